@@ -1,0 +1,88 @@
+//! How a connection behaves and what it lets its peer do.
+
+use core::num::NonZeroUsize;
+use core::time::Duration;
+
+/// The settings of a connection. Connections share one by [`Arc`](alloc::sync::Arc); every limit has a default, and
+/// zero means zero.
+///
+/// ```
+/// use sansocket::Config;
+///
+/// let mut config = Config::default();
+/// config.max_message_size = 64 * 1024;
+/// config.ping_interval = Some(core::time::Duration::from_secs(30));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The head of a handshake message, start line to blank line, in bytes. A longer request is answered with 431. The
+    /// body of a refusal, and frames that arrive before a server has accepted, are kept up to this many bytes.
+    /// Default: 16 KiB.
+    pub max_head_size: usize,
+    /// Header lines in the head of a handshake message. More are answered with 431. Default: 100.
+    pub max_header_lines: usize,
+    /// The payload of one received frame, in bytes. A longer frame fails the connection with 1009. Default: 16 MiB.
+    pub max_frame_payload: u64,
+    /// A received message, its fragments added up, in bytes. A longer one fails the connection with 1009.
+    /// Default: 16 MiB.
+    pub max_message_size: usize,
+    /// Empty fragments in a row within one received message. More fail the connection with 1008. Default: 1,000.
+    pub max_empty_fragments: u32,
+    /// Payload bytes accepted by `send` and not yet taken from the output; a message that would exceed it is handed
+    /// back in [`SendError::BufferFull`](crate::SendError::BufferFull). What framing adds may take as much again.
+    /// Default: 64 MiB.
+    pub max_buffered_amount: usize,
+    /// Bytes of output above which a server's [`wants_read`](crate::WebSocket::wants_read) is false, so that a client
+    /// that does not read its answers is not given more to wait for. A client always reads: two endpoints that each
+    /// wait for the other to read would wait for ever. Default: 1 MiB.
+    pub high_water_mark: usize,
+    /// Automatic Pongs waiting in the output, and Pings and Pongs of the application's waiting there. Of automatic
+    /// Pongs beyond, only the latest is kept (RFC 6455 section 5.5.3); more of the application's are refused.
+    /// Default: 64.
+    pub max_pending_controls: usize,
+    /// The largest payload of a sent frame, in bytes. A longer message leaves in fragments, between which control frames
+    /// find a place. Default: 1 MiB.
+    pub max_sent_frame_payload: NonZeroUsize,
+    /// Whether a received message is handed over whole or as it arrives. Default: whole.
+    pub delivery: Delivery,
+    /// How long the opening handshake may take. Default: 10 s.
+    pub opening_timeout: Duration,
+    /// How long the closing handshake, and the end of TCP after it, may take. Default: 5 s.
+    pub closing_timeout: Duration,
+    /// After how long without a byte from the peer to send a Ping. Default: never.
+    pub ping_interval: Option<Duration>,
+    /// How long after such a Ping the peer may stay silent before the connection is given up. Default: 30 s.
+    pub pong_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_head_size: 16 * 1024,
+            max_header_lines: 100,
+            max_frame_payload: 16 * 1024 * 1024,
+            max_message_size: 16 * 1024 * 1024,
+            max_empty_fragments: 1_000,
+            max_buffered_amount: 64 * 1024 * 1024,
+            high_water_mark: 1024 * 1024,
+            max_pending_controls: 64,
+            max_sent_frame_payload: const { NonZeroUsize::new(1024 * 1024).unwrap() },
+            delivery: Delivery::Messages,
+            opening_timeout: Duration::from_secs(10),
+            closing_timeout: Duration::from_secs(5),
+            ping_interval: None,
+            pong_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How received messages reach the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// Whole, as [`Event::Message`](crate::Event::Message).
+    Messages,
+    /// As they arrive, as [`Event::Chunk`](crate::Event::Chunk): nothing is assembled, and a chunk never copies.
+    Chunks,
+}

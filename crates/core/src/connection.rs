@@ -1,0 +1,327 @@
+//! Connection: what follows the opening handshake. Joins receiver, sender, closing handshake and timers.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use rand_core::CryptoRng;
+
+use crate::assembler::Delivered;
+use crate::closing::{Close, CloseCode, CloseFrame, Closing, Failure, Sent};
+use crate::config::Config;
+use crate::controls::ControlKind;
+use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
+use crate::event::{Event, ReadyState, Role, Transport};
+use crate::frame::OpCode;
+use crate::input::Input;
+use crate::message::{Message, MessageKind};
+use crate::output::Output;
+use crate::receiver::{Received, Receiver};
+use crate::sender::{Masking, Sender};
+use crate::time::Instant;
+use crate::timer::{Timer, Timers};
+
+/// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
+///
+/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request, a test, a proxy.
+/// [`WebSocket`](crate::WebSocket) does it all, and its methods of the same names mean the same.
+/// Bytes that came along with the handshake are simply the first to [`receive`](Self::receive).
+///
+/// ```
+/// use std::sync::Arc;
+/// use sansocket::{Config, Connection, Event, Input, Instant, Message};
+///
+/// let now = Instant::EPOCH;
+/// let mut server = Connection::server(Arc::new(Config::default()), now);
+///
+/// // the masked "Hello" of RFC 6455 section 5.7
+/// let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+/// let event = server.receive(&mut Input::new(&mut bytes), now)?;
+/// assert_eq!(event, Some(Event::Message(Message::from("Hello"))));
+/// # Ok::<(), sansocket::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    receiver: Receiver,
+    sender: Sender,
+    output: Output,
+    closing: Closing,
+    timers: Timers,
+}
+
+impl Connection {
+    /// The client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
+    pub fn client(config: impl Into<Arc<Config>>, rng: impl CryptoRng + Send + 'static, now: Instant) -> Self {
+        Self::new(Masking::Client(Box::new(rng)), config.into(), Output::default(), now)
+    }
+
+    /// The server's end.
+    pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        Self::new(Masking::Server, config.into(), Output::default(), now)
+    }
+
+    /// An end whose `output` may still hold the head of a handshake message.
+    pub(crate) fn new(masking: Masking, config: Arc<Config>, output: Output, now: Instant) -> Self {
+        let sender = Sender::new(masking);
+        let receiver = Receiver::new(sender.role());
+        let mut timers = Timers::new(now);
+        if let Some(interval) = config.ping_interval {
+            timers.set(Timer::Ping, interval);
+        }
+        Self { config, receiver, sender, output, closing: Closing::default(), timers }
+    }
+
+    /// Takes bytes that arrived, up to the next event; `None` when the input is empty.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol, or a timeout was reported before. The Close frame that tells the peer is in the
+    /// output; what the peer still sends is swallowed, and the same error returned.
+    pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
+        self.timers.advance(now);
+        if !input.is_empty() {
+            self.heard();
+        }
+        while self.closing.is_listening() {
+            match self.receiver.receive(input, &self.config) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Received::Data(Delivered::Message(message)))) => return Ok(Some(Event::Message(message))),
+                Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => return Ok(Some(Event::Chunk(chunk))),
+                Ok(Some(Received::Ping(payload))) => {
+                    self.answer(&payload);
+                    return Ok(Some(Event::Ping(payload)));
+                }
+                Ok(Some(Received::Pong(payload))) => return Ok(Some(Event::Pong(payload))),
+                Ok(Some(Received::Close(frame))) => self.receive_close(frame),
+                Err(error) => self.fail(error),
+            }
+        }
+        // 1.4, 7.1.7: what comes after a Close frame, or after a failure, is discarded, as is what was unfinished then
+        input.discard();
+        self.receiver.discard();
+        match self.closing.failure() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(None),
+        }
+    }
+
+    /// The transport has ended: the peer sent its FIN, or the connection was lost, or the driver has closed it.
+    ///
+    /// # Errors
+    ///
+    /// None: how the connection ended is in [`Event::Close`].
+    pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        self.timers.advance(now);
+        Ok(self.end().map(Event::Close))
+    }
+
+    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
+    /// harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeoutKind::Pong`]: the peer did not answer a keepalive Ping. TCP is to be closed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        self.timers.advance(now);
+        while let Some(timer) = self.timers.pop_expired() {
+            match timer {
+                Timer::Ping => self.keep_alive(),
+                Timer::Pong => {
+                    let failure = Failure::Timeout(TimeoutKind::Pong);
+                    self.closing.fail(failure);
+                    self.timers.stop_all();
+                    self.output.abandon();
+                    return Err(failure.into());
+                }
+                Timer::Closing => {
+                    let close = self.end();
+                    self.output.abandon();
+                    return Ok(close.map(Event::Close));
+                }
+                Timer::Opening => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Queues a message. An owned payload of some size is queued as it is, a borrowed one copied.
+    ///
+    /// # Errors
+    ///
+    /// The connection is not open, the message does not fit the buffer (and is handed back), or a fragmented message is
+    /// unfinished. The connection is unharmed.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.message(&mut self.output, message.into(), &self.config)
+    }
+
+    /// Queues a message that others share. On a server it is never copied; text is validated.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.shared(&mut self.output, kind, payload, &self.config)
+    }
+
+    /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
+    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and [`SendError::FragmentKindMismatch`] and [`SendError::Utf8Invalid`].
+    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.fragment(&mut self.output, kind, payload, last, &self.config)
+    }
+
+    /// Queues a Ping of up to 125 bytes. It leaves before messages that have not begun to leave.
+    ///
+    /// # Errors
+    ///
+    /// The connection is not open, the payload too long, or [`Config::max_pending_controls`] wait already.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.control(&mut self.output, OpCode::Ping, payload, ControlKind::Asked, &self.config)
+    }
+
+    /// Queues a Pong of up to 125 bytes that answers nothing: a one-way heartbeat (RFC 6455 section 5.5.3). Pings are
+    /// answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.control(&mut self.output, OpCode::Pong, payload, ControlKind::Asked, &self.config)
+    }
+
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. Messages of the peer's still
+    /// arrive until its Close frame does. To close again does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes.
+    pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
+        self.timers.advance(now);
+        if self.ready_state() != ReadyState::Open {
+            return Ok(());
+        }
+        self.sender.close(&mut self.output, code, reason)?;
+        self.closing.begin();
+        self.await_end();
+        Ok(())
+    }
+
+    /// The bytes that wait for the transport.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
+    /// every call that changes the connection.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
+    pub fn transport(&self) -> Transport {
+        self.closing.transport(self.output.close_sent(), self.role(), !self.output.has_remaining())
+    }
+
+    /// Whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows down
+    /// the peer; ask again when output was taken.
+    pub fn wants_read(&self) -> bool {
+        if self.closing.is_listening() {
+            self.role() == Role::Client || self.output.remaining() <= self.config.high_water_mark
+        } else {
+            !self.closing.has_ended()
+        }
+    }
+
+    /// Where in its life the connection is.
+    pub fn ready_state(&self) -> ReadyState {
+        self.closing.ready_state(self.output.close_sent())
+    }
+
+    /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted.
+    pub fn buffered_amount(&self) -> usize {
+        self.output.buffered_amount()
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.sender.role()
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        match self.ready_state() {
+            ReadyState::Open => Ok(()),
+            state => Err(SendError::NotOpen(state)),
+        }
+    }
+
+    /// Something came from the peer: it is alive.
+    fn heard(&mut self) {
+        if let Some(interval) = self.config.ping_interval.filter(|_| self.ready_state() == ReadyState::Open) {
+            self.timers.stop(Timer::Pong);
+            self.timers.set(Timer::Ping, interval);
+        }
+    }
+
+    /// Nothing came for a while: asks the peer whether it is alive. A Ping of the application's that waits will do.
+    fn keep_alive(&mut self) {
+        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Asked, &self.config);
+        self.timers.set(Timer::Pong, self.config.pong_timeout);
+    }
+
+    /// From here on the closing timer alone runs.
+    fn await_end(&mut self) {
+        self.timers.stop(Timer::Ping);
+        self.timers.stop(Timer::Pong);
+        if !self.timers.is_set(Timer::Closing) {
+            self.timers.set(Timer::Closing, self.config.closing_timeout);
+        }
+    }
+
+    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
+    fn answer(&mut self, payload: &[u8]) {
+        if self.output.takes_controls() {
+            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlKind::Answer, &self.config);
+        }
+    }
+
+    /// 5.5.1: if an endpoint receives a Close frame and did not previously send one, it MUST send one in response,
+    /// and typically echoes the status code
+    fn receive_close(&mut self, frame: CloseFrame) {
+        if self.output.close_sent() == Sent::Nothing {
+            let _ = self.sender.close(&mut self.output, frame.code, "");
+        }
+        self.closing.receive(frame);
+        self.await_end();
+    }
+
+    /// 7.1.7: an endpoint that fails the connection SHOULD send a Close frame with an appropriate status code.
+    /// Its reason names the rule that was broken.
+    fn fail(&mut self, error: ProtocolError) {
+        if self.output.close_sent() == Sent::Nothing {
+            let _ = self.sender.close(&mut self.output, error.close_code(), &error.to_string());
+        }
+        self.closing.fail(Failure::Protocol(error));
+        self.await_end();
+    }
+
+    fn end(&mut self) -> Option<Close> {
+        let sent = self.output.close_sent();
+        let close = self.closing.end(sent)?;
+        // a peer that half-closed may still wait for our reply; the closing timer bounds how long
+        if sent != Sent::Queued || close.code == CloseCode::ABNORMAL {
+            self.timers.stop_all();
+            self.output.abandon();
+        }
+        Some(close)
+    }
+}

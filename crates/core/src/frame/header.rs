@@ -1,0 +1,167 @@
+//! The head of a frame.
+
+use core::ops::Deref;
+
+use super::{MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
+use crate::error::ProtocolError;
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2: u8 = 0x20;
+const RSV3: u8 = 0x10;
+const OPCODE: u8 = 0x0F;
+const MASK: u8 = 0x80;
+const LENGTH: u8 = 0x7F;
+/// The 7-bit length that announces a 16-bit one.
+const LENGTH_16: u8 = 126;
+/// The 7-bit length that announces a 64-bit one.
+const LENGTH_64: u8 = 127;
+
+/// Everything a frame says before its payload (RFC 6455 section 5.2).
+///
+/// ```
+/// use sansocket::frame::{FrameHeader, OpCode};
+///
+/// let hello = [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
+/// let (header, size) = FrameHeader::decode(&hello)?.expect("the head is whole");
+/// assert_eq!(header, FrameHeader::new(OpCode::Text, 5));
+/// assert_eq!(&hello[size..], b"Hello");
+/// assert_eq!(&*header.encode(), &hello[..size]);
+/// # Ok::<(), sansocket::ProtocolError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "RFC 6455 section 5.2 fixes what a frame says")]
+pub struct FrameHeader {
+    /// Whether this is the last fragment of its message. Control frames always are.
+    pub fin: bool,
+    /// Reserved for extensions; permessage-deflate marks compressed messages with it.
+    pub rsv1: bool,
+    /// Reserved for extensions.
+    pub rsv2: bool,
+    /// Reserved for extensions.
+    pub rsv3: bool,
+    /// What the payload is.
+    pub opcode: OpCode,
+    /// The masking key, if the payload is masked.
+    pub mask: Option<MaskingKey>,
+    /// The payload's length in bytes, below 2^63.
+    pub payload_length: u64,
+}
+
+impl FrameHeader {
+    /// The most bytes that a head can have.
+    pub const MAX_SIZE: usize = 14;
+
+    /// The head of an unmasked frame that is a message, or a control frame, by itself.
+    pub const fn new(opcode: OpCode, payload_length: u64) -> Self {
+        Self { fin: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask: None, payload_length }
+    }
+
+    /// Reads a head from the front of `bytes`, and says how many of them it took; `None` if more are needed.
+    ///
+    /// # Errors
+    ///
+    /// Reserved opcodes, fragmented or long control frames, lengths that are not minimal or have their top bit set.
+    /// Reserved bits are reported, not judged: extensions define them.
+    #[inline]
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some((&[first, second], rest)) = bytes.split_first_chunk() else { return Ok(None) };
+
+        let (payload_length, rest) = match second & LENGTH {
+            LENGTH_16 => {
+                let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(*length)), rest)
+            }
+            LENGTH_64 => {
+                let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*length), rest)
+            }
+            length => (u64::from(length), rest),
+        };
+        let (mask, rest) = if second & MASK == 0 {
+            (None, rest)
+        } else {
+            let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (Some(*key), rest)
+        };
+
+        let header = Self {
+            fin: first & FIN != 0,
+            rsv1: first & RSV1 != 0,
+            rsv2: first & RSV2 != 0,
+            rsv3: first & RSV3 != 0,
+            opcode: OpCode::from_u8(first & OPCODE).ok_or(ProtocolError::OpCodeReserved)?,
+            mask,
+            payload_length,
+        };
+        header.check(second & LENGTH)?;
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// The head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is dropped.
+    #[inline]
+    pub fn encode(&self) -> EncodedHeader {
+        let mut encoded = EncodedHeader { bytes: [0; Self::MAX_SIZE], size: 0 };
+        let flags = [(self.fin, FIN), (self.rsv1, RSV1), (self.rsv2, RSV2), (self.rsv3, RSV3)];
+        let first = flags.into_iter().filter(|&(set, _)| set).fold(self.opcode.as_u8(), |byte, (_, bit)| byte | bit);
+        let mask = if self.mask.is_some() { MASK } else { 0 };
+        // 5.2: the minimal number of bytes MUST be used to encode the length
+        match (u8::try_from(self.payload_length), u16::try_from(self.payload_length)) {
+            (Ok(length), _) if length < LENGTH_16 => encoded.push(&[first, mask | length]),
+            (_, Ok(length)) => {
+                encoded.push(&[first, mask | LENGTH_16]);
+                encoded.push(&length.to_be_bytes());
+            }
+            _ => {
+                encoded.push(&[first, mask | LENGTH_64]);
+                encoded.push(&(self.payload_length & (u64::MAX >> 1)).to_be_bytes());
+            }
+        }
+        if let Some(key) = self.mask {
+            encoded.push(&key);
+        }
+        encoded
+    }
+
+    fn check(&self, length_field: u8) -> Result<(), ProtocolError> {
+        if self.opcode.is_control() {
+            // 5.5: control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented
+            if length_field > MAX_CONTROL_PAYLOAD as u8 {
+                return Err(ProtocolError::ControlFrameTooLong);
+            }
+            if !self.fin {
+                return Err(ProtocolError::ControlFrameFragmented);
+            }
+        }
+        // 5.2: the most significant bit MUST be 0, and the minimal number of bytes MUST be used
+        match (length_field, self.payload_length) {
+            (LENGTH_64, length) if length >> 63 != 0 => Err(ProtocolError::LengthTopBitSet),
+            (LENGTH_64, ..=0xFFFF) | (LENGTH_16, ..=125) => Err(ProtocolError::LengthNotMinimal),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The bytes of a head, 2 to 14, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedHeader {
+    bytes: [u8; FrameHeader::MAX_SIZE],
+    size: u8,
+}
+
+impl EncodedHeader {
+    fn push(&mut self, bytes: &[u8]) {
+        let free = self.bytes.iter_mut().skip(usize::from(self.size));
+        free.zip(bytes).for_each(|(to, from)| *to = *from);
+        self.size += bytes.len() as u8;
+    }
+}
+
+impl Deref for EncodedHeader {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.bytes.split_at(usize::from(self.size)).0
+    }
+}

@@ -1,0 +1,56 @@
+//! What a frame is for.
+
+use crate::message::MessageKind;
+
+/// The interpretation of a frame's payload (RFC 6455 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum OpCode {
+    /// Continues the message that an earlier frame began.
+    Continuation = 0x0,
+    /// Begins a text message.
+    Text = 0x1,
+    /// Begins a binary message.
+    Binary = 0x2,
+    /// Closes the connection.
+    Close = 0x8,
+    /// Asks for a Pong.
+    Ping = 0x9,
+    /// Answers a Ping, or merely says that the sender is alive.
+    Pong = 0xA,
+}
+
+impl OpCode {
+    /// The opcode with this number, unless it is reserved (3 to 7, 0xB to 0xF) or wider than four bits.
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        Some(match number {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    /// The number on the wire.
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether this is Close, Ping or Pong (section 5.5), which may come between the fragments of a message.
+    pub const fn is_control(self) -> bool {
+        self.as_u8() & 0x8 != 0
+    }
+}
+
+impl From<MessageKind> for OpCode {
+    fn from(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! How a server answers a request: the responses that its application chooses, and those of the protocol.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use thiserror::Error;
+
+use super::syntax::{FieldFault, check_field, is_field_text};
+use super::{HandshakeError, OriginPolicy, Request};
+
+/// Accepts an opening handshake.
+///
+/// ```
+/// use sansocket::{Accept, OriginPolicy};
+///
+/// let same_origin = Accept::default().protocol("chat");
+/// let from_anywhere = Accept::new(OriginPolicy::Any).header("Set-Cookie", "seen=1");
+/// # let _ = (same_origin, from_anywhere);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Accept {
+    policy: OriginPolicy,
+    pub(crate) protocol: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Accept {
+    /// Accepts if the policy permits the request's origin. `Accept::default()` permits the same origin only.
+    pub const fn new(policy: OriginPolicy) -> Self {
+        Self { policy, protocol: None, headers: Vec::new() }
+    }
+
+    /// Selects a subprotocol out of those offered.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// Adds a header field to the response, such as `Set-Cookie`.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The head that accepts (RFC 6455 section 4.2.2), if the request can be so accepted.
+    pub(crate) fn encode(&self, request: &Request, accept: &str) -> Result<Vec<u8>, AnswerError> {
+        // 4.2.2 item 5: a value "derived from the client's handshake, specifically by selecting one of the values"
+        if let Some(protocol) = &self.protocol
+            && !request.protocols().any(|offered| offered == protocol)
+        {
+            return Err(AnswerError::ProtocolNotOffered(protocol.clone()));
+        }
+        check_fields(&self.headers)?;
+        // 10.2: "If the origin indicated is unacceptable to the server, then it SHOULD respond to the WebSocket
+        // handshake with a reply containing HTTP 403 Forbidden status code"
+        if !self.policy.permits(request) {
+            return Err(AnswerError::OriginForbidden);
+        }
+        let mut head = Head::new(101, "Switching Protocols");
+        head.field("Upgrade", "websocket");
+        head.field("Connection", "Upgrade");
+        head.field("Sec-WebSocket-Accept", accept);
+        if let Some(protocol) = &self.protocol {
+            head.field("Sec-WebSocket-Protocol", protocol);
+        }
+        head.fields(&self.headers);
+        Ok(head.finish())
+    }
+}
+
+/// Refuses a request, or answers a plain one, with an HTTP response.
+///
+/// ```
+/// use sansocket::Reject;
+///
+/// let unauthorized = Reject::new(401).header("WWW-Authenticate", "Basic realm=\"chat\"");
+/// let moved = Reject::new(307).header("Location", "wss://example.com/chat");
+/// let healthy = Reject::new(200).body("text/plain", "I am well");
+/// # let _ = (unauthorized, moved, healthy);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    status: u16,
+    reason: Option<String>,
+    headers: Vec<(String, String)>,
+    body: Option<(String, Vec<u8>)>,
+}
+
+impl Reject {
+    /// A response with this status, from 200 to 599.
+    pub const fn new(status: u16) -> Self {
+        Self { status, reason: None, headers: Vec::new(), body: None }
+    }
+
+    /// The reason phrase, instead of the usual one for the status.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Adds a header field, such as `WWW-Authenticate` or `Location`.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The body and its media type, such as `text/plain`.
+    #[must_use]
+    pub fn body(mut self, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some((content_type.into(), body.into()));
+        self
+    }
+
+    /// The response that says why the protocol refuses.
+    pub(crate) fn from_protocol(status: u16, why: &str) -> Self {
+        let reject = Self::new(status).body("text/plain; charset=utf-8", format!("{why}\n"));
+        match status {
+            // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response"
+            405 => reject.header("Allow", "GET"),
+            _ => reject,
+        }
+    }
+
+    /// Why the application may not answer so, if it may not.
+    pub(crate) fn check(&self) -> Result<(), AnswerError> {
+        if !(200..=599).contains(&self.status) {
+            return Err(AnswerError::StatusInvalid(self.status));
+        }
+        if self.reason.as_ref().is_some_and(|reason| !is_field_text(reason)) {
+            return Err(AnswerError::ReasonInvalid);
+        }
+        if let Some((content_type, _)) = &self.body
+            && !is_field_text(content_type)
+        {
+            return Err(AnswerError::HeaderValueInvalid("Content-Type".to_string()));
+        }
+        check_fields(&self.headers)
+    }
+
+    /// The response, after which the connection closes; without its body if it answers HEAD.
+    pub(crate) fn encode(&self, answers_head: bool) -> Vec<u8> {
+        let reason = self.reason.as_deref().unwrap_or_else(|| reason_phrase(self.status));
+        let mut head = Head::new(self.status, reason);
+        if self.status == 426 {
+            // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
+            // `Connection`. RFC 6455 4.4: and the versions that it understands
+            head.field("Connection", "close, Upgrade");
+            head.field("Upgrade", "websocket");
+            head.field("Sec-WebSocket-Version", "13");
+        } else {
+            head.field("Connection", "close");
+        }
+        head.fields(&self.headers);
+        let body = match &self.body {
+            Some((content_type, body)) => {
+                head.field("Content-Type", content_type);
+                body.as_slice()
+            }
+            None => &[],
+        };
+        // RFC 9110 8.6, 15.3.5 and 15.4.5: with these two there is no body, and no length of it
+        if matches!(self.status, 204 | 304) {
+            return head.finish();
+        }
+        head.field("Content-Length", &body.len().to_string());
+        let mut response = head.finish();
+        if !answers_head {
+            response.extend_from_slice(body);
+        }
+        response
+    }
+}
+
+/// Why a request was not answered as asked. But for [`OriginForbidden`](Self::OriginForbidden) it is still unanswered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// RFC 9110 section 5.6.2: the name of a header field is a token.
+    #[error("{0:?} is not the name of a header field")]
+    HeaderNameInvalid(String),
+    /// The header field belongs to the opening handshake, or frames the response.
+    #[error("the header field {0} is the opening handshake's own")]
+    HeaderReserved(String),
+    /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
+    #[error("the value of the header field {0} holds a control character")]
+    HeaderValueInvalid(String),
+    /// There is no request to answer, or it asks for no WebSocket and cannot be accepted.
+    #[error("there is no request that could be answered so")]
+    NoRequest,
+    /// The policy does not permit the request's origin (RFC 6455 section 10.2). The request was refused with 403.
+    #[error("the origin may not open a connection: refused with 403")]
+    OriginForbidden,
+    /// RFC 6455 section 4.2.2: the server selects one of the subprotocols offered, or none.
+    #[error("the subprotocol {0:?} was not offered")]
+    ProtocolNotOffered(String),
+    /// The reason phrase holds a control character.
+    #[error("the reason phrase holds a control character")]
+    ReasonInvalid,
+    /// The status is not one from 200 to 599.
+    #[error("{0} is not a status from 200 to 599")]
+    StatusInvalid(u16),
+}
+
+/// The response to a request that the protocol refuses.
+pub(crate) fn refusal(error: &HandshakeError) -> Option<Reject> {
+    error.status().map(|status| Reject::from_protocol(status, &error.to_string()))
+}
+
+fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
+    fields.iter().try_for_each(|(name, value)| {
+        check_field(name, value).map_err(|fault| match fault {
+            FieldFault::Name => AnswerError::HeaderNameInvalid(name.clone()),
+            FieldFault::Reserved => AnswerError::HeaderReserved(name.clone()),
+            FieldFault::Value => AnswerError::HeaderValueInvalid(name.clone()),
+        })
+    })
+}
+
+/// The head of a response.
+struct Head(String);
+
+impl Head {
+    fn new(status: u16, reason: &str) -> Self {
+        Self(format!("HTTP/1.1 {status} {reason}\r\n"))
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        for part in [name, ": ", value, "\r\n"] {
+            self.0.push_str(part);
+        }
+    }
+
+    fn fields(&mut self, fields: &[(String, String)]) {
+        for (name, value) in fields {
+            self.field(name, value);
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.0.push_str("\r\n");
+        self.0.into_bytes()
+    }
+}
+
+/// The usual phrase (RFC 9110 section 15, RFC 6585). It may be empty.
+const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

@@ -1,0 +1,123 @@
+//! The body of a response that refuses, RFC 9112 sections 6 and 7: read so that the application may see it.
+
+use alloc::vec::Vec;
+
+use super::Headers;
+use super::syntax::lists;
+use crate::input::Input;
+
+/// A body on its way in.
+#[derive(Debug)]
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    framing: Framing,
+    /// How many more bytes are kept.
+    room: usize,
+}
+
+/// How its end is told.
+#[derive(Debug)]
+enum Framing {
+    Length(u64),
+    Chunked {
+        stage: Chunk,
+        /// How many more bytes between the chunks are read.
+        room: usize,
+    },
+    UntilEof,
+}
+
+/// Where in a chunked body the next byte belongs.
+#[derive(Debug)]
+enum Chunk {
+    /// In the line with its size, of which this has arrived.
+    Size(Vec<u8>),
+    /// In its data, of which this many bytes are to come.
+    Data(u64),
+    /// In the end of the line behind its data.
+    End,
+}
+
+impl Body {
+    /// The body that follows a head with this status and these fields (RFC 9112 section 6.3), up to `limit` bytes.
+    pub(crate) fn new(status: u16, headers: &Headers, limit: usize) -> Self {
+        let length = || headers.get("Content-Length").and_then(|length| length.parse().ok());
+        let framing = match status {
+            204 | 304 => Framing::Length(0),
+            _ if lists(headers, "Transfer-Encoding", "chunked") => {
+                Framing::Chunked { stage: Chunk::Size(Vec::new()), room: limit }
+            }
+            _ => length().map_or(Framing::UntilEof, Framing::Length),
+        };
+        Self { bytes: Vec::new(), framing, room: limit }
+    }
+
+    /// Takes bytes of the input. Whether the body is over: complete, longer than is kept, or malformed from here on.
+    pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> bool {
+        loop {
+            let is_over = match &mut self.framing {
+                Framing::Length(0) => true,
+                Framing::Length(left) => {
+                    *left -= keep(&mut self.bytes, &mut self.room, input, *left);
+                    false
+                }
+                Framing::UntilEof => {
+                    keep(&mut self.bytes, &mut self.room, input, u64::MAX);
+                    false
+                }
+                Framing::Chunked { stage: Chunk::Data(left), .. } if *left > 0 => {
+                    *left -= keep(&mut self.bytes, &mut self.room, input, *left);
+                    false
+                }
+                Framing::Chunked { stage, room } => match input.take(1) {
+                    [] => return false,
+                    [byte] if *room > 0 => {
+                        *room -= 1;
+                        stage.receive(*byte)
+                    }
+                    _ => true,
+                },
+            };
+            if is_over || self.room == 0 {
+                return true;
+            }
+            if input.is_empty() && !matches!(self.framing, Framing::Length(0)) {
+                return false;
+            }
+        }
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Copies up to `count` bytes; returns how many.
+fn keep(bytes: &mut Vec<u8>, room: &mut usize, input: &mut Input<'_>, count: u64) -> u64 {
+    let part = input.take(usize::try_from(count).unwrap_or(usize::MAX).min(*room));
+    bytes.extend_from_slice(part);
+    *room -= part.len();
+    part.len() as u64
+}
+
+impl Chunk {
+    /// Takes a byte that is not data. Whether it ends the body; what may follow the last chunk is of no interest.
+    fn receive(&mut self, byte: u8) -> bool {
+        match self {
+            Self::Size(line) => {
+                line.push(byte);
+                if byte != b'\n' {
+                    return false;
+                }
+                match httparse::parse_chunk_size(line) {
+                    Ok(httparse::Status::Complete((_, size))) if size > 0 => *self = Self::Data(size),
+                    _ => return true,
+                }
+            }
+            Self::Data(_) if byte == b'\r' => *self = Self::End,
+            Self::End if byte == b'\n' => *self = Self::Size(Vec::new()),
+            Self::Data(_) | Self::End => return true,
+        }
+        false
+    }
+}

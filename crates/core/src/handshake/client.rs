@@ -1,0 +1,332 @@
+//! The client's opening handshake, RFC 6455 section 4.1: the request, and what the response must be.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+use rand_core::CryptoRng;
+use thiserror::Error;
+
+use super::body::Body;
+use super::head::{HeadFault, HeadReader};
+use super::open::{Agreement, Open};
+use super::syntax::{FieldFault, Single, check_field, is_token, lists, single};
+use super::{Extension, HandshakeError, Headers, Response, extension, key};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Error, TimeoutKind};
+use crate::input::Input;
+use crate::output::Output;
+use crate::sender::Masking;
+use crate::time::Instant;
+use crate::timer::{Timer, Timers};
+use crate::uri::{UriError, WsUri};
+
+/// What a client asks for.
+///
+/// ```
+/// use sansocket::ClientRequest;
+///
+/// let request: ClientRequest = "wss://example.com/chat".parse()?;
+/// let request = request.protocol("chat").header("Authorization", "Bearer token");
+/// assert!(request.uri().is_secure());
+/// # Ok::<(), sansocket::UriError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRequest {
+    uri: WsUri,
+    protocols: Vec<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl ClientRequest {
+    /// Asks for the resource that the URI names.
+    pub const fn new(uri: WsUri) -> Self {
+        Self { uri, protocols: Vec::new(), headers: Vec::new() }
+    }
+
+    /// Offers a subprotocol (RFC 6455 section 1.9); the first one offered is preferred.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocols.push(protocol.into());
+        self
+    }
+
+    /// Adds a header field, such as `Authorization`. `Host` and those of the opening handshake are not to be added.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Says on whose behalf the client acts, as a browser does (`Origin`, RFC 6455 section 10.2).
+    #[must_use]
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Origin"));
+        self.header("Origin", origin)
+    }
+
+    /// The resource asked for.
+    pub const fn uri(&self) -> &WsUri {
+        &self.uri
+    }
+
+    fn check(&self) -> Result<(), RequestError> {
+        // 4.1 item 10: subprotocols are tokens and "MUST all be unique strings"
+        let mut offered: Vec<&String> = Vec::new();
+        for protocol in &self.protocols {
+            if !is_token(protocol) {
+                return Err(RequestError::ProtocolInvalid(protocol.clone()));
+            }
+            if offered.contains(&protocol) {
+                return Err(RequestError::ProtocolDuplicate(protocol.clone()));
+            }
+            offered.push(protocol);
+        }
+        self.headers.iter().try_for_each(|(name, value)| {
+            check_field(name, value).map_err(|fault| match fault {
+                FieldFault::Name => RequestError::HeaderNameInvalid(name.clone()),
+                FieldFault::Reserved => RequestError::HeaderReserved(name.clone()),
+                FieldFault::Value => RequestError::HeaderValueInvalid(name.clone()),
+            })
+        })
+    }
+
+    /// The head of the request (4.1, "The requirements for this handshake"). Nothing in it can end a line before its
+    /// time: the URI is one, and the rest is checked.
+    fn encode(&self, key: &str) -> Vec<u8> {
+        let mut head = Vec::new();
+        let mut line = |parts: &[&str]| {
+            parts.iter().for_each(|part| head.extend_from_slice(part.as_bytes()));
+            head.extend_from_slice(b"\r\n");
+        };
+        line(&["GET ", self.uri.resource_name(), " HTTP/1.1"]);
+        line(&["Host: ", &self.uri.host_header()]);
+        line(&["Upgrade: websocket"]);
+        line(&["Connection: Upgrade"]);
+        line(&["Sec-WebSocket-Key: ", key]);
+        line(&["Sec-WebSocket-Version: 13"]);
+        if !self.protocols.is_empty() {
+            line(&["Sec-WebSocket-Protocol: ", &self.protocols.join(", ")]);
+        }
+        for (name, value) in &self.headers {
+            line(&[name, ": ", value]);
+        }
+        line(&[]);
+        head
+    }
+}
+
+impl From<WsUri> for ClientRequest {
+    fn from(uri: WsUri) -> Self {
+        Self::new(uri)
+    }
+}
+
+impl FromStr for ClientRequest {
+    type Err = UriError;
+
+    fn from_str(uri: &str) -> Result<Self, UriError> {
+        uri.parse().map(Self::new)
+    }
+}
+
+impl TryFrom<&str> for ClientRequest {
+    type Error = UriError;
+
+    fn try_from(uri: &str) -> Result<Self, UriError> {
+        uri.parse()
+    }
+}
+
+/// Why a client's request cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// RFC 9110 section 5.6.2: the name of a header field is a token.
+    #[error("{0:?} is not the name of a header field")]
+    HeaderNameInvalid(String),
+    /// The header field belongs to the opening handshake, or frames the request.
+    #[error("the header field {0} is the opening handshake's own")]
+    HeaderReserved(String),
+    /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
+    #[error("the value of the header field {0} holds a control character")]
+    HeaderValueInvalid(String),
+    /// RFC 6455 section 4.1 item 10: subprotocols are unique.
+    #[error("the subprotocol {0} is offered twice")]
+    ProtocolDuplicate(String),
+    /// RFC 6455 section 4.1 item 10: subprotocols are tokens.
+    #[error("{0:?} cannot be a subprotocol: it is not a token")]
+    ProtocolInvalid(String),
+}
+
+/// A client that has asked and waits for the answer.
+#[derive(Debug)]
+pub(crate) struct Client {
+    config: Arc<Config>,
+    masking: Masking,
+    pub(crate) output: Output,
+    pub(crate) timers: Timers,
+    expected: Expected,
+    stage: Stage,
+}
+
+/// What a response is held against.
+#[derive(Debug)]
+struct Expected {
+    accept: String,
+    protocols: Vec<String>,
+    /// The names of the extensions offered.
+    extensions: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Head(HeadReader),
+    /// Behind the head of a response other than 101.
+    Refused {
+        response: Response,
+        body: Body,
+    },
+    Over,
+}
+
+impl Client {
+    pub(crate) fn new(
+        request: &ClientRequest,
+        config: Arc<Config>,
+        mut rng: impl CryptoRng + Send + 'static,
+        now: Instant,
+    ) -> Result<Self, RequestError> {
+        request.check()?;
+        let key = key::generate(&mut rng);
+        let expected =
+            Expected { accept: key::accept(&key), protocols: request.protocols.clone(), extensions: Vec::new() };
+        let mut timers = Timers::new(now);
+        timers.set(Timer::Opening, config.opening_timeout);
+        Ok(Self {
+            config,
+            masking: Masking::Client(Box::new(rng)),
+            output: Output::with_head(request.encode(&key)),
+            timers,
+            expected,
+            stage: Stage::Head(HeadReader::default()),
+        })
+    }
+
+    /// Takes bytes of the response. What is left of the input after a 101 are frames (4.1).
+    pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<(Connection, Open)>, HandshakeError> {
+        loop {
+            let reader = match &mut self.stage {
+                Stage::Head(reader) => reader,
+                Stage::Refused { body, .. } => {
+                    return if body.receive(input) { Err(self.end_of_response()) } else { Ok(None) };
+                }
+                Stage::Over => return Ok(None),
+            };
+            let Some(head) = reader.read(input, &self.config).map_err(head_error)? else { return Ok(None) };
+            let (response, is_http11) = Response::parse(&head, reader.header_lines())?;
+            match response.status() {
+                101 => return self.open(response, is_http11).map(Some),
+                // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final
+                // response"
+                100..200 => reader.restart(),
+                status => {
+                    let body = Body::new(status, response.headers(), self.config.max_head_size);
+                    self.stage = Stage::Refused { response, body };
+                }
+            }
+        }
+    }
+
+    /// The transport has ended, or must.
+    pub(crate) fn end_of_response(&mut self) -> HandshakeError {
+        match core::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Refused { response, body } => {
+                HandshakeError::Refused(Box::new(response.with_body(body.into_bytes())))
+            }
+            Stage::Head(_) | Stage::Over => HandshakeError::UnexpectedEof,
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self) -> Option<Error> {
+        self.timers.pop_expired().map(|_| match self.end_of_response() {
+            error @ HandshakeError::Refused(_) => error.into(),
+            _ => TimeoutKind::Opening.into(),
+        })
+    }
+
+    fn open(&mut self, response: Response, is_http11: bool) -> Result<(Connection, Open), HandshakeError> {
+        if !is_http11 {
+            return Err(HandshakeError::ResponseMalformed);
+        }
+        let agreement = self.expected.check(response.headers())?;
+        let masking = core::mem::replace(&mut self.masking, Masking::Server);
+        let output = core::mem::take(&mut self.output);
+        let connection = Connection::new(masking, self.config.clone(), output, self.timers.now());
+        Ok((connection, Open::new(agreement, Some(response))))
+    }
+}
+
+impl Expected {
+    /// 4.1, "the client MUST validate the server's response as follows", from item 2 on.
+    fn check(&self, headers: &Headers) -> Result<Agreement, HandshakeError> {
+        // item 2: "an ASCII case-insensitive match for the value "websocket"", and no other
+        if !matches!(single(headers, "Upgrade"), Single::Value(value) if value.eq_ignore_ascii_case("websocket")) {
+            return Err(HandshakeError::ResponseUpgradeInvalid);
+        }
+        // item 3: a token among others, in any case
+        if !lists(headers, "Connection", "Upgrade") {
+            return Err(HandshakeError::ResponseConnectionWithoutUpgrade);
+        }
+        // item 4: "ignoring any leading and trailing whitespace", but not case
+        match single(headers, "Sec-WebSocket-Accept") {
+            Single::Missing => return Err(HandshakeError::AcceptMissing),
+            Single::Repeated => return Err(HandshakeError::AcceptRepeated),
+            Single::Value(accept) if accept == self.accept => {}
+            Single::Value(_) => return Err(HandshakeError::AcceptMismatch),
+        }
+        let extensions = self.check_extensions(headers)?;
+        // item 6: a subprotocol that was not offered fails the connection; none is a choice of the server's
+        let protocol = match single(headers, "Sec-WebSocket-Protocol") {
+            Single::Missing => None,
+            Single::Repeated => return Err(HandshakeError::ResponseProtocolRepeated),
+            Single::Value(protocol) => match self.protocols.iter().find(|offered| *offered == protocol) {
+                Some(protocol) => Some(protocol.clone()),
+                None => return Err(HandshakeError::ProtocolNotOffered),
+            },
+        };
+        Ok(Agreement { protocol, extensions })
+    }
+
+    /// item 5: an extension that was not offered fails the connection.
+    fn check_extensions(&self, headers: &Headers) -> Result<Vec<Extension>, HandshakeError> {
+        let field = match single(headers, "Sec-WebSocket-Extensions") {
+            Single::Missing => return Ok(Vec::new()),
+            Single::Repeated => return Err(HandshakeError::ResponseExtensionsRepeated),
+            Single::Value(field) => field,
+        };
+        let mut extensions: Vec<Extension> = Vec::new();
+        for extension in extension::parse([field].into_iter()) {
+            let extension = extension.map_err(|_| HandshakeError::ResponseExtensionsMalformed)?;
+            let is_offered = self.extensions.contains(&extension.name.as_str());
+            if !is_offered || extensions.iter().any(|agreed| agreed.name == extension.name) {
+                return Err(HandshakeError::ExtensionNotOffered);
+            }
+            extensions.push(extension);
+        }
+        if extensions.is_empty() { Err(HandshakeError::ResponseExtensionsMalformed) } else { Ok(extensions) }
+    }
+}
+
+const fn head_error(fault: HeadFault) -> HandshakeError {
+    match fault {
+        HeadFault::NotHttp => HandshakeError::ResponseNotHttp,
+        HeadFault::BareLineFeed => HandshakeError::ResponseMalformed,
+        HeadFault::TooLong => HandshakeError::ResponseTooLong,
+        HeadFault::LinesTooMany => HandshakeError::ResponseLinesTooMany,
+    }
+}

@@ -1,0 +1,71 @@
+//! The end of a connection that never opened: a response may still have to leave, and the peer to end TCP.
+//! No Close frame is ever sent here (RFC 6455 section 7.1.7).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Buf;
+
+use crate::error::Error;
+use crate::event::{ReadyState, Role, Transport};
+use crate::output::Output;
+use crate::time::Instant;
+use crate::timer::{Timer, Timers};
+
+/// A connection that will not open.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) role: Role,
+    pub(crate) output: Output,
+    pub(crate) timers: Timers,
+    /// What every `receive` reports; nothing if this endpoint's application wanted it so.
+    error: Option<Error>,
+    /// TCP has ended, or is to end.
+    is_over: bool,
+}
+
+impl Ended {
+    /// Ends with a response, within the time given.
+    pub(crate) fn answered(response: Vec<u8>, error: Option<Error>, now: Instant, timeout: Duration) -> Self {
+        let mut timers = Timers::new(now);
+        timers.set(Timer::Closing, timeout);
+        Self { role: Role::Server, output: Output::with_head(response), timers, error, is_over: false }
+    }
+
+    /// Ends at once.
+    pub(crate) fn abandoned(role: Role, error: Option<Error>) -> Self {
+        let timers = Timers::new(Instant::EPOCH);
+        Self { role, output: Output::default(), timers, error, is_over: true }
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    pub(crate) fn handle_timeout(&mut self) {
+        if self.timers.pop_expired().is_some() {
+            self.output.abandon();
+            self.is_over = true;
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Result<(), Error> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        match self.is_over {
+            _ if self.output.has_remaining() => Transport::Open,
+            true => Transport::Close,
+            false => Transport::ShutdownWrite,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        if self.is_over { ReadyState::Closed } else { ReadyState::Closing }
+    }
+}

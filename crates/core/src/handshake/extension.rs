@@ -1,0 +1,109 @@
+//! Extensions as they are offered and agreed, RFC 6455 section 9.1. What one of them means is not decided here.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::syntax::{is_token, is_token_byte};
+
+/// An extension, offered or agreed: its name and its parameters (RFC 6455 section 9.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extension {
+    /// The name, a token.
+    pub name: String,
+    /// The parameters in order: tokens, with a value or without. A value that was quoted is so no longer.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+/// The list does not follow the grammar.
+#[derive(Debug)]
+pub(crate) struct Malformed;
+
+/// Reads the fields of a message, together one list. Each byte is looked at a bounded number of times. After an error
+/// nothing more is read of that field.
+pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Result<Extension, Malformed>> {
+    fields.flat_map(|field| {
+        let mut list = List { rest: field, is_over: false };
+        core::iter::from_fn(move || list.element().transpose())
+    })
+}
+
+/// What is left of a field.
+struct List<'a> {
+    rest: &'a str,
+    is_over: bool,
+}
+
+impl List<'_> {
+    /// The next element; empty ones are skipped (RFC 9110 section 5.6.1.2).
+    fn element(&mut self) -> Result<Option<Extension>, Malformed> {
+        loop {
+            self.blanks();
+            if self.is_over || self.rest.is_empty() {
+                return Ok(None);
+            }
+            if !self.eat(',') {
+                break;
+            }
+        }
+        let extension = self.extension();
+        self.is_over = extension.is_err();
+        extension.map(Some)
+    }
+
+    fn extension(&mut self) -> Result<Extension, Malformed> {
+        let name = self.token()?.to_owned();
+        let mut params = Vec::new();
+        self.blanks();
+        while self.eat(';') {
+            self.blanks();
+            params.push(self.param()?);
+            self.blanks();
+        }
+        if self.rest.is_empty() || self.eat(',') { Ok(Extension { name, params }) } else { Err(Malformed) }
+    }
+
+    fn param(&mut self) -> Result<(String, Option<String>), Malformed> {
+        let name = self.token()?.to_owned();
+        self.blanks();
+        if !self.eat('=') {
+            return Ok((name, None));
+        }
+        self.blanks();
+        let value = if self.eat('"') { self.quoted()? } else { self.token()?.to_owned() };
+        Ok((name, Some(value)))
+    }
+
+    fn token(&mut self) -> Result<&str, Malformed> {
+        let size = self.rest.bytes().take_while(|&byte| is_token_byte(byte)).count();
+        let (token, rest) = self.rest.split_at_checked(size).ok_or(Malformed)?;
+        self.rest = rest;
+        if token.is_empty() { Err(Malformed) } else { Ok(token) }
+    }
+
+    /// 9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
+    fn quoted(&mut self) -> Result<String, Malformed> {
+        let mut value = String::new();
+        let mut characters = self.rest.chars();
+        loop {
+            match characters.next().ok_or(Malformed)? {
+                '"' => break,
+                '\\' => value.push(characters.next().ok_or(Malformed)?),
+                character => value.push(character),
+            }
+        }
+        self.rest = characters.as_str();
+        if is_token(&value) { Ok(value) } else { Err(Malformed) }
+    }
+
+    fn blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t']);
+    }
+
+    fn eat(&mut self, character: char) -> bool {
+        let rest = self.rest.strip_prefix(character);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+}

@@ -1,0 +1,110 @@
+//! The head of a message: start line and header fields up to the empty line, RFC 9112 section 2.
+//!
+//! Its end is searched for as the bytes come, from where the search had stopped; only then is it parsed, once.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use super::syntax::is_token_byte;
+use crate::config::Config;
+use crate::input::Input;
+
+/// Why bytes are not the head of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HeadFault {
+    /// The first byte says that this is something else.
+    NotHttp,
+    /// A line ends in LF alone. RFC 9112 section 2.2 lets a recipient take that for the end of a line, but does not ask
+    /// it to, and intermediaries that differ in this have been tricked.
+    BareLineFeed,
+    TooLong,
+    LinesTooMany,
+}
+
+/// Collects a head, in whatever pieces it comes.
+#[derive(Debug, Default)]
+pub(crate) struct HeadReader {
+    buffer: Vec<u8>,
+    scan: Scan,
+}
+
+/// How far the search for the empty line has come.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Bytes examined.
+    size: usize,
+    /// Lines that have ended, the start line among them.
+    lines: usize,
+    /// Bytes of the line that has not ended.
+    line_size: usize,
+    after_cr: bool,
+}
+
+impl HeadReader {
+    /// Takes from the input what belongs to the head. If it lies there whole, it is lent.
+    pub(crate) fn read<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Result<Option<Cow<'b, [u8]>>, HeadFault> {
+        let end = self.scan.find_end(input.remaining(), config)?;
+        let part = input.take(end.unwrap_or(usize::MAX));
+        if end.is_some() && self.buffer.is_empty() {
+            return Ok(Some(Cow::Borrowed(part)));
+        }
+        self.buffer.extend_from_slice(part);
+        Ok(end.map(|_| Cow::Owned(core::mem::take(&mut self.buffer))))
+    }
+
+    /// How many header lines the head has.
+    pub(crate) fn header_lines(&self) -> usize {
+        self.scan.lines.saturating_sub(1)
+    }
+
+    /// Begins another head, on account of the same limit.
+    pub(crate) fn restart(&mut self) {
+        self.scan = Scan { size: self.scan.size, ..Scan::default() };
+    }
+}
+
+impl Scan {
+    /// How many of the bytes belong to the head, if its end is among them.
+    fn find_end(&mut self, bytes: &[u8], config: &Config) -> Result<Option<usize>, HeadFault> {
+        let before = self.size;
+        for &byte in bytes {
+            if self.size >= config.max_head_size {
+                return Err(HeadFault::TooLong);
+            }
+            self.size += 1;
+            if byte == b'\n' {
+                if self.end_line(config)? {
+                    return Ok(Some(self.size - before));
+                }
+            } else {
+                if self.lines == 0 && self.line_size == 0 && byte != b'\r' && !is_token_byte(byte) {
+                    return Err(HeadFault::NotHttp);
+                }
+                self.line_size += 1;
+                self.after_cr = byte == b'\r';
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the line that ends here is the empty one.
+    fn end_line(&mut self, config: &Config) -> Result<bool, HeadFault> {
+        if !core::mem::take(&mut self.after_cr) {
+            return Err(HeadFault::BareLineFeed);
+        }
+        let is_empty = core::mem::take(&mut self.line_size) == 1;
+        if is_empty {
+            // RFC 9112 section 2.2: an empty line before the start line is ignored
+            return Ok(self.lines > 0);
+        }
+        self.lines += 1;
+        if self.lines.saturating_sub(1) > config.max_header_lines {
+            return Err(HeadFault::LinesTooMany);
+        }
+        Ok(false)
+    }
+}

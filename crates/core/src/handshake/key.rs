@@ -1,0 +1,39 @@
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`, RFC 6455 sections 4.1, 4.2.2 and 11.3.
+//!
+//! Neither is a secret: they show that a server understood the request, and travel beside each other in the clear. So
+//! they are compared without regard to time.
+
+use alloc::string::String;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use rand_core::CryptoRng;
+use sha1::{Digest, Sha1};
+
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const NONCE_SIZE: usize = 16;
+
+/// The RFC's own key, `dGhlIHNhbXBsZSBub25jZQ==`, is canonical; other clients leave bits behind the sixteenth byte.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// A client's key. 4.1 item 7: "a nonce consisting of a randomly selected 16-byte value that has been base64-encoded",
+/// selected randomly for each connection
+pub(crate) fn generate(rng: &mut impl CryptoRng) -> String {
+    let mut nonce = [0; NONCE_SIZE];
+    rng.fill_bytes(&mut nonce);
+    BASE64.encode(nonce)
+}
+
+/// 4.2.1 item 5: "a base64-encoded value that, when decoded, is 16 bytes in length"
+pub(crate) fn is_valid(key: &str) -> bool {
+    let mut nonce = [0; NONCE_SIZE + 2];
+    // 24 characters hold 16 to 18 bytes
+    key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(NONCE_SIZE)
+}
+
+/// 4.2.2: the key as it was sent, followed by the GUID, hashed, and encoded
+pub(crate) fn accept(key: &str) -> String {
+    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}

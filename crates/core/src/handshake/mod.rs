@@ -1,0 +1,34 @@
+//! The opening handshake, RFC 6455 section 4: requests and responses, header fields, key and answer to it, client and
+//! server. Nothing outside this folder knows that HTTP exists.
+
+mod answer;
+mod body;
+mod client;
+mod ended;
+mod error;
+mod extension;
+mod head;
+mod headers;
+mod key;
+mod open;
+mod origin;
+mod request;
+mod response;
+mod server;
+mod syntax;
+
+pub use answer::{Accept, AnswerError, Reject};
+pub use client::{ClientRequest, RequestError};
+pub use error::HandshakeError;
+pub use extension::Extension;
+pub use headers::Headers;
+pub use open::Open;
+pub use origin::OriginPolicy;
+pub use request::Request;
+pub use response::Response;
+
+pub(crate) use answer::refusal;
+pub(crate) use client::Client;
+pub(crate) use ended::Ended;
+pub(crate) use open::Agreement;
+pub(crate) use server::Server;

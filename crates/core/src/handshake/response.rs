@@ -1,0 +1,59 @@
+//! Responses as a client receives them, RFC 9112 section 4.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{HandshakeError, Headers};
+
+/// An HTTP response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    reason: String,
+    headers: Headers,
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// Reads a head. Returns also whether it is of HTTP/1.1.
+    pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<(Self, bool), HandshakeError> {
+        let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
+        let mut response = httparse::Response::new(&mut fields);
+        match response.parse(head) {
+            Ok(httparse::Status::Complete(size)) if size == head.len() => {}
+            _ => return Err(HandshakeError::ResponseMalformed),
+        }
+        let (Some(version), Some(status)) = (response.version, response.code) else {
+            return Err(HandshakeError::ResponseMalformed);
+        };
+        let reason = response.reason.unwrap_or_default().to_owned();
+        let headers = Headers::new(response.headers);
+        Ok((Self { status, reason, headers, body: Vec::new() }, version == 1))
+    }
+
+    pub(crate) fn with_body(self, body: Vec<u8>) -> Self {
+        Self { body, ..self }
+    }
+
+    /// The status code.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason phrase; often empty.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The header fields.
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The body, or as much of it as came and as [`Config::max_head_size`](crate::Config::max_head_size) allows.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}

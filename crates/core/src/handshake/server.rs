@@ -1,0 +1,117 @@
+//! The server's opening handshake, RFC 6455 section 4.2: the request, and the application's answer.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::answer::{Accept, AnswerError, Reject};
+use super::head::{HeadFault, HeadReader};
+use super::open::Agreement;
+use super::{HandshakeError, Request};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::event::Event;
+use crate::input::Input;
+use crate::output::Output;
+use crate::sender::Masking;
+use crate::timer::{Timer, Timers};
+
+/// A server that waits for a request, or for its application to answer it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) config: Arc<Config>,
+    /// Empty: a server that has something to say has answered.
+    pub(crate) output: Output,
+    pub(crate) timers: Timers,
+    stage: Stage,
+    /// Whether the answer has no body, whatever its header fields say of one.
+    pub(crate) answers_head: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Head(HeadReader),
+    /// The application is to answer an opening handshake.
+    Asked {
+        request: Request,
+        /// The value of `Sec-WebSocket-Accept`.
+        accept: String,
+        /// Frames that came too early.
+        early: Vec<u8>,
+    },
+    /// The application may answer a plain request.
+    AskedPlainly,
+}
+
+impl Server {
+    pub(crate) fn new(config: Arc<Config>, mut timers: Timers) -> Self {
+        timers.set(Timer::Opening, config.opening_timeout);
+        let stage = Stage::Head(HeadReader::default());
+        Self { config, output: Output::default(), timers, stage, answers_head: false }
+    }
+
+    /// Takes bytes of the request, or what follows it.
+    pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<Event<'static>>, HandshakeError> {
+        match &mut self.stage {
+            Stage::Head(reader) => {
+                let Some(head) = reader.read(input, &self.config).map_err(head_error)? else { return Ok(None) };
+                let request = Request::parse(&head, reader.header_lines())?;
+                self.answers_head = request.method() == "HEAD";
+                if !request.asks_for_websocket() {
+                    self.stage = Stage::AskedPlainly;
+                    return Ok(Some(Event::PlainRequest(request)));
+                }
+                let accept = request.check()?;
+                self.stage = Stage::Asked { request: request.clone(), accept, early: Vec::new() };
+                Ok(Some(Event::Request(request)))
+            }
+            Stage::Asked { early, .. } => {
+                let part = input.take(usize::MAX);
+                if early.len().saturating_add(part.len()) > self.config.max_head_size {
+                    return Err(HandshakeError::FramesTooEarly);
+                }
+                early.extend_from_slice(part);
+                Ok(None)
+            }
+            Stage::AskedPlainly => Ok(None),
+        }
+    }
+
+    /// The connection that the application has accepted, what was agreed, and the frames that came before.
+    pub(crate) fn accept(&mut self, answer: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
+        let Stage::Asked { request, accept, early } = &mut self.stage else { return Err(AnswerError::NoRequest) };
+        let output = Output::with_head(answer.encode(request, accept)?);
+        let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
+        let agreement = Agreement { protocol: answer.protocol.clone(), extensions: Vec::new() };
+        Ok((connection, agreement, core::mem::take(early)))
+    }
+
+    /// Whether a request waits for the application's answer.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.stage, Stage::Asked { .. } | Stage::AskedPlainly)
+    }
+
+    /// The answer to a plain request that the application has left to us (RFC 9110 section 15.5.22).
+    pub(crate) fn plain_answer(&self) -> Option<Reject> {
+        matches!(self.stage, Stage::AskedPlainly)
+            .then(|| Reject::from_protocol(426, "only opening handshakes of WebSocket connections are answered here"))
+    }
+
+    /// The answer that time has run out: to a client that has not asked yet, or to one that got no answer.
+    pub(crate) fn late_answer(&self) -> Reject {
+        if self.is_asked() {
+            Reject::from_protocol(503, "no answer was found in time")
+        } else {
+            Reject::from_protocol(408, "the request did not come in time")
+        }
+    }
+}
+
+const fn head_error(fault: HeadFault) -> HandshakeError {
+    match fault {
+        HeadFault::NotHttp => HandshakeError::RequestNotHttp,
+        HeadFault::BareLineFeed => HandshakeError::RequestMalformed,
+        HeadFault::TooLong => HandshakeError::RequestTooLong,
+        HeadFault::LinesTooMany => HandshakeError::RequestLinesTooMany,
+    }
+}

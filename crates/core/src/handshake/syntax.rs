@@ -1,0 +1,70 @@
+//! Tokens, lists and fields, RFC 9110 section 5.6 and RFC 6455 section 9.1.
+
+use super::Headers;
+
+/// Whether the byte may stand in a token (RFC 9110 section 5.6.2).
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// The elements of a list, without blanks around them and without empty ones (RFC 9110 section 5.6.1.2).
+pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
+}
+
+/// Whether the fields of this name, together one list (RFC 9110 section 5.3), have this member in any case.
+pub(crate) fn lists(headers: &Headers, name: &str, member: &str) -> bool {
+    headers.get_all(name).flat_map(elements).any(|element| element.eq_ignore_ascii_case(member))
+}
+
+/// The one value of a field.
+pub(crate) enum Single<'a> {
+    Missing,
+    Value(&'a str),
+    Repeated,
+}
+
+pub(crate) fn single<'a>(headers: &'a Headers, name: &str) -> Single<'a> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Single::Missing,
+        (Some(value), None) => Single::Value(value),
+        (Some(_), Some(_)) => Single::Repeated,
+    }
+}
+
+/// What is wrong with a header field that the application adds.
+pub(crate) enum FieldFault {
+    Name,
+    Reserved,
+    Value,
+}
+
+/// Checks a header field that the application adds: nothing it holds may end its line or contradict the handshake.
+pub(crate) fn check_field(name: &str, value: &str) -> Result<(), FieldFault> {
+    const RESERVED: [&str; 5] = ["Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding"];
+    const RESERVED_PREFIX: &str = "Sec-WebSocket-";
+    if !is_token(name) {
+        return Err(FieldFault::Name);
+    }
+    let has_prefix =
+        name.get(..RESERVED_PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(RESERVED_PREFIX));
+    if has_prefix || RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        return Err(FieldFault::Reserved);
+    }
+    if is_field_text(value) { Ok(()) } else { Err(FieldFault::Value) }
+}
+
+/// RFC 9110 section 5.5: "field values containing CR, LF, or NUL characters are invalid and dangerous". Nor do we send
+/// other control characters.
+pub(crate) fn is_field_text(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}

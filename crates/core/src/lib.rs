@@ -1,0 +1,145 @@
+//! **A WebSocket, sans socket**: RFC 6455 as a pure state machine. Bytes in, events out; messages in, bytes out; the
+//! clock and the dice are handed to it. It does no IO, reads no clock, starts no thread and never waits, so it fits any
+//! event loop, blocking or not. [`sansocket-net`](https://docs.rs/sansocket-net) drives it over `std::net`.
+//!
+//! # The driver loop
+//!
+//! [`WebSocket`] is one connection, from the first byte of the opening handshake to the last of the closing one;
+//! [`Connection`] is what follows the opening handshake alone, for whoever did that elsewhere. Its methods are of four
+//! kinds: the network and the clock come in ([`receive`](WebSocket::receive), [`receive_eof`](WebSocket::receive_eof),
+//! [`handle_timeout`](WebSocket::handle_timeout), all three answering with events), the application comes in
+//! ([`send`](WebSocket::send), [`close`](WebSocket::close) and the like), the driver takes out
+//! ([`output`](WebSocket::output), [`poll_timeout`](WebSocket::poll_timeout), [`transport`](WebSocket::transport),
+//! [`wants_read`](WebSocket::wants_read)), and anyone may look ([`ready_state`](WebSocket::ready_state),
+//! [`buffered_amount`](WebSocket::buffered_amount)). This is a whole echo server, but for its sockets and its clock:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use sansocket::bytes::Buf;
+//! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, Transport, WebSocket};
+//!
+//! fn echo(mut socket: impl Read + Write, now: impl Fn() -> Instant) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut ws = WebSocket::server(Config::default(), now());
+//!     let mut buffer = [0; 4096];
+//!     while ws.transport() != Transport::Close {
+//!         // a driver also calls `handle_timeout` when `poll_timeout` has come: see below
+//!         let n = socket.read(&mut buffer)?;
+//!         let now = now();
+//!         if n == 0 {
+//!             ws.receive_eof(now)?;
+//!         }
+//!         let mut input = Input::new(&mut buffer[..n]);
+//!         while let Some(event) = ws.receive(&mut input, now)? {
+//!             match event {
+//!                 Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+//!                 Event::Message(message) => ws.send(message)?, // the event borrows `buffer`, not `ws`
+//!                 _ => {}
+//!             }
+//!         }
+//!         while ws.output().has_remaining() {
+//!             let n = socket.write(ws.output().chunk())?;
+//!             ws.output().advance(n);
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # struct Socket { to_read: &'static [u8], written: Vec<u8> }
+//! # impl Read for Socket {
+//! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.to_read.read(buffer) }
+//! # }
+//! # impl Write for &mut Socket {
+//! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.written.write(bytes) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # impl Read for &mut Socket {
+//! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { Socket::read(self, buffer) }
+//! # }
+//! # let mut socket = Socket {
+//! #     to_read: b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//! #         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\
+//! #         \x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
+//! #     written: Vec::new(),
+//! # };
+//! # echo(&mut socket, || Instant::EPOCH)?;
+//! # assert!(socket.written.starts_with(b"HTTP/1.1 101 "));
+//! # assert!(socket.written.ends_with(b"\r\n\r\n\x81\x05Hello"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What a driver owes
+//!
+//! 1. **Read** while [`wants_read`](WebSocket::wants_read) says so, into a buffer of its own, which all its connections
+//!    may share, and hand the bytes to [`receive`](WebSocket::receive) until that returns `None`: then all of them have
+//!    been taken. At the end of the stream, or when the connection is lost, call
+//!    [`receive_eof`](WebSocket::receive_eof).
+//! 2. **Write** what [`output`](WebSocket::output) holds, after every call that may have added to it, and
+//!    [`advance`](bytes::Buf::advance) by what the transport took, before anything else is asked of the connection.
+//! 3. **Wait** no longer than [`poll_timeout`](WebSocket::poll_timeout), then call
+//!    [`handle_timeout`](WebSocket::handle_timeout).
+//! 4. **End TCP** as [`transport`](WebSocket::transport) says: half-close it at [`Transport::ShutdownWrite`], close it
+//!    at [`Transport::Close`].
+//! 5. **After an error** go on writing and ending TCP in the same way: the peer is told why.
+//!
+//! # What it promises
+//!
+//! * Any split of the same bytes gives the same events and the same output.
+//! * One event a call, and the state is what the caller has seen. [`Event::Close`] comes once, last, after
+//!   [`Event::Open`].
+//! * Events borrow the input. A message that lies whole in the input is unmasked where it lies and lent; nothing is ever
+//!   reserved from a length that a peer claims.
+//! * A failure is for good: every later `receive` returns the same error, and nothing more is delivered.
+//! * Control frames find their way between data frames. Pongs and the answer to a Close frame are never held back by
+//!   messages that wait.
+//! * Every limit of [`Config`] is on. Work is linear in the bytes received, memory bounded by the limits, an idle
+//!   connection owns no heap, and no input, no order of calls and no configuration makes it panic.
+//!
+//! # Features
+//!
+//! `std` (default): vectored output, and SIMD chosen at run time in the libraries below. Without it the crate needs
+//! `alloc` alone.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+extern crate alloc;
+
+mod assembler;
+mod closing;
+mod config;
+mod connection;
+mod controls;
+mod error;
+mod event;
+pub mod frame;
+mod handshake;
+mod input;
+mod message;
+mod output;
+mod receiver;
+mod sender;
+mod time;
+mod timer;
+mod uri;
+mod utf8;
+mod websocket;
+
+pub use closing::{Close, CloseCode, Initiator};
+pub use config::{Config, Delivery};
+pub use connection::Connection;
+pub use error::{Error, ProtocolError, SendError, TimeoutKind};
+pub use event::{Event, ReadyState, Role, Transport};
+pub use handshake::{
+    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, Open, OriginPolicy, Reject, Request,
+    RequestError, Response,
+};
+pub use input::Input;
+pub use message::{Chunk, Message, MessageKind};
+pub use output::Output;
+pub use time::Instant;
+pub use uri::{UriError, WsUri};
+pub use websocket::WebSocket;
+
+/// The libraries whose types appear in this crate's interface.
+pub use bytes;
+pub use rand_core;

@@ -1,0 +1,156 @@
+//! What applications exchange: messages, and chunks of them.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A whole message: text or binary (RFC 6455 section 5.6).
+///
+/// A received message that lay whole in the caller's buffer borrows it; one that had to be assembled owns its payload.
+/// Both can be sent as they are:
+///
+/// ```
+/// use sansocket::{Message, MessageKind};
+///
+/// let message = Message::from("Hello");
+/// assert_eq!((message.kind(), message.as_bytes()), (MessageKind::Text, &b"Hello"[..]));
+/// assert_eq!(Message::from(&[1, 2, 3]).kind(), MessageKind::Binary);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6455 has two kinds of message, and every application must meet both")]
+pub enum Message<'b> {
+    /// UTF-8 text.
+    Text(Cow<'b, str>),
+    /// Arbitrary bytes.
+    Binary(Cow<'b, [u8]>),
+}
+
+impl Message<'_> {
+    /// Text or binary.
+    pub const fn kind(&self) -> MessageKind {
+        match self {
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
+        }
+    }
+
+    /// The payload, of either kind.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// The text, if this is a text message.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// The payload's length in bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether the payload is empty, which is legal.
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
+    /// The message, copied if it borrows its payload.
+    pub fn into_owned(self) -> Message<'static> {
+        match self {
+            Self::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Message::Binary(Cow::Owned(bytes.into_owned())),
+        }
+    }
+
+    /// The payload, copied if the message borrows it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_owned().into_bytes(),
+            Self::Binary(bytes) => bytes.into_owned(),
+        }
+    }
+}
+
+impl<'b> From<&'b str> for Message<'b> {
+    fn from(text: &'b str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl<'b> From<&'b String> for Message<'b> {
+    fn from(text: &'b String) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Message<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl<'b> From<&'b [u8]> for Message<'b> {
+    fn from(bytes: &'b [u8]) -> Self {
+        Self::Binary(Cow::Borrowed(bytes))
+    }
+}
+
+impl<'b, const N: usize> From<&'b [u8; N]> for Message<'b> {
+    fn from(bytes: &'b [u8; N]) -> Self {
+        Self::Binary(Cow::Borrowed(bytes))
+    }
+}
+
+impl<'b> From<&'b Vec<u8>> for Message<'b> {
+    fn from(bytes: &'b Vec<u8>) -> Self {
+        Self::Binary(Cow::Borrowed(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Message<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(Cow::Owned(bytes))
+    }
+}
+
+/// Text or binary (RFC 6455 section 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6455 has two kinds of message")]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Arbitrary bytes.
+    Binary,
+}
+
+/// A piece of a message, handed over as it arrived ([`Delivery::Chunks`](crate::Delivery::Chunks)).
+///
+/// The payloads of a message's chunks, in order, are the message. Where one chunk ends and the next begins says nothing:
+/// neither frames nor reads can be told from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Chunk<'b> {
+    /// The kind of the message, the same for all its chunks.
+    pub kind: MessageKind,
+    /// The bytes; of a text message they are UTF-8 so far, but a character may straddle two chunks.
+    pub payload: Cow<'b, [u8]>,
+    /// Whether the message ends here. The last chunk may be empty.
+    pub last: bool,
+}
+
+impl<'b> Chunk<'b> {
+    pub(crate) const fn new(kind: MessageKind, payload: &'b [u8], last: bool) -> Self {
+        Self { kind, payload: Cow::Borrowed(payload), last }
+    }
+
+    /// The chunk, copied if it borrows its payload.
+    pub fn into_owned(self) -> Chunk<'static> {
+        Chunk { payload: Cow::Owned(self.payload.into_owned()), ..self }
+    }
+}

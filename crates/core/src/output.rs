@@ -1,0 +1,327 @@
+//! The bytes that wait for the transport.
+//!
+//! Two lanes lead out. Data frames, with our Close frame last, form one stream of bytes; control frames wait beside it
+//! and slip in wherever one data frame ends and the next begins. Bytes stay where they were written until they are
+//! taken: a cursor moves, they do not.
+
+#[cfg(feature = "std")]
+extern crate std;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::{Buf, Bytes};
+
+use crate::closing::Sent;
+use crate::controls::{ControlFrame, Controls, ControlsFull};
+use crate::frame::{EncodedHeader, FrameHeader, OpCode};
+
+/// A new allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
+const SEGMENT_MIN: usize = 1024;
+/// Frames share an allocation until it holds this many bytes.
+const SEGMENT_MAX: usize = 64 * 1024;
+
+/// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
+/// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
+///
+/// Nothing else may be asked of the connection between the two, or the chunk may no longer be what is next. To advance
+/// by more than there is takes all there is.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The front of the data lane: frames encoded back to back.
+    front: Vec<u8>,
+    /// Bytes already taken of `front`.
+    taken: usize,
+    /// The data lane behind `front`.
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
+    behind: Option<Box<VecDeque<Segment>>>,
+    /// What is left of the data frame at the front of its lane.
+    current: Current,
+    controls: Option<Box<Controls>>,
+    /// Bytes of both lanes.
+    len: usize,
+    /// Payload bytes of data frames not yet taken.
+    buffered_amount: usize,
+    close: CloseProgress,
+}
+
+#[derive(Debug)]
+enum Segment {
+    /// Frames encoded back to back, or the head of one whose payload follows.
+    Frames(Vec<u8>),
+    /// A payload that is not ours to copy.
+    Payload(Bytes),
+}
+
+/// A data frame of which a part has been taken; both zero between frames.
+#[derive(Debug, Default)]
+struct Current {
+    head: u8,
+    payload: usize,
+    /// Whether the payload counts in `buffered_amount`.
+    is_data: bool,
+}
+
+impl Current {
+    fn is_between_frames(&self) -> bool {
+        self.head == 0 && self.payload == 0
+    }
+
+    fn remaining(&self) -> usize {
+        usize::from(self.head) + self.payload
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum CloseProgress {
+    #[default]
+    NotQueued,
+    Queued,
+    /// Its first byte has been taken: nothing may follow.
+    Begun,
+}
+
+impl Output {
+    /// Output that begins with the head of a handshake message.
+    pub(crate) fn with_head(head: Vec<u8>) -> Self {
+        let len = head.len();
+        Self { front: head, current: Current { head: 0, payload: len, is_data: false }, len, ..Self::default() }
+    }
+
+    /// Payload bytes accepted and not yet taken.
+    pub(crate) fn buffered_amount(&self) -> usize {
+        self.buffered_amount
+    }
+
+    /// Bytes that are not payload of messages.
+    pub(crate) fn framing_len(&self) -> usize {
+        self.len.saturating_sub(self.buffered_amount)
+    }
+
+    /// How far our Close frame has come. It is the last thing that is ever queued.
+    pub(crate) fn close_sent(&self) -> Sent {
+        match self.close {
+            CloseProgress::NotQueued => Sent::Nothing,
+            _ if self.len > 0 => Sent::Queued,
+            _ => Sent::Taken,
+        }
+    }
+
+    /// Whether control frames can still precede our Close frame.
+    pub(crate) fn takes_controls(&self) -> bool {
+        self.close != CloseProgress::Begun
+    }
+
+    /// Queues a data frame whose payload `write` appends.
+    pub(crate) fn push(&mut self, header: &FrameHeader, payload_length: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let head = header.encode();
+        let frames = self.frames(head.len() + payload_length);
+        frames.extend_from_slice(&head);
+        write(frames);
+        self.count(&head, header.opcode, payload_length);
+    }
+
+    /// Queues a data frame whose payload, masked already if need be, stays where it is.
+    pub(crate) fn push_by_reference(&mut self, header: &FrameHeader, payload: Bytes) {
+        let head = header.encode();
+        self.frames(head.len()).extend_from_slice(&head);
+        self.count(&head, header.opcode, payload.len());
+        if !payload.is_empty() {
+            self.behind.get_or_insert_default().push_back(Segment::Payload(payload));
+        }
+    }
+
+    /// Queues a control frame; see [`Controls::push`].
+    pub(crate) fn push_control(&mut self, frame: ControlFrame, max_pending: usize) -> Result<(), ControlsFull> {
+        let size = frame.len();
+        let displaced = self.controls.get_or_insert_default().push(frame, max_pending)?;
+        self.len = self.len + size - displaced;
+        Ok(())
+    }
+
+    /// Forgets all bytes: there is no transport to take them. What the application was told is buffered stays buffered.
+    pub(crate) fn abandon(&mut self) {
+        *self = Self { buffered_amount: self.buffered_amount, ..Self::default() };
+    }
+
+    /// The end of the data lane, with room for `additional` bytes.
+    fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
+        let fits = |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= SEGMENT_MAX;
+        let frames = match &mut self.behind {
+            None if fits(&self.front) => &mut self.front,
+            behind => {
+                let behind = behind.get_or_insert_default();
+                if !matches!(behind.back(), Some(Segment::Frames(frames)) if fits(frames)) {
+                    behind.push_back(Segment::Frames(Vec::new()));
+                }
+                match behind.back_mut() {
+                    Some(Segment::Frames(frames)) => frames,
+                    _ => &mut self.front,
+                }
+            }
+        };
+        if frames.capacity() == 0 {
+            frames.reserve(additional.max(SEGMENT_MIN));
+        } else {
+            frames.reserve(additional);
+        }
+        frames
+    }
+
+    fn count(&mut self, head: &EncodedHeader, opcode: OpCode, payload_length: usize) {
+        self.len += head.len() + payload_length;
+        match opcode {
+            OpCode::Close => self.close = CloseProgress::Queued,
+            _ => self.buffered_amount += payload_length,
+        }
+    }
+
+    /// The pieces of output in the order in which they leave; up to the first control frame that waits its turn.
+    fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let (first, data, last) = match &self.controls {
+            Some(controls) if self.current.is_between_frames() => (Some(controls), usize::MAX, None),
+            Some(controls) => (None, self.current.remaining(), Some(controls)),
+            None => (None, usize::MAX, None),
+        };
+        let front = self.front.get(self.taken..).unwrap_or_default();
+        let behind = self.behind.iter().flat_map(|behind| behind.iter().map(Segment::bytes));
+        let data = core::iter::once(front).chain(behind).scan(data, |left, chunk| {
+            let (chunk, _) = chunk.split_at(chunk.len().min(*left));
+            *left -= chunk.len();
+            Some(chunk)
+        });
+        let first = first.into_iter().flat_map(|controls| controls.chunks());
+        let last = last.into_iter().flat_map(|controls| controls.chunks());
+        first.chain(data).chain(last).filter(|chunk| !chunk.is_empty())
+    }
+
+    /// The contiguous bytes at the front of the data lane.
+    fn data_chunk(&self) -> &[u8] {
+        let front = self.front.get(self.taken..).unwrap_or_default();
+        if !front.is_empty() {
+            return front;
+        }
+        self.behind.as_ref().and_then(|behind| behind.front()).map_or(&[], Segment::bytes)
+    }
+
+    /// Reads the head of the data frame that is next: frames in the lane are our own, so that it can be read.
+    fn begin_frame(&mut self) {
+        let Ok(Some((header, size))) = FrameHeader::decode(self.data_chunk()) else { return };
+        if header.opcode == OpCode::Close {
+            self.close = CloseProgress::Begun;
+        }
+        self.current = Current {
+            head: size as u8,
+            payload: header.payload_length as usize,
+            is_data: header.opcode != OpCode::Close,
+        };
+    }
+
+    /// Takes up to `count` bytes, no further than the end of a frame; returns how many.
+    fn advance_frame(&mut self, count: usize) -> usize {
+        if let Some(controls) = self.controls.as_mut().filter(|_| self.current.is_between_frames()) {
+            let taken = controls.advance(count);
+            if controls.is_empty() {
+                self.controls = None;
+            }
+            return taken;
+        }
+        if self.current.is_between_frames() {
+            self.begin_frame();
+        }
+        let count = count.min(self.current.remaining());
+        let head = count.min(usize::from(self.current.head));
+        let payload = count - head;
+        self.current.head -= head as u8;
+        self.current.payload -= payload;
+        if self.current.is_data {
+            self.buffered_amount -= payload;
+        }
+        self.advance_data(count);
+        count
+    }
+
+    /// Moves the cursor of the data lane, and gives back what it has passed.
+    fn advance_data(&mut self, mut count: usize) {
+        while count > 0 {
+            let available = self.data_chunk().len();
+            if available == 0 {
+                return;
+            }
+            let step = count.min(available);
+            count -= step;
+            if self.taken < self.front.len() {
+                self.taken += step;
+            } else if let Some(Segment::Payload(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
+                bytes.advance(step);
+            }
+            if step == available {
+                self.next_segment();
+            }
+        }
+    }
+
+    /// The contiguous bytes at the front have all been taken: gives them back and brings up what lies behind.
+    fn next_segment(&mut self) {
+        self.front = Vec::new();
+        self.taken = 0;
+        let Some(behind) = &mut self.behind else { return };
+        if matches!(behind.front(), Some(segment) if segment.bytes().is_empty()) {
+            behind.pop_front();
+        }
+        if let Some(Segment::Frames(frames)) = behind.front_mut() {
+            self.front = core::mem::take(frames);
+            behind.pop_front();
+        }
+        if behind.is_empty() {
+            self.behind = None;
+        }
+    }
+}
+
+impl Buf for Output {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes that are next; as many as lie together.
+    fn chunk(&self) -> &[u8] {
+        self.chunks().next().unwrap_or_default()
+    }
+
+    fn advance(&mut self, count: usize) {
+        if self.len == 0 {
+            return;
+        }
+        if count >= self.len {
+            // 5.5.1: what follows a Close frame would be discarded, so that nothing may
+            let close = if self.close == CloseProgress::NotQueued { self.close } else { CloseProgress::Begun };
+            *self = Self { close, ..Self::default() };
+            return;
+        }
+        self.len -= count;
+        let mut left = count;
+        while left > 0 {
+            match self.advance_frame(left) {
+                0 => return,
+                taken => left -= taken,
+            }
+        }
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        slices.iter_mut().zip(self.chunks()).map(|(slice, chunk)| *slice = std::io::IoSlice::new(chunk)).count()
+    }
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Frames(bytes) => bytes,
+            Self::Payload(bytes) => bytes,
+        }
+    }
+}

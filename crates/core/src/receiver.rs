@@ -1,0 +1,245 @@
+//! Frames in: sequencing, limits, unmasking in place, control frames (RFC 6455 sections 5.1 to 5.5, 6.2).
+//! What a frame means for the connection is not decided here.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::assembler::{Assembly, Delivered, check_message_length, whole};
+use crate::closing::{CloseCode, CloseFrame};
+use crate::config::Config;
+use crate::error::ProtocolError;
+use crate::event::Role;
+use crate::frame::{FrameHeader, MaskingKey, OpCode};
+use crate::input::Input;
+use crate::message::MessageKind;
+
+/// What the peer said.
+#[derive(Debug)]
+pub(crate) enum Received<'b> {
+    Data(Delivered<'b>),
+    Ping(Cow<'b, [u8]>),
+    Pong(Cow<'b, [u8]>),
+    Close(CloseFrame),
+}
+
+/// Reads frames, in whatever pieces they come.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    /// The endpoint's own role: its peer masks, or does not.
+    role: Role,
+    stage: Stage,
+    /// The message of which a frame has begun, unless it lies whole in the input.
+    assembly: Option<Box<Assembly>>,
+}
+
+/// Where in a frame the next byte belongs.
+#[derive(Debug)]
+enum Stage {
+    /// In the head, of which these bytes have arrived.
+    Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
+    /// In the payload of a data frame.
+    Data(Rest),
+    /// In the payload of a control frame, of which a part has arrived.
+    Control { opcode: OpCode, payload: Vec<u8>, rest: Rest },
+}
+
+impl Stage {
+    const START: Self = Self::Head { bytes: [0; FrameHeader::MAX_SIZE], filled: 0 };
+}
+
+/// What is to come of a frame's payload.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    length: u64,
+    /// Turned so that it begins with the byte for the next byte of payload.
+    key: MaskingKey,
+    fin: bool,
+}
+
+impl Rest {
+    fn new(header: &FrameHeader) -> Self {
+        Self { length: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
+    }
+
+    /// Takes from the input what there is of the payload, and unmasks it.
+    fn take<'b>(&mut self, input: &mut Input<'b>) -> &'b [u8] {
+        let piece = input.take(usize::try_from(self.length).unwrap_or(usize::MAX));
+        if self.key != [0; 4] {
+            sansocket_mask::apply(piece, self.key, 0);
+            self.key.rotate_left(piece.len() % 4);
+        }
+        self.length -= piece.len() as u64;
+        piece
+    }
+}
+
+impl Receiver {
+    pub(crate) fn new(role: Role) -> Self {
+        Self { role, stage: Stage::START, assembly: None }
+    }
+
+    /// Gives back what has arrived of an unfinished message: nothing more will be received.
+    pub(crate) fn discard(&mut self) {
+        *self = Self::new(self.role);
+    }
+
+    /// Takes bytes from the input up to the next thing said; `None` if the input ends before.
+    pub(crate) fn receive<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Result<Option<Received<'b>>, ProtocolError> {
+        loop {
+            let received = match &mut self.stage {
+                Stage::Head { .. } => {
+                    let Some(header) = self.head(input)? else { return Ok(None) };
+                    self.begin_frame(&header, input, config)?
+                }
+                Stage::Data(_) | Stage::Control { .. } if input.is_empty() => return Ok(None),
+                Stage::Data(_) => self.data(input, config)?,
+                Stage::Control { .. } => self.control(input)?,
+            };
+            if received.is_some() {
+                return Ok(received);
+            }
+        }
+    }
+
+    /// Reads a head, from the input alone if it lies there whole.
+    fn head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
+        let Stage::Head { bytes, filled } = &mut self.stage else { return Ok(None) };
+        let before = usize::from(*filled);
+        if before == 0
+            && let Some((header, size)) = FrameHeader::decode(input.remaining())?
+        {
+            input.take(size);
+            return Ok(Some(header));
+        }
+        let mut together = *bytes;
+        let free = together.iter_mut().skip(before);
+        let added = free.zip(input.remaining()).map(|(to, from)| *to = *from).count();
+        let (head, _) = together.split_at(before + added);
+        match FrameHeader::decode(head)? {
+            Some((header, size)) => {
+                input.take(size - before);
+                Ok(Some(header))
+            }
+            None => {
+                input.take(added);
+                *filled = head.len() as u8;
+                *bytes = together;
+                Ok(None)
+            }
+        }
+    }
+
+    fn begin_frame<'b>(
+        &mut self,
+        header: &FrameHeader,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Result<Option<Received<'b>>, ProtocolError> {
+        self.check(header, config)?;
+        let mut rest = Rest::new(header);
+        let lies_whole = header.payload_length <= input.remaining().len() as u64;
+        self.stage = Stage::START;
+        let kind = match header.opcode {
+            OpCode::Text => Some(MessageKind::Text),
+            OpCode::Binary => Some(MessageKind::Binary),
+            OpCode::Continuation => None,
+            OpCode::Close | OpCode::Ping | OpCode::Pong => {
+                if lies_whole {
+                    return said(header.opcode, Cow::Borrowed(rest.take(input))).map(Some);
+                }
+                self.stage = Stage::Control { opcode: header.opcode, payload: Vec::new(), rest };
+                return Ok(None);
+            }
+        };
+        if let Some(kind) = kind {
+            if header.fin && lies_whole {
+                check_message_length(header.payload_length, config)?;
+                return whole(kind, rest.take(input), config.delivery).map(|whole| Some(Received::Data(whole)));
+            }
+            self.assembly = Some(Box::new(Assembly::new(kind)));
+        }
+        if let Some(assembly) = &mut self.assembly {
+            assembly.begin_frame(header.payload_length, header.fin, config)?;
+        }
+        self.stage = Stage::Data(rest);
+        // a frame without payload is over with its head
+        if header.payload_length == 0 { self.data(input, config) } else { Ok(None) }
+    }
+
+    /// What depends on the role, on earlier frames, and on limits.
+    fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
+        // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(ProtocolError::ReservedBitSet);
+        }
+        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(ProtocolError::FrameNotMasked),
+            (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked),
+            _ => {}
+        }
+        // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another
+        match (header.opcode, &self.assembly) {
+            (OpCode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
+            (OpCode::Text | OpCode::Binary, Some(_)) => return Err(ProtocolError::ContinuationMissing),
+            _ => {}
+        }
+        if !header.opcode.is_control() && header.payload_length > config.max_frame_payload {
+            return Err(ProtocolError::FrameTooLong);
+        }
+        Ok(())
+    }
+
+    fn data<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Result<Option<Received<'b>>, ProtocolError> {
+        let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
+        let piece = rest.take(input);
+        let ends_frame = rest.length == 0;
+        let ends_message = ends_frame && rest.fin;
+        let delivered = assembly.push(piece, ends_message, config.delivery)?;
+        if ends_frame {
+            self.stage = Stage::START;
+        }
+        if ends_message {
+            self.assembly = None;
+        }
+        Ok(delivered.map(Received::Data))
+    }
+
+    fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Received<'b>>, ProtocolError> {
+        let Stage::Control { opcode, payload, rest } = &mut self.stage else { return Ok(None) };
+        payload.extend_from_slice(rest.take(input));
+        if rest.length > 0 {
+            return Ok(None);
+        }
+        let said = said(*opcode, Cow::Owned(core::mem::take(payload)));
+        self.stage = Stage::START;
+        said.map(Some)
+    }
+}
+
+/// What a control frame says.
+fn said(opcode: OpCode, payload: Cow<'_, [u8]>) -> Result<Received<'_>, ProtocolError> {
+    match opcode {
+        OpCode::Ping => Ok(Received::Ping(payload)),
+        OpCode::Pong => Ok(Received::Pong(payload)),
+        _ => close_frame(&payload).map(Received::Close),
+    }
+}
+
+/// Reads the body of a Close frame (RFC 6455 section 5.5.1).
+fn close_frame(body: &[u8]) -> Result<CloseFrame, ProtocolError> {
+    let Some((code, reason)) = body.split_first_chunk() else {
+        return match body {
+            [] => Ok(CloseFrame { code: CloseCode::NO_STATUS, reason: Box::default() }),
+            _ => Err(ProtocolError::CloseBodyTooShort),
+        };
+    };
+    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(ProtocolError::CloseCodeInvalid)?;
+    let reason = simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::Utf8Invalid)?;
+    Ok(CloseFrame { code, reason: reason.into() })
+}

@@ -1,0 +1,252 @@
+//! Messages out: frame heads, masking while copying, fragmentation (RFC 6455 sections 5.3, 5.4, 6.1).
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+use rand_core::CryptoRng;
+
+use crate::closing::CloseCode;
+use crate::config::Config;
+use crate::controls::{ControlFrame, ControlKind};
+use crate::error::SendError;
+use crate::event::Role;
+use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
+use crate::message::{Message, MessageKind};
+use crate::output::Output;
+use crate::utf8::Utf8;
+
+/// From this many bytes on, an owned payload is queued as it is: cheaper than to copy it beside its head.
+const BY_REFERENCE_MIN: usize = 4 * 1024;
+
+/// Where a client's masking keys come from; a server has none (RFC 6455 section 5.1).
+pub(crate) enum Masking {
+    Client(Box<dyn CryptoRng + Send>),
+    Server,
+}
+
+impl Masking {
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Client(_) => Role::Client,
+            Self::Server => Role::Server,
+        }
+    }
+
+    /// 5.3: the masking key needs to be unpredictable, and a fresh one is chosen for every frame
+    fn key(&mut self) -> Option<MaskingKey> {
+        match self {
+            Self::Client(rng) => {
+                let mut key = [0; 4];
+                rng.fill_bytes(&mut key);
+                Some(key)
+            }
+            Self::Server => None,
+        }
+    }
+}
+
+impl fmt::Debug for Masking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.role().fmt(f)
+    }
+}
+
+/// Turns messages into frames.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    masking: Masking,
+    /// The message that the application sends by the fragment, between its first and its last.
+    fragmented: Option<Fragmented>,
+}
+
+#[derive(Debug)]
+struct Fragmented {
+    kind: MessageKind,
+    utf8: Utf8,
+}
+
+impl Sender {
+    pub(crate) fn new(masking: Masking) -> Self {
+        Self { masking, fragmented: None }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.masking.role()
+    }
+
+    pub(crate) fn message(
+        &mut self,
+        output: &mut Output,
+        message: Message<'_>,
+        config: &Config,
+    ) -> Result<(), SendError> {
+        if self.fragmented.is_some() {
+            return Err(SendError::MessageUnfinished);
+        }
+        if !has_room(output, message.len(), config) {
+            return Err(SendError::BufferFull(Some(message.into_owned())));
+        }
+        let opcode = message.kind().into();
+        let payload = match message {
+            Message::Text(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+            Message::Text(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
+            Message::Binary(bytes) => bytes,
+        };
+        match payload {
+            Cow::Owned(payload) if payload.len() >= BY_REFERENCE_MIN => self.owned(output, opcode, payload, config),
+            payload => self.copied(output, opcode, &payload, true, config),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn shared(
+        &mut self,
+        output: &mut Output,
+        kind: MessageKind,
+        payload: Bytes,
+        config: &Config,
+    ) -> Result<(), SendError> {
+        if self.fragmented.is_some() {
+            return Err(SendError::MessageUnfinished);
+        }
+        if !has_room(output, payload.len(), config) {
+            return Err(SendError::BufferFull(None));
+        }
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
+            return Err(SendError::Utf8Invalid);
+        }
+        match self.role() {
+            Role::Client => self.copied(output, kind.into(), &payload, true, config),
+            Role::Server => self.by_reference(output, kind.into(), payload, config, |_| None),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fragment(
+        &mut self,
+        output: &mut Output,
+        kind: MessageKind,
+        payload: &[u8],
+        last: bool,
+        config: &Config,
+    ) -> Result<(), SendError> {
+        let mut utf8 = match &self.fragmented {
+            Some(fragmented) if fragmented.kind != kind => return Err(SendError::FragmentKindMismatch),
+            Some(fragmented) => fragmented.utf8,
+            None => Utf8::default(),
+        };
+        if !has_room(output, payload.len(), config) {
+            return Err(SendError::BufferFull(None));
+        }
+        if kind == MessageKind::Text {
+            utf8.push(payload, |_| ()).map_err(|_| SendError::Utf8Invalid)?;
+            if last {
+                utf8.finish().map_err(|_| SendError::Utf8Invalid)?;
+            }
+        }
+        let opcode = if self.fragmented.is_some() { OpCode::Continuation } else { kind.into() };
+        self.fragmented = (!last).then_some(Fragmented { kind, utf8 });
+        self.copied(output, opcode, payload, last, config);
+        Ok(())
+    }
+
+    /// A Ping or Pong.
+    pub(crate) fn control(
+        &mut self,
+        output: &mut Output,
+        opcode: OpCode,
+        payload: &[u8],
+        kind: ControlKind,
+        config: &Config,
+    ) -> Result<(), SendError> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(SendError::ControlPayloadTooLong(payload.len()));
+        }
+        let header = FrameHeader { mask: self.masking.key(), ..FrameHeader::new(opcode, payload.len() as u64) };
+        let frame = ControlFrame::new(&header, payload, kind);
+        output.push_control(frame, config.max_pending_controls).map_err(|_| SendError::BufferFull(None))
+    }
+
+    /// Our Close frame, behind everything accepted before it (section 5.5.1).
+    pub(crate) fn close(&mut self, output: &mut Output, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        let mut body = Vec::new();
+        if code.is_sendable() {
+            body.extend_from_slice(&code.as_u16().to_be_bytes());
+        } else if code != CloseCode::NO_STATUS {
+            return Err(SendError::CloseCodeNotSendable(code));
+        } else if !reason.is_empty() {
+            return Err(SendError::ReasonTooLong);
+        }
+        body.extend_from_slice(reason.as_bytes());
+        if body.len() > MAX_CONTROL_PAYLOAD {
+            return Err(SendError::ReasonTooLong);
+        }
+        self.copied_frame(output, OpCode::Close, &body, true);
+        Ok(())
+    }
+
+    /// Queues a message, or the fragment of one, by copying it: masked in the same pass.
+    fn copied(&mut self, output: &mut Output, mut opcode: OpCode, payload: &[u8], last: bool, config: &Config) {
+        let mut rest = payload;
+        while let Some((frame, behind)) = rest.split_at_checked(config.max_sent_frame_payload.get())
+            && !behind.is_empty()
+        {
+            self.copied_frame(output, opcode, frame, false);
+            opcode = OpCode::Continuation;
+            rest = behind;
+        }
+        self.copied_frame(output, opcode, rest, last);
+    }
+
+    fn copied_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
+        let mask = self.masking.key();
+        let header = FrameHeader { fin, mask, ..FrameHeader::new(opcode, payload.len() as u64) };
+        output.push(&header, payload.len(), |frames| match mask {
+            Some(key) => sansocket_mask::append(frames, payload, key, 0),
+            None => frames.extend_from_slice(payload),
+        });
+    }
+
+    /// Queues a message that is ours to give away: masked where it lies.
+    fn owned(&mut self, output: &mut Output, opcode: OpCode, mut payload: Vec<u8>, config: &Config) {
+        let mut keys = Vec::new();
+        if self.role() == Role::Client {
+            for frame in payload.chunks_mut(config.max_sent_frame_payload.get()) {
+                let key = self.masking.key();
+                sansocket_mask::apply(frame, key.unwrap_or_default(), 0);
+                keys.push(key);
+            }
+        }
+        self.by_reference(output, opcode, payload.into(), config, |frame| keys.get(frame).copied().flatten());
+    }
+
+    /// Queues a message without copying it, each frame with the head that `mask` of its number gives.
+    fn by_reference(
+        &self,
+        output: &mut Output,
+        mut opcode: OpCode,
+        mut payload: Bytes,
+        config: &Config,
+        mask: impl Fn(usize) -> Option<MaskingKey>,
+    ) {
+        for number in 0.. {
+            let frame = payload.split_to(payload.len().min(config.max_sent_frame_payload.get()));
+            let fin = payload.is_empty();
+            let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, frame.len() as u64) };
+            output.push_by_reference(&header, frame);
+            if fin {
+                break;
+            }
+            opcode = OpCode::Continuation;
+        }
+    }
+}
+
+/// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.
+fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
+    let limit = config.max_buffered_amount;
+    output.framing_len() <= limit && output.buffered_amount().saturating_add(payload) <= limit
+}

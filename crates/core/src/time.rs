@@ -1,0 +1,70 @@
+//! The clock's reading, as the driver hands it in. The core never reads a clock.
+
+use core::fmt;
+use core::ops::{Add, Sub};
+use core::time::Duration;
+
+/// A moment, in nanoseconds since an epoch of the driver's choosing (its start, say). 64 bits hold 584 years.
+///
+/// All moments given to one connection must share an epoch. One that lies before an earlier one is taken as the
+/// earlier one: time never goes backwards.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansocket::Instant;
+///
+/// let started = std::time::Instant::now();
+/// let now = || Instant::from_nanos(started.elapsed().as_nanos() as u64);
+/// assert!(now() + Duration::from_secs(1) > now());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The driver's epoch.
+    pub const EPOCH: Self = Self(0);
+    /// A moment that never comes.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+    /// The last moment that comes.
+    pub(crate) const LAST: Self = Self(u64::MAX - 1);
+
+    /// The moment `nanos` nanoseconds after the epoch.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this moment lies; zero if it does not.
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Saturates at the last moment that 64 bits can hold.
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// Zero if `earlier` is later.
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instant({:?})", Duration::from_nanos(self.0))
+    }
+}

@@ -1,0 +1,500 @@
+//! WebSocket: one life from CONNECTING to CLOSED, the opening handshake and then a Connection.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use rand_core::CryptoRng;
+
+use crate::closing::CloseCode;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Error, SendError, TimeoutKind};
+use crate::event::{Event, ReadyState, Role, Transport};
+use crate::handshake::{
+    Accept, Agreement, AnswerError, Client, ClientRequest, Ended, Extension, HandshakeError, Open, Reject,
+    RequestError, Server, refusal,
+};
+use crate::input::Input;
+use crate::message::{Message, MessageKind};
+use crate::output::Output;
+use crate::time::Instant;
+use crate::timer::Timers;
+
+/// A WebSocket: one life from CONNECTING to CLOSED (RFC 6455).
+///
+/// It does no IO. Its driver, which has the socket and the clock, hands it what came from the network
+/// ([`receive`](Self::receive), [`receive_eof`](Self::receive_eof)) and the time
+/// ([`handle_timeout`](Self::handle_timeout)); all three answer with an event. The application answers the request
+/// ([`accept`](Self::accept), [`reject`](Self::reject)), sends ([`send`](Self::send) and its kin) and closes
+/// ([`close`](Self::close)). After any of these the driver asks anew what to do: write [`output`](Self::output), obey
+/// [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), and wait no longer than
+/// [`poll_timeout`](Self::poll_timeout).
+///
+/// ```
+/// use bytes::Buf;
+/// use sansocket::{Accept, Config, Event, Input, Instant, Message, WebSocket};
+///
+/// # fn rng() -> impl sansocket::rand_core::CryptoRng + Send { use rand_chacha::rand_core::SeedableRng; rand_chacha::ChaCha12Rng::from_seed([0; 32]) }
+/// # fn carry(from: &mut WebSocket) -> Vec<u8> { let output = from.output(); output.copy_to_bytes(output.remaining()).to_vec() }
+/// let now = Instant::EPOCH;
+/// let mut client = WebSocket::client("ws://example.com/chat".parse()?, Config::default(), rng(), now)?;
+/// let mut server = WebSocket::server(Config::default(), now);
+///
+/// let mut request = carry(&mut client);
+/// let Some(Event::Request(request)) = server.receive(&mut Input::new(&mut request), now)? else { panic!() };
+/// assert_eq!(request.path(), "/chat");
+/// server.accept(Accept::default(), now)?;
+/// server.send("Hello")?;
+///
+/// let mut bytes = carry(&mut server);
+/// let mut input = Input::new(&mut bytes);
+/// assert!(matches!(client.receive(&mut input, now)?, Some(Event::Open(_))));
+/// assert_eq!(client.receive(&mut input, now)?, Some(Event::Message(Message::from("Hello"))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct WebSocket {
+    state: State,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most connections are open, and an open one owns no heap")]
+enum State {
+    Client(Box<Client>),
+    Server(Box<Server>),
+    Opened {
+        connection: Connection,
+        /// What the opening handshake has left, if anything.
+        opening: Option<Box<Opening>>,
+    },
+    Ended(Box<Ended>),
+}
+
+/// What an opening handshake leaves.
+#[derive(Debug)]
+struct Opening {
+    agreement: Agreement,
+    /// The event that is due.
+    open: Option<Open>,
+    /// Frames that came before the request was answered, and how many of their bytes have been used.
+    early: Vec<u8>,
+    used: usize,
+}
+
+impl WebSocket {
+    /// The client's end. Its request is in the output.
+    ///
+    /// `rng` gives the nonce and the masking keys: it must be unpredictable (RFC 6455 section 10.3).
+    ///
+    /// # Errors
+    ///
+    /// The request cannot be sent: what the application added to it is not valid.
+    pub fn client(
+        request: ClientRequest,
+        config: impl Into<Arc<Config>>,
+        rng: impl CryptoRng + Send + 'static,
+        now: Instant,
+    ) -> Result<Self, RequestError> {
+        let client = Client::new(&request, config.into(), rng, now)?;
+        Ok(Self { state: State::Client(Box::new(client)) })
+    }
+
+    /// The server's end, of a TCP connection just accepted.
+    pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        Self { state: State::Server(Box::new(Server::new(config.into(), Timers::new(now)))) }
+    }
+
+    /// Takes bytes that arrived, up to the next event; `None` when the input is empty. It may be empty from the start:
+    /// after [`accept`](Self::accept), that asks for [`Event::Open`] and for what has come before.
+    ///
+    /// # Errors
+    ///
+    /// The opening handshake failed, the peer broke the protocol, or a timeout was reported before. What tells the peer
+    /// is in the output; what the peer still sends is swallowed, and the same error returned.
+    pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
+        self.advance(now);
+        match &mut self.state {
+            State::Client(client) => match client.receive(input) {
+                Ok(None) => Ok(None),
+                Ok(Some((connection, open))) => {
+                    let opening = Opening::new(open.agreement().clone());
+                    self.state = State::Opened { connection, opening };
+                    Ok(Some(Event::Open(open)))
+                }
+                Err(error) => Err(self.fail(input, error)),
+            },
+            State::Server(server) => match server.receive(input) {
+                Ok(event) => Ok(event),
+                Err(error) => Err(self.fail(input, error)),
+            },
+            State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
+                Ok(None) => connection.receive(input, now),
+                Ok(event) => Ok(event),
+                Err(error) => {
+                    input.discard();
+                    Err(error)
+                }
+            },
+            State::Ended(ended) => {
+                input.discard();
+                ended.outcome().map(|()| None)
+            }
+        }
+    }
+
+    /// The transport has ended: the peer sent its FIN, or the connection was lost, or the driver has closed it. To be
+    /// called until it answers `None`: there may be events that came before the end.
+    ///
+    /// # Errors
+    ///
+    /// It ended within the opening handshake. How an open connection ended is in [`Event::Close`].
+    pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        self.advance(now);
+        match &mut self.state {
+            State::Client(client) => {
+                let error = client.end_of_response();
+                Err(self.abandon_with(error))
+            }
+            State::Server(_) => Err(self.abandon_with(HandshakeError::UnexpectedEof)),
+            State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
+                Ok(None) | Err(_) => connection.receive_eof(now),
+                Ok(event) => Ok(event),
+            },
+            State::Ended(ended) => {
+                ended.end();
+                Ok(None)
+            }
+        }
+    }
+    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
+    /// harmless.
+    ///
+    /// # Errors
+    ///
+    /// The opening handshake took too long ([`TimeoutKind::Opening`]), or the peer did not answer a keepalive Ping
+    /// ([`TimeoutKind::Pong`]). [`transport`](Self::transport) says what to do.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        self.advance(now);
+        match &mut self.state {
+            State::Client(client) => match client.handle_timeout() {
+                Some(error) => Err(self.abandon_with(error)),
+                None => Ok(None),
+            },
+            State::Server(server) => {
+                if server.timers.pop_expired().is_none() {
+                    return Ok(None);
+                }
+                let error = Error::from(TimeoutKind::Opening);
+                let answer = server.late_answer();
+                self.answer(&answer, Some(error.clone()));
+                Err(error)
+            }
+            State::Opened { connection, opening } => {
+                let event = connection.handle_timeout(now);
+                if connection.ready_state() == ReadyState::Closed {
+                    // Close is the last event
+                    *opening = Opening::new(opening.take().map(|opening| opening.agreement).unwrap_or_default());
+                }
+                event
+            }
+            State::Ended(ended) => {
+                ended.handle_timeout();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Server: accepts the request of [`Event::Request`]. From now on messages can be sent; [`Event::Open`] is what the
+    /// next [`receive`](Self::receive) returns.
+    ///
+    /// # Errors
+    ///
+    /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
+    /// has been refused: [`AnswerError::OriginForbidden`].
+    pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
+        let State::Server(server) = &mut self.state else { return Err(AnswerError::NoRequest) };
+        server.timers.advance(now);
+        match server.accept(&accept) {
+            Ok((connection, agreement, early)) => {
+                let open = Some(Open::new(agreement.clone(), None));
+                let opening = Some(Box::new(Opening { agreement, open, early, used: 0 }));
+                self.state = State::Opened { connection, opening };
+                Ok(())
+            }
+            Err(error) => {
+                if error == AnswerError::OriginForbidden {
+                    self.answer(&Reject::from_protocol(403, "this origin may not open a connection"), None);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::PlainRequest`], with a response
+    /// after which TCP closes. No event follows.
+    ///
+    /// # Errors
+    ///
+    /// The request is still unanswered: the response is not valid. Or there is no request to answer.
+    pub fn reject(&mut self, reject: Reject, now: Instant) -> Result<(), AnswerError> {
+        match &mut self.state {
+            State::Server(server) if server.is_asked() => server.timers.advance(now),
+            _ => return Err(AnswerError::NoRequest),
+        }
+        reject.check()?;
+        self.answer(&reject, None);
+        Ok(())
+    }
+
+    /// Queues a message. An owned payload of some size is queued as it is, a borrowed one copied.
+    ///
+    /// # Errors
+    ///
+    /// The connection is not open, the message does not fit the buffer (and is handed back), or a fragmented message is
+    /// unfinished. The connection is unharmed.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+        self.connection()?.send(message)
+    }
+
+    /// Queues a message that others share. On a server it is never copied; text is validated.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+        self.connection()?.send_shared(kind, payload)
+    }
+
+    /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
+    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and [`SendError::FragmentKindMismatch`] and [`SendError::Utf8Invalid`].
+    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+        self.connection()?.send_fragment(kind, payload, last)
+    }
+
+    /// Queues a Ping of up to 125 bytes. It leaves before messages that have not begun to leave.
+    ///
+    /// # Errors
+    ///
+    /// The connection is not open, the payload too long, or [`Config::max_pending_controls`] wait already.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.connection()?.ping(payload)
+    }
+
+    /// Queues a Pong of up to 125 bytes that answers nothing: a one-way heartbeat (RFC 6455 section 5.5.3). Pings are
+    /// answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.connection()?.pong(payload)
+    }
+
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. Messages of the peer's still
+    /// arrive until its Close frame does. To close again does nothing.
+    ///
+    /// A connection that is not open yet is given up without a Close frame: a request that waits for its answer gets 503.
+    ///
+    /// # Errors
+    ///
+    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes.
+    pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
+        match &mut self.state {
+            State::Opened { connection, .. } => return connection.close(code, reason, now),
+            State::Server(server) if server.is_asked() => {
+                server.timers.advance(now);
+                self.answer(&Reject::from_protocol(503, "this server is closing"), None);
+            }
+            State::Client(_) | State::Server(_) => self.abandon(None),
+            State::Ended(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The bytes that wait for the transport.
+    pub fn output(&mut self) -> &mut Output {
+        self.answer_plainly();
+        match &mut self.state {
+            State::Client(client) => &mut client.output,
+            State::Server(server) => &mut server.output,
+            State::Opened { connection, .. } => connection.output(),
+            State::Ended(ended) => &mut ended.output,
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
+    /// every call that changes the connection.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Client(client) => client.timers.next(),
+            State::Server(server) => server.timers.next(),
+            State::Opened { connection, .. } => connection.poll_timeout(),
+            State::Ended(ended) if ended.transport() == Transport::Close => None,
+            State::Ended(ended) => ended.timers.next(),
+        }
+    }
+
+    /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
+    pub fn transport(&self) -> Transport {
+        match &self.state {
+            State::Client(_) | State::Server(_) => Transport::Open,
+            State::Opened { connection, .. } => connection.transport(),
+            State::Ended(ended) => ended.transport(),
+        }
+    }
+
+    /// Whether bytes should be read from the transport now: not while a request waits for its answer, nor while a
+    /// client does not read what it is sent. If not, leave them in the kernel, so that TCP slows down the peer; ask
+    /// again after the answer, and when output was taken.
+    pub fn wants_read(&self) -> bool {
+        match &self.state {
+            State::Client(_) => true,
+            State::Server(server) => !server.is_asked(),
+            State::Opened { connection, .. } => connection.wants_read(),
+            State::Ended(ended) => !ended.is_over(),
+        }
+    }
+
+    /// Where in its life the connection is.
+    pub fn ready_state(&self) -> ReadyState {
+        match &self.state {
+            State::Client(_) | State::Server(_) => ReadyState::Connecting,
+            State::Opened { connection, .. } => connection.ready_state(),
+            State::Ended(ended) => ended.ready_state(),
+        }
+    }
+
+    /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted, nor is
+    /// the opening handshake.
+    pub fn buffered_amount(&self) -> usize {
+        match &self.state {
+            State::Opened { connection, .. } => connection.buffered_amount(),
+            _ => 0,
+        }
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        match &self.state {
+            State::Client(_) => Role::Client,
+            State::Server(_) => Role::Server,
+            State::Opened { connection, .. } => connection.role(),
+            State::Ended(ended) => ended.role,
+        }
+    }
+
+    /// The subprotocol selected in the opening handshake (RFC 6455 section 1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.agreement().and_then(|agreement| agreement.protocol.as_deref())
+    }
+
+    /// The extensions in use (RFC 6455 section 9).
+    pub fn extensions(&self) -> &[Extension] {
+        self.agreement().map_or(&[], |agreement| &agreement.extensions)
+    }
+
+    fn agreement(&self) -> Option<&Agreement> {
+        match &self.state {
+            State::Opened { opening, .. } => opening.as_ref().map(|opening| &opening.agreement),
+            _ => None,
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, SendError> {
+        let state = self.ready_state();
+        match &mut self.state {
+            State::Opened { connection, .. } => Ok(connection),
+            _ => Err(SendError::NotOpen(state)),
+        }
+    }
+
+    /// Takes a reading of the clock. The driver has come back: the application has had its time for a plain request.
+    fn advance(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Client(client) => client.timers.advance(now),
+            State::Server(server) => server.timers.advance(now),
+            State::Ended(ended) => ended.timers.advance(now),
+            State::Opened { .. } => return,
+        }
+        self.answer_plainly();
+    }
+
+    fn answer_plainly(&mut self) {
+        if let State::Server(server) = &self.state
+            && let Some(answer) = server.plain_answer()
+        {
+            self.answer(&answer, None);
+        }
+    }
+
+    /// The opening handshake has failed.
+    fn fail(&mut self, input: &mut Input<'_>, error: HandshakeError) -> Error {
+        input.discard();
+        match (&self.state, refusal(&error)) {
+            (State::Server(_), Some(answer)) => {
+                let error = Error::from(error);
+                self.answer(&answer, Some(error.clone()));
+                error
+            }
+            _ => self.abandon_with(error),
+        }
+    }
+
+    /// Ends the opening handshake with a response.
+    fn answer(&mut self, answer: &Reject, error: Option<Error>) {
+        if let State::Server(server) = &self.state {
+            let response = answer.encode(server.answers_head);
+            let ended = Ended::answered(response, error, server.timers.now(), server.config.closing_timeout);
+            self.state = State::Ended(Box::new(ended));
+        }
+    }
+
+    /// Ends the opening handshake without a word (RFC 6455 section 7.1.7: no Close frame, the connection is not open).
+    fn abandon(&mut self, error: Option<Error>) {
+        self.state = State::Ended(Box::new(Ended::abandoned(self.role(), error)));
+    }
+
+    fn abandon_with(&mut self, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        self.abandon(Some(error.clone()));
+        error
+    }
+}
+
+impl Opening {
+    /// What is left once nothing is due any more; an agreement on nothing is not kept.
+    fn new(agreement: Agreement) -> Option<Box<Self>> {
+        let is_empty = agreement == Agreement::default();
+        (!is_empty).then(|| Box::new(Self { agreement, open: None, early: Vec::new(), used: 0 }))
+    }
+
+    /// The next event that was due before anything else is received.
+    fn next(
+        opening: &mut Option<Box<Self>>,
+        connection: &mut Connection,
+        now: Instant,
+    ) -> Result<Option<Event<'static>>, Error> {
+        let Some(left) = opening else { return Ok(None) };
+        let event = if let Some(open) = left.open.take() {
+            Ok(Some(Event::Open(open)))
+        } else if let Some(early) = left.early.get_mut(left.used..).filter(|early| !early.is_empty()) {
+            let mut input = Input::new(early);
+            let event = connection.receive(&mut input, now).map(|event| event.map(Event::into_owned));
+            let unused = input.remaining().len();
+            left.used = left.early.len() - unused;
+            event
+        } else {
+            return Ok(None);
+        };
+        if left.used == left.early.len() {
+            *opening = Self::new(core::mem::take(&mut left.agreement));
+        }
+        event
+    }
+}

@@ -1,0 +1,16 @@
+//! RFC 6455 sections 3 and 4, through the public interface alone: one module per topic. "List" with a number in a comment
+//! is a line of the project's list of what implementations get wrong.
+
+mod captures;
+mod extensions;
+mod injection;
+mod limits;
+mod origin;
+mod refusals;
+mod request;
+mod response;
+mod splits;
+mod subprotocols;
+mod support;
+mod uri;
+mod websocket;

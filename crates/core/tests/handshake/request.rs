@@ -1,0 +1,142 @@
+//! What a client sends and a server reads (RFC 6455 sections 4.1 and 4.2.1); see also `refusals`.
+
+use std::collections::HashSet;
+
+use sansocket::{Config, Event, HandshakeError, WebSocket};
+
+use crate::support::{NOW, Scripted, client, client_request, output, request, request_with, served};
+
+/// List 2, 4, 6: the request line and `Host` (section 4.1).
+#[test]
+fn sent() {
+    let request = "wss://[::1]:8443?room=1".parse::<sansocket::ClientRequest>().unwrap();
+    let sent = String::from_utf8(output(&mut client(request.header("Cookie", "a=b; c=d")))).unwrap();
+    assert_eq!(
+        sent,
+        "GET /?room=1 HTTP/1.1\r\nHost: [::1]:8443\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nCookie: a=b; c=d\r\n\r\n"
+    );
+}
+
+/// What a client sends, a server accepts.
+#[test]
+fn sent_and_accepted() {
+    let request = client_request().protocol("chat").origin("http://a").origin("http://server.example.com");
+    let outcome = served(output(&mut client(request)));
+    assert_eq!((outcome.status(), outcome.request().origin()), (101, Some("http://server.example.com")));
+}
+
+/// List 10: the key comes from the randomness handed in, and only from there (section 4.1 item 7).
+#[test]
+fn keys() {
+    let key = |seed: u8| {
+        let rng = Scripted::new(&[seed; 16]);
+        let mut client = WebSocket::client(client_request(), Config::default(), rng, NOW).unwrap();
+        served(output(&mut client)).request().headers().get("Sec-WebSocket-Key").unwrap().to_owned()
+    };
+    assert_eq!((0..20).map(key).collect::<HashSet<_>>().len(), 20);
+    assert_eq!(key(7), key(7));
+}
+
+/// List 13; CVE-2026-61666: a `Host` that cannot be is 400, not an exception (RFC 9112 section 3.2).
+#[test]
+fn hosts() {
+    for host in [
+        "", ":80", "a b", "a,b", "a/b", "a?b", "a#b", "u@a", "[::1", "::1", "[::1]x", "a:x", "a:65536", "a:b:c", "%",
+        "\u{e9}", "a\\b",
+    ] {
+        let outcome = served(request_with("Host", Some(host), ""));
+        assert_eq!(*outcome.handshake_error(), HandshakeError::HostInvalid, "{host:?}");
+        assert_eq!(outcome.status(), 400, "{host:?}");
+    }
+    for host in ["a", "a:", "a:80", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b.c-d", "%41"] {
+        let outcome = served(request_with("Host", Some(host), ""));
+        assert_eq!(outcome.request().host(), host);
+    }
+}
+
+/// RFC 9112 section 3.2.2: the host of a target in absolute-form counts, not `Host`.
+#[test]
+fn host_of_the_target() {
+    let outcome = served(request().replace("GET /chat", "GET HTTP://Other.example:81/chat?a=b"));
+    let request = outcome.request();
+    assert_eq!((request.host(), request.path(), request.query()), ("Other.example:81", "/chat", Some("a=b")));
+    assert_eq!(request.target(), "HTTP://Other.example:81/chat?a=b");
+    for target in
+        ["http://", "http:///chat", "http://u@a/", "http://a:x/", "http:/chat", "https:chat", "/a#b", "ftp://a/"]
+    {
+        let outcome = served(super::support::request().replace("/chat", target));
+        assert_eq!(*outcome.handshake_error(), HandshakeError::TargetInvalid, "{target}");
+    }
+}
+
+/// Browsers leave characters as they are that RFC 3986 wants encoded.
+#[test]
+fn targets_of_browsers() {
+    let outcome = served(request().replace("/chat", "/a|b[0]?x={\"y\"}^`&z=%zz?"));
+    assert_eq!(outcome.request().path(), "/a|b[0]");
+    assert_eq!(outcome.request().query(), Some("x={\"y\"}^`&z=%zz?"));
+}
+
+/// CVE-2026-59898, CVE-2026-54463, CVE-2026-54466: there is one version, and no way around the checks for older ones.
+#[test]
+fn drafts() {
+    for version in ["0", "7", "8", "13.0", "+13", "13 13"] {
+        let outcome = served(request_with("Sec-WebSocket-Version", Some(version), ""));
+        assert_eq!(*outcome.handshake_error(), HandshakeError::VersionUnsupported, "{version}");
+        assert!(outcome.lists("Sec-WebSocket-Version", "13"));
+    }
+    let hixie76 = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nOrigin: http://a\r\n\
+                   Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\n\r\n^n:ds[4U";
+    assert_eq!(served(hixie76).status(), 426);
+}
+
+/// RFC 9112 section 2.2: a line ends in CR LF. A server behind a proxy that differs in this can be tricked.
+#[test]
+fn bare_line_feeds() {
+    for bytes in
+        [request().replace("\r\n", "\n"), request().replacen("\r\n", "\n", 1), request_with("", None, "X: a\n")]
+    {
+        assert_eq!(*served(bytes).handshake_error(), HandshakeError::RequestMalformed);
+    }
+}
+
+/// A client that speaks TLS to a port for ws gets its answer from the first byte on.
+#[test]
+fn not_http() {
+    for bytes in [&b"\x16\x03\x01\x02\x00\x01"[..], b"\x16", b"\0", b" GET", b"\r\n\x16", b"\xff"] {
+        let outcome = served(bytes);
+        assert_eq!(*outcome.handshake_error(), HandshakeError::RequestNotHttp, "{bytes:?}");
+        assert_eq!(outcome.status(), 400);
+    }
+    // the preface of HTTP/2 (RFC 9113 section 3.4)
+    assert_eq!(served("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").status(), 505);
+}
+
+/// Header fields are there to be looked at, in their order and whatever their bytes.
+#[test]
+fn headers() {
+    let bytes =
+        [&request_with("", None, "X-A: 1\r\nx-a: \t2 \r\nX-B:\r\nX-C: caf\u{e9}\r\n").as_bytes()[..], &[]].concat();
+    let latin = String::from_utf8_lossy(&bytes).replace("caf\u{e9}", "caf?");
+    let latin: Vec<u8> = latin.bytes().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect();
+    for bytes in [bytes, latin] {
+        let outcome = served(bytes);
+        let headers = outcome.request().headers();
+        assert_eq!(headers.get_all("X-A").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!((headers.get("x-b"), headers.get("x-c"), headers.get("x-d")), (Some(""), Some("caf\u{e9}"), None));
+        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>()[5..], ["X-A", "x-a", "X-B", "X-C"]);
+        assert_eq!((headers.len(), headers.is_empty()), (9, false));
+    }
+}
+
+/// A plain request is the application's to answer (RFC 9110 section 15.5.22), whatever its method.
+#[test]
+fn plain_requests() {
+    for method in ["GET", "POST", "HEAD"] {
+        let outcome = served(format!("{method} /health?x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n!"));
+        assert!(matches!(outcome.events[..], [Event::PlainRequest(_)]));
+        assert_eq!((outcome.request().method(), outcome.request().path()), (method, "/health"));
+        assert_eq!(outcome.status(), 426);
+    }
+}

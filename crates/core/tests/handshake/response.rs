@@ -1,0 +1,192 @@
+//! What a client makes of a response (RFC 6455 section 4.1).
+
+use sansocket::{Event, HandshakeError, Message, ReadyState, Transport};
+
+use crate::support::{
+    ACCEPT, HELLO, NOW, Outcome, answered, answered_to_offer, client, client_request, receive, response, response_with,
+};
+
+fn check_refused(outcome: &Outcome, error: &HandshakeError) {
+    assert_eq!(outcome.handshake_error(), error);
+    // List 51: no Close frame, TCP is closed
+    assert_eq!((outcome.output.as_slice(), outcome.transport), (&b""[..], Transport::Close));
+    assert_eq!((&outcome.events[..], outcome.ready_state), (&[][..], ReadyState::Closed));
+}
+
+#[test]
+fn accepted() {
+    let outcome = answered(response_with("", None, "X-Server: one\r\n"));
+    let [Event::Open(open)] = &outcome.events[..] else { panic!("{outcome:?}") };
+    assert_eq!((open.protocol(), open.extensions()), (None, &[][..]));
+    let response = open.response().unwrap();
+    assert_eq!((response.status(), response.reason()), (101, "Switching Protocols"));
+    assert_eq!(response.headers().get("x-server"), Some("one"));
+    assert_eq!((outcome.ready_state, outcome.transport), (ReadyState::Open, Transport::Open));
+}
+
+/// List 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and 3).
+#[test]
+fn upgrade_and_connection() {
+    use HandshakeError::{ResponseConnectionWithoutUpgrade as Connection, ResponseUpgradeInvalid as Upgrade};
+    for (name, value, added, error) in [
+        ("Upgrade", Some("WebSocket"), "", None),
+        ("Upgrade", Some("WEBSOCKET \t"), "", None),
+        ("Upgrade", None, "", Some(Upgrade.clone())),
+        ("Upgrade", Some(""), "", Some(Upgrade.clone())),
+        ("Upgrade", Some("websockets"), "", Some(Upgrade.clone())),
+        ("Upgrade", Some("websocket, h2c"), "", Some(Upgrade.clone())),
+        ("", None, "Upgrade: websocket\r\n", Some(Upgrade)),
+        ("Connection", Some("keep-alive, UPGRADE"), "", None),
+        ("Connection", Some("keep-alive"), "Connection: ,upgrade\r\n", None),
+        ("Connection", None, "", Some(Connection.clone())),
+        ("Connection", Some("Upgraded"), "", Some(Connection.clone())),
+        ("Connection", Some("keep-alive Upgrade"), "", Some(Connection.clone())),
+        ("Connection", Some("close"), "", Some(Connection)),
+    ] {
+        let outcome = answered(response_with(name, value, added));
+        match error {
+            None => assert_eq!(outcome.ready_state, ReadyState::Open, "{name}: {value:?}"),
+            Some(error) => check_refused(&outcome, &error),
+        }
+    }
+}
+
+/// List 11: blanks around it do not count, case does (section 4.1 item 4). Neither key nor answer is a secret, so that
+/// CVE-2021-33880 (a comparison that takes the longer, the more is right) has nothing to bite on.
+#[test]
+fn accept() {
+    let swapped: String = ACCEPT.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
+    for (value, added, error) in [
+        (Some(format!(" \t{ACCEPT}\t ")), "", None),
+        (None, "", Some(HandshakeError::AcceptMissing)),
+        (Some(String::new()), "", Some(HandshakeError::AcceptMismatch)),
+        (Some(swapped), "", Some(HandshakeError::AcceptMismatch)),
+        (Some(format!("{ACCEPT}=")), "", Some(HandshakeError::AcceptMismatch)),
+        (Some("HSmrc0sMlYUkAGmm5OPpG2HaGWk=".into()), "", Some(HandshakeError::AcceptMismatch)),
+        (Some(ACCEPT.into()), "Sec-WebSocket-Accept: no\r\n", Some(HandshakeError::AcceptRepeated)),
+    ] {
+        let outcome = answered(response_with("Sec-WebSocket-Accept", value.as_deref(), added));
+        match error {
+            None => assert_eq!(outcome.ready_state, ReadyState::Open, "{value:?}"),
+            Some(error) => check_refused(&outcome, &error),
+        }
+    }
+}
+
+/// List 17, 14: only what was offered, in one line at most; none is legal (section 4.1 item 6, 11.3.4).
+#[test]
+fn subprotocols() {
+    for (added, expected) in [
+        ("", Ok(None)),
+        ("Sec-WebSocket-Protocol: superchat\r\n", Ok(Some("superchat"))),
+        ("Sec-WebSocket-Protocol: Chat\r\n", Err(HandshakeError::ProtocolNotOffered)),
+        ("Sec-WebSocket-Protocol: chat, superchat\r\n", Err(HandshakeError::ProtocolNotOffered)),
+        ("Sec-WebSocket-Protocol:\r\n", Err(HandshakeError::ProtocolNotOffered)),
+        (
+            "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n",
+            Err(HandshakeError::ResponseProtocolRepeated),
+        ),
+    ] {
+        let outcome = answered_to_offer(response_with("", None, added));
+        match expected {
+            Err(error) => check_refused(&outcome, &error),
+            Ok(protocol) => {
+                let [Event::Open(open)] = &outcome.events[..] else { panic!("{added}: {outcome:?}") };
+                assert_eq!(open.protocol(), protocol, "{added}");
+            }
+        }
+    }
+    let unasked = answered(response_with("", None, "Sec-WebSocket-Protocol: chat\r\n"));
+    check_refused(&unasked, &HandshakeError::ProtocolNotOffered);
+}
+
+/// List 18: no extension that was not offered (section 4.1 item 5). GHSA-5v72-xg48-5rpm: whatever its name.
+#[test]
+fn extensions() {
+    for (added, error) in [
+        ("Sec-WebSocket-Extensions: permessage-deflate\r\n", HandshakeError::ExtensionNotOffered),
+        ("Sec-WebSocket-Extensions: constructor\r\n", HandshakeError::ExtensionNotOffered),
+        ("Sec-WebSocket-Extensions:\r\n", HandshakeError::ResponseExtensionsMalformed),
+        ("Sec-WebSocket-Extensions: ;\r\n", HandshakeError::ResponseExtensionsMalformed),
+        ("Sec-WebSocket-Extensions: a\r\nSec-WebSocket-Extensions: b\r\n", HandshakeError::ResponseExtensionsRepeated),
+    ] {
+        check_refused(&answered(response_with("", None, added)), &error);
+    }
+}
+
+/// RFC 9112 section 4; RFC 6455 section 4.1.
+#[test]
+fn malformed() {
+    for (response, error) in [
+        (response().replace("HTTP/1.1", "HTTP/1.0"), HandshakeError::ResponseMalformed),
+        (response().replace("HTTP/1.1", "HTTP/2.0"), HandshakeError::ResponseMalformed),
+        (response().replace("101", "abc"), HandshakeError::ResponseMalformed),
+        (response().replace("\r\n", "\n"), HandshakeError::ResponseMalformed),
+        (response_with("", None, "X: a\r\n b\r\n"), HandshakeError::ResponseMalformed),
+        (response_with("", None, "X: a\0b\r\n"), HandshakeError::ResponseMalformed),
+        (response_with("", None, "X : a\r\n"), HandshakeError::ResponseMalformed),
+        ("\x16\x03\x01".into(), HandshakeError::ResponseNotHttp),
+    ] {
+        check_refused(&answered(&response), &error);
+    }
+}
+
+/// List 20: whatever is not 101 is handed over, with its body (section 4.1 item 1).
+#[test]
+fn refused() {
+    for (response, body) in [
+        ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 5\r\n\r\nHello, not this", "Hello"),
+        ("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ""),
+        ("HTTP/1.0 404\r\nContent-Length: 2\r\n\r\nno", "no"),
+        ("HTTP/1.1 204 No Content\r\n\r\n", ""),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n2;x=y\r\n, \r\n0\r\n\r\n", "Hello, "),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 1\r\n\r\n1\r\nA\r\n0\r\n\r\n", "A"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHelloX", "Hello"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nHello", ""),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nHello", ""),
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 100\r\n\r\nHTTP/1.1 403 No\r\nContent-Length: 1\r\n\r\n!",
+            "!",
+        ),
+    ] {
+        let outcome = answered(response);
+        let HandshakeError::Refused(refused) = outcome.handshake_error() else { panic!("{outcome:?}") };
+        assert_eq!(String::from_utf8_lossy(refused.body()), body, "{response}");
+        assert_eq!(outcome.handshake_error().status(), Some(refused.status()));
+        check_refused(&outcome, outcome.handshake_error());
+    }
+}
+
+/// List 20: a body without a length ends with the transport, and so does one that is cut off.
+#[test]
+fn refused_until_eof() {
+    for (response, body) in [
+        ("HTTP/1.1 500 Oops\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: many\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\n\r\n", ""),
+    ] {
+        let mut client = client(client_request());
+        assert_eq!(receive(&mut client, response.as_bytes()), Ok(vec![]), "{response}");
+        let error = client.receive_eof(NOW).unwrap_err();
+        let sansocket::Error::Handshake(HandshakeError::Refused(refused)) = &error else { panic!("{error:?}") };
+        assert_eq!((refused.status(), refused.body()), (500, body.as_bytes()), "{response}");
+        assert_eq!(receive(&mut client, b"more"), Err(error));
+        assert_eq!(client.transport(), Transport::Close);
+    }
+}
+
+/// List 21: bytes after the head are frames already. RFC 9110 15.2: other 1xx responses may come before.
+#[test]
+fn frames_behind_the_head() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n";
+    for before in ["", interim, "\r\n"] {
+        let bytes = [before.as_bytes(), response().as_bytes(), HELLO, b"\x88\x00"].concat();
+        let outcome = answered(bytes);
+        let [Event::Open(_), Event::Message(message)] = &outcome.events[..] else { panic!("{outcome:?}") };
+        assert_eq!(*message, Message::from("Hello"));
+        assert_eq!(outcome.ready_state, ReadyState::Closing);
+    }
+}

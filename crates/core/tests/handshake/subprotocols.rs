@@ -1,0 +1,79 @@
+//! Subprotocols (RFC 6455 sections 1.9, 4.1 item 10, 4.2.2 item 5, 11.3.4).
+
+use std::time::Instant as Clock;
+
+use sansocket::{Accept, AnswerError, Config, HandshakeError, RequestError, WebSocket};
+
+use crate::support::{NONCE, NOW, Scripted, client_request, output, receive, request_with, served, server};
+
+/// List 15: offered subprotocols are non-empty tokens, and unique.
+#[test]
+fn offered() {
+    let offer = |protocols: &[&str]| {
+        let request = protocols.iter().fold(client_request(), |request, protocol| request.protocol(*protocol));
+        WebSocket::client(request, Config::default(), Scripted::new(NONCE), NOW).map(drop)
+    };
+    assert_eq!(offer(&["chat", "Chat", "v2.chat"]), Ok(()));
+    assert_eq!(offer(&["chat", "x", "chat"]), Err(RequestError::ProtocolDuplicate("chat".into())));
+    for protocol in ["", "a b", "a,b", "a\"", "\u{e9}", "a\r\nX: b", "a/b"] {
+        assert_eq!(offer(&[protocol]), Err(RequestError::ProtocolInvalid(protocol.into())), "{protocol:?}");
+    }
+}
+
+/// List 14: several lines are one list.
+#[test]
+fn several_lines() {
+    let outcome = served(request_with("", None, "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b ,c\r\n"));
+    assert_eq!(outcome.request().protocols().collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
+/// List 16: the server picks one of those offered, or none; then there is no such field.
+#[test]
+fn selected() {
+    let asked = || {
+        let mut server = server();
+        receive(&mut server, request_with("", None, "Sec-WebSocket-Protocol: a, b\r\n").as_bytes()).unwrap();
+        server
+    };
+    let mut server = asked();
+    for protocol in ["", "A", "c", "a, b"] {
+        let error = server.accept(Accept::default().protocol(protocol), NOW);
+        assert_eq!(error, Err(AnswerError::ProtocolNotOffered(protocol.into())));
+    }
+    // still unanswered
+    assert_eq!(output(&mut server), b"");
+    server.accept(Accept::default().protocol("b"), NOW).unwrap();
+    assert_eq!(server.protocol(), Some("b"));
+    assert!(String::from_utf8(output(&mut server)).unwrap().contains("\r\nSec-WebSocket-Protocol: b\r\n"));
+
+    let mut server = asked();
+    server.accept(Accept::default(), NOW).unwrap();
+    assert_eq!(server.protocol(), None);
+    assert!(!String::from_utf8(output(&mut server)).unwrap().contains("Sec-WebSocket-Protocol"));
+}
+
+/// CVE-2021-32640: blanks do not take the square of their number.
+#[test]
+fn many_blanks_and_elements() {
+    let blanks = " ".repeat(1 << 20);
+    let many = (0..100_000).map(|n| format!("p{n},")).collect::<String>();
+    let started = Clock::now();
+    for (value, error) in [
+        (format!("a{blanks}b"), Some(HandshakeError::ProtocolsMalformed)),
+        (format!("a,{blanks},{blanks}b"), None),
+        (many.clone(), None),
+        (format!("{many} p0"), Some(HandshakeError::ProtocolsRepeated)),
+    ] {
+        let mut server = WebSocket::server(large(), NOW);
+        let bytes = request_with("", None, &format!("Sec-WebSocket-Protocol: {value}\r\n"));
+        let result = receive(&mut server, bytes.as_bytes());
+        assert_eq!(result.err(), error.map(Into::into));
+    }
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+fn large() -> Config {
+    let mut config = Config::default();
+    config.max_head_size = 1 << 22;
+    config
+}

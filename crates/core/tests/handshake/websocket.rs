@@ -1,0 +1,321 @@
+//! One life from CONNECTING on: what may be called when, and what follows.
+
+use core::time::Duration;
+
+use allocation_counter::measure;
+use sansocket::{
+    Accept, AnswerError, CloseCode, Config, Connection, Error, Event, HandshakeError, Initiator, Input, Message,
+    OriginPolicy, ReadyState, Reject, Role, SendError, TimeoutKind, Transport, WebSocket,
+};
+
+use crate::support::{
+    HELLO, MASKED_HELLO, NOW, client, client_request, output, receive, request, request_with, response, server,
+};
+
+const OPENING: Duration = Duration::from_secs(10);
+const CLOSING: Duration = Duration::from_secs(5);
+
+fn asked() -> WebSocket {
+    let mut server = server();
+    assert!(matches!(receive(&mut server, request().as_bytes()).unwrap()[..], [Event::Request(_)]));
+    server
+}
+
+#[test]
+fn sizes_and_traits() {
+    fn is_send<T: Send>() {}
+    is_send::<WebSocket>();
+    assert!(size_of::<WebSocket>() <= 256, "{}", size_of::<WebSocket>());
+    assert!(size_of::<Event<'_>>() <= 40, "{}", size_of::<Event<'_>>());
+    assert!(size_of::<Error>() <= 24, "{}", size_of::<Error>());
+    println!("{} {} {}", size_of::<WebSocket>(), size_of::<Connection>(), size_of::<Event<'_>>());
+}
+
+/// An open connection without a subprotocol owns no heap.
+#[test]
+fn open_and_idle() {
+    let mut bytes = [request().as_bytes(), MASKED_HELLO].concat();
+    let info = measure(|| {
+        let config = std::sync::Arc::new(Config::default());
+        let mut kept = None;
+        let live = measure(|| {
+            let mut server = WebSocket::server(config.clone(), NOW);
+            let mut input = Input::new(&mut bytes);
+            while let Some(event) = server.receive(&mut input, NOW).unwrap() {
+                if matches!(event, Event::Request(_)) {
+                    drop(event);
+                    assert!(server.receive(&mut input, NOW).unwrap().is_none(), "kept until the answer");
+                    server.accept(Accept::default(), NOW).unwrap();
+                }
+            }
+            output(&mut server);
+            kept = Some(server);
+        });
+        assert_eq!(live.bytes_current, 0);
+    });
+    assert_eq!(info.bytes_current, 0);
+}
+
+/// List 21, 22: nothing is sent before the handshake; what comes before the answer are the first frames after it.
+#[test]
+fn server_opens() {
+    let mut server = server();
+    assert_eq!(
+        (server.role(), server.ready_state(), server.wants_read()),
+        (Role::Server, ReadyState::Connecting, true)
+    );
+    assert_eq!(server.send("x"), Err(SendError::NotOpen(ReadyState::Connecting)));
+    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.reject(Reject::new(404), NOW), Err(AnswerError::NoRequest));
+
+    let early = [request().as_bytes(), MASKED_HELLO, &MASKED_HELLO[..4]].concat();
+    assert!(matches!(receive(&mut server, &early).unwrap()[..], [Event::Request(_)]));
+    assert_eq!((server.wants_read(), server.transport()), (false, Transport::Open));
+    assert_eq!(server.ping(b""), Err(SendError::NotOpen(ReadyState::Connecting)));
+    server.accept(Accept::default(), NOW).unwrap();
+    assert_eq!((server.ready_state(), server.wants_read()), (ReadyState::Open, true));
+    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    server.send("Hello").unwrap();
+    assert_eq!(server.buffered_amount(), 5);
+    let sent = output(&mut server);
+    assert!(
+        sent.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n") && sent.ends_with(&[b"\r\n\r\n", HELLO].concat())
+    );
+
+    let events = receive(&mut server, b"").unwrap();
+    let [Event::Open(open), Event::Message(message)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((open.protocol(), open.extensions(), open.response()), (None, &[][..], None));
+    assert_eq!(*message, Message::from("Hello"));
+    let events = receive(&mut server, &MASKED_HELLO[4..]).unwrap();
+    assert_eq!(events, [Event::Message(Message::from("Hello"))]);
+}
+
+/// Frames that came early and break the protocol fail the connection, whatever follows.
+#[test]
+fn early_frames_that_are_wrong() {
+    let mut server = asked();
+    receive(&mut server, HELLO).unwrap();
+    server.accept(Accept::default(), NOW).unwrap();
+    let mut bytes = MASKED_HELLO.to_vec();
+    let mut input = Input::new(&mut bytes);
+    assert!(matches!(server.receive(&mut input, NOW), Ok(Some(Event::Open(_)))));
+    let error = server.receive(&mut input, NOW).unwrap_err();
+    assert!(matches!(error, Error::Protocol(_)) && input.is_empty());
+    // list 50: the handshake was done, so that there is a Close frame; then nothing more
+    assert!(output(&mut server).windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == [0x03, 0xea]));
+    assert_eq!(receive(&mut server, MASKED_HELLO), Err(error));
+}
+
+/// At the end of the transport nothing that came before it is lost, and Close pairs with Open.
+#[test]
+fn eof_after_acceptance() {
+    let mut server = asked();
+    receive(&mut server, MASKED_HELLO).unwrap();
+    server.accept(Accept::default(), NOW).unwrap();
+    let mut events = Vec::new();
+    while let Some(event) = server.receive_eof(NOW).unwrap() {
+        events.push(event);
+    }
+    let [Event::Open(_), Event::Message(_), Event::Close(close)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((close.code, close.was_clean, close.initiator), (CloseCode::ABNORMAL, false, Initiator::Peer));
+    assert_eq!(server.ready_state(), ReadyState::Closed);
+}
+
+/// After a rejection there is silence; TCP is half-closed, and closed at its end or when the timer fires.
+#[test]
+fn rejected() {
+    for by_timer in [false, true] {
+        let mut server = asked();
+        receive(&mut server, MASKED_HELLO).unwrap();
+        server.reject(Reject::new(404).body("text/plain", "no"), NOW).unwrap();
+        assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, Transport::Open));
+        assert_eq!(server.poll_timeout(), Some(NOW + CLOSING));
+        assert!(output(&mut server).ends_with(b"Content-Length: 2\r\n\r\nno"));
+        assert_eq!((server.transport(), server.wants_read()), (Transport::ShutdownWrite, true));
+        // CVE-2025-11677: no later events
+        assert_eq!(receive(&mut server, MASKED_HELLO), Ok(vec![]));
+        assert_eq!(server.send("x"), Err(SendError::NotOpen(ReadyState::Closing)));
+        assert_eq!(server.reject(Reject::new(404), NOW), Err(AnswerError::NoRequest));
+        let ended = if by_timer { server.handle_timeout(NOW + CLOSING) } else { server.receive_eof(NOW) };
+        assert_eq!(ended, Ok(None));
+        assert_eq!((server.transport(), server.ready_state()), (Transport::Close, ReadyState::Closed));
+        assert_eq!((server.poll_timeout(), server.wants_read()), (None, false));
+    }
+}
+
+/// A response that nobody reads does not hold TCP open; nor does the end of what the peer sends lose the response.
+#[test]
+fn rejected_and_not_read() {
+    let mut server = asked();
+    server.reject(Reject::new(404), NOW).unwrap();
+    assert_eq!(server.receive_eof(NOW), Ok(None));
+    assert_eq!(server.transport(), Transport::Open);
+    assert_eq!(server.handle_timeout(NOW + CLOSING), Ok(None));
+    assert_eq!((server.transport(), output(&mut server)), (Transport::Close, vec![]));
+}
+
+/// Without content: no body and no length (RFC 9110 section 15.3.5). An answer to HEAD: no body.
+#[test]
+fn answers_without_body() {
+    let mut server = asked();
+    server.reject(Reject::new(204).body("text/plain", "no"), NOW).unwrap();
+    let sent = String::from_utf8(output(&mut server)).unwrap();
+    assert!(
+        sent.starts_with("HTTP/1.1 204 No Content\r\n") && !sent.contains("Content-Length") && !sent.ends_with("no")
+    );
+
+    let mut server = crate::support::server();
+    receive_one(&mut server, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.reject(Reject::new(200).body("text/plain", "yes"), NOW).unwrap();
+    assert!(output(&mut server).ends_with(b"Content-Length: 3\r\n\r\n"));
+}
+
+fn receive_one(server: &mut WebSocket, bytes: &[u8]) -> Event<'static> {
+    let mut bytes = bytes.to_vec();
+    server.receive(&mut Input::new(&mut bytes), NOW).unwrap().unwrap().into_owned()
+}
+
+/// A plain request may be answered at once; left alone it gets 426 (RFC 9110 section 15.5.22).
+#[test]
+fn plain_requests() {
+    let asked = || {
+        let mut server = server();
+        assert!(matches!(receive_one(&mut server, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Event::PlainRequest(_)));
+        assert_eq!((server.wants_read(), server.ready_state()), (false, ReadyState::Connecting));
+        server
+    };
+    let mut server = asked();
+    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    server.reject(Reject::new(200).body("text/plain", "well"), NOW).unwrap();
+    assert!(output(&mut server).starts_with(b"HTTP/1.1 200 OK\r\n"));
+
+    let ways: [fn(&mut WebSocket); 4] = [
+        |_| {},
+        |server| assert_eq!(receive(server, b"x"), Ok(vec![])),
+        |server| assert_eq!(server.receive_eof(NOW), Ok(None)),
+        |server| assert_eq!(server.handle_timeout(NOW + OPENING), Ok(None)),
+    ];
+    for way in ways {
+        let mut server = asked();
+        way(&mut server);
+        let sent = String::from_utf8(output(&mut server)).unwrap();
+        assert!(
+            sent.starts_with("HTTP/1.1 426 Upgrade Required\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n")
+        );
+        assert_eq!(server.reject(Reject::new(404), NOW), Err(AnswerError::NoRequest));
+    }
+}
+
+/// The opening timer: 408 before the request, 503 before the answer; then it is gone.
+#[test]
+fn server_timeouts() {
+    let late = Err(Error::Timeout(TimeoutKind::Opening));
+    for (mut server, status) in [(server(), "408"), (asked(), "503")] {
+        assert_eq!(server.poll_timeout(), Some(NOW + OPENING));
+        assert_eq!(server.handle_timeout(NOW + OPENING / 2), Ok(None));
+        assert_eq!(server.handle_timeout(NOW + OPENING), late);
+        assert_eq!(server.poll_timeout(), Some(NOW + OPENING + CLOSING));
+        assert!(output(&mut server).starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
+        assert_eq!(server.transport(), Transport::ShutdownWrite);
+        assert_eq!(receive(&mut server, request().as_bytes()), Err(Error::Timeout(TimeoutKind::Opening)));
+        assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    }
+    let mut server = asked();
+    server.accept(Accept::default(), NOW).unwrap();
+    assert_eq!(server.poll_timeout(), None);
+}
+
+#[test]
+fn client_timeouts() {
+    let mut late = client(client_request());
+    assert_eq!(late.handle_timeout(NOW + OPENING), Err(TimeoutKind::Opening.into()));
+    assert_eq!((late.transport(), late.poll_timeout(), output(&mut late)), (Transport::Close, None, vec![]));
+    // with the response there, but not its body (list 20)
+    let mut refused = client(client_request());
+    receive(&mut refused, b"HTTP/1.1 500 Oops\r\n\r\nsorry").unwrap();
+    let error = refused.handle_timeout(NOW + OPENING).unwrap_err();
+    assert!(matches!(error, Error::Handshake(HandshakeError::Refused(response)) if response.body() == b"sorry"));
+
+    let mut open = client(client_request());
+    receive(&mut open, response().as_bytes()).unwrap();
+    assert_eq!(open.poll_timeout(), None);
+}
+
+/// Time that goes backwards is taken as standing still.
+#[test]
+fn backwards() {
+    let mut server = server();
+    let later = NOW + Duration::from_secs(9);
+    assert_eq!(server.handle_timeout(later), Ok(None));
+    receive(&mut server, request().as_bytes()).unwrap();
+    server.reject(Reject::new(404), NOW).unwrap();
+    assert_eq!(server.poll_timeout(), Some(later + CLOSING));
+}
+
+/// A transport that ends within the handshake; list 51: no Close frame.
+#[test]
+fn eof() {
+    let mut beginning = server();
+    receive(&mut beginning, b"GET").unwrap();
+    for mut endpoint in [server(), beginning, asked(), client(client_request())] {
+        let error = Error::Handshake(HandshakeError::UnexpectedEof);
+        assert_eq!(endpoint.receive_eof(NOW), Err(error.clone()));
+        assert_eq!(receive(&mut endpoint, b"more"), Err(error));
+        assert_eq!(endpoint.receive_eof(NOW), Ok(None));
+        assert_eq!((endpoint.transport(), endpoint.ready_state()), (Transport::Close, ReadyState::Closed));
+        assert_eq!((output(&mut endpoint), endpoint.poll_timeout()), (vec![], None));
+    }
+}
+
+/// To close what is not open is to give it up; a request that waits gets 503. List 51: no Close frame.
+#[test]
+fn close_while_connecting() {
+    for mut endpoint in [client(client_request()), server()] {
+        assert_eq!(endpoint.close(CloseCode::NORMAL, "", NOW), Ok(()));
+        assert_eq!((endpoint.ready_state(), endpoint.transport()), (ReadyState::Closed, Transport::Close));
+        assert_eq!(output(&mut endpoint), b"");
+        assert_eq!(receive(&mut endpoint, response().as_bytes()), Ok(vec![]));
+        assert_eq!(endpoint.close(CloseCode::NORMAL, "", NOW), Ok(()));
+    }
+    let mut server = asked();
+    assert_eq!(server.close(CloseCode::GOING_AWAY, "", NOW), Ok(()));
+    assert!(output(&mut server).starts_with(b"HTTP/1.1 503 "));
+    assert_eq!(server.transport(), Transport::ShutdownWrite);
+}
+
+/// List 50, 51: a failure stays, and nothing is processed after it.
+#[test]
+fn failures_stay() {
+    let mut server = server();
+    let error = receive(&mut server, request_with("Host", None, "").as_bytes()).unwrap_err();
+    assert_eq!(error, HandshakeError::HostMissing.into());
+    assert_eq!(receive(&mut server, request().as_bytes()), Err(error.clone()));
+    assert!(output(&mut server).starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
+    assert_eq!(receive(&mut server, request().as_bytes()), Err(error));
+    assert_eq!(server.handle_timeout(NOW + CLOSING), Ok(None));
+    assert_eq!(server.transport(), Transport::Close);
+}
+
+/// A client masks what it sends after the handshake, with the randomness that was handed in.
+#[test]
+fn client_opens() {
+    let mut client = client(client_request());
+    assert_eq!(
+        (client.role(), client.ready_state(), client.wants_read()),
+        (Role::Client, ReadyState::Connecting, true)
+    );
+    assert_eq!(client.send("x"), Err(SendError::NotOpen(ReadyState::Connecting)));
+    assert_eq!(client.accept(Accept::new(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
+    output(&mut client);
+    assert!(matches!(receive(&mut client, response().as_bytes()).unwrap()[..], [Event::Open(_)]));
+    client.send("Hello").unwrap();
+    let key = [16, 17, 18, 19];
+    let masked: Vec<u8> = b"Hello".iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    assert_eq!(output(&mut client), [&[0x81, 0x85], &key[..], &masked].concat());
+    // and then closes as every connection does
+    client.close(CloseCode::NORMAL, "", NOW).unwrap();
+    output(&mut client);
+    assert_eq!(receive(&mut client, b"\x88\x02\x03\xe8"), Ok(vec![]));
+    let Ok(Some(Event::Close(close))) = client.receive_eof(NOW) else { panic!() };
+    assert_eq!((close.code, close.was_clean), (CloseCode::NORMAL, true));
+}

@@ -1,0 +1,443 @@
+//! What a connection costs: allocations counted, on the thread of each test, by an allocator that counts.
+
+use std::sync::Arc;
+
+use allocation_counter::{AllocationInfo, measure};
+use rand_chacha::ChaCha8Rng;
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::rand_core::SeedableRng;
+use sansocket::{
+    Chunk, Close, CloseCode, Config, Connection, Delivery, Error, Event, Input, Instant, Message, MessageKind, Output,
+    ProtocolError, Role, SendError,
+};
+
+const BOTH: [Role; 2] = [Role::Client, Role::Server];
+/// What every test grants beside the payload: a box here, an error's text there.
+const SMALL: u64 = 1024;
+const MILLION: usize = 1_000_000;
+
+fn endpoint(role: Role, config: &Arc<Config>) -> Connection {
+    match role {
+        Role::Client => Connection::client(Arc::clone(config), ChaCha8Rng::seed_from_u64(6455), Instant::EPOCH),
+        Role::Server => Connection::server(Arc::clone(config), Instant::EPOCH),
+    }
+}
+
+fn config(change: impl FnOnce(&mut Config)) -> Arc<Config> {
+    let mut config = Config::default();
+    change(&mut config);
+    Arc::new(config)
+}
+
+/// A frame from the peer of an endpoint with this role, its length claimed.
+fn head(role: Role, first: u8, length: u64) -> Vec<u8> {
+    let mask = if role == Role::Server { 0x80 } else { 0 };
+    let mut bytes = match length {
+        0..=125 => vec![first, mask | length as u8],
+        126..=65_535 => [&[first, mask | 126], &(length as u16).to_be_bytes()[..]].concat(),
+        _ => [&[first, mask | 127], &length.to_be_bytes()[..]].concat(),
+    };
+    if role == Role::Server {
+        bytes.extend(KEY);
+    }
+    bytes
+}
+
+/// A mask that leaves ASCII ASCII.
+const KEY: [u8; 4] = [1, 2, 4, 8];
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8A;
+const CLOSE: u8 = 0x88;
+const TEXT_BEGINS: u8 = 0x01;
+const BINARY_BEGINS: u8 = 0x02;
+const GOES_ON: u8 = 0x00;
+const ENDS: u8 = 0x80;
+
+fn frame(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = head(role, first, payload.len() as u64);
+    let key = if role == Role::Server { KEY } else { [0; 4] };
+    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}
+
+/// Gives the bytes to the connection without an allocation of the test's own.
+fn receive(connection: &mut Connection, buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<usize, Error> {
+    buffer.clear();
+    buffer.extend_from_slice(bytes);
+    let mut input = Input::new(buffer);
+    let mut events = 0;
+    while connection.receive(&mut input, Instant::EPOCH)?.is_some() {
+        events += 1;
+    }
+    Ok(events)
+}
+
+fn drain(connection: &mut Connection, step: usize) {
+    while connection.output().has_remaining() {
+        let count = connection.output().remaining().min(step);
+        connection.output().advance(count);
+    }
+}
+
+/// What `work` allocates with a buffer of its own that is not counted.
+fn measured(work: impl FnOnce(&mut Vec<u8>)) -> AllocationInfo {
+    let mut buffer = Vec::with_capacity(128 * 1024);
+    measure(|| work(&mut buffer))
+}
+
+#[test]
+fn a_connection_is_small() {
+    let sizes = (size_of::<Connection>(), size_of::<ProtocolError>(), size_of::<Event<'_>>());
+    println!("bytes: Connection, ProtocolError, Event: {sizes:?}");
+    assert!(sizes.0 <= 248, "a Connection has {} bytes", sizes.0);
+    assert!(sizes.1 <= 2, "a ProtocolError has {} bytes", sizes.1);
+}
+
+/// RUSTSEC advisories on unsound `Send` and `Sync`, fastwebsockets#42: what the compiler infers is what is meant.
+#[test]
+fn types_go_to_other_threads() {
+    fn send<T: Send>() {}
+    fn send_and_sync<T: Send + Sync + Unpin + 'static>() {}
+
+    send::<Connection>();
+    send::<Input<'_>>();
+    send_and_sync::<Output>();
+    send_and_sync::<Config>();
+    send_and_sync::<Event<'static>>();
+    send_and_sync::<Message<'static>>();
+    send_and_sync::<Chunk<'static>>();
+    send_and_sync::<Close>();
+    send_and_sync::<Error>();
+    send_and_sync::<SendError>();
+}
+
+#[test]
+fn a_connection_that_idles_owns_nothing() {
+    let config = config(|_| ());
+    for role in BOTH {
+        // the client's generator of masking keys
+        let own = if role == Role::Client { size_of::<ChaCha8Rng>() } else { 0 } as i64;
+        let mut connection = None;
+        let created = measure(|| connection = Some(endpoint(role, &config)));
+        assert_eq!(created.bytes_current, own, "{role:?}: {created:?}");
+        assert!(created.count_total <= 1, "{role:?}: {created:?}");
+
+        // also after it was busy
+        let mut connection = connection.unwrap();
+        let busy = measured(|buffer| {
+            for bytes in [frame(role, TEXT, b"a"), frame(role, BINARY_BEGINS, &[1; 50_000]), frame(role, ENDS, b"end")]
+            {
+                receive(&mut connection, buffer, &bytes).unwrap();
+            }
+            for byte in [frame(role, PING, &[2; 125]), frame(role, TEXT, &[b'x'; 300])].concat() {
+                receive(&mut connection, buffer, &[byte]).unwrap();
+            }
+            connection.send("Hello").unwrap();
+            connection.send(vec![3; 200_000]).unwrap();
+            connection.send_shared(MessageKind::Binary, Bytes::from(vec![4; 10_000])).unwrap();
+            connection.send_fragment(MessageKind::Text, b"a", false).unwrap();
+            connection.send_fragment(MessageKind::Text, b"b", true).unwrap();
+            connection.ping(b"ping").unwrap();
+            drain(&mut connection, 1_000);
+        });
+        assert_eq!(busy.bytes_current, 0, "{role:?}: {busy:?}");
+    }
+}
+
+#[test]
+fn small_messages_are_received_without_allocating() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let batch = [frame(role, TEXT, b"Hello"), frame(role, BINARY, &[7; 500]), frame(role, PONG, b"p")].concat();
+        let info = measured(|buffer| {
+            for _ in 0..1_000 {
+                assert_eq!(receive(&mut connection, buffer, &batch), Ok(3));
+            }
+        });
+        assert_eq!(info.count_total, 0, "{role:?}: {info:?}");
+    }
+}
+
+/// The echo server's heart: one allocation holds the answers of a batch.
+#[test]
+fn small_messages_are_echoed_with_one_allocation_a_batch() {
+    const BATCHES: u64 = 1_000;
+    let config = config(|_| ());
+    for role in BOTH {
+        for count in [1, 7] {
+            let mut connection = endpoint(role, &config);
+            let batch = frame(role, TEXT, &[b'x'; 130]).repeat(count);
+            let info = measured(|buffer| {
+                for _ in 0..BATCHES {
+                    buffer.clear();
+                    buffer.extend_from_slice(&batch);
+                    let mut input = Input::new(buffer);
+                    while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                        let Event::Message(message) = event else { panic!("{event:?}") };
+                        connection.send(message).unwrap();
+                    }
+                    assert!((count * 130..=1024).contains(&connection.output().remaining()));
+                    drain(&mut connection, usize::MAX);
+                }
+            });
+            assert!(info.count_total <= BATCHES, "{role:?}, {count} a batch: {info:?}");
+        }
+    }
+}
+
+/// Text and binary, whole in the caller's buffer: handed over where they lie, unmasked in place.
+#[test]
+fn a_message_whole_in_the_input_is_borrowed() {
+    let config = config(|_| ());
+    for role in BOTH {
+        for first in [TEXT, BINARY, PING, PONG] {
+            for (before, length) in [(0, 0), (0, 5), (3, 125), (1, 70_000)] {
+                let length = if first >= CLOSE { length.min(125) } else { length };
+                let payload = vec![b'x'; length];
+                let mut bytes = [frame(role, PONG, b"").repeat(before), frame(role, first, &payload)].concat();
+                let buffer = bytes.as_ptr_range();
+                let mut connection = endpoint(role, &config);
+                let info = measure(|| {
+                    let mut input = Input::new(&mut bytes);
+                    for _ in 0..before {
+                        connection.receive(&mut input, Instant::EPOCH).unwrap().unwrap();
+                    }
+                    let event = connection.receive(&mut input, Instant::EPOCH).unwrap().unwrap();
+                    let seen = match &event {
+                        Event::Message(message) => message.as_bytes(),
+                        Event::Ping(payload) | Event::Pong(payload) => payload,
+                        event => panic!("{event:?}"),
+                    };
+                    assert_eq!(seen, payload);
+                    let seen = seen.as_ptr_range();
+                    assert!(buffer.start <= seen.start && seen.end == buffer.end, "{role:?} {first:x} {length}");
+                    // the event outlives what else is done with the connection
+                    connection.poll_timeout();
+                    drop(event);
+                });
+                // but for the Pong
+                assert!(first == PING || info.count_total == 0, "{role:?} {first:x} {length}: {info:?}");
+            }
+        }
+    }
+}
+
+/// CVE-2022-35922 (rust-websocket): nothing is reserved from a length that the peer claims.
+#[test]
+fn a_claimed_length_costs_nothing() {
+    let raised = config(|config| (config.max_frame_payload, config.max_message_size) = (u64::MAX, usize::MAX));
+    let default = config(|_| ());
+    for role in BOTH {
+        for (config, length) in [(&raised, 1 << 62), (&raised, 1 << 31), (&default, default.max_frame_payload)] {
+            let length = length.min(usize::MAX as u64 / 2);
+            for first in [TEXT, BINARY, TEXT_BEGINS, BINARY_BEGINS] {
+                let mut connection = endpoint(role, config);
+                let begin = [head(role, first, length), b"some".to_vec()].concat();
+                let info = measured(|buffer| {
+                    receive(&mut connection, buffer, &begin).unwrap();
+                });
+                assert!(info.bytes_max < SMALL, "{role:?} {first:x} {length}: {info:?}");
+                // and then what arrives, not what is to come
+                let arrives = [b'x'; 50_000];
+                let info = measured(|buffer| {
+                    receive(&mut connection, buffer, &arrives).unwrap();
+                });
+                assert!(info.bytes_max <= 2 * 50_000 + SMALL, "{role:?} {first:x} {length}: {info:?}");
+            }
+        }
+        // a refused length even less
+        let mut connection = endpoint(role, &default);
+        let info = measured(|buffer| {
+            receive(&mut connection, buffer, &head(role, BINARY, 1 << 62)).unwrap_err();
+        });
+        assert!(info.bytes_max < 4 * SMALL, "{role:?}: {info:?}");
+    }
+}
+
+/// CVE-2026-48779, ws#2329: a million fragments are one buffer, not a million.
+#[test]
+fn fragments_of_one_byte_cost_their_bytes() {
+    let config = config(|_| ());
+    for role in BOTH {
+        for first in [TEXT_BEGINS, BINARY_BEGINS] {
+            let mut connection = endpoint(role, &config);
+            let begin = frame(role, first, b"");
+            let thousand = frame(role, GOES_ON, b"x").repeat(1_000);
+            let info = measured(|buffer| {
+                receive(&mut connection, buffer, &begin).unwrap();
+                for _ in 0..MILLION / 1_000 {
+                    receive(&mut connection, buffer, &thousand).unwrap();
+                }
+            });
+            assert!(info.bytes_max <= 2 * MILLION as u64 + SMALL, "{role:?}: {info:?}");
+            assert!(info.count_current <= 4, "{role:?}: {info:?}");
+            let end = frame(role, ENDS, b"");
+            let info = measured(|buffer| assert_eq!(receive(&mut connection, buffer, &end), Ok(1)));
+            assert!(info.bytes_current <= -(MILLION as i64), "{role:?}: the message is the application's: {info:?}");
+        }
+    }
+}
+
+/// RUSTSEC-2026-0258 (h2): frames that bring nothing are not kept. Work is counted by `max_empty_fragments`.
+#[test]
+fn frames_without_payload_cost_nothing() {
+    let config = config(|config| config.max_empty_fragments = u32::MAX);
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let begin = frame(role, TEXT_BEGINS, b"");
+        let thousand = [frame(role, GOES_ON, b""), frame(role, PONG, b"")].concat().repeat(500);
+        let info = measured(|buffer| {
+            receive(&mut connection, buffer, &begin).unwrap();
+            for _ in 0..100 {
+                receive(&mut connection, buffer, &thousand).unwrap();
+            }
+        });
+        assert!(info.bytes_max < SMALL, "{role:?}: {info:?}");
+    }
+}
+
+/// CVE-2020-35896 (ws-rs): a million Pings, and nobody takes the Pongs.
+#[test]
+fn pongs_that_wait_are_bounded() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let longest = frame(role, PING, &[7; 125]).repeat(100);
+        let thousand = frame(role, PING, b"p").repeat(1_000);
+        let info = measured(|buffer| {
+            receive(&mut connection, buffer, &longest).unwrap();
+            for _ in 0..MILLION / 1_000 {
+                receive(&mut connection, buffer, &thousand).unwrap();
+            }
+        });
+        assert!(info.bytes_max <= 32 * SMALL, "{role:?}: {info:?}");
+        let info = measure(|| drain(&mut connection, 100));
+        assert!(info.bytes_current < 0 && info.count_total == 0, "{role:?}: {info:?}");
+    }
+}
+
+/// A control frame that drips in is kept, and no more than it.
+#[test]
+fn a_partial_control_frame_costs_its_bytes() {
+    let config = config(|_| ());
+    for role in BOTH {
+        for first in [PING, PONG, CLOSE] {
+            let mut connection = endpoint(role, &config);
+            let bytes = frame(role, first, &[&[0x03, 0xE8], &[b'x'; 123][..]].concat());
+            let info = measured(|buffer| {
+                for byte in &bytes[..bytes.len() - 1] {
+                    receive(&mut connection, buffer, std::slice::from_ref(byte)).unwrap();
+                }
+            });
+            assert!(info.bytes_current <= 128 && info.count_current <= 1, "{role:?}: {info:?}");
+        }
+    }
+}
+
+/// `Delivery::Chunks`: a message of any size passes through.
+#[test]
+fn chunks_are_not_kept() {
+    let config = config(|config| config.delivery = Delivery::Chunks);
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let begin = head(role, TEXT, 10 * MILLION as u64);
+        let piece = [b'x'; 10_000];
+        let info = measured(|buffer| {
+            receive(&mut connection, buffer, &begin).unwrap();
+            for _ in 0..MILLION / 1_000 {
+                assert_eq!(receive(&mut connection, buffer, &piece), Ok(1));
+            }
+        });
+        assert!(info.bytes_max < SMALL, "{role:?}: {info:?}");
+        assert_eq!(info.bytes_current, 0, "{role:?}: {info:?}");
+    }
+}
+
+/// Output that was taken is given back: as the cursor passes, and entirely at the end.
+#[test]
+fn output_that_was_taken_is_given_back() {
+    let config = config(|_| ());
+    for role in BOTH {
+        for step in [100, 4_096, 1 << 20, usize::MAX] {
+            let mut connection = endpoint(role, &config);
+            let filled = measure(|| {
+                for _ in 0..MILLION / 50_000 {
+                    connection.send(&[7; 50_000]).unwrap();
+                    connection.send(vec![8; 50_000]).unwrap();
+                }
+            });
+            assert!(filled.bytes_current >= 2 * MILLION as i64);
+            assert!(filled.bytes_max <= 4 * MILLION as u64 + SMALL, "{role:?}: {filled:?}");
+            let half = measure(|| {
+                while connection.output().remaining() > MILLION {
+                    let count = (connection.output().remaining() - MILLION).min(step);
+                    connection.output().advance(count);
+                }
+            });
+            assert!(half.bytes_current <= -(MILLION as i64) + 120_000, "{role:?}, {step}: {half:?}");
+            let all = measure(|| drain(&mut connection, step));
+            assert_eq!(filled.bytes_current + half.bytes_current + all.bytes_current, 0, "{role:?}, {step}");
+        }
+    }
+}
+
+/// Bytes of a message that never ends are given back when the connection fails or is closed: there is no use for them.
+#[test]
+fn an_unfinished_message_is_given_back_when_the_connection_ends() {
+    let config = config(|_| ());
+    for role in BOTH {
+        for last in [frame(role, 0x83, b""), frame(role, CLOSE, b"")] {
+            let mut connection = endpoint(role, &config);
+            let begin = frame(role, BINARY_BEGINS, &[7; 100_000]);
+            let info = measured(|buffer| {
+                receive(&mut connection, buffer, &begin).unwrap();
+                let _ = receive(&mut connection, buffer, &last);
+            });
+            assert!(info.bytes_current < 2 * SMALL as i64, "{role:?}: {info:?}");
+        }
+    }
+}
+
+/// jetty.project#293: connections that end in every state leave nothing.
+#[test]
+fn a_dropped_connection_leaves_nothing() {
+    let config = config(|config| config.max_buffered_amount = 500_000);
+    for role in BOTH {
+        let pieces = [
+            frame(role, TEXT, b"whole"),
+            frame(role, PING, b"p"),
+            frame(role, TEXT_BEGINS, &[b'x'; 5_000]),
+            frame(role, PING, &[1; 125]),
+            frame(role, GOES_ON, "€".as_bytes()),
+            frame(role, CLOSE, b"\x03\xE8bye"),
+        ]
+        .concat();
+        let failing = [frame(role, BINARY_BEGINS, b"begun"), frame(role, BINARY, b"intruder")].concat();
+        let info = measured(|buffer| {
+            for end in (0..pieces.len()).step_by(61) {
+                for taken in [0, 1, 60_000, usize::MAX] {
+                    let mut connection = endpoint(role, &config);
+                    connection.send("text").unwrap();
+                    connection.send(vec![7; 70_000]).unwrap();
+                    connection.ping(b"ping").unwrap();
+                    connection.send_fragment(MessageKind::Text, b"begun", false).unwrap();
+                    receive(&mut connection, buffer, &pieces[..end]).unwrap();
+                    connection.output().advance(taken);
+                    if taken == 1 {
+                        connection.close(CloseCode::NORMAL, "reason", Instant::EPOCH).unwrap();
+                        connection.receive_eof(Instant::EPOCH).unwrap();
+                    }
+                    drop(connection);
+                }
+            }
+            let mut failed = endpoint(role, &config);
+            receive(&mut failed, buffer, &failing).unwrap_err();
+            drop(failed);
+        });
+        assert!(info.count_total > 100);
+        assert_eq!((info.count_current, info.bytes_current), (0, 0), "{role:?}");
+    }
+}

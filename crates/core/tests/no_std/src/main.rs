@@ -1,0 +1,76 @@
+//! `#![no_std]`, `#![no_main]`, its own panic handler, its own allocator: a server's end of a connection echoes one
+//! message. Exit status 0 if the echo is right.
+
+#![no_std]
+#![no_main]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ffi::{c_char, c_int};
+use core::panic::PanicInfo;
+use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use sansocket::bytes::Buf;
+use sansocket::{Config, Connection, Event, Input, Instant};
+
+/// Hands out a fixed arena from front to back, and takes nothing back.
+struct Arena;
+
+const SIZE: usize = 64 * 1024;
+static mut MEMORY: [u8; SIZE] = [0; SIZE];
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every block lies in `MEMORY`, is aligned as asked, and overlaps no other: `USED` only grows.
+unsafe impl GlobalAlloc for Arena {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let base = (&raw mut MEMORY).cast::<u8>();
+        let mut used = USED.load(Ordering::Relaxed);
+        loop {
+            let start = (base as usize + used).next_multiple_of(layout.align()) - base as usize;
+            let end = start + layout.size();
+            if end > SIZE {
+                return ptr::null_mut();
+            }
+            match USED.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
+                // SAFETY: `start` lies within the arena.
+                Ok(_) => return unsafe { base.add(start) },
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[global_allocator]
+static ALLOCATOR: Arena = Arena;
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The toolchain's `alloc` was compiled to unwind and names this; nothing here unwinds.
+// SAFETY: std, which would bring its own, is not linked.
+#[unsafe(no_mangle)]
+pub extern "C" fn rust_eh_personality() {}
+
+// SAFETY: the C runtime calls the one `main` there is.
+#[unsafe(no_mangle)]
+pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+    if echoes() { 0 } else { 1 }
+}
+
+/// The masked "Hello" of RFC 6455 section 5.7 comes back unmasked.
+fn echoes() -> bool {
+    let mut server = Connection::server(Config::default(), Instant::EPOCH);
+    let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    let mut input = Input::new(&mut bytes);
+    while let Ok(Some(event)) = server.receive(&mut input, Instant::EPOCH) {
+        let Event::Message(message) = event else { return false };
+        if server.send(message).is_err() {
+            return false;
+        }
+    }
+    server.output().chunk() == b"\x81\x05Hello"
+}

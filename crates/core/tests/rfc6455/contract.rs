@@ -1,0 +1,619 @@
+//! The contract of the core, line by line: design 3.4. What a line says of one topic is tested with that topic too.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::{
+    CloseCode, Config, Connection, Delivery, Error, Event, Input, Instant, MessageKind, ReadyState, Role, SendError,
+    Transport,
+};
+
+use crate::support::{
+    BOTH, CLOSE, CONTINUATION, Frame, Outcome, Seen, binary, closed, endpoint, feed, ping, take, take_output, text,
+    wire,
+};
+
+fn open(role: Role) -> Connection {
+    endpoint(role, &Config::default())
+}
+
+/// Limits that ordinary input meets, and some that none does.
+fn configs() -> impl Strategy<Value = Config> {
+    let amount = || prop_oneof![Just(0), 1_usize..4, 4_usize..300, Just(usize::MAX), Just(1 << 20)];
+    let duration = || prop_oneof![Just(0), 1_u64..100, Just(u64::MAX)].prop_map(Duration::from_nanos);
+    let limits = (amount(), amount(), amount(), amount(), amount(), amount(), 0_u32..5, any::<bool>());
+    let times = (duration(), duration(), proptest::option::of(duration()));
+    (limits, times).prop_map(|(limits, (closing, pong, interval))| {
+        let (frame, message, buffer, mark, controls, sent_frame, empty, chunks) = limits;
+        let mut config = Config::default();
+        config.max_frame_payload = frame as u64;
+        config.max_message_size = message;
+        config.max_buffered_amount = buffer;
+        config.high_water_mark = mark;
+        config.max_pending_controls = controls;
+        config.max_sent_frame_payload = NonZeroUsize::new(sent_frame).unwrap_or(NonZeroUsize::MIN);
+        config.max_empty_fragments = empty;
+        config.delivery = if chunks { Delivery::Chunks } else { Delivery::Messages };
+        config.closing_timeout = closing;
+        config.pong_timeout = pong;
+        config.ping_interval = interval;
+        config
+    })
+}
+
+/// Some payload: text, text with characters of many bytes, or anything.
+fn payloads() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        "[a-zé€𝄞]{0,40}".prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..20),
+        (0_usize..400).prop_map(|length| vec![b'x'; length]),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Frame> {
+    (any::<bool>(), 0_usize..126).prop_map(|(ping, length)| match ping {
+        true => Frame::ping(vec![b'?'; length]),
+        false => Frame::pong(vec![b'!'; length]),
+    })
+}
+
+/// The frames of a message cut anywhere, now and then with a control frame between two.
+fn message() -> impl Strategy<Value = Vec<Frame>> {
+    let text = "[a-zé€𝄞]{0,60}".prop_map(|text| (Frame::text(""), text.into_bytes()));
+    let binary = payloads().prop_map(|bytes| (Frame::binary(""), bytes));
+    let cuts = proptest::collection::vec((any::<proptest::sample::Index>(), proptest::option::of(control())), 0..4);
+    (prop_oneof![text, binary], cuts).prop_map(|((first, payload), cuts)| {
+        let mut cuts: Vec<_> = cuts.into_iter().map(|(cut, control)| (cut.index(payload.len() + 1), control)).collect();
+        cuts.sort_by_key(|(cut, _)| *cut);
+        let mut frames = vec![];
+        let mut begin = 0;
+        let mut opcode = first.opcode;
+        for (cut, control) in cuts {
+            frames.push(Frame::new(opcode, &payload[begin..cut]).fin(false));
+            frames.extend(control);
+            (begin, opcode) = (cut, CONTINUATION);
+        }
+        frames.push(Frame::new(opcode, &payload[begin..]));
+        frames
+    })
+}
+
+/// A frame that is rarely legal where it comes, or ends the connection.
+fn odd() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        (0_u8..16, any::<bool>(), payloads()).prop_map(|(opcode, fin, payload)| Frame::new(opcode, payload).fin(fin)),
+        (payloads(), 0_u8..8).prop_map(|(payload, rsv)| Frame::binary(payload).rsv(rsv)),
+        any::<u64>().prop_map(|length| Frame::binary("some").claiming(length >> (length % 64))),
+        payloads().prop_map(|payload| Frame::text(payload).length_in_64_bits()),
+        payloads().prop_map(|payload| Frame::text(payload).masked([1, 2, 3, 4])),
+        (0_u16..6_000, "[a-z]{0,10}").prop_map(|(code, reason)| Frame::close(code, &reason)),
+        (3_000_u16..5_000, "[a-z]{0,10}").prop_map(|(code, reason)| Frame::close(code, &reason)),
+        Just(Frame::new(CLOSE, "")),
+    ]
+}
+
+/// Some frames as `role` may receive them, masked with any key.
+fn frames(role: Role) -> impl Strategy<Value = Vec<u8>> {
+    let frames = prop_oneof![
+        8 => message(),
+        3 => control().prop_map(|frame| vec![frame]),
+        1 => odd().prop_map(|frame| vec![frame]),
+    ];
+    (frames, any::<[u8; 4]>()).prop_map(move |(frames, key)| {
+        let masked = |frame: Frame| if role == Role::Server { frame.masked(key) } else { frame };
+        frames.into_iter().flat_map(|frame| masked(frame).bytes()).collect()
+    })
+}
+
+/// A stream of frames, here and there with a byte that is not as it should be, or nothing but noise.
+fn streams(role: Role) -> impl Strategy<Value = Vec<u8>> {
+    let frames = proptest::collection::vec(frames(role), 0..12).prop_map(|frames| frames.concat());
+    let damage = proptest::option::weighted(0.2, (any::<proptest::sample::Index>(), any::<u8>()));
+    let damaged = (frames, damage).prop_map(|(mut stream, damage)| {
+        if let Some((index, byte)) = damage.filter(|_| !stream.is_empty()) {
+            let index = index.index(stream.len());
+            stream[index] = byte;
+        }
+        stream
+    });
+    prop_oneof![9 => damaged, 1 => proptest::collection::vec(any::<u8>(), 0..60)]
+}
+
+fn roles_and_streams() -> impl Strategy<Value = (Role, Vec<u8>)> {
+    proptest::sample::select(&BOTH[..]).prop_flat_map(|role| (Just(role), streams(role)))
+}
+
+/// With chunk delivery, how much was seen of a message that then failed depends on when its bytes came; nothing else does.
+fn without_failed_chunk(mut outcome: Outcome) -> Outcome {
+    if outcome.result.is_err() && matches!(outcome.events.last(), Some(Seen::Chunk { last: false, .. })) {
+        outcome.events.pop();
+    }
+    outcome
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    // Contract 1: "Any split of the same bytes gives the same events and the same output", and the same failure.
+    #[test]
+    fn splits_change_nothing(
+        (role, stream) in roles_and_streams(),
+        config in configs(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..10),
+    ) {
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|cut| &stream[cut[0]..cut[1]]);
+        let whole = without_failed_chunk(Outcome::of(&config, role, [&stream[..]]));
+        prop_assert_eq!(&without_failed_chunk(Outcome::of(&config, role, pieces)), &whole);
+        prop_assert_eq!(&without_failed_chunk(Outcome::of(&config, role, stream.chunks(1))), &whole);
+    }
+}
+
+// The strategies above reach what they are meant to: every kind of event, success and failure.
+#[test]
+fn the_streams_of_these_tests_are_worth_their_while() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut failures, mut messages, mut long, mut closes) = (0, 0, 0, 0);
+    for _ in 0..500 {
+        let (role, stream) = roles_and_streams().new_tree(&mut runner).unwrap().current();
+        let outcome = Outcome::of(&Config::default(), role, [&stream[..]]);
+        failures += usize::from(outcome.result.is_err());
+        messages += outcome.events.iter().filter(|event| matches!(event, Seen::Text(_) | Seen::Binary(_))).count();
+        long += usize::from(outcome.events.len() > 5);
+        closes += usize::from(matches!(outcome.close, Some(Seen::Close { was_clean: true, .. })));
+    }
+    assert!(failures > 100 && failures < 450, "{failures} failures");
+    assert!(messages > 300 && long > 20 && closes > 10, "{messages} messages, {long} long, {closes} closes");
+}
+
+// Contract 2: "One event per call; state follows what the caller has seen."
+#[test]
+fn state_follows_what_the_caller_has_seen() {
+    for role in BOTH {
+        let mut connection = open(role);
+        let mut bytes = wire(role, &[Frame::text("1"), Frame::ping("2"), Frame::binary("3"), Frame::close(1000, "")]);
+        let mut input = Input::new(&mut bytes);
+        for (event, pongs) in [(text("1"), 0), (ping("2"), 1), (binary("3"), 1)] {
+            let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(Seen::from);
+            assert_eq!(got, Some(event));
+            assert_eq!(connection.ready_state(), ReadyState::Open, "the Close has not been looked at");
+            assert_eq!(connection.output().has_remaining(), pongs > 0);
+            assert!(!input.is_empty(), "what is behind the event is left in the input");
+        }
+        assert_eq!(connection.send("still open"), Ok(()));
+        assert_eq!(connection.receive(&mut input, Instant::EPOCH), Ok(None));
+        assert!(input.is_empty());
+        assert_eq!(connection.ready_state(), ReadyState::Closing);
+        let expected = [Frame::pong("2"), Frame::text("still open"), Frame::close(1000, "")];
+        assert_eq!(take_output(&mut connection), expected);
+    }
+}
+
+// Contract 2 and 4: what came before an offence is delivered before the failure is reported.
+#[test]
+fn a_failure_is_reported_after_what_came_before_it() {
+    for role in BOTH {
+        let mut connection = open(role);
+        let mut bytes = wire(role, &[Frame::text("fine"), Frame::continuation("not so")]);
+        let mut input = Input::new(&mut bytes);
+        let event = connection.receive(&mut input, Instant::EPOCH).unwrap().map(Seen::from);
+        assert_eq!((event, connection.ready_state()), (Some(text("fine")), ReadyState::Open));
+        assert_eq!(connection.send("in time"), Ok(()));
+        assert!(connection.receive(&mut input, Instant::EPOCH).is_err());
+        assert_eq!(connection.ready_state(), ReadyState::Closing);
+    }
+}
+
+// Contract 3: "Events borrow the input, never the machine": this compiles, and nothing was copied.
+#[test]
+fn events_borrow_the_input_and_never_the_connection() {
+    for role in BOTH {
+        let mut bytes = wire(role, &[Frame::text("lent"), Frame::ping("lent too"), Frame::binary([0xff; 300])]);
+        let range = bytes.as_ptr_range();
+        let mut connection = open(role);
+        let mut events = vec![];
+        {
+            let mut input = Input::new(&mut bytes);
+            while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                connection.send("while the events live").unwrap();
+                events.push(event);
+            }
+        }
+        drop(connection);
+        assert_eq!(events.len(), 3);
+        for event in &events {
+            let payload = match event {
+                Event::Message(message) => message.as_bytes(),
+                Event::Ping(payload) => payload,
+                other => panic!("{other:?}"),
+            };
+            assert!(range.contains(&payload.as_ptr()), "{event:?} was copied");
+        }
+    }
+}
+
+proptest! {
+    // Contract 4: "Failure is sticky. After Err(e) every `receive` returns the same e and swallows its input; the Close
+    // frame for e is in the output; `transport()` says when to half-close and close. Nothing is delivered."
+    #[test]
+    fn failure_is_sticky((role, before) in roles_and_streams(), after in proptest::collection::vec(any::<u8>(), 0..100)) {
+        let mut connection = open(role);
+        let (_, mut result) = feed(&mut connection, &before);
+        if result.is_ok() {
+            // a Close may have been answered, and then nothing fails any more
+            (_, result) = feed(&mut connection, &[0xff; 14]);
+        }
+        let Err(Error::Protocol(error)) = result else {
+            prop_assume!(connection.ready_state() == ReadyState::Open);
+            return Ok(());
+        };
+        let failed = || Err(Error::from(error));
+        prop_assert_eq!(connection.transport(), Transport::Open, "until the Close frame has left");
+        let frames = take_output(&mut connection);
+        prop_assert_eq!(frames.last(), Some(&Frame::close(error.close_code().as_u16(), &error.to_string())));
+        prop_assert_eq!(connection.transport(), Transport::ShutdownWrite);
+        for bytes in [&after[..], &before, &[], &wire(role, &[Frame::close(1000, "")])] {
+            prop_assert_eq!(feed(&mut connection, bytes), (vec![], failed()));
+        }
+        prop_assert_eq!(take_output(&mut connection), []);
+        let close = connection.receive_eof(Instant::EPOCH);
+        prop_assert!(matches!(close, Ok(Some(Event::Close(close))) if close.code == CloseCode::ABNORMAL));
+        prop_assert_eq!(connection.transport(), Transport::Close);
+        prop_assert_eq!(feed(&mut connection, &after), (vec![], failed()));
+    }
+}
+
+/// Everything that can be asked of a connection.
+#[derive(Clone, Debug)]
+enum Step {
+    Receive(Vec<u8>),
+    Eof,
+    Timeout,
+    WaitForTimeout,
+    Send(usize, bool),
+    Shared(MessageKind, Vec<u8>),
+    Fragment(MessageKind, Vec<u8>, bool),
+    Ping(usize),
+    Pong(usize),
+    Close(u16, usize),
+    Advance(usize),
+    Look,
+}
+
+fn steps(role: Role) -> impl Strategy<Value = Vec<(u64, Step)>> {
+    let kind = || prop_oneof![Just(MessageKind::Text), Just(MessageKind::Binary)];
+    let close_code = prop_oneof![Just(1000), Just(1005), Just(1006), Just(4999)];
+    let step = prop_oneof![
+        8 => streams(role).prop_map(Step::Receive),
+        1 => Just(Step::Eof),
+        2 => Just(Step::Timeout),
+        2 => Just(Step::WaitForTimeout),
+        4 => (0_usize..9_000, any::<bool>()).prop_map(|(length, owned)| Step::Send(length, owned)),
+        2 => (kind(), payloads()).prop_map(|(kind, payload)| Step::Shared(kind, payload)),
+        4 => (kind(), payloads(), any::<bool>()).prop_map(|(kind, payload, last)| Step::Fragment(kind, payload, last)),
+        2 => (0_usize..130).prop_map(Step::Ping),
+        2 => (0_usize..130).prop_map(Step::Pong),
+        1 => (close_code, 0_usize..130).prop_map(|(code, reason)| Step::Close(code, reason)),
+        8 => prop_oneof![0_usize..40, 0_usize..10_000, Just(usize::MAX)].prop_map(Step::Advance),
+        1 => Just(Step::Look),
+    ];
+    let time = prop_oneof![6 => 0_u64..200, 1 => any::<u64>(), 1 => Just(u64::MAX), 1 => Just(u64::MAX - 1)];
+    proptest::collection::vec((time, step), 0..40)
+}
+
+/// A code that may be reported, made the only way there is.
+fn any_code(code: u16) -> CloseCode {
+    match code {
+        1005 => CloseCode::NO_STATUS,
+        1006 => CloseCode::ABNORMAL,
+        code => CloseCode::new(code).unwrap(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    // Contract 10: "No panic, whatever the bytes, the order of calls, or the configuration"; and at every step of it
+    // contract 4: failure stays; 5: `Close` comes at most once, and nothing after it; 7: timers are quiet; and states
+    // only ever go forward.
+    #[test]
+    fn no_order_of_calls_breaks_the_contract(
+        (role, steps) in proptest::sample::select(&BOTH[..]).prop_flat_map(|role| (Just(role), steps(role))),
+        config in configs(),
+    ) {
+        let mut connection = endpoint(role, &config);
+        let mut closed = false;
+        let mut failure: Option<Error> = None;
+        let mut state = connection.ready_state();
+        let mut transport = 0;
+        for (time, step) in steps {
+            let now = Instant::from_nanos(time);
+            let mut events: Vec<Seen> = vec![];
+            let mut result = Ok(());
+            match step {
+                Step::Receive(mut bytes) => {
+                    let mut input = Input::new(&mut bytes);
+                    result = loop {
+                        let before = input.remaining().len();
+                        match connection.receive(&mut input, now) {
+                            Ok(Some(event)) => events.push(event.into()),
+                            Ok(None) => break Ok(()),
+                            Err(error) => break Err(error),
+                        }
+                        prop_assert!(input.remaining().len() < before, "CVE-2020-13935: no progress");
+                    };
+                    prop_assert!(input.is_empty());
+                    if let Some(failure) = &failure {
+                        prop_assert_eq!(&result, &Err(failure.clone()));
+                        prop_assert!(events.is_empty());
+                    }
+                }
+                Step::Eof => match connection.receive_eof(now) {
+                    Ok(event) => events.extend(event.map(Seen::from)),
+                    Err(error) => result = Err(error),
+                },
+                Step::Timeout | Step::WaitForTimeout => {
+                    let now = match (&step, connection.poll_timeout()) {
+                        (Step::WaitForTimeout, Some(next)) => next,
+                        _ => now,
+                    };
+                    match connection.handle_timeout(now) {
+                        Ok(event) => events.extend(event.map(Seen::from)),
+                        Err(error) => {
+                            prop_assert_eq!(&failure, &None, "reported once");
+                            result = Err(error);
+                        }
+                    }
+                    prop_assert!(connection.poll_timeout().is_none_or(|next| next > now), "contract 7");
+                }
+                Step::Send(length, true) => drop(connection.send(vec![b'o'; length])),
+                Step::Send(length, false) => drop(connection.send(&"b".repeat(length))),
+                Step::Shared(kind, payload) => drop(connection.send_shared(kind, payload.into())),
+                Step::Fragment(kind, payload, last) => drop(connection.send_fragment(kind, &payload, last)),
+                Step::Ping(length) => drop(connection.ping(&vec![0; length])),
+                Step::Pong(length) => drop(connection.pong(&vec![0; length])),
+                Step::Close(code, reason) => drop(connection.close(any_code(code), &"r".repeat(reason), now)),
+                Step::Advance(count) => connection.output().advance(count),
+                Step::Look => drop(format!("{connection:?}")),
+            }
+            if let Err(error) = result {
+                failure.get_or_insert(error);
+            }
+            for event in events {
+                prop_assert!(!closed, "an event after Close");
+                closed = matches!(event, Seen::Close { .. });
+            }
+
+            let output = connection.output();
+            prop_assert_eq!(output.chunk().is_empty(), output.remaining() == 0);
+            prop_assert!(connection.ready_state() >= state);
+            state = connection.ready_state();
+            prop_assert_eq!(state == ReadyState::Closed, closed);
+            prop_assert!(failure.is_none() || state >= ReadyState::Closing);
+            let order = [Transport::Open, Transport::ShutdownWrite, Transport::Close];
+            let position = order.iter().position(|&one| one == connection.transport()).unwrap();
+            prop_assert!(position >= transport, "TCP cannot be opened again");
+            transport = position;
+            if transport > 0 {
+                prop_assert_eq!(connection.output().remaining(), 0, "output with nowhere to go");
+            }
+            if state != ReadyState::Open {
+                prop_assert_eq!(connection.send("late"), Err(SendError::NotOpen(state)));
+            }
+        }
+        // contract 5: and in the end it does come
+        let last = connection.receive_eof(Instant::EPOCH).unwrap();
+        prop_assert_eq!(matches!(last, Some(Event::Close(_))), !closed);
+        prop_assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None));
+    }
+}
+
+// Contract 5: "after a clean closing handshake, at EOF (1006), or when the closing timer fires".
+#[test]
+fn close_comes_once_and_last_in_each_of_its_ways() {
+    for role in BOTH {
+        let late = Instant::EPOCH + Duration::from_secs(5);
+        let ways: [(bool, bool, Seen); 4] = [
+            (true, true, closed(1000, "")),
+            (true, false, closed(1000, "")),
+            (false, true, crate::support::abnormal(sansocket::Initiator::Peer)),
+            (false, false, crate::support::abnormal(sansocket::Initiator::Local)),
+        ];
+        for (peer_closes, tcp_ends, expected) in ways {
+            let mut connection = open(role);
+            if peer_closes {
+                assert_eq!(feed(&mut connection, &wire(role, &[Frame::close(1000, "")])), (vec![], Ok(())));
+            } else if !tcp_ends {
+                connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+            }
+            take_output(&mut connection);
+            let mut end = || if tcp_ends { connection.receive_eof(late) } else { connection.handle_timeout(late) };
+            assert_eq!(end().unwrap().map(Seen::from), Some(expected));
+            assert_eq!(end(), Ok(None));
+            assert_eq!(connection.receive_eof(late), Ok(None));
+            assert_eq!(connection.handle_timeout(late), Ok(None));
+        }
+    }
+}
+
+// Contract 6: "never dropped by back-pressure": a backlog at its limit takes the answers still.
+#[test]
+fn answers_are_not_dropped_by_back_pressure() {
+    for role in BOTH {
+        let mut config = Config::default();
+        config.max_buffered_amount = 1_000;
+        config.high_water_mark = 0;
+        let mut connection = endpoint(role, &config);
+        connection.send(&[0; 1_000]).unwrap();
+        for index in 0..64 {
+            connection.ping(&[index]).unwrap();
+        }
+        assert!(connection.send("x").is_err() && connection.ping(b"x").is_err());
+        let frames = [Frame::ping("answer me"), Frame::close(1000, "")];
+        assert_eq!(feed(&mut connection, &wire(role, &frames)), (vec![ping("answer me")], Ok(())));
+        let sent = take_output(&mut connection);
+        assert_eq!(sent.len(), 64 + 3);
+        assert_eq!(sent[64..], [Frame::pong("answer me"), Frame::binary([0; 1_000]), Frame::close(1000, "")]);
+    }
+}
+
+// Contract 9: "Bytes examined is at most a constant times bytes received, for any drip and any split": CVE-2023-43669.
+// The measure: so much is dripped that to look at what came before, at every byte, would be 10^11 bytes, and take minutes.
+#[test]
+fn work_is_linear_in_what_arrives() {
+    const LENGTH: usize = 1 << 19;
+    for role in BOTH {
+        for frame in [Frame::text("é".repeat(LENGTH / 2)), Frame::binary(vec![1; LENGTH])] {
+            let mut stream = frame.to(role).bytes();
+            let mut connection = open(role);
+            let mut calls = 0;
+            let mut delivered = None;
+            for byte in &mut stream {
+                let mut input = Input::new(std::slice::from_mut(byte));
+                while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                    calls += 1;
+                    delivered = Some(event.into_owned());
+                }
+                calls += 1;
+            }
+            // every call takes a byte, but the one that hands over the message is followed by one that finds nothing
+            assert_eq!(calls, stream.len() + 1);
+            assert!(matches!(delivered, Some(Event::Message(message)) if message.len() == LENGTH));
+        }
+    }
+}
+
+// Contract 9; CVE-2026-48779: a message of very many small fragments, control frames between them.
+#[test]
+fn work_is_linear_in_fragments() {
+    const COUNT: usize = 100_000;
+    for role in BOTH {
+        let piece = wire(role, &[Frame::continuation("x").fin(false), Frame::pong("")]);
+        let mut stream = wire(role, &[Frame::text("").fin(false)]);
+        stream.extend(piece.repeat(COUNT));
+        stream.extend(wire(role, &[Frame::continuation("")]));
+        let (events, result) = feed(&mut open(role), &stream);
+        assert_eq!((events.len(), result), (COUNT + 1, Ok(())));
+        assert_eq!(events.last(), Some(&text("x".repeat(COUNT))));
+    }
+}
+
+// Contract 9, outwards: a transport that takes one byte at a time of a long backlog.
+#[test]
+fn work_is_linear_in_what_leaves() {
+    for role in BOTH {
+        let mut config = Config::default();
+        config.max_pending_controls = 20_000;
+        let mut connection = endpoint(role, &config);
+        let shared = Bytes::from_static(b"shared");
+        for _ in 0..20_000 {
+            connection.send("copied").unwrap();
+            connection.send_shared(MessageKind::Text, shared.clone()).unwrap();
+            connection.ping(b"ping").unwrap();
+        }
+        let mut count = 0;
+        let output = connection.output();
+        while output.has_remaining() {
+            assert!(!output.chunk().is_empty());
+            output.advance(1);
+            count += 1;
+        }
+        let head = if role == Role::Client { 6 } else { 2 };
+        assert_eq!(count, 20_000 * (3 * head + 16));
+    }
+}
+
+// Contract 11; CVE-2020-35896: "Bounded memory. By the limits alone, whatever the peer does, with output never drained."
+#[test]
+fn output_is_bounded_however_often_the_peer_asks() {
+    for role in BOTH {
+        let head = if role == Role::Client { 6 } else { 2 };
+        let mut connection = open(role);
+        let pings = wire(role, &[Frame::ping([7; 125])]).repeat(1_000);
+        for round in 0..100 {
+            let (events, result) = feed(&mut connection, &pings);
+            assert_eq!((events.len(), result), (1_000, Ok(())));
+            assert_eq!(connection.output().remaining(), 64 * (head + 125), "round {round}");
+        }
+        // and its Close adds one frame, however often it comes
+        for _ in 0..100 {
+            let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "a reason"), Frame::ping("")]));
+            assert_eq!(connection.output().remaining(), 64 * (head + 125) + head + 2);
+        }
+        assert_eq!(take_output(&mut connection).len(), 65);
+    }
+}
+
+// Contract 11; CVE-2020-35896: an application that echoes to a peer that does not read is refused at the limit.
+#[test]
+fn output_is_bounded_for_an_application_that_echoes() {
+    for role in BOTH {
+        for length in [0, 1, 10, 500, 10_000] {
+            let mut config = Config::default();
+            config.max_buffered_amount = 50_000;
+            let mut connection = endpoint(role, &config);
+            let message = wire(role, &[Frame::binary(vec![1; length]), Frame::ping("?")]);
+            let mut refused = 0;
+            while refused < 100 {
+                let mut bytes = message.clone();
+                let mut input = Input::new(&mut bytes);
+                while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                    if let Event::Message(message) = event {
+                        refused += usize::from(connection.send(message).is_err());
+                    }
+                }
+                // payload, framing as much again, the frame that crossed the line, 64 Pongs
+                assert!(connection.output().remaining() <= 2 * 50_000 + 14 + 64 * 7);
+                assert!(connection.buffered_amount() <= 50_000);
+            }
+        }
+    }
+}
+
+// Design 3.2 and `Config::high_water_mark`: a server that has much to write stops reading; a client never does, for two
+// that wait for each other would wait for ever.
+#[test]
+fn a_server_with_a_backlog_does_not_want_to_read_and_a_client_always_does() {
+    let mut config = Config::default();
+    config.high_water_mark = 1_000;
+    for role in BOTH {
+        let waits = role == Role::Server;
+        let head = if role == Role::Client { 8 } else { 4 };
+        let mut connection = endpoint(role, &config);
+        assert!(connection.wants_read());
+        connection.send(&vec![0; 1_000 - head]).unwrap();
+        assert_eq!(connection.output().remaining(), 1_000);
+        assert!(connection.wants_read(), "at the mark, not above it");
+        connection.pong(b"").unwrap();
+        assert_eq!(connection.wants_read(), !waits, "framing fills the output too");
+        take(&mut connection, head - 2);
+        assert!(connection.wants_read(), "the transport took some");
+
+        connection.send(&[0; 1_000]).unwrap();
+        assert_eq!(connection.wants_read(), !waits);
+        // once nothing more is listened to, what arrives is thrown away, and the end of TCP waited for
+        let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
+        assert!(connection.wants_read());
+        let _ = connection.receive_eof(Instant::EPOCH);
+        assert!(!connection.wants_read());
+    }
+}
+
+// `Config::high_water_mark` of zero: a server writes all it has before it reads again.
+#[test]
+fn a_high_water_mark_of_zero_alternates_reading_and_writing() {
+    let mut config = Config::default();
+    config.high_water_mark = 0;
+    let mut server = endpoint(Role::Server, &config);
+    for _ in 0..3 {
+        assert!(server.wants_read());
+        let _ = feed(&mut server, &wire(Role::Server, &[Frame::ping("")]));
+        assert!(!server.wants_read());
+        take_output(&mut server);
+    }
+}

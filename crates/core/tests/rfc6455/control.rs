@@ -1,0 +1,239 @@
+//! Section 5.5: Ping, Pong and Close between everything else. How connections close is in `closing.rs`.
+
+use std::collections::BTreeSet;
+
+use sansocket::bytes::Buf;
+use sansocket::{CloseCode, Config, Input, Instant, Message, ProtocolError, Role};
+
+use crate::support::*;
+
+/// Line 33, section 5.5: "MUST NOT be fragmented", all three of them.
+#[test]
+fn a_fragmented_control_frame_is_refused() {
+    for opcode in [CLOSE, PING, PONG] {
+        for payload in ["", "ab"] {
+            let fragment = Frame::new(opcode, payload).fin(false);
+            check_both(std::slice::from_ref(&fragment), &[], Err(ProtocolError::ControlFrameFragmented));
+            let frames = [Frame::text("a").fin(false), fragment, Frame::continuation("b")];
+            check_both(&frames, &[], Err(ProtocolError::ControlFrameFragmented));
+        }
+    }
+}
+
+/// Line 33, section 5.5: "MUST have a payload length of 125 bytes or less", all three of them.
+#[test]
+fn a_control_frame_has_at_most_125_bytes() {
+    let longest = [0xFE; 125];
+    check_both(&[Frame::ping(longest), Frame::pong(longest)], &[ping(longest), pong(longest)], Ok(()));
+    let reason = "r".repeat(123);
+    check_both(&[Frame::close(1000, &reason)], &[closed(1000, &reason)], Ok(()));
+    for opcode in [CLOSE, PING, PONG] {
+        for length in [126, 127, 65_535, 65_536, (1 << 63) - 1] {
+            check_both(&[Frame::new(opcode, "").claiming(length)], &[], Err(ProtocolError::ControlFrameTooLong));
+        }
+        // a long form is too long whatever it says
+        check_both(&[Frame::new(opcode, "").length_in_16_bits()], &[], Err(ProtocolError::ControlFrameTooLong));
+        check_both(&[Frame::new(opcode, "ab").length_in_64_bits()], &[], Err(ProtocolError::ControlFrameTooLong));
+    }
+}
+
+/// Line 38, section 5.5.3: "identical Application data". `check` expects the Pongs.
+#[test]
+fn a_ping_is_answered_with_its_payload() {
+    for length in 0..=125 {
+        let payload: Vec<u8> = (0..length).map(|index| 255 - index).collect();
+        check_both(&[Frame::ping(&payload)], &[ping(&payload)], Ok(()));
+    }
+}
+
+#[test]
+fn pings_are_answered_in_order() {
+    let frames = [Frame::ping("1"), Frame::text("a"), Frame::ping("2"), Frame::ping("3")];
+    check_both(&frames, &[ping("1"), text("a"), ping("2"), ping("3")], Ok(()));
+}
+
+/// Line 38, section 5.5.3: "A response to an unsolicited Pong frame is not expected."
+#[test]
+fn a_pong_is_not_answered() {
+    for role in BOTH {
+        let outcome = Outcome::of(&Config::default(), role, [&wire(role, &[Frame::pong("a"), Frame::pong("")])[..]]);
+        assert_eq!((outcome.events, outcome.output), (vec![pong("a"), pong("")], vec![]));
+    }
+}
+
+/// Line 34, section 5.4: between any two fragments, be it within a character, a control frame changes nothing.
+#[test]
+fn control_frames_disturb_neither_assembly_nor_text() {
+    let payload = "a€b😀".as_bytes();
+    for control in [Frame::ping([0xFF, 0x00]), Frame::pong(""), Frame::ping([0x80; 125])] {
+        for cut in 0..=payload.len() {
+            let frames =
+                [Frame::text(&payload[..cut]).fin(false), control.clone(), Frame::continuation(&payload[cut..])];
+            let seen = if control.opcode == PING { ping(&control.payload) } else { pong(&control.payload) };
+            check_both(&frames, &[seen, text("a€b😀")], Ok(()));
+        }
+    }
+}
+
+/// Line 39, sections 1.4 and 5.5.1: whatever follows a Close is discarded. It is not answered, and not an error.
+#[test]
+fn frames_after_a_close_are_discarded() {
+    for role in BOTH {
+        let late = [
+            Frame::ping("late").to(role),
+            Frame::text("late").to(role),
+            Frame::close(1001, "late").to(role),
+            Frame::ping("late").wrongly_to(role),
+            Frame::new(7, "late").rsv(7),
+            Frame::text([0xFF]).to(role),
+            Frame::binary("late").claiming(u64::MAX),
+        ];
+        for late in late {
+            let bytes = [Frame::ping("in time").to(role), Frame::close(1000, "bye").to(role), late];
+            let bytes: Vec<u8> = bytes.iter().flat_map(Frame::bytes).collect();
+            check(&Config::default(), role, &bytes, &[ping("in time"), closed(1000, "bye")], Ok(()));
+        }
+    }
+}
+
+/// Line 39, section 5.5.1: once our own Close frame is on its way nothing may follow it, not even a Pong.
+#[test]
+fn a_ping_after_our_close_frame_left_is_not_answered() {
+    for role in BOTH {
+        for whole in [true, false] {
+            let mut connection = endpoint(role, &Config::default());
+            connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+            let mut sent = Vec::new();
+            if whole {
+                assert_eq!(take_output(&mut connection), [Frame::close(1000, "")]);
+            } else {
+                sent.push(connection.output().chunk()[0]);
+                connection.output().advance(1);
+            }
+            assert_eq!(feed(&mut connection, &wire(role, &[Frame::ping("p")])), (vec![ping("p")], Ok(())));
+            while connection.output().has_remaining() {
+                sent.push(connection.output().chunk()[0]);
+                connection.output().advance(1);
+            }
+            let sent: Vec<_> = Frame::parse_all(&sent).into_iter().map(Frame::unmasked).collect();
+            assert_eq!(sent, if whole { vec![] } else { vec![Frame::close(1000, "")] });
+        }
+    }
+}
+
+/// While our Close frame still waits, Pongs leave before it.
+#[test]
+fn a_ping_before_our_close_frame_left_is_answered() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &Config::default());
+        connection.send("data").unwrap();
+        connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+        assert_eq!(feed(&mut connection, &wire(role, &[Frame::ping("p")])), (vec![ping("p")], Ok(())));
+        let sent = take_output(&mut connection);
+        assert_eq!(sent, [Frame::pong("p"), Frame::text("data"), Frame::close(1000, "")]);
+    }
+}
+
+/// Gives the same bytes many times, without taking output, and returns the most that ever waited.
+fn flood(connection: &mut sansocket::Connection, bytes: &[u8], times: usize) -> usize {
+    let mut most = 0;
+    for _ in 0..times {
+        let mut bytes = bytes.to_vec();
+        let mut input = Input::new(&mut bytes);
+        while connection.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
+        most = most.max(connection.output().remaining());
+    }
+    most
+}
+
+/// Line 38, section 5.5.3, CVE-2020-35896 (ws-rs): a million Pings, and nobody takes the answers.
+#[test]
+fn pongs_that_wait_are_bounded_and_the_latest_is_among_them() {
+    const THOUSAND: usize = 1_000;
+    for role in BOTH {
+        let config = Config::default();
+        let mut connection = endpoint(role, &config);
+        let first: Vec<_> = (0..config.max_pending_controls as u8).map(|number| Frame::ping([number; 125])).collect();
+        let head = if role == Role::Client { 6 } else { 2 };
+
+        flood(&mut connection, &wire(role, &first), 1);
+        let bound = config.max_pending_controls * (head + 125);
+        assert_eq!(connection.output().remaining(), bound);
+        let most = flood(&mut connection, &wire(role, &vec![Frame::ping("again"); THOUSAND]), THOUSAND);
+        assert!(most <= bound, "{most} bytes wait");
+        flood(&mut connection, &wire(role, &[Frame::ping("latest")]), 1);
+
+        let mut expected: Vec<_> = first.iter().map(|ping| Frame::pong(&ping.payload)).collect();
+        *expected.last_mut().unwrap() = Frame::pong("latest");
+        assert_eq!(take_output(&mut connection), expected);
+        // and then it goes on
+        assert_eq!(feed(&mut connection, &wire(role, &[Frame::ping("p")])), (vec![ping("p")], Ok(())));
+        assert_eq!(take_output(&mut connection), [Frame::pong("p")]);
+    }
+}
+
+/// RUSTSEC-2026-0258 (h2): frames that bring nothing leave nothing.
+#[test]
+fn pongs_and_empty_messages_leave_nothing_behind() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &Config::default());
+        let frames = wire(role, &vec![Frame::pong(""); 1_000]);
+        assert_eq!(flood(&mut connection, &frames, 20), 0);
+        assert_eq!(flood(&mut connection, &wire(role, &vec![Frame::text(""); 1_000]), 20), 0);
+    }
+}
+
+/// A Pong of which a byte has left is not replaced by the answer to a later Ping.
+#[test]
+fn a_pong_that_has_begun_to_leave_stays_what_it_is() {
+    for role in BOTH {
+        for limit in [0, 1, 2] {
+            let mut config = Config::default();
+            config.max_pending_controls = limit;
+            let mut connection = endpoint(role, &config);
+            feed(&mut connection, &wire(role, &[Frame::ping("first")])).1.unwrap();
+            let mut sent = vec![connection.output().chunk()[0]];
+            connection.output().advance(1);
+            for _ in 0..100 {
+                feed(&mut connection, &wire(role, &[Frame::ping("another"), Frame::ping("x")])).1.unwrap();
+                assert!(connection.output().remaining() <= (limit + 1) * (6 + 125));
+            }
+            feed(&mut connection, &wire(role, &[Frame::ping("latest")])).1.unwrap();
+            while connection.output().has_remaining() {
+                sent.push(connection.output().chunk()[0]);
+                connection.output().advance(1);
+            }
+            let sent: Vec<_> = Frame::parse_all(&sent).into_iter().map(Frame::unmasked).collect();
+            assert_eq!(sent.first(), Some(&Frame::pong("first")));
+            assert_eq!(sent.last(), Some(&Frame::pong("latest")));
+            assert!(sent.len() <= limit.max(1) + 1, "{sent:?}");
+        }
+    }
+}
+
+/// A message does not wait for a flood of Pings to end, nor is it lost in one.
+#[test]
+fn pongs_and_messages_both_leave() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &Config::default());
+        connection.send(Message::from("before")).unwrap();
+        flood(&mut connection, &wire(role, &vec![Frame::ping("p"); 1_000]), 1);
+        connection.send(Message::from("after")).unwrap();
+        let sent = take_output(&mut connection);
+        let data: Vec<_> = sent.iter().filter(|frame| frame.opcode == TEXT).cloned().collect();
+        assert_eq!(data, [Frame::text("before"), Frame::text("after")]);
+        assert_eq!(sent.len(), 2 + Config::default().max_pending_controls);
+    }
+}
+
+/// Line 31, section 5.3, GHSA-w67g-5rqw-f597 (gorilla): every Pong has a masking key of its own.
+#[test]
+fn every_pong_of_a_client_has_a_fresh_key() {
+    let mut connection = endpoint(Role::Client, &Config::default());
+    flood(&mut connection, &wire(Role::Client, &vec![Frame::ping("same"); 64]), 1);
+    let mut bytes = vec![0; connection.output().remaining()];
+    connection.output().copy_to_slice(&mut bytes);
+    let keys: BTreeSet<_> = Frame::parse_all(&bytes).iter().map(|frame| frame.key.unwrap()).collect();
+    assert_eq!(keys.len(), 64);
+    assert!(!keys.contains(&[0; 4]));
+}

@@ -1,0 +1,215 @@
+//! Section 5.4: messages in fragments, and what may come between them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sansocket::{Config, ProtocolError};
+
+use crate::support::*;
+
+fn begin_text(payload: &str) -> Frame {
+    Frame::text(payload).fin(false)
+}
+
+fn goes_on(payload: &str) -> Frame {
+    Frame::continuation(payload).fin(false)
+}
+
+#[test]
+fn fragments_make_one_message() {
+    let ends = Frame::continuation("c");
+    check_both(&[begin_text("a"), goes_on("b"), ends.clone()], &[text("abc")], Ok(()));
+    check_both(&[Frame::binary("a").fin(false), goes_on("b"), ends], &[binary("abc")], Ok(()));
+}
+
+#[test]
+fn a_message_without_its_last_fragment_is_not_delivered() {
+    check_both(&[begin_text("a"), goes_on("b")], &[], Ok(()));
+}
+
+/// Line 34, section 5.4: "control frames MAY be injected in the middle of a fragmented message".
+#[test]
+fn control_frames_come_between_fragments() {
+    let frames = [
+        begin_text("a"),
+        Frame::ping("1"),
+        goes_on("b"),
+        Frame::pong("2"),
+        Frame::ping(""),
+        goes_on(""),
+        Frame::ping([0xFF; 125]),
+        Frame::continuation("c"),
+    ];
+    let events = [ping("1"), pong("2"), ping(""), ping([0xFF; 125]), text("abc")];
+    check_both(&frames, &events, Ok(()));
+}
+
+/// Line 34: a Close inside a fragmented message is answered like any other; the message is lost.
+#[test]
+fn a_close_comes_between_fragments() {
+    check_both(&[begin_text("a"), Frame::close(1001, "bye")], &[closed(1001, "bye")], Ok(()));
+}
+
+/// Line 35, section 5.4: no message to continue, at first, after a whole message, after the last fragment.
+#[test]
+fn a_continuation_without_a_message_is_refused() {
+    let error = Err(ProtocolError::ContinuationUnexpected);
+    for fin in [true, false] {
+        for payload in ["", "x"] {
+            let stray = Frame::continuation(payload).fin(fin);
+            check_both(std::slice::from_ref(&stray), &[], error);
+            check_both(&[Frame::ping(""), stray.clone()], &[ping("")], error);
+            check_both(&[Frame::text("a"), stray.clone()], &[text("a")], error);
+            check_both(&[begin_text("a"), Frame::continuation(""), stray], &[text("a")], error);
+        }
+    }
+}
+
+/// Line 35, section 5.4: "the fragments of one message MUST NOT be interleaved", also when the intruder has FIN = 0.
+#[test]
+fn a_message_inside_a_fragmented_one_is_refused() {
+    for begun in [Frame::text("a"), Frame::binary("a"), Frame::text(""), Frame::binary("")] {
+        for intruder in [Frame::text("b"), Frame::binary("b"), Frame::text(""), Frame::binary("")] {
+            for fin in [true, false] {
+                let begun = begun.clone().fin(false);
+                let intruder = intruder.clone().fin(fin);
+                let error = Err(ProtocolError::ContinuationMissing);
+                check_both(&[begun.clone(), intruder.clone()], &[], error);
+                check_both(&[begun, goes_on("c"), Frame::ping(""), intruder], &[ping("")], error);
+            }
+        }
+    }
+}
+
+/// Line 36, section 5.4: nothing forbids empty fragments, wherever they are. Bandit's fix of CVE-2026-42786 did.
+#[test]
+fn empty_fragments_are_legal() {
+    let empty = Frame::continuation("");
+    check_both(&[Frame::text("")], &[text("")], Ok(()));
+    check_both(&[Frame::binary("")], &[binary("")], Ok(()));
+    check_both(&[begin_text(""), empty.clone()], &[text("")], Ok(()));
+    check_both(&[begin_text(""), Frame::continuation("a")], &[text("a")], Ok(()));
+    check_both(&[begin_text("a"), goes_on(""), goes_on(""), Frame::continuation("b")], &[text("ab")], Ok(()));
+    check_both(&[begin_text("a"), empty.clone()], &[text("a")], Ok(()));
+    check_both(&[Frame::binary("").fin(false), goes_on(""), empty], &[binary("")], Ok(()));
+}
+
+/// CVE-2026-42786, CVE-2026-65623 (bandit), RUSTSEC-2026-0258 (h2): fragments that bring nothing are counted.
+#[test]
+fn empty_fragments_in_a_row_are_bounded() {
+    let config = Config::default();
+    let limit = config.max_empty_fragments as usize;
+    assert_eq!(limit, 1_000);
+    let flood = |count: usize| [vec![begin_text("a")], vec![goes_on(""); count]].concat();
+
+    let fine = [flood(limit), vec![Frame::continuation("")]].concat();
+    check_both(&fine, &[text("a")], Ok(()));
+    check_both(&flood(limit + 1), &[], Err(ProtocolError::EmptyFragmentsTooMany));
+    // the first fragment counts if it is empty, and a message that begins anew counts anew
+    let all_empty = [vec![begin_text("")], vec![goes_on(""); limit]].concat();
+    check_both(&all_empty, &[], Err(ProtocolError::EmptyFragmentsTooMany));
+    check_both(&[fine.clone(), fine].concat(), &[text("a"), text("a")], Ok(()));
+}
+
+/// Progress is what counts: bytes begin the count anew, control frames do not.
+#[test]
+fn only_payload_interrupts_a_row_of_empty_fragments() {
+    let mut config = Config::default();
+    config.max_empty_fragments = 2;
+    let row = [goes_on(""), goes_on("")];
+    let interrupted = [&[begin_text("a")], &row[..], &[goes_on("b")], &row[..], &[Frame::continuation("c")]].concat();
+    check_both_with(&config, &interrupted, &[text("abc")], Ok(()));
+
+    let pinged = [&[begin_text("a")], &row[..], &[Frame::ping("")], &row[..1]].concat();
+    check_both_with(&config, &pinged, &[ping("")], Err(ProtocolError::EmptyFragmentsTooMany));
+}
+
+/// CVE-2014-0193 (Netty), b4c287b38 (undici): the limit is for the message, whatever its fragments.
+#[test]
+fn the_size_of_a_message_is_added_up_over_its_fragments() {
+    let mut config = Config::default();
+    (config.max_frame_payload, config.max_message_size) = (4, 10);
+    let fragments = [begin_text("1234"), goes_on("5678"), Frame::ping("p")];
+    let fits = [&fragments[..], &[goes_on("9"), goes_on("0"), Frame::continuation("")]].concat();
+    check_both_with(&config, &fits, &[ping("p"), text("1234567890")], Ok(()));
+    // refused by the head of the frame that is too much
+    let exceeds = [&fragments[..], &[Frame::continuation("").claiming(3)]].concat();
+    check_both_with(&config, &exceeds, &[ping("p")], Err(ProtocolError::MessageTooLong));
+    // each message has the limit for itself
+    let twice = [begin_text("1234"), Frame::continuation("5678"), begin_text("1234"), Frame::continuation("567890")];
+    let twice = [&twice[..3], &[goes_on("5678"), Frame::continuation("90")]].concat();
+    check_both_with(&config, &twice, &[text("12345678"), text("1234567890")], Ok(()));
+}
+
+/// CVE-2014-0193: without an end, and without a large frame.
+#[test]
+fn endless_continuations_are_refused() {
+    let mut config = Config::default();
+    config.max_message_size = 5_000;
+    let endless = [vec![begin_text("a")], vec![goes_on("b"); 6_000]].concat();
+    check_both_with(&config, &endless, &[], Err(ProtocolError::MessageTooLong));
+}
+
+/// CVE-2026-48779, ws#2329: fragments of one byte are legal. What they may cost is in `memory.rs`.
+#[test]
+fn a_message_of_one_byte_fragments_arrives() {
+    let expected = "x".repeat(5_000);
+    let frames = [vec![begin_text("x")], vec![goes_on("x"); 4_998], vec![Frame::continuation("x")]].concat();
+    check_both(&frames, &[text(expected)], Ok(()));
+}
+
+#[derive(Clone, Debug)]
+enum Sent {
+    Control(bool, Vec<u8>),
+    Message { is_text: bool, payload: String, cuts: Vec<usize>, between: Vec<Vec<u8>> },
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let control = (any::<bool>(), vec(any::<u8>(), 0..=125)).prop_map(|(ping, payload)| Sent::Control(ping, payload));
+    let message = (any::<bool>(), ".{0,40}", vec(0..200_usize, 0..6), vec(vec(any::<u8>(), 0..4), 0..6));
+    let message =
+        message.prop_map(|(is_text, payload, cuts, between)| Sent::Message { is_text, payload, cuts, between });
+    prop_oneof![control, message]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Section 5.4: fragments, even such as cut a character, and Pings between them make no difference.
+    #[test]
+    fn any_messages_in_any_fragments_arrive(conversation in vec(sent(), 0..8)) {
+        let (mut frames, mut events) = (vec![], vec![]);
+        for sent in conversation {
+            match sent {
+                Sent::Control(true, payload) => {
+                    frames.push(Frame::ping(&payload));
+                    events.push(ping(payload));
+                }
+                Sent::Control(false, payload) => {
+                    frames.push(Frame::pong(&payload));
+                    events.push(pong(payload));
+                }
+                Sent::Message { is_text, payload, cuts, between } => {
+                    let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % (payload.len() + 1)).collect();
+                    cuts.extend([0, payload.len()]);
+                    cuts.sort_unstable();
+                    let count = cuts.len() - 1;
+                    for (index, cut) in cuts.windows(2).enumerate() {
+                        let opcode = match (index, is_text) {
+                            (0, true) => TEXT,
+                            (0, false) => BINARY,
+                            _ => CONTINUATION,
+                        };
+                        let fin = index + 1 == count;
+                        frames.push(Frame::new(opcode, &payload.as_bytes()[cut[0]..cut[1]]).fin(fin));
+                        if let Some(payload) = between.get(index).filter(|_| !fin) {
+                            frames.push(Frame::ping(payload));
+                            events.push(ping(payload));
+                        }
+                    }
+                    events.push(if is_text { text(payload) } else { binary(payload) });
+                }
+            }
+        }
+        check_both(&frames, &events, Ok(()));
+    }
+}

@@ -1,0 +1,14 @@
+//! RFC 6455 sections 5 to 8, through the public interface alone: one module per topic, every case for client and server.
+
+mod chunks;
+mod closing;
+mod contract;
+mod control;
+mod fragmentation;
+mod framing;
+mod limits;
+mod output;
+mod sending;
+mod support;
+mod text;
+mod timers;

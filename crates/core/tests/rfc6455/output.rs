@@ -1,0 +1,452 @@
+//! The bytes that wait for the transport: `Output` as a `Buf`, what is copied and what is not, and where control frames
+//! find their place (sections 5.4 and 5.5).
+
+use std::io::IoSlice;
+use std::num::NonZeroUsize;
+
+use proptest::prelude::*;
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::{CloseCode, Config, Connection, Instant, MessageKind, Role};
+
+use crate::support::{BOTH, Frame, endpoint, feed, take, take_output, wire};
+
+use MessageKind::{Binary, Text};
+
+fn open(role: Role) -> Connection {
+    endpoint(role, &Config::default())
+}
+
+fn with_frames_of(payload: usize) -> Config {
+    let mut config = Config::default();
+    config.max_sent_frame_payload = NonZeroUsize::new(payload).unwrap();
+    config
+}
+
+/// What `writev` would be given.
+fn slices(connection: &mut Connection, count: usize) -> Vec<Vec<u8>> {
+    let mut slices = vec![IoSlice::new(&[]); count];
+    let output = connection.output();
+    let filled = output.chunks_vectored(&mut slices);
+    assert!(slices[filled..].iter().all(|slice| slice.is_empty()), "slices beyond the count were touched");
+    slices[..filled].iter().map(|slice| slice.to_vec()).collect()
+}
+
+/// Where the pieces of output lie, and their lengths.
+fn places(connection: &mut Connection) -> Vec<(*const u8, usize)> {
+    let mut slices = [IoSlice::new(&[]); 64];
+    let output = connection.output();
+    let filled = output.chunks_vectored(&mut slices);
+    slices[..filled].iter().map(|slice| (slice.as_ptr(), slice.len())).collect()
+}
+
+/// Every kind of thing that can wait: shared, owned, copied, fragmented, control frames, Close.
+fn fill(connection: &mut Connection) {
+    let role = connection.role();
+    connection.send("begun").unwrap();
+    take(connection, 1);
+    connection.send_shared(Binary, Bytes::from(vec![1; 6_000])).unwrap();
+    connection.send_shared(Text, Bytes::new()).unwrap();
+    connection.ping(b"first").unwrap();
+    connection.send(vec![2; 70_000]).unwrap();
+    connection.send("").unwrap();
+    connection.send_fragment(Text, b"by", false).unwrap();
+    let _ = feed(connection, &wire(role, &[Frame::ping(""), Frame::ping("second")]));
+    connection.send_fragment(Text, b" hand", true).unwrap();
+    connection.send(&[3; 2_000]).unwrap();
+    connection.close(CloseCode::NORMAL, "end", Instant::EPOCH).unwrap();
+}
+
+/// The configurations under which `fill` takes different ways.
+fn filled() -> impl Iterator<Item = Connection> {
+    BOTH.into_iter().flat_map(|role| {
+        [100, 5_000, 1 << 20].into_iter().map(move |size| {
+            let mut connection = endpoint(role, &with_frames_of(size));
+            fill(&mut connection);
+            connection
+        })
+    })
+}
+
+// The contract of `bytes::Buf`: the chunk is empty if and only if nothing remains; the vectored chunks begin with it,
+// and are what comes next. As many as asked for, no more.
+#[test]
+fn chunk_and_chunks_vectored_show_what_comes_next() {
+    for (mut reference, mut connection) in filled().zip(filled()) {
+        let stream = take(&mut reference, usize::MAX);
+        let mut position = 0;
+        // keys come from the same seed, so that both streams are the same bytes
+        for step in [1, 2, 3, 5, 7, 11, 1, 100, 1, 4_000, 1, 1, 13].into_iter().cycle() {
+            let remaining = connection.output().remaining();
+            assert_eq!(remaining, stream.len() - position);
+            assert_eq!(connection.output().has_remaining(), remaining > 0);
+            let chunk = connection.output().chunk().to_vec();
+            assert_eq!(chunk.is_empty(), remaining == 0);
+            assert_eq!(stream[position..][..chunk.len()], chunk);
+            for count in [0, 1, 2, 3, 16, 200] {
+                let slices = slices(&mut connection, count);
+                let together = slices.concat();
+                assert_eq!(stream[position..][..together.len()], together);
+                assert!(slices.iter().all(|slice| !slice.is_empty()), "nothing to write is not worth a slice");
+                if count > 0 {
+                    assert_eq!(slices.first().unwrap_or(&vec![]), &chunk);
+                }
+            }
+            if remaining == 0 {
+                break;
+            }
+            let step = step.min(remaining);
+            connection.output().advance(step);
+            position += step;
+        }
+    }
+}
+
+// The streams that come of one byte at a time, of everything at once, and of anything between are the same.
+#[test]
+fn advance_by_any_amount_gives_the_same_stream() {
+    for (mut whole, mut bytewise) in filled().zip(filled()) {
+        let expected = take(&mut whole, usize::MAX);
+        let mut stream = vec![];
+        while bytewise.output().has_remaining() {
+            stream.extend(take(&mut bytewise, 1));
+        }
+        assert!(stream == expected);
+        assert_eq!(bytewise.buffered_amount(), 0);
+    }
+}
+
+// What a driver does that trusts nobody: `copy_to_bytes` and friends come with `Buf`.
+#[test]
+fn the_methods_that_come_with_buf_agree() {
+    for (mut reference, mut connection) in filled().zip(filled()) {
+        let expected = take(&mut reference, usize::MAX);
+        assert_eq!(connection.output().get_u8(), expected[0]);
+        let middle = connection.output().copy_to_bytes(8_000);
+        assert!(middle == expected[1..8_001]);
+        let mut rest = vec![0; connection.output().remaining()];
+        connection.output().copy_to_slice(&mut rest);
+        assert!(rest == expected[8_001..]);
+    }
+}
+
+// Output's own doc: "To advance by more than there is takes all there is." Contract 10.
+#[test]
+fn advance_by_more_than_there_is_takes_all() {
+    for beyond in [1, 1_000, usize::MAX / 2, usize::MAX] {
+        for mut connection in filled() {
+            let remaining = connection.output().remaining();
+            connection.output().advance(remaining.saturating_add(beyond));
+            assert_eq!((connection.output().remaining(), connection.buffered_amount()), (0, 0));
+            assert!(connection.output().chunk().is_empty());
+            connection.output().advance(beyond);
+            assert_eq!(take_output(&mut connection), []);
+        }
+    }
+    for role in BOTH {
+        let mut connection = open(role);
+        connection.output().advance(usize::MAX);
+        connection.send("after").unwrap();
+        connection.output().advance(usize::MAX);
+        connection.send("and after").unwrap();
+        assert_eq!(take_output(&mut connection), [Frame::text("and after")]);
+    }
+}
+
+#[test]
+fn advance_by_nothing_takes_nothing() {
+    for mut connection in filled() {
+        let before = (connection.output().remaining(), connection.buffered_amount(), places(&mut connection));
+        connection.output().advance(0);
+        let after = (connection.output().remaining(), connection.buffered_amount(), places(&mut connection));
+        assert_eq!(before, after);
+    }
+}
+
+// Design 3.1: "payload bytes accepted and not yet taken; framing not counted": not of heads, of control frames, of Close.
+#[test]
+fn buffered_amount_falls_with_each_byte_of_payload() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &with_frames_of(3));
+        let head = if role == Role::Client { 6 } else { 2 };
+        connection.send("abcd").unwrap();
+        connection.ping(b"ping").unwrap();
+        connection.send_shared(Binary, Bytes::from_static(b"ef")).unwrap();
+        connection.close(CloseCode::NORMAL, "why", Instant::EPOCH).unwrap();
+        assert_eq!(connection.buffered_amount(), 6);
+        // (bytes that are not payload, bytes that are): the Ping first, for nothing has left yet
+        let mut expected = 6;
+        for (framing, payload) in [(head + 4, 0), (head, 3), (head, 1), (head, 2), (head + 5, 0)] {
+            for _ in 0..framing {
+                take(&mut connection, 1);
+                assert_eq!(connection.buffered_amount(), expected);
+            }
+            for _ in 0..payload {
+                take(&mut connection, 1);
+                expected -= 1;
+                assert_eq!(connection.buffered_amount(), expected);
+            }
+        }
+        assert_eq!((connection.output().remaining(), expected), (0, 0));
+    }
+}
+
+// As in browsers, what was buffered when the connection was lost stays counted: it was not sent.
+#[test]
+fn what_was_never_taken_stays_counted() {
+    for role in BOTH {
+        let mut connection = open(role);
+        connection.send(&[1; 1_000]).unwrap();
+        take(&mut connection, 500);
+        let buffered = connection.buffered_amount();
+        assert!((500..510).contains(&buffered));
+        connection.receive_eof(Instant::EPOCH).unwrap();
+        assert_eq!((connection.output().remaining(), connection.buffered_amount()), (0, buffered));
+        connection.output().advance(0);
+        connection.output().advance(5);
+        assert_eq!(connection.buffered_amount(), buffered);
+    }
+}
+
+// Design 3.1: "never copied on a server": the very bytes that were shared go to `writev`, for any number of connections.
+#[test]
+fn a_shared_payload_is_not_copied_on_a_server() {
+    for length in [1, 100, 5_000, 300_000] {
+        let shared = Bytes::from(vec![7; length]);
+        for _ in 0..3 {
+            let mut server = open(Role::Server);
+            server.send("before").unwrap();
+            server.send_shared(Binary, shared.clone()).unwrap();
+            server.send("after").unwrap();
+            assert!(places(&mut server).contains(&(shared.as_ptr(), length)), "{length} bytes were copied");
+            // in the middle of it too
+            let before = 2 + 6 + (Frame::binary(&shared).head_size());
+            take(&mut server, before);
+            assert_eq!(places(&mut server)[0], (shared.as_ptr(), length));
+        }
+    }
+}
+
+// The fragments of a shared payload lie in it.
+#[test]
+fn fragments_of_a_shared_payload_are_not_copied_on_a_server() {
+    let shared = Bytes::from(vec![7; 25_000]);
+    let mut server = endpoint(Role::Server, &with_frames_of(10_000));
+    server.send_shared(Binary, shared.clone()).unwrap();
+    let places = places(&mut server);
+    for (offset, length) in [(0, 10_000), (10_000, 10_000), (20_000, 5_000)] {
+        assert!(places.contains(&(shared[offset..].as_ptr(), length)));
+    }
+}
+
+// A client masks; what others share it must copy.
+#[test]
+fn a_client_leaves_a_shared_payload_as_it_was() {
+    let shared = Bytes::from(vec![7; 5_000]);
+    let mut client = open(Role::Client);
+    client.send_shared(Binary, shared.clone()).unwrap();
+    assert!(places(&mut client).iter().all(|(place, _)| !shared.as_ptr_range().contains(place)));
+    assert!(shared.iter().all(|&byte| byte == 7));
+    assert_eq!(take_output(&mut client), [Frame::binary(&shared)]);
+}
+
+// Design 3.2: "a large owned payload is queued by move", masked where it lies if need be.
+#[test]
+fn a_large_owned_payload_is_not_copied() {
+    for role in BOTH {
+        let mut connection = open(role);
+        let payload = vec![7; 100_000];
+        let place = (payload.as_ptr(), payload.len());
+        connection.send(payload).unwrap();
+        assert!(places(&mut connection).contains(&place));
+
+        let text = "t".repeat(100_000);
+        let place = (text.as_ptr(), text.len());
+        connection.send(text).unwrap();
+        assert!(places(&mut connection).contains(&place));
+        assert_eq!(take_output(&mut connection), [Frame::binary([7; 100_000]), Frame::text("t".repeat(100_000))]);
+    }
+}
+
+// Design 3.2: small payloads lie together with their heads, and cost one slice.
+#[test]
+fn small_messages_lie_together() {
+    for role in BOTH {
+        let mut connection = open(role);
+        for index in 0..100 {
+            connection.send(&[index; 10]).unwrap();
+            connection.send(vec![index; 10]).unwrap();
+        }
+        assert_eq!(places(&mut connection).len(), 1);
+        assert_eq!(connection.output().chunk().len(), connection.output().remaining());
+    }
+}
+
+// Design 1: "a large message blocks pings"; section 5.5: control frames "can be injected in the middle of a fragmented
+// message", and by 5.4 nowhere else than between frames.
+#[test]
+fn control_frames_slip_between_the_fragments_of_a_message_that_is_leaving() {
+    for role in BOTH {
+        let head = if role == Role::Client { 6 } else { 2 };
+        let message = vec![5; 30_000];
+        for by_reference in [false, true] {
+            // anywhere in the second fragment: at its first byte, in its head, in its payload, before its last byte
+            for into in [0, 1, head, head + 50, head + 99, head + 100] {
+                let mut connection = endpoint(role, &with_frames_of(100));
+                if by_reference {
+                    connection.send(message.clone()).unwrap();
+                } else {
+                    connection.send(&message).unwrap();
+                }
+                let mut stream = take(&mut connection, head + 100 + into);
+                connection.ping(b"slips in").unwrap();
+                let _ = feed(&mut connection, &wire(role, &[Frame::ping("answer")]));
+                stream.extend(take(&mut connection, usize::MAX));
+
+                let frames: Vec<_> = Frame::parse_all(&stream).into_iter().map(Frame::unmasked).collect();
+                let between = if into == 0 { 1 } else { 2 };
+                assert_eq!(frames[between..between + 2], [Frame::ping("slips in"), Frame::pong("answer")], "{into}");
+                let data: Vec<_> = frames.into_iter().filter(|frame| frame.opcode < 8).collect();
+                assert_eq!(data.len(), 300);
+                assert!(data.iter().flat_map(|frame| &frame.payload).eq(&message));
+            }
+        }
+    }
+}
+
+// Section 5.5: before anything has left, control frames go first; a message that has begun finishes its frame.
+#[test]
+fn control_frames_pass_messages_that_have_not_begun() {
+    for role in BOTH {
+        for taken in 0..8 {
+            let mut connection = open(role);
+            connection.send("ab").unwrap();
+            connection.send("cd").unwrap();
+            let mut stream = take(&mut connection, taken);
+            connection.pong(b"!").unwrap();
+            stream.extend(take(&mut connection, usize::MAX));
+            let frames: Vec<_> = Frame::parse_all(&stream).into_iter().map(Frame::unmasked).collect();
+            let mut expected = vec![Frame::text("ab"), Frame::text("cd")];
+            let size = if role == Role::Client { 8 } else { 4 };
+            expected.insert(taken.div_ceil(size), Frame::pong("!"));
+            assert_eq!(frames, expected, "{taken} bytes taken");
+        }
+    }
+}
+
+// A control frame of which a part has left is finished before anything else, and none is ever changed then.
+#[test]
+fn a_control_frame_that_has_begun_is_finished() {
+    for role in BOTH {
+        let mut config = Config::default();
+        config.max_pending_controls = 1;
+        let mut connection = endpoint(role, &config);
+        let _ = feed(&mut connection, &wire(role, &[Frame::ping("one")]));
+        let mut stream = take(&mut connection, 3);
+        let _ = feed(&mut connection, &wire(role, &[Frame::ping("two"), Frame::ping("three")]));
+        connection.send("message").unwrap();
+        connection.ping(b"asked").unwrap();
+        stream.extend(take(&mut connection, usize::MAX));
+        let frames: Vec<_> = Frame::parse_all(&stream).into_iter().map(Frame::unmasked).collect();
+        assert_eq!(frames.first(), Some(&Frame::pong("one")));
+        assert_eq!(frames.last(), Some(&Frame::text("message")));
+        // 5.5.3: of the Pongs that wait, the latest is there
+        assert!(frames.contains(&Frame::pong("three")) && frames.contains(&Frame::ping("asked")));
+    }
+}
+
+// Design 3.2: "Pending bytes are never moved to the front (cursor, not `drain`)": they stay where they are while others
+// join them or leave before them, once their segment is full.
+#[test]
+fn pending_bytes_stay_where_they_are() {
+    for role in BOTH {
+        let mut connection = open(role);
+        // several segments of 64 KiB, of messages that are copied
+        while connection.output().remaining() < 400_000 {
+            connection.send(&[9; 999]).unwrap();
+        }
+        let before = places(&mut connection);
+        assert!(before.len() >= 6, "several segments");
+        for _ in 0..300 {
+            connection.send(&[9; 999]).unwrap();
+        }
+        let (last, full) = before.split_last().unwrap();
+        let after = places(&mut connection);
+        assert_eq!(after[..full.len()], *full);
+        assert!(after.len() > before.len() && after[full.len()].1 > last.1);
+
+        // what leaves moves nothing: each piece is its old self, but for what has gone from its front
+        let end = |&(place, length): &(*const u8, usize)| place as usize + length;
+        let ends: Vec<_> = after.iter().map(end).collect();
+        while connection.output().has_remaining() {
+            connection.output().advance(777);
+            let now = places(&mut connection);
+            let gone = ends.len() - now.len();
+            assert!(now.iter().map(end).eq(ends[gone..].iter().copied()));
+        }
+    }
+}
+
+// The same for what lies where the application had it.
+#[test]
+fn pending_payloads_stay_where_they_are() {
+    let mut server = open(Role::Server);
+    let payloads: Vec<_> = (0..20).map(|index| Bytes::from(vec![index; 10_000])).collect();
+    for payload in &payloads {
+        server.send_shared(Binary, payload.clone()).unwrap();
+    }
+    for payload in &payloads {
+        take(&mut server, 4);
+        for taken in (0..10_000).step_by(1_000) {
+            assert_eq!(places(&mut server)[0], (payload[taken..].as_ptr(), 10_000 - taken));
+            take(&mut server, 1_000);
+        }
+    }
+    assert!(!server.output().has_remaining());
+}
+
+// What has been written is let go of: a payload that others share is not kept for its neighbours' sake.
+#[test]
+fn a_shared_payload_is_let_go_of_when_it_has_left() {
+    let shared = Bytes::from(vec![1; 10_000]);
+    let mut server = open(Role::Server);
+    server.send_shared(Binary, shared.clone()).unwrap();
+    server.send("behind").unwrap();
+    assert!(!shared.is_unique());
+    take(&mut server, 4 + 9_999);
+    assert!(!shared.is_unique());
+    take(&mut server, 1);
+    assert!(shared.is_unique());
+    assert_eq!(take_output(&mut server), [Frame::text("behind")]);
+}
+
+proptest! {
+    // `Buf`: whatever is taken, in whatever amounts, and whatever comes in between, `chunk`, `chunks_vectored` and
+    // `remaining` tell the truth about the bytes that then leave.
+    #[test]
+    fn views_tell_the_truth(
+        steps in proptest::collection::vec((0_u8..8, 0_usize..6_000), 0..60),
+        size in prop_oneof![1_usize..50, Just(1_000), Just(1 << 20)],
+        role in proptest::sample::select(&BOTH[..]),
+    ) {
+        let mut connection = endpoint(role, &with_frames_of(size));
+        for (what, amount) in steps {
+            match what {
+                0 => drop(connection.send(&vec![1; amount])),
+                1 => drop(connection.send(vec![2; amount])),
+                2 => drop(connection.send_shared(Binary, vec![3; amount].into())),
+                3 => drop(connection.ping(&vec![4; amount % 126])),
+                _ => {
+                    let remaining = connection.output().remaining();
+                    let slices = slices(&mut connection, what.into());
+                    prop_assert_eq!(slices.is_empty(), remaining == 0);
+                    let chunk = connection.output().chunk().to_vec();
+                    prop_assert_eq!(slices.first().cloned().unwrap_or_default(), chunk);
+                    let promised = slices.concat();
+                    let amount = amount.min(promised.len());
+                    prop_assert!(take(&mut connection, amount) == promised[..amount]);
+                    prop_assert_eq!(connection.output().remaining(), remaining - amount);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! Keepalive and the closing timer: sections 5.5.2, 5.5.3 and 7.1.1, and lines 7 and 8 of the contract.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sansocket::bytes::Buf;
+use sansocket::{
+    CloseCode, Config, Connection, Error, Event, Initiator, Input, Instant, ReadyState, Role, SendError, TimeoutKind,
+    Transport,
+};
+
+use crate::support::{BOTH, Frame, Seen, abnormal, endpoint, take_output, wire};
+
+const SILENT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
+
+fn seconds(seconds: u64) -> Instant {
+    Instant::EPOCH + Duration::from_secs(seconds)
+}
+
+/// A Ping after 30 seconds of silence, and the end 10 seconds later.
+fn keepalive() -> Config {
+    let mut config = Config::default();
+    config.ping_interval = Some(Duration::from_secs(30));
+    config.pong_timeout = Duration::from_secs(10);
+    config
+}
+
+fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -> Result<Vec<Seen>, Error> {
+    let mut bytes = bytes.to_vec();
+    let mut input = Input::new(&mut bytes);
+    let mut events = Vec::new();
+    while let Some(event) = connection.receive(&mut input, now)? {
+        events.push(event.into());
+    }
+    Ok(events)
+}
+
+fn timeout(connection: &mut Connection, now: Instant) -> Result<Option<Seen>, Error> {
+    let event = connection.handle_timeout(now).map(|event| event.map(Seen::from));
+    is_quiet(connection, now);
+    event
+}
+
+/// Contract 7: a driver that waits for `poll_timeout` and calls `handle_timeout` never spins.
+fn is_quiet(connection: &Connection, now: Instant) {
+    if let Some(next) = connection.poll_timeout() {
+        assert!(next > now, "{next:?} is not after {now:?}");
+    }
+}
+
+// Design 3.5: in the core keepalive is off.
+#[test]
+fn a_connection_without_keepalive_has_no_deadline() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &Config::default());
+        assert_eq!(connection.poll_timeout(), None);
+        assert_eq!(timeout(&mut connection, seconds(1_000_000)), Ok(None));
+        assert_eq!(receive(&mut connection, &wire(role, &[Frame::text("?")]), seconds(1_000_001)).unwrap().len(), 1);
+        assert_eq!(connection.poll_timeout(), None);
+        assert_eq!(take_output(&mut connection), []);
+    }
+}
+
+// Section 5.5.2: "A Ping frame may serve either as a keepalive or as a means to verify that the remote endpoint is
+// still responsive."
+#[test]
+fn silence_is_answered_by_a_ping_and_a_pong_begins_the_interval_anew() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        for round in 0..5 {
+            let due = seconds(30 + 35 * round);
+            assert_eq!(connection.poll_timeout(), Some(due));
+            assert_eq!(timeout(&mut connection, due), Ok(None));
+            assert_eq!(take_output(&mut connection), [Frame::ping("")]);
+            assert_eq!(connection.poll_timeout(), Some(due + Duration::from_secs(10)));
+            let heard = due + Duration::from_secs(5);
+            receive(&mut connection, &wire(role, &[Frame::pong("")]), heard).unwrap();
+            assert_eq!(connection.poll_timeout(), Some(heard + Duration::from_secs(30)));
+        }
+    }
+}
+
+// A connection begins when it is made, not at the epoch.
+#[test]
+fn the_interval_begins_when_the_connection_does() {
+    use sansocket::rand_core::SeedableRng;
+    let server = Connection::server(keepalive(), seconds(100));
+    let client = Connection::client(keepalive(), crate::support::ChaCha8Rng::seed_from_u64(1), seconds(100));
+    for connection in [server, client] {
+        assert_eq!(connection.poll_timeout(), Some(seconds(130)));
+    }
+}
+
+// A peer that sends anything lives: a slow message, a part of a head, is no silence.
+#[test]
+fn any_byte_counts_as_life() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        let message = wire(role, &[Frame::text("a message that comes slowly")]);
+        for (index, byte) in message.iter().enumerate() {
+            let now = seconds(29 * (index as u64 + 1));
+            assert_eq!(timeout(&mut connection, now), Ok(None));
+            receive(&mut connection, &[*byte], now).unwrap();
+            assert_eq!(connection.poll_timeout(), Some(now + Duration::from_secs(30)));
+        }
+        assert_eq!(take_output(&mut connection), [], "no Ping was needed");
+
+        // nor is it after the Ping: the first byte of anything will do
+        let asked = connection.poll_timeout().unwrap();
+        assert_eq!(timeout(&mut connection, asked), Ok(None));
+        let heard = asked + Duration::from_secs(9);
+        receive(&mut connection, &message[..1], heard).unwrap();
+        assert_eq!(connection.poll_timeout(), Some(heard + Duration::from_secs(30)));
+        assert_eq!(timeout(&mut connection, asked + Duration::from_secs(10)), Ok(None));
+        assert_eq!(connection.ready_state(), ReadyState::Open);
+    }
+}
+
+// To receive nothing is not to receive.
+#[test]
+fn an_empty_read_does_not_count_as_life() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        receive(&mut connection, &[], seconds(29)).unwrap();
+        assert_eq!(connection.poll_timeout(), Some(seconds(30)));
+    }
+}
+
+// What we do ourselves says nothing about the peer.
+#[test]
+fn sending_does_not_put_off_keepalive() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        connection.send("hello").unwrap();
+        connection.ping(b"").unwrap();
+        take_output(&mut connection);
+        assert_eq!(timeout(&mut connection, seconds(29)), Ok(None));
+        assert_eq!(connection.poll_timeout(), Some(seconds(30)));
+    }
+}
+
+// Design 3.5: "Close 1006, reported"; contract 4 and 5.
+#[test]
+fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
+        connection.send("into the void").unwrap();
+        assert_eq!(timeout(&mut connection, Instant::from_nanos(seconds(40).as_nanos() - 1)), Ok(None), "not early");
+        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, Transport::Open));
+
+        assert_eq!(timeout(&mut connection, seconds(40)), SILENT.map(|()| None));
+        assert_eq!(connection.transport(), Transport::Close, "there is nobody to say Close to");
+        assert_eq!(connection.ready_state(), ReadyState::Closing);
+        assert_eq!(connection.poll_timeout(), None);
+        assert!(!connection.output().has_remaining());
+        assert_eq!(timeout(&mut connection, seconds(41)), Ok(None), "reported once");
+
+        // contract 4: failure is sticky, should the peer speak after all
+        let late = wire(role, &[Frame::pong(""), Frame::text("here I am"), Frame::close(1000, "")]);
+        for _ in 0..2 {
+            assert_eq!(receive(&mut connection, &late, seconds(42)), SILENT.map(|()| vec![]));
+        }
+        assert_eq!(connection.poll_timeout(), None, "no keepalive of the dead");
+        assert_eq!(connection.send("?"), Err(SendError::NotOpen(ReadyState::Closing)));
+        assert_eq!(connection.ping(b"?"), Err(SendError::NotOpen(ReadyState::Closing)));
+        assert_eq!(connection.close(CloseCode::NORMAL, "", seconds(43)), Ok(()));
+        assert_eq!((connection.poll_timeout(), take_output(&mut connection)), (None, vec![]));
+
+        let close = connection.receive_eof(seconds(44)).unwrap().map(Seen::from);
+        assert_eq!(close, Some(abnormal(Initiator::Local)));
+        assert_eq!(connection.receive_eof(seconds(44)), Ok(None));
+        assert_eq!(timeout(&mut connection, seconds(100)), Ok(None));
+        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, Transport::Close));
+        assert_eq!(receive(&mut connection, &late, seconds(101)), SILENT.map(|()| vec![]));
+    }
+}
+
+// A driver that was late learns one thing per call, and the peer still has its whole time to answer.
+#[test]
+fn a_late_call_asks_before_it_gives_up() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        assert_eq!(timeout(&mut connection, seconds(500)), Ok(None));
+        assert_eq!(take_output(&mut connection), [Frame::ping("")]);
+        assert_eq!(connection.poll_timeout(), Some(seconds(510)));
+    }
+}
+
+// Contract 7: "Calls too early or repeated are harmless."
+#[test]
+fn early_and_repeated_calls_are_harmless() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        for now in [0, 1, 15, 29, 29] {
+            assert_eq!(timeout(&mut connection, seconds(now)), Ok(None));
+            assert_eq!(connection.poll_timeout(), Some(seconds(30)));
+        }
+        assert_eq!(take_output(&mut connection), []);
+        for _ in 0..3 {
+            assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
+            assert_eq!(connection.poll_timeout(), Some(seconds(40)));
+        }
+        assert_eq!(take_output(&mut connection), [Frame::ping("")], "one Ping");
+    }
+}
+
+// Contract 7: "Time going backwards is clamped."
+#[test]
+fn time_that_goes_backwards_stands_still() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        assert_eq!(timeout(&mut connection, seconds(20)), Ok(None));
+        receive(&mut connection, &wire(role, &[Frame::pong("")]), seconds(3)).unwrap();
+        assert_eq!(connection.poll_timeout(), Some(seconds(50)), "heard at 20, not at 3");
+        assert_eq!(timeout(&mut connection, Instant::EPOCH), Ok(None));
+        connection.close(CloseCode::NORMAL, "", seconds(1)).unwrap();
+        assert_eq!(connection.poll_timeout(), Some(seconds(25)));
+        assert_eq!(timeout(&mut connection, seconds(24)), Ok(None));
+        // a deadline that has been reached stays so for a clock that then goes back
+        assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(Seen::Close { .. }))));
+    }
+}
+
+// Every call that is handed the time counts as a reading of the clock.
+#[test]
+fn every_call_reads_the_clock() {
+    let read: &[fn(&mut Connection)] = &[
+        |connection| drop(receive(connection, &[], seconds(20))),
+        |connection| drop(connection.handle_timeout(seconds(20))),
+        |connection| drop(connection.close(CloseCode::ABNORMAL, "", seconds(20))),
+    ];
+    for role in BOTH {
+        for read in read {
+            let mut connection = endpoint(role, &keepalive());
+            read(&mut connection);
+            connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+            assert_eq!(connection.poll_timeout(), Some(seconds(25)));
+        }
+    }
+}
+
+// Section 7.1.1: from the first Close frame on the closing timer alone runs, whoever began, and nothing renews it.
+#[test]
+fn keepalive_stops_when_the_connection_closes() {
+    let begin: &[fn(&mut Connection)] = &[
+        |connection| drop(connection.close(CloseCode::NORMAL, "", seconds(32))),
+        |connection| drop(receive(connection, &wire(connection.role(), &[Frame::close(1000, "")]), seconds(32))),
+        |connection| drop(receive(connection, &[0xff; 14], seconds(32))),
+    ];
+    let mut config = keepalive();
+    config.closing_timeout = Duration::from_secs(1_000);
+    for role in BOTH {
+        for begin in begin {
+            for asked in [false, true] {
+                let mut connection = endpoint(role, &config);
+                if asked {
+                    timeout(&mut connection, seconds(30)).unwrap();
+                    take_output(&mut connection);
+                }
+                begin(&mut connection);
+                take_output(&mut connection);
+                for now in (32..1_032).step_by(100) {
+                    assert_eq!(connection.poll_timeout(), Some(seconds(1_032)));
+                    assert_eq!(timeout(&mut connection, seconds(now)), Ok(None));
+                    let _ = receive(&mut connection, &wire(role, &[Frame::pong("")]), seconds(now));
+                }
+                assert_eq!(take_output(&mut connection), [], "no Ping");
+                assert!(matches!(timeout(&mut connection, seconds(1_032)), Ok(Some(Seen::Close { .. }))));
+            }
+        }
+    }
+}
+
+// The deadline for the answer never passes when the Ping could not even be queued: pongs of the application's and a
+// backlog do not keep it from the wire.
+#[test]
+fn a_keepalive_ping_passes_a_backlog() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        connection.send(vec![1; 3_000_000]).unwrap();
+        connection.output().advance(1);
+        timeout(&mut connection, seconds(30)).unwrap();
+        let remaining = connection.output().remaining();
+        // the frame that has begun is finished first; it is the first of three
+        let head = if role == Role::Client { 14 } else { 10 };
+        connection.output().advance(head + 1024 * 1024 - 1);
+        assert!(connection.output().remaining() < remaining);
+        assert_eq!(connection.output().chunk()[0], 0x89);
+    }
+}
+
+// Contract 7, at the edges of what a Duration and an Instant can say.
+#[test]
+fn timers_are_quiet_with_any_duration_at_any_moment() {
+    let durations = [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1), Duration::MAX];
+    let moments = [0, 1, 1 << 32, u64::MAX - 1_000_000_001, u64::MAX - 2, u64::MAX - 1, u64::MAX];
+    for role in BOTH {
+        for interval in durations {
+            for wait in durations {
+                let mut config = Config::default();
+                config.ping_interval = Some(interval);
+                config.pong_timeout = wait;
+                config.closing_timeout = wait;
+                for start in moments {
+                    let start = Instant::from_nanos(start);
+                    let mut connection = endpoint(role, &config);
+                    // a bounded number of wake-ups, whatever they bring
+                    let mut now = start;
+                    for _ in 0..5 {
+                        let _ = timeout(&mut connection, now);
+                        now = connection.poll_timeout().unwrap_or(now);
+                    }
+                    let mut connection = endpoint(role, &config);
+                    let _ = receive(&mut connection, &wire(role, &[Frame::ping("")]), start);
+                    let _ = timeout(&mut connection, start);
+                    let _ = connection.close(CloseCode::NORMAL, "", start);
+                    let _ = timeout(&mut connection, start);
+                }
+            }
+        }
+    }
+}
+
+// Contract 7: an interval of nothing asks at once, and gives up at once, but not for ever.
+#[test]
+fn durations_of_zero_end_a_silent_connection_in_two_steps() {
+    let mut config = Config::default();
+    config.ping_interval = Some(Duration::ZERO);
+    config.pong_timeout = Duration::ZERO;
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let mut now = Instant::EPOCH;
+        let mut wakes = 0;
+        while let Some(next) = connection.poll_timeout() {
+            now = next;
+            wakes += 1;
+            if timeout(&mut connection, now).is_err() {
+                break;
+            }
+        }
+        assert_eq!((wakes, now), (2, Instant::from_nanos(2)));
+        assert_eq!(connection.poll_timeout(), None);
+    }
+}
+
+// Contract 7: the last moments that 64 bits can hold are moments like others, and the driver's loop ends.
+#[test]
+fn the_end_of_time_is_reached_without_a_loop() {
+    for role in BOTH {
+        for now in [u64::MAX - 1, u64::MAX] {
+            let mut connection = endpoint(role, &keepalive());
+            for _ in 0..3 {
+                let _ = timeout(&mut connection, Instant::from_nanos(now));
+            }
+            assert!(connection.close(CloseCode::NORMAL, "", Instant::from_nanos(now)).is_ok());
+            let _ = timeout(&mut connection, Instant::from_nanos(now));
+            assert!(matches!(connection.receive_eof(Instant::from_nanos(now)), Ok(None | Some(Event::Close(_)))));
+        }
+    }
+}
+
+// Contract 8: what a driver asks after every event does not grow with what waits. 200,000 frames, asked 100,000
+// times: in linear time this would not end today.
+#[test]
+fn polls_take_constant_time_whatever_waits() {
+    for role in BOTH {
+        let mut config = keepalive();
+        config.max_pending_controls = 100_000;
+        let mut connection = endpoint(role, &config);
+        for _ in 0..100_000 {
+            connection.send_shared(sansocket::MessageKind::Binary, (&b"shared"[..]).into()).unwrap();
+            connection.ping(b"").unwrap();
+        }
+        for _ in 0..100_000 {
+            let _ = (connection.poll_timeout(), connection.transport(), connection.wants_read());
+            let _ = (connection.ready_state(), connection.buffered_amount(), connection.output().remaining());
+            assert!(!connection.output().chunk().is_empty());
+            assert_eq!(connection.handle_timeout(seconds(1)), Ok(None));
+        }
+    }
+}
+
+/// What a driver may do at some moment.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The clock is read again, this many nanoseconds later, or earlier.
+    Tick(i64),
+    Wake,
+    Hear(usize),
+    Drain,
+    Close,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (-20_i64..60).prop_map(Step::Tick),
+        4 => Just(Step::Wake),
+        2 => (0_usize..4).prop_map(Step::Hear),
+        1 => Just(Step::Drain),
+        1 => Just(Step::Close),
+    ];
+    proptest::collection::vec(step, 0..80)
+}
+
+proptest! {
+    // Contract 7: never early, never a spin; a model of the three timers foretells every deadline.
+    #[test]
+    fn deadlines_are_those_of_a_model(
+        steps in steps(),
+        interval in 0_u64..40,
+        wait in 0_u64..40,
+        closing in 0_u64..40,
+        role in proptest::sample::select(&BOTH[..]),
+    ) {
+        let mut config = Config::default();
+        config.ping_interval = Some(Duration::from_nanos(interval));
+        config.pong_timeout = Duration::from_nanos(wait);
+        config.closing_timeout = Duration::from_nanos(closing);
+        // a timer is never due at the moment at which it is set
+        let [interval, wait, closing] = [interval, wait, closing].map(|nanos| nanos.max(1));
+
+        #[derive(PartialEq, Clone, Copy, Debug)]
+        enum Model { Ping(u64), Pong(u64), Closing(u64), Failed, Closed }
+        let mut connection = endpoint(role, &config);
+        let mut model = Model::Ping(interval);
+        let mut clock = 0_i64;
+        let mut latest = 0_u64;
+        for step in steps {
+            if let Step::Tick(nanos) = step {
+                clock = (clock + nanos).max(0);
+                continue;
+            }
+            let now = Instant::from_nanos(clock as u64);
+            // draining is no reading of the clock
+            if !matches!(step, Step::Drain) {
+                latest = latest.max(clock as u64);
+            }
+            match step {
+                Step::Tick(_) => {}
+                Step::Drain => drop(take_output(&mut connection)),
+                Step::Wake => {
+                    let got = timeout(&mut connection, now);
+                    let expected = match model {
+                        Model::Ping(due) if due <= latest => {
+                            model = Model::Pong(latest + wait);
+                            Ok(None)
+                        }
+                        Model::Pong(due) if due <= latest => {
+                            model = Model::Failed;
+                            Err(Error::Timeout(TimeoutKind::Pong))
+                        }
+                        Model::Closing(due) if due <= latest => {
+                            model = Model::Closed;
+                            Ok(Some(abnormal(Initiator::Local)))
+                        }
+                        _ => Ok(None),
+                    };
+                    prop_assert_eq!(got, expected);
+                }
+                Step::Hear(count) => {
+                    let _ = receive(&mut connection, &wire(role, &[Frame::pong("")]).repeat(count), now);
+                    if count > 0 && matches!(model, Model::Ping(_) | Model::Pong(_)) {
+                        model = Model::Ping(latest + interval);
+                    }
+                }
+                Step::Close => {
+                    prop_assert_eq!(connection.close(CloseCode::NORMAL, "", now), Ok(()));
+                    if matches!(model, Model::Ping(_) | Model::Pong(_)) {
+                        model = Model::Closing(latest + closing);
+                    }
+                }
+            }
+            let expected = match model {
+                Model::Ping(due) | Model::Pong(due) | Model::Closing(due) => Some(Instant::from_nanos(due)),
+                Model::Failed | Model::Closed => None,
+            };
+            prop_assert_eq!(connection.poll_timeout(), expected);
+        }
+    }
+}
