@@ -1,0 +1,187 @@
+//! Connecting: from a URL to an open connection.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+use sansocket::{ClientRequest, Config, WsUri};
+
+use crate::buffers::Buffers;
+use crate::error::{ConnectError, Error};
+use crate::stream::Stream;
+use crate::websocket::{self, WebSocket};
+use crate::{DEFAULT_BUFFER_SIZE, clock, default_config};
+
+/// Connects to a `ws://` URL, with the settings of [`Connector::new`].
+///
+/// # Errors
+///
+/// See [`ConnectError`].
+pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
+    Connector::new().connect(url)
+}
+
+/// How to connect; connects any number of times.
+///
+/// RFC 6455 section 4.1 asks a client for patience: while one connection to an address is being made, another to the same
+/// address should wait for it. A connector keeps no such list: an application that makes many connections to one server
+/// makes them one after another.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use sansocket_net::Connector;
+///
+/// let connector = Connector::new().protocol("chat").header("Authorization", "Bearer 123");
+/// let ws = connector.connect("ws://localhost:9001/rooms/1")?;
+/// assert_eq!(ws.protocol(), Some("chat"));
+/// # Ok::<(), sansocket_net::ConnectError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Connector {
+    protocols: Vec<String>,
+    headers: Vec<(String, String)>,
+    origin: Option<String>,
+    config: Arc<Config>,
+    connect_timeout: Duration,
+    buffer_size: usize,
+}
+
+impl Connector {
+    /// No subprotocol, no header of its own, [`default_config`], ten seconds to connect to an address.
+    pub fn new() -> Self {
+        Self {
+            protocols: Vec::new(),
+            headers: Vec::new(),
+            origin: None,
+            config: Arc::new(default_config()),
+            connect_timeout: Duration::from_secs(10),
+            buffer_size: DEFAULT_BUFFER_SIZE,
+        }
+    }
+
+    /// Offers a subprotocol; the first one offered is preferred.
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocols.push(protocol.into());
+        self
+    }
+
+    /// Adds a header field to the request, such as `Authorization`.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Says on whose behalf to connect, as a browser does.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The limits and timeouts, instead of [`default_config`]. Connections share them.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// How long TCP may take to connect to one address. The opening handshake has a timeout of its own,
+    /// [`Config::opening_timeout`].
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How much to read at a time, in bytes; default 16 KiB. A message that fits is lent, a longer one assembled.
+    pub fn buffer_size(mut self, bytes: usize) -> Self {
+        self.buffer_size = bytes;
+        self
+    }
+
+    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
+        let uri = plain(url)?;
+        let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
+        let addresses = (uri.host(), uri.port()).to_socket_addrs().map_err(resolve)?;
+        self.open(uri.clone(), tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(&uri, tried))?)
+    }
+
+    /// The same, but connects to one of these addresses, whatever the URL's host resolves to.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect_to(&self, url: &str, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
+        let uri = plain(url)?;
+        let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
+        let addresses = addresses.to_socket_addrs().map_err(resolve)?;
+        self.open(uri.clone(), tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(&uri, tried))?)
+    }
+
+    /// Completes the opening handshake over a stream that leads to the URL's host already: TLS for wss, a proxy's tunnel,
+    /// a Unix socket.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
+        self.open(url.parse()?, stream)
+    }
+
+    fn open<S: Stream>(&self, uri: WsUri, stream: S) -> Result<WebSocket<S>, ConnectError> {
+        let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::Io(io::Error::other(error)))?;
+        let core = sansocket::WebSocket::client(self.request(uri), Arc::clone(&self.config), rng, clock::now())?;
+        let link = websocket::start(core, stream);
+        Ok(websocket::finish_opening(link, Buffers::new(self.buffer_size), self.config.closing_timeout)?)
+    }
+
+    fn request(&self, uri: WsUri) -> ClientRequest {
+        let request = ClientRequest::new(uri);
+        let request = self.protocols.iter().fold(request, |request, protocol| request.protocol(protocol));
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        match &self.origin {
+            Some(origin) => request.origin(origin),
+            None => request,
+        }
+    }
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn plain(url: &str) -> Result<WsUri, ConnectError> {
+    let uri: WsUri = url.parse()?;
+    if uri.is_secure() { Err(ConnectError::TlsNotBuiltIn) } else { Ok(uri) }
+}
+
+fn tcp(
+    addresses: impl Iterator<Item = SocketAddr>,
+    timeout: Duration,
+) -> Result<TcpStream, Vec<(SocketAddr, io::Error)>> {
+    let mut tried = Vec::new();
+    for address in addresses {
+        let connected = TcpStream::connect_timeout(&address, timeout);
+        match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => tried.push((address, error)),
+        }
+    }
+    Err(tried)
+}
+
+fn unreachable(uri: &WsUri, tried: Vec<(SocketAddr, io::Error)>) -> ConnectError {
+    if tried.is_empty() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "no address");
+        return ConnectError::Resolve { host: uri.host().into(), error };
+    }
+    ConnectError::Unreachable(tried)
+}

@@ -1,0 +1,329 @@
+//! Listening: from TCP's `accept` to an open connection, or to a refusal.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+
+use sansocket::{Accept, AnswerError, Config, Event, OriginPolicy, Reject, Request};
+
+use crate::buffers::Buffers;
+use crate::direct::Direct;
+use crate::stream::Stream;
+use crate::websocket::{self, WebSocket, opening_event};
+use crate::{DEFAULT_BUFFER_SIZE, Error, clock, default_config};
+
+/// A server's end of the opening handshake: how to answer. A [`Listener`] has one; over other streams use it alone.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Acceptor {
+    config: Arc<Config>,
+    origin: OriginPolicy,
+    protocols: Vec<String>,
+    buffer_size: usize,
+}
+
+impl Acceptor {
+    /// [`OriginPolicy::SameOrigin`], no subprotocol, [`default_config`].
+    pub fn new() -> Self {
+        Self {
+            config: Arc::new(default_config()),
+            origin: OriginPolicy::SameOrigin,
+            protocols: Vec::new(),
+            buffer_size: DEFAULT_BUFFER_SIZE,
+        }
+    }
+
+    /// The limits and timeouts, instead of [`default_config`]. Connections share them.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Which web pages [`Incoming::accept`] accepts. Browsers let any page connect anywhere, with the cookies of the
+    /// site it connects to, and leave it to the server to refuse.
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.origin = policy;
+        self
+    }
+
+    /// Supports a subprotocol: [`Incoming::accept`] selects the first that the client offers of those supported.
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocols.push(protocol.into());
+        self
+    }
+
+    /// How much to read at a time, in bytes; default 16 KiB. A message that fits is lent, a longer one assembled.
+    pub fn buffer_size(mut self, bytes: usize) -> Self {
+        self.buffer_size = bytes;
+        self
+    }
+
+    /// A client has connected over this stream. Returns at once; the client's time for the opening handshake
+    /// ([`Config::opening_timeout`]) runs from here.
+    pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
+        let core = sansocket::WebSocket::server(Arc::clone(&self.config), clock::now());
+        Incoming {
+            link: websocket::start(core, stream),
+            buffers: Buffers::new(self.buffer_size),
+            acceptor: self.clone(),
+            request: None,
+            is_plain: false,
+        }
+    }
+}
+
+impl Default for Acceptor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Listens for clients.
+///
+/// ```no_run
+/// use std::thread;
+/// use sansocket_net::{Error, Event, Incoming, Listener};
+///
+/// let listener = Listener::bind("127.0.0.1:9001")?;
+/// for incoming in listener.incoming() {
+///     let incoming = incoming?;
+///     thread::spawn(|| echo(incoming));
+/// }
+///
+/// fn echo(incoming: Incoming) -> Result<(), Error> {
+///     let mut ws = incoming.accept()?;
+///     while let Some(event) = ws.read()? {
+///         if let Event::Message(message) = event.into_owned() {
+///             ws.send(message)?;
+///         }
+///     }
+///     Ok(())
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Listener {
+    tcp: TcpListener,
+    acceptor: Acceptor,
+}
+
+impl Listener {
+    /// Listens at an address; port 0 lets the system choose one.
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, or not this machine's.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        TcpListener::bind(address).map(Self::from)
+    }
+
+    /// See [`Acceptor::config`].
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.acceptor = self.acceptor.config(config);
+        self
+    }
+
+    /// See [`Acceptor::origin`].
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.acceptor = self.acceptor.origin(policy);
+        self
+    }
+
+    /// See [`Acceptor::protocol`].
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.acceptor = self.acceptor.protocol(protocol);
+        self
+    }
+
+    /// See [`Acceptor::buffer_size`].
+    pub fn buffer_size(mut self, bytes: usize) -> Self {
+        self.acceptor = self.acceptor.buffer_size(bytes);
+        self
+    }
+
+    /// The address listened at.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Waits for a client to connect. Nothing is read from it yet, so that a slow client holds up nobody: call
+    /// [`Incoming`]'s methods in a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// The system's. Few of them are the listener's end: a client that is gone before it was accepted, or too many open
+    /// files, pass.
+    pub fn accept(&self) -> io::Result<Incoming> {
+        loop {
+            match self.tcp.accept() {
+                Ok((stream, _)) => {
+                    // a client that is gone already shows when its request is read
+                    let _ = stream.set_nodelay(true);
+                    return Ok(self.acceptor.incoming(stream));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What [`accept`](Self::accept) returns, for ever.
+    pub fn incoming(&self) -> impl Iterator<Item = io::Result<Incoming>> {
+        std::iter::from_fn(|| Some(self.accept()))
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, acceptor: Acceptor::new() }
+    }
+}
+
+/// A client that has connected and asks for something.
+///
+/// ```no_run
+/// use sansocket_net::{Error, Incoming, Reject, WebSocket};
+///
+/// fn open(mut incoming: Incoming) -> Result<Option<WebSocket>, Error> {
+///     match incoming.request()?.path() {
+///         "/chat" => incoming.accept().map(Some),
+///         "/health" => incoming.reject(Reject::new(200).body("text/plain", "well")).map(|()| None),
+///         _ => incoming.reject(Reject::new(404)).map(|()| None),
+///     }
+/// }
+/// ```
+///
+/// To drop it without an answer ends TCP.
+pub struct Incoming<S = TcpStream> {
+    link: Direct<S>,
+    buffers: Buffers,
+    acceptor: Acceptor,
+    request: Option<Request>,
+    is_plain: bool,
+}
+
+impl<S: Stream> Incoming<S> {
+    /// Reads the request, or returns the one read before.
+    ///
+    /// # Errors
+    ///
+    /// What came is not a request, the wrong kind, or not in time: the client has been told so, with the status that
+    /// [`HandshakeError::status`](sansocket::HandshakeError::status) names, and TCP has been ended.
+    pub fn request(&mut self) -> Result<&Request, Error> {
+        let request = match self.request.take() {
+            Some(request) => request,
+            None => self.read_request()?,
+        };
+        Ok(self.request.insert(request))
+    }
+
+    /// Whether the request is for something other than a WebSocket: to be answered with [`reject`](Self::reject), such as
+    /// a page or a health check. If it is accepted nevertheless, the client is told 426, Upgrade Required.
+    ///
+    /// # Errors
+    ///
+    /// As for [`request`](Self::request).
+    pub fn is_plain(&mut self) -> Result<bool, Error> {
+        self.request()?;
+        Ok(self.is_plain)
+    }
+
+    /// Accepts the request if the listener's origin policy permits it, and selects the first subprotocol that the client
+    /// offers and the listener supports.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept_with`](Self::accept_with).
+    pub fn accept(mut self) -> Result<WebSocket<S>, Error> {
+        let accept = Accept::new(self.acceptor.origin.clone());
+        let supported = &self.acceptor.protocols.clone();
+        let mut offered = self.request()?.protocols();
+        let accept = match offered.find(|&offered| supported.iter().any(|supported| supported == offered)) {
+            Some(protocol) => accept.protocol(protocol),
+            None => accept,
+        };
+        drop(offered);
+        self.accept_with(accept)
+    }
+
+    /// Accepts the request with an origin policy, a subprotocol and headers of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client was told 403,
+    /// or this is not a valid answer and the client was told 500. TCP has been ended.
+    pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
+        self.request()?;
+        if self.is_plain {
+            // the core answers what is not answered otherwise
+            return Err(self.finish().err().unwrap_or(Error::Answer(AnswerError::NoRequest)));
+        }
+        if let Err(error) = self.link.engine.core.accept(accept, clock::now()) {
+            return Err(self.refuse(error));
+        }
+        websocket::finish_opening(self.link, self.buffers, self.acceptor.config.closing_timeout)
+    }
+
+    /// Answers with any HTTP response other than 101, and ends TCP in good order, which may take the client
+    /// [`Config::closing_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client was told 500.
+    pub fn reject(mut self, reject: Reject) -> Result<(), Error> {
+        self.request()?;
+        if let Err(error) = self.link.engine.core.reject(reject, clock::now()) {
+            return Err(self.refuse(error));
+        }
+        self.finish()
+    }
+
+    /// The stream: its addresses and options.
+    pub fn stream(&self) -> &S {
+        &self.link.stream
+    }
+
+    /// The stream.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.link.stream
+    }
+
+    fn read_request(&mut self) -> Result<Request, Error> {
+        loop {
+            match opening_event(&mut self.link, &mut self.buffers)? {
+                Event::Request(request) => return Ok(request),
+                Event::PlainRequest(request) => {
+                    self.is_plain = true;
+                    return Ok(request);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An answer could not be given as asked. Silence would be the worst answer.
+    fn refuse(&mut self, error: AnswerError) -> Error {
+        if error != AnswerError::OriginForbidden {
+            let _ = self.link.engine.core.reject(Reject::new(500), clock::now());
+        }
+        let _ = self.finish();
+        error.into()
+    }
+
+    /// Lets the refusal leave, and ends TCP.
+    fn finish(&mut self) -> Result<(), Error> {
+        while self.buffers.next_event(&mut self.link)?.is_some() {}
+        Ok(())
+    }
+}
+
+impl<S> std::fmt::Debug for Incoming<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming").field("request", &self.request).finish_non_exhaustive()
+    }
+}

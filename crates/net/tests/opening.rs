@@ -1,0 +1,298 @@
+//! Opening handshakes that do not open: refusals, plain requests, deadlines, addresses.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, TimeoutKind};
+use sansocket_net::{Accept, ConnectError, Connector, Error, Listener, OriginPolicy, Reject};
+use support::*;
+
+/// What a client is told that sends these bytes and no more, to a server that does this.
+fn answer<T: Send + 'static>(
+    listener: Listener,
+    request: &str,
+    work: impl FnOnce(sansocket_net::Incoming) -> T + Send + 'static,
+) -> (String, T) {
+    let address = listener.local_addr().unwrap();
+    let server = serve(listener, work);
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(request.as_bytes()).unwrap();
+    let answer = String::from_utf8(read_rest(&mut client)).unwrap();
+    drop(client);
+    (answer, server.join())
+}
+
+fn with_origin(origin: &str) -> String {
+    REQUEST.replace("\r\n\r\n", &format!("\r\nOrigin: {origin}\r\n\r\n"))
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[test]
+fn a_refusal_tells_status_headers_and_body() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let server = serve(listener, |mut incoming| {
+            let request = incoming.request().unwrap();
+            assert_eq!((request.path(), request.query()), ("/rooms", Some("id=1")));
+            let reject = Reject::new(401).header("WWW-Authenticate", "Basic").body("text/plain", "who are you?");
+            incoming.reject(reject).unwrap();
+        });
+        let error = Connector::new().connect(&format!("ws://{address}/rooms?id=1")).unwrap_err();
+        let ConnectError::Handshake(Error::Peer(Failure::Handshake(HandshakeError::Refused(response)))) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers().get("www-authenticate"), Some("Basic"));
+        assert_eq!(response.body(), b"who are you?");
+        server.join();
+    });
+}
+
+#[test]
+fn a_plain_request_gets_the_applications_response() {
+    bounded(|| {
+        let (answer, _) = answer(listen().0, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n", |mut incoming| {
+            assert!(incoming.is_plain().unwrap());
+            assert_eq!(incoming.request().unwrap().path(), "/health");
+            incoming.reject(Reject::new(200).body("text/plain", "well")).unwrap();
+        });
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert_eq!(body(&answer), "well");
+    });
+}
+
+#[test]
+fn a_plain_request_that_is_accepted_gets_426() {
+    bounded(|| {
+        let (answer, error) = answer(listen().0, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", |incoming| incoming.accept());
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+        assert!(matches!(error.unwrap_err(), Error::Answer(AnswerError::NoRequest)));
+    });
+}
+
+/// CVE-2023-26114 and its kin: a page of another site opens a connection with the user's cookies.
+#[test]
+fn pages_of_other_origins_get_403_unless_the_policy_permits_them() {
+    let any_of = || OriginPolicy::AnyOf(vec!["https://app.example".into()]);
+    let cases = [
+        (OriginPolicy::SameOrigin, Some("https://evil.example"), false),
+        (OriginPolicy::SameOrigin, Some("null"), false),
+        (OriginPolicy::SameOrigin, Some("http://server.example.com"), true),
+        (OriginPolicy::SameOrigin, None, true),
+        (any_of(), Some("https://app.example"), true),
+        (any_of(), Some("https://evil.example"), false),
+        (OriginPolicy::Any, Some("https://evil.example"), true),
+    ];
+    bounded(|| {
+        for (policy, origin, is_permitted) in cases {
+            let is_default = policy == OriginPolicy::SameOrigin;
+            let listener = if is_default { listen().0 } else { listen().0.origin(policy.clone()) };
+            let request = origin.map_or(REQUEST.into(), with_origin);
+            let (answer, result) = answer(listener, &request, |incoming| incoming.accept().map(drop));
+            let status = if is_permitted { "HTTP/1.1 101 " } else { "HTTP/1.1 403 " };
+            assert!(answer.starts_with(status), "{policy:?} {origin:?}: {answer}");
+            match result {
+                Ok(()) => assert!(is_permitted),
+                Err(Error::Answer(AnswerError::OriginForbidden)) => assert!(!is_permitted),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_not_valid_is_the_servers_fault() {
+    bounded(|| {
+        let accept = Accept::default().protocol("chat");
+        let (answer_to_accept, result) = answer(listen().0, REQUEST, |incoming| incoming.accept_with(accept).map(drop));
+        assert!(answer_to_accept.starts_with("HTTP/1.1 500 "), "{answer_to_accept}");
+        assert!(matches!(result, Err(Error::Answer(AnswerError::ProtocolNotOffered(_)))));
+
+        let (answer_to_reject, result) = answer(listen().0, REQUEST, |incoming| incoming.reject(Reject::new(101)));
+        assert!(answer_to_reject.starts_with("HTTP/1.1 500 "), "{answer_to_reject}");
+        assert!(matches!(result, Err(Error::Answer(AnswerError::StatusInvalid(101)))));
+    });
+}
+
+#[test]
+fn requests_that_break_the_rules_are_told_so() {
+    let cases = [
+        ("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".into(), 505),
+        (REQUEST.replace("Version: 13", "Version: 8"), 426),
+        (REQUEST.replace("Host: server.example.com\r\n", ""), 400),
+        (REQUEST.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(20_000))), 431),
+    ];
+    bounded(|| {
+        for (request, status) in cases {
+            let (answer, result) = answer(listen().0, &request, |mut incoming| incoming.request().map(|_| ()));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
+            match result {
+                Err(Error::Peer(Failure::Handshake(error))) => assert_eq!(error.status(), Some(status)),
+                result => panic!("{result:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    bounded(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connector = Connector::new().config(config(|config| config.opening_timeout = SHORT));
+        let error = connector.connect(&url(listener.local_addr().unwrap())).unwrap_err();
+        let is_timeout = matches!(error, ConnectError::Handshake(Error::Peer(Failure::Timeout(TimeoutKind::Opening))));
+        assert!(is_timeout, "{error}");
+    });
+}
+
+/// Bytes that keep coming do not put off the deadline.
+#[test]
+fn a_client_that_drips_its_request_is_told_408_in_time() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let listener = listener.config(config(|config| config.opening_timeout = SHORT));
+        let server = serve(listener, |mut incoming| incoming.request().map(|_| ()).unwrap_err());
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nX: ").unwrap();
+        let mut answer = [0; 64];
+        let length = loop {
+            match client.read(&mut answer) {
+                Ok(length) => break length,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    client.write_all(b"x").unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert!(answer[..length].starts_with(b"HTTP/1.1 408 "));
+        drop(client);
+        assert!(matches!(server.join(), Error::Peer(Failure::Timeout(TimeoutKind::Opening))));
+    });
+}
+
+#[test]
+fn a_slow_client_does_not_hold_up_the_next() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let slow = TcpStream::connect(address).unwrap();
+        let first = listener.accept().unwrap();
+        let second = serve(listener, |incoming| echo(incoming.accept().unwrap()));
+        drop(connect(address));
+        second.join();
+        drop((slow, first));
+    });
+}
+
+#[test]
+fn clients_that_end_early() {
+    bounded(|| {
+        for request in ["", "GET / HT", &REQUEST[..100]] {
+            let (listener, address) = listen();
+            let server = serve(listener, |incoming| incoming.accept().map(drop));
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(request.as_bytes()).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_rest(&mut client), b"");
+            let error = server.join().unwrap_err();
+            assert!(matches!(error, Error::Peer(Failure::Handshake(HandshakeError::UnexpectedEof))), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_ends_early() {
+    bounded(|| {
+        for bytes in ["", "HTTP/1.1 101 Swi"] {
+            let (address, server) = serve_raw(move |mut stream, _| stream.write_all(bytes.as_bytes()).unwrap());
+            let error = Connector::new().connect(&url(address)).unwrap_err();
+            let is_eof = matches!(
+                error,
+                ConnectError::Handshake(Error::Peer(Failure::Handshake(HandshakeError::UnexpectedEof)))
+            );
+            assert!(is_eof, "{error}");
+            server.join();
+        }
+    });
+}
+
+/// The accepted client's stream is left with the kernel until the request is read.
+#[test]
+fn a_client_that_resets_before_its_request_is_read() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let (server_may_read, wait) = std::sync::mpsc::channel();
+        let server = serve(listener, move |mut incoming| {
+            incoming.stream_mut().write_all(b"unread").unwrap();
+            wait.recv().unwrap();
+            incoming.accept().map(drop)
+        });
+        reset(TcpStream::connect(address).unwrap());
+        server_may_read.send(()).unwrap();
+        let error = server.join().unwrap_err();
+        assert!(matches!(error, Error::Peer(Failure::Handshake(HandshakeError::UnexpectedEof))), "{error}");
+    });
+}
+
+#[test]
+fn addresses_are_tried_in_turn() {
+    bounded(|| {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (listener, address) = listen();
+        let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
+        let ws = Connector::new().connect_to("ws://server.example/", &[closed, address][..]).unwrap();
+        assert_eq!(ws.stream().peer_addr().unwrap(), address);
+        assert!(ws.stream().nodelay().unwrap());
+        drop(ws);
+        server.join();
+
+        let error = Connector::new().connect_to("ws://server.example/", &[closed, closed][..]).unwrap_err();
+        let ConnectError::Unreachable(tried) = &error else { panic!("{error}") };
+        assert_eq!(tried.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [closed, closed]);
+        assert!(tried.iter().all(|(_, error)| error.kind() == ErrorKind::ConnectionRefused));
+        assert!(error.to_string().starts_with(&format!("transport: {closed}: ")), "{error}");
+    });
+}
+
+#[test]
+fn what_cannot_be_connected_to() {
+    let error = |url| Connector::new().connect(url).unwrap_err();
+    assert!(matches!(error("wss://localhost/"), ConnectError::TlsNotBuiltIn));
+    assert!(error("wss://localhost/").to_string().contains("TLS is not built in yet"));
+    assert!(matches!(error("http://localhost/"), ConnectError::Uri(_)));
+    assert!(matches!(error("ws://localhost/#fragment"), ConnectError::Uri(_)));
+    let twice = Connector::new().protocol("a").protocol("a");
+    let (listener, address) = listen();
+    assert!(matches!(twice.connect(&url(address)).unwrap_err(), ConnectError::Request(_)));
+    drop(listener);
+}
+
+#[test]
+fn a_busy_port() {
+    let (_listener, address) = listen();
+    assert_eq!(Listener::bind(address).unwrap_err().kind(), ErrorKind::AddrInUse);
+}
+
+/// RFC 6455 section 7.1.1: the end of TCP is waited for, but not for ever.
+#[test]
+fn a_refused_client_that_stays_is_left() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let listener = listener.config(config(|config| config.closing_timeout = SHORT));
+        let server = serve(listener, |incoming| {
+            let started = Instant::now();
+            incoming.reject(Reject::new(404)).unwrap();
+            started.elapsed()
+        });
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(REQUEST.as_bytes()).unwrap();
+        assert!(read_rest(&mut client).starts_with(b"HTTP/1.1 404 "));
+        assert!(server.join() >= SHORT / 2);
+    });
+}
