@@ -1,0 +1,131 @@
+//! The testsuite's cases by their numbers, and patterns that choose among them.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// The number of a case, such as `6.4.1`; ordered as numbers are, not as text is.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(try_from = "String")]
+pub(crate) struct CaseId(Vec<u16>);
+
+impl CaseId {
+    /// The case with this number in the group of cases that `self` numbers: `6.4` and 1 are `6.4.1`.
+    pub(crate) fn child(&self, number: u16) -> Self {
+        Self(self.0.iter().copied().chain([number]).collect())
+    }
+}
+
+impl FromStr for CaseId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split('.').map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl TryFrom<String> for CaseId {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for CaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, number) in self.0.iter().enumerate() {
+            let dot = if index == 0 { "" } else { "." };
+            write!(f, "{dot}{number}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A pattern over a whole case number: `*` stands for any text, everything else for itself.
+///
+/// The suite has patterns too, but theirs describe only the beginning of a number, so this chore
+/// resolves its own and gives the suite numbers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Glob(String);
+
+impl Glob {
+    /// Whether the pattern is `*`: every case.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// Whether the pattern describes the whole of this case's number.
+    pub(crate) fn matches(&self, case: &CaseId) -> bool {
+        matches(&self.0, &case.to_string())
+    }
+}
+
+impl From<&str> for Glob {
+    fn from(pattern: &str) -> Self {
+        Self(pattern.to_owned())
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    text.strip_prefix(head)
+        .is_some_and(|rest| (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| matches(tail, rest))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(text: &str) -> CaseId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn case_ids_are_ordered_as_numbers() {
+        assert!(case("2.11") > case("2.9"));
+        assert!(case("10.1.1") > case("9.8.6"));
+        assert_eq!(case("6.4").child(1), case("6.4.1"));
+        assert_eq!(case("12.1.10").to_string(), "12.1.10");
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_case() {
+        for text in ["", "6.", ".1", "6.4.*", "six"] {
+            assert!(text.parse::<CaseId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn globs_describe_the_whole_number() {
+        let table = [
+            ("*", "1.1.1", true),
+            ("6.4.*", "6.4.1", true),
+            ("6.4.*", "6.40.1", false),
+            ("6.4", "6.4.1", false),
+            ("6.4.1", "6.4.1", true),
+            ("6.4.1", "6.4.11", false),
+            ("1.*", "10.1.1", false),
+            ("1*", "10.1.1", true),
+            ("*.1", "10.1.1", true),
+            ("*.1", "10.1.12", false),
+            ("9.*.6", "9.1.6", true),
+            ("9.*.6", "9.1.5", false),
+            ("", "1.1.1", false),
+        ];
+        for (pattern, text, expected) in table {
+            assert_eq!(Glob::from(pattern).matches(&case(text)), expected, "{pattern} {text}");
+        }
+    }
+}

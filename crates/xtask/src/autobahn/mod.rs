@@ -1,0 +1,124 @@
+//! `cargo xtask autobahn`: the Autobahn testsuite against our endpoints.
+//!
+//! The suite is the field's own reference. Its verdicts are compared with
+//! `testdata/autobahn/expected.json`, whose README tells how to read it.
+
+mod case;
+mod endpoint;
+mod expected;
+mod install;
+mod report;
+mod role;
+mod suite;
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::workspace;
+use case::{CaseId, Glob};
+use expected::Expected;
+use report::Report;
+use role::Role;
+use suite::Suite;
+
+/// Run the Autobahn testsuite and compare its verdicts with testdata/autobahn/expected.json.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// What our endpoint under test is
+    #[arg(long, value_enum, default_value_t = Roles::Both)]
+    role: Roles,
+
+    /// Which cases to run, such as 6.4.*
+    #[arg(long, value_name = "GLOB", default_value = "*")]
+    cases: Glob,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Roles {
+    Server,
+    Client,
+    /// One at the same time as the other
+    Both,
+}
+
+impl Roles {
+    fn each(self) -> &'static [Role] {
+        match self {
+            Self::Server => &[Role::Server],
+            Self::Client => &[Role::Client],
+            Self::Both => &[Role::Server, Role::Client],
+        }
+    }
+}
+
+/// Runs the suite in each role, and prints one line for each that went as expected.
+///
+/// # Errors
+///
+/// If the suite cannot be run, or a case does not go as expected. Every such case is printed.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let plan = &Plan::new(&args.cases)?;
+    let failures: Vec<_> = thread::scope(|scope| {
+        let runs: Vec<_> = args.role.each().iter().map(|&role| scope.spawn(move || plan.run(role))).collect();
+        runs.into_iter().filter_map(|run| run.join().expect("a run does not panic").err()).collect()
+    });
+    for failure in &failures {
+        eprintln!("{failure:#}");
+    }
+    ensure!(failures.is_empty(), "the Autobahn testsuite is not satisfied");
+    Ok(())
+}
+
+/// What is the same for both roles.
+struct Plan {
+    expected: Expected,
+    /// The cases that are to run, ...
+    selected: BTreeSet<CaseId>,
+    /// ... and the same for the suite.
+    patterns: Value,
+    suite: Suite,
+}
+
+impl Plan {
+    fn new(glob: &Glob) -> Result<Self> {
+        let expected = Expected::read(&workspace::root().join("testdata/autobahn/expected.json"))?;
+        let selected = expected.select(glob);
+        ensure!(!selected.is_empty(), "no case is a {glob}");
+        let patterns = if glob.is_everything() {
+            // The suite's own word for it, so that a case that we do not know of runs too.
+            json!(["*"])
+        } else {
+            selected.iter().map(ToString::to_string).collect()
+        };
+        let suite = Suite::prepare(workspace::target()?.join("autobahn"))?;
+        Ok(Self { expected, selected, patterns, suite })
+    }
+
+    fn run(&self, role: Role) -> Result<()> {
+        let name = role.name();
+        let started = Instant::now();
+        role.run(&self.suite, &self.patterns).with_context(|| format!("{name}: the run failed"))?;
+        let seconds = started.elapsed().as_secs();
+
+        let report = Report::read(&self.suite.reports(name), endpoint::AGENT)?;
+        let differences = self.expected.differences(role, &self.selected, report.cases());
+        for difference in &differences {
+            let page = difference.got.map_or_else(|| report.index_page(), |got| report.page(got));
+            eprintln!("{name}: {difference}; see {}", page.display());
+        }
+        let (ran, page) = (report.cases().len(), report.index_page());
+        ensure!(
+            differences.is_empty(),
+            "{name}: {ran} cases in {seconds} s, {} not as expected; see {}",
+            differences.len(),
+            page.display()
+        );
+        println!("{name}: {ran} cases in {seconds} s, all as expected; see {}", page.display());
+        Ok(())
+    }
+}
