@@ -1,0 +1,232 @@
+//! `sansocket connect`: lines of stdin become text messages, messages become lines of stdout.
+//!
+//! The main thread reads the connection; a thread reads stdin and sends. Whoever begins to close, it is the main thread
+//! that sees the connection end and says how.
+
+mod replies;
+mod why;
+
+use std::io::{self, BufRead, ErrorKind, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use sansocket_net::sansocket::Initiator;
+use sansocket_net::sansocket::SendError;
+use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, WebSocket};
+
+use crate::exit::{self, Exit, Failure, OneLine};
+use crate::interrupt;
+use replies::Replies;
+
+type Writer = sansocket_net::Writer<TcpStream>;
+
+/// Connect to a server: lines of stdin become text messages, messages become lines of stdout
+///
+/// What else happens (opened, ping, pong, closed) is said on stderr.
+///
+/// At the end of stdin the connection is closed with code 1000, but not before the replies: once as many messages have
+/// come as lines were sent, or once none has come for --wait seconds. Ctrl-C closes with code 1001; a second one ends at
+/// once.
+#[derive(clap::Args, Debug)]
+#[command(after_help = exit::STATUSES, after_long_help = exit::STATUSES)]
+pub(crate) struct Args {
+    /// Where to: ws://HOST[:PORT][/PATH][?QUERY]
+    url: String,
+
+    /// Offer a subprotocol; of several the first is preferred
+    #[arg(short, long = "protocol", value_name = "P")]
+    protocols: Vec<String>,
+
+    /// Add a header field to the request
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+
+    /// Connect on behalf of a web page of this origin, as a browser does
+    #[arg(long)]
+    origin: Option<String>,
+
+    /// How to write binary messages
+    #[arg(long, value_enum, default_value_t = Binary::Hex)]
+    binary: Binary,
+
+    /// After the end of stdin, how long without a message to wait for replies
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    wait: Duration,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Binary {
+    /// A line of hex digits
+    Hex,
+    /// The bytes alone, no line ends added
+    Raw,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Connects, and talks until the connection is closed.
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let connector = connector(args)?;
+    let ws = connector.connect(&args.url).map_err(|error| why::not_connected(&args.url, &error))?;
+    let protocol = ws.protocol().map(|protocol| format!(", subprotocol {protocol}"));
+    exit::note(&format!("opened: {}{}", OneLine(&args.url), protocol.unwrap_or_default()));
+    talk(ws, args)
+}
+
+fn connector(args: &Args) -> Result<Connector, Failure> {
+    let mut connector = Connector::new();
+    for header in &args.headers {
+        let Some((name, value)) = header.split_once(':') else {
+            let message = format!("--header {header:?}: no colon: a header field is written 'Name: value'");
+            return Err(Failure::new(Exit::Failed, message));
+        };
+        connector = connector.header(name, value.trim());
+    }
+    if let Some(origin) = &args.origin {
+        connector = connector.origin(origin);
+    }
+    Ok(args.protocols.iter().fold(connector, |connector, protocol| connector.protocol(protocol)))
+}
+
+fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
+    let split = |error| Failure::new(Exit::Failed, format_args!("cannot share the connection: {error}"));
+    let (mut reader, writer) = ws.split().map_err(split)?;
+    interrupt::on_first({
+        let writer = writer.clone();
+        move || drop(writer.close(CloseCode::GOING_AWAY, "interrupted"))
+    })?;
+    let replies = Arc::new(Replies::default());
+    let has_failed = Arc::new(AtomicBool::new(false));
+    thread::spawn({
+        let (writer, replies, has_failed, wait) =
+            (writer.clone(), Arc::clone(&replies), Arc::clone(&has_failed), args.wait);
+        move || {
+            if let Err(complaint) = send_lines(&writer, &replies) {
+                has_failed.store(true, Ordering::Relaxed);
+                exit::complain(&complaint);
+            }
+            replies.wait(wait);
+            // Whether it was open still, the main thread says.
+            let _ = writer.close(CloseCode::NORMAL, "");
+        }
+    });
+
+    let mut printer = Printer { binary: args.binary, is_closed: false };
+    let mut failure = None;
+    let mut end = None;
+    loop {
+        match reader.read() {
+            Ok(Some(Event::Message(message))) => {
+                if let Err(error) = printer.print(&message) {
+                    has_failed.fetch_or(error.kind() != ErrorKind::BrokenPipe, Ordering::Relaxed);
+                    exit::note(&format!("stdout is closed ({error}): closing the connection"));
+                    let _ = writer.close(CloseCode::GOING_AWAY, "");
+                }
+                replies.came();
+            }
+            Ok(Some(Event::Ping(payload))) => exit::note(&format!("ping: {:?}", String::from_utf8_lossy(&payload))),
+            Ok(Some(Event::Pong(payload))) => exit::note(&format!("pong: {:?}", String::from_utf8_lossy(&payload))),
+            Ok(Some(Event::Close(close))) => end = Some(close),
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let Some(close) = &end {
+        exit::note(&closed(close));
+    }
+    match (failure, end) {
+        (Some(error), _) => Err(Failure::new(Exit::Abnormal, why::failed(&error))),
+        (None, Some(close)) if close.was_clean => Ok(match close.code {
+            _ if has_failed.load(Ordering::Relaxed) => Exit::Failed,
+            CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS => Exit::Clean,
+            _ => Exit::OtherCode,
+        }),
+        _ => Err(Failure::new(Exit::Abnormal, "peer: the connection ended without a closing handshake")),
+    }
+}
+
+fn closed(close: &Close) -> String {
+    let clean = if close.was_clean { "clean" } else { "not clean" };
+    let initiator = match close.initiator {
+        Initiator::Local => "us",
+        Initiator::Peer => "the server",
+    };
+    let reason = if close.reason.is_empty() { String::new() } else { format!(" {:?}", close.reason) };
+    format!("closed: {}{reason}, {clean}, begun by {initiator}", close.code)
+}
+
+/// Sends the lines of stdin until it ends, or the connection does.
+///
+/// # Errors
+///
+/// A line that cannot be sent, which is also the last one.
+fn send_lines(writer: &Writer, replies: &Replies) -> Result<(), String> {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        stdin.read_until(b'\n', &mut line).map_err(|error| format!("cannot read stdin: {error}"))?;
+        if line.is_empty() {
+            break;
+        }
+        let text = std::str::from_utf8(trim_end(&line)).map_err(|error| {
+            format!("line {number} of stdin is not UTF-8 ({error}), as text messages must be: nothing more is sent")
+        })?;
+        // Counted before, so that no reply can come first.
+        replies.expect();
+        match writer.send(text) {
+            Ok(()) => {}
+            Err(Error::Send(error @ SendError::BufferFull(_))) => {
+                return Err(format!("line {number} of stdin was not sent ({error}): nothing more is sent"));
+            }
+            // The connection closes or has failed: the main thread says how.
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+fn trim_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Messages on stdout, until that is closed.
+#[derive(Debug)]
+struct Printer {
+    binary: Binary,
+    is_closed: bool,
+}
+
+impl Printer {
+    /// Reports the first error, and prints nothing after it.
+    fn print(&mut self, message: &Message<'_>) -> io::Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
+        let result = self.write(message);
+        self.is_closed = result.is_err();
+        result
+    }
+
+    fn write(&self, message: &Message<'_>) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match (message, self.binary) {
+            (Message::Text(text), _) => writeln!(stdout, "{text}")?,
+            (Message::Binary(bytes), Binary::Raw) => stdout.write_all(bytes)?,
+            (Message::Binary(bytes), Binary::Hex) => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                writeln!(stdout, "{hex}")?;
+            }
+        }
+        stdout.flush()
+    }
+}

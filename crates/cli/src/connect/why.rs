@@ -1,0 +1,90 @@
+//! Why there is no connection, in one line: what was wrong, where it came from, what to do.
+
+use std::io::ErrorKind;
+
+use sansocket_net::sansocket::{Error as PeerError, HandshakeError, RequestError, Response, UriError};
+use sansocket_net::{ConnectError, Error};
+
+use crate::exit::{Exit, Failure};
+
+/// Characters shown of the body of a refusal.
+const BODY: usize = 200;
+
+/// The connection never opened.
+pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
+    match error {
+        ConnectError::Uri(error) => Failure::new(Exit::Failed, format_args!("{url}: {error}{}", advice(url, *error))),
+        ConnectError::Request(error) => Failure::new(Exit::Failed, request(error)),
+        ConnectError::TlsNotBuiltIn => {
+            Failure::new(Exit::Failed, format_args!("{url}: wss needs TLS, which is not built in yet: use a ws:// URL"))
+        }
+        ConnectError::Resolve { host, error } => {
+            Failure::new(Exit::Failed, format_args!("no address for the host {host}: {error}: check its name"))
+        }
+        ConnectError::Unreachable(tried) => {
+            let each: Vec<_> = tried.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+            let is_refused = tried.iter().all(|(_, error)| error.kind() == ErrorKind::ConnectionRefused);
+            let advice = if is_refused { ": does a server listen there?" } else { "" };
+            Failure::new(Exit::Failed, format_args!("cannot connect to {}{advice}", each.join("; ")))
+        }
+        ConnectError::Handshake(Error::Peer(error)) => {
+            Failure::new(Exit::Refused, format_args!("{url}: {}", peer(error)))
+        }
+        error => Failure::new(Exit::Failed, format_args!("{url}: {error}")),
+    }
+}
+
+/// The connection was open and failed.
+pub(super) fn failed(error: &Error) -> String {
+    match error {
+        // The core's words name the peer.
+        Error::Peer(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+fn advice(url: &str, error: UriError) -> String {
+    match (error, url.split_once("://")) {
+        (UriError::SchemeUnknown, Some((scheme, rest))) if scheme.eq_ignore_ascii_case("http") => {
+            format!(": try ws://{rest}")
+        }
+        (UriError::Fragment, _) => ": leave it out, or write # as %23".to_owned(),
+        (UriError::UserInfo, _) => ": use --header 'Authorization: ...'".to_owned(),
+        (UriError::PortInvalid, _) => String::new(),
+        _ => ": a URL looks like ws://127.0.0.1:9001/chat".to_owned(),
+    }
+}
+
+fn request(error: &RequestError) -> String {
+    let option = match error {
+        RequestError::ProtocolDuplicate(_) | RequestError::ProtocolInvalid(_) => "--protocol",
+        RequestError::HeaderNameInvalid(name)
+        | RequestError::HeaderReserved(name)
+        | RequestError::HeaderValueInvalid(name)
+            if !name.eq_ignore_ascii_case("origin") =>
+        {
+            "--header"
+        }
+        _ => "--origin",
+    };
+    format!("{option}: {error}")
+}
+
+fn peer(error: &PeerError) -> String {
+    match error {
+        PeerError::Handshake(HandshakeError::Refused(response)) => refused(response),
+        error => error.to_string(),
+    }
+}
+
+fn refused(response: &Response) -> String {
+    let status = format!("{} {}", response.status(), response.reason());
+    let location = response.headers().get("Location").map(|location| format!(", to {location}"));
+    let body = String::from_utf8_lossy(response.body());
+    let mut shown: String = body.trim().chars().take(BODY).collect();
+    if shown.len() < body.trim().len() {
+        shown.push('…');
+    }
+    let body = if shown.is_empty() { String::new() } else { format!(": {shown}") };
+    format!("the server refused the opening handshake: {}{}{body}", status.trim_end(), location.unwrap_or_default())
+}

@@ -1,0 +1,127 @@
+//! Whatever is wrong ends with one line on stderr that says what, and with its status.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use support::Running;
+
+/// Runs to the end and expects nothing on stdout, and one line on stderr that holds each of `words`.
+fn check(arguments: &[&str], status: i32, words: &[&str]) {
+    let ended = Running::start(arguments).end();
+    let [line] = &ended.stderr[..] else { panic!("{arguments:?}: not one line: {ended:#?}") };
+    assert!(line.starts_with("error: "), "{arguments:?}: {line}");
+    for word in words {
+        assert!(line.contains(word), "{arguments:?}: no {word:?} in {line:?}");
+    }
+    assert_eq!(ended.code(), status, "{arguments:?}: {line}");
+    assert_eq!(ended.stdout, [""; 0], "{arguments:?}");
+}
+
+#[test]
+fn bad_urls() {
+    check(&["connect", "http://127.0.0.1/"], 1, &["http://127.0.0.1/", "ws"]);
+    check(&["connect", "ws://127.0.0.1/#top"], 1, &["ws://127.0.0.1/#top", "fragment"]);
+    check(&["connect", "ws://user:secret@127.0.0.1/"], 1, &["user information"]);
+    check(&["connect", "ws://127.0.0.1:99999/"], 1, &["port"]);
+    check(&["connect", "127.0.0.1:9001"], 1, &["127.0.0.1:9001"]);
+}
+
+#[test]
+fn tls_is_not_there() {
+    check(&["connect", "wss://127.0.0.1/"], 1, &["wss", "TLS"]);
+}
+
+#[test]
+fn bad_header_fields() {
+    let (_listener, url) = silent_server();
+    let connect = |header| ["connect", &url, "--header", header];
+    check(&connect("no colon"), 1, &["--header", "no colon", "Name: value"]);
+    check(&connect("a b: c"), 1, &["--header", "a b"]);
+    check(&connect("X: a\r\nEvil: b"), 1, &["X"]);
+    check(&connect("Upgrade: h2c"), 1, &["Upgrade"]);
+}
+
+#[test]
+fn bad_subprotocols() {
+    let (_listener, url) = silent_server();
+    check(&["connect", &url, "--protocol", "a b"], 1, &["--protocol", "a b"]);
+    check(&["connect", &url, "--protocol", "chat", "--protocol", "chat"], 1, &["--protocol", "chat", "twice"]);
+}
+
+#[test]
+fn nobody_listens() {
+    // The listener is gone before anyone connects.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    check(&["connect", &format!("ws://{address}/")], 1, &[&address.to_string(), "refused"]);
+}
+
+#[test]
+fn no_such_host() {
+    check(&["connect", "ws://no-such-host.invalid/"], 1, &["no-such-host.invalid"]);
+}
+
+#[test]
+fn a_busy_port() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    check(&["serve", &address], 1, &[&address, "in use"]);
+}
+
+#[test]
+fn an_address_that_is_none() {
+    check(&["serve", "nowhere"], 1, &["nowhere"]);
+}
+
+#[test]
+fn a_refused_handshake_shows_status_and_body() {
+    let address = answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 18\r\n\r\nnot\x1b[2J on\nSundays");
+    check(&["connect", &format!("ws://{address}/")], 2, &["403", "Forbidden", "on\\nSundays", "\\u{1b}"]);
+}
+
+#[test]
+fn a_server_that_speaks_something_else() {
+    let address = answer("SSH-2.0-OpenSSH_9.9\r\n\r\n");
+    check(&["connect", &format!("ws://{address}/")], 2, &[&address.to_string()]);
+}
+
+#[test]
+fn a_server_that_says_nothing() {
+    let address = answer("");
+    check(&["connect", &format!("ws://{address}/")], 2, &[&address.to_string()]);
+}
+
+#[test]
+fn bad_usage_is_not_a_refused_handshake() {
+    let ended = Running::start(&["connect"]).end();
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    let ended = Running::start(&["connect", "--help"]).end();
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    assert!(ended.stdout.iter().any(|line| line == "Exit status:"), "{ended:?}");
+}
+
+/// A server that lets clients connect and never says anything.
+fn silent_server() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// A server that answers one request with `response`.
+fn answer(response: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut buffer = [0; 1024];
+        while !request.ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut buffer).unwrap();
+            request.extend_from_slice(&buffer[..read]);
+        }
+        stream.write_all(response.as_bytes()).unwrap();
+    });
+    address
+}

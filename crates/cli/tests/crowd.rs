@@ -1,0 +1,133 @@
+//! A crowd: a thousand connections at once, none of which may lose a message, and a thousand of which half vanish.
+
+mod support;
+
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sansocket_net::sansocket::Config;
+use sansocket_net::{CloseCode, Connector, Event, WebSocket};
+use support::Running;
+
+const THREADS: usize = 8;
+const MESSAGES: usize = 100;
+/// Many times what it takes, so that only what hangs is ended.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How much more memory the server may hold after the second round than after the first, in KiB.
+const GROWTH: u64 = 16 * 1024;
+
+type Client = WebSocket<TcpStream>;
+
+#[test]
+fn a_thousand_clients_lose_nothing_and_half_of_a_thousand_may_vanish() {
+    let crowd = crowd();
+    let started = Instant::now();
+    let (server, address) = Running::serve(&["--quiet"]);
+
+    in_threads(crowd, |number, many| {
+        let mut clients: Vec<_> = (0..many).map(|_| connect(address)).collect();
+        for round in 0..MESSAGES {
+            echo(&mut clients, number, round);
+        }
+        clients.into_iter().for_each(close);
+    });
+    let after_first = resident(&server);
+
+    in_threads(crowd, |number, many| {
+        let mut clients: Vec<_> = (0..many).map(|_| connect(address)).collect();
+        for round in 0..MESSAGES / 2 {
+            echo(&mut clients, number, round);
+        }
+        // Half of them are gone without a word, with a message under way.
+        for mut client in clients.split_off(many / 2) {
+            client.send("Did you hear that?").unwrap();
+            drop(client);
+        }
+        for round in MESSAGES / 2..MESSAGES {
+            echo(&mut clients, number, round);
+        }
+        clients.into_iter().for_each(close);
+    });
+
+    let mut late = [connect(address)];
+    echo(&mut late, 0, 0);
+    if let (Some(before), Some(after)) = (after_first, settle(&server, after_first)) {
+        assert!(after <= before + GROWTH, "{after} KiB resident; {before} KiB after the first round");
+    }
+    server.interrupt();
+    late.into_iter().for_each(|mut late| while let Ok(Some(_)) = late.read() {});
+    assert_eq!(server.end().code(), 0);
+    assert!(started.elapsed() < LIMIT, "it took {:?}", started.elapsed());
+}
+
+/// A thousand, or as many as the limit of open files allows: this process has one for each, the server a few.
+fn crowd() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
+    match files.and_then(|files| files.parse::<usize>().ok()) {
+        Some(files) if files < 4000 => {
+            let crowd = files.saturating_sub(100) / 4 / THREADS * THREADS;
+            eprintln!("a crowd of {crowd}: no more than {files} files may be open");
+            crowd
+        }
+        _ => 1000,
+    }
+}
+
+/// Runs `clients` in each thread, with the thread's number and its part of the crowd.
+fn in_threads(crowd: usize, clients: impl Fn(usize, usize) + Sync) {
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let clients = &clients;
+            scope.spawn(move || clients(number, crowd / THREADS));
+        }
+    });
+}
+
+fn connect(address: SocketAddr) -> Client {
+    // A thousand connections at once take longer than one.
+    let mut config = Config::default();
+    config.opening_timeout = LIMIT;
+    let connector = Connector::new().config(config).connect_timeout(LIMIT).buffer_size(1024);
+    connector.connect(&format!("ws://{address}/crowd")).unwrap()
+}
+
+/// All send, then all receive, so that all are served at once.
+fn echo(clients: &mut [Client], thread: usize, round: usize) {
+    let message = |number: usize| format!("client {thread}.{number}, message {round}");
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(&message(number)).unwrap();
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        match client.read().unwrap() {
+            Some(Event::Message(echo)) => assert_eq!(echo.as_text(), Some(message(number).as_str())),
+            other => panic!("client {thread}.{number} got {other:?} instead of message {round}"),
+        }
+    }
+}
+
+fn close(mut client: Client) {
+    client.close(CloseCode::NORMAL, "").unwrap();
+    let last = client.events().map(Result::unwrap).last();
+    assert!(matches!(&last, Some(Event::Close(close)) if close.was_clean), "{last:?}");
+}
+
+/// The server's resident memory in KiB, where the system tells.
+fn resident(server: &Running) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The same, once it is as it was before: the threads of connections that vanished need a moment to notice.
+fn settle(server: &Running, before: Option<u64>) -> Option<u64> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let now = resident(server)?;
+        if now <= before? + GROWTH || Instant::now() > deadline {
+            return Some(now);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,69 @@
+//! `sansocket demo`: the transcript tells the whole story, in order.
+
+mod support;
+
+use support::Running;
+
+#[test]
+fn the_transcript_holds_every_milestone_in_order() {
+    let ended = Running::start(&["demo"]).end();
+    assert_eq!((ended.code(), &ended.stderr[..]), (0, &[][..]), "{ended:#?}");
+
+    let mut lines = ended.stdout.iter();
+    for milestone in [
+        "readyState  0 CONNECTING",
+        "GET /demo HTTP/1.1",
+        "Sec-WebSocket-Key: ",
+        "HTTP/1.1 101 Switching Protocols",
+        "Sec-WebSocket-Accept: ",
+        "event  open",
+        "readyState  1 OPEN",
+        "text frame of 11 bytes",
+        "fin 1  rsv 000  opcode 0x1 text  mask 1  length 5",
+        "masking key",
+        "masked",
+        "48 65 6c 6c 6f  \"Hello\"",
+        "event  message: text \"Hello\"",
+        "81 05 48 65 6c 6c 6f",
+        "fin 1  rsv 000  opcode 0x1 text  mask 0  length 5",
+        "fin 0  rsv 000  opcode 0x1 text",
+        "opcode 0x9 ping",
+        "fin 1  rsv 000  opcode 0x0 continuation",
+        "event  ping",
+        "event  message: text",
+        "opcode 0xa pong",
+        "event  pong",
+        "opcode 0x2 binary",
+        "event  message: binary",
+        "close(1000",
+        "readyState  2 CLOSING",
+        "opcode 0x8 close",
+        "1000 \"",
+        "FIN",
+        "FIN",
+        "event  close: 1000",
+        "readyState  3 CLOSED",
+    ] {
+        assert!(lines.any(|line| line.contains(milestone)), "no {milestone:?} where it belongs in {:#?}", ended.stdout);
+    }
+}
+
+#[test]
+fn the_transcript_is_plain_where_nobody_looks_and_fits() {
+    let ended = Running::start(&["demo"]).end();
+    for line in &ended.stdout {
+        assert!(!line.contains('\x1b'), "an escape in {line:?}");
+        assert!(line.chars().count() <= 100, "more than 100 columns: {line}");
+    }
+}
+
+#[test]
+fn the_transcript_is_the_same_but_for_dice_and_ports() {
+    let told = || -> Vec<String> {
+        let lines = Running::start(&["demo"]).end().stdout;
+        let random =
+            ["Host: ", "Sec-WebSocket-Key: ", "Sec-WebSocket-Accept: ", "masking key", "masked", "bytes  ", "ws://"];
+        lines.into_iter().filter(|line| !random.iter().any(|random| line.contains(random))).collect()
+    };
+    assert_eq!(told(), told());
+}

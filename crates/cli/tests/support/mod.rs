@@ -1,0 +1,139 @@
+//! The real binary, run with bounded waits and ended when a test is.
+
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take that is not timed by a test itself: long for a busy machine, short for a hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A `sansocket` that runs; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+/// What a `sansocket` that ended has left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What nobody read while it ran.
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: Vec<String>,
+}
+
+impl Running {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sansocket"))
+            .args(arguments)
+            // Whoever sets it must still get one line, not a backtrace.
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stdin = child.stdin.take();
+        let stdout = lines(child.stdout.take().expect("stdout is piped"));
+        let stderr = lines(child.stderr.take().expect("stderr is piped"));
+        Self { child, stdin, stdout, stderr }
+    }
+
+    /// An echo server on a port of its own choosing, and its address.
+    pub(crate) fn serve(arguments: &[&str]) -> (Self, SocketAddr) {
+        let server = Self::start(&[&["serve", "127.0.0.1:0"], arguments].concat());
+        let line = server.stdout_line();
+        let address = line.strip_prefix("listening on ws://").unwrap_or_else(|| panic!("not listening: {line}"));
+        let address = address.parse().expect("an address");
+        (server, address)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        writeln!(stdin, "{line}").expect("the binary reads its stdin");
+    }
+
+    pub(crate) fn end_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// The next line of stdout.
+    pub(crate) fn stdout_line(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).expect("a line on stdout")
+    }
+
+    /// The next line of stderr.
+    pub(crate) fn stderr_line(&self) -> String {
+        self.stderr.recv_timeout(PATIENCE).expect("a line on stderr")
+    }
+
+    /// The next line of stdout that holds `text`; those before it are dropped.
+    pub(crate) fn stdout_line_with(&self, text: &str) -> String {
+        std::iter::repeat_with(|| self.stdout_line()).find(|line| line.contains(text)).expect("endless")
+    }
+
+    pub(crate) fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.id().to_string()]).status();
+        assert!(kill.expect("kill runs").success(), "cannot interrupt");
+    }
+
+    /// Waits for its end, for [`PATIENCE`] at most.
+    pub(crate) fn end(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        let stdout = rest(&self.stdout, deadline);
+        let stderr = rest(&self.stderr, deadline);
+        // Both pipes have ended, and so has the process, or it is about to.
+        let status = self.child.wait().expect("it is our child");
+        Ended { status, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Either fails only if it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("ended by a signal: {self:?}"))
+    }
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn rest(lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
+    let mut rest = Vec::new();
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => rest.push(line),
+            Err(RecvTimeoutError::Disconnected) => return rest,
+            Err(RecvTimeoutError::Timeout) => panic!("it does not end; so far it said {rest:#?}"),
+        }
+    }
+}
