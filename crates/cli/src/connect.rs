@@ -6,7 +6,7 @@
 mod replies;
 mod why;
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use sansocket_net::sansocket::Initiator;
-use sansocket_net::sansocket::SendError;
+use sansocket_net::sansocket::{Initiator, SendError};
 use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, WebSocket};
 
 use crate::exit::{self, Exit, Failure, OneLine};
@@ -32,9 +31,9 @@ type Writer = sansocket_net::Writer<TcpStream>;
 /// come as lines were sent, or once none has come for --wait seconds. Ctrl-C closes with code 1001; a second one ends at
 /// once.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::STATUSES, after_long_help = exit::STATUSES)]
+#[command(after_help = exit::STATUSES)]
 pub(crate) struct Args {
-    /// Where to: ws://HOST[:PORT][/PATH][?QUERY]
+    /// Where to, such as ws://localhost:9001/chat
     url: String,
 
     /// Offer a subprotocol; of several the first is preferred
@@ -84,7 +83,7 @@ fn connector(args: &Args) -> Result<Connector, Failure> {
     let mut connector = Connector::new();
     for header in &args.headers {
         let Some((name, value)) = header.split_once(':') else {
-            let message = format!("--header {header:?}: no colon: a header field is written 'Name: value'");
+            let message = format!("--header {header:?}: no colon; a header field is written 'Name: value'");
             return Err(Failure::new(Exit::Failed, message));
         };
         connector = connector.header(name, value.trim());
@@ -118,7 +117,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
         }
     });
 
-    let mut printer = Printer { binary: args.binary, is_closed: false };
+    let mut printer = Printer { binary: args.binary, is_terminal: io::stdout().is_terminal(), is_closed: false };
     let mut failure = None;
     let mut end = None;
     loop {
@@ -126,7 +125,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
             Ok(Some(Event::Message(message))) => {
                 if let Err(error) = printer.print(&message) {
                     has_failed.fetch_or(error.kind() != ErrorKind::BrokenPipe, Ordering::Relaxed);
-                    exit::note(&format!("stdout is closed ({error}): closing the connection"));
+                    exit::note(&format!("cannot write to stdout: {error}; closing the connection"));
                     let _ = writer.close(CloseCode::GOING_AWAY, "");
                 }
                 replies.came();
@@ -178,14 +177,14 @@ fn send_lines(writer: &Writer, replies: &Replies) -> Result<(), String> {
             break;
         }
         let text = std::str::from_utf8(trim_end(&line)).map_err(|error| {
-            format!("line {number} of stdin is not UTF-8 ({error}), as text messages must be: nothing more is sent")
+            format!("line {number} of stdin is not UTF-8 ({error}), as text messages must be; nothing more is sent")
         })?;
         // Counted before, so that no reply can come first.
         replies.expect();
         match writer.send(text) {
             Ok(()) => {}
             Err(Error::Send(error @ SendError::BufferFull(_))) => {
-                return Err(format!("line {number} of stdin was not sent ({error}): nothing more is sent"));
+                return Err(format!("line {number} of stdin was not sent ({error}); nothing more is sent"));
             }
             // The connection closes or has failed: the main thread says how.
             Err(_) => break,
@@ -203,6 +202,7 @@ fn trim_end(line: &[u8]) -> &[u8] {
 #[derive(Debug)]
 struct Printer {
     binary: Binary,
+    is_terminal: bool,
     is_closed: bool,
 }
 
@@ -220,6 +220,8 @@ impl Printer {
     fn write(&self, message: &Message<'_>) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match (message, self.binary) {
+            // A peer must not write to our terminal as it likes; a file or program gets what was sent.
+            (Message::Text(text), _) if self.is_terminal => writeln!(stdout, "{}", OneLine(text))?,
             (Message::Text(text), _) => writeln!(stdout, "{text}")?,
             (Message::Binary(bytes), Binary::Raw) => stdout.write_all(bytes)?,
             (Message::Binary(bytes), Binary::Hex) => {

@@ -51,9 +51,9 @@ fn show(out: impl Write) -> Outcome {
     transcript.title(
         "sansocket demo: the life of one WebSocket, seen from both ends",
         &[
-            "A server and a client in this process talk over loopback TCP. Shown is what each is asked to do",
-            "(bold), what it then sends (──▶), what its application is told (event), and what its",
-            "readyState and bufferedAmount become. Sections (§) are those of RFC 6455.",
+            "A server and a client in this process talk over loopback TCP. Shown is what each is asked to do,",
+            "what it then sends (──▶), what its application is told (event), and what its readyState and",
+            "bufferedAmount become. Sections (§) are those of RFC 6455.",
         ],
     )?;
     let mut demo = Demo::open(transcript)?;
@@ -83,6 +83,7 @@ impl<W: Write> Demo<W> {
         let client = wire.tap(TcpStream::connect(address)?, End::Client);
         let server = wire.tap(listener.accept()?.0, End::Server);
         transcript.call(End::Client, &format!("connect({url:?}, [{PROTOCOL:?}])"))?;
+        // A connection can be looked at once it is open; this is what it is until then.
         transcript.state(End::Client, ReadyState::Connecting)?;
 
         let accepting = thread::spawn(move || -> Outcome<Server> {
@@ -108,10 +109,10 @@ impl<W: Write> Demo<W> {
             .chapter("2. A text message and its echo: a client masks what it sends (§5.3), a server does not")?;
         self.transcript.call(End::Client, "send(\"Hello\")")?;
         self.writer.send("Hello")?;
-        self.server_reads()?;
+        self.server_reads("message: text \"Hello\"")?;
         self.transcript.call(End::Server, "send(\"Hello\")")?;
         self.server.send("Hello")?;
-        self.client_reads()
+        self.client_reads("message: text \"Hello\"")
     }
 
     fn fragments(&mut self) -> Outcome {
@@ -123,23 +124,23 @@ impl<W: Write> Demo<W> {
         self.travelled()?;
         self.transcript.call(End::Client, "ping(\"still there?\")")?;
         self.writer.ping(b"still there?")?;
-        self.server_reads()?;
+        self.server_reads("ping: \"still there?\"")?;
         // The pong is the server's own doing, and waits to be written.
         self.server.flush()?;
-        self.client_reads()?;
+        self.client_reads("pong: \"still there?\"")?;
         for (text, last) in [("message, ", false), ("three frames", true)] {
             self.transcript.call(End::Client, &format!("send_fragment({text:?}, last: {last})"))?;
             self.writer.send_fragment(fragment, text.as_bytes(), last)?;
             self.travelled()?;
         }
-        self.server_reads()
+        self.server_reads("message: text \"one message, three frames\"")
     }
 
     fn binary(&mut self) -> Outcome {
         self.transcript.chapter("4. A binary message: any bytes at all")?;
         self.transcript.call(End::Server, "send([de ad be ef 00 ff])")?;
         self.server.send(&[0xde, 0xad, 0xbe, 0xef, 0x00, 0xff])?;
-        self.client_reads()
+        self.client_reads("message: binary, 6 bytes")
     }
 
     fn long(&mut self) -> Outcome {
@@ -157,7 +158,7 @@ impl<W: Write> Demo<W> {
             let under_way = format!("the other {} of {LONG} bytes are under way", LONG - waiting);
             transcript.buffered(End::Client, before, waiting, &under_way)?;
             // From here on both ends must act: TCP need not hold all of it.
-            let reading = scope.spawn(|| read(|| server.read().map(|event| event.map(Event::into_owned))));
+            let reading = scope.spawn(|| told(server.events().next()));
             valve.open();
             sending.join().map_err(|_| "the client panicked")??;
             let told = reading.join().map_err(|_| "the server panicked")??;
@@ -165,8 +166,7 @@ impl<W: Write> Demo<W> {
             Ok(told)
         })?;
         self.travelled()?;
-        self.transcript.event(End::Server, &told)?;
-        Ok(())
+        self.happened(End::Server, &told, &format!("message: binary, {LONG} bytes"))
     }
 
     fn close(mut self) -> Outcome {
@@ -179,32 +179,36 @@ impl<W: Write> Demo<W> {
 
         let Self { reader, server, .. } = &mut self;
         let (client_told, server_told) = thread::scope(|scope| {
-            let serving = scope.spawn(|| read(|| server.read().map(|event| event.map(Event::into_owned))));
-            let client_told = read(|| reader.read().map(|event| event.map(Event::into_owned)));
+            let serving = scope.spawn(|| told(server.events().next()));
+            let client_told = told(reader.events().next());
             (client_told, serving.join())
         });
         let server_told = server_told.map_err(|_| "the server panicked")??;
         self.travelled()?;
-        self.transcript.event(End::Server, &server_told)?;
+        self.happened(End::Server, &server_told, "close: 1000 \"that was all\", clean, begun by the peer")?;
         self.transcript.state(End::Server, self.server.ready_state())?;
-        self.transcript.event(End::Client, &client_told?)?;
+        self.happened(End::Client, &client_told?, "close: 1000, clean, begun by this end")?;
         self.transcript.state(End::Client, self.reader.ready_state())?;
         self.transcript.end("Both ends agree how it ended, and neither was left waiting.")?;
         Ok(())
     }
 
-    fn server_reads(&mut self) -> Outcome {
-        let told = read(|| self.server.read().map(|event| event.map(Event::into_owned)))?;
+    fn server_reads(&mut self, expected: &str) -> Outcome {
+        let told = told(self.server.events().next())?;
         self.travelled()?;
-        self.transcript.event(End::Server, &told)?;
-        Ok(())
+        self.happened(End::Server, &told, expected)
     }
 
-    fn client_reads(&mut self) -> Outcome {
-        let told = read(|| self.reader.read().map(|event| event.map(Event::into_owned)))?;
+    fn client_reads(&mut self, expected: &str) -> Outcome {
+        let told = told(self.reader.events().next())?;
         self.travelled()?;
-        self.transcript.event(End::Client, &told)?;
-        Ok(())
+        self.happened(End::Client, &told, expected)
+    }
+
+    /// A demonstration of something else than it says would be a lie.
+    fn happened(&mut self, end: End, told: &str, expected: &str) -> Outcome {
+        self.transcript.event(end, told)?;
+        if told == expected { Ok(()) } else { Err(format!("{told:?} instead of {expected:?}").into()) }
     }
 
     fn travelled(&mut self) -> Outcome {
@@ -213,9 +217,9 @@ impl<W: Write> Demo<W> {
     }
 }
 
-/// The next event, in words.
-fn read(next: impl FnOnce() -> Result<Option<Event<'static>>, sansocket_net::Error>) -> Outcome<String> {
-    Ok(match next()? {
+/// An event, in words.
+fn told(event: Option<Result<Event<'_>, sansocket_net::Error>>) -> Outcome<String> {
+    Ok(match event.transpose()? {
         Some(Event::Message(Message::Text(text))) => format!("message: text {text:?}"),
         Some(Event::Message(Message::Binary(bytes))) => format!("message: binary, {} bytes", bytes.len()),
         Some(Event::Ping(payload)) => format!("ping: {:?}", String::from_utf8_lossy(&payload)),
@@ -229,6 +233,6 @@ fn read(next: impl FnOnce() -> Result<Option<Event<'static>>, sansocket_net::Err
             let reason = if close.reason.is_empty() { String::new() } else { format!(" {:?}", close.reason) };
             format!("close: {}{reason}, {clean}, begun by {initiator}", close.code)
         }
-        other => return Err(format!("unexpected event {other:?}").into()),
+        other => return Err(format!("unexpected {other:?}").into()),
     })
 }

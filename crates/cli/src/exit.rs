@@ -1,8 +1,9 @@
-//! How the command ends: its exit status, and the one line that says why.
+//! How the command ends: its exit status, and the one line that says why. And what else is said on stderr.
 
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What `connect` prints below its options, and the only list of the statuses.
 pub(crate) const STATUSES: &str = "\
@@ -52,6 +53,23 @@ pub(crate) fn complain(message: &str) {
 /// Writes a line to stderr. If nobody reads it, nobody is to be told.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Something that is said at most once until it is settled.
+#[derive(Debug, Default)]
+pub(crate) struct Once(AtomicBool);
+
+impl Once {
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            note(&line());
+        }
+    }
+
+    /// Whether it had been said.
+    pub(crate) fn settle(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// Text from elsewhere on one line, its control characters escaped: a peer must not write on our terminal.

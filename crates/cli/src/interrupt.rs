@@ -1,9 +1,8 @@
 //! Ctrl-C, and the signals that other programs end us with: the first is a wish, the second an order.
 
-use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{process, thread};
 
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{Exit, Failure};
 
 /// What a shell reports of a program that a SIGINT ended.
 const INTERRUPTED: i32 = 130;
@@ -13,25 +12,8 @@ pub(crate) fn on_first(first: impl FnOnce() + Send + 'static) -> Result<(), Fail
     let mut first = Some(first);
     ctrlc::set_handler(move || match first.take() {
         // Not in the handler's thread, which must be free for the second.
-        Some(first) => drop(std::thread::spawn(first)),
+        Some(first) => drop(thread::spawn(first)),
         None => process::exit(INTERRUPTED),
     })
     .map_err(|error| Failure::new(Exit::Failed, format_args!("cannot wait for Ctrl-C: {error}")))
-}
-
-/// Something that is said at most once until it is settled.
-#[derive(Debug, Default)]
-pub(crate) struct Once(AtomicBool);
-
-impl Once {
-    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
-        if !self.0.swap(true, Ordering::Relaxed) {
-            exit::note(&line());
-        }
-    }
-
-    /// Whether it had been said.
-    pub(crate) fn settle(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
 }

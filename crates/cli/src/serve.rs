@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sansocket_net::sansocket::AnswerError;
 use sansocket_net::{Accept, Close, Error, Event, Incoming, Listener, OriginPolicy, WebSocket, default_config};
 
-use crate::exit::{self, Exit, Failure, OneLine};
+use crate::exit::{self, Exit, Failure, Once, OneLine};
 use crate::interrupt;
 use guests::Guests;
 
@@ -23,7 +23,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Run an echo server: every message goes back to where it came from
 ///
 /// Prints one line when a connection opens and one when it has closed. Any path is served, and the first subprotocol
-/// offered is selected. Ctrl-C closes every connection with code 1001 and ends with status 0; a second one ends at once.
+/// offered is selected. Ctrl-C (or SIGTERM) closes every connection with code 1001 and ends with status 0; a second one ends at once.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Where to listen; port 0 lets the system choose one
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         let _ = interrupted.send(());
     })?;
 
-    let log = Log { is_quiet: args.quiet, silenced: interrupt::Once::default() };
+    let log = Log { is_quiet: args.quiet, silenced: Once::default() };
     let policy = if args.any_origin { OriginPolicy::Any } else { OriginPolicy::SameOrigin };
     let server = Arc::new(Server { policy, guests: Guests::default(), log });
     server.log.always(&format!("listening on ws://{address}"));
@@ -71,7 +71,7 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
         ErrorKind::PermissionDenied => "ports below 1024 may be reserved",
         _ => "an address looks like 127.0.0.1:9001",
     };
-    Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}: {advice}"))
+    Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}; {advice}"))
 }
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ struct Server {
 
 /// Accepts connections for ever. What goes wrong with one must not end the others.
 fn accept_all(listener: &Listener, server: &Arc<Server>) {
-    let trouble = interrupt::Once::default();
+    let trouble = Once::default();
     loop {
         let accepted = listener.accept().and_then(|incoming| {
             let server = Arc::clone(server);
@@ -218,7 +218,7 @@ fn plural(messages: u64) -> String {
 #[derive(Debug)]
 struct Log {
     is_quiet: bool,
-    silenced: interrupt::Once,
+    silenced: Once,
 }
 
 impl Log {
@@ -231,7 +231,7 @@ impl Log {
     fn always(&self, line: &str) {
         let mut stdout = io::stdout().lock();
         if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-            self.silenced.note(|| format!("cannot write to stdout: {error}: serving on without it"));
+            self.silenced.note(|| format!("cannot write to stdout: {error}; serving on without it"));
         }
     }
 }

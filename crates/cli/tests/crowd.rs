@@ -52,6 +52,12 @@ fn a_thousand_clients_lose_nothing_and_half_of_a_thousand_may_vanish() {
 
     let mut late = [connect(address)];
     echo(&mut late, 0, 0);
+    // Shown by --nocapture.
+    eprintln!(
+        "a crowd of {crowd} in {:?}; resident KiB: {after_first:?}, then {:?}",
+        started.elapsed(),
+        resident(&server)
+    );
     if let (Some(before), Some(after)) = (after_first, settle(&server, after_first)) {
         assert!(after <= before + GROWTH, "{after} KiB resident; {before} KiB after the first round");
     }
@@ -97,7 +103,7 @@ fn connect(address: SocketAddr) -> Client {
 fn echo(clients: &mut [Client], thread: usize, round: usize) {
     let message = |number: usize| format!("client {thread}.{number}, message {round}");
     for (number, client) in clients.iter_mut().enumerate() {
-        client.send(&message(number)).unwrap();
+        client.send(message(number)).unwrap();
     }
     for (number, client) in clients.iter_mut().enumerate() {
         match client.read().unwrap() {

@@ -28,7 +28,7 @@ fn lines_go_there_and_come_back() {
     assert_eq!((ended.code(), &ended.stdout[..]), (0, &[][..]), "{ended:?}");
     assert_eq!(ended.stderr, ["closed: 1000, clean, begun by us"]);
     let closed = server.stdout_line();
-    assert!(closed.contains(" closed: 1000, clean, 3 messages echoed (21 bytes) in "), "{closed}");
+    assert!(closed.contains(" closed: 1000, clean, 3 messages echoed (20 bytes) in "), "{closed}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_exit_status_tells_how_it_ended() {
 
     let babble = server(|incoming| {
         let mut ws = incoming.accept().unwrap();
-        ws.stream_mut().write_all(&[0xff; 10]).unwrap();
+        ws.stream_mut().write_all(&[0xff; 20]).unwrap();
         while let Ok(Some(_)) = ws.read() {}
     });
     let ended = Running::start(&["connect", &babble]).end();
@@ -156,7 +156,7 @@ fn a_closed_stdout_ends_it_quietly() {
     let status = client.wait().unwrap();
     drop(stdin);
     assert_eq!((first.as_str(), status.code()), ("more and more\n", Some(0)), "{stderr}");
-    let about_stdout: Vec<_> = stderr.lines().filter(|line| line.starts_with("stdout is closed")).collect();
+    let about_stdout: Vec<_> = stderr.lines().filter(|line| line.starts_with("cannot write to stdout")).collect();
     assert_eq!(about_stdout.len(), 1, "{stderr}");
     assert!(!stderr.contains("panic"), "{stderr}");
 }
@@ -267,6 +267,48 @@ fn a_client_killed_midway_leaves_the_server_serving() {
     let mut ws = sansocket_net::connect(&url).unwrap();
     ws.send("still there?").unwrap();
     assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
+}
+
+#[test]
+#[cfg(unix)]
+fn too_many_open_files_are_said_once_and_pass() {
+    let server = Running::start_through("sh", &["-c", "ulimit -n 32 && exec \"$0\" serve 127.0.0.1:0 --quiet"]);
+    let line = server.stdout_line();
+    let url = line.strip_prefix("listening on ").unwrap();
+    let address = url.strip_prefix("ws://").unwrap();
+
+    // TCP connects whether the server accepts or not: the system does it.
+    let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let said = server.stderr_line();
+    assert!(said.starts_with("cannot accept connections for now: "), "{said}");
+    drop(crowd);
+    assert_eq!(server.stderr_line(), "accepting connections again");
+    let mut ws = sansocket_net::connect(url).unwrap();
+    ws.send("still there?").unwrap();
+    assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_server_that_nobody_reads_serves_on() {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_sansocket"))
+        .args(["serve", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let url = first.trim().strip_prefix("listening on ").unwrap();
+    for _ in 0..2 {
+        let mut ws = sansocket_net::connect(url).unwrap();
+        ws.send("anyone?").unwrap();
+        assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
+    }
+    server.kill().unwrap();
+    let stderr = String::from_utf8(server.wait_with_output().unwrap().stderr).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("cannot write to stdout: "), "{stderr}");
 }
 
 /// A server for one connection; its URL.

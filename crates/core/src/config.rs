@@ -30,7 +30,7 @@ pub struct Config {
     /// Empty fragments in a row within one received message. More fail the connection with 1008. Default: 1,000.
     pub max_empty_fragments: u32,
     /// Payload bytes accepted by `send` and not yet taken from the output; a message that would exceed it is handed
-    /// back in [`SendError::BufferFull`](crate::SendError::BufferFull). What framing adds may take as much again.
+    /// back in [`SendError::BufferFull`](crate::SendError::BufferFull). Nor is one taken while more framing than this waits.
     /// Default: 64 MiB.
     pub max_buffered_amount: usize,
     /// Bytes of output above which a server's [`wants_read`](crate::WebSocket::wants_read) is false, so that a client

@@ -157,7 +157,8 @@ impl Connection {
         self.sender.message(&mut self.output, message.into(), &self.config)
     }
 
-    /// Queues a message that others share. On a server it is never copied; text is validated.
+    /// Queues a message that others share. A server never copies it, unless it is so short (256 bytes) that a copy takes
+    /// less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -272,9 +273,9 @@ impl Connection {
         }
     }
 
-    /// Nothing came for a while: asks the peer whether it is alive. A Ping of the application's that waits will do.
+    /// Nothing came for a while: asks the peer whether it is alive, unless such a question waits already.
     fn keep_alive(&mut self) {
-        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Asked, &self.config);
+        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Keepalive, &self.config);
         self.timers.set(Timer::Pong, self.config.pong_timeout);
     }
 

@@ -13,8 +13,10 @@ pub(crate) struct ControlsFull;
 pub(crate) enum ControlKind {
     /// The protocol: a Pong that answers a Ping.
     Answer,
-    /// The application, or keepalive.
+    /// The application.
     Asked,
+    /// Keepalive.
+    Keepalive,
 }
 
 /// An encoded Ping or Pong.
@@ -58,27 +60,45 @@ impl ControlFrame {
 #[derive(Debug, Default)]
 pub(crate) struct Controls {
     frames: VecDeque<ControlFrame>,
-    /// How many of them answer a Ping.
-    answers: usize,
+    pending: Pending,
     /// Bytes taken of the first.
     taken: usize,
 }
 
+/// How many of each kind wait.
+#[derive(Debug, Default)]
+struct Pending {
+    answers: usize,
+    asked: usize,
+    keepalive: usize,
+}
+
+impl Pending {
+    fn of(&mut self, kind: ControlKind) -> &mut usize {
+        match kind {
+            ControlKind::Answer => &mut self.answers,
+            ControlKind::Asked => &mut self.asked,
+            ControlKind::Keepalive => &mut self.keepalive,
+        }
+    }
+}
+
 impl Controls {
-    /// Queues a frame. Of each kind up to `max_pending` may wait. An answer beyond takes the place of the latest one,
-    /// whose size is returned: "MAY elect to send a Pong frame for only the most recently processed Ping" (5.5.3).
-    /// One asked for beyond is refused.
+    /// Queues a frame. Up to `max_pending` answers may wait, and as many asked for. An answer beyond takes the place of
+    /// the latest one, whose size is returned: "MAY elect to send a Pong frame for only the most recently processed Ping"
+    /// (5.5.3). One asked for beyond is refused, and so is a second one of keepalive.
     pub(crate) fn push(&mut self, frame: ControlFrame, max_pending: usize) -> Result<usize, ControlsFull> {
         match frame.kind {
-            ControlKind::Asked if self.frames.len() - self.answers >= max_pending => return Err(ControlsFull),
-            ControlKind::Answer if self.answers >= max_pending => {
+            ControlKind::Asked if self.pending.asked >= max_pending => return Err(ControlsFull),
+            ControlKind::Keepalive if self.pending.keepalive > 0 => return Err(ControlsFull),
+            ControlKind::Answer if self.pending.answers >= max_pending => {
                 if let Some(latest) = self.latest_answer() {
                     return Ok(core::mem::replace(latest, frame).len());
                 }
             }
             _ => {}
         }
-        self.answers += usize::from(frame.kind == ControlKind::Answer);
+        *self.pending.of(frame.kind) += 1;
         self.frames.push_back(frame);
         Ok(0)
     }
@@ -104,7 +124,7 @@ impl Controls {
         let step = count.min(first.len() - self.taken);
         self.taken += step;
         if self.taken == first.len() {
-            self.answers -= usize::from(first.kind == ControlKind::Answer);
+            *self.pending.of(first.kind) -= 1;
             self.frames.pop_front();
             self.taken = 0;
         }

@@ -26,7 +26,7 @@
 //!         let n = socket.read(&mut buffer)?;
 //!         let now = now();
 //!         if n == 0 {
-//!             ws.receive_eof(now)?;
+//!             while ws.receive_eof(now)?.is_some() {}
 //!         }
 //!         let mut input = Input::new(&mut buffer[..n]);
 //!         while let Some(event) = ws.receive(&mut input, now)? {
@@ -47,12 +47,9 @@
 //! # impl Read for Socket {
 //! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.to_read.read(buffer) }
 //! # }
-//! # impl Write for &mut Socket {
+//! # impl Write for Socket {
 //! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.written.write(bytes) }
 //! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
-//! # }
-//! # impl Read for &mut Socket {
-//! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { Socket::read(self, buffer) }
 //! # }
 //! # let mut socket = Socket {
 //! #     to_read: b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -17,7 +17,7 @@ use crate::closing::Sent;
 use crate::controls::{ControlFrame, Controls, ControlsFull};
 use crate::frame::{EncodedHeader, FrameHeader, OpCode};
 
-/// A new allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
+/// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
 const SEGMENT_MIN: usize = 1024;
 /// Frames share an allocation until it holds this many bytes.
 const SEGMENT_MAX: usize = 64 * 1024;
@@ -26,7 +26,8 @@ const SEGMENT_MAX: usize = 64 * 1024;
 /// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
 ///
 /// Nothing else may be asked of the connection between the two, or the chunk may no longer be what is next. To advance
-/// by more than there is takes all there is.
+/// by more than there is takes all there is. To hold a chunk, bind the output first:
+/// `let output = ws.output(); let chunk = output.chunk();`.
 #[derive(Debug, Default)]
 pub struct Output {
     /// The front of the data lane: frames encoded back to back.
@@ -38,6 +39,7 @@ pub struct Output {
     behind: Option<Box<VecDeque<Segment>>>,
     /// What is left of the data frame at the front of its lane.
     current: Current,
+    /// Never empty.
     controls: Option<Box<Controls>>,
     /// Bytes of both lanes.
     len: usize,
@@ -135,8 +137,10 @@ impl Output {
     /// Queues a control frame; see [`Controls::push`].
     pub(crate) fn push_control(&mut self, frame: ControlFrame, max_pending: usize) -> Result<(), ControlsFull> {
         let size = frame.len();
-        let displaced = self.controls.get_or_insert_default().push(frame, max_pending)?;
-        self.len = self.len + size - displaced;
+        let mut controls = self.controls.take().unwrap_or_default();
+        let pushed = controls.push(frame, max_pending);
+        self.controls = Some(controls).filter(|controls| !controls.is_empty());
+        self.len = self.len + size - pushed?;
         Ok(())
     }
 
@@ -149,7 +153,12 @@ impl Output {
     fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
         let fits = |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= SEGMENT_MAX;
         let frames = match &mut self.behind {
-            None if fits(&self.front) => &mut self.front,
+            None if fits(&self.front) => {
+                if self.front.capacity() == 0 {
+                    self.front.reserve(additional.max(SEGMENT_MIN));
+                }
+                &mut self.front
+            }
             behind => {
                 let behind = behind.get_or_insert_default();
                 if !matches!(behind.back(), Some(Segment::Frames(frames)) if fits(frames)) {
@@ -161,11 +170,7 @@ impl Output {
                 }
             }
         };
-        if frames.capacity() == 0 {
-            frames.reserve(additional.max(SEGMENT_MIN));
-        } else {
-            frames.reserve(additional);
-        }
+        frames.reserve(additional);
         frames
     }
 

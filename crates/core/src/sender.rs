@@ -18,8 +18,10 @@ use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::utf8::Utf8;
 
-/// From this many bytes on, an owned payload is queued as it is: cheaper than to copy it beside its head.
-const BY_REFERENCE_MIN: usize = 4 * 1024;
+/// From this many bytes on, the payload of an owned message's frames is queued as it is.
+const OWNED_MIN: usize = 4 * 1024;
+/// The same for a shared message. What is shorter takes less memory beside its head than by reference.
+const SHARED_MIN: usize = 256;
 
 /// Where a client's masking keys come from; a server has none (RFC 6455 section 5.1).
 pub(crate) enum Masking {
@@ -96,7 +98,9 @@ impl Sender {
             Message::Binary(bytes) => bytes,
         };
         match payload {
-            Cow::Owned(payload) if payload.len() >= BY_REFERENCE_MIN => self.owned(output, opcode, payload, config),
+            Cow::Owned(payload) if frame_size(payload.len(), config) >= OWNED_MIN => {
+                self.owned(output, opcode, payload, config);
+            }
             payload => self.copied(output, opcode, &payload, true, config),
         }
         Ok(())
@@ -118,9 +122,10 @@ impl Sender {
         if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
             return Err(SendError::Utf8Invalid);
         }
-        match self.role() {
-            Role::Client => self.copied(output, kind.into(), &payload, true, config),
-            Role::Server => self.by_reference(output, kind.into(), payload, config, |_| None),
+        if self.role() == Role::Server && frame_size(payload.len(), config) >= SHARED_MIN {
+            self.by_reference(output, kind.into(), payload, config, |_| None);
+        } else {
+            self.copied(output, kind.into(), &payload, true, config);
         }
         Ok(())
     }
@@ -233,7 +238,7 @@ impl Sender {
         mask: impl Fn(usize) -> Option<MaskingKey>,
     ) {
         for number in 0.. {
-            let frame = payload.split_to(payload.len().min(config.max_sent_frame_payload.get()));
+            let frame = payload.split_to(frame_size(payload.len(), config));
             let fin = payload.is_empty();
             let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, frame.len() as u64) };
             output.push_by_reference(&header, frame);
@@ -243,6 +248,11 @@ impl Sender {
             opcode = OpCode::Continuation;
         }
     }
+}
+
+/// The payload of the frames that a message of this length leaves in, but for the last.
+fn frame_size(payload: usize, config: &Config) -> usize {
+    payload.min(config.max_sent_frame_payload.get())
 }
 
 /// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.

@@ -168,6 +168,7 @@ impl WebSocket {
             }
         }
     }
+
     /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
     /// harmless.
     ///
@@ -258,7 +259,8 @@ impl WebSocket {
         self.connection()?.send(message)
     }
 
-    /// Queues a message that others share. On a server it is never copied; text is validated.
+    /// Queues a message that others share. A server never copies it, unless it is so short (256 bytes) that a copy takes
+    /// less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///

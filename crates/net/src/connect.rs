@@ -100,7 +100,8 @@ impl Connector {
         self
     }
 
-    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake.
+    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. How long it takes to
+    /// look up a name is the system's affair.
     ///
     /// # Errors
     ///

@@ -22,8 +22,10 @@ pub(crate) struct Direct<S> {
     pub(crate) stream: S,
     read_timeout: Timeout,
     write_timeout: Timeout,
+    /// The stream has taken bytes that it may not have passed on.
+    is_unflushed: bool,
     /// The sending direction is gone, or was ended: nothing more is written.
-    is_write_ended: bool,
+    pub(crate) is_write_ended: bool,
     is_closed: bool,
 }
 
@@ -34,6 +36,7 @@ impl<S: Stream> Direct<S> {
             stream,
             read_timeout: Timeout::default(),
             write_timeout: Timeout::default(),
+            is_unflushed: false,
             is_write_ended: false,
             is_closed: false,
         }
@@ -47,10 +50,7 @@ impl<S: Stream> Direct<S> {
     }
 
     fn write_output(&mut self) -> Result<(), Error> {
-        if !self.engine.has_output() {
-            return Ok(());
-        }
-        while self.engine.has_output() {
+        while self.engine.has_output() || self.is_unflushed {
             if self.is_write_ended {
                 return Err(io::Error::from(ErrorKind::BrokenPipe).into());
             }
@@ -67,7 +67,7 @@ impl<S: Stream> Direct<S> {
                 return Err(self.engine.reason_not_sent());
             }
         }
-        self.stream.flush().or_else(|error| if is_timeout(&error) { Ok(()) } else { Err(error.into()) })
+        Ok(())
     }
 
     fn write_some(&mut self) -> io::Result<()> {
@@ -76,9 +76,15 @@ impl<S: Stream> Direct<S> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let output = self.engine.core.output();
         let count = output.chunks_vectored(&mut slices);
+        if count == 0 {
+            self.stream.flush()?;
+            self.is_unflushed = false;
+            return Ok(());
+        }
         match self.stream.write_vectored(&slices[..count])? {
             0 => Err(ErrorKind::WriteZero.into()),
             taken => {
+                self.is_unflushed = true;
                 self.engine.core.output().advance(taken);
                 Ok(())
             }

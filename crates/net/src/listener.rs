@@ -8,7 +8,7 @@ use sansocket::{Accept, AnswerError, Config, Event, OriginPolicy, Reject, Reques
 
 use crate::buffers::Buffers;
 use crate::direct::Direct;
-use crate::stream::Stream;
+use crate::stream::{Stream, is_end};
 use crate::websocket::{self, WebSocket, opening_event};
 use crate::{DEFAULT_BUFFER_SIZE, Error, clock, default_config};
 
@@ -156,8 +156,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// The system's. Few of them are the listener's end: a client that is gone before it was accepted, or too many open
-    /// files, pass.
+    /// The system's. Too many open files are no reason to stop listening: they pass.
     pub fn accept(&self) -> io::Result<Incoming> {
         loop {
             match self.tcp.accept() {
@@ -166,7 +165,8 @@ impl Listener {
                     let _ = stream.set_nodelay(true);
                     return Ok(self.acceptor.incoming(stream));
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // a client that is gone already is not the listener's trouble
+                Err(error) if error.kind() == io::ErrorKind::Interrupted || is_end(&error) => {}
                 Err(error) => return Err(error),
             }
         }

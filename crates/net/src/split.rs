@@ -58,8 +58,12 @@ impl<S: TryClone> Reader<S> {
     ) -> io::Result<(Self, Writer<S>)> {
         let stream = link.stream.try_clone()?;
         let open = Arc::new(open);
-        let writing =
-            Writing { stream: link.stream, staged: BytesMut::new(), timeout: Timeout::default(), is_ended: false };
+        let writing = Writing {
+            stream: link.stream,
+            staged: BytesMut::new(),
+            timeout: Timeout::default(),
+            is_ended: link.is_write_ended,
+        };
         let shared = Arc::new(Shared {
             engine: Mutex::new(link.engine),
             writing: Mutex::new(writing),
@@ -125,16 +129,20 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
-        let mut result = self.shared.engine().queue(|core| core.send(message));
-        while let Err(Error::Send(SendError::BufferFull(Some(message)))) = result {
-            if self.buffered_amount() == 0 {
-                return Err(SendError::BufferFull(Some(message)).into());
+        let mut message = Some(message.into());
+        let result = self.send_when_there_is_room(|core| match message.take().map(|message| core.send(message)) {
+            Some(Err(SendError::BufferFull(returned))) => {
+                message = returned;
+                Err(SendError::BufferFull(None))
             }
-            self.shared.flush(Until::Empty)?;
-            result = self.shared.engine().queue(|core| core.send(message));
+            result => result.unwrap_or(Ok(())),
+        });
+        match result {
+            Err(Error::Send(SendError::BufferFull(None))) => {
+                Err(SendError::BufferFull(message.map(Message::into_owned)).into())
+            }
+            result => result,
         }
-        result?;
-        self.shared.flush(Until::Empty).map(drop)
     }
 
     /// Sends a message that others share; see [`WebSocket::send_shared`](crate::WebSocket::send_shared).
@@ -143,8 +151,7 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn send_shared(&self, kind: MessageKind, payload: Bytes) -> Result<(), Error> {
-        self.shared.engine().queue(|core| core.send_shared(kind, payload))?;
-        self.shared.flush(Until::Empty).map(drop)
+        self.send_when_there_is_room(|core| core.send_shared(kind, payload.clone()))
     }
 
     /// Sends a fragment of a message; see [`WebSocket::send_fragment`](crate::WebSocket::send_fragment).
@@ -153,8 +160,7 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn send_fragment(&self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), Error> {
-        self.shared.engine().queue(|core| core.send_fragment(kind, payload, last))?;
-        self.shared.flush(Until::Empty).map(drop)
+        self.send_when_there_is_room(|core| core.send_fragment(kind, payload, last))
     }
 
     /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
@@ -163,8 +169,7 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.shared.engine().queue(|core| core.ping(payload))?;
-        self.shared.flush(Until::Empty).map(drop)
+        self.send_when_there_is_room(|core| core.ping(payload))
     }
 
     /// Sends a Pong that answers nothing; see [`WebSocket::pong`](crate::WebSocket::pong).
@@ -173,8 +178,7 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
-        self.shared.engine().queue(|core| core.pong(payload))?;
-        self.shared.flush(Until::Empty).map(drop)
+        self.send_when_there_is_room(|core| core.pong(payload))
     }
 
     /// Begins to close; see [`WebSocket::close`](crate::WebSocket::close). The reader sees it through, within
@@ -208,6 +212,25 @@ impl<S: TryClone> Writer<S> {
     /// The extensions in use.
     pub fn extensions(&self) -> &[Extension] {
         self.open.extensions()
+    }
+
+    /// Queues something, if need be after what other threads have queued has left, and lets it leave.
+    fn send_when_there_is_room(
+        &self,
+        mut send: impl FnMut(&mut sansocket::WebSocket) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        loop {
+            let (was_empty, result) = {
+                let mut engine = self.shared.engine();
+                (!engine.has_output(), engine.queue(&mut send))
+            };
+            match result {
+                Err(Error::Send(SendError::BufferFull(_))) if !was_empty => {}
+                Ok(()) => return self.shared.flush(Until::Empty).map(drop),
+                Err(error) => return Err(error),
+            }
+            self.shared.flush(Until::Empty)?;
+        }
     }
 }
 
@@ -342,7 +365,7 @@ impl<S: Stream> Writing<S> {
             0 => Err(ErrorKind::WriteZero.into()),
             count => {
                 self.staged.advance(count);
-                Ok(())
+                if self.staged.is_empty() { self.stream.flush() } else { Ok(()) }
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::{Error, clock};
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
 ///
-/// [`connect`](crate::connect) makes a client's, [`Incoming::accept`](crate::Incoming::accept) a server's.
+/// [`connect`](crate::connect()) makes a client's, [`Incoming::accept`](crate::Incoming::accept) a server's.
 ///
 /// * **[`read`](Self::read) drives it.** Pings are answered, deadlines kept and the closing handshake finished while a
 ///   thread waits in `read`, and at no other time. So read until it returns `None`, even to close.
@@ -55,10 +55,11 @@ impl<S: Stream> WebSocket<S> {
         Self { link, buffers, open, closing_timeout }
     }
 
-    /// Waits for the next event; `None` after [`Event::Close`], or after an error that kept the connection from closing.
+    /// Waits for the next event; `None` after [`Event::Close`].
     ///
     /// A message that came in one piece is lent from the read buffer, with no copy; any other owns its memory. The event
-    /// must be let go before the connection can be used again: [`Event::into_owned`] parts the two.
+    /// must be let go before the connection can be used again: [`Event::into_owned`] parts the two. (The reader of a
+    /// [`split`](Self::split) connection lends it while the writer sends.)
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl<S: Stream> WebSocket<S> {
         &mut self.link.stream
     }
 
-    /// The stream alone, as the connection left it.
+    /// The stream alone, as the connection left it: after [`Event::Close`] both its directions have ended.
     pub fn into_stream(self) -> S {
         self.link.stream
     }

@@ -183,6 +183,7 @@ fn a_slow_client_does_not_hold_up_the_next() {
         let (listener, address) = listen();
         let slow = TcpStream::connect(address).unwrap();
         let first = listener.accept().unwrap();
+        assert!(first.stream().nodelay().unwrap());
         let second = serve(listener, |incoming| echo(incoming.accept().unwrap()));
         drop(connect(address));
         second.join();
@@ -243,8 +244,11 @@ fn a_client_that_resets_before_its_request_is_read() {
 #[test]
 fn addresses_are_tried_in_turn() {
     bounded(|| {
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (listener, address) = listen();
+        // a port in use, so that nobody else gets it, at which nobody listens
+        let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
+        let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
+        let closed = in_use.local_addr().unwrap();
         let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
         let ws = Connector::new().connect_to("ws://server.example/", &[closed, address][..]).unwrap();
         assert_eq!(ws.stream().peer_addr().unwrap(), address);

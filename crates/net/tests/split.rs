@@ -2,13 +2,17 @@
 
 mod support;
 
-use std::io::Write;
-use std::net::TcpStream;
-use std::sync::mpsc;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use sansocket_net::sansocket::{Error as Failure, TimeoutKind};
-use sansocket_net::{Close, CloseCode, Connector, Error, Event, Listener, Message, Reader, Writer};
+use sansocket_net::{
+    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Listener, Message, Reader, Stream, TryClone, Writer,
+};
 use support::*;
 
 fn split(address: std::net::SocketAddr) -> (Reader<TcpStream>, Writer<TcpStream>) {
@@ -120,7 +124,7 @@ fn pongs_and_the_answer_to_close_leave_promptly() {
         let mut client = raw_client(address);
         client.write_all(b"\x89\x80\0\0\0\0").unwrap();
         let mut pong = [0; 2];
-        std::io::Read::read_exact(&mut client, &mut pong).unwrap();
+        client.read_exact(&mut pong).unwrap();
         assert_eq!(&pong, b"\x8a\0");
         client.write_all(CLOSE).unwrap();
         assert_eq!(read_rest(&mut client), CLOSE_ANSWER);
@@ -281,4 +285,161 @@ fn writers_wait_for_room() {
         assert!(reading.join().1.was_clean);
         assert!(matches!(writer.send(vec![0; 1_000_001]), Err(Error::Send(_))));
     });
+}
+
+/// The same though nobody reads at this end either.
+#[test]
+fn a_peer_that_never_reads_is_left_by_the_writers_alone() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let listener = listener.config(config(|config| config.closing_timeout = SHORT));
+        let server = serve(listener, |incoming| {
+            let (reader, writer) = incoming.accept().unwrap().split().unwrap();
+            let (about_to_send, progress) = mpsc::channel();
+            let sending = spawn({
+                let writer = writer.clone();
+                move || {
+                    while writer.send(vec![0; 4 * 1024 * 1024]).is_ok() {
+                        about_to_send.send(()).unwrap();
+                    }
+                }
+            });
+            while progress.recv_timeout(SHORT).is_ok() {}
+            writer.close(CloseCode::NORMAL, "").unwrap();
+            sending.join();
+            drop(reader);
+        });
+        let client = raw_client(address);
+        server.join();
+        drop(client);
+    });
+}
+
+/// A socket that takes nothing while `gate.is_full`.
+struct Stuck {
+    tcp: TcpStream,
+    gate: Arc<Gate>,
+    write_timeout: Option<Duration>,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_full: AtomicBool,
+    /// How often it took nothing.
+    refusals: AtomicUsize,
+}
+
+impl Read for Stuck {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tcp.read(buffer)
+    }
+}
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.gate.is_full.load(Ordering::SeqCst) {
+            self.gate.refusals.fetch_add(1, Ordering::SeqCst);
+            thread::park_timeout(self.write_timeout.unwrap());
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.tcp.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Stuck {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.tcp.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.write_timeout = timeout;
+        Ok(())
+    }
+}
+
+impl TryClone for Stuck {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { tcp: self.tcp.try_clone()?, gate: Arc::clone(&self.gate), write_timeout: None })
+    }
+}
+
+/// A client, and a server's connection that takes nothing until the gate opens.
+fn stuck(config: Config) -> (TcpStream, Reader<Stuck>, Writer<Stuck>, Arc<Gate>) {
+    let (mut client, tcp) = connected();
+    let gate = Arc::new(Gate::default());
+    let stream = Stuck { tcp, gate: Arc::clone(&gate), write_timeout: None };
+    client.write_all(REQUEST.as_bytes()).unwrap();
+    let ws = Acceptor::new().config(config).incoming(stream).accept().unwrap();
+    read_head(&mut client);
+    gate.is_full.store(true, Ordering::SeqCst);
+    let (reader, writer) = ws.split().unwrap();
+    (client, reader, writer, gate)
+}
+
+/// A peer that sends much may take nothing until it has been read: the reader must not wait to write. It tries again.
+#[test]
+fn the_reader_reads_on_while_its_answers_cannot_leave() {
+    bounded(|| {
+        // so that no thread wakes to look whether the other has begun to close
+        let (mut client, mut reader, _writer, gate) = stuck(config(|config| config.closing_timeout = BOUND * 10));
+        client.write_all(b"\x89\x80\0\0\0\0").unwrap();
+        client.write_all(HELLO).unwrap();
+        assert!(matches!(reader.read().unwrap(), Some(Event::Ping(_))));
+        assert_eq!(reader.read().unwrap(), Some(Event::Message("Hello".into())));
+        let refusals = gate.refusals.load(Ordering::SeqCst);
+        let reading = spawn(move || drop(reader.read()));
+        while gate.refusals.load(Ordering::SeqCst) == refusals {
+            thread::yield_now();
+        }
+        gate.is_full.store(false, Ordering::SeqCst);
+        let mut pong = [0; 2];
+        client.read_exact(&mut pong).unwrap();
+        assert_eq!(&pong, b"\x8a\0");
+        drop(client);
+        reading.join();
+    });
+}
+
+/// A client that does not read its answers is given no more to wait for.
+#[test]
+fn a_server_reads_no_more_while_much_waits() {
+    bounded(|| {
+        let (mut client, mut reader, writer, gate) = stuck(config(|config| {
+            config.high_water_mark = 0;
+            config.closing_timeout = SHORT;
+        }));
+        let sending = spawn({
+            let writer = writer.clone();
+            move || writer.send(vec![0; 1_000_000]).unwrap()
+        });
+        client.write_all(HELLO).unwrap();
+        let (tell, told) = mpsc::channel();
+        // until the message waits, the server reads
+        while writer.buffered_amount() == 0 {
+            thread::yield_now();
+        }
+        let reading = spawn(move || {
+            let message = reader.read().unwrap().map(Event::into_owned);
+            tell.send(message).unwrap();
+            reader
+        });
+        assert!(told.recv_timeout(SHORT).is_err());
+        gate.is_full.store(false, Ordering::SeqCst);
+        let mut sent = vec![0; 1_000_010];
+        client.read_exact(&mut sent).unwrap();
+        sending.join();
+        assert_eq!(told.recv().unwrap(), Some(Event::Message("Hello".into())));
+        reading.join();
+    });
+}
+
+/// Both ends of a TCP connection.
+fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
 }

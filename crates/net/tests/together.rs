@@ -7,7 +7,10 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use sansocket_net::sansocket::{Delivery, Role};
-use sansocket_net::{Acceptor, CloseCode, Connector, Event, Message, MessageKind, ReadyState, Stream};
+use sansocket_net::{
+    Acceptor, CloseCode, Connector, Event, Incoming, Message, MessageKind, Reader, ReadyState, Stream, WebSocket,
+    Writer,
+};
 use support::*;
 
 #[test]
@@ -159,22 +162,26 @@ fn over_unix_sockets() {
     });
 }
 
-/// A stream that knows neither timeouts nor half-closing, and writes a byte at a time.
-struct Plain(TcpStream);
+/// A stream that knows neither timeouts nor half-closing, takes a byte at a time, and passes them on when it is flushed.
+struct Plain {
+    tcp: TcpStream,
+    written: Vec<u8>,
+}
 
 impl Read for Plain {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        self.tcp.read(buffer)
     }
 }
 
 impl Write for Plain {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(&bytes[..1])
+        self.written.push(bytes[0]);
+        Ok(1)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.tcp.write_all(&std::mem::take(&mut self.written))
     }
 }
 
@@ -185,7 +192,8 @@ fn over_any_stream() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
-        let stream: Box<dyn Stream + Send> = Box::new(Plain(TcpStream::connect(address).unwrap()));
+        let stream: Box<dyn Stream + Send> =
+            Box::new(Plain { tcp: TcpStream::connect(address).unwrap(), written: Vec::new() });
         // wss: the stream is taken to be TLS
         let mut ws = Connector::new().handshake("wss://localhost/", stream).unwrap();
         ws.send("Hello").unwrap();
@@ -196,6 +204,17 @@ fn over_any_stream() {
         drop(ws);
         assert!(server.join().was_clean);
     });
+}
+
+#[test]
+fn handles_move_between_threads() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync + Clone>() {}
+    is_send::<WebSocket>();
+    is_send::<Incoming>();
+    is_send::<Reader<TcpStream>>();
+    is_shared::<Writer<TcpStream>>();
+    is_shared::<Connector>();
 }
 
 #[test]

@@ -16,15 +16,15 @@ pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
         ConnectError::Uri(error) => Failure::new(Exit::Failed, format_args!("{url}: {error}{}", advice(url, *error))),
         ConnectError::Request(error) => Failure::new(Exit::Failed, request(error)),
         ConnectError::TlsNotBuiltIn => {
-            Failure::new(Exit::Failed, format_args!("{url}: wss needs TLS, which is not built in yet: use a ws:// URL"))
+            Failure::new(Exit::Failed, format_args!("{url}: wss needs TLS, which is not built in yet; use a ws:// URL"))
         }
         ConnectError::Resolve { host, error } => {
-            Failure::new(Exit::Failed, format_args!("no address for the host {host}: {error}: check its name"))
+            Failure::new(Exit::Failed, format_args!("no address for the host {host}: {error}; check its name"))
         }
         ConnectError::Unreachable(tried) => {
             let each: Vec<_> = tried.iter().map(|(address, error)| format!("{address}: {error}")).collect();
             let is_refused = tried.iter().all(|(_, error)| error.kind() == ErrorKind::ConnectionRefused);
-            let advice = if is_refused { ": does a server listen there?" } else { "" };
+            let advice = if is_refused { "; does a server listen there?" } else { "" };
             Failure::new(Exit::Failed, format_args!("cannot connect to {}{advice}", each.join("; ")))
         }
         ConnectError::Handshake(Error::Peer(error)) => {
@@ -37,7 +37,7 @@ pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
 /// The connection was open and failed.
 pub(super) fn failed(error: &Error) -> String {
     match error {
-        // The core's words name the peer.
+        // Without the "peer: " of net's: the core's words name the peer themselves.
         Error::Peer(error) => error.to_string(),
         error => error.to_string(),
     }
@@ -46,12 +46,11 @@ pub(super) fn failed(error: &Error) -> String {
 fn advice(url: &str, error: UriError) -> String {
     match (error, url.split_once("://")) {
         (UriError::SchemeUnknown, Some((scheme, rest))) if scheme.eq_ignore_ascii_case("http") => {
-            format!(": try ws://{rest}")
+            format!("; try ws://{rest}")
         }
-        (UriError::Fragment, _) => ": leave it out, or write # as %23".to_owned(),
-        (UriError::UserInfo, _) => ": use --header 'Authorization: ...'".to_owned(),
-        (UriError::PortInvalid, _) => String::new(),
-        _ => ": a URL looks like ws://127.0.0.1:9001/chat".to_owned(),
+        (UriError::UserInfo, _) => "; use --header 'Authorization: ...'".to_owned(),
+        (UriError::Fragment | UriError::PortInvalid, _) => String::new(),
+        _ => "; a URL looks like ws://127.0.0.1:9001/chat".to_owned(),
     }
 }
 

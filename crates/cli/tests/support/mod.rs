@@ -32,8 +32,16 @@ pub(crate) struct Ended {
 
 impl Running {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sansocket"))
-            .args(arguments)
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_sansocket")).args(arguments))
+    }
+
+    /// Another program, told the binary's path after its own arguments, that becomes the binary.
+    pub(crate) fn start_through(program: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(program).args(arguments).arg(env!("CARGO_BIN_EXE_sansocket")))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             // Whoever sets it must still get one line, not a backtrace.
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())

@@ -73,7 +73,13 @@ impl ClientRequest {
         &self.uri
     }
 
-    fn check(&self) -> Result<(), RequestError> {
+    /// Whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) asks too; an adapter may want to
+    /// know before it connects.
+    ///
+    /// # Errors
+    ///
+    /// What the application added is not valid.
+    pub fn check(&self) -> Result<(), RequestError> {
         // 4.1 item 10: subprotocols are tokens and "MUST all be unique strings"
         let mut offered: Vec<&String> = Vec::new();
         for protocol in &self.protocols {

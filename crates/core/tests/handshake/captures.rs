@@ -90,7 +90,7 @@ fn check_response(file: &str, answers: &str, status: &str) {
         WebSocket::client(request, Config::default(), Scripted::new(&nonce), NOW).unwrap()
     };
     let bytes = testdata(file);
-    let outcome: Outcome = in_all_splits(&bytes, &endpoint);
+    let outcome: Outcome = in_all_splits(&bytes, endpoint);
     let has_extensions = String::from_utf8_lossy(&bytes).contains("Sec-WebSocket-Extensions");
     match status {
         "101" if has_extensions => {

@@ -1,11 +1,9 @@
 //! The grammar of extensions (RFC 6455 section 9.1).
 
-use std::time::Instant as Clock;
-
 use proptest::prelude::*;
 use sansocket::{Config, HandshakeError, WebSocket};
 
-use crate::support::{NOW, drive, receive, request_with, served, server};
+use crate::support::{NOW, drive, in_moments, receive, request_with, served, server};
 
 fn offered(value: &str) -> Result<Vec<String>, HandshakeError> {
     let outcome = served(request_with("", None, &format!("Sec-WebSocket-Extensions: {value}\r\n")));
@@ -88,17 +86,17 @@ fn several_lines() {
 /// CVE-2020-7662, CVE-2020-7663: a quote that is not closed takes no more than its length.
 #[test]
 fn quotes_not_closed() {
-    let started = Clock::now();
-    for value in
-        [format!("a; b=\"{}", "\\c".repeat(1 << 19)), "a; b=\"c\", ".repeat(1 << 15) + "\"", ";a".repeat(1 << 19)]
-    {
-        let mut config = Config::default();
-        config.max_head_size = 1 << 22;
-        let mut server = WebSocket::server(config, NOW);
-        let bytes = request_with("", None, &format!("Sec-WebSocket-Extensions: {value}\r\n"));
-        assert_eq!(receive(&mut server, bytes.as_bytes()), Err(HandshakeError::ExtensionsMalformed.into()));
-    }
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    in_moments(|| {
+        for value in
+            [format!("a; b=\"{}", "\\c".repeat(1 << 19)), "a; b=\"c\", ".repeat(1 << 15) + "\"", ";a".repeat(1 << 19)]
+        {
+            let mut config = Config::default();
+            config.max_head_size = 1 << 22;
+            let mut server = WebSocket::server(config, NOW);
+            let bytes = request_with("", None, &format!("Sec-WebSocket-Extensions: {value}\r\n"));
+            assert_eq!(receive(&mut server, bytes.as_bytes()), Err(HandshakeError::ExtensionsMalformed.into()));
+        }
+    });
 }
 
 proptest! {

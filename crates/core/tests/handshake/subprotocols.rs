@@ -1,10 +1,8 @@
 //! Subprotocols (RFC 6455 sections 1.9, 4.1 item 10, 4.2.2 item 5, 11.3.4).
 
-use std::time::Instant as Clock;
-
 use sansocket::{Accept, AnswerError, Config, HandshakeError, RequestError, WebSocket};
 
-use crate::support::{NONCE, NOW, Scripted, client_request, output, receive, request_with, served, server};
+use crate::support::{NONCE, NOW, Scripted, client_request, in_moments, output, receive, request_with, served, server};
 
 /// List 15: offered subprotocols are non-empty tokens, and unique.
 #[test]
@@ -57,19 +55,19 @@ fn selected() {
 fn many_blanks_and_elements() {
     let blanks = " ".repeat(1 << 20);
     let many = (0..100_000).map(|n| format!("p{n},")).collect::<String>();
-    let started = Clock::now();
-    for (value, error) in [
-        (format!("a{blanks}b"), Some(HandshakeError::ProtocolsMalformed)),
-        (format!("a,{blanks},{blanks}b"), None),
-        (many.clone(), None),
-        (format!("{many} p0"), Some(HandshakeError::ProtocolsRepeated)),
-    ] {
-        let mut server = WebSocket::server(large(), NOW);
-        let bytes = request_with("", None, &format!("Sec-WebSocket-Protocol: {value}\r\n"));
-        let result = receive(&mut server, bytes.as_bytes());
-        assert_eq!(result.err(), error.map(Into::into));
-    }
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    in_moments(|| {
+        for (value, error) in [
+            (format!("a{blanks}b"), Some(HandshakeError::ProtocolsMalformed)),
+            (format!("a,{blanks},{blanks}b"), None),
+            (many.clone(), None),
+            (format!("{many} p0"), Some(HandshakeError::ProtocolsRepeated)),
+        ] {
+            let mut server = WebSocket::server(large(), NOW);
+            let bytes = request_with("", None, &format!("Sec-WebSocket-Protocol: {value}\r\n"));
+            let result = receive(&mut server, bytes.as_bytes());
+            assert_eq!(result.err(), error.map(Into::into));
+        }
+    });
 }
 
 fn large() -> Config {

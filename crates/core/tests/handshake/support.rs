@@ -249,3 +249,11 @@ pub(crate) fn records(text: &str) -> Vec<Vec<(&str, &str)>> {
     records.retain(|record: &Vec<_>| !record.is_empty());
     records
 }
+
+/// Does work that is linear in its input, in moments, and would take minutes if it were not.
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this measures the core, and is no part of it")]
+pub(crate) fn in_moments(work: impl FnOnce()) {
+    let started = std::time::Instant::now();
+    work();
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}

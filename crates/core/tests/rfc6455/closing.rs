@@ -711,15 +711,34 @@ fn a_peer_that_never_answers_our_close_is_dropped_at_the_deadline() {
                 take_output(&mut connection);
             }
             let deadline = seconds(6);
+            // a message that is never finished
             let mut drip = wire(role, &[Frame::binary([7; 200])]);
+            drip.pop();
             for (tick, byte) in drip.iter_mut().enumerate() {
                 let now = seconds(1) + Duration::from_millis(20) * tick as u32;
-                assert_eq!(connection.receive(&mut Input::new(std::slice::from_mut(byte)), now).is_ok(), true);
+                assert_eq!(connection.receive(&mut Input::new(std::slice::from_mut(byte)), now), Ok(None));
                 assert_eq!(connection.handle_timeout(now), Ok(None));
                 assert_eq!(connection.poll_timeout(), Some(deadline));
             }
             assert_eq!(seen(connection.handle_timeout(deadline)), Ok(Some(abnormal(Initiator::Local))));
             is_over(&mut connection, false);
+        }
+    }
+}
+
+// CVE-2024-23672; section 7.1.1: the deadline counts from the first step, and the second does not put it off.
+#[test]
+fn what_comes_after_the_first_close_frame_does_not_renew_the_deadline() {
+    for role in BOTH {
+        for frame in [Frame::close(1000, ""), Frame::continuation("an offence")] {
+            let mut connection = open(role);
+            connection.close(CloseCode::NORMAL, "", seconds(1)).unwrap();
+            take_output(&mut connection);
+            let mut bytes = wire(role, &[frame]);
+            let _ = connection.receive(&mut Input::new(&mut bytes), seconds(3));
+            assert!(!matches!(connection.receive(&mut Input::new(&mut []), seconds(4)), Ok(Some(_))));
+            assert_eq!(connection.poll_timeout(), Some(seconds(6)));
+            assert!(matches!(connection.handle_timeout(seconds(6)), Ok(Some(Event::Close(_)))));
         }
     }
 }
@@ -748,7 +767,8 @@ fn the_closing_timeout_is_the_configured_one() {
 // CVE-2026-85024; contract 4; CONFORMANCE 50; section 7.1.7: after any fatal error the connection is inert.
 #[test]
 fn after_any_fatal_error_nothing_more_happens() {
-    let offences: &[(fn(Role) -> Vec<u8>, ProtocolError)] = &[
+    type Offence = (fn(Role) -> Vec<u8>, ProtocolError);
+    let offences: &[Offence] = &[
         (|role| wire(role, &[Frame::text("x").rsv(4)]), ProtocolError::ReservedBitSet),
         (|role| wire(role, &[Frame::new(3, "x")]), ProtocolError::OpCodeReserved),
         (|role| wire(role, &[Frame::ping("x").fin(false)]), ProtocolError::ControlFrameFragmented),

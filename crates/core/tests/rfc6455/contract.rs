@@ -372,7 +372,7 @@ proptest! {
                     prop_assert!(connection.poll_timeout().is_none_or(|next| next > now), "contract 7");
                 }
                 Step::Send(length, true) => drop(connection.send(vec![b'o'; length])),
-                Step::Send(length, false) => drop(connection.send(&"b".repeat(length))),
+                Step::Send(length, false) => drop(connection.send("b".repeat(length).as_str())),
                 Step::Shared(kind, payload) => drop(connection.send_shared(kind, payload.into())),
                 Step::Fragment(kind, payload, last) => drop(connection.send_fragment(kind, &payload, last)),
                 Step::Ping(length) => drop(connection.ping(&vec![0; length])),
@@ -586,7 +586,7 @@ fn a_server_with_a_backlog_does_not_want_to_read_and_a_client_always_does() {
         let head = if role == Role::Client { 8 } else { 4 };
         let mut connection = endpoint(role, &config);
         assert!(connection.wants_read());
-        connection.send(&vec![0; 1_000 - head]).unwrap();
+        connection.send(vec![0; 1_000 - head]).unwrap();
         assert_eq!(connection.output().remaining(), 1_000);
         assert!(connection.wants_read(), "at the mark, not above it");
         connection.pong(b"").unwrap();

@@ -185,6 +185,8 @@ fn a_64_bit_length_with_its_top_bit_set_is_refused() {
 /// Line 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528, CVE-2020-27813.
 #[test]
 fn a_long_length_does_not_turn_into_a_short_one() {
+    let mut long_frames = Config::default();
+    long_frames.max_frame_payload = u64::MAX;
     const FITS_IN_32_BITS: [u64; 2] = [(1 << 31) - 1, 1 << 31];
     const TRUNCATED_TO_5: [u64; 4] = [(1 << 32) + 5, (1 << 53) + 5, (1 << 62) + 5, (1 << 48) + 5];
     for length in FITS_IN_32_BITS.into_iter().chain([1 << 32, 1 << 53, (1 << 63) - 1]).chain(TRUNCATED_TO_5) {
@@ -192,6 +194,8 @@ fn a_long_length_does_not_turn_into_a_short_one() {
             let opcode = if begin.is_empty() { BINARY } else { CONTINUATION };
             let frames = [begin, vec![Frame::new(opcode, "12345").claiming(length)]].concat();
             check_both(&frames, &[], Err(ProtocolError::FrameTooLong));
+            // and where only the message has a limit
+            check_both_with(&long_frames, &frames, &[], Err(ProtocolError::MessageTooLong));
         }
     }
 }

@@ -78,6 +78,9 @@ fn a_frame_may_be_as_long_as_the_limit() {
                         &[delivered(config, opcode, &payload)],
                         Ok(()),
                     );
+                    let exceeds = [&payload[..], b"x"].concat();
+                    check_both_with(config, &[Frame::new(opcode, &exceeds)], &[], FRAME_TOO_LONG);
+                    check_both_with(config, &[begins.clone(), Frame::continuation(exceeds)], &[], FRAME_TOO_LONG);
                     // by the head alone
                     for claim in [limit + 1, limit + 2, 1 << 40] {
                         check_both_with(config, &[Frame::new(opcode, "").claiming(claim)], &[], FRAME_TOO_LONG);
@@ -104,6 +107,9 @@ fn a_message_may_be_as_long_as_the_limit() {
                     let begins = Frame::new(opcode, first).fin(false);
                     check_both_with(config, &[begins, Frame::continuation(rest)], &events, Ok(()));
 
+                    let exceeds = [&payload[..], b"x"].concat();
+                    check_both_with(config, &[Frame::new(opcode, &exceeds)], &[], MESSAGE_TOO_LONG);
+                    // by the head alone
                     let exceeds = limit as u64 + 1;
                     check_both_with(config, &[Frame::new(opcode, "").claiming(exceeds)], &[], MESSAGE_TOO_LONG);
                     let begins = Frame::new(opcode, "").fin(false);

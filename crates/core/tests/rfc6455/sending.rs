@@ -38,6 +38,11 @@ fn other(role: Role) -> Role {
     }
 }
 
+/// Something that the application does.
+type Act = fn(&mut Connection);
+/// Something that it must not do.
+type Refused = fn(&mut Connection) -> Result<(), SendError>;
+
 /// The ways in which a message is handed over; each takes its own path to the output.
 #[derive(Clone, Copy, Debug)]
 enum Way {
@@ -155,7 +160,7 @@ fn the_keys_of_two_connections_differ() {
 // Section 5.7: the examples, byte for byte.
 #[test]
 fn the_examples_of_the_rfc_are_sent_as_printed() {
-    let sends: &[(fn(&mut Connection), &[u8])] = &[
+    let sends: &[(Act, &[u8])] = &[
         (|server| server.send("Hello").unwrap(), b"\x81\x05Hello"),
         (|server| server.send_fragment(Text, b"Hel", false).unwrap(), b"\x01\x03Hel"),
         (|server| server.send_fragment(Text, b"lo", true).unwrap(), b"\x80\x02lo"),
@@ -446,7 +451,7 @@ fn room_grows_with_every_byte_that_is_taken() {
     for role in BOTH {
         let head = if role == Role::Client { 6 } else { 2 };
         let mut connection = endpoint(role, &with_buffer_of(100));
-        connection.send(&payload(100)).unwrap();
+        connection.send(payload(100)).unwrap();
         take(&mut connection, head);
         assert!(connection.send("a").is_err(), "a head is no payload");
         for round in 0..8 {
@@ -567,7 +572,7 @@ fn a_ping_that_has_left_makes_room_for_another() {
 // Design 3.6: `SendError` is the local caller's; "the connection is unharmed".
 #[test]
 fn no_refusal_harms_the_connection() {
-    let offences: &[fn(&mut Connection) -> Result<(), SendError>] = &[
+    let offences: &[Refused] = &[
         |connection| connection.send(vec![0; 101]),
         |connection| connection.send_shared(Binary, Bytes::from(vec![0; 101])),
         |connection| connection.send_shared(Text, Bytes::from_static(b"\xff")),
@@ -596,7 +601,7 @@ fn no_refusal_harms_the_connection() {
 // Section 5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
 #[test]
 fn nothing_is_sent_in_another_state_than_open() {
-    let reach: &[(fn(&mut Connection), ReadyState)] = &[
+    let reach: &[(Act, ReadyState)] = &[
         (|connection| connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap(), ReadyState::Closing),
         (|it| drop(feed(it, &wire(it.role(), &[Frame::close(1000, "")]))), ReadyState::Closing),
         (|it| drop(feed(it, &wire(it.role(), &[Frame::continuation("")]))), ReadyState::Closing),

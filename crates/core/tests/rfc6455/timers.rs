@@ -272,8 +272,7 @@ fn keepalive_stops_when_the_connection_closes() {
     }
 }
 
-// The deadline for the answer never passes when the Ping could not even be queued: pongs of the application's and a
-// backlog do not keep it from the wire.
+// Contract 6: a keepalive Ping need not wait for a backlog, only for the frame that has begun.
 #[test]
 fn a_keepalive_ping_passes_a_backlog() {
     for role in BOTH {
@@ -477,5 +476,40 @@ proptest! {
             };
             prop_assert_eq!(connection.poll_timeout(), expected);
         }
+    }
+}
+
+// Keepalive asks by itself, however few control frames the application may have waiting; and asks once, however long
+// nothing of it leaves.
+#[test]
+fn keepalive_does_not_depend_on_the_room_for_the_applications_pings() {
+    for role in BOTH {
+        let mut config = keepalive();
+        config.max_pending_controls = 0;
+        let mut connection = endpoint(role, &config);
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
+        assert_eq!(receive(&mut connection, &wire(role, &[Frame::pong("")]), seconds(31)).unwrap().len(), 1);
+        assert_eq!(timeout(&mut connection, seconds(61)), Ok(None));
+        assert_eq!(take_output(&mut connection), [Frame::ping("")]);
+    }
+}
+
+// Contract 10: a refusal leaves nothing behind that later output would stumble over.
+#[test]
+fn a_refused_ping_leaves_the_output_sound() {
+    for role in BOTH {
+        let mut config = Config::default();
+        config.max_pending_controls = 0;
+        let mut connection = endpoint(role, &config);
+        assert_eq!(connection.ping(b"?"), Err(SendError::BufferFull(None)));
+        connection.send("one").unwrap();
+        connection.send("two").unwrap();
+        connection.output().advance(1);
+        assert_eq!(connection.ping(b"?"), Err(SendError::BufferFull(None)));
+        let head = if role == Role::Client { 6 } else { 2 };
+        assert_eq!(connection.output().remaining(), 2 * (head + 3) - 1);
+        connection.output().advance(head + 3 - 1);
+        assert_eq!(connection.buffered_amount(), 3);
+        assert_eq!(take_output(&mut connection), [Frame::text("two")]);
     }
 }

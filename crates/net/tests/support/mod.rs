@@ -32,7 +32,7 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 }
 
 impl<T> Task<T> {
-    pub fn join(self) -> T {
+    pub(crate) fn join(self) -> T {
         self.0.recv_timeout(BOUND).expect("ends in time and without a panic")
     }
 }

@@ -1,0 +1,35 @@
+//! Sends every message back: `cargo run --example echo_server [address]`.
+
+use std::{env, io, thread};
+
+use sansocket_net::{Error, Event, Incoming, Listener};
+
+fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let listener = Listener::bind(address)?;
+    println!("listening at ws://{}", listener.local_addr()?);
+    for incoming in listener.incoming() {
+        let incoming = incoming?;
+        thread::spawn(|| {
+            if let Err(error) = echo(incoming) {
+                eprintln!("{error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn echo(incoming: Incoming) -> Result<(), Error> {
+    let mut ws = incoming.accept()?;
+    while let Some(event) = ws.read()? {
+        match event {
+            Event::Message(message) => {
+                let message = message.into_owned();
+                ws.send(message)?;
+            }
+            Event::Close(close) => println!("closed: {} {}", close.code, close.reason),
+            _ => {}
+        }
+    }
+    Ok(())
+}
