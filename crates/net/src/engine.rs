@@ -82,7 +82,11 @@ impl Engine {
 
     /// Calls a sending method of the core's.
     pub(crate) fn queue(&mut self, send: impl FnOnce(&mut WebSocket) -> Result<(), SendError>) -> Result<(), Error> {
-        self.tick();
+        if self.tick()
+            && let Some(failure) = &self.failure
+        {
+            return Err(failure.into());
+        }
         send(&mut self.core).map_err(Error::Send)
     }
 

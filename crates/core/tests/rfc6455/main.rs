@@ -7,6 +7,7 @@ mod control;
 mod fragmentation;
 mod framing;
 mod limits;
+#[cfg(feature = "std")] // vectored output
 mod output;
 mod sending;
 mod support;

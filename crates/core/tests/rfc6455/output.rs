@@ -457,7 +457,7 @@ fn a_short_shared_payload_is_copied_beside_its_head() {
     let shared = Bytes::from(vec![7; 255]);
     let mut server = endpoint(Role::Server, &Config::default());
     server.send_shared(Binary, shared.clone()).unwrap();
-    server.send_shared(Binary, shared.clone()).unwrap();
+    server.send_shared(Binary, shared).unwrap();
     let places = places(&mut server);
     assert_eq!(places.len(), 1, "two frames, back to back");
     assert_eq!(places[0].1, 2 * (4 + 255));

@@ -1,4 +1,4 @@
-//! `#![no_std]`, `#![no_main]`, its own panic handler, its own allocator: a server's end of a connection echoes one
+//! `#![no_std]`, `#![no_main]`, its own panic handler, its own allocator: a server accepts a client and echoes one
 //! message. Exit status 0 if the echo is right.
 
 #![no_std]
@@ -11,7 +11,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use sansocket::bytes::Buf;
-use sansocket::{Config, Connection, Event, Input, Instant};
+use sansocket::{Accept, Config, Event, Input, Instant, WebSocket};
 
 /// Hands out a fixed arena from front to back, and takes nothing back.
 struct Arena;
@@ -50,10 +50,16 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// The toolchain's `alloc` was compiled to unwind and names this; nothing here unwinds.
+/// The toolchain's `alloc` was compiled to unwind and names this and the next; nothing here unwinds.
 // SAFETY: std, which would bring its own, is not linked.
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub extern "C" fn _Unwind_Resume() -> ! {
+    loop {}
+}
 
 // SAFETY: the C runtime calls the one `main` there is.
 #[unsafe(no_mangle)]
@@ -61,16 +67,25 @@ pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
     if echoes() { 0 } else { 1 }
 }
 
-/// The masked "Hello" of RFC 6455 section 5.7 comes back unmasked.
+/// The request of RFC 6455 section 1.3 is accepted, and the masked "Hello" of section 5.7 comes back unmasked.
 fn echoes() -> bool {
-    let mut server = Connection::server(Config::default(), Instant::EPOCH);
-    let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    let now = Instant::EPOCH;
+    let mut server = WebSocket::server(Config::default(), now);
+    let mut bytes = *b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\
+        \x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     let mut input = Input::new(&mut bytes);
-    while let Ok(Some(event)) = server.receive(&mut input, Instant::EPOCH) {
-        let Event::Message(message) = event else { return false };
-        if server.send(message).is_err() {
+    while let Ok(Some(event)) = server.receive(&mut input, now) {
+        let done = match event {
+            Event::Request(_) => server.accept(Accept::default(), now).is_ok(),
+            Event::Message(message) => server.send(message).is_ok(),
+            _ => true,
+        };
+        if !done {
             return false;
         }
     }
-    server.output().chunk() == b"\x81\x05Hello"
+    let output = server.output();
+    let sent = output.chunk();
+    sent.starts_with(b"HTTP/1.1 101 ") && sent.ends_with(b"\r\n\r\n\x81\x05Hello")
 }
