@@ -142,7 +142,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
         exit::note(&closed(close));
     }
     match (failure, end) {
-        (Some(error), _) => Err(Failure::new(Exit::Abnormal, why::failed(&error))),
+        (Some(error), _) => Err(Failure::new(Exit::Abnormal, error)),
         (None, Some(close)) if close.was_clean => Ok(match close.code {
             _ if has_failed.load(Ordering::Relaxed) => Exit::Failed,
             CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS => Exit::Clean,

@@ -38,8 +38,8 @@ pub struct Config {
     /// wait for the other to read would wait for ever. Default: 1 MiB.
     pub high_water_mark: usize,
     /// Automatic Pongs waiting in the output, and Pings and Pongs of the application's waiting there. Of automatic
-    /// Pongs beyond, only the latest is kept (RFC 6455 section 5.5.3); more of the application's are refused.
-    /// Default: 64.
+    /// Pongs beyond, only the latest is kept (RFC 6455 section 5.5.3), and even at zero one is (5.5.2); more of the
+    /// application's are refused. Default: 64.
     pub max_pending_controls: usize,
     /// The largest payload of a sent frame, in bytes. A longer message leaves in fragments, between which control frames
     /// find a place. Default: 1 MiB.
@@ -52,7 +52,9 @@ pub struct Config {
     pub closing_timeout: Duration,
     /// After how long without a byte from the peer to send a Ping. Default: never.
     pub ping_interval: Option<Duration>,
-    /// How long after such a Ping the peer may stay silent before the connection is given up. Default: 30 s.
+    /// How long after such a Ping the peer may stay silent before the connection is given up. While a message on its way
+    /// holds the Ping back, or the peer's bytes are left unread (`high_water_mark`), taking output counts as an answer.
+    /// Default: 30 s.
     pub pong_timeout: Duration,
 }
 

@@ -49,6 +49,8 @@ pub struct Connection {
     output: Output,
     closing: Closing,
     timers: Timers,
+    /// Whether the peer may not yet have been able to answer the keepalive Ping.
+    excuses_silence: bool,
 }
 
 impl Connection {
@@ -70,7 +72,7 @@ impl Connection {
         if let Some(interval) = config.ping_interval {
             timers.set(Timer::Ping, interval);
         }
-        Self { config, receiver, sender, output, closing: Closing::default(), timers }
+        Self { config, receiver, sender, output, closing: Closing::default(), timers, excuses_silence: false }
     }
 
     /// Takes bytes that arrived, up to the next event; `None` when the input is empty.
@@ -128,6 +130,9 @@ impl Connection {
         while let Some(timer) = self.timers.pop_expired() {
             match timer {
                 Timer::Ping => self.keep_alive(),
+                Timer::Pong if self.excuses_silence && self.output.take_moved() => {
+                    self.await_pong(self.output.has_keepalive() || !self.wants_read());
+                }
                 Timer::Pong => {
                     let failure = Failure::Timeout(TimeoutKind::Pong);
                     self.closing.fail(failure);
@@ -275,7 +280,16 @@ impl Connection {
 
     /// Nothing came for a while: asks the peer whether it is alive, unless such a question waits already.
     fn keep_alive(&mut self) {
+        let is_busy = self.output.has_remaining();
         let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Keepalive, &self.config);
+        self.await_pong(is_busy);
+    }
+
+    /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long
+    /// as it takes what is sent.
+    fn await_pong(&mut self, excuses_silence: bool) {
+        self.excuses_silence = excuses_silence;
+        self.output.take_moved();
         self.timers.set(Timer::Pong, self.config.pong_timeout);
     }
 

@@ -109,6 +109,10 @@ impl Controls {
         self.frames.iter_mut().skip(begun).rfind(|frame| frame.kind == ControlKind::Answer)
     }
 
+    pub(crate) fn has_keepalive(&self) -> bool {
+        self.pending.keepalive > 0
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }

@@ -19,8 +19,8 @@ use crate::frame::{EncodedHeader, FrameHeader, OpCode};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
 const SEGMENT_MIN: usize = 1024;
-/// Frames share an allocation until it holds this many bytes.
-const SEGMENT_MAX: usize = 64 * 1024;
+/// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
+const SEGMENT_MAX: usize = 16 * 1024;
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
 /// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
@@ -46,6 +46,8 @@ pub struct Output {
     /// Payload bytes of data frames not yet taken.
     buffered_amount: usize,
     close: CloseProgress,
+    /// Whether bytes were taken since that was last asked.
+    has_moved: bool,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,16 @@ impl Output {
         }
     }
 
+    /// Whether a Ping of keepalive waits.
+    pub(crate) fn has_keepalive(&self) -> bool {
+        self.controls.as_ref().is_some_and(|controls| controls.has_keepalive())
+    }
+
+    /// Whether bytes were taken since the last call.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        core::mem::take(&mut self.has_moved)
+    }
+
     /// Whether control frames can still precede our Close frame.
     pub(crate) fn takes_controls(&self) -> bool {
         self.close != CloseProgress::Begun
@@ -151,7 +163,8 @@ impl Output {
 
     /// The end of the data lane, with room for `additional` bytes.
     fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
-        let fits = |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= SEGMENT_MAX;
+        let fits =
+            |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= frames.capacity().max(SEGMENT_MAX);
         let frames = match &mut self.behind {
             None if fits(&self.front) => {
                 if self.front.capacity() == 0 {
@@ -303,9 +316,10 @@ impl Buf for Output {
         if count >= self.len {
             // 5.5.1: what follows a Close frame would be discarded, so that nothing may
             let close = if self.close == CloseProgress::NotQueued { self.close } else { CloseProgress::Begun };
-            *self = Self { close, ..Self::default() };
+            *self = Self { close, has_moved: true, ..Self::default() };
             return;
         }
+        self.has_moved |= count > 0;
         self.len -= count;
         let mut left = count;
         while left > 0 {

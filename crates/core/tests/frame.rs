@@ -26,7 +26,7 @@ const LENGTHS: [(u64, usize); 14] = [
     ((1 << 63) - 1, 10),
 ];
 
-/// Conformance line 26: the sender too must use the minimal number of bytes.
+/// Conformance 26: the sender too must use the minimal number of bytes.
 #[test]
 fn a_length_is_encoded_in_the_fewest_bytes() {
     for (length, size) in LENGTHS {
@@ -41,7 +41,7 @@ fn a_length_is_encoded_in_the_fewest_bytes() {
     assert_eq!(longest.encode().len(), FrameHeader::MAX_SIZE);
 }
 
-/// Conformance line 27: the top bit MUST be 0, received or sent. Beast v361, CVE-2020-27813, CVE-2026-1528.
+/// Conformance 27: the top bit MUST be 0, received or sent. Beast v361, CVE-2020-27813, CVE-2026-1528.
 #[test]
 fn the_top_bit_of_a_length_is_never_set() {
     for length in [1 << 63, (1 << 63) + 1, u64::MAX] {
@@ -52,7 +52,7 @@ fn the_top_bit_of_a_length_is_never_set() {
     }
 }
 
-/// Section 5.2 and conformance line 25: 3 to 7 and 0xB to 0xF are reserved.
+/// Section 5.2 and Conformance 25: 3 to 7 and 0xB to 0xF are reserved.
 #[test]
 fn opcodes_are_those_of_the_rfc() {
     for number in 0..=u8::MAX {
@@ -113,7 +113,7 @@ fn check_against_oracle(bytes: &[u8]) {
     assert_eq!(seen, oracle(bytes), "{bytes:x?}");
 }
 
-/// Lines 24 to 29: every pair of first bytes, before lengths that are too short, just right and too long.
+/// Conformance 24 to 29: every pair of first bytes, before lengths that are too short, just right and too long.
 #[test]
 fn every_beginning_of_a_frame_is_read_as_the_rfc_draws_it() {
     let lengths: [[u8; 8]; 6] = [

@@ -108,9 +108,7 @@ impl Connector {
     /// See [`ConnectError`].
     pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
         let uri = plain(url)?;
-        let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
-        let addresses = (uri.host(), uri.port()).to_socket_addrs().map_err(resolve)?;
-        self.open(uri.clone(), tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(&uri, tried))?)
+        self.connect_to_any(&uri, (uri.host(), uri.port()))
     }
 
     /// The same, but connects to one of these addresses, whatever the URL's host resolves to.
@@ -119,10 +117,7 @@ impl Connector {
     ///
     /// See [`ConnectError`].
     pub fn connect_to(&self, url: &str, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
-        let uri = plain(url)?;
-        let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
-        let addresses = addresses.to_socket_addrs().map_err(resolve)?;
-        self.open(uri.clone(), tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(&uri, tried))?)
+        self.connect_to_any(&plain(url)?, addresses)
     }
 
     /// Completes the opening handshake over a stream that leads to the URL's host already: TLS for wss, a proxy's tunnel,
@@ -132,12 +127,21 @@ impl Connector {
     ///
     /// See [`ConnectError`].
     pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        self.open(url.parse()?, stream)
+        self.open(self.request(url.parse()?), stream)
     }
 
-    fn open<S: Stream>(&self, uri: WsUri, stream: S) -> Result<WebSocket<S>, ConnectError> {
+    fn connect_to_any(&self, uri: &WsUri, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
+        let request = self.request(uri.clone());
+        request.check()?;
+        let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
+        let addresses = addresses.to_socket_addrs().map_err(resolve)?;
+        let stream = tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(uri, tried))?;
+        self.open(request, stream)
+    }
+
+    fn open<S: Stream>(&self, request: ClientRequest, stream: S) -> Result<WebSocket<S>, ConnectError> {
         let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::Io(io::Error::other(error)))?;
-        let core = sansocket::WebSocket::client(self.request(uri), Arc::clone(&self.config), rng, clock::now())?;
+        let core = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, clock::now())?;
         let link = websocket::start(core, stream);
         Ok(websocket::finish_opening(link, Buffers::new(self.buffer_size), self.config.closing_timeout)?)
     }

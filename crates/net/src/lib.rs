@@ -113,3 +113,8 @@ pub fn default_config() -> Config {
     config.ping_interval = Some(Duration::from_secs(30));
     config
 }
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

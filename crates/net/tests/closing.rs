@@ -156,7 +156,7 @@ fn a_peer_that_breaks_the_protocol_is_told_why() {
         drop(client);
         let error = server.join();
         assert!(matches!(error, Error::Peer(Failure::Protocol(ProtocolError::FrameNotMasked))), "{error}");
-        assert!(error.to_string().starts_with("peer: "), "{error}");
+        assert!(error.to_string().starts_with("the peer broke the protocol: "), "{error}");
     });
 }
 

@@ -34,15 +34,6 @@ pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
     }
 }
 
-/// The connection was open and failed.
-pub(super) fn failed(error: &Error) -> String {
-    match error {
-        // Without the "peer: " of net's: the core's words name the peer themselves.
-        Error::Peer(error) => error.to_string(),
-        error => error.to_string(),
-    }
-}
-
 fn advice(url: &str, error: UriError) -> String {
     match (error, url.split_once("://")) {
         (UriError::SchemeUnknown, Some((scheme, rest))) if scheme.eq_ignore_ascii_case("http") => {

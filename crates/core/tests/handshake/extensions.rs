@@ -21,7 +21,7 @@ fn offered(value: &str) -> Result<Vec<String>, HandshakeError> {
     Ok(printed.collect())
 }
 
-/// List 19: OWS around `;` and `=`, quoted values that are tokens.
+/// Conformance 19: OWS around `;` and `=`, quoted values that are tokens.
 #[test]
 fn grammar() {
     for (value, expected) in [
@@ -75,7 +75,7 @@ fn malformed() {
     }
 }
 
-/// List 14: several lines are one list, but no element goes over the end of a line.
+/// Conformance 14: several lines are one list, but no element goes over the end of a line.
 #[test]
 fn several_lines() {
     assert_eq!(offered("foo; a\r\nSec-WebSocket-Extensions: bar"), Ok(vec!["foo;a".into(), "bar".into()]));

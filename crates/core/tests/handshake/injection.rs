@@ -1,4 +1,4 @@
-//! List 23: what the application adds cannot end a line, nor speak for the handshake.
+//! Conformance 23: what the application adds cannot end a line, nor speak for the handshake.
 //! CVE-2026-1527 (requests), CVE-2020-35678 (responses); RFC 9110 section 5.5.
 
 use sansocket::{Accept, AnswerError, Config, Reject, RequestError, WebSocket};

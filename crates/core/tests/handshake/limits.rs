@@ -92,7 +92,7 @@ fn body_size() {
     assert_eq!(outcome.handshake_error().status(), Some(500));
 }
 
-/// List 21: bytes that come before the answer are kept up to the limit; more of them end the handshake.
+/// Conformance 21: bytes that come before the answer are kept up to the limit; more of them end the handshake.
 #[test]
 fn early_frames() {
     let mut server = WebSocket::server(config(1000, 100), NOW);

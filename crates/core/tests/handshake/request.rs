@@ -6,7 +6,7 @@ use sansocket::{Config, Event, HandshakeError, WebSocket};
 
 use crate::support::{NOW, Scripted, client, client_request, output, request, request_with, served};
 
-/// List 2, 4, 6: the request line and `Host` (section 4.1).
+/// Conformance 2, 4, 6: the request line and `Host` (section 4.1).
 #[test]
 fn sent() {
     let request = "wss://[::1]:8443?room=1".parse::<sansocket::ClientRequest>().unwrap();
@@ -26,7 +26,7 @@ fn sent_and_accepted() {
     assert_eq!((outcome.status(), outcome.request().origin()), (101, Some("http://server.example.com")));
 }
 
-/// List 10: the key comes from the randomness handed in, and only from there (section 4.1 item 7).
+/// Conformance 10: the key comes from the randomness handed in, and only from there (section 4.1 item 7).
 #[test]
 fn keys() {
     let key = |seed: u8| {
@@ -38,7 +38,7 @@ fn keys() {
     assert_eq!(key(7), key(7));
 }
 
-/// List 13; CVE-2026-61666: a `Host` that cannot be is 400, not an exception (RFC 9112 section 3.2).
+/// Conformance 13; CVE-2026-61666: a `Host` that cannot be is 400, not an exception (RFC 9112 section 3.2).
 #[test]
 fn hosts() {
     for host in [

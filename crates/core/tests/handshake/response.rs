@@ -8,7 +8,7 @@ use crate::support::{
 
 fn check_refused(outcome: &Outcome, error: &HandshakeError) {
     assert_eq!(outcome.handshake_error(), error);
-    // List 51: no Close frame, TCP is closed
+    // Conformance 51: no Close frame, TCP is closed
     assert_eq!((outcome.output.as_slice(), outcome.transport), (&b""[..], Transport::Close));
     assert_eq!((&outcome.events[..], outcome.ready_state), (&[][..], ReadyState::Closed));
 }
@@ -24,7 +24,7 @@ fn accepted() {
     assert_eq!((outcome.ready_state, outcome.transport), (ReadyState::Open, Transport::Open));
 }
 
-/// List 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and 3).
+/// Conformance 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and 3).
 #[test]
 fn upgrade_and_connection() {
     use HandshakeError::{ResponseConnectionWithoutUpgrade as Connection, ResponseUpgradeInvalid as Upgrade};
@@ -51,7 +51,7 @@ fn upgrade_and_connection() {
     }
 }
 
-/// List 11: blanks around it do not count, case does (section 4.1 item 4). Neither key nor answer is a secret, so that
+/// Conformance 11: blanks around it do not count, case does (section 4.1 item 4). Neither key nor answer is a secret, so that
 /// CVE-2021-33880 (a comparison that takes the longer, the more is right) has nothing to bite on.
 #[test]
 fn accept() {
@@ -73,7 +73,7 @@ fn accept() {
     }
 }
 
-/// List 17, 14: only what was offered, in one line at most; none is legal (section 4.1 item 6, 11.3.4).
+/// Conformance 17, 14: only what was offered, in one line at most; none is legal (section 4.1 item 6, 11.3.4).
 #[test]
 fn subprotocols() {
     for (added, expected) in [
@@ -100,7 +100,7 @@ fn subprotocols() {
     check_refused(&unasked, &HandshakeError::ProtocolNotOffered);
 }
 
-/// List 18: no extension that was not offered (section 4.1 item 5). GHSA-5v72-xg48-5rpm: whatever its name.
+/// Conformance 18: no extension that was not offered (section 4.1 item 5). GHSA-5v72-xg48-5rpm: whatever its name.
 #[test]
 fn extensions() {
     for (added, error) in [
@@ -131,7 +131,7 @@ fn malformed() {
     }
 }
 
-/// List 20: whatever is not 101 is handed over, with its body (section 4.1 item 1).
+/// Conformance 20: whatever is not 101 is handed over, with its body (section 4.1 item 1).
 #[test]
 fn refused() {
     for (response, body) in [
@@ -158,7 +158,7 @@ fn refused() {
     }
 }
 
-/// List 20: a body without a length ends with the transport, and so does one that is cut off.
+/// Conformance 20: a body without a length ends with the transport, and so does one that is cut off.
 #[test]
 fn refused_until_eof() {
     for (response, body) in [
@@ -178,7 +178,7 @@ fn refused_until_eof() {
     }
 }
 
-/// List 21: bytes after the head are frames already. RFC 9110 15.2: other 1xx responses may come before.
+/// Conformance 21: bytes after the head are frames already. RFC 9110 15.2: other 1xx responses may come before.
 #[test]
 fn frames_behind_the_head() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n";

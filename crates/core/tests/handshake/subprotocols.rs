@@ -4,7 +4,7 @@ use sansocket::{Accept, AnswerError, Config, HandshakeError, RequestError, WebSo
 
 use crate::support::{NONCE, NOW, Scripted, client_request, in_moments, output, receive, request_with, served, server};
 
-/// List 15: offered subprotocols are non-empty tokens, and unique.
+/// Conformance 15: offered subprotocols are non-empty tokens, and unique.
 #[test]
 fn offered() {
     let offer = |protocols: &[&str]| {
@@ -18,14 +18,14 @@ fn offered() {
     }
 }
 
-/// List 14: several lines are one list.
+/// Conformance 14: several lines are one list.
 #[test]
 fn several_lines() {
     let outcome = served(request_with("", None, "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b ,c\r\n"));
     assert_eq!(outcome.request().protocols().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
-/// List 16: the server picks one of those offered, or none; then there is no such field.
+/// Conformance 16: the server picks one of those offered, or none; then there is no such field.
 #[test]
 fn selected() {
     let asked = || {

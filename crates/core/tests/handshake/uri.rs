@@ -7,7 +7,7 @@ fn uri(text: &str) -> WsUri {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// List 2: default ports; `Host` carries the port only when it is not the default of the scheme (sections 3 and 4.1).
+/// Conformance 2: default ports; `Host` carries the port only when it is not the default of the scheme (sections 3 and 4.1).
 #[test]
 fn ports() {
     for (text, port, host) in [
@@ -27,7 +27,7 @@ fn ports() {
     }
 }
 
-/// List 3: brackets in `Host`, none in what is connected to.
+/// Conformance 3: brackets in `Host`, none in what is connected to.
 #[test]
 fn ipv6_literals() {
     let uri = uri("ws://[2001:DB8::1]:8080/chat");
@@ -37,7 +37,7 @@ fn ipv6_literals() {
     assert_eq!("wss://[::1]".parse::<WsUri>().unwrap().host_header(), "[::1]");
 }
 
-/// List 4: an empty path becomes `/`, the query is kept (section 3).
+/// Conformance 4: an empty path becomes `/`, the query is kept (section 3).
 #[test]
 fn resource_names() {
     for (text, resource) in [
@@ -51,7 +51,7 @@ fn resource_names() {
     }
 }
 
-/// List 1: a fragment is an error. List 4: user information must not enter `Host`.
+/// Conformance 1: a fragment is an error. Conformance 4: user information must not enter `Host`.
 #[test]
 fn errors() {
     for (text, error) in [

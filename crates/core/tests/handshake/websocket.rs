@@ -56,7 +56,7 @@ fn open_and_idle() {
     assert_eq!(info.bytes_current, 0);
 }
 
-/// List 21, 22: nothing is sent before the handshake; what comes before the answer are the first frames after it.
+/// Conformance 21, 22: nothing is sent before the handshake; what comes before the answer are the first frames after it.
 #[test]
 fn server_opens() {
     let mut server = server();
@@ -267,7 +267,7 @@ fn eof() {
     }
 }
 
-/// To close what is not open is to give it up; a request that waits gets 503. List 51: no Close frame.
+/// To close what is not open is to give it up; a request that waits gets 503. Conformance 51: no Close frame.
 #[test]
 fn close_while_connecting() {
     for mut endpoint in [client(client_request()), server()] {
@@ -283,7 +283,7 @@ fn close_while_connecting() {
     assert_eq!(server.transport(), Transport::ShutdownWrite);
 }
 
-/// List 50, 51: a failure stays, and nothing is processed after it.
+/// Conformance 50, 51: a failure stays, and nothing is processed after it.
 #[test]
 fn failures_stay() {
     let mut server = server();

@@ -43,7 +43,7 @@ fn the_kind_of_every_chunk_is_that_of_the_message() {
     check_both_with(&config(), &frames, &expected, Ok(()));
 }
 
-/// Line 36: that a message ends is known only by its last fragment, and told though that brings no byte.
+/// Conformance 36: that a message ends is known only by its last fragment, and told though that brings no byte.
 #[test]
 fn the_last_chunk_may_be_empty() {
     let frames = [Frame::text("a").fin(false).bytes(), Frame::continuation("").bytes()];
@@ -53,7 +53,7 @@ fn the_last_chunk_may_be_empty() {
     assert_eq!(events(&[&Frame::text("").bytes()]), [chunk(Text, "", true)]);
 }
 
-/// Line 36: an empty fragment that ends nothing says nothing.
+/// Conformance 36: an empty fragment that ends nothing says nothing.
 #[test]
 fn no_other_chunk_is_empty() {
     let frames =
@@ -63,7 +63,7 @@ fn no_other_chunk_is_empty() {
     assert_eq!(events(&wire.chunks(1).collect::<Vec<_>>()), [chunk(Binary, "a", false)]);
 }
 
-/// Line 34.
+/// Conformance 34.
 #[test]
 fn control_frames_come_between_chunks() {
     let frames = [
@@ -77,7 +77,7 @@ fn control_frames_come_between_chunks() {
     check_both_with(&config(), &frames, &expected, Ok(()));
 }
 
-/// Line 37, section 8.1: a character may straddle chunks; the bytes come as they arrived.
+/// Conformance 37, section 8.1: a character may straddle chunks; the bytes come as they arrived.
 #[test]
 fn a_character_may_straddle_chunks() {
     let euro = "€".as_bytes();
@@ -89,7 +89,7 @@ fn a_character_may_straddle_chunks() {
     assert_eq!(events(&[&frame[..3], &frame[3..]]), [chunk(Text, [0xE2], false), chunk(Text, [0x82, 0xAC], true)]);
 }
 
-/// Line 37, section 8.1: text is judged as it arrives, and at its end.
+/// Conformance 37, section 8.1: text is judged as it arrives, and at its end.
 #[test]
 fn text_in_chunks_must_be_utf8() {
     let error = Err(ProtocolError::Utf8Invalid);

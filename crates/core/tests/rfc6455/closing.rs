@@ -233,7 +233,7 @@ fn in_every_cell(test: impl Fn(&Cell, Role)) {
     }
 }
 
-// Design 3.7; section 7.1; CONFORMANCE 48: the server closes TCP first, the client waits for it to.
+// Design 3.7; section 7.1; Conformance 48: the server closes TCP first, the client waits for it to.
 #[test]
 fn every_cell_has_its_state_and_says_what_to_do_with_tcp() {
     in_every_cell(|cell, role| {
@@ -244,7 +244,7 @@ fn every_cell_has_its_state_and_says_what_to_do_with_tcp() {
     });
 }
 
-// Design 3.7; CONFORMANCE 44, 50; sections 5.5.1, 7.1.2, 7.1.7.
+// Design 3.7; Conformance 44, 50; sections 5.5.1, 7.1.2, 7.1.7.
 #[test]
 fn every_cell_hears_messages_or_discards_them() {
     in_every_cell(|cell, role| {
@@ -260,7 +260,7 @@ fn every_cell_hears_messages_or_discards_them() {
     });
 }
 
-// Contract 5; CONFORMANCE 49; sections 7.1.4 to 7.1.6.
+// Contract 5; Conformance 49; sections 7.1.4 to 7.1.6.
 #[test]
 fn every_cell_closes_once_at_the_end_of_tcp() {
     in_every_cell(|cell, role| {
@@ -277,7 +277,7 @@ fn every_cell_closes_once_at_the_end_of_tcp() {
     });
 }
 
-// Contract 5; CONFORMANCE 48; CVE-2024-23672; section 7.1.1.
+// Contract 5; Conformance 48; CVE-2024-23672; section 7.1.1.
 #[test]
 fn every_cell_closes_once_at_the_timer() {
     in_every_cell(|cell, role| {
@@ -336,14 +336,14 @@ fn a_reply_that_is_not_taken_after_the_end_of_tcp_is_given_up_at_the_deadline() 
     }
 }
 
-// CONFORMANCE 40; sections 5.5.1 and 7.1.5.
+// Conformance 40; sections 5.5.1 and 7.1.5.
 #[test]
 fn a_close_body_of_one_byte_breaks_the_protocol_and_an_empty_one_has_no_status() {
     check_both(&[Frame::new(CLOSE, [3])], &[], Err(ProtocolError::CloseBodyTooShort));
     check_both(&[Frame::new(CLOSE, [])], &[closed(NO_STATUS, "")], Ok(()));
 }
 
-// CONFORMANCE 41; section 5.5.1.
+// Conformance 41; section 5.5.1.
 #[test]
 fn a_reason_must_be_utf8_and_fit() {
     for reason in ["", "bye", "Grüße", "𝄞", &"r".repeat(123), &"€".repeat(41)] {
@@ -358,7 +358,7 @@ fn a_reason_must_be_utf8_and_fit() {
     check_both(&[Frame::new(CLOSE, b"\x03\xed\xff")], &[], Err(ProtocolError::CloseCodeInvalid));
 }
 
-// CONFORMANCE 41; section 5.5.1: the reasons that we generate fit without being cut.
+// Conformance 41; section 5.5.1: the reasons that we generate fit without being cut.
 #[test]
 fn the_name_of_every_broken_rule_fits_a_close_frame() {
     use ProtocolError::*;
@@ -401,7 +401,7 @@ fn close_codes() -> Vec<(u16, bool)> {
     codes.collect()
 }
 
-// CONFORMANCE 42, 46; sections 7.4.1 and 7.4.2, and the IANA registry.
+// Conformance 42, 46; sections 7.4.1 and 7.4.2, and the IANA registry.
 #[test]
 fn codes_from_the_peer_are_accepted_and_echoed_or_refused() {
     let codes = close_codes();
@@ -416,7 +416,7 @@ fn codes_from_the_peer_are_accepted_and_echoed_or_refused() {
     }
 }
 
-// CONFORMANCE 42; section 7.4: of all 65,536 codes exactly those that may travel do, in either direction.
+// Conformance 42; section 7.4: of all 65,536 codes exactly those that may travel do, in either direction.
 #[test]
 fn every_code_is_accepted_exactly_if_it_can_be_sent() {
     for code in 0..=u16::MAX {
@@ -429,7 +429,7 @@ fn every_code_is_accepted_exactly_if_it_can_be_sent() {
     }
 }
 
-// CONFORMANCE 42; section 7.4; CVE-2026-45736: a Close frame is these bytes and no others.
+// Conformance 42; section 7.4; CVE-2026-45736: a Close frame is these bytes and no others.
 #[test]
 fn codes_that_may_travel_are_sent_as_they_are() {
     for (code, travels) in close_codes() {
@@ -459,7 +459,7 @@ fn a_close_frame_is_exactly_its_code_and_reason() {
     assert_eq!(unmasked, b"\x03\xe8bye");
 }
 
-// CONFORMANCE 42; sections 7.1.5 and 7.4.1: what is only ever reported is not sent, and asking for it harms nothing.
+// Conformance 42; sections 7.1.5 and 7.4.1: what is only ever reported is not sent, and asking for it harms nothing.
 #[test]
 fn codes_that_never_travel_cannot_be_sent() {
     for role in BOTH {
@@ -487,7 +487,7 @@ fn to_close_without_a_status_sends_an_empty_body() {
     }
 }
 
-// CONFORMANCE 41; section 5.5: 125 bytes, of which the code takes two.
+// Conformance 41; section 5.5: 125 bytes, of which the code takes two.
 #[test]
 fn a_reason_of_123_bytes_is_sent_and_one_of_124_refused() {
     for role in BOTH {
@@ -531,7 +531,7 @@ fn to_close_again_does_nothing() {
     }
 }
 
-// CONFORMANCE 44; sections 5.5.1 and 7.1.2: we send no more, but the peer may until it has seen our Close.
+// Conformance 44; sections 5.5.1 and 7.1.2: we send no more, but the peer may until it has seen our Close.
 #[test]
 fn after_our_close_nothing_is_sent_and_everything_delivered() {
     for role in BOTH {
@@ -564,7 +564,7 @@ fn after_our_close_nothing_is_sent_and_everything_delivered() {
     }
 }
 
-// CONFORMANCE 50; section 7.1.7: our own Close does not excuse the peer, and is not followed by another.
+// Conformance 50; section 7.1.7: our own Close does not excuse the peer, and is not followed by another.
 #[test]
 fn a_peer_that_breaks_a_rule_after_our_close_fails_the_connection_without_a_second_close() {
     for role in BOTH {
@@ -581,7 +581,7 @@ fn a_peer_that_breaks_a_rule_after_our_close_fails_the_connection_without_a_seco
     }
 }
 
-// CONFORMANCE 45; section 5.5.1; Autobahn 7.1.5 expects a clean echo.
+// Conformance 45; section 5.5.1; Autobahn 7.1.5 expects a clean echo.
 #[test]
 fn a_close_inside_a_fragmented_message_is_answered_like_any_other() {
     check_both(&[Frame::text("begun").fin(false), Frame::close(1000, "")], &[closed(1000, "")], Ok(()));
@@ -597,7 +597,7 @@ fn a_close_inside_a_fragmented_message_is_answered_like_any_other() {
     );
 }
 
-// CONFORMANCE 46; section 5.5.1: "it typically echos the status code it received".
+// Conformance 46; section 5.5.1: "it typically echos the status code it received".
 #[test]
 fn the_reply_echoes_the_code_and_waits_behind_what_was_sent_before() {
     for role in BOTH {
@@ -609,7 +609,7 @@ fn the_reply_echoes_the_code_and_waits_behind_what_was_sent_before() {
     }
 }
 
-// CONFORMANCE 39; sections 1.4 and 5.5.1: the first Close counts, what follows it is discarded.
+// Conformance 39; sections 1.4 and 5.5.1: the first Close counts, what follows it is discarded.
 #[test]
 fn what_follows_a_close_frame_is_discarded() {
     let bogus = Frame::new(0xB, "reserved").rsv(7);
@@ -618,7 +618,7 @@ fn what_follows_a_close_frame_is_discarded() {
     }
 }
 
-// CONFORMANCE 47; sections 5.5.1 and 7.1.4: both close at once; both are clean, and neither answers.
+// Conformance 47; sections 5.5.1 and 7.1.4: both close at once; both are clean, and neither answers.
 #[test]
 fn when_both_close_at_once_both_are_clean() {
     let mut client = open(Role::Client);
@@ -641,7 +641,7 @@ fn when_both_close_at_once_both_are_clean() {
     assert_eq!(server.transport(), Transport::Close);
 }
 
-// CONFORMANCE 48; section 7.1.1: the server says when, byte for byte; the client does not before the server has.
+// Conformance 48; section 7.1.1: the server says when, byte for byte; the client does not before the server has.
 #[test]
 fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
     for (role, after) in [(Role::Server, Transport::ShutdownWrite), (Role::Client, Transport::Open)] {
@@ -664,7 +664,7 @@ fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
     }
 }
 
-// CONFORMANCE 49; section 7.1.5: TCP that ends in the middle of anything is 1006, and not clean.
+// Conformance 49; section 7.1.5: TCP that ends in the middle of anything is 1006, and not clean.
 #[test]
 fn tcp_that_ends_before_the_peers_close_is_abnormal_wherever_it_ends() {
     for role in BOTH {
@@ -685,7 +685,7 @@ fn tcp_that_ends_before_the_peers_close_is_abnormal_wherever_it_ends() {
     }
 }
 
-// CONFORMANCE 49: after both Close frames it does not matter how TCP ends. An adapter reports a reset as the end.
+// Conformance 49: after both Close frames it does not matter how TCP ends. An adapter reports a reset as the end.
 #[test]
 fn tcp_may_end_anyhow_after_both_close_frames() {
     for role in BOTH {
@@ -764,7 +764,7 @@ fn the_closing_timeout_is_the_configured_one() {
     }
 }
 
-// CVE-2026-85024; contract 4; CONFORMANCE 50; section 7.1.7: after any fatal error the connection is inert.
+// CVE-2026-85024; contract 4; Conformance 50; section 7.1.7: after any fatal error the connection is inert.
 #[test]
 fn after_any_fatal_error_nothing_more_happens() {
     type Offence = (fn(Role) -> Vec<u8>, ProtocolError);
@@ -841,7 +841,7 @@ fn close_leaves_behind_messages_and_pongs() {
     }
 }
 
-// CONFORMANCE 39; section 5.5.2: no Pong follows our Close frame, not even one that has begun to leave.
+// Conformance 39; section 5.5.2: no Pong follows our Close frame, not even one that has begun to leave.
 #[test]
 fn a_ping_that_comes_while_our_close_leaves_is_not_answered() {
     for role in BOTH {
@@ -894,7 +894,7 @@ fn close_is_queued_when_the_buffer_is_full() {
 }
 
 proptest! {
-    // CONFORMANCE 44, 47, 49; contract 5: two endpoints that close, talk and lose bytes in any order end once each, and
+    // Conformance 44, 47, 49; contract 5: two endpoints that close, talk and lose bytes in any order end once each, and
     // are clean only if both Close frames travelled.
     #[test]
     fn two_endpoints_close_in_any_order(script in proptest::collection::vec((0_usize..2, 0_u8..5, 1_usize..40), 0..40)) {

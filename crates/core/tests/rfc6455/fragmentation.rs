@@ -26,7 +26,7 @@ fn a_message_without_its_last_fragment_is_not_delivered() {
     check_both(&[begin_text("a"), goes_on("b")], &[], Ok(()));
 }
 
-/// Line 34, section 5.4: "control frames MAY be injected in the middle of a fragmented message".
+/// Conformance 34, section 5.4: "control frames MAY be injected in the middle of a fragmented message".
 #[test]
 fn control_frames_come_between_fragments() {
     let frames = [
@@ -43,13 +43,13 @@ fn control_frames_come_between_fragments() {
     check_both(&frames, &events, Ok(()));
 }
 
-/// Line 34: a Close inside a fragmented message is answered like any other; the message is lost.
+/// Conformance 34: a Close inside a fragmented message is answered like any other; the message is lost.
 #[test]
 fn a_close_comes_between_fragments() {
     check_both(&[begin_text("a"), Frame::close(1001, "bye")], &[closed(1001, "bye")], Ok(()));
 }
 
-/// Line 35, section 5.4: no message to continue, at first, after a whole message, after the last fragment.
+/// Conformance 35, section 5.4: no message to continue, at first, after a whole message, after the last fragment.
 #[test]
 fn a_continuation_without_a_message_is_refused() {
     let error = Err(ProtocolError::ContinuationUnexpected);
@@ -64,7 +64,7 @@ fn a_continuation_without_a_message_is_refused() {
     }
 }
 
-/// Line 35, section 5.4: "the fragments of one message MUST NOT be interleaved", also when the intruder has FIN = 0.
+/// Conformance 35, section 5.4: "the fragments of one message MUST NOT be interleaved", also when the intruder has FIN = 0.
 #[test]
 fn a_message_inside_a_fragmented_one_is_refused() {
     for begun in [Frame::text("a"), Frame::binary("a"), Frame::text(""), Frame::binary("")] {
@@ -80,7 +80,7 @@ fn a_message_inside_a_fragmented_one_is_refused() {
     }
 }
 
-/// Line 36, section 5.4: nothing forbids empty fragments, wherever they are. Bandit's fix of CVE-2026-42786 did.
+/// Conformance 36, section 5.4: nothing forbids empty fragments, wherever they are. Bandit's fix of CVE-2026-42786 did.
 #[test]
 fn empty_fragments_are_legal() {
     let empty = Frame::continuation("");

@@ -8,7 +8,7 @@ use crate::support::*;
 const LENGTHS: [usize; 7] = [0, 1, 125, 126, 127, 65_535, 65_536];
 const OPCODES: [u8; 6] = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG];
 
-/// The records of `testdata/frames.txt`: section 5.7's examples, and every way to break 5.1 to 5.6. Lines 24-30, 32-37.
+/// The records of `testdata/frames.txt`: section 5.7's examples, and every way to break 5.1 to 5.6. Conformance 24-30, 32-37.
 mod wire_data {
     use sansocket::frame::{FrameHeader, OpCode};
 
@@ -122,7 +122,7 @@ mod wire_data {
     }
 }
 
-/// Line 24, section 5.2: without an extension that defines it, a reserved bit fails the connection. On control frames too.
+/// Conformance 24, section 5.2: without an extension that defines it, a reserved bit fails the connection. On control frames too.
 #[test]
 fn a_reserved_bit_fails_every_frame() {
     for opcode in OPCODES {
@@ -133,7 +133,7 @@ fn a_reserved_bit_fails_every_frame() {
     }
 }
 
-/// Line 25, section 5.2.
+/// Conformance 25, section 5.2.
 #[test]
 fn a_reserved_opcode_fails_every_frame() {
     for opcode in (0x3..=0x7).chain(0xB..=0xF) {
@@ -145,7 +145,7 @@ fn a_reserved_opcode_fails_every_frame() {
     }
 }
 
-/// Line 26, section 5.2: "the minimal number of bytes MUST be used to encode the length".
+/// Conformance 26, section 5.2: "the minimal number of bytes MUST be used to encode the length".
 #[test]
 fn a_length_in_more_bytes_than_needed_is_refused() {
     for length in 0..=125 {
@@ -168,7 +168,7 @@ fn payloads_at_the_boundary_lengths_arrive() {
     }
 }
 
-/// Line 27, section 5.2: "the most significant bit MUST be 0". CVE-2020-27813 (gorilla), Beast v361, CVE-2026-1528.
+/// Conformance 27, section 5.2: "the most significant bit MUST be 0". CVE-2020-27813 (gorilla), Beast v361, CVE-2026-1528.
 #[test]
 fn a_64_bit_length_with_its_top_bit_set_is_refused() {
     let mut config = Config::default();
@@ -182,7 +182,7 @@ fn a_64_bit_length_with_its_top_bit_set_is_refused() {
     }
 }
 
-/// Line 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528, CVE-2020-27813.
+/// Conformance 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528, CVE-2020-27813.
 #[test]
 fn a_long_length_does_not_turn_into_a_short_one() {
     let mut long_frames = Config::default();
@@ -214,7 +214,7 @@ fn a_huge_payload_that_the_limits_allow_is_waited_for() {
     }
 }
 
-/// Lines 29 and 30, section 5.1, for every opcode, length class and place. GHSA-rhh8-5xw9-c3gm (bandit).
+/// Conformance 29 and 30, section 5.1, for every opcode, length class and place. GHSA-rhh8-5xw9-c3gm (bandit).
 #[test]
 fn a_frame_masked_the_wrong_way_is_refused() {
     for role in BOTH {
@@ -239,7 +239,7 @@ fn a_frame_masked_the_wrong_way_is_refused() {
     }
 }
 
-/// Lines 29 and 30: the first frame masked well does not excuse the second.
+/// Conformance 29 and 30: the first frame masked well does not excuse the second.
 #[test]
 fn every_frame_is_looked_at_for_its_mask() {
     for role in BOTH {
@@ -249,7 +249,7 @@ fn every_frame_is_looked_at_for_its_mask() {
     }
 }
 
-/// Line 32, section 5.3: the key goes on where it stopped, wherever a read ends. A key of zeros is a key.
+/// Conformance 32, section 5.3: the key goes on where it stopped, wherever a read ends. A key of zeros is a key.
 #[test]
 fn the_phase_of_the_mask_survives_every_split() {
     let payload: Vec<u8> = (0..130).collect();

@@ -1,5 +1,5 @@
 //! Every limit of `Config` at its edge: exactly at it all is well, one beyond is refused, and zero means zero.
-//! RFC 6455 section 10.4; line 28 of the conformance list; the advisories are named where they belong.
+//! RFC 6455 section 10.4; Conformance 28; the advisories are named where they belong.
 
 use std::num::NonZeroUsize;
 

@@ -78,7 +78,7 @@ fn opcode(kind: MessageKind) -> u8 {
     }
 }
 
-// CONFORMANCE 29, 30; section 5.1: "a client MUST mask all frames", "a server MUST NOT mask any frames".
+// Conformance 29, 30; section 5.1: "a client MUST mask all frames", "a server MUST NOT mask any frames".
 #[test]
 fn a_client_masks_every_frame_and_a_server_none() {
     for role in BOTH {
@@ -101,7 +101,7 @@ fn a_client_masks_every_frame_and_a_server_none() {
     }
 }
 
-// CONFORMANCE 31; GHSA-w67g-5rqw-f597; sections 5.3 and 10.3: "the masking key is a 32-bit value chosen at random by the
+// Conformance 31; GHSA-w67g-5rqw-f597; sections 5.3 and 10.3: "the masking key is a 32-bit value chosen at random by the
 // client", a fresh one for each frame, and from the generator that was handed in.
 #[test]
 fn every_frame_has_its_own_key_from_the_injected_generator() {
@@ -122,7 +122,7 @@ fn every_frame_has_its_own_key_from_the_injected_generator() {
     }
 }
 
-// CONFORMANCE 31; section 5.3: control frames too, whether asked for or answers.
+// Conformance 31; section 5.3: control frames too, whether asked for or answers.
 #[test]
 fn control_frames_have_keys_of_their_own() {
     let mut client = open(Role::Client);
@@ -179,7 +179,7 @@ fn the_examples_of_the_rfc_are_sent_as_printed() {
     }
 }
 
-// CONFORMANCE 26; section 5.2: "the minimal number of bytes MUST be used to encode the length". The parser tells.
+// Conformance 26; section 5.2: "the minimal number of bytes MUST be used to encode the length". The parser tells.
 #[test]
 fn lengths_are_encoded_in_the_fewest_bytes() {
     for role in BOTH {
@@ -511,7 +511,7 @@ fn a_buffer_of_nothing_takes_no_payload() {
     }
 }
 
-// CONFORMANCE 33; section 5.5: "All control frames MUST have a payload length of 125 bytes or less".
+// Conformance 33; section 5.5: "All control frames MUST have a payload length of 125 bytes or less".
 #[test]
 fn pings_and_pongs_carry_at_most_125_bytes() {
     for role in BOTH {

@@ -1,5 +1,5 @@
 //! Sections 5.6 and 8.1: text is UTF-8 (RFC 3629), over the whole message, and refused where it stops being so.
-//! All of it is line 37.
+//! All of it is Conformance 37.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

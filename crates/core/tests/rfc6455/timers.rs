@@ -513,3 +513,57 @@ fn a_refused_ping_leaves_the_output_sound() {
         assert_eq!(take_output(&mut connection), [Frame::text("two")]);
     }
 }
+
+// Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame; one
+// that takes nothing is, and so is one that has the Ping and does not answer.
+#[test]
+fn a_peer_that_takes_a_long_message_is_not_silent() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        connection.send(vec![0; 500_000]).unwrap();
+        connection.output().advance(100_000);
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None), "the Ping is asked for");
+        for deadline in [40, 50, 60] {
+            assert_eq!(connection.poll_timeout(), Some(seconds(deadline)));
+            connection.output().advance(100_000);
+            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the message is on its way");
+        }
+        let rest = connection.output().remaining();
+        connection.output().advance(rest);
+        assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping has only now left");
+        assert_eq!(timeout(&mut connection, seconds(80)).map(drop), SILENT);
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_silent() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        connection.send(vec![0; 500_000]).unwrap();
+        connection.output().advance(100_000);
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
+        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
+    }
+}
+
+// A server that does not read (`wants_read`) does not hear either.
+#[test]
+fn a_client_that_is_not_read_is_not_silent_while_it_takes_its_messages() {
+    let mut config = keepalive();
+    config.high_water_mark = 1_000;
+    let mut server = endpoint(Role::Server, &config);
+    for _ in 0..10 {
+        server.send([0; 1_000].as_slice()).unwrap();
+    }
+    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
+    for deadline in [40, 50] {
+        server.output().advance(3_000);
+        assert!(!server.wants_read());
+        assert_eq!(timeout(&mut server, seconds(deadline)), Ok(None));
+    }
+    let rest = server.output().remaining();
+    server.output().advance(rest);
+    assert!(server.wants_read());
+    assert_eq!(timeout(&mut server, seconds(60)), Ok(None));
+    assert_eq!(timeout(&mut server, seconds(70)).map(drop), SILENT);
+}
