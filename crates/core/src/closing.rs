@@ -218,7 +218,7 @@ impl Closing {
         let given_up = matches!(self.failure, Some(Failure::Timeout(_)));
         match (self.ended || given_up, sent) {
             (true, _) if output_is_empty => Transport::Close,
-            // 7.1.1: the server closes TCP first, so that it, not the client, holds TIME_WAIT's absence
+            // 7.1.1: the server closes TCP first, so that TIME_WAIT is its burden and not the client's
             (false, Sent::Taken) if received && role == Role::Server => Transport::ShutdownWrite,
             (false, Sent::Taken) if self.failure.is_some() => Transport::ShutdownWrite,
             _ => Transport::Open,

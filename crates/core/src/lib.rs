@@ -137,6 +137,6 @@ pub use time::Instant;
 pub use uri::{UriError, WsUri};
 pub use websocket::WebSocket;
 
-/// The libraries whose types appear in this crate's interface.
+// Their types are part of this crate's interface.
 pub use bytes;
 pub use rand_core;

@@ -2,25 +2,14 @@
 //! find their place (sections 5.4 and 5.5).
 
 use std::io::IoSlice;
-use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{CloseCode, Config, Connection, Instant, MessageKind, Role};
 
-use crate::support::{BOTH, Frame, endpoint, feed, take, take_output, wire};
+use crate::support::{BOTH, Frame, endpoint, feed, open, take, take_output, wire, with_frames_of};
 
 use MessageKind::{Binary, Text};
-
-fn open(role: Role) -> Connection {
-    endpoint(role, &Config::default())
-}
-
-fn with_frames_of(payload: usize) -> Config {
-    let mut config = Config::default();
-    config.max_sent_frame_payload = NonZeroUsize::new(payload).unwrap();
-    config
-}
 
 /// What `writev` would be given.
 fn slices(connection: &mut Connection, count: usize) -> Vec<Vec<u8>> {

@@ -1,7 +1,6 @@
 //! Sections 5.1 to 5.6 from the sender's side: masks, lengths, fragments, and what may be sent when.
 
 use std::borrow::Cow;
-use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 use sansocket::bytes::{Buf, Bytes};
@@ -9,21 +8,11 @@ use sansocket::rand_core::{Rng, SeedableRng};
 use sansocket::{CloseCode, Config, Connection, Instant, Message, MessageKind, ReadyState, Role, SendError};
 
 use crate::support::{
-    BINARY, BOTH, CLOSE, CONTINUATION, ChaCha8Rng, Frame, Seen, TEXT, binary, endpoint, feed, take, take_output, text,
-    wire,
+    BINARY, BOTH, CLOSE, CONTINUATION, ChaCha8Rng, Frame, Seen, TEXT, binary, endpoint, feed, open, take, take_output,
+    text, wire, with_frames_of,
 };
 
 use MessageKind::{Binary, Text};
-
-fn open(role: Role) -> Connection {
-    endpoint(role, &Config::default())
-}
-
-fn with_frames_of(payload: usize) -> Config {
-    let mut config = Config::default();
-    config.max_sent_frame_payload = NonZeroUsize::new(payload).unwrap();
-    config
-}
 
 fn with_buffer_of(bytes: usize) -> Config {
     let mut config = Config::default();

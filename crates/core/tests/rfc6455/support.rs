@@ -1,5 +1,7 @@
 //! An oracle for frames that shares no code with the crate, and one way to check what an endpoint makes of bytes.
 
+use std::num::NonZeroUsize;
+
 use sansocket::bytes::Buf;
 use sansocket::rand_core::{Rng, SeedableRng};
 use sansocket::{
@@ -183,6 +185,18 @@ pub(crate) fn endpoint(role: Role, config: &Config) -> Connection {
         Role::Client => Connection::client(config.clone(), ChaCha8Rng::seed_from_u64(6455), Instant::EPOCH),
         Role::Server => Connection::server(config.clone(), Instant::EPOCH),
     }
+}
+
+/// One with the default settings.
+pub(crate) fn open(role: Role) -> Connection {
+    endpoint(role, &Config::default())
+}
+
+/// Messages longer than this leave in frames of this payload.
+pub(crate) fn with_frames_of(payload: usize) -> Config {
+    let mut config = Config::default();
+    config.max_sent_frame_payload = NonZeroUsize::new(payload).unwrap();
+    config
 }
 
 /// Gives bytes to a connection and collects the events, up to the first error.
