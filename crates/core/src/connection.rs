@@ -159,7 +159,9 @@ impl Connection {
     /// unfinished. The connection is unharmed.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.message(&mut self.output, message.into(), &self.config)
+        self.sender.message(&mut self.output, message.into(), &self.config)?;
+        self.held_back();
+        Ok(())
     }
 
     /// Queues a message that others share. A server never copies it, unless it is so short (256 bytes) that a copy takes
@@ -170,7 +172,9 @@ impl Connection {
     /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.shared(&mut self.output, kind, payload, &self.config)
+        self.sender.shared(&mut self.output, kind, payload, &self.config)?;
+        self.held_back();
+        Ok(())
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
@@ -181,7 +185,9 @@ impl Connection {
     /// As for [`send`](Self::send), and [`SendError::FragmentKindMismatch`] and [`SendError::Utf8Invalid`].
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.fragment(&mut self.output, kind, payload, last, &self.config)
+        self.sender.fragment(&mut self.output, kind, payload, last, &self.config)?;
+        self.held_back();
+        Ok(())
     }
 
     /// Queues a Ping of up to 125 bytes. It leaves before messages that have not begun to leave.
@@ -283,6 +289,11 @@ impl Connection {
         let is_busy = self.output.has_remaining();
         let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Keepalive, &self.config);
         self.await_pong(is_busy);
+    }
+
+    /// Messages were queued. If they keep the driver from reading, a Pong may lie unread.
+    fn held_back(&mut self) {
+        self.excuses_silence |= !self.wants_read();
     }
 
     /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long

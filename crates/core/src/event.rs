@@ -26,7 +26,8 @@ pub enum Event<'b> {
     Ping(Cow<'b, [u8]>),
     /// A Pong, up to 125 bytes, whether it answers a Ping or not.
     Pong(Cow<'b, [u8]>),
-    /// The connection is closed: the last event, and the only one of its kind, of a connection that was open.
+    /// The connection is closed: the last event, and the only one of its kind, of a connection that was open. (If a server
+    /// that has accepted is out of time before `receive` is called again, `Open` is not told any more.)
     Close(Close),
 }
 

@@ -11,34 +11,40 @@
 //! ([`send`](WebSocket::send), [`close`](WebSocket::close) and the like), the driver takes out
 //! ([`output`](WebSocket::output), [`poll_timeout`](WebSocket::poll_timeout), [`transport`](WebSocket::transport),
 //! [`wants_read`](WebSocket::wants_read)), and anyone may look ([`ready_state`](WebSocket::ready_state),
-//! [`buffered_amount`](WebSocket::buffered_amount)). This is a whole echo server, but for its sockets and its clock:
+//! [`buffered_amount`](WebSocket::buffered_amount)). This is an echo server's heart, but for what its comments leave out:
 //!
 //! ```
+//! use std::error::Error;
 //! use std::io::{Read, Write};
 //! use sansocket::bytes::Buf;
 //! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, Transport, WebSocket};
 //!
-//! fn echo(mut socket: impl Read + Write, now: impl Fn() -> Instant) -> Result<(), Box<dyn std::error::Error>> {
+//! fn echo(mut socket: impl Read + Write, now: impl Fn() -> Instant) -> Result<(), Box<dyn Error>> {
 //!     let mut ws = WebSocket::server(Config::default(), now());
 //!     let mut buffer = [0; 4096];
-//!     while ws.transport() != Transport::Close {
-//!         // a driver also calls `handle_timeout` when `poll_timeout` has come: see below
+//!     while ws.transport() != Transport::Close { // and half-close at `Transport::ShutdownWrite`
+//!         // wait for bytes, if `wants_read`, but no longer than `poll_timeout`: then `handle_timeout`
 //!         let n = socket.read(&mut buffer)?;
-//!         let now = now();
-//!         if n == 0 {
-//!             while ws.receive_eof(now)?.is_some() {}
-//!         }
-//!         let mut input = Input::new(&mut buffer[..n]);
-//!         while let Some(event) = ws.receive(&mut input, now)? {
-//!             match event {
-//!                 Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
-//!                 Event::Message(message) => ws.send(message)?, // the event borrows `buffer`, not `ws`
-//!                 _ => {}
-//!             }
-//!         }
-//!         while ws.output().has_remaining() {
+//!         let handled = handle(&mut ws, &mut buffer[..n], now());
+//!         while ws.output().has_remaining() { // also what tells the peer of an error
 //!             let n = socket.write(ws.output().chunk())?;
 //!             ws.output().advance(n);
+//!         }
+//!         handled?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! fn handle(ws: &mut WebSocket, bytes: &mut [u8], now: Instant) -> Result<(), Box<dyn Error>> {
+//!     if bytes.is_empty() {
+//!         while ws.receive_eof(now)?.is_some() {}
+//!     }
+//!     let mut input = Input::new(bytes);
+//!     while let Some(event) = ws.receive(&mut input, now)? {
+//!         match event {
+//!             Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+//!             Event::Message(message) => ws.send(message)?, // the event borrows the bytes, not `ws`
+//!             _ => {}
 //!         }
 //!     }
 //!     Ok(())
@@ -85,8 +91,8 @@
 //! * Events borrow the input. A message that lies whole in the input is unmasked where it lies and lent; nothing is ever
 //!   reserved from a length that a peer claims.
 //! * A failure is for good: every later `receive` returns the same error, and nothing more is delivered.
-//! * Control frames find their way between data frames. Pongs and the answer to a Close frame are never held back by
-//!   messages that wait.
+//! * Control frames find their way between data frames: a Pong does not wait for the messages that do. Our Close frame
+//!   follows what was accepted before it, and like a Pong it is never dropped for want of room.
 //! * Every limit of [`Config`] is on. Work is linear in the bytes received, memory bounded by the limits, an idle
 //!   connection owns no heap, and no input, no order of calls and no configuration makes it panic.
 //!

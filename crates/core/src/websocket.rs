@@ -194,8 +194,8 @@ impl WebSocket {
             }
             State::Opened { connection, opening } => {
                 let event = connection.handle_timeout(now);
-                if connection.ready_state() == ReadyState::Closed {
-                    // Close is the last event
+                if event.is_err() || connection.ready_state() == ReadyState::Closed {
+                    // nothing follows a failure, or Close
                     *opening = Opening::new(opening.take().map(|opening| opening.agreement).unwrap_or_default());
                 }
                 event

@@ -142,7 +142,7 @@ impl Connector {
     fn open<S: Stream>(&self, request: ClientRequest, stream: S) -> Result<WebSocket<S>, ConnectError> {
         let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::Io(io::Error::other(error)))?;
         let core = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, clock::now())?;
-        let link = websocket::start(core, stream);
+        let link = websocket::start(core, &self.config, stream);
         Ok(websocket::finish_opening(link, Buffers::new(self.buffer_size), self.config.closing_timeout)?)
     }
 

@@ -1,7 +1,7 @@
 //! One thread, one stream: bytes go between the core and the stream, deadlines are kept, TCP is ended as the core says.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sansocket::Transport;
 use sansocket::bytes::Buf;
@@ -50,28 +50,31 @@ impl<S: Stream> Direct<S> {
     }
 
     fn write_output(&mut self) -> Result<(), Error> {
+        let mut progress = Instant::now();
         while self.engine.has_output() || self.is_unflushed {
             if self.is_write_ended {
                 return Err(io::Error::from(ErrorKind::BrokenPipe).into());
             }
-            match self.write_some() {
-                Ok(()) => {}
+            match self.write_some(progress.elapsed()) {
+                Ok(()) => progress = Instant::now(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) && !self.engine.has_ended() => {}
+                Err(error) if is_timeout(&error) && !self.engine.has_ended() => {
+                    self.engine.tick_stalled(progress.elapsed());
+                    if self.engine.transport() == Transport::Close {
+                        return Err(self.engine.reason_not_sent());
+                    }
+                }
                 Err(error) => {
                     self.is_write_ended = true;
                     return Err(error.into());
                 }
             }
-            if self.engine.tick() && self.engine.transport() == Transport::Close {
-                return Err(self.engine.reason_not_sent());
-            }
         }
         Ok(())
     }
 
-    fn write_some(&mut self) -> io::Result<()> {
-        let patience = if self.engine.has_ended() { Some(LAST_WRITE) } else { self.engine.patience() };
+    fn write_some(&mut self, stalled: Duration) -> io::Result<()> {
+        let patience = if self.engine.has_ended() { Some(LAST_WRITE) } else { self.engine.write_patience(stalled) };
         self.write_timeout.set(patience, |timeout| self.stream.set_write_timeout(timeout))?;
         let mut slices = [IoSlice::new(&[]); SLICES];
         let output = self.engine.core.output();
@@ -131,13 +134,18 @@ impl<S: Stream> Link for Direct<S> {
             Err(Error::Io(error)) if !is_end(&error) => self.engine.lose(error),
             _ => {}
         }
-        if self.engine.has_ended() || self.engine.tick() {
+        if self.engine.has_ended() {
+            return 0;
+        }
+        if !self.engine.may_read() {
+            self.engine.tick();
             return 0;
         }
         match self.read(buffer) {
             Ok(0) => self.engine.end(),
             Ok(count) => return count,
-            Err(error) if error.kind() == ErrorKind::Interrupted || is_timeout(&error) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => self.engine.tick(),
             Err(error) => self.engine.lose(error),
         }
         if self.engine.has_ended() {

@@ -7,11 +7,14 @@ use std::io;
 use std::time::Duration;
 
 use sansocket::bytes::Buf;
-use sansocket::{Close, Event, Input, ReadyState, SendError, Transport, WebSocket};
+use sansocket::{Close, Config, Event, Input, ReadyState, SendError, Transport, WebSocket};
 
 use crate::Error;
 use crate::clock;
 use crate::stream::is_end;
+
+/// How many reads may follow a deadline before it takes effect.
+const LATE_READS: u32 = 64;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -21,6 +24,10 @@ pub(crate) struct Engine {
     close: Option<Close>,
     /// TCP has ended, or been ended, and the core knows.
     has_ended: bool,
+    /// How long the stream may take nothing.
+    stall: Duration,
+    /// Reads since a deadline has passed.
+    late_reads: u32,
 }
 
 #[derive(Debug)]
@@ -30,8 +37,16 @@ enum Failure {
 }
 
 impl Engine {
-    pub(crate) fn new(core: WebSocket) -> Self {
-        Self { core, failure: None, is_failure_reported: false, close: None, has_ended: false }
+    pub(crate) fn new(core: WebSocket, config: &Config) -> Self {
+        Self {
+            core,
+            failure: None,
+            is_failure_reported: false,
+            close: None,
+            has_ended: false,
+            stall: config.pong_timeout,
+            late_reads: 0,
+        }
     }
 
     /// Takes bytes up to the next event. A failure is kept for `report`.
@@ -49,15 +64,32 @@ impl Engine {
         }
     }
 
-    /// Lets deadlines that have come take effect; returns whether there was one.
-    pub(crate) fn tick(&mut self) -> bool {
-        let now = clock::now();
-        let is_due = self.core.poll_timeout().is_some_and(|deadline| deadline <= now);
-        if is_due {
-            let result = self.core.handle_timeout(now);
+    /// A read found nothing: lets deadlines that have come take effect.
+    pub(crate) fn tick(&mut self) {
+        if self.is_overdue() {
+            let result = self.core.handle_timeout(clock::now());
             self.note(result);
         }
-        is_due
+    }
+
+    /// A write has waited in vain, and the stream has taken nothing for this long: lets deadlines that have come take
+    /// effect. While the connection is open, whoever writes gives up only a peer that takes nothing for as long as it may
+    /// be silent: what it said may have arrived, unread.
+    pub(crate) fn tick_stalled(&mut self, stalled: Duration) {
+        if self.ready_state() != ReadyState::Open || stalled >= self.stall {
+            self.tick();
+        }
+    }
+
+    /// Whether to read before deadlines take effect. What has arrived counts, though a deadline has passed since the
+    /// application last read; but a peer that never stops talking cannot put it off for ever.
+    pub(crate) fn may_read(&mut self) -> bool {
+        self.late_reads = if self.is_overdue() { self.late_reads + 1 } else { 0 };
+        self.late_reads <= LATE_READS
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.core.poll_timeout().is_some_and(|deadline| deadline <= clock::now())
     }
 
     /// TCP has ended.
@@ -82,11 +114,6 @@ impl Engine {
 
     /// Calls a sending method of the core's.
     pub(crate) fn queue(&mut self, send: impl FnOnce(&mut WebSocket) -> Result<(), SendError>) -> Result<(), Error> {
-        if self.tick()
-            && let Some(failure) = &self.failure
-        {
-            return Err(failure.into());
-        }
         send(&mut self.core).map_err(Error::Send)
     }
 
@@ -130,6 +157,15 @@ impl Engine {
     /// How long to wait for the transport before the next deadline.
     pub(crate) fn patience(&self) -> Option<Duration> {
         self.core.poll_timeout().map(clock::until)
+    }
+
+    /// How long to wait for the stream to take output, which it has not for this long.
+    pub(crate) fn write_patience(&self, stalled: Duration) -> Option<Duration> {
+        let patience = self.patience()?;
+        Some(match self.ready_state() {
+            ReadyState::Open => patience.max(self.stall.saturating_sub(stalled)),
+            _ => patience,
+        })
     }
 
     fn note(&mut self, result: Result<Option<Event<'static>>, sansocket::Error>) {

@@ -63,7 +63,7 @@ impl Acceptor {
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
         let core = sansocket::WebSocket::server(Arc::clone(&self.config), clock::now());
         Incoming {
-            link: websocket::start(core, stream),
+            link: websocket::start(core, &self.config, stream),
             buffers: Buffers::new(self.buffer_size),
             acceptor: self.clone(),
             request: None,

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sansocket::{CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError, Transport};
@@ -307,19 +307,24 @@ impl<S: Stream> Shared<S> {
 
 impl<S: Stream> Writing<S> {
     fn write_output(&mut self, shared: &Shared<S>, until: Until) -> Result<Flushed, Error> {
+        let mut progress = Instant::now();
         loop {
-            let Some(deadline) = self.stage(&mut shared.engine(), until)? else { return Ok(Flushed::Enough) };
+            let stalled = progress.elapsed();
+            let Some(patience) = self.stage(&mut shared.engine(), until, stalled)? else {
+                return Ok(Flushed::Enough);
+            };
             let wait = match until {
                 Until::StreamIsFull => READER_WRITE,
-                Until::Empty | Until::Room => deadline.min(shared.glance),
+                Until::Empty | Until::Room => patience.min(shared.glance),
             };
             match self.write_some(wait) {
-                Ok(()) => {}
+                Ok(()) => progress = Instant::now(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => {
                     if until == Until::StreamIsFull {
                         return Ok(Flushed::Some);
                     }
+                    shared.engine().tick_stalled(progress.elapsed());
                 }
                 Err(error) => {
                     self.is_ended = true;
@@ -331,8 +336,7 @@ impl<S: Stream> Writing<S> {
 
     /// Takes output from the core, and does to TCP what it asks for. Returns how long it may take to write what is
     /// staged; `None` if there is nothing to write, or no need.
-    fn stage(&mut self, engine: &mut Engine, until: Until) -> Result<Option<Duration>, Error> {
-        engine.tick();
+    fn stage(&mut self, engine: &mut Engine, until: Until, stalled: Duration) -> Result<Option<Duration>, Error> {
         if self.is_ended {
             return if engine.has_output() { Err(engine.reason_not_sent()) } else { Ok(None) };
         }
@@ -355,7 +359,7 @@ impl<S: Stream> Writing<S> {
                 Ok(None)
             }
             _ if self.staged.is_empty() => Ok(None),
-            _ => Ok(Some(engine.patience().unwrap_or(Duration::MAX))),
+            _ => Ok(Some(engine.write_patience(stalled).unwrap_or(Duration::MAX))),
         }
     }
 
@@ -402,17 +406,17 @@ impl<S: TryClone> Link for ReaderLink<S> {
     fn fill(&mut self, buffer: &mut [u8]) -> usize {
         // a stream that takes nothing more may still hold what the peer said last: reading tells
         let flushed = self.shared.flush(Until::StreamIsFull).unwrap_or(Flushed::Enough);
-        let (is_due, is_over, wants_read, deadline) = {
+        let (may_read, is_over, wants_read, deadline) = {
             let mut engine = self.shared.engine();
-            let is_due = engine.tick();
             let is_over = engine.has_ended() || engine.transport() == Transport::Close;
-            (is_due, is_over, engine.core.wants_read(), engine.patience())
+            (engine.may_read(), is_over, engine.core.wants_read(), engine.patience())
         };
         if is_over {
             self.close();
             return 0;
         }
-        if is_due {
+        if !may_read {
+            self.shared.engine().tick();
             return 0;
         }
         if !wants_read && self.shared.flush(Until::Room).is_ok() {
@@ -422,7 +426,8 @@ impl<S: TryClone> Link for ReaderLink<S> {
         match self.read(buffer, deadline.map_or(most, |wait| wait.min(most))) {
             Ok(0) => self.shared.engine().end(),
             Ok(count) => return count,
-            Err(error) if error.kind() == ErrorKind::Interrupted || is_timeout(&error) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => self.shared.engine().tick(),
             Err(error) => self.shared.engine().lose(error),
         }
         if self.shared.engine().has_ended() {

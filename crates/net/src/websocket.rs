@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
+use sansocket::{CloseCode, Config, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
 
 use crate::buffers::Buffers;
 use crate::direct::Direct;
@@ -251,6 +251,6 @@ pub(crate) fn finish_opening<S: Stream>(
 }
 
 /// Starts the driver of a connection whose opening handshake is ahead.
-pub(crate) fn start<S: Stream>(core: sansocket::WebSocket, stream: S) -> Direct<S> {
-    Direct::new(Engine::new(core), stream)
+pub(crate) fn start<S: Stream>(core: sansocket::WebSocket, config: &Config, stream: S) -> Direct<S> {
+    Direct::new(Engine::new(core, config), stream)
 }

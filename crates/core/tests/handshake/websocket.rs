@@ -296,6 +296,23 @@ fn failures_stay() {
     assert_eq!(server.transport(), Transport::Close);
 }
 
+/// Contract 4: a connection that fails before its `Open` was asked for does not open any more.
+#[test]
+fn nothing_opens_after_a_failure() {
+    let mut config = Config::default();
+    config.ping_interval = Some(OPENING);
+    config.pong_timeout = OPENING;
+    let mut server = WebSocket::server(config, NOW);
+    receive(&mut server, request().as_bytes()).unwrap();
+    server.accept(Accept::default(), NOW).unwrap();
+    output(&mut server);
+    assert_eq!(server.handle_timeout(NOW + OPENING), Ok(None));
+    output(&mut server);
+    let silent = Err(Error::Timeout(TimeoutKind::Pong));
+    assert_eq!(server.handle_timeout(NOW + 2 * OPENING), silent);
+    assert_eq!(receive(&mut server, b""), Err(Error::Timeout(TimeoutKind::Pong)));
+}
+
 /// A client masks what it sends after the handshake, with the randomness that was handed in.
 #[test]
 fn client_opens() {

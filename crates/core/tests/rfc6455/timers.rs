@@ -578,3 +578,19 @@ fn a_client_that_is_not_read_is_not_silent_while_it_takes_its_messages() {
     assert_eq!(timeout(&mut server, seconds(60)), Ok(None));
     assert_eq!(timeout(&mut server, seconds(70)).map(drop), SILENT);
 }
+
+// The same if what keeps the server from reading was sent after the Ping had left.
+#[test]
+fn messages_sent_after_the_ping_do_not_make_the_client_silent() {
+    let mut config = keepalive();
+    config.high_water_mark = 1_000;
+    let mut server = endpoint(Role::Server, &config);
+    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
+    assert_eq!(take_output(&mut server), [Frame::ping("")]);
+    server.send(vec![0; 10_000]).unwrap();
+    assert!(!server.wants_read());
+    server.output().advance(9_500);
+    assert!(server.wants_read(), "but only since a moment ago");
+    assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
+    assert_eq!(timeout(&mut server, seconds(50)).map(drop), SILENT);
+}
