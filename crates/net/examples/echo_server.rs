@@ -1,5 +1,6 @@
 //! Sends every message back: `cargo run --example echo_server [address]`.
 
+use std::time::Duration;
 use std::{env, io, thread};
 
 use sansocket_net::{Error, Event, Incoming, Listener};
@@ -9,7 +10,15 @@ fn main() -> io::Result<()> {
     let listener = Listener::bind(address)?;
     println!("listening at ws://{}", listener.local_addr()?);
     for incoming in listener.incoming() {
-        let incoming = incoming?;
+        let incoming = match incoming {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                // such as too many open files: it passes
+                eprintln!("{error}");
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
         thread::spawn(|| {
             if let Err(error) = echo(incoming) {
                 eprintln!("{error}");

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// For a stream of your own an empty `impl Stream for MyStream {}` will do. Deadlines ([`Config`](sansocket::Config)'s
 /// timeouts) are kept by the stream's timeouts: a stream without them notices a deadline only when it gets or loses bytes,
 /// so that a silent peer can hold its thread.
+///
+/// The stream must block: one that does not is asked again and again.
 pub trait Stream: Read + Write {
     /// After how long a `read` that got nothing returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
     /// [`TimedOut`](io::ErrorKind::TimedOut). Does nothing unless implemented.
