@@ -49,8 +49,6 @@ pub struct Connection {
     output: Output,
     closing: Closing,
     timers: Timers,
-    /// Whether the peer may not yet have been able to answer the keepalive Ping.
-    excuses_silence: bool,
 }
 
 impl Connection {
@@ -72,7 +70,7 @@ impl Connection {
         if let Some(interval) = config.ping_interval {
             timers.set(Timer::Ping, interval);
         }
-        Self { config, receiver, sender, output, closing: Closing::default(), timers, excuses_silence: false }
+        Self { config, receiver, sender, output, closing: Closing::default(), timers }
     }
 
     /// Takes bytes that arrived, up to the next event; `None` when the input is empty.
@@ -130,7 +128,7 @@ impl Connection {
         while let Some(timer) = self.timers.pop_expired() {
             match timer {
                 Timer::Ping => self.keep_alive(),
-                Timer::Pong if self.excuses_silence && self.output.take_moved() => {
+                Timer::Pong if self.output.excuses_silence && self.output.take_moved() => {
                     self.await_pong(self.output.has_keepalive() || !self.wants_read());
                 }
                 Timer::Pong => {
@@ -293,13 +291,13 @@ impl Connection {
 
     /// Messages were queued. If they keep the driver from reading, a Pong may lie unread.
     fn held_back(&mut self) {
-        self.excuses_silence |= !self.wants_read();
+        self.output.excuses_silence |= !self.wants_read();
     }
 
     /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long
     /// as it takes what is sent.
     fn await_pong(&mut self, excuses_silence: bool) {
-        self.excuses_silence = excuses_silence;
+        self.output.excuses_silence = excuses_silence;
         self.output.take_moved();
         self.timers.set(Timer::Pong, self.config.pong_timeout);
     }

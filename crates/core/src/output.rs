@@ -48,6 +48,8 @@ pub struct Output {
     close: CloseProgress,
     /// Whether bytes were taken since that was last asked.
     has_moved: bool,
+    /// Whether what waits, or waited, may keep the peer from answering the Ping of keepalive, or its Pong from being read.
+    pub(crate) excuses_silence: bool,
 }
 
 #[derive(Debug)]
@@ -316,7 +318,8 @@ impl Buf for Output {
         if count >= self.len {
             // 5.5.1: what follows a Close frame would be discarded, so that nothing may
             let close = if self.close == CloseProgress::NotQueued { self.close } else { CloseProgress::Begun };
-            *self = Self { close, has_moved: true, ..Self::default() };
+            let excuses_silence = self.excuses_silence;
+            *self = Self { close, has_moved: true, excuses_silence, ..Self::default() };
             return;
         }
         self.has_moved |= count > 0;
