@@ -11,6 +11,7 @@ use crate::assembler::Delivered;
 use crate::closing::{Close, CloseCode, CloseFrame, Closing, Failure, Sent};
 use crate::config::Config;
 use crate::controls::ControlKind;
+use crate::encoded::EncodedMessage;
 use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::frame::OpCode;
@@ -173,6 +174,17 @@ impl Connection {
         self.sender.shared(&mut self.output, kind, payload, &self.config)?;
         self.held_back();
         Ok(())
+    }
+
+    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes) that a
+    /// copy takes less memory than a reference.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.encoded(&mut self.output, message, &self.config)
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;

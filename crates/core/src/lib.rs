@@ -112,6 +112,7 @@ mod closing;
 mod config;
 mod connection;
 mod controls;
+mod encoded;
 mod error;
 mod event;
 pub mod frame;
@@ -130,6 +131,7 @@ mod websocket;
 pub use closing::{Close, CloseCode, Initiator};
 pub use config::{Config, Delivery};
 pub use connection::Connection;
+pub use encoded::EncodedMessage;
 pub use error::{Error, ProtocolError, SendError, TimeoutKind};
 pub use event::{Event, ReadyState, Role, Transport};
 pub use handshake::{

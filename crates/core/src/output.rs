@@ -15,6 +15,7 @@ use bytes::{Buf, Bytes};
 
 use crate::closing::Sent;
 use crate::controls::{ControlFrame, Controls, ControlsFull};
+use crate::encoded::EncodedMessage;
 use crate::frame::{EncodedHeader, FrameHeader, OpCode};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
@@ -56,8 +57,8 @@ pub struct Output {
 enum Segment {
     /// Frames encoded back to back, or the head of one whose payload follows.
     Frames(Vec<u8>),
-    /// A payload that is not ours to copy.
-    Payload(Bytes),
+    /// A payload, or whole frames, that others share.
+    Shared(Bytes),
 }
 
 /// A data frame of which a part has been taken; both zero between frames.
@@ -144,8 +145,15 @@ impl Output {
         self.frames(head.len()).extend_from_slice(&head);
         self.count(&head, header.opcode, payload.len());
         if !payload.is_empty() {
-            self.behind.get_or_insert_default().push_back(Segment::Payload(payload));
+            self.behind.get_or_insert_default().push_back(Segment::Shared(payload));
         }
+    }
+
+    /// Queues the frames of a message that others share, where they are.
+    pub(crate) fn push_encoded(&mut self, message: &EncodedMessage) {
+        self.len += message.bytes().len();
+        self.buffered_amount += message.len();
+        self.behind.get_or_insert_default().push_back(Segment::Shared(message.bytes().clone()));
     }
 
     /// Queues a control frame; see [`Controls::push`].
@@ -273,7 +281,7 @@ impl Output {
             count -= step;
             if self.taken < self.front.len() {
                 self.taken += step;
-            } else if let Some(Segment::Payload(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
+            } else if let Some(Segment::Shared(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
                 bytes.advance(step);
             }
             if step == available {
@@ -343,7 +351,7 @@ impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Frames(bytes) => bytes,
-            Self::Payload(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }

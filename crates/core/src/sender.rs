@@ -11,6 +11,7 @@ use rand_core::CryptoRng;
 use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::controls::{ControlFrame, ControlKind};
+use crate::encoded::EncodedMessage;
 use crate::error::SendError;
 use crate::event::Role;
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
@@ -130,6 +131,26 @@ impl Sender {
         Ok(())
     }
 
+    pub(crate) fn encoded(
+        &mut self,
+        output: &mut Output,
+        message: &EncodedMessage,
+        config: &Config,
+    ) -> Result<(), SendError> {
+        if self.fragmented.is_some() {
+            return Err(SendError::MessageUnfinished);
+        }
+        if !has_room(output, message.len(), config) {
+            return Err(SendError::BufferFull(None));
+        }
+        match self.role() {
+            Role::Server if message.bytes().len() >= SHARED_MIN => output.push_encoded(message),
+            // 5.1: a client must mask every frame
+            _ => message.frames().for_each(|(opcode, payload, fin)| self.copied_frame(output, opcode, payload, fin)),
+        }
+        Ok(())
+    }
+
     pub(crate) fn fragment(
         &mut self,
         output: &mut Output,
@@ -194,7 +215,14 @@ impl Sender {
     }
 
     /// Queues a message, or the fragment of one, by copying it: masked in the same pass.
-    fn copied(&mut self, output: &mut Output, mut opcode: OpCode, payload: &[u8], last: bool, config: &Config) {
+    pub(crate) fn copied(
+        &mut self,
+        output: &mut Output,
+        mut opcode: OpCode,
+        payload: &[u8],
+        last: bool,
+        config: &Config,
+    ) {
         let mut rest = payload;
         while let Some((frame, behind)) = rest.split_at_checked(config.max_sent_frame_payload.get())
             && !behind.is_empty()

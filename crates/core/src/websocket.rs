@@ -10,6 +10,7 @@ use rand_core::CryptoRng;
 use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::encoded::EncodedMessage;
 use crate::error::{Error, SendError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::handshake::{
@@ -267,6 +268,16 @@ impl WebSocket {
     /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
         self.connection()?.send_shared(kind, payload)
+    }
+
+    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes) that a
+    /// copy takes less memory than a reference.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.connection()?.send_encoded(message)
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;

@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::rand_core::SeedableRng;
 use sansocket::{
-    Chunk, Close, CloseCode, Config, Connection, Delivery, Error, Event, Input, Instant, Message, MessageKind, Output,
-    ProtocolError, Role, SendError,
+    Chunk, Close, CloseCode, Config, Connection, Delivery, EncodedMessage, Error, Event, Input, Instant, Message,
+    MessageKind, Output, ProtocolError, Role, SendError,
 };
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
@@ -440,4 +440,17 @@ fn a_dropped_connection_leaves_nothing() {
         assert!(info.count_total > 100);
         assert_eq!((info.count_current, info.bytes_current), (0, 0), "{role:?}");
     }
+}
+
+/// A broadcast: what each receiver costs does not depend on the message's size.
+#[test]
+fn an_encoded_message_is_shared() {
+    const RECEIVERS: u64 = 100;
+    let config = config(|_| ());
+    let encoded = EncodedMessage::new(vec![7; MILLION], &config);
+    let mut servers: Vec<_> = (0..RECEIVERS).map(|_| endpoint(Role::Server, &config)).collect();
+    let info = measure(|| servers.iter_mut().for_each(|server| server.send_encoded(&encoded).unwrap()));
+    assert!(info.bytes_max <= RECEIVERS * SMALL, "{info:?}");
+    let info = measure(|| servers.iter_mut().for_each(|server| drain(server, 100_000)));
+    assert!(info.bytes_current < 0 && info.count_total == 0, "{info:?}");
 }

@@ -4,6 +4,8 @@ mod chunks;
 mod closing;
 mod contract;
 mod control;
+#[cfg(feature = "std")] // vectored output
+mod encoded;
 mod fragmentation;
 mod framing;
 mod limits;

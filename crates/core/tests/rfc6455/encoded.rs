@@ -1,0 +1,147 @@
+//! A message encoded once and sent to many: the same frames as `send` makes, shared by servers, masked by clients.
+
+use std::io::IoSlice;
+use std::num::NonZeroUsize;
+
+use sansocket::bytes::Buf;
+use sansocket::{CloseCode, Config, Connection, EncodedMessage, Instant, Message, MessageKind, Role, SendError};
+
+use crate::support::{BOTH, Frame, endpoint, take, take_output};
+
+const LENGTHS: [usize; 10] = [0, 1, 125, 126, 255, 256, 1_000, 1_001, 65_536, 200_000];
+const FRAME_SIZES: [usize; 4] = [1, 7, 1_000, 1 << 20];
+
+fn config(frame_size: usize) -> Config {
+    let mut config = Config::default();
+    config.max_sent_frame_payload = NonZeroUsize::new(frame_size).unwrap();
+    config
+}
+
+/// Where the pieces of output lie.
+fn places(connection: &mut Connection) -> Vec<(*const u8, usize)> {
+    let mut slices = [IoSlice::new(&[]); 16];
+    let output = connection.output();
+    let filled = output.chunks_vectored(&mut slices);
+    slices[..filled].iter().map(|slice| (slice.as_ptr(), slice.len())).collect()
+}
+
+#[test]
+fn the_frames_are_those_that_send_makes() {
+    for role in BOTH {
+        for size in FRAME_SIZES {
+            let config = config(size);
+            for length in LENGTHS.into_iter().filter(|length| length / size < 10_000) {
+                for text in [true, false] {
+                    let payload = vec![b'x'; length];
+                    let message = match text {
+                        true => Message::from(std::str::from_utf8(&payload).unwrap()),
+                        false => Message::from(&payload),
+                    };
+                    let encoded = EncodedMessage::new(message.clone(), &config);
+                    assert_eq!(
+                        (encoded.kind(), encoded.len(), encoded.is_empty()),
+                        (message.kind(), length, length == 0)
+                    );
+                    let [mut sent, mut expected] = [(); 2].map(|()| endpoint(role, &config));
+                    sent.send_encoded(&encoded).unwrap();
+                    expected.send(message).unwrap();
+                    // the keys come from the same seed
+                    assert!(take(&mut sent, usize::MAX) == take(&mut expected, usize::MAX), "{role:?} {size} {length}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn buffered_amount_counts_its_payload_alone() {
+    for role in BOTH {
+        for size in [7, 1 << 20] {
+            for length in [0, 300, 1_000] {
+                let config = config(size);
+                let encoded = EncodedMessage::new(vec![7; length], &config);
+                let [mut sent, mut expected] = [(); 2].map(|()| endpoint(role, &config));
+                for _ in 0..3 {
+                    sent.send_encoded(&encoded).unwrap();
+                    expected.send(vec![7; length].as_slice()).unwrap();
+                }
+                assert_eq!(sent.buffered_amount(), 3 * length);
+                loop {
+                    let remaining = (sent.output().remaining(), sent.buffered_amount());
+                    assert_eq!(remaining, (expected.output().remaining(), expected.buffered_amount()));
+                    if remaining.0 == 0 {
+                        break;
+                    }
+                    assert_eq!(take(&mut sent, 1), take(&mut expected, 1));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn servers_share_its_bytes() {
+    for size in [1_000, 1 << 20] {
+        let config = config(size);
+        let encoded = EncodedMessage::new(vec![7; 50_000], &config);
+        let mut servers = [(); 3].map(|()| endpoint(Role::Server, &config));
+        for server in &mut servers {
+            server.send_encoded(&encoded).unwrap();
+        }
+        let place = places(&mut servers[0]);
+        assert_eq!(place.len(), 1, "heads and payload lie together");
+        assert!(servers.iter_mut().all(|server| places(server) == place));
+        // between others it stays where it is
+        let mut server = endpoint(Role::Server, &config);
+        server.send("before").unwrap();
+        server.send_encoded(&encoded).unwrap();
+        server.send_encoded(&encoded).unwrap();
+        server.send("after").unwrap();
+        assert_eq!(places(&mut server)[1..3], [place[0], place[0]]);
+        assert_eq!(take_output(&mut server).len(), 2 + 2 * 50_000_usize.div_ceil(size));
+    }
+}
+
+#[test]
+fn a_short_one_is_copied() {
+    let config = Config::default();
+    let encoded = EncodedMessage::new("short", &config);
+    let mut server = endpoint(Role::Server, &config);
+    for _ in 0..100 {
+        server.send_encoded(&encoded).unwrap();
+    }
+    assert_eq!(places(&mut server).len(), 1);
+    assert_eq!(take_output(&mut server), vec![Frame::text("short"); 100]);
+}
+
+#[test]
+fn control_frames_pass_it_and_slip_between_its_fragments() {
+    let config = config(1_000);
+    let encoded = EncodedMessage::new(vec![7; 2_500], &config);
+    let mut server = endpoint(Role::Server, &config);
+    server.send_encoded(&encoded).unwrap();
+    server.ping(b"first").unwrap();
+    let mut bytes = take(&mut server, 7 + 500);
+    server.ping(b"between").unwrap();
+    server.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+    bytes.extend(take(&mut server, usize::MAX));
+    let frames: Vec<_> = Frame::parse_all(&bytes).into_iter().map(|frame| frame.payload.len()).collect();
+    assert_eq!(frames, [5, 1_000, 7, 1_000, 500, 2]);
+}
+
+#[test]
+fn what_refuses_other_messages_refuses_it() {
+    for role in BOTH {
+        let mut config = Config::default();
+        config.max_buffered_amount = 1_000;
+        let encoded = EncodedMessage::new(vec![7; 600], &config);
+        let mut connection = endpoint(role, &config);
+        connection.send_encoded(&encoded).unwrap();
+        assert_eq!(connection.send_encoded(&encoded), Err(SendError::BufferFull(None)));
+        take(&mut connection, usize::MAX);
+        connection.send_fragment(MessageKind::Binary, b"begun", false).unwrap();
+        assert_eq!(connection.send_encoded(&encoded), Err(SendError::MessageUnfinished));
+        connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+        assert!(matches!(connection.send_encoded(&encoded), Err(SendError::NotOpen(_))));
+    }
+}
