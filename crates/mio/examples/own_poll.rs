@@ -1,0 +1,64 @@
+//! A connection beside something else in one's own `Poll`: `cargo run --example own_poll [address]`. Whatever arrives at a
+//! UDP port is sent on to a WebSocket server, and what the server says is printed.
+
+use std::error::Error;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::{env, io};
+
+use sansocket_mio::mio::net::UdpSocket;
+use sansocket_mio::mio::{Events, Interest, Poll, Token};
+use sansocket_mio::{Event, Next, Socket, WebSocket, default_config, now};
+
+const WEBSOCKET: Token = Token(0);
+const UDP: Token = Token(1);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let request = format!("ws://{address}/").parse()?;
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+
+    let mut poll = Poll::new()?;
+    let mut udp = UdpSocket::bind("127.0.0.1:0".parse()?)?;
+    poll.registry().register(&mut udp, UDP, Interest::READABLE)?;
+    println!("listening at udp://{}", udp.local_addr()?);
+    let mut socket = Socket::connect(request, &addresses, default_config(), now())?;
+
+    let mut events = Events::with_capacity(64);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut next = Next::Wait;
+    while next != Next::End {
+        socket.update(poll.registry(), WEBSOCKET)?;
+        match poll.poll(&mut events, socket.patience(next, now())) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &events {
+            match event.token() {
+                // what comes next is asked below, once
+                WEBSOCKET => _ = socket.ready(event, &mut buffer, now(), print),
+                _ => send_on(&udp, &mut buffer, socket.websocket()),
+            }
+        }
+        // what was sent leaves, and what is due happens
+        next = socket.drive(&mut buffer, now(), print);
+    }
+    Ok(())
+}
+
+fn print(_: &mut WebSocket, event: Result<Event<'_>, sansocket_mio::Error>) {
+    match event {
+        Ok(Event::Message(message)) => println!("{}", String::from_utf8_lossy(message.as_bytes())),
+        Ok(Event::Open(_)) => println!("open"),
+        Ok(Event::Close(close)) => println!("closed with {}", close.code),
+        Ok(_) => {}
+        Err(error) => println!("{error}"),
+    }
+}
+
+fn send_on(udp: &UdpSocket, buffer: &mut [u8], ws: &mut WebSocket) {
+    while let Ok(length) = udp.recv(buffer) {
+        if let Err(error) = ws.send(&buffer[..length]) {
+            println!("{error}");
+        }
+    }
+}

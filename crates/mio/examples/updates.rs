@@ -1,0 +1,38 @@
+//! Sends the latest state to every client each second, but only to those that have taken nearly all of what they were
+//! sent before: `cargo run --example updates [address]`. Nobody gets old news, however slowly they read.
+//!
+//! As in the WebSocket API's documentation of `bufferedAmount`, with its threshold.
+
+use std::time::Duration;
+use std::{env, io};
+
+use sansocket_mio::{Connections, EventLoop, Handler};
+
+const SECOND: Duration = Duration::from_secs(1);
+const THRESHOLD: usize = 10_240;
+
+#[derive(Default)]
+struct Updates {
+    state: u64,
+}
+
+impl Handler for Updates {
+    fn on_start(&mut self, connections: &mut Connections) {
+        connections.set_timer(SECOND);
+    }
+
+    fn on_timer(&mut self, connections: &mut Connections) {
+        connections.set_timer(SECOND);
+        self.state += 1;
+        let mut ready: Vec<_> = connections.open().collect();
+        ready.retain(|&id| connections.get(id).is_some_and(|client| client.buffered_amount() < THRESHOLD));
+        connections.broadcast_to(ready, format!("the state is {}", self.state));
+    }
+}
+
+fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let mut event_loop = EventLoop::new(Updates::default())?;
+    println!("listening at ws://{}", event_loop.listen(address)?);
+    event_loop.run()
+}

@@ -1,0 +1,206 @@
+//! Connection: one of an event loop's, as its handler sees it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use sansocket::{CloseCode, EncodedMessage, Message, MessageKind, ReadyState, SendError, WebSocket};
+
+use crate::Error;
+use crate::connections::{Connections, Entry, refuse};
+use crate::handler::Answer;
+
+/// Names a connection of an event loop, or of several that run together. No two connections of a process that may be
+/// confused have the same name: when one is gone its name leads nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    pub(crate) thread: u16,
+}
+
+impl ConnectionId {
+    /// A number that no other connection has as long as this one lives, among those of its loop. Numbers are small, so
+    /// that they can index an array.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Which of several loops it belongs to.
+    pub const fn thread(self) -> usize {
+        self.thread as usize
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionId({}.{}.{})", self.thread, self.index, self.generation)
+    }
+}
+
+/// A connection of an event loop, lent to its handler.
+///
+/// What is sent leaves when the loop has gone through what woke it, all of it in one system call. How much waits is
+/// [`buffered_amount`](Self::buffered_amount).
+pub struct Connection<'a> {
+    connections: &'a mut Connections,
+    index: usize,
+}
+
+impl<'a> Connection<'a> {
+    /// The connection with this index, which exists.
+    #[inline]
+    pub(crate) fn new(connections: &'a mut Connections, index: usize) -> Self {
+        Self { connections, index }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// The connection is not open, or [`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount) would be
+    /// exceeded and the message is handed back. The connection is unharmed.
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+        self.with(|ws| ws.send(message))
+    }
+
+    /// Sends a message that others share. A server never copies it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and text must be UTF-8.
+    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+        self.with(|ws| ws.send_shared(kind, payload))
+    }
+
+    /// Sends a message that was encoded once for many.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.with(|ws| ws.send_encoded(message))
+    }
+
+    /// Sends a fragment of a message, for messages whose length is not known when they begin. Until the last fragment no
+    /// other message can be sent. Text may be cut anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+        self.with(|ws| ws.send_fragment(kind, payload, last))
+    }
+
+    /// Sends a Ping of up to 125 bytes. The answer is told to [`Handler::on_pong`](crate::Handler::on_pong).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.with(|ws| ws.ping(payload))
+    }
+
+    /// Sends a Pong of up to 125 bytes that answers nothing, as a heartbeat. Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.with(|ws| ws.pong(payload))
+    }
+
+    /// Begins to close; to close again does nothing. Messages of the peer's still arrive until
+    /// [`Handler::on_close`](crate::Handler::on_close).
+    ///
+    /// # Errors
+    ///
+    /// The code must not be sent or the reason is too long.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        let now = self.connections.now();
+        self.with(|ws| ws.close(code, reason, now))
+    }
+
+    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) left for later. The handler hears of the
+    /// rest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Answer`]: it could not be so answered. The client has been told.
+    pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
+        let now = self.connections.now();
+        let answered = match answer.into() {
+            Answer::Later => return Ok(()),
+            Answer::Accept(accept) => self.with(|ws| ws.accept(accept, now)),
+            Answer::Reject(reject) => self.with(|ws| ws.reject(reject, now)),
+        };
+        let Err(error) = answered else {
+            self.entry().has_kept = true;
+            return Ok(());
+        };
+        self.with(|ws| refuse(ws, &error, now));
+        Err(error.into())
+    }
+
+    /// Which connection this is.
+    pub fn id(&self) -> ConnectionId {
+        self.connections.id(self.index)
+    }
+
+    /// Payload bytes of messages that were sent and that the operating system has not yet taken.
+    pub fn buffered_amount(&self) -> usize {
+        self.websocket().buffered_amount()
+    }
+
+    /// Where in its life the connection is.
+    pub fn ready_state(&self) -> ReadyState {
+        self.websocket().ready_state()
+    }
+
+    /// The subprotocol selected in the opening handshake.
+    pub fn protocol(&self) -> Option<&str> {
+        self.websocket().protocol()
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// The system's: the connection is gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream().peer_addr()
+    }
+
+    /// The core's view of the connection.
+    pub fn websocket(&self) -> &WebSocket {
+        &self.connections.entry(self.index).socket.ws
+    }
+
+    /// The stream: its addresses and options.
+    pub fn stream(&self) -> &TcpStream {
+        self.connections.entry(self.index).socket.stream()
+    }
+
+    /// All connections of the loop, this one among them.
+    pub fn connections(&mut self) -> &mut Connections {
+        self.connections
+    }
+
+    fn entry(&mut self) -> &mut Entry {
+        self.connections.entry_mut(self.index)
+    }
+
+    #[inline]
+    fn with<R>(&mut self, change: impl FnOnce(&mut WebSocket) -> R) -> R {
+        self.connections.change(self.index, change)
+    }
+}
+
+impl fmt::Debug for Connection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id()).field("ready_state", &self.ready_state()).finish()
+    }
+}

@@ -1,0 +1,334 @@
+//! Connections: all of an event loop's, as its handler sees them.
+
+use std::fmt;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sansocket::{
+    AnswerError, ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Reject, SendError,
+};
+use slab::Slab;
+
+use crate::connection::{Connection, ConnectionId};
+use crate::deadlines::{Armed, Deadline, Deadlines};
+use crate::error::{ConnectError, Stopped};
+use crate::handle::{Command, Handle};
+use crate::options::Options;
+use crate::socket::Socket;
+
+/// The connections of an event loop.
+pub struct Connections {
+    slab: Slab<Entry>,
+    pub(crate) deadlines: Deadlines,
+    /// Connections with something to write or to do when the loop has gone through what woke it.
+    pub(crate) touched: Vec<u32>,
+    /// Connections that had more to do than one turn may.
+    pub(crate) again: Vec<u32>,
+    /// What could not be sent, and whom the handler is to hear it of.
+    pub(crate) unsent: Vec<(ConnectionId, SendError)>,
+    pub(crate) timer: Option<Instant>,
+    pub(crate) now: Instant,
+    handle: Handle,
+    /// Above how many bytes of `buffered_amount` a connection is congested, and to how many they must fall.
+    water_marks: (usize, usize),
+    next_generation: u32,
+    thread: u16,
+    pub(crate) is_stopping: bool,
+}
+
+/// All that an idle connection costs.
+pub(crate) struct Entry {
+    pub(crate) socket: Socket,
+    pub(crate) armed: Armed,
+    generation: u32,
+    pub(crate) is_touched: bool,
+    pub(crate) is_again: bool,
+    /// More was sent than the high-water mark allows, and has not fallen below the low-water mark.
+    pub(crate) is_congested: bool,
+    /// Its request was answered late: the core has kept what comes next.
+    pub(crate) has_kept: bool,
+}
+
+impl Connections {
+    pub(crate) fn new(handle: Handle, thread: u16, options: &Options) -> Self {
+        Self {
+            slab: Slab::new(),
+            deadlines: Deadlines::default(),
+            touched: Vec::new(),
+            again: Vec::new(),
+            unsent: Vec::new(),
+            timer: None,
+            now: crate::now(),
+            handle,
+            water_marks: options.water_marks(),
+            next_generation: 0,
+            thread,
+            is_stopping: false,
+        }
+    }
+
+    /// Begins to connect to a `ws://` URL. The handler hears of it by [`on_open`](crate::Handler::on_open), or
+    /// [`on_error`](crate::Handler::on_error). A name is looked up before this returns, which takes as long as the system
+    /// takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
+        let request: ClientRequest = url.parse()?;
+        let (host, port) = (request.uri().host().to_owned(), request.uri().port());
+        self.connect_to(request, (host.as_str(), port))
+    }
+
+    /// The same, with a request of the caller's making, to the first of these addresses that can be reached.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect_to(
+        &mut self,
+        request: ClientRequest,
+        addresses: impl ToSocketAddrs,
+    ) -> Result<ConnectionId, ConnectError> {
+        if self.is_stopping {
+            return Err(Stopped.into());
+        }
+        let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
+        let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
+        let config = Arc::clone(self.handle.config());
+        let index = self.insert(Socket::connect(request, &addresses, config, self.now)?);
+        Ok(self.id(index))
+    }
+
+    /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom it
+    /// cannot be sent is told to [`Handler::on_error`](crate::Handler::on_error).
+    pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) {
+        let message = EncodedMessage::new(message, self.handle.config());
+        self.broadcast_encoded(&message);
+    }
+
+    /// Sends an encoded message to all open connections of this loop and of those that run with it.
+    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) {
+        self.broadcast_here(message);
+        self.handle.post_to_others(self.thread.into(), || Command::Broadcast(message.clone()));
+    }
+
+    /// Sends a message to these connections, as far as they are open. It is encoded once. To whom it cannot be sent is told
+    /// to [`Handler::on_error`](crate::Handler::on_error).
+    pub fn broadcast_to<'m>(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: impl Into<Message<'m>>) {
+        let message = EncodedMessage::new(message, self.handle.config());
+        for id in ids {
+            if id.thread != self.thread {
+                let _ = self.handle.send_encoded(id, &message);
+            } else if let Some(index) = self.index(id) {
+                self.send_or_tell(index, &message);
+            }
+        }
+    }
+
+    /// Has [`Handler::on_timer`](crate::Handler::on_timer) called once, this long from now; not at all if another time is
+    /// set before.
+    pub fn set_timer(&mut self, after: Duration) {
+        self.timer = Some(self.now + after);
+    }
+
+    /// Stops the loop in good order: it listens and connects no more, closes every connection with
+    /// [`CloseCode::GOING_AWAY`], and ends when all are closed, which takes no longer than
+    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout). Loops that run with it go on:
+    /// [`Handle::stop`] stops them all.
+    pub fn stop(&mut self) {
+        if std::mem::replace(&mut self.is_stopping, true) {
+            return;
+        }
+        let now = self.now;
+        for index in self.indices() {
+            // 1001 may be sent, and there is no reason to be too long
+            let _ = self.change(index, |ws| ws.close(CloseCode::GOING_AWAY, "", now));
+        }
+    }
+
+    /// A connection of this loop; `None` if it is gone, or another loop's.
+    pub fn get(&mut self, id: ConnectionId) -> Option<Connection<'_>> {
+        let index = self.index(id)?;
+        Some(Connection::new(self, index))
+    }
+
+    /// The open connections.
+    pub fn open(&self) -> impl Iterator<Item = ConnectionId> {
+        let is_open = |(_, entry): &(usize, &Entry)| entry.socket.ws.ready_state() == ReadyState::Open;
+        self.slab.iter().filter(is_open).map(|(index, _)| self.id(index))
+    }
+
+    /// How many there are, in whatever state.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// A way to reach this loop, and those that run with it, from any thread.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// When the loop was last woken.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream) -> usize {
+        let config = Arc::clone(self.handle.config());
+        self.insert(Socket::accepted(stream, config, self.now))
+    }
+
+    pub(crate) fn broadcast_here(&mut self, message: &EncodedMessage) {
+        for index in self.indices() {
+            self.send_or_tell(index, message);
+        }
+    }
+
+    pub(crate) fn id(&self, index: usize) -> ConnectionId {
+        ConnectionId { index: index as u32, generation: self.slab[index].generation, thread: self.thread }
+    }
+
+    /// The index of a connection that is still there.
+    pub(crate) fn index(&self, id: ConnectionId) -> Option<usize> {
+        let entry = self.slab.get(id.index())?;
+        (entry.generation == id.generation && self.thread == id.thread).then(|| id.index())
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self, index: usize) -> &Entry {
+        &self.slab[index]
+    }
+
+    #[inline]
+    pub(crate) fn entry_mut(&mut self, index: usize) -> &mut Entry {
+        &mut self.slab[index]
+    }
+
+    pub(crate) fn contains(&self, index: usize) -> bool {
+        self.slab.contains(index)
+    }
+
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.slab.remove(index);
+        let Self { deadlines, slab, .. } = self;
+        deadlines.tidy(slab.len(), |deadline| counts(slab, deadline));
+    }
+
+    /// The connection whose deadline has come up, if this is the entry that counts.
+    pub(crate) fn pop_due(&mut self) -> Option<Option<usize>> {
+        let deadline = self.deadlines.pop_due(self.now)?;
+        let index = deadline.index as usize;
+        if !counts(&self.slab, &deadline) {
+            return Some(None);
+        }
+        self.slab[index].armed = Armed::default();
+        Some(Some(index))
+    }
+
+    /// Sees to it that the loop wakes up for the connection in time.
+    #[inline]
+    pub(crate) fn arm(&mut self, index: usize) {
+        let entry = &mut self.slab[index];
+        if let Some(at) = entry.socket.ws.poll_timeout()
+            && entry.armed.is_later_than(at)
+        {
+            entry.armed = at.into();
+            self.deadlines.push(Deadline { at, index: index as u32, generation: entry.generation });
+        }
+    }
+
+    /// Changes a connection, with whatever that leads to when the loop has gone through what woke it.
+    #[inline]
+    pub(crate) fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut sansocket::WebSocket) -> R) -> R {
+        let entry = &mut self.slab[index];
+        let result = change(&mut entry.socket.ws);
+        entry.is_congested |= entry.socket.ws.buffered_amount() > self.water_marks.0;
+        self.touch(index);
+        result
+    }
+
+    #[inline]
+    pub(crate) fn touch(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.slab[index].is_touched, true) {
+            self.touched.push(index as u32);
+        }
+    }
+
+    pub(crate) fn touch_again(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.slab[index].is_again, true) {
+            self.again.push(index as u32);
+        }
+    }
+
+    /// Whether a connection that was congested no longer is; holds back reading as long as it is.
+    #[inline]
+    pub(crate) fn ends_congestion(&mut self, index: usize) -> bool {
+        let entry = &mut self.slab[index];
+        if !entry.is_congested {
+            return false;
+        }
+        if entry.socket.ws.buffered_amount() <= self.water_marks.1 {
+            (entry.is_congested, entry.socket.is_held) = (false, false);
+            return entry.socket.ws.ready_state() == ReadyState::Open;
+        }
+        entry.socket.is_held |= !entry.socket.ws.wants_read();
+        false
+    }
+
+    fn insert(&mut self, socket: Socket) -> usize {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let entry = Entry {
+            socket,
+            armed: Armed::default(),
+            generation: self.next_generation,
+            is_touched: false,
+            is_again: false,
+            is_congested: false,
+            has_kept: false,
+        };
+        let index = self.slab.insert(entry);
+        // to be registered, and its deadline noted
+        self.touch(index);
+        index
+    }
+
+    fn send_or_tell(&mut self, index: usize, message: &EncodedMessage) {
+        if self.slab[index].socket.ws.ready_state() == ReadyState::Open
+            && let Err(error) = self.change(index, |ws| ws.send_encoded(message))
+        {
+            self.unsent.push((self.id(index), error));
+        }
+    }
+
+    fn indices(&self) -> Vec<usize> {
+        self.slab.iter().map(|(index, _)| index).collect()
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Whether the entry is the one of the connection's that counts.
+fn counts(slab: &Slab<Entry>, deadline: &Deadline) -> bool {
+    let entry = slab.get(deadline.index as usize);
+    entry.is_some_and(|entry| entry.generation == deadline.generation && entry.armed.is_at(deadline.at))
+}
+
+/// A request could not be answered as asked. Silence would be the worst answer.
+pub(crate) fn refuse(ws: &mut sansocket::WebSocket, error: &AnswerError, now: Instant) {
+    if *error != AnswerError::OriginForbidden {
+        let _ = ws.reject(Reject::new(500), now);
+    }
+}
+
+const _: () = assert!(size_of::<Entry>() <= 304);

@@ -1,0 +1,115 @@
+//! One connection's turn: what waits is written, what came is read and told, what that gave is written, and TCP is
+//! ended as the core says. Written once, for a [`Socket`] alone and for one of an event loop's many.
+
+use std::io;
+
+use sansocket::{Event, Input, Instant, Transport};
+
+use crate::Error;
+use crate::error::is_end;
+use crate::socket::{Next, Read, Socket};
+
+/// Buffers filled in one turn: a peer that sends without end lets others have theirs.
+const READS: usize = 4;
+
+/// Where a socket is, and who hears of its events. Events borrow the buffer that was read into, never the socket.
+pub(crate) trait Place {
+    fn socket(&mut self) -> &mut Socket;
+
+    fn tell(&mut self, event: Result<Event<'_>, Error>);
+}
+
+/// Takes in whatever came; the caller then settles.
+#[inline]
+pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
+    if place.socket().is_connecting()
+        && let Err(error) = place.socket().finish_connecting()
+    {
+        return end(place, Some(error), now);
+    }
+    // a peer that takes its answers may be given more to answer
+    flush(place, now);
+    for _ in 0..READS {
+        match place.socket().read(buffer) {
+            Read::Bytes(count) => receive(place, &mut buffer[..count], now),
+            Read::Nothing => break,
+            Read::End(error) => return end(place, error, now),
+        }
+    }
+    if place.socket().is_lost() {
+        end(place, Some(io::ErrorKind::ConnectionReset.into()), now);
+    }
+}
+
+/// Gives the core bytes, or none: then it tells what it has kept.
+#[inline]
+pub(crate) fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) {
+    let mut input = Input::new(bytes);
+    loop {
+        match place.socket().ws.receive(&mut input, now) {
+            Ok(None) => return,
+            Ok(Some(event)) => place.tell(Ok(event)),
+            Err(error) => return fail(place, error.into()),
+        }
+    }
+}
+
+/// Lets a deadline that has come take effect; the caller then settles.
+pub(crate) fn handle_timeout(place: &mut impl Place, now: Instant) {
+    match place.socket().ws.handle_timeout(now) {
+        Ok(None) => {}
+        Ok(Some(event)) => place.tell(Ok(event)),
+        Err(error) => fail(place, error.into()),
+    }
+}
+
+/// Writes what waits, does to TCP what the core asks for, and says what comes next.
+#[inline]
+pub(crate) fn settle(place: &mut impl Place, now: Instant) -> Next {
+    flush(place, now);
+    let socket = place.socket();
+    match socket.ws.transport() {
+        Transport::Open => {}
+        Transport::ShutdownWrite => socket.shutdown_write(),
+        Transport::Close => {
+            end(place, None, now);
+            return Next::End;
+        }
+    }
+    place.socket().next()
+}
+
+/// TCP has ended, was lost, or is ended by us.
+pub(crate) fn end(place: &mut impl Place, error: Option<io::Error>, now: Instant) {
+    if !place.socket().end_reading(error.is_some()) {
+        return;
+    }
+    // that the peer ended it rudely is told by the Close event; anything else is an error first
+    if let Some(error) = error.filter(|error| !is_end(error)) {
+        fail(place, error.into());
+    }
+    loop {
+        match place.socket().ws.receive_eof(now) {
+            Ok(None) => return,
+            Ok(Some(event)) => place.tell(Ok(event)),
+            Err(error) => return fail(place, error.into()),
+        }
+    }
+}
+
+#[inline]
+fn flush(place: &mut impl Place, now: Instant) {
+    if let Err(error) = place.socket().flush() {
+        // a stream that takes nothing more may still hold what the peer said last: reading tells
+        if !is_end(&error) {
+            end(place, Some(error), now);
+        }
+    }
+}
+
+/// A connection fails once, whatever else goes wrong with it.
+fn fail(place: &mut impl Place, error: Error) {
+    if place.socket().begin_failing() {
+        place.tell(Err(error));
+    }
+}

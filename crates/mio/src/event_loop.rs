@@ -1,0 +1,484 @@
+//! EventLoop: listeners and connections on one thread, driven by what mio tells of.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
+use sansocket::{ClientRequest, Event, Instant};
+
+use crate::connection::{Connection, ConnectionId};
+use crate::connections::{Connections, refuse};
+use crate::drive::{self, Place};
+use crate::error::{ConnectError, Error};
+use crate::handle::{Command, Handle, Mailbox};
+use crate::handler::{Answer, Handler};
+use crate::listener::{self, Accepted, Listener};
+use crate::options::Options;
+use crate::socket::{Next, Socket};
+
+/// Events taken from mio at a time.
+const EVENTS: usize = 1024;
+/// Tokens count connections from zero, and from here down the mailbox and the listeners.
+const MAILBOX: Token = Token(usize::MAX);
+
+/// Any number of listeners and connections on one thread.
+///
+/// Connections share one read buffer, and an idle one owns no other memory than its place in a table. Each gets bounded
+/// work done in one turn of the loop; one that does not read what it is sent is not read from either, until it does.
+///
+/// ```no_run
+/// use sansocket_mio::{Connection, EventLoop, Handler, Message};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+///         let _ = connection.send(message);
+///     }
+/// }
+///
+/// let mut event_loop = EventLoop::new(Echo)?;
+/// event_loop.listen("127.0.0.1:9001")?;
+/// event_loop.run()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct EventLoop<H> {
+    poll: Poll,
+    events: Events,
+    handler: H,
+    connections: Connections,
+    listeners: Vec<Listener>,
+    /// What every connection reads into.
+    buffer: Vec<u8>,
+    /// Empty between turns.
+    commands: Vec<Command>,
+    thread: usize,
+    has_mail: bool,
+    has_started: bool,
+}
+
+impl<H: Handler> EventLoop<H> {
+    /// A loop with the settings of [`Options::new`].
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn new(handler: H) -> io::Result<Self> {
+        Self::with_options(handler, &Options::new())
+    }
+
+    /// A loop with settings of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn with_options(handler: H, options: &Options) -> io::Result<Self> {
+        let (poll, mailbox) = poll()?;
+        Ok(Self::build(handler, options, poll, Handle::new(vec![mailbox], options.config.clone()), 0))
+    }
+
+    /// One of the loops that the handle reaches.
+    pub(crate) fn build(handler: H, options: &Options, poll: Poll, handle: Handle, thread: u16) -> Self {
+        Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            handler,
+            connections: Connections::new(handle, thread, options),
+            listeners: Vec::new(),
+            buffer: vec![0; options.buffer_size],
+            commands: Vec::new(),
+            thread: thread.into(),
+            has_mail: false,
+            has_started: false,
+        }
+    }
+
+    /// Listens for clients at an address, which is returned; port 0 lets the system choose one. A loop may listen at
+    /// several.
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, or not this machine's.
+    pub fn listen(&mut self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+        self.listen_on(listener::bind(address, false)?)
+    }
+
+    /// Listens with a listener of the caller's making.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn listen_on(&mut self, listener: std::net::TcpListener) -> io::Result<SocketAddr> {
+        let mut listener = Listener::new(listener)?;
+        listener.register(self.poll.registry(), Token(MAILBOX.0 - 1 - self.listeners.len()))?;
+        let address = listener.address();
+        self.listeners.push(listener);
+        Ok(address)
+    }
+
+    /// Begins to connect to a `ws://` URL: see [`Connections::connect`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
+        self.connections.now = crate::now();
+        self.connections.connect(url)
+    }
+
+    /// Begins to connect with a request of the caller's making: see [`Connections::connect_to`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect_to(
+        &mut self,
+        request: ClientRequest,
+        addresses: impl ToSocketAddrs,
+    ) -> Result<ConnectionId, ConnectError> {
+        self.connections.now = crate::now();
+        self.connections.connect_to(request, addresses)
+    }
+
+    /// Runs until it is stopped ([`Connections::stop`], [`Handle::stop`]) and all connections are closed.
+    ///
+    /// # Errors
+    ///
+    /// The system's: mio's `poll` failed. What goes wrong with a connection or a listener is told to the handler.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn(None)? {}
+        Ok(())
+    }
+
+    /// One turn: waits until something happens, no longer than `max_wait`, and goes through it. Returns whether the loop
+    /// goes on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
+        if !mem::replace(&mut self.has_started, true) {
+            self.connections.now = crate::now();
+            self.handler.on_start(&mut self.connections);
+            self.settle_touched();
+        }
+        if !self.goes_on() {
+            return Ok(false);
+        }
+        let wait = self.wait(max_wait);
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => self.connections.now = crate::now(),
+        }
+        let again = mem::take(&mut self.connections.again);
+        self.take_events();
+        for &index in &again {
+            self.go_on_with(index as usize);
+        }
+        self.accept();
+        self.keep_deadlines();
+        self.take_mail();
+        self.settle_touched();
+        Ok(self.goes_on())
+    }
+
+    /// A way to reach this loop from any thread.
+    pub fn handle(&self) -> Handle {
+        self.connections.handle()
+    }
+
+    /// The handler.
+    pub fn handler(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// The connections.
+    pub fn connections(&mut self) -> &mut Connections {
+        &mut self.connections
+    }
+
+    /// Stops listening when the loop stops; returns whether it goes on.
+    fn goes_on(&mut self) -> bool {
+        if !self.connections.is_stopping {
+            return true;
+        }
+        for mut listener in self.listeners.drain(..) {
+            // whoever waits to be accepted is refused when the listener is dropped
+            let _ = listener.deregister(self.poll.registry());
+        }
+        !self.connections.is_empty()
+    }
+
+    /// How long mio may wait.
+    fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
+        let connections = &self.connections;
+        if !connections.again.is_empty() || !connections.touched.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let listeners = self.listeners.iter().filter_map(Listener::poll_timeout);
+        let next = listeners.chain(connections.deadlines.next()).chain(connections.timer).min();
+        let wait = next.map(|next| next - connections.now);
+        wait.into_iter().chain(max_wait).min()
+    }
+
+    #[inline]
+    fn take_events(&mut self) {
+        let events = mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let token = event.token();
+            if self.connections.contains(token.0) {
+                // an event for a connection that is gone, and whose place another has taken, is as good as none
+                self.connections.entry_mut(token.0).socket.note(event);
+                self.go_on_with(token.0);
+            } else if token == MAILBOX {
+                self.has_mail = true;
+            } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
+                listener.note();
+            }
+        }
+        self.events = events;
+    }
+
+    /// Gives a connection its turn.
+    #[inline]
+    fn go_on_with(&mut self, index: usize) {
+        if !self.connections.contains(index) {
+            return;
+        }
+        let entry = self.connections.entry_mut(index);
+        // what it sends to itself is seen to here
+        let was_touched = mem::replace(&mut entry.is_touched, true);
+        entry.is_again = false;
+        let now = self.connections.now;
+        let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
+        drive::take_in(&mut place, &mut self.buffer, now);
+        if was_touched {
+            return;
+        }
+        // where connections talk to each other, all that is sent to one in this turn leaves together
+        self.connections.entry_mut(index).is_touched = false;
+        if self.connections.touched.is_empty() { self.settle(index) } else { self.connections.touch(index) }
+    }
+
+    /// Lets a connection's output leave, and sees to what it needs next.
+    #[inline]
+    fn settle(&mut self, index: usize) {
+        let now = self.connections.now;
+        let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
+        let entry = place.connections.entry_mut(index);
+        let was_touched = mem::replace(&mut entry.is_touched, true);
+        if mem::take(&mut entry.has_kept) {
+            drive::receive(&mut place, &mut [], now);
+        }
+        let mut next = drive::settle(&mut place, now);
+        if next != Next::End
+            && let Err(error) = place.socket().update(self.poll.registry(), Token(index))
+        {
+            drive::end(&mut place, Some(error), now);
+            next = Next::End;
+        }
+        if next == Next::End {
+            return self.connections.remove(index);
+        }
+        let congestion_ends = place.connections.ends_congestion(index);
+        if congestion_ends {
+            place.handler.on_writable(&mut Connection::new(place.connections, index));
+        }
+        let connections = place.connections;
+        connections.arm(index);
+        if congestion_ends || next == Next::Again {
+            connections.touch_again(index);
+        }
+        connections.entry_mut(index).is_touched = was_touched;
+    }
+
+    fn settle_touched(&mut self) {
+        loop {
+            while let Some(index) = self.connections.touched.pop() {
+                let index = index as usize;
+                if self.connections.contains(index) {
+                    self.connections.entry_mut(index).is_touched = false;
+                    self.settle(index);
+                }
+            }
+            let unsent = mem::take(&mut self.connections.unsent);
+            if unsent.is_empty() {
+                return;
+            }
+            for (id, error) in unsent {
+                self.tell_unsent(id, error.into());
+            }
+        }
+    }
+
+    fn tell_unsent(&mut self, id: ConnectionId, error: Error) {
+        if let Some(mut connection) = self.connections.get(id) {
+            self.handler.on_error(&mut connection, error);
+        }
+    }
+
+    fn accept(&mut self) {
+        let now = self.connections.now;
+        for number in 0..self.listeners.len() {
+            for _ in 0..self.listeners[number].turns(now) {
+                match self.listeners[number].accept(now) {
+                    Accepted::Client(stream) if !self.connections.is_stopping => {
+                        let index = self.connections.accepted(stream);
+                        self.connections.entry_mut(index).is_touched = false;
+                        self.connections.touched.pop();
+                        self.settle(index);
+                    }
+                    Accepted::Client(_) | Accepted::Nobody => break,
+                    Accepted::Failed(error) => {
+                        let address = self.listeners[number].address();
+                        self.handler.on_accept_error(&mut self.connections, address, &error);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn keep_deadlines(&mut self) {
+        let now = self.connections.now;
+        while let Some(due) = self.connections.pop_due() {
+            let Some(index) = due else { continue };
+            if self.connections.entry(index).socket.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
+                drive::handle_timeout(&mut place, now);
+                self.connections.touch(index);
+            } else {
+                self.connections.arm(index);
+            }
+        }
+        if self.connections.timer.is_some_and(|timer| timer <= now) {
+            self.connections.timer = None;
+            self.handler.on_timer(&mut self.connections);
+        }
+    }
+
+    fn take_mail(&mut self) {
+        if !mem::take(&mut self.has_mail) {
+            return;
+        }
+        let mut commands = mem::take(&mut self.commands);
+        if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
+            mailbox.take(&mut commands);
+        }
+        for command in commands.drain(..) {
+            self.obey(command);
+        }
+        // a crowd of commands leaves no memory behind
+        commands.shrink_to(EVENTS);
+        self.commands = commands;
+    }
+
+    fn obey(&mut self, command: Command) {
+        let (id, result) = match command {
+            Command::Broadcast(message) => return self.connections.broadcast_here(&message),
+            Command::Stop => return self.connections.stop(),
+            Command::Send(id, message) => {
+                (id, self.with(id, |connection| connection.send(message).map_err(Error::Send)))
+            }
+            Command::SendEncoded(id, message) => {
+                (id, self.with(id, |connection| connection.send_encoded(&message).map_err(Error::Send)))
+            }
+            Command::Close(id, code, reason) => {
+                (id, self.with(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
+            }
+            Command::Answer(id, answer) => (id, self.with(id, |connection| connection.answer(answer))),
+        };
+        if let Err(error) = result {
+            self.tell_unsent(id, error);
+        }
+    }
+
+    fn with(
+        &mut self,
+        id: ConnectionId,
+        ask: impl FnOnce(&mut Connection<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.connections.get(id).map_or(Ok(()), |mut connection| ask(&mut connection))
+    }
+}
+
+impl<H> Drop for EventLoop<H> {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
+            mailbox.close();
+        }
+    }
+}
+
+impl<H> fmt::Debug for EventLoop<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+/// A socket among the others of a loop, whose handler hears of its events.
+struct At<'a, H> {
+    handler: &'a mut H,
+    connections: &'a mut Connections,
+    index: usize,
+}
+
+impl<H: Handler> Place for At<'_, H> {
+    #[inline]
+    fn socket(&mut self) -> &mut Socket {
+        &mut self.connections.entry_mut(self.index).socket
+    }
+
+    #[inline]
+    fn tell(&mut self, event: Result<Event<'_>, Error>) {
+        let Self { handler, connections, index } = self;
+        let now = connections.now();
+        let connection = &mut Connection::new(connections, *index);
+        match event {
+            Ok(Event::Message(message)) => handler.on_message(connection, message),
+            Ok(Event::Chunk(chunk)) => handler.on_chunk(connection, chunk),
+            Ok(Event::Ping(payload)) => handler.on_ping(connection, &payload),
+            Ok(Event::Pong(payload)) => handler.on_pong(connection, &payload),
+            Ok(Event::Request(request)) => {
+                let answer = handler.on_request(connection, &request);
+                self.answer(answer, now);
+            }
+            Ok(Event::PlainRequest(request)) => {
+                let reject = handler.on_plain_request(connection, &request);
+                if let Some(reject) = reject {
+                    self.answer(Answer::Reject(reject), now);
+                }
+            }
+            Ok(Event::Open(open)) => handler.on_open(connection, open),
+            Ok(Event::Close(close)) => handler.on_close(connection, close),
+            Ok(_) => {}
+            Err(error) => handler.on_error(connection, error),
+        }
+    }
+}
+
+impl<H: Handler> At<'_, H> {
+    #[cold]
+    fn answer(&mut self, answer: Answer, now: Instant) {
+        let ws = &mut self.connections.entry_mut(self.index).socket.ws;
+        let answered = match answer {
+            Answer::Accept(accept) => ws.accept(accept, now),
+            Answer::Reject(reject) => ws.reject(reject, now),
+            Answer::Later => Ok(()),
+        };
+        if let Err(error) = answered {
+            refuse(ws, &error, now);
+            self.handler.on_error(&mut Connection::new(self.connections, self.index), error.into());
+        }
+    }
+}
+
+/// A poll and the mailbox that wakes it.
+pub(crate) fn poll() -> io::Result<(Poll, Mailbox)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), MAILBOX)?;
+    Ok((poll, Mailbox::new(waker)))
+}

@@ -1,0 +1,106 @@
+//! Handler: what an application does when something happens.
+
+use std::io;
+use std::net::SocketAddr;
+
+use sansocket::{Accept, Chunk, Close, Message, Open, Reject, Request};
+
+use crate::Error;
+use crate::connection::Connection;
+use crate::connections::Connections;
+
+/// What an application does when something happens to a connection of its [`EventLoop`](crate::EventLoop).
+///
+/// Everything has a default. A server that implements nothing accepts same-origin clients, answers their Pings and their
+/// Close frames, keeps the deadlines, and ignores what they say.
+///
+/// Each connection is told of by [`on_open`](Self::on_open), then whatever comes, and at last
+/// [`on_close`](Self::on_close), once; before that [`on_error`](Self::on_error) if it failed. One that never opens is told
+/// of by `on_error` alone. No method may block: all connections of the loop wait.
+///
+/// ```
+/// use sansocket_mio::{Connection, Handler, Message};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+///         let _ = connection.send(message);
+///     }
+/// }
+/// ```
+#[expect(unused_variables, reason = "the defaults ignore what happened")]
+pub trait Handler {
+    /// The loop begins to run.
+    fn on_start(&mut self, connections: &mut Connections) {}
+
+    /// A client asks for a WebSocket. By default it is accepted if the page it comes from, if any, is of the same origin,
+    /// with no subprotocol.
+    fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
+        Answer::Accept(Accept::default())
+    }
+
+    /// A client asks, by HTTP, for something else. By default it is told 426, Upgrade Required.
+    fn on_plain_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<Reject> {
+        None
+    }
+
+    /// The connection is open.
+    fn on_open(&mut self, connection: &mut Connection<'_>, open: Open) {}
+
+    /// A message came. It is lent from the read buffer if it lay there whole.
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {}
+
+    /// A piece of a message came: instead of `on_message`, if [`Delivery::Chunks`](sansocket::Delivery::Chunks) asks for
+    /// pieces.
+    fn on_chunk(&mut self, connection: &mut Connection<'_>, chunk: Chunk<'_>) {}
+
+    /// A Ping came. Its Pong is on its way.
+    fn on_ping(&mut self, connection: &mut Connection<'_>, payload: &[u8]) {}
+
+    /// A Pong came.
+    fn on_pong(&mut self, connection: &mut Connection<'_>, payload: &[u8]) {}
+
+    /// The connection failed, or never opened; or, with [`Error::Send`], something sent by a
+    /// [`Handle`](crate::Handle) or to many was not sent to this one.
+    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {}
+
+    /// The connection, which was open, is closed.
+    fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {}
+
+    /// [`buffered_amount`](Connection::buffered_amount) was above the high-water mark and has fallen below the low-water
+    /// mark: there is room for more.
+    fn on_writable(&mut self, connection: &mut Connection<'_>) {}
+
+    /// The time that [`Connections::set_timer`] set has come.
+    fn on_timer(&mut self, connections: &mut Connections) {}
+
+    /// The listener at this address cannot accept, for want of file descriptors or memory, say. It tries again every
+    /// tenth of a second; this is called once until it has accepted again.
+    fn on_accept_error(&mut self, connections: &mut Connections, address: SocketAddr, error: &io::Error) {}
+}
+
+/// How to answer a client that asks for a WebSocket.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a request is granted, refused, or waits")]
+pub enum Answer {
+    /// To accept, if its origin policy permits.
+    Accept(Accept),
+    /// To refuse.
+    Reject(Reject),
+    /// To answer later, by [`Connection::answer`] or [`Handle::answer`](crate::Handle::answer), before
+    /// [`Config::opening_timeout`](sansocket::Config::opening_timeout) has passed.
+    Later,
+}
+
+impl From<Accept> for Answer {
+    fn from(accept: Accept) -> Self {
+        Self::Accept(accept)
+    }
+}
+
+impl From<Reject> for Answer {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
+}

@@ -1,0 +1,130 @@
+//! Listening. A listener that cannot accept pauses: to try again at once would only fail again.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use sansocket::Instant;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::is_end;
+
+/// Clients accepted in one turn: those that are connected have theirs in between.
+const ACCEPTS: usize = 64;
+/// How long to wait before trying again, after accepting has failed.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Clients that may wait to be accepted; the system has a limit of its own.
+const BACKLOG: i32 = 4096;
+
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    /// Clients may be waiting.
+    may_accept: bool,
+    /// When to try again.
+    paused_until: Option<Instant>,
+    /// The handler knows that this listener cannot accept.
+    is_failing: bool,
+}
+
+/// What accepting gave.
+pub(crate) enum Accepted {
+    Client(TcpStream),
+    Nobody,
+    /// It fails, and has not before.
+    Failed(io::Error),
+}
+
+impl Listener {
+    pub(crate) fn new(tcp: std::net::TcpListener) -> io::Result<Self> {
+        tcp.set_nonblocking(true)?;
+        let address = tcp.local_addr()?;
+        let tcp = TcpListener::from_std(tcp);
+        Ok(Self { tcp, address, may_accept: false, paused_until: None, is_failing: false })
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.tcp, token, Interest::READABLE)
+    }
+
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.tcp)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// mio has an event for it.
+    pub(crate) fn note(&mut self) {
+        self.may_accept = true;
+    }
+
+    /// When it is to be asked again; the epoch if at once.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.may_accept.then(|| self.paused_until.unwrap_or(Instant::EPOCH))
+    }
+
+    /// How many clients may be accepted now.
+    pub(crate) fn turns(&mut self, now: Instant) -> usize {
+        if self.poll_timeout().is_some_and(|at| at <= now) { ACCEPTS } else { 0 }
+    }
+
+    pub(crate) fn accept(&mut self, now: Instant) -> Accepted {
+        match self.tcp.accept() {
+            Ok((stream, _)) => {
+                (self.is_failing, self.paused_until) = (false, None);
+                Accepted::Client(stream)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.may_accept = false;
+                self.paused_until = None;
+                Accepted::Nobody
+            }
+            // a client that is gone already is not the listener's trouble: the next turn sees to the others
+            Err(error) if error.kind() == ErrorKind::Interrupted || is_end(&error) => Accepted::Nobody,
+            Err(error) => {
+                self.paused_until = Some(now + PAUSE);
+                if std::mem::replace(&mut self.is_failing, true) { Accepted::Nobody } else { Accepted::Failed(error) }
+            }
+        }
+    }
+}
+
+/// Listens at the first of these addresses that can be had; with `shared` so that other sockets may listen there too,
+/// each of which gets some of the clients.
+pub(crate) fn bind(addresses: impl ToSocketAddrs, shared: bool) -> io::Result<std::net::TcpListener> {
+    let mut failure = io::Error::new(ErrorKind::InvalidInput, "no address to listen at");
+    for address in addresses.to_socket_addrs()? {
+        match bind_one(address, shared) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn bind_one(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // as std does: a server that restarts need not wait for the connections of the one before
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    if shared {
+        share_port(&socket)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
+fn share_port(_: &Socket) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}

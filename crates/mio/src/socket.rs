@@ -1,0 +1,463 @@
+//! Socket: one connection as a mio source. Knows readiness and TCP; no byte of the protocol.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token, event};
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+use sansocket::bytes::Buf;
+use sansocket::{ClientRequest, Config, Event, Instant, WebSocket};
+
+use crate::drive::{self, Place};
+use crate::{ConnectError, Error};
+
+/// Pieces of output handed to one `writev`.
+const SLICES: usize = 64;
+/// Writes in one turn: a peer that takes without end lets others have theirs.
+const WRITES: usize = 16;
+/// Whether a read or write that did less than it could have has met the end of what there is: so say epoll(7) and
+/// kqueue(2). Elsewhere mio wants to see `WouldBlock`.
+const SHORT_IS_ALL: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+));
+
+/// One connection as a mio [`Source`](event::Source), for whoever has a [`Poll`](mio::Poll) of their own.
+///
+/// mio tells only when readiness begins ("edge-triggered"), so that whoever is told must take what there is. The socket
+/// keeps account of that, and its owner owes it four things:
+///
+/// 1. [`ready`](Self::ready) at every mio event with its token. It reads into the buffer given, which any number of
+///    sockets may share, hands the events to the closure, lets it send and close, and writes what it can.
+/// 2. [`drive`](Self::drive) after sending at another time, and when [`Next::Again`] was the answer: a socket does
+///    bounded work in one call, so that one peer cannot starve others.
+/// 3. [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has come.
+/// 4. [`update`](Self::update) after any of these: it registers the socket for what it now waits for, which is writing
+///    only while output waits, and makes no system call if nothing changed.
+///
+/// ```no_run
+/// use mio::{Events, Poll, Token};
+/// use sansocket_mio::{Event, Next, Socket, default_config, now};
+///
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(128);
+/// let mut buffer = vec![0; 64 * 1024];
+/// let mut socket = Socket::connect("ws://localhost:9001/".parse()?, &["127.0.0.1:9001".parse()?], default_config(), now())?;
+/// let mut next = Next::Wait;
+/// while next != Next::End {
+///     socket.update(poll.registry(), Token(0))?;
+///     poll.poll(&mut events, socket.patience(next, now()))?;
+///     for event in &events {
+///         next = socket.ready(event, &mut buffer, now(), |ws, event| match event {
+///             Ok(Event::Open(_)) => ws.send("Hello").unwrap(),
+///             Ok(Event::Message(message)) => println!("{message:?}"),
+///             other => println!("{other:?}"),
+///         });
+///     }
+///     if events.is_empty() {
+///         next = socket.drive(&mut buffer, now(), |_, event| println!("{event:?}"));
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Socket {
+    pub(crate) ws: WebSocket,
+    /// Addresses to try when this one cannot be reached.
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every idle connection")]
+    untried: Option<Box<Vec<SocketAddr>>>,
+    stream: TcpStream,
+    registered: Option<Interest>,
+    progress: Progress,
+    /// There may be bytes to read.
+    may_read: bool,
+    /// What follows the bytes is the end: to be read up to.
+    is_hung_up: bool,
+    is_read_ended: bool,
+    /// The kernel takes no more for now.
+    is_write_blocked: bool,
+    /// The sending direction is gone, or was ended: nothing more is written.
+    is_write_ended: bool,
+    is_failed: bool,
+    /// The owner wants nothing read for now.
+    pub(crate) is_held: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Connecting,
+    Connected,
+    /// The kernel has said that the connection is broken.
+    Lost,
+}
+
+/// What a [`Socket`] needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an owner must heed each of these")]
+pub enum Next {
+    /// To be told when mio has an event for it, or its time has come.
+    Wait,
+    /// Another turn without an event, once others have had theirs: its peer keeps it busy.
+    Again,
+    /// Nothing more: TCP has ended. To be dropped.
+    End,
+}
+
+/// What a read gave.
+pub(crate) enum Read {
+    Bytes(usize),
+    Nothing,
+    /// The end of the stream; with an error, of both directions.
+    End(Option<io::Error>),
+}
+
+impl Socket {
+    /// The client's end. Begins to connect to the addresses in turn until one can be reached;
+    /// [`Config::opening_timeout`] bounds it all, from `now`.
+    ///
+    /// # Errors
+    ///
+    /// The request is not valid, it wants TLS, or none of the addresses can even be tried. That none can be reached is
+    /// told as an event, [`Error::Io`].
+    pub fn connect(
+        request: ClientRequest,
+        addresses: &[SocketAddr],
+        config: impl Into<Arc<Config>>,
+        now: Instant,
+    ) -> Result<Self, ConnectError> {
+        if request.uri().is_secure() {
+            return Err(ConnectError::TlsNotBuiltIn);
+        }
+        let rng = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
+        let ws = WebSocket::client(request, config, rng, now)?;
+        let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
+        let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
+        let untried = Some(untried).filter(|untried| !untried.is_empty()).map(Box::new);
+        Ok(Self { untried, progress: Progress::Connecting, ..Self::new(ws, stream) })
+    }
+
+    /// The server's end of a stream just accepted. The client's time for the opening handshake runs from `now`.
+    pub fn accepted(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        // a client that is gone already shows when its request is read
+        let _ = stream.set_nodelay(true);
+        Self::new(WebSocket::server(config, now), stream)
+    }
+
+    fn new(ws: WebSocket, stream: TcpStream) -> Self {
+        Self {
+            ws,
+            untried: None,
+            stream,
+            registered: None,
+            progress: Progress::Connected,
+            may_read: false,
+            is_hung_up: false,
+            is_read_ended: false,
+            is_write_blocked: false,
+            is_write_ended: false,
+            is_failed: false,
+            is_held: false,
+        }
+    }
+
+    /// mio has an event for this socket. `on_event` hears of what happened and may send, answer and close; a failure of
+    /// the connection is told once, as an error, and how an open connection ended by [`Event::Close`].
+    ///
+    /// The buffer must not be empty. A message that lies whole in it is lent, a longer one assembled.
+    pub fn ready(
+        &mut self,
+        event: &event::Event,
+        buffer: &mut [u8],
+        now: Instant,
+        on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
+    ) -> Next {
+        self.note(event);
+        let mut place = Alone { socket: self, on_event };
+        drive::take_in(&mut place, buffer, now);
+        drive::settle(&mut place, now)
+    }
+
+    /// Does whatever can be done now: as [`ready`](Self::ready), without an event of mio's. A deadline that has come
+    /// takes effect.
+    pub fn drive(
+        &mut self,
+        buffer: &mut [u8],
+        now: Instant,
+        on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
+    ) -> Next {
+        let mut place = Alone { socket: self, on_event };
+        drive::take_in(&mut place, buffer, now);
+        // what the application did at another time, such as to answer a request, may have more to tell
+        drive::receive(&mut place, &mut [], now);
+        drive::handle_timeout(&mut place, now);
+        drive::settle(&mut place, now)
+    }
+
+    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
+    /// harmless.
+    pub fn handle_timeout(
+        &mut self,
+        now: Instant,
+        on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
+    ) -> Next {
+        let mut place = Alone { socket: self, on_event };
+        drive::handle_timeout(&mut place, now);
+        drive::settle(&mut place, now)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.ws.poll_timeout()
+    }
+
+    /// How long mio's `poll` may wait for this socket alone.
+    pub fn patience(&self, next: Next, now: Instant) -> Option<std::time::Duration> {
+        match next {
+            Next::Wait => self.poll_timeout().map(|deadline| deadline - now),
+            Next::Again | Next::End => Some(std::time::Duration::ZERO),
+        }
+    }
+
+    /// Registers the socket for what it waits for, if that has changed. The token may not change.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn update(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interests = self.interests();
+        match self.registered {
+            Some(registered) if registered == interests => Ok(()),
+            Some(_) => registry.reregister(self, token, interests),
+            None => registry.register(self, token, interests),
+        }
+    }
+
+    /// The connection: its state, and whatever can be done with it. To do it let [`drive`](Self::drive) follow.
+    pub fn websocket(&mut self) -> &mut WebSocket {
+        &mut self.ws
+    }
+
+    /// The stream: its addresses and options. Bytes that are read from it or written to it are lost to the connection.
+    pub const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// What mio should tell: always of bytes to read, and of room to write only while output waits for it.
+    #[inline]
+    fn interests(&self) -> Interest {
+        if self.is_write_blocked || self.progress == Progress::Connecting {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        }
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, event: &event::Event) {
+        let is_broken = event.is_error();
+        if event.is_readable() {
+            self.may_read = true;
+        }
+        if is_broken || event.is_read_closed() {
+            self.may_read = true;
+            self.is_hung_up = true;
+        }
+        if is_broken || event.is_writable() {
+            self.is_write_blocked = false;
+        }
+        if is_broken && self.progress == Progress::Connected {
+            self.progress = Progress::Lost;
+        }
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.progress == Progress::Connecting
+    }
+
+    /// Whether the connection is broken and nothing that came before will be read.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.progress == Progress::Lost && !self.reads_now()
+    }
+
+    /// Whether the application is to hear of a failure: the first time.
+    pub(crate) fn begin_failing(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_failed, true)
+    }
+
+    /// Nothing more is read, and if the connection was lost nothing more written. Returns whether that is new.
+    pub(crate) fn end_reading(&mut self, is_lost: bool) -> bool {
+        self.is_write_ended |= is_lost;
+        !std::mem::replace(&mut self.is_read_ended, true)
+    }
+
+    /// How far connecting has come. An address that cannot be reached gives way to the next.
+    pub(crate) fn finish_connecting(&mut self) -> io::Result<()> {
+        let failure = match self.stream.take_error()? {
+            Some(error) => error,
+            None => match self.stream.peer_addr() {
+                Ok(_) => {
+                    self.progress = Progress::Connected;
+                    self.untried = None;
+                    return self.stream.set_nodelay(true);
+                }
+                Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+                Err(error) => error,
+            },
+        };
+        self.stream = begin_connecting(self.untried.as_deref_mut().unwrap_or(&mut Vec::new()), failure)?;
+        self.registered = None;
+        (self.may_read, self.is_hung_up) = (false, false);
+        Ok(())
+    }
+
+    #[inline]
+    fn reads_now(&self) -> bool {
+        // what a broken connection still holds is read even if the peer could not be answered
+        let may_listen = (self.ws.wants_read() && !self.is_held) || self.is_write_ended;
+        self.may_read && !self.is_read_ended && may_listen && self.progress != Progress::Connecting
+    }
+
+    #[inline]
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        if !self.reads_now() || buffer.is_empty() {
+            return Read::Nothing;
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Read::End(None),
+                Ok(count) => {
+                    self.may_read = count == buffer.len() || self.is_hung_up || !SHORT_IS_ALL;
+                    return Read::Bytes(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    (self.may_read, self.is_hung_up) = (false, false);
+                    return Read::Nothing;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Read::End(Some(error)),
+            }
+        }
+    }
+
+    /// Writes what waits, as far as the kernel takes it.
+    #[inline]
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        for _ in 0..WRITES {
+            if self.ws.output().remaining() == 0 || self.is_write_blocked || self.is_write_ended || self.is_connecting()
+            {
+                return Ok(());
+            }
+            match self.write() {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_write_blocked = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    (self.is_write_ended, self.may_read) = (true, true);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write(&mut self) -> io::Result<()> {
+        let output = self.ws.output();
+        let chunk = output.chunk();
+        let (offered, taken) = if chunk.len() == output.remaining() {
+            (chunk.len(), self.stream.write(chunk)?)
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = output.chunks_vectored(&mut slices);
+            let slices = &slices[..count];
+            (slices.iter().map(|slice| slice.len()).sum(), self.stream.write_vectored(slices)?)
+        };
+        output.advance(taken);
+        self.is_write_blocked = taken < offered && SHORT_IS_ALL;
+        Ok(())
+    }
+
+    pub(crate) fn shutdown_write(&mut self) {
+        if !std::mem::replace(&mut self.is_write_ended, true) {
+            // if the stream is gone already, reading tells
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> Next {
+        if self.is_read_ended && self.is_write_ended {
+            return Next::End;
+        }
+        let writes_now = !self.is_write_blocked && !self.is_write_ended && !self.is_connecting();
+        if self.reads_now() || (writes_now && self.ws.output().has_remaining()) { Next::Again } else { Next::Wait }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("stream", &self.stream)
+            .field("ready_state", &self.ws.ready_state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Registers for what the socket itself waits for, whatever interests are given; [`Socket::update`] keeps that up to date.
+impl event::Source for Socket {
+    fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
+        let interests = self.interests();
+        self.stream.register(registry, token, interests)?;
+        self.registered = Some(interests);
+        Ok(())
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
+        let interests = self.interests();
+        self.stream.reregister(registry, token, interests)?;
+        self.registered = Some(interests);
+        Ok(())
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.registered = None;
+        self.stream.deregister(registry)
+    }
+}
+
+/// A socket that has an owner's closure to talk to.
+struct Alone<'a, F> {
+    socket: &'a mut Socket,
+    on_event: F,
+}
+
+impl<F: FnMut(&mut WebSocket, Result<Event<'_>, Error>)> Place for Alone<'_, F> {
+    fn socket(&mut self) -> &mut Socket {
+        self.socket
+    }
+
+    fn tell(&mut self, event: Result<Event<'_>, Error>) {
+        (self.on_event)(&mut self.socket.ws, event);
+    }
+}
+
+/// Begins to connect to the last of the addresses that can be tried; if there is none, `failure` is why.
+fn begin_connecting(untried: &mut Vec<SocketAddr>, mut failure: io::Error) -> io::Result<TcpStream> {
+    while let Some(address) = untried.pop() {
+        match TcpStream::connect(address) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,96 @@
+//! Threads: as many event loops as there are cores, each with its own share of the clients.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::thread::{self, JoinHandle};
+
+use crate::event_loop::{EventLoop, poll};
+use crate::handle::Handle;
+use crate::handler::Handler;
+use crate::listener;
+use crate::options::Options;
+
+/// Event loops that run together, each on a thread of its own.
+///
+/// They listen at the same address, and the system deals the clients out among them (`SO_REUSEPORT`). A connection stays
+/// with its loop, and its handler hears only of the connections of that loop; a broadcast reaches those of all.
+///
+/// ```no_run
+/// use sansocket_mio::{Connection, Handler, Message, Options, Threads};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+///         let _ = connection.send(message);
+///     }
+/// }
+///
+/// let threads = Threads::start(4, &Options::new(), "127.0.0.1:9001", |_| Echo)?;
+/// println!("listening at {}", threads.local_addr());
+/// threads.join()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Threads {
+    address: SocketAddr,
+    handle: Handle,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Threads {
+    /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. With port 0 the
+    /// system chooses one, for all.
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, or not this machine's; or it cannot be listened at more than once on this system.
+    pub fn start<H: Handler + Send + 'static>(
+        count: u16,
+        options: &Options,
+        address: impl ToSocketAddrs,
+        mut handler: impl FnMut(usize) -> H,
+    ) -> io::Result<Self> {
+        let count = count.max(1);
+        let mut listeners = vec![listener::bind(address, count > 1)?];
+        let address = listeners[0].local_addr()?;
+        for _ in 1..count {
+            listeners.push(listener::bind(address, true)?);
+        }
+        let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (poll, mailbox) = poll()?;
+            polls.push(poll);
+            mailboxes.push(mailbox);
+        }
+        let handle = Handle::new(mailboxes, options.config.clone());
+        let mut threads = Self { address, handle: handle.clone(), threads: Vec::new() };
+        for ((number, poll), listener) in (0..count).zip(polls).zip(listeners) {
+            let mut event_loop = EventLoop::build(handler(number.into()), options, poll, handle.clone(), number);
+            event_loop.listen_on(listener)?;
+            let name = format!("sansocket {number}");
+            threads.threads.push(thread::Builder::new().name(name).spawn(move || event_loop.run())?);
+        }
+        Ok(threads)
+    }
+
+    /// The address listened at.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A way to reach all loops.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until all loops have ended: see [`Handle::stop`].
+    ///
+    /// # Errors
+    ///
+    /// That of the first loop that failed. If a handler panicked, this panics too.
+    pub fn join(self) -> io::Result<()> {
+        let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+}

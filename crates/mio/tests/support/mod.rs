@@ -1,0 +1,281 @@
+//! What the tests share: bounded waits, an event loop in a thread, peers that speak raw bytes.
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use sansocket_mio::{
+    Answer, Close, Config, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler, Message, Open,
+    Options, Request,
+};
+
+/// No test waits longer for anything.
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+/// A timeout that is meant to pass.
+pub(crate) const SHORT: Duration = Duration::from_millis(150);
+
+/// The request of RFC 6455 section 1.2, without `Origin`.
+pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// The masked "Hello" of RFC 6455 section 5.7.
+pub(crate) const HELLO: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// A masked Ping and its Pong.
+pub(crate) const PING: &[u8] = b"\x89\x81\0\0\0\0p";
+pub(crate) const PONG: &[u8] = b"\x8a\x01p";
+/// A masked Close frame, 1000, with a key of zeros.
+pub(crate) const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
+
+/// A thread whose result is waited for only so long.
+pub(crate) struct Task<T>(mpsc::Receiver<T>);
+
+pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    Task(receiver)
+}
+
+impl<T> Task<T> {
+    pub(crate) fn join(self) -> T {
+        self.0.recv_timeout(BOUND).expect("ends in time and without a panic")
+    }
+}
+
+/// Runs a test's body; fails if it takes too long.
+pub(crate) fn bounded(body: impl FnOnce() + Send + 'static) {
+    spawn(body).join();
+}
+
+/// What a [`Recorder`] saw.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Request(ConnectionId, String),
+    Open(ConnectionId),
+    Message(ConnectionId, Message<'static>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Error(ConnectionId, Error),
+    Close(ConnectionId, Close),
+    Writable(ConnectionId, usize),
+    AcceptError(std::io::ErrorKind, Option<i32>),
+}
+
+/// Sends every message back if it is to, and reports what happens.
+pub(crate) struct Recorder {
+    pub(crate) seen: mpsc::Sender<Seen>,
+    pub(crate) echoes: bool,
+    pub(crate) reports_messages: bool,
+    pub(crate) answers_later: bool,
+}
+
+impl Recorder {
+    fn tell(&self, seen: Seen) {
+        // a test may be over
+        let _ = self.seen.send(seen);
+    }
+}
+
+impl Handler for Recorder {
+    fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
+        self.tell(Seen::Request(connection.id(), request.target().into()));
+        if self.answers_later { Answer::Later } else { Answer::Accept(Default::default()) }
+    }
+
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.tell(Seen::Open(connection.id()));
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+        if self.reports_messages {
+            self.tell(Seen::Message(connection.id(), message.clone().into_owned()));
+        }
+        if self.echoes {
+            let _ = connection.send(message);
+        }
+    }
+
+    fn on_ping(&mut self, _: &mut Connection<'_>, payload: &[u8]) {
+        self.tell(Seen::Ping(payload.into()));
+    }
+
+    fn on_pong(&mut self, _: &mut Connection<'_>, payload: &[u8]) {
+        self.tell(Seen::Pong(payload.into()));
+    }
+
+    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+        self.tell(Seen::Error(connection.id(), error));
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
+        self.tell(Seen::Close(connection.id(), close));
+    }
+
+    fn on_writable(&mut self, connection: &mut Connection<'_>) {
+        self.tell(Seen::Writable(connection.id(), connection.buffered_amount()));
+    }
+
+    fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &std::io::Error) {
+        self.tell(Seen::AcceptError(error.kind(), error.raw_os_error()));
+    }
+}
+
+/// A loop on a thread, told to stop when it is dropped.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: Handle,
+    pub(crate) seen: mpsc::Receiver<Seen>,
+    task: Option<Task<()>>,
+}
+
+/// An echo server.
+pub(crate) fn serve(config: impl FnOnce(&mut Config)) -> Running {
+    serve_with(config, |_| ())
+}
+
+pub(crate) fn options(change: impl FnOnce(&mut Config)) -> Options {
+    let mut config = sansocket_mio::default_config();
+    change(&mut config);
+    Options::new().config(config)
+}
+
+pub(crate) fn serve_with(config: impl FnOnce(&mut Config), change: impl FnOnce(&mut Recorder)) -> Running {
+    run(&options(config), change, |_| ())
+}
+
+/// Runs a loop that listens, after `prepare` had its way with it.
+pub(crate) fn run(
+    options: &Options,
+    change: impl FnOnce(&mut Recorder),
+    prepare: impl FnOnce(&mut EventLoop<Recorder>),
+) -> Running {
+    let (seen, receiver) = mpsc::channel();
+    let mut recorder = Recorder { seen, echoes: true, reports_messages: false, answers_later: false };
+    change(&mut recorder);
+    let mut event_loop = EventLoop::with_options(recorder, options).unwrap();
+    let address = event_loop.listen("127.0.0.1:0").unwrap();
+    prepare(&mut event_loop);
+    let handle = event_loop.handle();
+    let task = spawn(move || event_loop.run().unwrap());
+    Running { address, handle, seen: receiver, task: Some(task) }
+}
+
+impl Running {
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/", self.address)
+    }
+
+    /// The next thing seen.
+    pub(crate) fn next(&self) -> Seen {
+        self.seen.recv_timeout(BOUND).expect("something happens in time")
+    }
+
+    /// The first thing seen that is asked for.
+    pub(crate) fn wait<T>(&self, mut wanted: impl FnMut(Seen) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.next()) {
+                return found;
+            }
+        }
+    }
+
+    pub(crate) fn open(&self) -> ConnectionId {
+        self.wait(|seen| if let Seen::Open(id) = seen { Some(id) } else { None })
+    }
+
+    pub(crate) fn close(&self) -> Close {
+        self.wait(|seen| if let Seen::Close(_, close) = seen { Some(close) } else { None })
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        self.wait(|seen| if let Seen::Error(_, error) = seen { Some(error) } else { None })
+    }
+
+    pub(crate) fn message(&self) -> Message<'static> {
+        self.wait(|seen| if let Seen::Message(_, message) = seen { Some(message) } else { None })
+    }
+
+    /// Stops it and waits for its end.
+    pub(crate) fn stop(mut self) {
+        let _ = self.handle.stop();
+        self.task.take().unwrap().join();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn join(mut self) {
+        self.task.take().unwrap().join();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.handle.stop();
+    }
+}
+
+/// A tungstenite client.
+pub(crate) fn client(address: SocketAddr) -> tungstenite::WebSocket<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    tungstenite::client(format!("ws://{address}/"), stream).unwrap().0
+}
+
+/// A tungstenite server for one client.
+pub(crate) fn peer_server<T: Send + 'static>(
+    work: impl FnOnce(tungstenite::WebSocket<TcpStream>) -> T + Send + 'static,
+) -> (SocketAddr, Task<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = spawn(move || {
+        let stream = listener.accept().unwrap().0;
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        work(tungstenite::accept(stream).unwrap())
+    });
+    (address, task)
+}
+
+pub(crate) fn read_head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream
+}
+
+/// A raw client that has been accepted.
+pub(crate) fn raw_client(address: SocketAddr) -> TcpStream {
+    let mut stream = tcp(address);
+    stream.write_all(REQUEST.as_bytes()).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+    stream
+}
+
+/// The next bytes, as many as are expected.
+pub(crate) fn expect(stream: &mut TcpStream, bytes: &[u8]) {
+    let mut got = vec![0; bytes.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(got, bytes);
+}
+
+/// All that still comes.
+pub(crate) fn read_rest(stream: &mut impl Read) -> Vec<u8> {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    rest
+}
+
+/// Drops the stream with an error for the peer: TCP is reset.
+pub(crate) fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
