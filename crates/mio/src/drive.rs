@@ -10,7 +10,7 @@ use crate::error::is_end;
 use crate::socket::{Next, Read, Socket};
 
 /// Buffers filled in one turn: a peer that sends without end lets others have theirs.
-const READS: usize = 4;
+const READS: usize = 2;
 
 /// Where a socket is, and who hears of its events. Events borrow the buffer that was read into, never the socket.
 pub(crate) trait Place {
@@ -33,7 +33,11 @@ pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
         match place.socket().read(buffer) {
             Read::Bytes(count) => receive(place, &mut buffer[..count], now),
             Read::Nothing => break,
-            Read::End(error) => return end(place, error, now),
+            Read::End(error) => {
+                // a peer that only half-closed is answered before the connection ends
+                flush(place, now);
+                return end(place, error, now);
+            }
         }
     }
     if place.socket().is_lost() {

@@ -1,0 +1,63 @@
+//! File descriptors: given back, and what happens when there are none. One test, for they are the whole process's.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs::File;
+use std::io::Write;
+
+use support::*;
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn descriptors_are_given_back_and_their_want_is_survived() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let before = open_descriptors();
+        for number in 0..1_000 {
+            let mut stream = tcp(server.address);
+            match number % 3 {
+                0 => {}
+                1 => stream.write_all(b"GET ").unwrap(),
+                _ => {
+                    stream.write_all(REQUEST.as_bytes()).unwrap();
+                    read_head(&mut stream);
+                    server.open();
+                    reset(stream);
+                    server.close();
+                }
+            }
+        }
+        // the last one may still be on its way out
+        while open_descriptors() > before {
+            std::thread::yield_now();
+        }
+
+        // a client is connected by the kernel before it is accepted; meanwhile the last descriptors go
+        let mut served = raw_client(server.address);
+        let mut waiting: Vec<_> = Vec::new();
+        let mut hoard: Vec<File> = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            hoard.push(file);
+        }
+        hoard.pop();
+        waiting.push(tcp(server.address));
+        let (kind, os) =
+            server.wait(|seen| if let Seen::AcceptError(kind, os) = seen { Some((kind, os)) } else { None });
+        assert_eq!(os, Some(24), "EMFILE, not {kind}");
+        // others are served
+        served.write_all(HELLO).unwrap();
+        expect(&mut served, b"\x81\x05Hello");
+        // it is said once, and recovered from
+        drop(hoard);
+        for mut stream in waiting {
+            stream.write_all(REQUEST.as_bytes()).unwrap();
+            assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+        }
+        assert!(!server.seen.try_iter().any(|seen| matches!(seen, Seen::AcceptError(..))));
+        server.stop();
+    });
+}

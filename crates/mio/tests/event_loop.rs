@@ -1,0 +1,296 @@
+//! What an event loop does for its handler and for other threads: handles, broadcast, stopping, idling.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use sansocket_mio::{
+    Accept, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open, Options,
+    Reject, Threads, sansocket,
+};
+use support::*;
+use tungstenite::Message as Theirs;
+
+#[test]
+fn a_handle_sends_and_closes_from_another_thread() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let mut client = client(server.address);
+        let id = server.open();
+        let sending = spawn({
+            let handle = server.handle.clone();
+            move || {
+                for number in 0..1_000 {
+                    handle.send(id, number.to_string()).unwrap();
+                }
+                handle.close(id, CloseCode::NORMAL, "done").unwrap();
+                // too late, and no harm
+                handle.send(id, "lost").unwrap();
+            }
+        });
+        for number in 0..1_000 {
+            assert_eq!(client.read().unwrap(), Theirs::text(number.to_string()));
+        }
+        assert!(matches!(client.read().unwrap(), Theirs::Close(Some(_))));
+        while client.read().is_ok() {}
+        drop(client);
+        sending.join();
+        assert!(server.close().was_clean);
+        // its place is taken by another, who is not meant
+        let mut next = self::client(server.address);
+        let next_id = server.open();
+        assert_ne!(next_id, id);
+        assert_eq!(next_id.index(), id.index());
+        server.handle.send(id, "for another").unwrap();
+        server.handle.close(id, CloseCode::NORMAL, "").unwrap();
+        server.handle.send(next_id, "for you").unwrap();
+        assert_eq!(next.read().unwrap(), Theirs::text("for you"));
+        drop(next);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_stopped_loop_says_so() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let handle = server.handle.clone();
+        server.stop();
+        // the loop's thread drops it when it has ended
+        while handle.broadcast("anyone?").is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(handle.stop().is_err());
+    });
+}
+
+#[test]
+fn a_broadcast_reaches_all_that_are_open() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let mut clients: Vec<_> = (0..100).map(|_| client(server.address)).collect();
+        for _ in &clients {
+            server.open();
+        }
+        let _opening = tcp(server.address);
+        for payload in [vec![1; 20], vec![2; 300], vec![3; 100_000], vec![4; 3 << 20]] {
+            server.handle.broadcast(&payload).unwrap();
+            for client in &mut clients {
+                assert!(client.read().unwrap() == Theirs::binary(payload.clone()));
+            }
+        }
+        server.stop_and_drop(clients);
+    });
+}
+
+#[test]
+fn stopping_says_goodbye_to_all_and_takes_no_new_ones() {
+    bounded(|| {
+        let server = serve(|config| config.closing_timeout = Duration::from_secs(1));
+        let mut polite = client(server.address);
+        server.open();
+        let mut deaf = raw_client(server.address);
+        let deaf_id = server.open();
+        let mut asking = tcp(server.address);
+        asking.write_all(b"GET ").unwrap();
+        server.handle.send(deaf_id, "before").unwrap();
+        let began = Instant::now();
+        server.handle.stop().unwrap();
+        let Theirs::Close(Some(frame)) = polite.read().unwrap() else { panic!() };
+        assert_eq!(u16::from(frame.code), 1001);
+        while polite.read().is_ok() {}
+        assert_eq!(read_rest(&mut deaf), b"\x81\x06before\x88\x02\x03\xe9");
+        // whether it is reset depends on whether its bytes were read
+        let _ = asking.read_to_end(&mut Vec::new());
+        let address = server.address;
+        let closed = [server.close(), server.close()];
+        assert_eq!(closed.iter().filter(|close| close.was_clean).count(), 1, "{closed:?}");
+        server.join();
+        assert!((SHORT..Duration::from_secs(10)).contains(&began.elapsed()));
+        assert!(std::net::TcpStream::connect(address).is_err());
+    });
+}
+
+#[test]
+fn a_loop_with_idle_connections_sleeps() {
+    const COUNT: usize = 1_000;
+    bounded(|| {
+        let (seen, receiver) = mpsc::channel();
+        let recorder = Recorder { seen, echoes: true, reports_messages: false, answers_later: false };
+        let mut event_loop = EventLoop::new(recorder).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        let clients = spawn(move || (0..COUNT).map(|_| raw_client(address)).collect::<Vec<_>>());
+        let mut open = 0;
+        while open < COUNT {
+            event_loop.turn(None).unwrap();
+            open += receiver.try_iter().filter(|seen| matches!(seen, Seen::Open(_))).count();
+        }
+        let _clients = clients.join();
+        assert_eq!(event_loop.connections().len(), COUNT);
+        // whatever is left to do
+        event_loop.turn(Some(SHORT)).unwrap();
+        // one turn is one poll: it must take all of the time
+        let began = Instant::now();
+        event_loop.turn(Some(Duration::from_secs(2))).unwrap();
+        assert!(began.elapsed() >= Duration::from_secs(2), "woken after {:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_request_can_be_answered_later() {
+    bounded(|| {
+        let server = serve_with(|_| (), |recorder| recorder.answers_later = true);
+        let ask = |bytes: &[u8]| {
+            let mut stream = tcp(server.address);
+            stream.write_all(bytes).unwrap();
+            let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
+            (stream, id)
+        };
+        // what came along with the request is the first message
+        let (mut stream, id) = ask(&[REQUEST.as_bytes(), HELLO].concat());
+        server.handle.answer(id, Accept::default()).unwrap();
+        assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
+        expect(&mut stream, b"\x81\x05Hello");
+        // and what comes afterwards the next
+        stream.write_all(HELLO).unwrap();
+        expect(&mut stream, b"\x81\x05Hello");
+        let (mut stream, id) = ask(REQUEST.as_bytes());
+        server.handle.answer(id, Reject::new(401)).unwrap();
+        assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 401 "));
+        // an answer that is none
+        let (mut stream, id) = ask(REQUEST.as_bytes());
+        server.handle.answer(id, Accept::default().protocol("never offered")).unwrap();
+        assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 500 "));
+        assert!(matches!(server.error(), Error::Answer(_)));
+    });
+}
+
+#[test]
+fn an_address_that_refuses_gives_way_to_the_next() {
+    bounded(|| {
+        let (address, peer) = peer_server(|mut ws| while ws.read().is_ok() {});
+        // a port that nobody listens at
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let client = run(
+            &options(|_| ()),
+            |_| (),
+            |event_loop| {
+                let request = format!("ws://{address}/").parse().unwrap();
+                event_loop.connect_to(request, &[closed, address][..]).unwrap();
+            },
+        );
+        let id = client.open();
+        client.handle.close(id, CloseCode::NORMAL, "").unwrap();
+        assert!(client.close().was_clean);
+        peer.join();
+
+        let client = run(
+            &options(|_| ()),
+            |_| (),
+            |event_loop| {
+                event_loop.connect(&format!("ws://{closed}/")).unwrap();
+            },
+        );
+        let Error::Io(error) = client.error() else { panic!() };
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        client.stop();
+    });
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    bounded(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let client = run(
+            &options(|config| config.opening_timeout = SHORT),
+            |_| (),
+            |event_loop| {
+                event_loop.connect(&url).unwrap();
+            },
+        );
+        let error = client.error();
+        assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(_))), "{error:?}");
+        client.stop();
+    });
+}
+
+/// Sends on to all what one says.
+struct Crier {
+    said: mpsc::Sender<(usize, ConnectionId)>,
+    thread: usize,
+}
+
+impl Handler for Crier {
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.said.send((self.thread, connection.id())).unwrap();
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+        connection.connections().broadcast(message);
+    }
+}
+
+#[test]
+fn loops_that_run_together_share_a_port_and_a_broadcast() {
+    const COUNT: usize = 40;
+    bounded(|| {
+        let (said, opened) = mpsc::channel();
+        let handler = |thread| Crier { said: said.clone(), thread };
+        let threads = Threads::start(3, &Options::new(), "127.0.0.1:0", handler).unwrap();
+        let mut clients: Vec<_> = (0..COUNT).map(|_| client(threads.local_addr())).collect();
+        let ids: Vec<_> = (0..COUNT).map(|_| opened.recv_timeout(BOUND).unwrap()).collect();
+        assert!(ids.iter().all(|(thread, id)| *thread == id.thread()));
+        assert!((1..3).any(|thread| ids.iter().any(|&(on, _)| on == thread)), "all on one thread: {ids:?}");
+        clients[0].send(Theirs::text("Hello to all")).unwrap();
+        for client in &mut clients {
+            assert_eq!(client.read().unwrap(), Theirs::text("Hello to all"));
+        }
+        threads.handle().broadcast("from outside").unwrap();
+        for client in &mut clients {
+            assert_eq!(client.read().unwrap(), Theirs::text("from outside"));
+        }
+        let handle = threads.handle();
+        let reading = spawn(move || clients.iter_mut().for_each(|client| while client.read().is_ok() {}));
+        handle.stop().unwrap();
+        threads.join().unwrap();
+        reading.join();
+    });
+}
+
+/// Counts down, then stops.
+struct Clock(u32);
+
+impl Handler for Clock {
+    fn on_start(&mut self, connections: &mut Connections) {
+        connections.set_timer(Duration::from_millis(20));
+    }
+
+    fn on_timer(&mut self, connections: &mut Connections) {
+        self.0 -= 1;
+        if self.0 == 0 {
+            connections.stop();
+        } else {
+            connections.set_timer(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn a_timer_comes_when_it_is_due() {
+    bounded(|| {
+        let began = Instant::now();
+        EventLoop::new(Clock(5)).unwrap().run().unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(100));
+    });
+}
+
+impl Running {
+    fn stop_and_drop<T>(self, clients: T) {
+        drop(clients);
+        self.stop();
+    }
+}

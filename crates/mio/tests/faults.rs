@@ -1,0 +1,310 @@
+//! Peers that misbehave, vanish, or take their time. Whatever one does, the others are served.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use sansocket_mio::sansocket::{HandshakeError, TimeoutKind};
+use sansocket_mio::{CloseCode, Error, sansocket};
+use support::*;
+use tungstenite::Message as Theirs;
+
+/// Another client, who must be served.
+fn check_others(server: &Running) {
+    let mut other = raw_client(server.address);
+    other.write_all(HELLO).unwrap();
+    expect(&mut other, b"\x81\x05Hello");
+}
+
+/// A data frame of zeros, masked with a key of zeros.
+fn frame(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0x82, 0xff];
+    bytes.extend((length as u64).to_be_bytes());
+    bytes.resize(10 + 4 + length, 0);
+    bytes
+}
+
+#[test]
+fn a_peer_that_never_reads_is_bounded_and_harms_nobody() {
+    bounded(|| {
+        let server = serve(|config| {
+            config.high_water_mark = 256 * 1024;
+            config.max_message_size = 64 * 1024;
+        });
+        let mut greedy = raw_client(server.address);
+        let id = server.open();
+        greedy.set_write_timeout(Some(SHORT)).unwrap();
+        // until the server no longer reads, and both kernels' buffers are full
+        let message = frame(64 * 1024);
+        let mut sent = 0;
+        while let Ok(count) = greedy.write(&message[sent % message.len()..]) {
+            sent += count;
+        }
+        check_others(&server);
+        // it reads again, and is served again: on_writable says so, once
+        let reading = spawn({
+            let mut greedy = greedy.try_clone().unwrap();
+            move || {
+                let expected = sent / message.len() * (10 + 64 * 1024);
+                let mut buffer = vec![0; 1 << 20];
+                let mut got = 0;
+                while got < expected {
+                    got += greedy.read(&mut buffer).unwrap();
+                }
+            }
+        });
+        let (writable, amount) =
+            server.wait(|seen| if let Seen::Writable(id, amount) = seen { Some((id, amount)) } else { None });
+        assert_eq!(writable, id);
+        assert!(amount <= 128 * 1024, "{amount}");
+        reading.join();
+        server.stop();
+    });
+}
+
+#[test]
+fn a_peer_that_never_reads_its_broadcasts_is_told_of() {
+    bounded(|| {
+        let server = serve(|config| config.max_buffered_amount = 1 << 20);
+        let _deaf = raw_client(server.address);
+        let id = server.open();
+        let mut listener = client(server.address);
+        server.open();
+        let text = "x".repeat(100_000);
+        let failed = loop {
+            server.handle.broadcast(&text).unwrap();
+            assert_eq!(listener.read().unwrap(), Theirs::text(&text));
+            if let Ok(Seen::Error(failed, Error::Send(error))) = server.seen.try_recv() {
+                assert!(matches!(error, sansocket::SendError::BufferFull(_)), "{error}");
+                break failed;
+            }
+        };
+        assert_eq!(failed, id);
+        check_others(&server);
+    });
+}
+
+#[test]
+fn slow_opening_handshakes_are_gone_at_their_deadline() {
+    const COUNT: usize = 1_000;
+    bounded(|| {
+        let server = serve(|config| {
+            config.opening_timeout = Duration::from_secs(1);
+            config.closing_timeout = Duration::from_millis(500);
+        });
+        let began = Instant::now();
+        let mut slow: Vec<_> = (0..COUNT).map(|_| tcp(server.address)).collect();
+        for stream in &mut slow {
+            stream.write_all(b"GET /").unwrap();
+        }
+        check_others(&server);
+        for mut stream in slow {
+            let answer = String::from_utf8(read_rest(&mut stream)).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        for _ in 0..COUNT {
+            let error = server.error();
+            assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(TimeoutKind::Opening))), "{error:?}");
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn resets_at_every_stage_are_survived() {
+    bounded(|| {
+        let server = serve(|_| ());
+        // before a byte, within the request
+        for bytes in [&b""[..], b"GET /chat HT"] {
+            let mut stream = tcp(server.address);
+            stream.write_all(bytes).unwrap();
+            reset(stream);
+            let error = server.error();
+            assert!(
+                matches!(error, Error::Peer(sansocket::Error::Handshake(HandshakeError::UnexpectedEof))),
+                "{error:?}"
+            );
+        }
+        // open, within a frame, within a message, after messages, after our Close frame, after theirs
+        for bytes in [&b""[..], &HELLO[..3], &HELLO[..8], &HELLO.repeat(1_000), &[HELLO, CLOSE].concat(), CLOSE] {
+            let mut stream = raw_client(server.address);
+            server.open();
+            stream.write_all(bytes).unwrap();
+            reset(stream);
+            let close = server.close();
+            assert!(matches!(close.code, CloseCode::ABNORMAL | CloseCode::NORMAL), "{close:?}");
+        }
+        let stream = raw_client(server.address);
+        let id = server.open();
+        server.handle.close(id, CloseCode::NORMAL, "").unwrap();
+        reset(stream);
+        assert!(!server.close().was_clean);
+        check_others(&server);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_reset_while_output_waits_ends_the_connection() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let stream = raw_client(server.address);
+        let id = server.open();
+        server.handle.send(id, vec![7; 32 << 20]).unwrap();
+        let mut stream = stream;
+        expect(&mut stream, &[0x02]);
+        reset(stream);
+        assert_eq!(server.close().code, CloseCode::ABNORMAL);
+        server.stop();
+    });
+}
+
+#[test]
+fn half_closed_peers_hear_what_was_said_to_them() {
+    bounded(|| {
+        let server = serve(|_| ());
+        // a Close frame, then FIN: the answer comes, then the server's FIN
+        let mut stream = raw_client(server.address);
+        stream.write_all(&[HELLO, CLOSE].concat()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_rest(&mut stream), b"\x81\x05Hello\x88\x02\x03\xe8");
+        assert!(server.close().was_clean);
+        // FIN without a Close frame ends the connection; the peer reads no further than the end
+        let mut stream = raw_client(server.address);
+        stream.write_all(&HELLO[..4]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        read_rest(&mut stream);
+        assert_eq!(server.close().code, CloseCode::ABNORMAL);
+        // FIN within the request
+        let mut stream = tcp(server.address);
+        stream.write_all(b"GET ").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_rest(&mut stream), b"");
+        server.error();
+        server.stop();
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_end_tcp_is_ended() {
+    bounded(|| {
+        let server = serve(|config| config.closing_timeout = SHORT);
+        let mut stream = raw_client(server.address);
+        stream.write_all(CLOSE).unwrap();
+        expect(&mut stream, b"\x88\x02\x03\xe8");
+        // the connection was closed cleanly whether or not the peer ends TCP
+        let close = server.close();
+        assert_eq!((close.code, close.was_clean), (CloseCode::NORMAL, true));
+        // and one that does not answer
+        let _stream = raw_client(server.address);
+        let id = server.open();
+        server.handle.close(id, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(server.close().code, CloseCode::ABNORMAL);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_and_harms_nobody() {
+    const PINGS: usize = 100_000;
+    bounded(|| {
+        let server = serve(|_| ());
+        let mut flood = raw_client(server.address);
+        let writing = spawn({
+            let mut flood = flood.try_clone().unwrap();
+            move || flood.write_all(&PING.repeat(PINGS)).unwrap()
+        });
+        check_others(&server);
+        writing.join();
+        // pongs beyond a bound collapse into the latest, so that there may be fewer
+        flood.write_all(CLOSE).unwrap();
+        let answers = read_rest(&mut flood);
+        let pongs = answers.strip_suffix(b"\x88\x02\x03\xe8").expect("the Close frame is last");
+        assert!(pongs.chunks(3).all(|pong| pong == PONG) && !pongs.is_empty());
+        server.close();
+        server.stop();
+    });
+}
+
+#[test]
+fn a_peer_that_breaks_the_protocol_is_told() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let mut stream = raw_client(server.address);
+        stream.write_all(b"\x81\x05Hello").unwrap();
+        let answer = read_rest(&mut stream);
+        assert_eq!(&answer[..4], [0x88, answer.len() as u8 - 2, 0x03, 0xea]);
+        assert!(matches!(server.error(), Error::Peer(sansocket::Error::Protocol(_))));
+        assert_eq!(server.close().code, CloseCode::ABNORMAL);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_silent_peer_is_pinged_and_given_up() {
+    bounded(|| {
+        let server = serve(|config| {
+            config.ping_interval = Some(SHORT);
+            config.pong_timeout = SHORT;
+        });
+        // one that answers stays
+        let mut lively = client(server.address);
+        server.open();
+        for _ in 0..3 {
+            assert!(matches!(lively.read().unwrap(), Theirs::Ping(_)));
+            lively.flush().unwrap();
+        }
+        drop(lively);
+        server.close();
+        let mut silent = raw_client(server.address);
+        expect(&mut silent, b"\x89\0");
+        assert_eq!(read_rest(&mut silent), b"");
+        let error = server.error();
+        assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(TimeoutKind::Pong))), "{error:?}");
+        assert_eq!(server.close().code, CloseCode::ABNORMAL);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_busy_peer_does_not_starve_the_others() {
+    bounded(|| {
+        let server = serve_with(|_| (), |recorder| recorder.echoes = false);
+        let mut busy: Vec<TcpStream> = (0..2).map(|_| raw_client(server.address)).collect();
+        for stream in &mut busy {
+            let mut stream = stream.try_clone().unwrap();
+            // until it is cut off
+            spawn(move || while stream.write_all(&HELLO.repeat(10_000)).is_ok() {});
+        }
+        let mut other = raw_client(server.address);
+        let began = Instant::now();
+        for _ in 0..20 {
+            other.write_all(PING).unwrap();
+            expect(&mut other, PONG);
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        for stream in busy {
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
+    });
+}
+
+#[test]
+fn plain_http_gets_426_and_a_foreign_page_403() {
+    bounded(|| {
+        let server = serve(|_| ());
+        let mut stream = tcp(server.address);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let answer = String::from_utf8(read_rest(&mut stream)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+        let mut stream = tcp(server.address);
+        stream.write_all(REQUEST.replace("\r\n\r\n", "\r\nOrigin: http://evil.example\r\n\r\n").as_bytes()).unwrap();
+        let answer = String::from_utf8(read_rest(&mut stream)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        assert!(matches!(server.error(), Error::Answer(sansocket::AnswerError::OriginForbidden)));
+        server.stop();
+    });
+}
