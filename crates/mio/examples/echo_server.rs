@@ -1,9 +1,8 @@
-//! Sends every message back: `cargo run --example echo_server [address [threads]]`.
+//! Sends every message back: `cargo run --example echo_server [address]`.
 
-use std::env;
-use std::error::Error;
+use std::{env, io};
 
-use sansocket_mio::{Connection, Handler, Message, Options, Threads};
+use sansocket_mio::{Connection, Error, EventLoop, Handler, Message};
 
 struct Echo;
 
@@ -14,16 +13,14 @@ impl Handler for Echo {
         }
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: sansocket_mio::Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
         eprintln!("{:?}: {error}", connection.id());
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    let count = env::args().nth(2).map_or(Ok(1), |count| count.parse())?;
-    let threads = Threads::start(count, &Options::new(), address, |_| Echo)?;
-    println!("listening at ws://{}", threads.local_addr());
-    threads.join()?;
-    Ok(())
+    let mut event_loop = EventLoop::new(Echo)?;
+    println!("listening at ws://{}", event_loop.listen(address)?);
+    event_loop.run()
 }

@@ -28,7 +28,9 @@ pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
         return end(place, Some(error), now);
     }
     // a peer that takes its answers may be given more to answer
-    flush(place, now);
+    if place.socket().has_leftover() {
+        flush(place, now);
+    }
     for _ in 0..READS {
         match place.socket().read(buffer) {
             Read::Bytes(count) => receive(place, &mut buffer[..count], now),

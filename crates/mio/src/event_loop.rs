@@ -200,11 +200,15 @@ impl<H: Handler> EventLoop<H> {
         &mut self.connections
     }
 
-    /// Stops listening when the loop stops; returns whether it goes on.
+    /// Whether the loop has not been told to stop, or has connections to close.
+    #[inline]
     fn goes_on(&mut self) -> bool {
-        if !self.connections.is_stopping {
-            return true;
-        }
+        !self.connections.is_stopping || self.is_closing()
+    }
+
+    /// Stops listening; returns whether there are connections to close.
+    #[cold]
+    fn is_closing(&mut self) -> bool {
         for mut listener in self.listeners.drain(..) {
             // whoever waits to be accepted is refused when the listener is dropped
             let _ = listener.deregister(self.poll.registry());

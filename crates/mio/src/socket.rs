@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token, event};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use sansocket::bytes::Buf;
-use sansocket::{ClientRequest, Config, Event, Instant, WebSocket};
+use sansocket::{ClientRequest, Config, Event, Instant, Output, WebSocket};
 
 use crate::drive::{self, Place};
 use crate::{ConnectError, Error};
@@ -82,6 +82,8 @@ pub struct Socket {
     /// What follows the bytes is the end: to be read up to.
     is_hung_up: bool,
     is_read_ended: bool,
+    /// The last flush could not let all output go.
+    has_leftover: bool,
     /// The kernel takes no more for now.
     is_write_blocked: bool,
     /// The sending direction is gone, or was ended: nothing more is written.
@@ -162,6 +164,7 @@ impl Socket {
             may_read: false,
             is_hung_up: false,
             is_read_ended: false,
+            has_leftover: true,
             is_write_blocked: false,
             is_write_ended: false,
             is_failed: false,
@@ -349,41 +352,35 @@ impl Socket {
         }
     }
 
+    /// Whether the last flush left something: only then is there a reason to write before anything else happens.
+    #[inline]
+    pub(crate) fn has_leftover(&self) -> bool {
+        self.has_leftover && !self.is_write_blocked && !self.is_write_ended
+    }
+
     /// Writes what waits, as far as the kernel takes it.
     #[inline]
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        for _ in 0..WRITES {
-            if self.ws.output().remaining() == 0 || self.is_write_blocked || self.is_write_ended || self.is_connecting()
-            {
-                return Ok(());
+        let output = self.ws.output();
+        let mut writes = WRITES;
+        self.has_leftover = loop {
+            if output.remaining() == 0 {
+                break false;
             }
-            match self.write() {
-                Ok(()) => {}
+            if self.is_write_blocked || self.is_write_ended || self.progress == Progress::Connecting || writes == 0 {
+                break true;
+            }
+            writes -= 1;
+            match write(&mut self.stream, output) {
+                Ok(is_blocked) => self.is_write_blocked = is_blocked,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_write_blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    (self.is_write_ended, self.may_read) = (true, true);
+                    (self.is_write_ended, self.may_read, self.has_leftover) = (true, true, true);
                     return Err(error);
                 }
             }
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn write(&mut self) -> io::Result<()> {
-        let output = self.ws.output();
-        let chunk = output.chunk();
-        let (offered, taken) = if chunk.len() == output.remaining() {
-            (chunk.len(), self.stream.write(chunk)?)
-        } else {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = output.chunks_vectored(&mut slices);
-            let slices = &slices[..count];
-            (slices.iter().map(|slice| slice.len()).sum(), self.stream.write_vectored(slices)?)
         };
-        output.advance(taken);
-        self.is_write_blocked = taken < offered && SHORT_IS_ALL;
         Ok(())
     }
 
@@ -395,12 +392,12 @@ impl Socket {
     }
 
     #[inline]
-    pub(crate) fn next(&mut self) -> Next {
+    pub(crate) fn next(&self) -> Next {
         if self.is_read_ended && self.is_write_ended {
             return Next::End;
         }
-        let writes_now = !self.is_write_blocked && !self.is_write_ended && !self.is_connecting();
-        if self.reads_now() || (writes_now && self.ws.output().has_remaining()) { Next::Again } else { Next::Wait }
+        let writes_now = self.has_leftover() && self.progress != Progress::Connecting;
+        if writes_now || self.reads_now() { Next::Again } else { Next::Wait }
     }
 }
 
@@ -460,4 +457,26 @@ fn begin_connecting(untried: &mut Vec<SocketAddr>, mut failure: io::Error) -> io
         }
     }
     Err(failure)
+}
+
+/// Writes once; returns whether the kernel takes no more for now.
+#[inline]
+fn write(stream: &mut TcpStream, output: &mut Output) -> io::Result<bool> {
+    let chunk = output.chunk();
+    let (offered, taken) = if chunk.len() == output.remaining() {
+        (chunk.len(), stream.write(chunk)?)
+    } else {
+        write_vectored(stream, output)?
+    };
+    output.advance(taken);
+    Ok(taken < offered && SHORT_IS_ALL)
+}
+
+/// Writes many pieces at once; returns how many bytes were offered and taken.
+#[inline(never)]
+fn write_vectored(stream: &mut TcpStream, output: &Output) -> io::Result<(usize, usize)> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = output.chunks_vectored(&mut slices);
+    let slices = &slices[..count];
+    Ok((slices.iter().map(|slice| slice.len()).sum(), stream.write_vectored(slices)?))
 }

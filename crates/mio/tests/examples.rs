@@ -48,7 +48,7 @@ impl Drop for Example {
 #[test]
 fn echo_server_echoes() {
     bounded(|| {
-        let mut example = Example::start("echo_server", &["127.0.0.1:0", "2"]);
+        let mut example = Example::start("echo_server", &["127.0.0.1:0"]);
         let mut client = client(example.address());
         client.send(Theirs::text("Hello")).unwrap();
         assert_eq!(client.read().unwrap(), Theirs::text("Hello"));
