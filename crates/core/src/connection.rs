@@ -184,7 +184,9 @@ impl Connection {
     /// As for [`send`](Self::send).
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.encoded(&mut self.output, message, &self.config)
+        self.sender.encoded(&mut self.output, message, &self.config)?;
+        self.held_back();
+        Ok(())
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
