@@ -351,7 +351,10 @@ impl<H: Handler> EventLoop<H> {
         while let Some(due) = self.connections.pop_due() {
             let Some(index) = due else { continue };
             if self.connections.entry(index).socket.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                // what has arrived counts, though the loop was too busy to be told of it
+                self.connections.entry_mut(index).socket.look_again();
                 let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
+                drive::take_in(&mut place, &mut self.buffer, now);
                 drive::handle_timeout(&mut place, now);
                 self.connections.touch(index);
             } else {

@@ -205,8 +205,8 @@ impl Socket {
         drive::settle(&mut place, now)
     }
 
-    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
-    /// harmless.
+    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio had at
+    /// that time: what has arrived counts. Calls at other times are harmless.
     pub fn handle_timeout(
         &mut self,
         now: Instant,
@@ -280,6 +280,11 @@ impl Socket {
         if is_broken && self.progress == Progress::Connected {
             self.progress = Progress::Lost;
         }
+    }
+
+    /// Reads at the next occasion whether or not mio has told of anything to read.
+    pub(crate) fn look_again(&mut self) {
+        self.may_read = true;
     }
 
     pub(crate) fn is_connecting(&self) -> bool {

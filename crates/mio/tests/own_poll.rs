@@ -1,0 +1,198 @@
+//! `Socket`, alone in its owner's poll: what it asks for, what it makes of readiness, and how much it does in one turn.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use sansocket_mio::mio::{Events, Interest, Poll, Token};
+use sansocket_mio::sansocket::TimeoutKind;
+use sansocket_mio::{
+    Accept, CloseCode, Config, Error, Event, Next, Socket, WebSocket, default_config, mio, now, sansocket,
+};
+use support::*;
+
+/// A socket, its poll, and what was told.
+struct Owner {
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    socket: Socket,
+    next: Next,
+    told: Vec<Result<Event<'static>, Error>>,
+}
+
+impl Owner {
+    fn new(mut socket: Socket, buffer_size: usize) -> Self {
+        let poll = Poll::new().unwrap();
+        // mio's way works too
+        poll.registry().register(&mut socket, Token(7), Interest::READABLE).unwrap();
+        let events = Events::with_capacity(8);
+        Self { poll, events, buffer: vec![0; buffer_size], socket, next: Next::Wait, told: Vec::new() }
+    }
+
+    /// A server's end that has accepted, with the client's stream.
+    fn accepted(config: Config, buffer_size: usize) -> (Self, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = tcp(listener.local_addr().unwrap());
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let socket = Socket::accepted(mio::net::TcpStream::from_std(stream), config, now());
+        let mut owner = Self::new(socket, buffer_size);
+        client.write_all(REQUEST.as_bytes()).unwrap();
+        owner.turn_until(|told| matches!(told, Ok(Event::Open(_))));
+        read_head(&mut client);
+        (owner, client)
+    }
+
+    /// One poll and what follows from it. Echoes.
+    fn turn(&mut self, max_wait: Duration) {
+        let Self { poll, events, buffer, socket, next, told } = self;
+        socket.update(poll.registry(), Token(7)).unwrap();
+        let wait = socket.patience(*next, now()).unwrap_or(max_wait).min(max_wait);
+        poll.poll(events, Some(wait)).unwrap();
+        let mut on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| {
+            match &event {
+                Ok(Event::Request(_)) => ws.accept(Accept::default(), now()).unwrap(),
+                Ok(Event::Message(message)) => ws.send(message.clone()).unwrap(),
+                _ => {}
+            }
+            told.push(event.map(Event::into_owned));
+        };
+        *next = match events.iter().next() {
+            Some(event) => socket.ready(event, buffer, now(), on_event),
+            None if *next == Next::Again => socket.drive(buffer, now(), on_event),
+            None => socket.handle_timeout(now(), &mut on_event),
+        };
+    }
+
+    fn turn_until(&mut self, mut is_wanted: impl FnMut(&Result<Event<'static>, Error>) -> bool) {
+        let began = Instant::now();
+        while !self.told.iter().any(&mut is_wanted) {
+            assert!(began.elapsed() < BOUND && self.next != Next::End, "{:?}", self.told);
+            self.turn(BOUND);
+        }
+    }
+
+    /// To the end of TCP, for which the socket is dropped. Returns all that was told.
+    fn turn_to_the_end(mut self) -> Vec<Result<Event<'static>, Error>> {
+        let began = Instant::now();
+        while self.next != Next::End {
+            assert!(began.elapsed() < BOUND);
+            self.turn(BOUND);
+        }
+        self.told
+    }
+}
+
+#[test]
+fn one_turn_is_bounded_and_says_that_there_is_more() {
+    bounded(|| {
+        let (mut owner, mut client) = Owner::accepted(default_config(), 256);
+        client.write_all(&HELLO.repeat(1_000)).unwrap();
+        let mut turns = 0;
+        owner.told.clear();
+        while owner.told.len() < 1_000 {
+            let before = owner.told.len();
+            owner.turn(BOUND);
+            turns += 1;
+            assert!(owner.told.len() - before <= 2 * 256 / HELLO.len() + 1);
+        }
+        assert!(turns >= 11_000 / 512);
+        expect(&mut client, &b"\x81\x05Hello".repeat(1_000));
+    });
+}
+
+#[test]
+fn spurious_wake_ups_are_harmless() {
+    bounded(|| {
+        let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
+        let mut buffer = [0; 4_096];
+        for _ in 0..10 {
+            assert_eq!(owner.socket.drive(&mut buffer, now(), |_, event| panic!("{event:?}")), Next::Wait);
+            assert_eq!(owner.socket.handle_timeout(now(), |_, event| panic!("{event:?}")), Next::Wait);
+        }
+        client.write_all(HELLO).unwrap();
+        owner.turn(BOUND);
+        expect(&mut client, b"\x81\x05Hello");
+        // an old event, twice
+        for event in &owner.events {
+            for _ in 0..2 {
+                assert_eq!(owner.socket.ready(event, &mut buffer, now(), |_, event| panic!("{event:?}")), Next::Wait);
+            }
+        }
+        client.write_all(HELLO).unwrap();
+        owner.turn(BOUND);
+        expect(&mut client, b"\x81\x05Hello");
+    });
+}
+
+#[test]
+fn a_socket_waits_to_write_only_while_output_waits() {
+    bounded(|| {
+        const LENGTH: usize = 32 << 20;
+        let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
+        owner.socket.websocket().send(vec![7; LENGTH]).unwrap();
+        owner.next = Next::Again;
+        let reading = spawn(move || {
+            let mut got = vec![0; LENGTH + 32 * 10];
+            client.read_exact(&mut got).unwrap();
+            client
+        });
+        while owner.socket.websocket().buffered_amount() > 0 {
+            owner.turn(BOUND);
+        }
+        let _client = reading.join();
+        // there is room to write all the time now, and nothing says so
+        owner.turn(SHORT);
+        assert!(owner.events.is_empty());
+        owner.turn(SHORT);
+        assert!(owner.events.is_empty());
+    });
+}
+
+#[test]
+fn it_ends_with_its_peer_and_with_its_deadlines() {
+    bounded(|| {
+        // FIN
+        let (owner, client) = Owner::accepted(default_config(), 4_096);
+        client.shutdown(Shutdown::Write).unwrap();
+        let told = owner.turn_to_the_end();
+        assert!(matches!(told.last(), Some(Ok(Event::Close(close))) if close.code == CloseCode::ABNORMAL));
+        // a reset
+        let (owner, client) = Owner::accepted(default_config(), 4_096);
+        reset(client);
+        let told = owner.turn_to_the_end();
+        assert!(matches!(told.last(), Some(Ok(Event::Close(close))) if close.code == CloseCode::ABNORMAL));
+        // a Close frame and FIN at once
+        let (owner, mut client) = Owner::accepted(default_config(), 4_096);
+        client.write_all(CLOSE).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let told = owner.turn_to_the_end();
+        assert!(matches!(told.last(), Some(Ok(Event::Close(close))) if close.was_clean));
+        assert_eq!(read_rest(&mut client), b"\x88\x02\x03\xe8");
+        // silence
+        let mut config = Config::default();
+        (config.ping_interval, config.pong_timeout) = (Some(SHORT), SHORT);
+        let (owner, mut client) = Owner::accepted(config, 4_096);
+        let told = owner.turn_to_the_end();
+        assert_eq!(read_rest(&mut client), b"\x89\0");
+        let [.., Err(error), Ok(Event::Close(_))] = &told[..] else { panic!("{:?}", told) };
+        assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(TimeoutKind::Pong))), "{error:?}");
+    });
+}
+
+#[test]
+fn a_client_that_nobody_listens_to_is_told() {
+    bounded(|| {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let request = || format!("ws://{closed}/").parse().unwrap();
+        let socket = Socket::connect(request(), &[closed], default_config(), now()).unwrap();
+        let owner = Owner::new(socket, 4_096);
+        let told = owner.turn_to_the_end();
+        let [Err(Error::Io(error))] = &told[..] else { panic!("{:?}", told) };
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(Socket::connect(request(), &[], default_config(), now()).is_err(), "no address");
+    });
+}
