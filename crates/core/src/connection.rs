@@ -135,7 +135,7 @@ impl Connection {
                 Timer::Pong => {
                     let failure = Failure::Timeout(TimeoutKind::Pong);
                     self.closing.fail(failure);
-                    self.timers.stop_all();
+                    self.timers.stop();
                     self.output.abandon();
                     return Err(failure.into());
                 }
@@ -291,7 +291,6 @@ impl Connection {
     /// Something came from the peer: it is alive.
     fn heard(&mut self) {
         if let Some(interval) = self.config.ping_interval.filter(|_| self.ready_state() == ReadyState::Open) {
-            self.timers.stop(Timer::Pong);
             self.timers.set(Timer::Ping, interval);
         }
     }
@@ -318,8 +317,6 @@ impl Connection {
 
     /// From here on the closing timer alone runs.
     fn await_end(&mut self) {
-        self.timers.stop(Timer::Ping);
-        self.timers.stop(Timer::Pong);
         if !self.timers.is_set(Timer::Closing) {
             self.timers.set(Timer::Closing, self.config.closing_timeout);
         }
@@ -357,7 +354,7 @@ impl Connection {
         let close = self.closing.end(sent)?;
         // a peer that half-closed may still wait for our reply; the closing timer bounds how long
         if sent != Sent::Queued || close.code == CloseCode::ABNORMAL {
-            self.timers.stop_all();
+            self.timers.stop();
             self.output.abandon();
         }
         Some(close)

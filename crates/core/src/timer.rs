@@ -1,4 +1,4 @@
-//! The deadlines of one connection: a fixed array indexed by what each is for.
+//! The deadline of a connection. Whatever its state, it waits for one thing at a time.
 
 use core::time::Duration;
 
@@ -17,26 +17,25 @@ pub(crate) enum Timer {
     Closing,
 }
 
-impl Timer {
-    const ALL: [Self; 4] = [Self::Opening, Self::Ping, Self::Pong, Self::Closing];
-}
-
-/// The deadlines, and the latest reading of the clock.
+/// The clock's latest reading, and the deadline.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    deadlines: [Instant; Timer::ALL.len()],
     now: Instant,
+    deadline: Instant,
+    timer: Timer,
 }
 
 impl Timers {
+    /// No deadline yet.
     pub(crate) fn new(now: Instant) -> Self {
-        let mut timers = Self { deadlines: [Instant::NEVER; Timer::ALL.len()], now: Instant::EPOCH };
+        let mut timers = Self { now: Instant::EPOCH, deadline: Instant::NEVER, timer: Timer::Opening };
         timers.advance(now);
         timers
     }
 
     /// Takes a reading of the clock; one that goes backwards is ignored. The last moment of all, which stands for no
     /// deadline, is taken as the one before.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = now.clamp(self.now, Instant::LAST);
     }
@@ -46,43 +45,34 @@ impl Timers {
         self.now
     }
 
-    /// Sets the deadline `after` from now, and at least a nanosecond from now: a timer that fired may be set again at
-    /// once without `poll_timeout` naming the same moment for ever.
+    /// Sets the deadline, in the place of any other, `after` from now, and at least a nanosecond from now: a timer that
+    /// fired may be set again at once without `poll_timeout` naming the same moment for ever.
+    #[inline]
     pub(crate) fn set(&mut self, timer: Timer, after: Duration) {
-        *self.deadline_mut(timer) = self.now + after.max(Duration::from_nanos(1));
+        self.deadline = self.now + after.max(Duration::from_nanos(1));
+        self.timer = timer;
     }
 
-    pub(crate) fn stop(&mut self, timer: Timer) {
-        *self.deadline_mut(timer) = Instant::NEVER;
-    }
-
-    pub(crate) fn stop_all(&mut self) {
-        self.deadlines = [Instant::NEVER; Timer::ALL.len()];
+    pub(crate) fn stop(&mut self) {
+        self.deadline = Instant::NEVER;
     }
 
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.deadline(timer) != Instant::NEVER
+        self.timer == timer && self.deadline != Instant::NEVER
     }
 
-    /// Stops and returns a timer whose deadline has come.
+    /// Stops the timer if its deadline has come, and says which it was.
     pub(crate) fn pop_expired(&mut self) -> Option<Timer> {
-        let expired = Timer::ALL.into_iter().find(|&timer| self.deadline(timer) <= self.now)?;
-        self.stop(expired);
-        Some(expired)
+        let has_come = self.deadline <= self.now;
+        has_come.then(|| {
+            self.stop();
+            self.timer
+        })
     }
 
-    /// The earliest deadline.
+    /// The deadline.
+    #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().copied().min().filter(|&next| next != Instant::NEVER)
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "a timer is an index of the array")]
-    fn deadline(&self, timer: Timer) -> Instant {
-        self.deadlines[timer as usize]
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "a timer is an index of the array")]
-    fn deadline_mut(&mut self, timer: Timer) -> &mut Instant {
-        &mut self.deadlines[timer as usize]
+        Some(self.deadline).filter(|&deadline| deadline != Instant::NEVER)
     }
 }
