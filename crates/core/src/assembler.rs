@@ -107,17 +107,19 @@ impl Assembly {
 }
 
 /// A message that lies whole in the input is lent as it is.
-pub(crate) fn whole<'b>(
-    kind: MessageKind,
-    payload: &'b [u8],
-    delivery: Delivery,
-) -> Result<Delivered<'b>, ProtocolError> {
-    let message = match kind {
+#[inline]
+pub(crate) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
+    Ok(match kind {
         MessageKind::Text => {
             Message::Text(Cow::Borrowed(simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::Utf8Invalid)?))
         }
         MessageKind::Binary => Message::Binary(Cow::Borrowed(payload)),
-    };
+    })
+}
+
+/// The same, as it is to be delivered.
+pub(crate) fn whole(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Result<Delivered<'_>, ProtocolError> {
+    let message = message(kind, payload)?;
     Ok(match delivery {
         Delivery::Messages => Delivered::Message(message),
         Delivery::Chunks => Delivered::Chunk(Chunk::new(kind, payload, true)),

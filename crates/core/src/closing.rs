@@ -195,6 +195,12 @@ impl Closing {
         self.failure
     }
 
+    /// Whether nobody has begun to close, nor the connection ended otherwise.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.initiator.is_none() && !self.ended
+    }
+
     /// Whether bytes from the peer still mean anything (sections 1.4 and 7.1.7).
     pub(crate) fn is_listening(&self) -> bool {
         self.received.is_none() && self.failure.is_none() && !self.ended
@@ -204,11 +210,12 @@ impl Closing {
         self.ended
     }
 
-    pub(crate) fn ready_state(&self, sent: Sent) -> ReadyState {
-        match (self.ended, sent, &self.received) {
-            (true, ..) => ReadyState::Closed,
-            (false, Sent::Nothing, None) if self.failure.is_none() => ReadyState::Open,
-            (false, ..) => ReadyState::Closing,
+    #[inline]
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        match self.is_open() {
+            true => ReadyState::Open,
+            false if self.ended => ReadyState::Closed,
+            false => ReadyState::Closing,
         }
     }
 

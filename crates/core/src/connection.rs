@@ -80,32 +80,21 @@ impl Connection {
     ///
     /// The peer broke the protocol, or a timeout was reported before. The Close frame that tells the peer is in the
     /// output; what the peer still sends is swallowed, and the same error returned.
+    #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
-        if !input.is_empty() {
+        if self.closing.is_open() {
+            if input.is_empty() {
+                return Ok(None);
+            }
             self.heard();
-        }
-        while self.closing.is_listening() {
-            match self.receiver.receive(input, &self.config) {
-                Ok(None) => return Ok(None),
-                Ok(Some(Received::Data(Delivered::Message(message)))) => return Ok(Some(Event::Message(message))),
-                Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => return Ok(Some(Event::Chunk(chunk))),
-                Ok(Some(Received::Ping(payload))) => {
-                    self.answer(&payload);
-                    return Ok(Some(Event::Ping(payload)));
-                }
-                Ok(Some(Received::Pong(payload))) => return Ok(Some(Event::Pong(payload))),
-                Ok(Some(Received::Close(frame))) => self.receive_close(frame),
+            match self.receiver.whole_message(input, &self.config) {
+                Ok(None) => {}
+                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
                 Err(error) => self.fail(error),
             }
         }
-        // 1.4, 7.1.7: what comes after a Close frame, or after a failure, is discarded, as is what was unfinished then
-        input.discard();
-        self.receiver.discard();
-        match self.closing.failure() {
-            Some(failure) => Err(failure.into()),
-            None => Ok(None),
-        }
+        self.receive_anything(input)
     }
 
     /// The transport has ended: the peer sent its FIN, or the connection was lost, or the driver has closed it.
@@ -156,11 +145,9 @@ impl Connection {
     ///
     /// The connection is not open, the message does not fit the buffer (and is handed back), or a fragmented message is
     /// unfinished. The connection is unharmed.
+    #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
-        self.check_open()?;
-        self.sender.message(&mut self.output, message.into(), &self.config)?;
-        self.held_back();
-        Ok(())
+        self.send_message(message.into())
     }
 
     /// Queues a message that others share. A server never copies it, unless it is so short (256 bytes) that a copy takes
@@ -241,56 +228,95 @@ impl Connection {
     }
 
     /// The bytes that wait for the transport.
+    #[inline]
     pub fn output(&mut self) -> &mut Output {
         &mut self.output
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
     /// every call that changes the connection.
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
     /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
+    #[inline]
     pub fn transport(&self) -> Transport {
+        if self.closing.is_open() {
+            return Transport::Open;
+        }
         self.closing.transport(self.output.close_sent(), self.role(), !self.output.has_remaining())
     }
 
     /// Whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows down
     /// the peer; ask again when output was taken.
+    #[inline]
     pub fn wants_read(&self) -> bool {
-        if self.closing.is_listening() {
-            self.role() == Role::Client || self.output.remaining() <= self.config.high_water_mark
-        } else {
-            !self.closing.has_ended()
-        }
+        if self.closing.is_listening() { !self.holds_back() } else { !self.closing.has_ended() }
     }
 
     /// Where in its life the connection is.
+    #[inline]
     pub fn ready_state(&self) -> ReadyState {
-        self.closing.ready_state(self.output.close_sent())
+        self.closing.ready_state()
     }
 
     /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted.
+    #[inline]
     pub fn buffered_amount(&self) -> usize {
         self.output.buffered_amount()
     }
 
     /// Which end this is.
+    #[inline]
     pub fn role(&self) -> Role {
         self.sender.role()
     }
 
-    fn check_open(&self) -> Result<(), SendError> {
-        match self.ready_state() {
-            ReadyState::Open => Ok(()),
-            state => Err(SendError::NotOpen(state)),
+    fn send_message(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.message(&mut self.output, message, &self.config)?;
+        self.held_back();
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn receive_anything<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        while self.closing.is_listening() {
+            match self.receiver.receive(input, &self.config) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Received::Data(Delivered::Message(message)))) => return Ok(Some(Event::Message(message))),
+                Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => return Ok(Some(Event::Chunk(chunk))),
+                Ok(Some(Received::Ping(payload))) => {
+                    self.answer(&payload);
+                    return Ok(Some(Event::Ping(payload)));
+                }
+                Ok(Some(Received::Pong(payload))) => return Ok(Some(Event::Pong(payload))),
+                Ok(Some(Received::Close(frame))) => self.receive_close(frame),
+                Err(error) => self.fail(error),
+            }
+        }
+        // 1.4, 7.1.7: what comes after a Close frame, or after a failure, is discarded, as is what was unfinished then
+        input.discard();
+        self.receiver.discard();
+        match self.closing.failure() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(None),
         }
     }
 
-    /// Something came from the peer: it is alive.
+    #[inline]
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.closing.is_open() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
+    }
+
+    /// Something came from the peer of an open connection: it is alive.
+    #[inline]
     fn heard(&mut self) {
-        if let Some(interval) = self.config.ping_interval.filter(|_| self.ready_state() == ReadyState::Open) {
+        if !self.timers.restart(Timer::Ping)
+            && let Some(interval) = self.config.ping_interval
+        {
             self.timers.set(Timer::Ping, interval);
         }
     }
@@ -302,9 +328,17 @@ impl Connection {
         self.await_pong(is_busy);
     }
 
+    /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two endpoints
+    /// that did would wait for each other for ever.
+    #[inline]
+    fn holds_back(&self) -> bool {
+        self.output.remaining() > self.config.high_water_mark && self.role() == Role::Server
+    }
+
     /// Messages were queued. If they keep the driver from reading, a Pong may lie unread.
+    #[inline]
     fn held_back(&mut self) {
-        self.output.excuses_silence |= !self.wants_read();
+        self.output.excuses_silence |= self.holds_back();
     }
 
     /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long

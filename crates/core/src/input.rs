@@ -20,16 +20,19 @@ pub struct Input<'b> {
 
 impl<'b> Input<'b> {
     /// Bytes as they came from the transport, in order.
+    #[inline]
     pub const fn new(bytes: &'b mut [u8]) -> Self {
         Self { bytes }
     }
 
     /// The bytes not taken yet.
+    #[inline]
     pub const fn remaining(&self) -> &[u8] {
         self.bytes
     }
 
     /// Whether every byte has been taken.
+    #[inline]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -27,6 +27,7 @@ pub enum Message<'b> {
 
 impl Message<'_> {
     /// Text or binary.
+    #[inline]
     pub const fn kind(&self) -> MessageKind {
         match self {
             Self::Text(_) => MessageKind::Text,
@@ -35,6 +36,7 @@ impl Message<'_> {
     }
 
     /// The payload, of either kind.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -43,6 +45,7 @@ impl Message<'_> {
     }
 
     /// The text, if this is a text message.
+    #[inline]
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -51,11 +54,13 @@ impl Message<'_> {
     }
 
     /// The payload's length in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
     /// Whether the payload is empty, which is legal.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
@@ -78,42 +83,49 @@ impl Message<'_> {
 }
 
 impl<'b> From<&'b str> for Message<'b> {
+    #[inline]
     fn from(text: &'b str) -> Self {
         Self::Text(Cow::Borrowed(text))
     }
 }
 
 impl<'b> From<&'b String> for Message<'b> {
+    #[inline]
     fn from(text: &'b String) -> Self {
         Self::Text(Cow::Borrowed(text))
     }
 }
 
 impl From<String> for Message<'_> {
+    #[inline]
     fn from(text: String) -> Self {
         Self::Text(Cow::Owned(text))
     }
 }
 
 impl<'b> From<&'b [u8]> for Message<'b> {
+    #[inline]
     fn from(bytes: &'b [u8]) -> Self {
         Self::Binary(Cow::Borrowed(bytes))
     }
 }
 
 impl<'b, const N: usize> From<&'b [u8; N]> for Message<'b> {
+    #[inline]
     fn from(bytes: &'b [u8; N]) -> Self {
         Self::Binary(Cow::Borrowed(bytes))
     }
 }
 
 impl<'b> From<&'b Vec<u8>> for Message<'b> {
+    #[inline]
     fn from(bytes: &'b Vec<u8>) -> Self {
         Self::Binary(Cow::Borrowed(bytes))
     }
 }
 
 impl From<Vec<u8>> for Message<'_> {
+    #[inline]
     fn from(bytes: Vec<u8>) -> Self {
         Self::Binary(Cow::Owned(bytes))
     }

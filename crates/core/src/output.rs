@@ -16,12 +16,15 @@ use bytes::{Buf, Bytes};
 use crate::closing::Sent;
 use crate::controls::{ControlFrame, Controls, ControlsFull};
 use crate::encoded::EncodedMessage;
-use crate::frame::{EncodedHeader, FrameHeader, OpCode};
+use crate::frame::{FrameHeader, OpCode};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
 const SEGMENT_MIN: usize = 1024;
 /// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
 const SEGMENT_MAX: usize = 16 * 1024;
+
+/// Memory that was lent and has grown beyond this many bytes is not given back.
+const LENT_MAX: usize = 64 * 1024;
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
 /// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
@@ -49,6 +52,8 @@ pub struct Output {
     close: CloseProgress,
     /// Whether bytes were taken since that was last asked.
     has_moved: bool,
+    /// Whether the memory of `front` is the driver's, to be given back.
+    is_lent: bool,
     /// Whether what waits, or waited, may keep the peer from answering the Ping of keepalive, or its Pong from being read.
     pub(crate) excuses_silence: bool,
 }
@@ -90,6 +95,48 @@ enum CloseProgress {
 }
 
 impl Output {
+    /// Takes the driver's memory to write in, if no bytes wait: for a driver that owns many connections, of which few
+    /// send at a time, and that writes what one sends before it turns to the next. So a connection that sends a little
+    /// need not ask the allocator for memory. It is to be given back ([`give_back`](Self::give_back)) when that was
+    /// written.
+    ///
+    /// ```
+    /// use sansocket::bytes::Buf;
+    /// use sansocket::{Config, Connection, Instant};
+    ///
+    /// let mut memory = Vec::with_capacity(1024);
+    /// let mut connection = Connection::server(Config::default(), Instant::EPOCH);
+    ///
+    /// connection.output().lend(&mut memory);
+    /// connection.send("Hello")?;
+    /// let written = connection.output().chunk().len(); // as much as the transport takes
+    /// connection.output().advance(written);
+    /// connection.output().give_back(&mut memory);
+    /// assert!(memory.is_empty() && memory.capacity() >= 1024);
+    /// # Ok::<(), sansocket::SendError>(())
+    /// ```
+    #[inline]
+    pub fn lend(&mut self, memory: &mut Vec<u8>) {
+        if self.len == 0 && !self.is_lent {
+            memory.clear();
+            core::mem::swap(&mut self.front, memory);
+            self.is_lent = true;
+        }
+    }
+
+    /// Gives back the memory that was [lent](Self::lend). Bytes that still wait move to memory of the connection's own.
+    /// It may have grown, up to 64 KiB; what has grown beyond is freed.
+    #[inline]
+    pub fn give_back(&mut self, memory: &mut Vec<u8>) {
+        if core::mem::take(&mut self.is_lent) {
+            let rest = if self.front.is_empty() { Vec::new() } else { self.split_rest() };
+            *memory = core::mem::replace(&mut self.front, rest);
+            if memory.capacity() > LENT_MAX {
+                *memory = Vec::new();
+            }
+        }
+    }
+
     /// Output that begins with the head of a handshake message.
     pub(crate) fn with_head(head: Vec<u8>) -> Self {
         let len = head.len();
@@ -97,11 +144,13 @@ impl Output {
     }
 
     /// Payload bytes accepted and not yet taken.
+    #[inline]
     pub(crate) fn buffered_amount(&self) -> usize {
         self.buffered_amount
     }
 
     /// Bytes that are not payload of messages.
+    #[inline]
     pub(crate) fn framing_len(&self) -> usize {
         self.len.saturating_sub(self.buffered_amount)
     }
@@ -131,19 +180,23 @@ impl Output {
     }
 
     /// Queues a data frame whose payload `write` appends.
+    #[inline]
     pub(crate) fn push(&mut self, header: &FrameHeader, payload_length: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let head = header.encode();
-        let frames = self.frames(head.len() + payload_length);
-        frames.extend_from_slice(&head);
+        let frames = self.frames(FrameHeader::MAX_SIZE + payload_length);
+        let before = frames.len();
+        header.append_to(frames);
         write(frames);
-        self.count(&head, header.opcode, payload_length);
+        let size = frames.len() - before;
+        self.count(header.opcode, size, payload_length);
     }
 
     /// Queues a data frame whose payload, masked already if need be, stays where it is.
     pub(crate) fn push_by_reference(&mut self, header: &FrameHeader, payload: Bytes) {
-        let head = header.encode();
-        self.frames(head.len()).extend_from_slice(&head);
-        self.count(&head, header.opcode, payload.len());
+        let frames = self.frames(FrameHeader::MAX_SIZE);
+        let before = frames.len();
+        header.append_to(frames);
+        let size = frames.len() - before + payload.len();
+        self.count(header.opcode, size, payload.len());
         if !payload.is_empty() {
             self.behind.get_or_insert_default().push_back(Segment::Shared(payload));
         }
@@ -172,7 +225,16 @@ impl Output {
     }
 
     /// The end of the data lane, with room for `additional` bytes.
+    #[inline]
     fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
+        if self.behind.is_none() && self.front.capacity() - self.front.len() >= additional {
+            return &mut self.front;
+        }
+        self.make_room(additional)
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self, additional: usize) -> &mut Vec<u8> {
         let fits =
             |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= frames.capacity().max(SEGMENT_MAX);
         let frames = match &mut self.behind {
@@ -197,8 +259,9 @@ impl Output {
         frames
     }
 
-    fn count(&mut self, head: &EncodedHeader, opcode: OpCode, payload_length: usize) {
-        self.len += head.len() + payload_length;
+    #[inline]
+    fn count(&mut self, opcode: OpCode, size: usize, payload_length: usize) {
+        self.len += size;
         match opcode {
             OpCode::Close => self.close = CloseProgress::Queued,
             _ => self.buffered_amount += payload_length,
@@ -225,6 +288,7 @@ impl Output {
     }
 
     /// The contiguous bytes at the front of the data lane.
+    #[inline]
     fn data_chunk(&self) -> &[u8] {
         let front = self.front.get(self.taken..).unwrap_or_default();
         if !front.is_empty() {
@@ -244,6 +308,56 @@ impl Output {
             payload: header.payload_length as usize,
             is_data: header.opcode != OpCode::Close,
         };
+    }
+
+    /// All has been taken.
+    #[inline]
+    fn drain(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        self.clear_front();
+        self.behind = None;
+        self.current = Current::default();
+        self.controls = None;
+        self.len = 0;
+        self.buffered_amount = 0;
+        self.has_moved = true;
+        // 5.5.1: what follows a Close frame would be discarded, so that nothing may
+        if self.close != CloseProgress::NotQueued {
+            self.close = CloseProgress::Begun;
+        }
+    }
+
+    #[inline]
+    fn clear_front(&mut self) {
+        self.taken = 0;
+        if self.is_lent {
+            self.front.clear();
+        } else {
+            self.front = Vec::new();
+        }
+    }
+
+    /// Takes the bytes that wait out of `front`, which is left empty.
+    #[cold]
+    fn split_rest(&mut self) -> Vec<u8> {
+        let rest = self.front.split_off(core::mem::take(&mut self.taken));
+        self.front.clear();
+        rest
+    }
+
+    #[inline(never)]
+    fn advance_part(&mut self, count: usize) {
+        self.has_moved = true;
+        self.len -= count;
+        let mut left = count;
+        while left > 0 {
+            match self.advance_frame(left) {
+                0 => return,
+                taken => left -= taken,
+            }
+        }
     }
 
     /// Takes up to `count` bytes, no further than the end of a frame; returns how many.
@@ -292,13 +406,13 @@ impl Output {
 
     /// The contiguous bytes at the front have all been taken: gives them back and brings up what lies behind.
     fn next_segment(&mut self) {
-        self.front = Vec::new();
-        self.taken = 0;
+        self.clear_front();
         let Some(behind) = &mut self.behind else { return };
         if matches!(behind.front(), Some(segment) if segment.bytes().is_empty()) {
             behind.pop_front();
         }
         if let Some(Segment::Frames(frames)) = behind.front_mut() {
+            self.is_lent = false;
             self.front = core::mem::take(frames);
             behind.pop_front();
         }
@@ -315,29 +429,20 @@ impl Buf for Output {
     }
 
     /// The bytes that are next; as many as lie together.
+    #[inline]
     fn chunk(&self) -> &[u8] {
+        if self.controls.is_none() {
+            return self.data_chunk();
+        }
         self.chunks().next().unwrap_or_default()
     }
 
+    #[inline]
     fn advance(&mut self, count: usize) {
-        if self.len == 0 {
-            return;
-        }
         if count >= self.len {
-            // 5.5.1: what follows a Close frame would be discarded, so that nothing may
-            let close = if self.close == CloseProgress::NotQueued { self.close } else { CloseProgress::Begun };
-            let excuses_silence = self.excuses_silence;
-            *self = Self { close, has_moved: true, excuses_silence, ..Self::default() };
-            return;
-        }
-        self.has_moved |= count > 0;
-        self.len -= count;
-        let mut left = count;
-        while left > 0 {
-            match self.advance_frame(left) {
-                0 => return,
-                taken => left -= taken,
-            }
+            self.drain();
+        } else if count > 0 {
+            self.advance_part(count);
         }
     }
 

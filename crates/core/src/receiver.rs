@@ -5,14 +5,14 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::assembler::{Assembly, Delivered, check_message_length, whole};
+use crate::assembler::{Assembly, Delivered, check_message_length, message, whole};
 use crate::closing::{CloseCode, CloseFrame};
-use crate::config::Config;
+use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
 use crate::event::Role;
 use crate::frame::{FrameHeader, MaskingKey, OpCode};
 use crate::input::Input;
-use crate::message::MessageKind;
+use crate::message::{Message, MessageKind};
 
 /// What the peer said.
 #[derive(Debug)]
@@ -82,6 +82,37 @@ impl Receiver {
     /// Gives back what has arrived of an unfinished message: nothing more will be received.
     pub(crate) fn discard(&mut self) {
         *self = Self::new(self.role);
+    }
+
+    /// The commonest case by itself: a message of one frame that lies whole in the input. `None`, with nothing done, if
+    /// something else comes next, or something that may break a rule.
+    #[inline]
+    pub(crate) fn whole_message<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Result<Option<Message<'b>>, ProtocolError> {
+        let is_between_messages = matches!(self.stage, Stage::Head { filled: 0, .. }) && self.assembly.is_none();
+        if !is_between_messages || config.delivery != Delivery::Messages {
+            return Ok(None);
+        }
+        let Ok(Some((header, size))) = FrameHeader::decode(input.remaining()) else { return Ok(None) };
+        let kind = match header.opcode {
+            OpCode::Text => MessageKind::Text,
+            OpCode::Binary => MessageKind::Binary,
+            _ => return Ok(None),
+        };
+        let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
+        let is_within_limits = header.payload_length <= config.max_frame_payload.min(config.max_message_size as u64);
+        if !(header.fin && lies_whole && is_within_limits && self.check(&header, config).is_ok()) {
+            return Ok(None);
+        }
+        input.take(size);
+        let payload = input.take(header.payload_length as usize);
+        if let Some(key) = header.mask {
+            sansocket_mask::apply(payload, key, 0);
+        }
+        message(kind, payload).map(Some)
     }
 
     /// Takes bytes from the input up to the next thing said; `None` if the input ends before.
@@ -172,6 +203,7 @@ impl Receiver {
     }
 
     /// What depends on the role, on earlier frames, and on limits.
+    #[inline]
     fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
         // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
         if header.rsv1 || header.rsv2 || header.rsv3 {

@@ -31,6 +31,7 @@ pub(crate) enum Masking {
 }
 
 impl Masking {
+    #[inline]
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Client(_) => Role::Client,
@@ -39,6 +40,7 @@ impl Masking {
     }
 
     /// 5.3: the masking key needs to be unpredictable, and a fresh one is chosen for every frame
+    #[inline]
     fn key(&mut self) -> Option<MaskingKey> {
         match self {
             Self::Client(rng) => {
@@ -76,10 +78,12 @@ impl Sender {
         Self { masking, fragmented: None }
     }
 
+    #[inline]
     pub(crate) fn role(&self) -> Role {
         self.masking.role()
     }
 
+    #[inline]
     pub(crate) fn message(
         &mut self,
         output: &mut Output,
@@ -89,9 +93,21 @@ impl Sender {
         if self.fragmented.is_some() {
             return Err(SendError::MessageUnfinished);
         }
-        if !has_room(output, message.len(), config) {
+        let payload = message.as_bytes();
+        if !has_room(output, payload.len(), config) {
             return Err(SendError::BufferFull(Some(message.into_owned())));
         }
+        if payload.len() < OWNED_MIN.min(config.max_sent_frame_payload.get()) {
+            self.copied_frame(output, message.kind().into(), payload, true);
+        } else {
+            self.long(output, message, config);
+        }
+        Ok(())
+    }
+
+    /// Queues a message of many frames, or one that may be worth more than a copy.
+    #[inline(never)]
+    fn long(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
         let opcode = message.kind().into();
         let payload = match message {
             Message::Text(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
@@ -104,7 +120,6 @@ impl Sender {
             }
             payload => self.copied(output, opcode, &payload, true, config),
         }
-        Ok(())
     }
 
     pub(crate) fn shared(
@@ -234,6 +249,7 @@ impl Sender {
         self.copied_frame(output, opcode, rest, last);
     }
 
+    #[inline]
     fn copied_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
         let mask = self.masking.key();
         let header = FrameHeader { fin, mask, ..FrameHeader::new(opcode, payload.len() as u64) };
@@ -284,6 +300,7 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 }
 
 /// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.
+#[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = config.max_buffered_amount;
     output.framing_len() <= limit && output.buffered_amount().saturating_add(payload) <= limit

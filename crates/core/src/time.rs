@@ -23,17 +23,17 @@ pub struct Instant(u64);
 impl Instant {
     /// The driver's epoch.
     pub const EPOCH: Self = Self(0);
-    /// A moment that never comes.
-    pub(crate) const NEVER: Self = Self(u64::MAX);
-    /// The last moment that comes.
+    /// The last moment that comes; the one after stands for never.
     pub(crate) const LAST: Self = Self(u64::MAX - 1);
 
     /// The moment `nanos` nanoseconds after the epoch.
+    #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// Nanoseconds since the epoch.
+    #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }

@@ -17,18 +17,22 @@ pub(crate) enum Timer {
     Closing,
 }
 
-/// The clock's latest reading, and the deadline.
+/// The clock's latest reading, and the deadline: `after` nanoseconds since `since`.
 #[derive(Debug)]
 pub(crate) struct Timers {
     now: Instant,
-    deadline: Instant,
+    since: Instant,
+    after: u64,
     timer: Timer,
 }
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
 
 impl Timers {
     /// No deadline yet.
     pub(crate) fn new(now: Instant) -> Self {
-        let mut timers = Self { now: Instant::EPOCH, deadline: Instant::NEVER, timer: Timer::Opening };
+        let mut timers = Self { now: Instant::EPOCH, since: Instant::EPOCH, after: NEVER, timer: Timer::Opening };
         timers.advance(now);
         timers
     }
@@ -47,23 +51,34 @@ impl Timers {
 
     /// Sets the deadline, in the place of any other, `after` from now, and at least a nanosecond from now: a timer that
     /// fired may be set again at once without `poll_timeout` naming the same moment for ever.
-    #[inline]
     pub(crate) fn set(&mut self, timer: Timer, after: Duration) {
-        self.deadline = self.now + after.max(Duration::from_nanos(1));
+        self.since = self.now;
+        self.after = u64::try_from(after.as_nanos()).unwrap_or(NEVER).max(1);
         self.timer = timer;
     }
 
-    pub(crate) fn stop(&mut self) {
-        self.deadline = Instant::NEVER;
+    /// Lets the timer begin anew, if it is this one that is set; returns whether it is.
+    #[inline]
+    pub(crate) fn restart(&mut self, timer: Timer) -> bool {
+        let is_set = self.is_set(timer);
+        if is_set {
+            self.since = self.now;
+        }
+        is_set
     }
 
+    pub(crate) fn stop(&mut self) {
+        self.after = NEVER;
+    }
+
+    #[inline]
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.timer == timer && self.deadline != Instant::NEVER
+        self.timer == timer && self.after != NEVER
     }
 
     /// Stops the timer if its deadline has come, and says which it was.
     pub(crate) fn pop_expired(&mut self) -> Option<Timer> {
-        let has_come = self.deadline <= self.now;
+        let has_come = self.next().is_some_and(|deadline| deadline <= self.now);
         has_come.then(|| {
             self.stop();
             self.timer
@@ -73,6 +88,7 @@ impl Timers {
     /// The deadline.
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        Some(self.deadline).filter(|&deadline| deadline != Instant::NEVER)
+        let deadline = self.since.as_nanos().saturating_add(self.after);
+        (deadline != NEVER).then_some(Instant::from_nanos(deadline))
     }
 }

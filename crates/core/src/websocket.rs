@@ -73,6 +73,17 @@ enum State {
     Ended(Box<Ended>),
 }
 
+impl State {
+    #[inline]
+    fn ready_state(&self) -> ReadyState {
+        match self {
+            Self::Client(_) | Self::Server(_) => ReadyState::Connecting,
+            Self::Opened { connection, .. } => connection.ready_state(),
+            Self::Ended(ended) => ended.ready_state(),
+        }
+    }
+}
+
 /// What an opening handshake leaves.
 #[derive(Debug)]
 struct Opening {
@@ -114,34 +125,11 @@ impl WebSocket {
     ///
     /// The opening handshake failed, the peer broke the protocol, or a timeout was reported before. What tells the peer
     /// is in the output; what the peer still sends is swallowed, and the same error returned.
+    #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
-        self.advance(now);
         match &mut self.state {
-            State::Client(client) => match client.receive(input) {
-                Ok(None) => Ok(None),
-                Ok(Some((connection, open))) => {
-                    let opening = Opening::new(open.agreement().clone());
-                    self.state = State::Opened { connection, opening };
-                    Ok(Some(Event::Open(open)))
-                }
-                Err(error) => Err(self.fail(input, error)),
-            },
-            State::Server(server) => match server.receive(input) {
-                Ok(event) => Ok(event),
-                Err(error) => Err(self.fail(input, error)),
-            },
-            State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
-                Ok(None) => connection.receive(input, now),
-                Ok(event) => Ok(event),
-                Err(error) => {
-                    input.discard();
-                    Err(error)
-                }
-            },
-            State::Ended(ended) => {
-                input.discard();
-                ended.outcome().map(|()| None)
-            }
+            State::Opened { connection, opening: None } => connection.receive(input, now),
+            _ => self.receive_at_first(input, now),
         }
     }
 
@@ -256,6 +244,7 @@ impl WebSocket {
     ///
     /// The connection is not open, the message does not fit the buffer (and is handed back), or a fragmented message is
     /// unfinished. The connection is unharmed.
+    #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         self.connection()?.send(message)
     }
@@ -331,8 +320,11 @@ impl WebSocket {
     }
 
     /// The bytes that wait for the transport.
+    #[inline]
     pub fn output(&mut self) -> &mut Output {
-        self.answer_plainly();
+        if let State::Server(_) = &self.state {
+            self.answer_plainly();
+        }
         match &mut self.state {
             State::Client(client) => &mut client.output,
             State::Server(server) => &mut server.output,
@@ -343,6 +335,7 @@ impl WebSocket {
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
     /// every call that changes the connection.
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Client(client) => client.timers.next(),
@@ -354,6 +347,7 @@ impl WebSocket {
     }
 
     /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
+    #[inline]
     pub fn transport(&self) -> Transport {
         match &self.state {
             State::Client(_) | State::Server(_) => Transport::Open,
@@ -365,6 +359,7 @@ impl WebSocket {
     /// Whether bytes should be read from the transport now: not while a request waits for its answer, nor while a
     /// client does not read what it is sent. If not, leave them in the kernel, so that TCP slows down the peer; ask
     /// again after the answer, and when output was taken.
+    #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
             State::Client(_) => true,
@@ -375,16 +370,14 @@ impl WebSocket {
     }
 
     /// Where in its life the connection is.
+    #[inline]
     pub fn ready_state(&self) -> ReadyState {
-        match &self.state {
-            State::Client(_) | State::Server(_) => ReadyState::Connecting,
-            State::Opened { connection, .. } => connection.ready_state(),
-            State::Ended(ended) => ended.ready_state(),
-        }
+        self.state.ready_state()
     }
 
     /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted, nor is
     /// the opening handshake.
+    #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
             State::Opened { connection, .. } => connection.buffered_amount(),
@@ -412,6 +405,38 @@ impl WebSocket {
         self.agreement().map_or(&[], |agreement| &agreement.extensions)
     }
 
+    #[inline(never)]
+    fn receive_at_first<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
+        self.advance(now);
+        match &mut self.state {
+            State::Client(client) => match client.receive(input) {
+                Ok(None) => Ok(None),
+                Ok(Some((connection, open))) => {
+                    let opening = Opening::new(open.agreement().clone());
+                    self.state = State::Opened { connection, opening };
+                    Ok(Some(Event::Open(open)))
+                }
+                Err(error) => Err(self.fail(input, error)),
+            },
+            State::Server(server) => match server.receive(input) {
+                Ok(event) => Ok(event),
+                Err(error) => Err(self.fail(input, error)),
+            },
+            State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
+                Ok(None) => connection.receive(input, now),
+                Ok(event) => Ok(event),
+                Err(error) => {
+                    input.discard();
+                    Err(error)
+                }
+            },
+            State::Ended(ended) => {
+                input.discard();
+                ended.outcome().map(|()| None)
+            }
+        }
+    }
+
     fn agreement(&self) -> Option<&Agreement> {
         match &self.state {
             State::Opened { opening, .. } => opening.as_ref().map(|opening| &opening.agreement),
@@ -419,11 +444,11 @@ impl WebSocket {
         }
     }
 
+    #[inline]
     fn connection(&mut self) -> Result<&mut Connection, SendError> {
-        let state = self.ready_state();
         match &mut self.state {
             State::Opened { connection, .. } => Ok(connection),
-            _ => Err(SendError::NotOpen(state)),
+            state => Err(SendError::NotOpen(state.ready_state())),
         }
     }
 

@@ -81,6 +81,11 @@ fn drain(connection: &mut Connection, step: usize) {
     }
 }
 
+fn drain_all_but(connection: &mut Connection, rest: usize) {
+    let count = connection.output().remaining() - rest;
+    connection.output().advance(count);
+}
+
 /// What `work` allocates with a buffer of its own that is not counted.
 fn measured(work: impl FnOnce(&mut Vec<u8>)) -> AllocationInfo {
     let mut buffer = Vec::with_capacity(128 * 1024);
@@ -184,6 +189,63 @@ fn small_messages_are_echoed_with_one_allocation_a_batch() {
                 }
             });
             assert!(info.count_total <= BATCHES, "{role:?}, {count} a batch: {info:?}");
+        }
+    }
+}
+
+/// One memory serves any number of connections in turn.
+#[test]
+fn lent_memory_spares_the_allocator() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut connections = [endpoint(role, &config), endpoint(role, &config)];
+        let mut memory = Vec::with_capacity(1024);
+        let place = memory.as_ptr();
+        let info = measure(|| {
+            for round in 0..1_000 {
+                let connection = &mut connections[round % 2];
+                connection.output().lend(&mut memory);
+                connection.send("Hello").unwrap();
+                connection.send(&[7; 500]).unwrap();
+                drain(connection, 300);
+                connection.output().give_back(&mut memory);
+            }
+        });
+        assert_eq!((info.count_total, memory.as_ptr()), (0, place), "{role:?}: {info:?}");
+    }
+}
+
+/// What waits when the memory is wanted back takes as much of the connection's own as it needs; what has grown without
+/// measure is freed; and what was lent is not the connection's.
+#[test]
+fn lent_memory_comes_back() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let mut memory = Vec::with_capacity(10_000);
+        let info = measure(|| {
+            connection.output().lend(&mut memory);
+            connection.send(&[7; 9_000]).unwrap();
+            drain_all_but(&mut connection, 100);
+            connection.output().give_back(&mut memory);
+        });
+        assert_eq!(memory.capacity(), 10_000);
+        assert_eq!(info.bytes_current, 100, "{role:?}: {info:?}");
+        assert_eq!(connection.output().remaining(), 100);
+        // not lent while bytes wait
+        connection.output().lend(&mut memory);
+        assert_eq!(memory.capacity(), 10_000);
+        drain(&mut connection, usize::MAX);
+        for (payload, is_kept) in [(60 * 1024, true), (64 * 1024 + 1, false)] {
+            let mut memory = Vec::new();
+            let info = measure(|| {
+                connection.output().lend(&mut memory);
+                connection.send(vec![7; payload].as_slice()).unwrap();
+                drain(&mut connection, usize::MAX);
+                connection.output().give_back(&mut memory);
+            });
+            assert_eq!(memory.capacity() > 0, is_kept, "{payload}");
+            assert_eq!(info.bytes_current, memory.capacity() as i64, "{role:?}: {info:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The head of a frame.
 
+use alloc::vec::Vec;
 use core::ops::Deref;
 
 use super::{MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
@@ -102,27 +103,41 @@ impl FrameHeader {
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
         let mut encoded = EncodedHeader { bytes: [0; Self::MAX_SIZE], size: 0 };
-        let flags = [(self.fin, FIN), (self.rsv1, RSV1), (self.rsv2, RSV2), (self.rsv3, RSV3)];
-        let first = flags.into_iter().filter(|&(set, _)| set).fold(self.opcode.as_u8(), |byte, (_, bit)| byte | bit);
-        let mask = if self.mask.is_some() { MASK } else { 0 };
-        // 5.2: the minimal number of bytes MUST be used to encode the length
-        match (u8::try_from(self.payload_length), u16::try_from(self.payload_length)) {
-            (Ok(length), _) if length < LENGTH_16 => encoded.push(&[first, mask | length]),
-            (_, Ok(length)) => {
-                encoded.push(&[first, mask | LENGTH_16]);
-                encoded.push(&length.to_be_bytes());
-            }
-            _ => {
-                encoded.push(&[first, mask | LENGTH_64]);
-                encoded.push(&(self.payload_length & (u64::MAX >> 1)).to_be_bytes());
-            }
-        }
-        if let Some(key) = self.mask {
-            encoded.push(&key);
-        }
+        self.write(|bytes| encoded.push(bytes));
         encoded
     }
 
+    /// Appends the head as it travels.
+    #[inline]
+    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
+        self.write(|part| bytes.extend_from_slice(part));
+    }
+
+    /// Gives the head to `put`, in up to three parts whose lengths the compiler knows.
+    #[inline(always)]
+    fn write(&self, mut put: impl FnMut(&[u8])) {
+        let flag = |is_set, bit| if is_set { bit } else { 0 };
+        let first = flag(self.fin, FIN) | flag(self.rsv1, RSV1) | flag(self.rsv2, RSV2) | flag(self.rsv3, RSV3);
+        let first = first | self.opcode.as_u8();
+        let mask = flag(self.mask.is_some(), MASK);
+        // 5.2: the minimal number of bytes MUST be used to encode the length
+        match self.payload_length {
+            length @ 0..126 => put(&[first, mask | length as u8]),
+            length @ 126..=0xFFFF => {
+                put(&[first, mask | LENGTH_16]);
+                put(&(length as u16).to_be_bytes());
+            }
+            length => {
+                put(&[first, mask | LENGTH_64]);
+                put(&(length & (u64::MAX >> 1)).to_be_bytes());
+            }
+        }
+        if let Some(key) = self.mask {
+            put(&key);
+        }
+    }
+
+    #[inline]
     fn check(&self, length_field: u8) -> Result<(), ProtocolError> {
         if self.opcode.is_control() {
             // 5.5: control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented
@@ -150,9 +165,10 @@ pub struct EncodedHeader {
 }
 
 impl EncodedHeader {
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
-        let free = self.bytes.iter_mut().skip(usize::from(self.size));
-        free.zip(bytes).for_each(|(to, from)| *to = *from);
+        let free = self.bytes.get_mut(usize::from(self.size)..).unwrap_or_default();
+        free.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         self.size += bytes.len() as u8;
     }
 }
