@@ -50,6 +50,19 @@ pub(crate) struct Entry {
     pub(crate) has_kept: bool,
 }
 
+impl Entry {
+    /// Whether nothing is to be done for it but what is noted already.
+    #[inline]
+    pub(crate) fn is_as_noted(&self) -> bool {
+        !self.is_congested && self.socket.is_up_to_date() && !self.needs_arming()
+    }
+
+    #[inline]
+    fn needs_arming(&self) -> bool {
+        self.socket.poll_timeout().is_some_and(|deadline| self.armed.is_later_than(deadline))
+    }
+}
+
 impl Connections {
     pub(crate) fn new(handle: Handle, thread: u16, options: &Options) -> Self {
         Self {
@@ -236,8 +249,8 @@ impl Connections {
     #[inline]
     pub(crate) fn arm(&mut self, index: usize) {
         let entry = &mut self.slab[index];
-        if let Some(at) = entry.socket.ws.poll_timeout()
-            && entry.armed.is_later_than(at)
+        if let Some(at) = entry.socket.poll_timeout()
+            && entry.needs_arming()
         {
             entry.armed = at.into();
             self.deadlines.push(Deadline { at, index: index as u32, generation: entry.generation });

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use sansocket::{Event, Input, Instant, Transport};
+use sansocket::{Event, Input, Instant, Message, Transport};
 
 use crate::Error;
 use crate::error::is_end;
@@ -17,6 +17,12 @@ pub(crate) trait Place {
     fn socket(&mut self) -> &mut Socket;
 
     fn tell(&mut self, event: Result<Event<'_>, Error>);
+
+    /// The same, for what comes most often.
+    #[inline]
+    fn tell_message(&mut self, message: Message<'_>) {
+        self.tell(Ok(Event::Message(message)));
+    }
 }
 
 /// Takes in whatever came; the caller then settles.
@@ -54,6 +60,7 @@ pub(crate) fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) {
     loop {
         match place.socket().ws.receive(&mut input, now) {
             Ok(None) => return,
+            Ok(Some(Event::Message(message))) => place.tell_message(message),
             Ok(Some(event)) => place.tell(Ok(event)),
             Err(error) => return fail(place, error.into()),
         }
@@ -72,7 +79,17 @@ pub(crate) fn handle_timeout(place: &mut impl Place, now: Instant) {
 /// Writes what waits, does to TCP what the core asks for, and says what comes next.
 #[inline]
 pub(crate) fn settle(place: &mut impl Place, now: Instant) -> Next {
-    flush(place, now);
+    let socket = place.socket();
+    let written = socket.flush();
+    if written.is_ok() && socket.ws.transport() == Transport::Open {
+        return socket.next();
+    }
+    settle_otherwise(place, written, now)
+}
+
+#[inline(never)]
+fn settle_otherwise(place: &mut impl Place, written: io::Result<()>, now: Instant) -> Next {
+    heed(place, written, now);
     let socket = place.socket();
     match socket.ws.transport() {
         Transport::Open => {}
@@ -103,13 +120,17 @@ pub(crate) fn end(place: &mut impl Place, error: Option<io::Error>, now: Instant
     }
 }
 
-#[inline]
 fn flush(place: &mut impl Place, now: Instant) {
-    if let Err(error) = place.socket().flush() {
-        // a stream that takes nothing more may still hold what the peer said last: reading tells
-        if !is_end(&error) {
-            end(place, Some(error), now);
-        }
+    let written = place.socket().flush();
+    heed(place, written, now);
+}
+
+fn heed(place: &mut impl Place, written: io::Result<()>, now: Instant) {
+    // a stream that takes nothing more may still hold what the peer said last: reading tells
+    if let Err(error) = written
+        && !is_end(&error)
+    {
+        end(place, Some(error), now);
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
-use sansocket::{ClientRequest, Event, Instant};
+use sansocket::{ClientRequest, Event, Instant, Message};
 
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::{Connections, refuse};
@@ -47,12 +47,15 @@ const MAILBOX: Token = Token(usize::MAX);
 /// ```
 pub struct EventLoop<H> {
     poll: Poll,
-    events: Events,
+    /// Absent while they are gone through.
+    events: Option<Events>,
     handler: H,
     connections: Connections,
     listeners: Vec<Listener>,
     /// What every connection reads into.
     buffer: Vec<u8>,
+    /// What the connection that has its turn sends from.
+    memory: Vec<u8>,
     /// Empty between turns.
     commands: Vec<Command>,
     thread: usize,
@@ -84,11 +87,12 @@ impl<H: Handler> EventLoop<H> {
     pub(crate) fn build(handler: H, options: &Options, poll: Poll, handle: Handle, thread: u16) -> Self {
         Self {
             poll,
-            events: Events::with_capacity(EVENTS),
+            events: Some(Events::with_capacity(EVENTS)),
             handler,
             connections: Connections::new(handle, thread, options),
             listeners: Vec::new(),
             buffer: vec![0; options.buffer_size],
+            memory: Vec::new(),
             commands: Vec::new(),
             thread: thread.into(),
             has_mail: false,
@@ -169,7 +173,8 @@ impl<H: Handler> EventLoop<H> {
             return Ok(false);
         }
         let wait = self.wait(max_wait);
-        match self.poll.poll(&mut self.events, wait) {
+        let events = self.events.get_or_insert_with(|| Events::with_capacity(EVENTS));
+        match self.poll.poll(events, wait) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.connections.now = crate::now(),
         }
@@ -230,7 +235,7 @@ impl<H: Handler> EventLoop<H> {
 
     #[inline]
     fn take_events(&mut self) {
-        let events = mem::replace(&mut self.events, Events::with_capacity(0));
+        let Some(events) = self.events.take() else { return };
         for event in &events {
             let token = event.token();
             if self.connections.contains(token.0) {
@@ -243,7 +248,7 @@ impl<H: Handler> EventLoop<H> {
                 listener.note();
             }
         }
-        self.events = events;
+        self.events = Some(events);
     }
 
     /// Gives a connection its turn.
@@ -256,6 +261,7 @@ impl<H: Handler> EventLoop<H> {
         // what it sends to itself is seen to here
         let was_touched = mem::replace(&mut entry.is_touched, true);
         entry.is_again = false;
+        entry.socket.ws.output().lend(&mut self.memory);
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
         drive::take_in(&mut place, &mut self.buffer, now);
@@ -277,7 +283,21 @@ impl<H: Handler> EventLoop<H> {
         if mem::take(&mut entry.has_kept) {
             drive::receive(&mut place, &mut [], now);
         }
-        let mut next = drive::settle(&mut place, now);
+        let next = drive::settle(&mut place, now);
+        let entry = place.connections.entry_mut(index);
+        entry.socket.ws.output().give_back(&mut self.memory);
+        if next == Next::Wait && entry.is_as_noted() {
+            entry.is_touched = was_touched;
+            return;
+        }
+        self.note(index, next, was_touched);
+    }
+
+    /// Takes note of what a connection waits for now, or that it has ended.
+    #[inline(never)]
+    fn note(&mut self, index: usize, mut next: Next, was_touched: bool) {
+        let now = self.connections.now;
+        let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
         if next != Next::End
             && let Err(error) = place.socket().update(self.poll.registry(), Token(index))
         {
@@ -308,10 +328,10 @@ impl<H: Handler> EventLoop<H> {
                     self.settle(index);
                 }
             }
-            let unsent = mem::take(&mut self.connections.unsent);
-            if unsent.is_empty() {
+            if self.connections.unsent.is_empty() {
                 return;
             }
+            let unsent = mem::take(&mut self.connections.unsent);
             for (id, error) in unsent {
                 self.tell_unsent(id, error.into());
             }
@@ -440,12 +460,17 @@ impl<H: Handler> Place for At<'_, H> {
     }
 
     #[inline]
+    fn tell_message(&mut self, message: Message<'_>) {
+        self.handler.on_message(&mut Connection::new(self.connections, self.index), message);
+    }
+
+    #[inline(never)]
     fn tell(&mut self, event: Result<Event<'_>, Error>) {
         let Self { handler, connections, index } = self;
         let now = connections.now();
         let connection = &mut Connection::new(connections, *index);
         match event {
-            Ok(Event::Message(message)) => handler.on_message(connection, message),
+            Ok(Event::Message(message)) => self.tell_message(message),
             Ok(Event::Chunk(chunk)) => handler.on_chunk(connection, chunk),
             Ok(Event::Ping(payload)) => handler.on_ping(connection, &payload),
             Ok(Event::Pong(payload)) => handler.on_pong(connection, &payload),

@@ -238,10 +238,16 @@ impl Socket {
     pub fn update(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interests = self.interests();
         match self.registered {
-            Some(registered) if registered == interests => Ok(()),
+            _ if self.is_up_to_date() => Ok(()),
             Some(_) => registry.reregister(self, token, interests),
             None => registry.register(self, token, interests),
         }
+    }
+
+    /// Whether mio knows what it waits for.
+    #[inline]
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.registered == Some(self.interests())
     }
 
     /// The connection: its state, and whatever can be done with it. To do it let [`drive`](Self::drive) follow.
@@ -330,9 +336,11 @@ impl Socket {
 
     #[inline]
     fn reads_now(&self) -> bool {
+        if !self.may_read || self.is_read_ended || self.progress == Progress::Connecting {
+            return false;
+        }
         // what a broken connection still holds is read even if the peer could not be answered
-        let may_listen = (self.ws.wants_read() && !self.is_held) || self.is_write_ended;
-        self.may_read && !self.is_read_ended && may_listen && self.progress != Progress::Connecting
+        self.is_write_ended || (!self.is_held && self.ws.wants_read())
     }
 
     #[inline]
