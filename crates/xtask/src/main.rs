@@ -3,6 +3,8 @@
 //! One module per chore; this file only names them. A chore that fails says why and exits non-zero.
 
 mod autobahn;
+mod cost;
+mod echo;
 mod workspace;
 
 use std::process::ExitCode;
@@ -20,11 +22,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Chore {
     Autobahn(autobahn::Args),
+    Cost(cost::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Autobahn(args) => autobahn::run(&args),
+        Chore::Cost(args) => cost::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,68 @@
+//! Goals: what a message may cost our own server.
+
+use super::Cost;
+use crate::echo::Cell;
+
+/// The most that a message may cost; nothing where there is no goal.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Goals {
+    pub(super) instructions: Option<f64>,
+    pub(super) reads: Option<f64>,
+    pub(super) writes: Option<f64>,
+    pub(super) waits: Option<f64>,
+}
+
+impl Goals {
+    /// The project's.
+    pub(super) fn of(cell: Cell) -> Self {
+        let goals =
+            |instructions, reads, writes, waits| Self { instructions: Some(instructions), reads, writes, waits };
+        let one = Some(1.0);
+        match (cell.payload.0, cell.connections, cell.in_flight) {
+            (20, 1, 1) => goals(900.0, one, one, one),
+            // One wait finds something for each of the 32.
+            (20, 32, 1) => goals(700.0, one, one, Some(0.03)),
+            // 16 messages come in one read and leave in one write.
+            (20, 32, 16) => goals(350.0, Some(0.06), Some(0.06), None),
+            // Below every peer, of which uWebSockets takes the least: 1,209.
+            (1024, 1, 1) => goals(1208.0, None, None, None),
+            _ => Self::default(),
+        }
+    }
+
+    /// Those that the cost is above, as far as the table shows.
+    pub(super) fn missed(&self, cost: &Cost) -> impl Iterator<Item = String> {
+        let figures = [
+            ("instructions", cost.instructions, self.instructions, 0),
+            ("read", cost.calls.reads, self.reads, 2),
+            ("write", cost.calls.writes, self.writes, 2),
+            ("epoll_wait", cost.calls.waits, self.waits, 2),
+        ];
+        figures.into_iter().filter_map(|(name, figure, goal, digits)| {
+            let scale = 10_f64.powi(digits);
+            let is_above = (figure * scale).round() > (goal? * scale).round();
+            let digits = digits as usize;
+            is_above
+                .then(|| format!("{figure:.digits$} {name} a message, and not {:.digits$}", goal.unwrap_or_default()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::strace::Calls;
+
+    fn check(instructions: f64, reads: f64, waits: f64, missed: &[&str]) {
+        let calls = Calls { reads, writes: 0.0625, waits, others: 9.0 };
+        let cost = Cost { instructions, calls, profile: None };
+        let goals = Goals { instructions: Some(350.0), reads: Some(0.06), writes: Some(0.06), waits: None };
+        assert_eq!(goals.missed(&cost).collect::<Vec<_>>(), missed);
+    }
+
+    #[test]
+    fn what_is_shown_is_compared() {
+        check(350.4, 0.0649, 5.0, &[]);
+        check(350.6, 0.0651, 5.0, &["351 instructions a message, and not 350", "0.07 read a message, and not 0.06"]);
+    }
+}
