@@ -5,6 +5,7 @@
 mod autobahn;
 mod cost;
 mod echo;
+mod idle;
 mod workspace;
 
 use std::process::ExitCode;
@@ -23,12 +24,14 @@ struct Cli {
 enum Chore {
     Autobahn(autobahn::Args),
     Cost(cost::Args),
+    Idle(idle::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Autobahn(args) => autobahn::run(&args),
         Chore::Cost(args) => cost::run(&args),
+        Chore::Idle(args) => idle::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

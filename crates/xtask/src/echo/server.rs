@@ -89,6 +89,21 @@ impl Server {
         }
     }
 
+    /// Its resident memory, in bytes: every page, exactly, where `VmRSS` is up to date only within some pages.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let rollup = self.proc("smaps_rollup")?;
+        let kilobytes = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Rss:")?.strip_suffix("kB"))
+            .and_then(|number| number.trim().parse::<u64>().ok());
+        Ok(kilobytes.context("cannot read its smaps_rollup")? * 1024)
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.pid);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    }
+
     fn wait_until_it_listens(&mut self, line: &Receiver<String>) -> Result<SocketAddr> {
         let Ok(line) = line.recv_timeout(START_LIMIT) else {
             thread::sleep(Duration::from_millis(50));
