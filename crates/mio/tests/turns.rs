@@ -1,0 +1,215 @@
+//! What one turn of a loop may do and what it may not: driven by hand, so that turns can be counted.
+
+mod support;
+
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use sansocket_mio::{
+    Close, CloseCode, Connection, ConnectionId, Connections, EventLoop, Handler, Message, Open, Options,
+};
+use support::*;
+
+struct Turned {
+    event_loop: EventLoop<Recorder>,
+    seen: mpsc::Receiver<Seen>,
+    address: SocketAddr,
+}
+
+impl Turned {
+    fn new(options: &Options) -> Self {
+        let (seen, receiver) = mpsc::channel();
+        let recorder = Recorder { seen, echoes: true, reports_messages: true, answers_later: false };
+        let mut event_loop = EventLoop::with_options(recorder, options).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        Self { event_loop, seen: receiver, address }
+    }
+
+    /// Turns until it has seen what is asked for.
+    fn until<T>(&mut self, mut wanted: impl FnMut(Seen) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            while let Ok(seen) = self.seen.try_recv() {
+                if let Some(found) = wanted(seen) {
+                    return found;
+                }
+            }
+            assert!(began.elapsed() < BOUND, "nothing of the kind happens");
+            self.event_loop.turn(Some(BOUND)).unwrap();
+        }
+    }
+
+    /// A client that is open.
+    fn client(&mut self) -> (TcpStream, ConnectionId) {
+        let address = self.address;
+        let client = spawn(move || raw_client(address));
+        let id = self.until(|seen| if let Seen::Open(id) = seen { Some(id) } else { None });
+        (client.join(), id)
+    }
+
+    fn with(&mut self, id: ConnectionId, ask: impl FnOnce(&mut Connection<'_>)) {
+        ask(&mut self.event_loop.connections().get(id).unwrap());
+    }
+
+    /// Turns until nothing has happened for a while; fails if that never comes.
+    fn until_quiet(&mut self) {
+        let began = Instant::now();
+        loop {
+            let turn = Instant::now();
+            self.event_loop.turn(Some(SHORT)).unwrap();
+            if turn.elapsed() >= SHORT {
+                return;
+            }
+            assert!(began.elapsed() < BOUND, "the loop does not come to rest");
+        }
+    }
+}
+
+#[test]
+fn a_loop_rests_whatever_its_peers_leave_undone() {
+    bounded(|| {
+        let mut server = Turned::new(&options(|config| {
+            config.high_water_mark = 64 * 1024;
+            config.closing_timeout = 2 * BOUND;
+            config.opening_timeout = Duration::from_secs(3);
+        }));
+        let mut clients = Vec::new();
+        // do not read what they are sent; half-close; have more to say; have said goodbye; were said goodbye to
+        for (says, half_closes, is_closed) in [
+            (&b""[..], false, false),
+            (b"", true, false),
+            (HELLO, false, false),
+            (HELLO, true, false),
+            (CLOSE, false, false),
+            (CLOSE, true, false),
+            (b"", false, true),
+            (b"", true, true),
+            (HELLO, true, true),
+        ] {
+            let (mut client, id) = server.client();
+            server.with(id, |connection| connection.send(vec![7; 16 << 20]).unwrap());
+            server.until_quiet();
+            client.write_all(says).unwrap();
+            if half_closes {
+                client.shutdown(Shutdown::Write).unwrap();
+            }
+            if is_closed {
+                server.with(id, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
+            }
+            server.until_quiet();
+            clients.push((client, id));
+        }
+        // a request that waits for its answer, by one that has half-closed, and by one that has more to say
+        server.event_loop.handler().answers_later = true;
+        for half_closes in [false, true] {
+            let mut client = tcp(server.address);
+            client.write_all(&[REQUEST.as_bytes(), HELLO].concat()).unwrap();
+            let id = server.until(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
+            client.write_all(&HELLO.repeat(10_000)).unwrap();
+            if half_closes {
+                client.shutdown(Shutdown::Write).unwrap();
+            }
+            server.until_quiet();
+            clients.push((client, id));
+        }
+        let before = server.event_loop.connections().len();
+        assert_eq!(before, clients.len());
+        // all vanish at once, with bytes unread: nothing of them is left, and each that was open is told of
+        drop(clients);
+        let mut closed = 0;
+        while !server.event_loop.connections().is_empty() {
+            server.event_loop.turn(Some(BOUND)).unwrap();
+            closed += server.seen.try_iter().filter(|seen| matches!(seen, Seen::Close(..))).count();
+        }
+        assert_eq!(closed, before - 2);
+        server.until_quiet();
+    });
+}
+
+struct Restless {
+    seen: Vec<&'static str>,
+    url: String,
+    opened: Vec<ConnectionId>,
+    closed: Vec<ConnectionId>,
+}
+
+impl Restless {
+    fn rummage(&mut self, connections: &mut Connections, what: &'static str) {
+        self.seen.push(what);
+        for &id in &self.opened {
+            if let Some(mut other) = connections.get(id) {
+                let _ = other.send("something");
+                let _ = other.ping(b"?");
+            }
+        }
+        connections.broadcast("news");
+        if connections.len() < 20 && self.opened.len() < 100 {
+            connections.connect(&self.url).unwrap();
+        }
+        connections.set_timer(Duration::ZERO);
+    }
+}
+
+impl Handler for Restless {
+    fn on_start(&mut self, connections: &mut Connections) {
+        self.rummage(connections, "start");
+    }
+
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.opened.push(connection.id());
+        self.rummage(connection.connections(), "open");
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+        let id = connection.id();
+        if id.index().is_multiple_of(3) {
+            // another one, from within
+            if let Some(&other) = self.opened.iter().rev().find(|&&other| other != id)
+                && let Some(mut other) = connection.connections().get(other)
+            {
+                other.close(CloseCode::NORMAL, "").unwrap();
+            }
+        }
+        if self.opened.len() >= 100 {
+            connection.connections().stop();
+            connection.connections().stop();
+            assert!(connection.connections().connect(&self.url).is_err());
+        }
+    }
+
+    fn on_pong(&mut self, connection: &mut Connection<'_>, _: &[u8]) {
+        let _ = connection.close(CloseCode::NORMAL, "");
+        self.rummage(connection.connections(), "pong");
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
+        let id = connection.id();
+        assert!(self.opened.contains(&id) && !self.closed.contains(&id), "opened, and closed once");
+        self.closed.push(id);
+        assert!(connection.send("too late").is_err());
+        self.rummage(connection.connections(), "close");
+    }
+
+    fn on_timer(&mut self, connections: &mut Connections) {
+        self.rummage(connections, "timer");
+    }
+}
+
+#[test]
+fn a_handler_may_do_anything_from_anywhere() {
+    bounded(|| {
+        let options = options(|config| config.closing_timeout = Duration::from_secs(1));
+        let handler = Restless { seen: Vec::new(), url: String::new(), opened: Vec::new(), closed: Vec::new() };
+        let mut event_loop = EventLoop::with_options(handler, &options).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        event_loop.handler().url = format!("ws://{address}/");
+        event_loop.run().unwrap();
+        assert!(event_loop.connections().is_empty());
+        assert_eq!(event_loop.handler().closed.len(), event_loop.handler().opened.len());
+        for method in ["start", "open", "pong", "close", "timer"] {
+            assert!(event_loop.handler().seen.contains(&method), "{method}");
+        }
+    });
+}
