@@ -178,11 +178,14 @@ impl<H: Handler> EventLoop<H> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.connections.now = crate::now(),
         }
-        let again = mem::take(&mut self.connections.again);
-        self.take_events();
-        for &index in &again {
-            self.go_on_with(index as usize);
+        for index in mem::take(&mut self.connections.again) {
+            let index = index as usize;
+            if self.connections.contains(index) {
+                self.connections.entry_mut(index).is_again = false;
+                self.go_on_with(index);
+            }
         }
+        self.take_events();
         self.accept();
         self.keep_deadlines();
         self.take_mail();
@@ -254,13 +257,9 @@ impl<H: Handler> EventLoop<H> {
     /// Gives a connection its turn.
     #[inline]
     fn go_on_with(&mut self, index: usize) {
-        if !self.connections.contains(index) {
-            return;
-        }
-        let entry = self.connections.entry_mut(index);
         // what it sends to itself is seen to here
+        let entry = self.connections.entry_mut(index);
         let was_touched = mem::replace(&mut entry.is_touched, true);
-        entry.is_again = false;
         entry.socket.ws.output().lend(&mut self.memory);
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };

@@ -68,6 +68,24 @@ impl Turned {
 }
 
 #[test]
+fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {
+    const BUFFER: usize = 256;
+    bounded(|| {
+        let mut server = Turned::new(&Options::new().buffer_size(BUFFER));
+        server.event_loop.handler().echoes = false;
+        let (mut client, _) = server.client();
+        client.write_all(&HELLO.repeat(10_000)).unwrap();
+        for _ in 0..100 {
+            // there is news of it at every turn, beside what was left from the one before
+            client.write_all(HELLO).unwrap();
+            server.event_loop.turn(Some(BOUND)).unwrap();
+            let messages = server.seen.try_iter().filter(|seen| matches!(seen, Seen::Message(..))).count();
+            assert!(messages <= 4 * BUFFER / HELLO.len() + 1, "{messages} messages in one turn");
+        }
+    });
+}
+
+#[test]
 fn a_loop_rests_whatever_its_peers_leave_undone() {
     bounded(|| {
         let mut server = Turned::new(&options(|config| {
