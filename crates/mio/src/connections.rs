@@ -289,7 +289,7 @@ impl Connections {
         }
         if entry.socket.ws.buffered_amount() <= self.water_marks.1 {
             (entry.is_congested, entry.socket.is_held) = (false, false);
-            return entry.socket.ws.ready_state() == ReadyState::Open;
+            return true;
         }
         entry.socket.is_held |= !entry.socket.ws.wants_read();
         false

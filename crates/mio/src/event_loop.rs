@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
-use sansocket::{ClientRequest, Event, Instant, Message};
+use sansocket::{ClientRequest, Event, Instant, Message, ReadyState};
 
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::{Connections, refuse};
@@ -307,7 +307,7 @@ impl<H: Handler> EventLoop<H> {
             return self.connections.remove(index);
         }
         let congestion_ends = place.connections.ends_congestion(index);
-        if congestion_ends {
+        if congestion_ends && place.socket().ws.ready_state() == ReadyState::Open {
             place.handler.on_writable(&mut Connection::new(place.connections, index));
         }
         let connections = place.connections;

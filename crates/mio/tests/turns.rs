@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -82,6 +82,41 @@ fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {
             let messages = server.seen.try_iter().filter(|seen| matches!(seen, Seen::Message(..))).count();
             assert!(messages <= 4 * BUFFER / HELLO.len() + 1, "{messages} messages in one turn");
         }
+    });
+}
+
+#[test]
+fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
+    const WARM_UP: usize = 32 << 20;
+    bounded(|| {
+        let mut server = Turned::new(&options(|config| {
+            config.high_water_mark = 64 * 1024;
+            config.closing_timeout = 2 * BOUND;
+        }));
+        let (mut client, id) = server.client();
+        // it is known to read quickly
+        server.with(id, |connection| connection.send(vec![7; WARM_UP]).unwrap());
+        let mut client = {
+            let reading = spawn(move || {
+                let mut warm_up = vec![0; WARM_UP + WARM_UP / (1 << 20) * 10];
+                client.read_exact(&mut warm_up).unwrap();
+                client
+            });
+            server.until(|seen| matches!(seen, Seen::Writable(..)).then_some(()));
+            reading.join()
+        };
+        // more than is written in one turn, or two, though the system would take it
+        for _ in 0..6_500 {
+            server.event_loop.connections().broadcast(vec![7; 256]);
+        }
+        server.with(id, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
+        server.event_loop.turn(Some(BOUND)).unwrap();
+        server.with(id, |connection| assert!(connection.buffered_amount() > 64 * 1024));
+        // it is not read while so much waits, and afterwards nothing more comes
+        client.write_all(CLOSE).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let close = server.until(|seen| if let Seen::Close(_, close) = seen { Some(close) } else { None });
+        assert!(close.was_clean, "{close:?}");
     });
 }
 
