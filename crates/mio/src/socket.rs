@@ -288,9 +288,10 @@ impl Socket {
         }
     }
 
-    /// Reads at the next occasion whether or not mio has told of anything to read.
+    /// Reads at the next occasion whether or not mio has told of anything to read, or the owner wants it read: the core
+    /// alone knows which silence is excused.
     pub(crate) fn look_again(&mut self) {
-        self.may_read = true;
+        (self.may_read, self.is_held) = (true, false);
     }
 
     pub(crate) fn is_connecting(&self) -> bool {

@@ -12,6 +12,7 @@ use sansocket_mio::{
 };
 use support::*;
 
+/// A loop that the test turns.
 struct Turned {
     event_loop: EventLoop<Recorder>,
     seen: mpsc::Receiver<Seen>,
@@ -121,6 +122,44 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
 }
 
 #[test]
+fn a_peer_that_reads_slowly_and_says_it_is_there_is_kept() {
+    const LENGTH: usize = 20 << 20;
+    bounded(|| {
+        let mut config = sansocket_mio::default_config();
+        config.high_water_mark = 12 << 20;
+        config.ping_interval = Some(Duration::from_millis(50));
+        // the system takes much at a time, and then nothing for a while
+        config.pong_timeout = Duration::from_millis(300);
+        let mut server = Turned::new(&Options::new().config(config).low_water_mark(0));
+        let (mut client, id) = server.client();
+        server.with(id, |connection| connection.send(vec![7; LENGTH]).unwrap());
+        let mut chatting = client.try_clone().unwrap();
+        spawn(move || {
+            // the Pongs of a peer that does not wait to be asked
+            while chatting.write_all(b"\x8a\x80\0\0\0\0").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let reading = spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            for _ in 0..LENGTH / buffer.len() {
+                std::thread::sleep(Duration::from_millis(4));
+                client.read_exact(&mut buffer).unwrap();
+            }
+            client
+        });
+        let amount = server.until(|seen| match seen {
+            Seen::Writable(_, amount) => Some(amount),
+            Seen::Error(_, error) => panic!("{error}"),
+            Seen::Close(_, close) => panic!("{close:?}"),
+            _ => None,
+        });
+        assert_eq!(amount, 0);
+        reading.join();
+    });
+}
+
+#[test]
 fn a_loop_rests_whatever_its_peers_leave_undone() {
     bounded(|| {
         let mut server = Turned::new(&options(|config| {
@@ -181,6 +220,7 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
     });
 }
 
+/// Does in each of its methods whatever can be done there.
 struct Restless {
     seen: Vec<&'static str>,
     url: String,
