@@ -221,7 +221,11 @@ impl<H: Handler> EventLoop<H> {
             // whoever waits to be accepted is refused when the listener is dropped
             let _ = listener.deregister(self.poll.registry());
         }
-        !self.connections.is_empty()
+        let is_closing = !self.connections.is_empty();
+        if !is_closing {
+            self.close_mailbox();
+        }
+        is_closing
     }
 
     /// How long mio may wait.
@@ -431,11 +435,18 @@ impl<H: Handler> EventLoop<H> {
     }
 }
 
-impl<H> Drop for EventLoop<H> {
-    fn drop(&mut self) {
+impl<H> EventLoop<H> {
+    /// Whoever asks for something from now on is told that it is too late.
+    fn close_mailbox(&self) {
         if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
             mailbox.close();
         }
+    }
+}
+
+impl<H> Drop for EventLoop<H> {
+    fn drop(&mut self) {
+        self.close_mailbox();
     }
 }
 

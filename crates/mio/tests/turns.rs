@@ -220,6 +220,21 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
     });
 }
 
+#[test]
+fn a_loop_that_has_ended_takes_no_more_commands() {
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        let handle = server.event_loop.handle();
+        let (client, _) = server.client();
+        drop(client);
+        handle.stop().unwrap();
+        server.event_loop.run().unwrap();
+        // though it is still there
+        assert!(handle.broadcast("anyone?").is_err());
+        assert!(!server.event_loop.turn(None).unwrap());
+    });
+}
+
 /// Does in each of its methods whatever can be done there.
 struct Restless {
     seen: Vec<&'static str>,
