@@ -48,6 +48,8 @@ pub(crate) struct Entry {
     pub(crate) is_congested: bool,
     /// Its request was answered late: the core has kept what comes next.
     pub(crate) has_kept: bool,
+    /// The handler is to hear that something was not sent to it.
+    pub(crate) has_unsent: bool,
 }
 
 impl Entry {
@@ -115,7 +117,7 @@ impl Connections {
     }
 
     /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom it
-    /// cannot be sent is told to [`Handler::on_error`](crate::Handler::on_error).
+    /// cannot be sent is told to [`Handler::on_error`](crate::Handler::on_error): once a turn, however much it is.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) {
         let message = EncodedMessage::new(message, self.handle.config());
         self.broadcast_encoded(&message);
@@ -305,6 +307,7 @@ impl Connections {
             is_again: false,
             is_congested: false,
             has_kept: false,
+            has_unsent: false,
         };
         let index = self.slab.insert(entry);
         // to be registered, and its deadline noted
@@ -315,6 +318,7 @@ impl Connections {
     fn send_or_tell(&mut self, index: usize, message: &EncodedMessage) {
         if self.slab[index].socket.ws.ready_state() == ReadyState::Open
             && let Err(error) = self.change(index, |ws| ws.send_encoded(message))
+            && !std::mem::replace(&mut self.slab[index].has_unsent, true)
         {
             self.unsent.push((self.id(index), error));
         }

@@ -231,7 +231,7 @@ impl<H: Handler> EventLoop<H> {
     /// How long mio may wait.
     fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
         let connections = &self.connections;
-        if !connections.again.is_empty() || !connections.touched.is_empty() {
+        if !(connections.again.is_empty() && connections.touched.is_empty() && connections.unsent.is_empty()) {
             return Some(Duration::ZERO);
         }
         let listeners = self.listeners.iter().filter_map(Listener::poll_timeout);
@@ -323,19 +323,17 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn settle_touched(&mut self) {
-        loop {
-            while let Some(index) = self.connections.touched.pop() {
-                let index = index as usize;
-                if self.connections.contains(index) {
-                    self.connections.entry_mut(index).is_touched = false;
-                    self.settle(index);
-                }
+        while let Some(index) = self.connections.touched.pop() {
+            let index = index as usize;
+            if self.connections.contains(index) {
+                self.connections.entry_mut(index).is_touched = false;
+                self.settle(index);
             }
-            if self.connections.unsent.is_empty() {
-                return;
-            }
-            let unsent = mem::take(&mut self.connections.unsent);
-            for (id, error) in unsent {
+        }
+        // what is sent, or cannot be, in answer to this is seen to in the next turn
+        for (id, error) in mem::take(&mut self.connections.unsent) {
+            if let Some(index) = self.connections.index(id) {
+                self.connections.entry_mut(index).has_unsent = false;
                 self.tell_unsent(id, error.into());
             }
         }

@@ -8,7 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    Close, CloseCode, Connection, ConnectionId, Connections, EventLoop, Handler, Message, Open, Options,
+    Close, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open, Options,
+    SendError,
 };
 use support::*;
 
@@ -217,6 +218,52 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
         }
         assert_eq!(closed, before - 2);
         server.until_quiet();
+    });
+}
+
+/// Tells everybody that somebody has a problem.
+#[derive(Default)]
+struct Alarm {
+    opened: Vec<ConnectionId>,
+    errors: usize,
+}
+
+impl Handler for Alarm {
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.opened.push(connection.id());
+    }
+
+    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+        assert!(matches!(error, Error::Send(SendError::BufferFull(_))), "{error}");
+        self.errors += 1;
+        connection.connections().broadcast(vec![7; 60_000]);
+    }
+}
+
+#[test]
+fn broadcasting_that_a_broadcast_failed_does_not_stop_the_loop() {
+    const COUNT: usize = 3;
+    bounded(|| {
+        let options = options(|config| config.max_buffered_amount = 64 * 1024);
+        let mut event_loop = EventLoop::with_options(Alarm::default(), &options).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        let clients = spawn(move || (0..COUNT).map(|_| raw_client(address)).collect::<Vec<_>>());
+        while event_loop.handler().opened.len() < COUNT {
+            event_loop.turn(Some(BOUND)).unwrap();
+        }
+        let _deaf = clients.join();
+        while event_loop.handler().errors == 0 {
+            event_loop.connections().broadcast(vec![7; 60_000]);
+            event_loop.turn(Some(Duration::ZERO)).unwrap();
+        }
+        // each is told of once in a turn, however much it was not sent
+        for _ in 0..10 {
+            let before = event_loop.handler().errors;
+            event_loop.turn(Some(BOUND)).unwrap();
+            let errors = event_loop.handler().errors - before;
+            assert!(errors <= COUNT, "{errors} errors in one turn");
+        }
+        event_loop.connections().stop();
     });
 }
 
