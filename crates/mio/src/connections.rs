@@ -190,7 +190,7 @@ impl Connections {
         self.handle.clone()
     }
 
-    /// When the loop was last woken.
+    /// The moment that counts as now: when the loop was last woken, or its owner asked for its connections.
     pub fn now(&self) -> Instant {
         self.now
     }

@@ -129,8 +129,7 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// See [`ConnectError`].
     pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
-        self.connections.now = crate::now();
-        self.connections.connect(url)
+        self.connections().connect(url)
     }
 
     /// Begins to connect with a request of the caller's making: see [`Connections::connect_to`].
@@ -143,8 +142,7 @@ impl<H: Handler> EventLoop<H> {
         request: ClientRequest,
         addresses: impl ToSocketAddrs,
     ) -> Result<ConnectionId, ConnectError> {
-        self.connections.now = crate::now();
-        self.connections.connect_to(request, addresses)
+        self.connections().connect_to(request, addresses)
     }
 
     /// Runs until it is stopped ([`Connections::stop`], [`Handle::stop`]) and all connections are closed.
@@ -153,7 +151,8 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// The system's: mio's `poll` failed. What goes wrong with a connection or a listener is told to the handler.
     pub fn run(&mut self) -> io::Result<()> {
-        while self.turn(None)? {}
+        self.connections.now = crate::now();
+        while self.take_turn(None)? {}
         Ok(())
     }
 
@@ -164,8 +163,13 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// As for [`run`](Self::run).
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
+        // its owner may have been elsewhere
+        self.connections.now = crate::now();
+        self.take_turn(max_wait)
+    }
+
+    fn take_turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         if !mem::replace(&mut self.has_started, true) {
-            self.connections.now = crate::now();
             self.handler.on_start(&mut self.connections);
             self.settle_touched();
         }
@@ -205,6 +209,7 @@ impl<H: Handler> EventLoop<H> {
 
     /// The connections.
     pub fn connections(&mut self) -> &mut Connections {
+        self.connections.now = crate::now();
         &mut self.connections
     }
 

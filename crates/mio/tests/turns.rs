@@ -221,6 +221,25 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
     });
 }
 
+#[test]
+fn time_passes_between_turns() {
+    bounded(|| {
+        let mut server = Turned::new(&options(|config| config.opening_timeout = Duration::from_secs(20)));
+        let _silent = tcp(server.address);
+        server.event_loop.turn(Some(BOUND)).unwrap();
+        assert_eq!(server.event_loop.connections().len(), 1);
+        // the owner of the loop has been elsewhere
+        let began = server.event_loop.connections().now();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(server.event_loop.connections().now() - began >= Duration::from_millis(300));
+        server.event_loop.connections().set_timer(SHORT);
+        std::thread::sleep(SHORT);
+        let turn = Instant::now();
+        server.event_loop.turn(None).unwrap();
+        assert!(turn.elapsed() < SHORT, "{:?} too late", turn.elapsed());
+    });
+}
+
 /// Tells everybody that somebody has a problem.
 #[derive(Default)]
 struct Alarm {
