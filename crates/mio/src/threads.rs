@@ -64,14 +64,20 @@ impl Threads {
             mailboxes.push(mailbox);
         }
         let handle = Handle::new(mailboxes, options.config.clone());
-        let mut threads = Self { address, handle: handle.clone(), threads: Vec::new() };
+        // all of them start, or none
+        let mut event_loops = Vec::new();
         for ((number, poll), listener) in (0..count).zip(polls).zip(listeners) {
             let mut event_loop = EventLoop::build(handler(number.into()), options, poll, handle.clone(), number);
             event_loop.listen_on(listener)?;
-            let name = format!("sansocket {number}");
-            threads.threads.push(thread::Builder::new().name(name).spawn(move || event_loop.run())?);
+            event_loops.push(event_loop);
         }
-        Ok(threads)
+        let mut threads = Vec::new();
+        for (number, mut event_loop) in event_loops.into_iter().enumerate() {
+            let thread = thread::Builder::new().name(format!("sansocket {number}"));
+            let started = thread.spawn(move || event_loop.run());
+            threads.push(started.inspect_err(|_| _ = handle.stop())?);
+        }
+        Ok(Self { address, handle, threads })
     }
 
     /// The address listened at.

@@ -4,12 +4,13 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
     Close, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open, Options,
-    SendError,
+    SendError, Threads,
 };
 use support::*;
 
@@ -385,5 +386,19 @@ fn a_handler_may_do_anything_from_anywhere() {
         for method in ["start", "open", "pong", "close", "timer"] {
             assert!(event_loop.handler().seen.contains(&method), "{method}");
         }
+    });
+}
+
+struct Silent;
+
+impl Handler for Silent {}
+
+#[test]
+fn loops_that_cannot_all_start_do_not_run() {
+    bounded(|| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let handler = |thread| if thread == 2 { panic!("not today") } else { Silent };
+        catch_unwind(AssertUnwindSafe(|| Threads::start(3, &Options::new(), free, handler))).unwrap_err();
+        assert!(TcpStream::connect(free).is_err(), "nobody listens");
     });
 }
