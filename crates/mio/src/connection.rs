@@ -64,7 +64,7 @@ impl<'a> Connection<'a> {
     /// exceeded and the message is handed back. The connection is unharmed.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
-        self.with(|ws| ws.send(message))
+        self.connections.send(self.index, |ws| ws.send(message))
     }
 
     /// Sends a message that others share. A server never copies it.
@@ -73,7 +73,7 @@ impl<'a> Connection<'a> {
     ///
     /// As for [`send`](Self::send), and text must be UTF-8.
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
-        self.with(|ws| ws.send_shared(kind, payload))
+        self.connections.send(self.index, |ws| ws.send_shared(kind, payload))
     }
 
     /// Sends a message that was encoded once for many.
@@ -82,7 +82,7 @@ impl<'a> Connection<'a> {
     ///
     /// As for [`send`](Self::send).
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
-        self.with(|ws| ws.send_encoded(message))
+        self.connections.send(self.index, |ws| ws.send_encoded(message))
     }
 
     /// Sends a fragment of a message, for messages whose length is not known when they begin. Until the last fragment no
@@ -92,7 +92,7 @@ impl<'a> Connection<'a> {
     ///
     /// As for [`send`](Self::send).
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
-        self.with(|ws| ws.send_fragment(kind, payload, last))
+        self.connections.send(self.index, |ws| ws.send_fragment(kind, payload, last))
     }
 
     /// Sends a Ping of up to 125 bytes. The answer is told to [`Handler::on_pong`](crate::Handler::on_pong).

@@ -269,6 +269,21 @@ impl Connections {
         result
     }
 
+    /// Sends something. Whoever hears that there is no room also hears when there is.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        index: usize,
+        send: impl FnOnce(&mut sansocket::WebSocket) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let sent = self.change(index, send);
+        if let Err(SendError::BufferFull(_)) = sent {
+            let entry = &mut self.slab[index];
+            entry.is_congested |= entry.socket.ws.buffered_amount() > self.water_marks.1;
+        }
+        sent
+    }
+
     #[inline]
     pub(crate) fn touch(&mut self, index: usize) {
         if !std::mem::replace(&mut self.slab[index].is_touched, true) {
@@ -317,7 +332,7 @@ impl Connections {
 
     fn send_or_tell(&mut self, index: usize, message: &EncodedMessage) {
         if self.slab[index].socket.ws.ready_state() == ReadyState::Open
-            && let Err(error) = self.change(index, |ws| ws.send_encoded(message))
+            && let Err(error) = self.send(index, |ws| ws.send_encoded(message))
             && !std::mem::replace(&mut self.slab[index].has_unsent, true)
         {
             self.unsent.push((self.id(index), error));

@@ -68,8 +68,10 @@ pub trait Handler {
     /// The connection, which was open, is closed.
     fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {}
 
-    /// [`buffered_amount`](Connection::buffered_amount) was above the high-water mark and has fallen below the low-water
-    /// mark: there is room for more.
+    /// [`buffered_amount`](Connection::buffered_amount) was above the high-water mark, or something did not fit beside it,
+    /// and has fallen to the low-water mark: there is room for more.
+    ///
+    /// What does not fit although no more than the low-water mark waits is not waited for: it may never fit.
     fn on_writable(&mut self, connection: &mut Connection<'_>) {}
 
     /// The time that [`Connections::set_timer`] set has come.

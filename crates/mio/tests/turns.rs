@@ -287,6 +287,58 @@ fn broadcasting_that_a_broadcast_failed_does_not_stop_the_loop() {
     });
 }
 
+/// Sends these in turn as long as there is room, then waits to be told that there is again.
+struct Source {
+    left: Vec<usize>,
+}
+
+impl Source {
+    fn go_on(&mut self, connection: &mut Connection<'_>) {
+        while let Some(&length) = self.left.last() {
+            match connection.send(vec![7; length]) {
+                Ok(()) => self.left.pop(),
+                Err(SendError::BufferFull(_)) => return,
+                Err(error) => panic!("{error}"),
+            };
+        }
+        connection.close(CloseCode::NORMAL, "").unwrap();
+    }
+}
+
+impl Handler for Source {
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.go_on(connection);
+    }
+
+    fn on_writable(&mut self, connection: &mut Connection<'_>) {
+        self.go_on(connection);
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
+        connection.connections().stop();
+    }
+}
+
+#[test]
+fn whoever_was_told_that_the_buffer_is_full_is_told_when_there_is_room() {
+    const COUNT: usize = 1_000;
+    // the first is not above the high-water mark, and the second does not fit beside it
+    const LENGTHS: [usize; 2] = [60_000, 45_000];
+    bounded(|| {
+        let options = options(|config| config.max_buffered_amount = 100_000);
+        let mut event_loop = EventLoop::with_options(Source { left: LENGTHS.repeat(COUNT) }, &options).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        let reading = spawn(move || {
+            let mut client = raw_client(address);
+            let mut got = vec![0; COUNT * (LENGTHS[0] + LENGTHS[1] + 2 * 4) + 4];
+            client.read_exact(&mut got).unwrap();
+            client.write_all(CLOSE).unwrap();
+        });
+        event_loop.run().unwrap();
+        reading.join();
+    });
+}
+
 #[test]
 fn a_loop_that_has_ended_takes_no_more_commands() {
     bounded(|| {
