@@ -1,0 +1,182 @@
+//! What peers can make a loop hold: allocations counted on the thread of the loop, by an allocator that counts.
+
+mod support;
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use allocation_counter::measure;
+use sansocket_mio::{Close, Config, Connection, Error, EventLoop, Handler, Message, Open};
+use support::*;
+
+/// Sends every message back, and counts what begins and ends.
+#[derive(Default)]
+struct Echo {
+    opened: usize,
+    ended: usize,
+    buffered_max: usize,
+}
+
+impl Handler for Echo {
+    fn on_open(&mut self, _: &mut Connection<'_>, _: Open) {
+        self.opened += 1;
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+        connection.send(message).unwrap();
+        self.buffered_max = self.buffered_max.max(connection.buffered_amount());
+    }
+
+    fn on_error(&mut self, _: &mut Connection<'_>, _: Error) {
+        self.ended += 1;
+    }
+
+    fn on_close(&mut self, _: &mut Connection<'_>, _: Close) {
+        self.ended += 1;
+    }
+}
+
+/// A loop with the peer that `meet` gives; its thread turns it until the peer is done with its work.
+struct Met {
+    event_loop: EventLoop<Echo>,
+    done: mpsc::Receiver<usize>,
+}
+
+fn meet(
+    change: impl FnOnce(&mut Config),
+    peer: impl FnOnce(TcpStream) -> (TcpStream, usize) + Send + 'static,
+) -> (Met, Task<TcpStream>) {
+    let mut event_loop = EventLoop::with_options(Echo::default(), &options(change)).unwrap();
+    let address = event_loop.listen("127.0.0.1:0").unwrap();
+    let (tell, done) = mpsc::channel();
+    let (begin, may_begin) = mpsc::channel();
+    let task = spawn(move || {
+        let stream = raw_client(address);
+        may_begin.recv().unwrap();
+        let (stream, amount) = peer(stream);
+        tell.send(amount).unwrap();
+        stream
+    });
+    while event_loop.handler().opened == 0 {
+        event_loop.turn(Some(BOUND)).unwrap();
+    }
+    begin.send(()).unwrap();
+    (Met { event_loop, done }, task)
+}
+
+impl Met {
+    /// Returns what the peer says that it did, and the most that was allocated meanwhile, in bytes.
+    fn until_done(&mut self) -> (usize, u64) {
+        let mut amount = None;
+        let began = Instant::now();
+        let allocated = measure(|| {
+            while amount.is_none() {
+                assert!(began.elapsed() < BOUND);
+                self.event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+                amount = self.done.try_recv().ok();
+            }
+        });
+        (amount.unwrap(), allocated.bytes_max)
+    }
+}
+
+/// Writes for as long as the stream takes anything; returns how many bytes it took.
+fn write_until_stuck(stream: &mut TcpStream, bytes: &[u8], limit: usize) -> usize {
+    stream.set_write_timeout(Some(4 * SHORT)).unwrap();
+    let mut written = 0;
+    while written < limit {
+        match stream.write(&bytes[written % bytes.len()..]) {
+            Ok(count) => written += count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    written
+}
+
+#[test]
+fn a_peer_that_never_reads_takes_no_more_than_the_high_water_mark_and_what_was_read() {
+    const MARK: usize = 256 * 1024;
+    const BUFFER: usize = 64 * 1024;
+    bounded(|| {
+        let (mut server, _peer) = meet(
+            |config| config.high_water_mark = MARK,
+            |mut stream| {
+                // 1,000 bytes, masked with a key of zeros
+                let mut frame = vec![0x82, 0xfe, 0x03, 0xe8, 0, 0, 0, 0];
+                frame.resize(8 + 1_000, 0);
+                let written = write_until_stuck(&mut stream, &frame.repeat(100), usize::MAX);
+                (stream, written)
+            },
+        );
+        let (written, allocated) = server.until_done();
+        assert!(written > 4 * MARK, "{written}");
+        let buffered = server.event_loop.handler().buffered_max;
+        assert!((MARK..=MARK + 2 * BUFFER).contains(&buffered), "{buffered}");
+        assert!(allocated as usize <= 2 * MARK + 4 * BUFFER, "{allocated}");
+    });
+}
+
+#[test]
+fn pings_whose_answers_nobody_reads_take_little() {
+    const AMOUNT: usize = 64 << 20;
+    bounded(|| {
+        let (mut server, _peer) = meet(
+            |_| (),
+            |mut stream| {
+                // the longest payload: 125 bytes
+                let mut ping = vec![0x89, 0xfd, 0, 0, 0, 0];
+                ping.resize(6 + 125, b'p');
+                let written = write_until_stuck(&mut stream, &ping.repeat(1_000), AMOUNT);
+                (stream, written)
+            },
+        );
+        let (written, allocated) = server.until_done();
+        // it need not be held back: little waits for it
+        assert!(written >= AMOUNT, "{written}");
+        assert!(allocated <= 64 * 1024, "{allocated}");
+    });
+}
+
+#[test]
+fn connections_that_come_and_go_leave_nothing() {
+    const COUNT: usize = 1_000;
+    bounded(|| {
+        let mut event_loop = EventLoop::with_options(Echo::default(), &options(|_| ())).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        let mut come_and_go = move |count: usize| {
+            let peers = spawn(move || {
+                for number in 0..count {
+                    let mut stream = tcp(address);
+                    match number % 4 {
+                        0 => {}
+                        1 => stream.write_all(b"GET ").unwrap(),
+                        way => {
+                            stream.write_all(REQUEST.as_bytes()).unwrap();
+                            read_head(&mut stream);
+                            stream.write_all(HELLO).unwrap();
+                            if way == 2 {
+                                reset(stream);
+                            } else {
+                                expect(&mut stream, b"\x81\x05Hello");
+                                stream.write_all(CLOSE).unwrap();
+                                assert_eq!(read_rest(&mut stream), b"\x88\x02\x03\xe8");
+                            }
+                        }
+                    }
+                }
+            });
+            event_loop.handler().ended = 0;
+            while event_loop.handler().ended < count || !event_loop.connections().is_empty() {
+                event_loop.turn(Some(BOUND)).unwrap();
+            }
+            peers.join();
+        };
+        // what the first ones need is kept for the next
+        come_and_go(COUNT / 10);
+        let allocated = measure(|| come_and_go(COUNT));
+        assert!(allocated.bytes_current <= 4 * 1024, "{} bytes", allocated.bytes_current);
+    });
+}
