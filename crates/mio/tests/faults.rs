@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::{HandshakeError, TimeoutKind};
@@ -87,24 +87,45 @@ fn a_peer_that_never_reads_its_broadcasts_is_told_of() {
 }
 
 #[test]
-fn slow_opening_handshakes_are_gone_at_their_deadline() {
+fn opening_handshakes_that_drip_are_gone_at_their_deadline() {
     const COUNT: usize = 1_000;
+    const DEADLINE: Duration = Duration::from_secs(3);
+    /// What must not put off the deadline, and what a busy machine may.
+    const SLACK: Duration = Duration::from_millis(2_500);
     bounded(|| {
         let server = serve(|config| {
-            config.opening_timeout = Duration::from_secs(1);
+            config.opening_timeout = DEADLINE;
             config.closing_timeout = Duration::from_millis(500);
         });
-        let began = Instant::now();
         let mut slow: Vec<_> = (0..COUNT).map(|_| tcp(server.address)).collect();
-        for stream in &mut slow {
-            stream.write_all(b"GET /").unwrap();
+        let connected = Instant::now();
+        let dripping = spawn(move || {
+            // a byte each, again and again, until shortly before the deadline of the first
+            let mut request = b"GET /".iter().chain(std::iter::repeat(&b'a'));
+            while connected.elapsed() < DEADLINE - SHORT {
+                let byte = [*request.next().unwrap()];
+                slow.retain_mut(|stream| stream.write_all(&byte).is_ok());
+                std::thread::sleep(SHORT);
+            }
+            slow
+        });
+        // others are served meanwhile
+        while connected.elapsed() < DEADLINE / 2 {
+            let began = Instant::now();
+            check_others(&server);
+            assert!(began.elapsed() < DEADLINE / 3, "{:?}", began.elapsed());
         }
-        check_others(&server);
-        for mut stream in slow {
-            let answer = String::from_utf8(read_rest(&mut stream)).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        let mut refused = 0;
+        for mut stream in dripping.join() {
+            // one whose last byte came too late is reset
+            let mut answer = Vec::new();
+            if stream.read_to_end(&mut answer).is_ok() {
+                assert!(answer.starts_with(b"HTTP/1.1 408 "), "{answer:?}");
+                refused += 1;
+            }
         }
-        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert!(connected.elapsed() < DEADLINE + SLACK, "{:?}", connected.elapsed());
+        assert!(refused > COUNT / 2, "{refused}");
         for _ in 0..COUNT {
             let error = server.error();
             assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(TimeoutKind::Opening))), "{error:?}");
@@ -144,6 +165,62 @@ fn resets_at_every_stage_are_survived() {
         assert!(!server.close().was_clean);
         check_others(&server);
         server.stop();
+    });
+}
+
+#[test]
+fn resets_by_a_server_are_survived_at_every_stage() {
+    const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    bounded(|| {
+        // before the request is read, within the response, and once it is complete
+        for (reads, response) in [(false, &b""[..]), (true, b""), (true, &RESPONSE[..20]), (true, RESPONSE)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let client = run(&options(|_| ()), |_| (), |event_loop| _ = event_loop.connect(&url).unwrap());
+            let mut stream = listener.accept().unwrap().0;
+            if reads {
+                read_head(&mut stream);
+            }
+            stream.write_all(response).unwrap();
+            reset(stream);
+            let Seen::Error(_, Error::Peer(sansocket::Error::Handshake(error))) = client.next() else { panic!() };
+            assert_eq!(error, HandshakeError::UnexpectedEof);
+            // never open, never closed
+            client.handle.stop().unwrap();
+            assert!(client.seen.recv().is_err());
+        }
+        // open: within a frame, after a Ping, after a Close frame
+        for bytes in [&b""[..], b"\x81\x05Hel", b"\x89\0", b"\x88\x02\x03\xe8"] {
+            let (address, peer) = peer_server(move |mut ws| {
+                ws.get_mut().write_all(bytes).unwrap();
+                reset(ws.into_inner());
+            });
+            let url = format!("ws://{address}/");
+            let client = run(&options(|_| ()), |_| (), |event_loop| _ = event_loop.connect(&url).unwrap());
+            client.open();
+            let code = client.close().code;
+            assert!(matches!(code, CloseCode::ABNORMAL | CloseCode::NORMAL), "{code}");
+            peer.join();
+            client.handle.stop().unwrap();
+            assert!(client.seen.recv().is_err());
+        }
+    });
+}
+
+#[test]
+fn resets_while_an_answer_waits_are_survived() {
+    bounded(|| {
+        let server = serve_with(|_| (), |recorder| recorder.answers_later = true);
+        let mut stream = tcp(server.address);
+        stream.write_all(REQUEST.as_bytes()).unwrap();
+        let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
+        reset(stream);
+        let error = server.error();
+        assert!(matches!(error, Error::Peer(sansocket::Error::Handshake(HandshakeError::UnexpectedEof))), "{error:?}");
+        // it is gone, and an answer comes too late
+        server.handle.answer(id, sansocket_mio::Accept::default()).unwrap();
+        server.handle.stop().unwrap();
+        assert!(server.seen.recv().is_err());
     });
 }
 
