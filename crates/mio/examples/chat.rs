@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::{env, io};
 
 use sansocket_mio::{
-    Accept, Answer, Close, Connection, ConnectionId, EventLoop, Handler, Message, Open, Reject, Request,
+    Accept, Answer, Close, CloseCode, Connection, ConnectionId, Error, EventLoop, Handler, Message, Open, Reject,
+    Request,
 };
 
 #[derive(Default)]
@@ -47,10 +48,15 @@ impl Handler for Chat {
         self.say(connection, &guest.room, format!("{}: {text}", guest.name));
     }
 
-    /// Whoever could not be told as much as was said reads too slowly to follow.
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: sansocket_mio::Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
         eprintln!("{:?}: {error}", connection.id());
-        let _ = connection.close(sansocket_mio::CloseCode::POLICY_VIOLATION, "too slow");
+        match error {
+            // reads too slowly to follow what is said
+            Error::Send(_) => _ = connection.close(CloseCode::POLICY_VIOLATION, "too slow"),
+            // comes from a foreign page: it will neither open nor close
+            Error::Answer(_) => _ = self.guests.remove(&connection.id()),
+            _ => {}
+        }
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
