@@ -46,26 +46,26 @@ const SHORT_IS_ALL: bool = cfg!(any(
 ///
 /// ```no_run
 /// use mio::{Events, Poll, Token};
-/// use sansocket_mio::{Event, Next, Socket, default_config, now};
+/// use sansocket_mio::{Error, Event, Next, Socket, WebSocket, default_config, now};
 ///
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(128);
 /// let mut buffer = vec![0; 64 * 1024];
 /// let mut socket = Socket::connect("ws://localhost:9001/".parse()?, &["127.0.0.1:9001".parse()?], default_config(), now())?;
+/// let on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| match event {
+///     Ok(Event::Open(_)) => ws.send("Hello").unwrap(),
+///     Ok(Event::Message(message)) => println!("{message:?}"),
+///     other => println!("{other:?}"),
+/// };
 /// let mut next = Next::Wait;
 /// while next != Next::End {
 ///     socket.update(poll.registry(), Token(0))?;
 ///     poll.poll(&mut events, socket.patience(next, now()))?;
 ///     for event in &events {
-///         next = socket.ready(event, &mut buffer, now(), |ws, event| match event {
-///             Ok(Event::Open(_)) => ws.send("Hello").unwrap(),
-///             Ok(Event::Message(message)) => println!("{message:?}"),
-///             other => println!("{other:?}"),
-///         });
+///         _ = socket.ready(event, &mut buffer, now(), on_event);
 ///     }
-///     if events.is_empty() {
-///         next = socket.drive(&mut buffer, now(), |_, event| println!("{event:?}"));
-///     }
+///     // what is due happens, however busy the peer
+///     next = socket.drive(&mut buffer, now(), on_event);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
