@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sansocket::{
-    AnswerError, ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Reject, SendError,
+    AnswerError, ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Reject, Role, SendError,
 };
 use slab::Slab;
 
@@ -308,7 +308,10 @@ impl Connections {
             (entry.is_congested, entry.socket.is_held) = (false, false);
             return true;
         }
-        entry.socket.is_held |= !entry.socket.ws.wants_read();
+        // the core knows nothing of a mark that is lower than its own
+        let ws = &entry.socket.ws;
+        let is_above = ws.role() == Role::Server && ws.buffered_amount() > self.water_marks.0;
+        entry.socket.is_held |= is_above || !ws.wants_read();
         false
     }
 

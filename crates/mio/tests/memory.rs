@@ -120,6 +120,23 @@ fn a_peer_that_never_reads_takes_no_more_than_the_high_water_mark_and_what_was_r
 }
 
 #[test]
+fn a_peer_that_never_reads_is_held_back_before_a_small_buffer_is_full() {
+    bounded(|| {
+        let (mut server, _peer) = meet(
+            // the high-water mark is above it
+            |config| config.max_buffered_amount = 512 * 1024,
+            |mut stream| {
+                let written = write_until_stuck(&mut stream, &HELLO.repeat(10_000), usize::MAX);
+                (stream, written)
+            },
+        );
+        // the handler does not stand for a message that is not sent
+        server.until_done();
+        assert!(server.event_loop.handler().buffered_max > 0);
+    });
+}
+
+#[test]
 fn pings_whose_answers_nobody_reads_take_little() {
     const AMOUNT: usize = 64 << 20;
     bounded(|| {
