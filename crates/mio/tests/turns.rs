@@ -454,3 +454,40 @@ fn loops_that_cannot_all_start_do_not_run() {
         assert!(TcpStream::connect(free).is_err(), "nobody listens");
     });
 }
+
+#[test]
+fn stopping_ends_whatever_does_not_end_by_itself() {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    bounded(|| {
+        let mut server = Turned::new(&options(|config| {
+            config.high_water_mark = 64 * 1024;
+            config.closing_timeout = PATIENCE;
+        }));
+        // a server that never answers, a client that never asks, and one that is not answered
+        let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        server.event_loop.connect(&format!("ws://{}/", deaf.local_addr().unwrap())).unwrap();
+        let _silent = tcp(server.address);
+        server.event_loop.handler().answers_later = true;
+        let mut asking = tcp(server.address);
+        asking.write_all(REQUEST.as_bytes()).unwrap();
+        server.until(|seen| matches!(seen, Seen::Request(..)).then_some(()));
+        server.event_loop.handler().answers_later = false;
+        // clients that do not read, of which one says goodbye and one has more to say; and one that reads and stays
+        let mut clients = Vec::new();
+        for (length, says) in [(16 << 20, &b""[..]), (16 << 20, CLOSE), (16 << 20, HELLO), (1, b"")] {
+            let (mut client, id) = server.client();
+            server.with(id, |connection| connection.send(vec![7; length]).unwrap());
+            client.write_all(says).unwrap();
+            clients.push(client);
+        }
+        server.until_quiet();
+        server.event_loop.connections().stop();
+        let began = Instant::now();
+        server.event_loop.run().unwrap();
+        assert!((PATIENCE..4 * PATIENCE).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!(server.event_loop.connections().is_empty());
+        let closed = server.seen.try_iter().filter(|seen| matches!(seen, Seen::Close(..))).count();
+        assert_eq!(closed, clients.len());
+        assert!(String::from_utf8(read_rest(&mut asking)).unwrap().starts_with("HTTP/1.1 503 "));
+    });
+}
