@@ -11,17 +11,15 @@ use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::encoded::EncodedMessage;
-use crate::error::{Error, SendError, TimeoutKind};
+use crate::error::{Error, SendError};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::handshake::{
-    Accept, Agreement, AnswerError, Client, ClientRequest, Ended, Extension, HandshakeError, Open, Reject,
-    RequestError, Server, refusal,
+    Accept, Agreement, AnswerError, ClientRequest, Extension, Open, Reject, RequestError, Step, Unopened,
 };
 use crate::input::Input;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::time::Instant;
-use crate::timer::Timers;
 
 /// A WebSocket: one life from CONNECTING to CLOSED (RFC 6455).
 ///
@@ -63,25 +61,12 @@ pub struct WebSocket {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most connections are open, and an open one owns no heap")]
 enum State {
-    Client(Box<Client>),
-    Server(Box<Server>),
     Opened {
         connection: Connection,
         /// What the opening handshake has left, if anything.
         opening: Option<Box<Opening>>,
     },
-    Ended(Box<Ended>),
-}
-
-impl State {
-    #[inline]
-    fn ready_state(&self) -> ReadyState {
-        match self {
-            Self::Client(_) | Self::Server(_) => ReadyState::Connecting,
-            Self::Opened { connection, .. } => connection.ready_state(),
-            Self::Ended(ended) => ended.ready_state(),
-        }
-    }
+    Unopened(Box<Unopened>),
 }
 
 /// What an opening handshake leaves.
@@ -109,13 +94,13 @@ impl WebSocket {
         rng: impl CryptoRng + Send + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
-        let client = Client::new(&request, config.into(), rng, now)?;
-        Ok(Self { state: State::Client(Box::new(client)) })
+        let client = Unopened::client(&request, config.into(), rng, now)?;
+        Ok(Self { state: State::Unopened(Box::new(client)) })
     }
 
     /// The server's end, of a TCP connection just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
-        Self { state: State::Server(Box::new(Server::new(config.into(), Timers::new(now)))) }
+        Self { state: State::Unopened(Box::new(Unopened::server(config.into(), now))) }
     }
 
     /// Takes bytes that arrived, up to the next event; `None` when the input is empty. It may be empty from the start:
@@ -140,21 +125,12 @@ impl WebSocket {
     ///
     /// It ended within the opening handshake. How an open connection ended is in [`Event::Close`].
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
-        self.advance(now);
         match &mut self.state {
-            State::Client(client) => {
-                let error = client.end_of_response();
-                Err(self.abandon_with(error))
-            }
-            State::Server(_) => Err(self.abandon_with(HandshakeError::UnexpectedEof)),
             State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
                 Ok(None) | Err(_) => connection.receive_eof(now),
                 Ok(event) => Ok(event),
             },
-            State::Ended(ended) => {
-                ended.end();
-                Ok(None)
-            }
+            State::Unopened(unopened) => unopened.receive_eof(now).map(|()| None),
         }
     }
 
@@ -166,21 +142,7 @@ impl WebSocket {
     /// The opening handshake took too long ([`TimeoutKind::Opening`]), or the peer did not answer a keepalive Ping
     /// ([`TimeoutKind::Pong`]). [`transport`](Self::transport) says what to do.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
-        self.advance(now);
         match &mut self.state {
-            State::Client(client) => match client.handle_timeout() {
-                Some(error) => Err(self.abandon_with(error)),
-                None => Ok(None),
-            },
-            State::Server(server) => {
-                if server.timers.pop_expired().is_none() {
-                    return Ok(None);
-                }
-                let error = Error::from(TimeoutKind::Opening);
-                let answer = server.late_answer();
-                self.answer(&answer, Some(error.clone()));
-                Err(error)
-            }
             State::Opened { connection, opening } => {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
@@ -189,10 +151,7 @@ impl WebSocket {
                 }
                 event
             }
-            State::Ended(ended) => {
-                ended.handle_timeout();
-                Ok(None)
-            }
+            State::Unopened(unopened) => unopened.handle_timeout(now).map(|()| None),
         }
     }
 
@@ -204,22 +163,12 @@ impl WebSocket {
     /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
     /// has been refused: [`AnswerError::OriginForbidden`].
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
-        let State::Server(server) = &mut self.state else { return Err(AnswerError::NoRequest) };
-        server.timers.advance(now);
-        match server.accept(&accept) {
-            Ok((connection, agreement, early)) => {
-                let open = Some(Open::new(agreement.clone(), None));
-                let opening = Some(Box::new(Opening { agreement, open, early, used: 0 }));
-                self.state = State::Opened { connection, opening };
-                Ok(())
-            }
-            Err(error) => {
-                if error == AnswerError::OriginForbidden {
-                    self.answer(&Reject::from_protocol(403, "this origin may not open a connection"), None);
-                }
-                Err(error)
-            }
-        }
+        let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
+        let (connection, agreement, early) = unopened.accept(&accept, now)?;
+        let open = Some(Open::new(agreement.clone(), None));
+        let opening = Some(Box::new(Opening { agreement, open, early, used: 0 }));
+        self.state = State::Opened { connection, opening };
+        Ok(())
     }
 
     /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::PlainRequest`], with a response
@@ -230,12 +179,9 @@ impl WebSocket {
     /// The request is still unanswered: the response is not valid. Or there is no request to answer.
     pub fn reject(&mut self, reject: Reject, now: Instant) -> Result<(), AnswerError> {
         match &mut self.state {
-            State::Server(server) if server.is_asked() => server.timers.advance(now),
-            _ => return Err(AnswerError::NoRequest),
+            State::Opened { .. } => Err(AnswerError::NoRequest),
+            State::Unopened(unopened) => unopened.reject(&reject, now),
         }
-        reject.check()?;
-        self.answer(&reject, None);
-        Ok(())
     }
 
     /// Queues a message. An owned payload of some size is queued as it is, a borrowed one copied.
@@ -308,28 +254,20 @@ impl WebSocket {
     /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         match &mut self.state {
-            State::Opened { connection, .. } => return connection.close(code, reason, now),
-            State::Server(server) if server.is_asked() => {
-                server.timers.advance(now);
-                self.answer(&Reject::from_protocol(503, "this server is closing"), None);
+            State::Opened { connection, .. } => connection.close(code, reason, now),
+            State::Unopened(unopened) => {
+                unopened.close(now);
+                Ok(())
             }
-            State::Client(_) | State::Server(_) => self.abandon(None),
-            State::Ended(_) => {}
         }
-        Ok(())
     }
 
     /// The bytes that wait for the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
-        if let State::Server(_) = &self.state {
-            self.answer_plainly();
-        }
         match &mut self.state {
-            State::Client(client) => &mut client.output,
-            State::Server(server) => &mut server.output,
             State::Opened { connection, .. } => connection.output(),
-            State::Ended(ended) => &mut ended.output,
+            State::Unopened(unopened) => unopened.output(),
         }
     }
 
@@ -338,11 +276,8 @@ impl WebSocket {
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Client(client) => client.timers.next(),
-            State::Server(server) => server.timers.next(),
             State::Opened { connection, .. } => connection.poll_timeout(),
-            State::Ended(ended) if ended.transport() == Transport::Close => None,
-            State::Ended(ended) => ended.timers.next(),
+            State::Unopened(unopened) => unopened.poll_timeout(),
         }
     }
 
@@ -350,9 +285,8 @@ impl WebSocket {
     #[inline]
     pub fn transport(&self) -> Transport {
         match &self.state {
-            State::Client(_) | State::Server(_) => Transport::Open,
             State::Opened { connection, .. } => connection.transport(),
-            State::Ended(ended) => ended.transport(),
+            State::Unopened(unopened) => unopened.transport(),
         }
     }
 
@@ -362,17 +296,18 @@ impl WebSocket {
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
-            State::Client(_) => true,
-            State::Server(server) => !server.is_asked(),
             State::Opened { connection, .. } => connection.wants_read(),
-            State::Ended(ended) => !ended.is_over(),
+            State::Unopened(unopened) => unopened.wants_read(),
         }
     }
 
     /// Where in its life the connection is.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
-        self.state.ready_state()
+        match &self.state {
+            State::Opened { connection, .. } => connection.ready_state(),
+            State::Unopened(unopened) => unopened.ready_state(),
+        }
     }
 
     /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted, nor is
@@ -381,17 +316,15 @@ impl WebSocket {
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
             State::Opened { connection, .. } => connection.buffered_amount(),
-            _ => 0,
+            State::Unopened(_) => 0,
         }
     }
 
     /// Which end this is.
     pub fn role(&self) -> Role {
         match &self.state {
-            State::Client(_) => Role::Client,
-            State::Server(_) => Role::Server,
             State::Opened { connection, .. } => connection.role(),
-            State::Ended(ended) => ended.role,
+            State::Unopened(unopened) => unopened.role(),
         }
     }
 
@@ -407,21 +340,7 @@ impl WebSocket {
 
     #[inline(never)]
     fn receive_at_first<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
-        self.advance(now);
         match &mut self.state {
-            State::Client(client) => match client.receive(input) {
-                Ok(None) => Ok(None),
-                Ok(Some((connection, open))) => {
-                    let opening = Opening::new(open.agreement().clone());
-                    self.state = State::Opened { connection, opening };
-                    Ok(Some(Event::Open(open)))
-                }
-                Err(error) => Err(self.fail(input, error)),
-            },
-            State::Server(server) => match server.receive(input) {
-                Ok(event) => Ok(event),
-                Err(error) => Err(self.fail(input, error)),
-            },
             State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
                 Ok(None) => connection.receive(input, now),
                 Ok(event) => Ok(event),
@@ -430,17 +349,21 @@ impl WebSocket {
                     Err(error)
                 }
             },
-            State::Ended(ended) => {
-                input.discard();
-                ended.outcome().map(|()| None)
-            }
+            State::Unopened(unopened) => match unopened.receive(input, now)? {
+                Step::Event(event) => Ok(event),
+                Step::Opened(connection, open) => {
+                    let opening = Opening::new(open.agreement().clone());
+                    self.state = State::Opened { connection, opening };
+                    Ok(Some(Event::Open(open)))
+                }
+            },
         }
     }
 
     fn agreement(&self) -> Option<&Agreement> {
         match &self.state {
             State::Opened { opening, .. } => opening.as_ref().map(|opening| &opening.agreement),
-            _ => None,
+            State::Unopened(_) => None,
         }
     }
 
@@ -448,60 +371,8 @@ impl WebSocket {
     fn connection(&mut self) -> Result<&mut Connection, SendError> {
         match &mut self.state {
             State::Opened { connection, .. } => Ok(connection),
-            state => Err(SendError::NotOpen(state.ready_state())),
+            State::Unopened(unopened) => Err(SendError::NotOpen(unopened.ready_state())),
         }
-    }
-
-    /// Takes a reading of the clock. The driver has come back: the application has had its time for a plain request.
-    fn advance(&mut self, now: Instant) {
-        match &mut self.state {
-            State::Client(client) => client.timers.advance(now),
-            State::Server(server) => server.timers.advance(now),
-            State::Ended(ended) => ended.timers.advance(now),
-            State::Opened { .. } => return,
-        }
-        self.answer_plainly();
-    }
-
-    fn answer_plainly(&mut self) {
-        if let State::Server(server) = &self.state
-            && let Some(answer) = server.plain_answer()
-        {
-            self.answer(&answer, None);
-        }
-    }
-
-    /// The opening handshake has failed.
-    fn fail(&mut self, input: &mut Input<'_>, error: HandshakeError) -> Error {
-        input.discard();
-        match (&self.state, refusal(&error)) {
-            (State::Server(_), Some(answer)) => {
-                let error = Error::from(error);
-                self.answer(&answer, Some(error.clone()));
-                error
-            }
-            _ => self.abandon_with(error),
-        }
-    }
-
-    /// Ends the opening handshake with a response.
-    fn answer(&mut self, answer: &Reject, error: Option<Error>) {
-        if let State::Server(server) = &self.state {
-            let response = answer.encode(server.answers_head);
-            let ended = Ended::answered(response, error, server.timers.now(), server.config.closing_timeout);
-            self.state = State::Ended(Box::new(ended));
-        }
-    }
-
-    /// Ends the opening handshake without a word (RFC 6455 section 7.1.7: no Close frame, the connection is not open).
-    fn abandon(&mut self, error: Option<Error>) {
-        self.state = State::Ended(Box::new(Ended::abandoned(self.role(), error)));
-    }
-
-    fn abandon_with(&mut self, error: impl Into<Error>) -> Error {
-        let error = error.into();
-        self.abandon(Some(error.clone()));
-        error
     }
 }
 

@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod server;
 mod syntax;
+mod unopened;
 
 pub use answer::{Accept, AnswerError, Reject};
 pub use client::{ClientRequest, RequestError};
@@ -27,8 +28,9 @@ pub use origin::OriginPolicy;
 pub use request::Request;
 pub use response::Response;
 
-pub(crate) use answer::refusal;
-pub(crate) use client::Client;
-pub(crate) use ended::Ended;
 pub(crate) use open::Agreement;
-pub(crate) use server::Server;
+pub(crate) use unopened::{Step, Unopened};
+
+use answer::refusal;
+use client::Client;
+use server::Server;

@@ -1,0 +1,241 @@
+//! A WebSocket that is not open: in its opening handshake, as client or as server, or at the end of one that failed.
+//! All transitions between these live here.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Error, TimeoutKind};
+use crate::event::{Event, ReadyState, Role, Transport};
+use crate::input::Input;
+use crate::output::Output;
+use crate::time::Instant;
+use crate::timer::Timers;
+
+use super::ended::Ended;
+use super::{
+    Accept, Agreement, AnswerError, Client, ClientRequest, HandshakeError, Open, Reject, RequestError, Server, refusal,
+};
+
+/// A WebSocket before it opens, or instead.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    Client(Client),
+    Server(Server),
+    Ended(Ended),
+}
+
+/// What bytes from the peer have led to.
+pub(crate) enum Step {
+    Event(Option<Event<'static>>),
+    Opened(Connection, Open),
+}
+
+impl Unopened {
+    pub(crate) fn client(
+        request: &ClientRequest,
+        config: Arc<Config>,
+        rng: impl CryptoRng + Send + 'static,
+        now: Instant,
+    ) -> Result<Self, RequestError> {
+        Client::new(request, config, rng, now).map(Self::Client)
+    }
+
+    pub(crate) fn server(config: Arc<Config>, now: Instant) -> Self {
+        Self::Server(Server::new(config, Timers::new(now)))
+    }
+
+    pub(crate) fn receive(&mut self, input: &mut Input<'_>, now: Instant) -> Result<Step, Error> {
+        self.advance(now);
+        let received = match self {
+            Self::Client(client) => client.receive(input).map(|opened| match opened {
+                Some((connection, open)) => Step::Opened(connection, open),
+                None => Step::Event(None),
+            }),
+            Self::Server(server) => server.receive(input).map(Step::Event),
+            Self::Ended(ended) => {
+                input.discard();
+                return ended.outcome().map(|()| Step::Event(None));
+            }
+        };
+        received.map_err(|error| self.fail(input, error))
+    }
+
+    pub(crate) fn receive_eof(&mut self, now: Instant) -> Result<(), Error> {
+        self.advance(now);
+        match self {
+            Self::Client(client) => {
+                let error = client.end_of_response();
+                Err(self.abandon_with(error))
+            }
+            Self::Server(_) => Err(self.abandon_with(HandshakeError::UnexpectedEof)),
+            Self::Ended(ended) => {
+                ended.end();
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.advance(now);
+        match self {
+            Self::Client(client) => match client.handle_timeout() {
+                Some(error) => Err(self.abandon_with(error)),
+                None => Ok(()),
+            },
+            Self::Server(server) => {
+                if server.timers.pop_expired().is_none() {
+                    return Ok(());
+                }
+                let error = Error::from(TimeoutKind::Opening);
+                let answer = server.late_answer();
+                self.answer(&answer, Some(error.clone()));
+                Err(error)
+            }
+            Self::Ended(ended) => {
+                ended.handle_timeout();
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the connection, what was agreed on, and what has come of its frames.
+    pub(crate) fn accept(
+        &mut self,
+        accept: &Accept,
+        now: Instant,
+    ) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
+        let Self::Server(server) = self else { return Err(AnswerError::NoRequest) };
+        server.timers.advance(now);
+        let accepted = server.accept(accept);
+        if let Err(AnswerError::OriginForbidden) = accepted {
+            self.answer(&Reject::from_protocol(403, "this origin may not open a connection"), None);
+        }
+        accepted
+    }
+
+    pub(crate) fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), AnswerError> {
+        match self {
+            Self::Server(server) if server.is_asked() => server.timers.advance(now),
+            _ => return Err(AnswerError::NoRequest),
+        }
+        reject.check()?;
+        self.answer(reject, None);
+        Ok(())
+    }
+
+    pub(crate) fn close(&mut self, now: Instant) {
+        match self {
+            Self::Server(server) if server.is_asked() => {
+                server.timers.advance(now);
+                self.answer(&Reject::from_protocol(503, "this server is closing"), None);
+            }
+            Self::Client(_) | Self::Server(_) => self.abandon(None),
+            Self::Ended(_) => {}
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn output(&mut self) -> &mut Output {
+        self.answer_plainly();
+        match self {
+            Self::Client(client) => &mut client.output,
+            Self::Server(server) => &mut server.output,
+            Self::Ended(ended) => &mut ended.output,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Client(client) => client.timers.next(),
+            Self::Server(server) => server.timers.next(),
+            Self::Ended(ended) if ended.transport() == Transport::Close => None,
+            Self::Ended(ended) => ended.timers.next(),
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Self::Client(_) | Self::Server(_) => Transport::Open,
+            Self::Ended(ended) => ended.transport(),
+        }
+    }
+
+    pub(crate) fn wants_read(&self) -> bool {
+        match self {
+            Self::Client(_) => true,
+            Self::Server(server) => !server.is_asked(),
+            Self::Ended(ended) => !ended.is_over(),
+        }
+    }
+
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        match self {
+            Self::Client(_) | Self::Server(_) => ReadyState::Connecting,
+            Self::Ended(ended) => ended.ready_state(),
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Client(_) => Role::Client,
+            Self::Server(_) => Role::Server,
+            Self::Ended(ended) => ended.role,
+        }
+    }
+
+    /// Takes a reading of the clock. The driver has come back: the application has had its time for a plain request.
+    fn advance(&mut self, now: Instant) {
+        match self {
+            Self::Client(client) => client.timers.advance(now),
+            Self::Server(server) => server.timers.advance(now),
+            Self::Ended(ended) => ended.timers.advance(now),
+        }
+        self.answer_plainly();
+    }
+
+    /// A request that asks for no WebSocket, and that the application leaves to us, is told so.
+    fn answer_plainly(&mut self) {
+        if let Self::Server(server) = self
+            && let Some(answer) = server.plain_answer()
+        {
+            self.answer(&answer, None);
+        }
+    }
+
+    /// The opening handshake has failed.
+    fn fail(&mut self, input: &mut Input<'_>, error: HandshakeError) -> Error {
+        input.discard();
+        match (&self, refusal(&error)) {
+            (Self::Server(_), Some(answer)) => {
+                let error = Error::from(error);
+                self.answer(&answer, Some(error.clone()));
+                error
+            }
+            _ => self.abandon_with(error),
+        }
+    }
+
+    /// Ends the opening handshake with a response.
+    fn answer(&mut self, answer: &Reject, error: Option<Error>) {
+        if let Self::Server(server) = self {
+            let response = answer.encode(server.answers_head);
+            let ended = Ended::answered(response, error, server.timers.now(), server.config.closing_timeout);
+            *self = Self::Ended(ended);
+        }
+    }
+
+    /// Ends the opening handshake without a word (RFC 6455 section 7.1.7: no Close frame, the connection is not open).
+    fn abandon(&mut self, error: Option<Error>) {
+        *self = Self::Ended(Ended::abandoned(self.role(), error));
+    }
+
+    fn abandon_with(&mut self, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        self.abandon(Some(error.clone()));
+        error
+    }
+}
