@@ -14,7 +14,7 @@ pub enum Error {
     #[error("transport: {0}")]
     Io(#[from] io::Error),
     /// The peer is at fault: it broke the protocol, refused the opening handshake, or let a deadline pass.
-    #[error("peer: {0}")]
+    #[error(transparent)]
     Peer(#[from] sansocket::Error),
     /// The caller is at fault, or a peer that does not read: this was not sent. The connection is unharmed.
     #[error("not sent: {0}")]
