@@ -357,8 +357,10 @@ impl<H: Handler> EventLoop<H> {
                 match self.listeners[number].accept(now) {
                     Accepted::Client(stream) if !self.connections.is_stopping => {
                         let index = self.connections.accepted(stream);
-                        self.connections.entry_mut(index).is_touched = false;
+                        // it is settled here, whatever the handler does to it
                         self.connections.touched.pop();
+                        self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
+                        self.connections.entry_mut(index).is_touched = false;
                         self.settle(index);
                     }
                     Accepted::Client(_) | Accepted::Nobody => break,

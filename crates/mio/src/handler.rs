@@ -16,7 +16,8 @@ use crate::connections::Connections;
 ///
 /// Each connection is told of by [`on_open`](Self::on_open), then whatever comes, and at last
 /// [`on_close`](Self::on_close), once; before that [`on_error`](Self::on_error) if it failed. One that never opens is told
-/// of by `on_error` alone. No method may block: all connections of the loop wait.
+/// of by `on_error` alone; a server's may have been told of before, by [`on_accept`](Self::on_accept) and what follows it.
+/// No method may block: all connections of the loop wait.
 ///
 /// ```
 /// use sansocket_mio::{Connection, Handler, Message};
@@ -33,6 +34,10 @@ use crate::connections::Connections;
 pub trait Handler {
     /// The loop begins to run.
     fn on_start(&mut self, connections: &mut Connections) {}
+
+    /// A listener has accepted a client, which has not asked for anything yet. Its address can be had now; once it is gone,
+    /// the system no longer tells.
+    fn on_accept(&mut self, connection: &mut Connection<'_>) {}
 
     /// A client asks for a WebSocket. By default it is accepted if the page it comes from, if any, is of the same origin,
     /// with no subprotocol.
@@ -78,7 +83,7 @@ pub trait Handler {
     fn on_timer(&mut self, connections: &mut Connections) {}
 
     /// The listener at this address cannot accept, for want of file descriptors or memory, say. It tries again every
-    /// tenth of a second; this is called once until it has accepted again.
+    /// tenth of a second; this is called once until it has accepted again, which [`on_accept`](Self::on_accept) tells.
     fn on_accept_error(&mut self, connections: &mut Connections, address: SocketAddr, error: &io::Error) {}
 }
 

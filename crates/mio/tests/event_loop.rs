@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -258,6 +258,43 @@ fn loops_that_run_together_share_a_port_and_a_broadcast() {
         handle.stop().unwrap();
         threads.join().unwrap();
         reading.join();
+    });
+}
+
+/// Turns away whoever is too many, before a word was said.
+struct Doorkeeper {
+    came: mpsc::Sender<Option<SocketAddr>>,
+    room: usize,
+}
+
+impl Handler for Doorkeeper {
+    fn on_accept(&mut self, connection: &mut Connection<'_>) {
+        self.came.send(connection.peer_addr().ok()).unwrap();
+        if connection.connections().len() > self.room {
+            connection.close(CloseCode::TRY_AGAIN_LATER, "").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_client_is_told_of_before_it_asks() {
+    bounded(|| {
+        let (came, comes) = mpsc::channel();
+        let mut event_loop = EventLoop::new(Doorkeeper { came, room: 1 }).unwrap();
+        let address = event_loop.listen("127.0.0.1:0").unwrap();
+        let handle = event_loop.handle();
+        let running = spawn(move || event_loop.run().unwrap());
+
+        let mut first = tcp(address);
+        assert_eq!(comes.recv_timeout(BOUND).unwrap(), first.local_addr().ok());
+        let mut second = tcp(address);
+        assert_eq!(comes.recv_timeout(BOUND).unwrap(), second.local_addr().ok());
+        assert_eq!(read_rest(&mut second), b"");
+        first.write_all(REQUEST.as_bytes()).unwrap();
+        assert!(read_head(&mut first).starts_with("HTTP/1.1 101 "));
+        drop(first);
+        handle.stop().unwrap();
+        running.join();
     });
 }
 
