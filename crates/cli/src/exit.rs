@@ -68,7 +68,8 @@ impl Once {
 
     /// Whether it had been said.
     pub(crate) fn settle(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+        // Mostly it has not, and to look costs less than to write.
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -1,24 +1,27 @@
-//! `sansocket serve`: an echo server, a thread for each connection.
+//! `sansocket serve`: an echo server, of two kinds: event loops, or a thread for each connection.
+//!
+//! Here is what both share, so that nobody can tell them apart by what they say: the arguments, who is let in, and how it
+//! ends. The lines about connections are in `log`.
 
+mod blocking;
+mod event_loops;
 mod guests;
+mod log;
 
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use sansocket_net::sansocket::AnswerError;
-use sansocket_net::{Accept, Close, Error, Event, Incoming, Listener, OriginPolicy, WebSocket, default_config};
+use sansocket_net::sansocket::Request;
+use sansocket_net::{Accept, Close, OriginPolicy, default_config};
 
-use crate::exit::{self, Exit, Failure, Once, OneLine};
-use crate::interrupt;
-use guests::Guests;
+use crate::exit::{self, Exit, Failure, Once};
+use log::{Log, Story};
 
-/// What a connection's thread needs is little: its messages are on the heap.
-const STACK: usize = 128 * 1024;
-/// How long to wait before the next `accept` when the system has no more files, threads or memory.
-const BACK_OFF: Duration = Duration::from_millis(100);
+/// What closing may take beyond the closing timeout: the connections learn of it one after the other.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Run an echo server: every message goes back to where it came from
 ///
@@ -37,30 +40,29 @@ pub(crate) struct Args {
     /// Print no lines about connections
     #[arg(short, long)]
     quiet: bool,
+
+    /// Serve from event loops, over mio: the default
+    #[arg(long)]
+    mio: bool,
+
+    /// How many event loops, each in a thread of its own with its share of the connections
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+
+    /// Serve each connection with a thread of its own, over std::net
+    #[arg(long, conflicts_with_all = ["mio", "threads"])]
+    blocking: bool,
 }
 
 /// Serves until Ctrl-C.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let listener = Listener::bind(&args.address).map_err(|error| cannot_listen(&args.address, &error))?;
-    let address = listener.local_addr().map_err(|error| cannot_listen(&args.address, &error))?;
-    let (interrupted, interrupt) = mpsc::channel();
-    interrupt::on_first(move || {
-        // Unless the main thread is gone, and the process with it.
-        let _ = interrupted.send(());
-    })?;
-
-    let log = Log { is_quiet: args.quiet, silenced: Once::default() };
-    let policy = if args.any_origin { OriginPolicy::Any } else { OriginPolicy::SameOrigin };
-    let server = Arc::new(Server { policy, guests: Guests::default(), log });
-    server.log.always(&format!("listening on ws://{address}"));
-    thread::spawn({
-        let server = Arc::clone(&server);
-        move || accept_all(&listener, &server)
-    });
-
-    // The handler holds the other end for as long as the process lives.
-    let _ = interrupt.recv();
-    server.farewell();
+    let server = Arc::new(Server::new(args));
+    if args.blocking {
+        blocking::serve(&args.address, &server)?;
+    } else {
+        event_loops::serve(&args.address, args.threads, &server)?;
+    }
+    server.tell_dropped();
     Ok(Exit::Clean)
 }
 
@@ -74,164 +76,88 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}; {advice}"))
 }
 
+/// How long the connections have to close.
+fn farewell() -> Duration {
+    default_config().closing_timeout + GRACE
+}
+
+/// What both kinds of server share.
 #[derive(Debug)]
 struct Server {
     policy: OriginPolicy,
-    guests: Guests,
     log: Log,
-}
-
-/// Accepts connections for ever. What goes wrong with one must not end the others.
-fn accept_all(listener: &Listener, server: &Arc<Server>) {
-    let trouble = Once::default();
-    loop {
-        let accepted = listener.accept().and_then(|incoming| {
-            let server = Arc::clone(server);
-            // A connection that gets no thread is dropped, which ends its TCP.
-            thread::Builder::new().stack_size(STACK).spawn(move || server.serve(incoming))
-        });
-        match accepted {
-            Ok(_) => {
-                if trouble.settle() {
-                    exit::note("accepting connections again");
-                }
-            }
-            // Gone before it was accepted.
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                trouble.note(|| format!("cannot accept connections for now: {error}"));
-                thread::sleep(BACK_OFF);
-            }
-        }
-    }
+    /// That it cannot accept has been said.
+    trouble: Once,
+    open: AtomicUsize,
+    is_leaving: AtomicBool,
+    /// Connections that ended without a closing handshake, once the server was leaving.
+    dropped: AtomicUsize,
 }
 
 impl Server {
-    /// One connection, from its first byte to its last.
-    fn serve(&self, incoming: Incoming) {
-        let Ok(peer) = incoming.stream().peer_addr() else { return };
-        match self.accept(incoming, peer) {
-            Ok(ws) => self.echo(ws, peer),
-            Err(refusal) => self.log.connection(peer, &format!("refused: {refusal}")),
+    fn new(args: &Args) -> Self {
+        Self {
+            policy: if args.any_origin { OriginPolicy::Any } else { OriginPolicy::SameOrigin },
+            log: Log::new(args.quiet),
+            trouble: Once::default(),
+            open: AtomicUsize::new(0),
+            is_leaving: AtomicBool::new(false),
+            dropped: AtomicUsize::new(0),
         }
     }
 
-    fn accept(&self, mut incoming: Incoming, peer: SocketAddr) -> Result<WebSocket<TcpStream>, String> {
-        let is_plain = incoming.is_plain().map_err(|error| error.to_string())?;
-        let request = incoming.request().map_err(|error| error.to_string())?;
-        let asked = format!("{} {}", request.method(), request.target());
-        let target = request.target().to_owned();
-        let origin = request.origin().unwrap_or_default().to_owned();
-        let accept = match request.protocols().next() {
-            Some(protocol) => Accept::new(self.policy.clone()).protocol(protocol),
-            None => Accept::new(self.policy.clone()),
-        };
-        let ws = incoming.accept_with(accept).map_err(|error| match error {
-            _ if is_plain => format!("{asked} asks for no WebSocket: told 426"),
-            Error::Answer(AnswerError::OriginForbidden) => {
-                format!("{asked} from a page of {origin}: told 403 (--any-origin lets it in)")
-            }
-            error => format!("{asked}: {error}"),
-        })?;
-        let protocol = ws.protocol().map(|protocol| format!(", subprotocol {protocol}"));
-        self.log.connection(peer, &format!("opened: {target}{}", protocol.unwrap_or_default()));
-        Ok(ws)
+    fn listens(&self, address: SocketAddr) {
+        self.log.always(&format!("listening on ws://{address}"));
     }
 
-    fn echo(&self, ws: WebSocket<TcpStream>, peer: SocketAddr) {
-        let (mut reader, writer) = match ws.split() {
-            Ok(halves) => halves,
-            Err(error) => return self.log.connection(peer, &format!("dropped: {error}")),
-        };
-        let _guest = self.guests.enter(writer.clone());
-        let mut tally = Tally::new();
-        loop {
-            match reader.read() {
-                Ok(Some(Event::Message(message))) => {
-                    tally.count(message.len());
-                    // Why it could not be sent, if it could not, `read` tells.
-                    let _ = writer.send(message);
-                }
-                Ok(Some(Event::Close(close))) => tally.close = Some(close),
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(error) => tally.error = Some(error),
-            }
-        }
-        self.log.connection(peer, &tally.to_string());
+    /// Accepting has failed. It will be tried again.
+    fn cannot_accept(&self, error: &io::Error) {
+        self.trouble.note(|| format!("cannot accept connections for now: {error}"));
     }
 
-    /// Closes every connection, and gives them the time that the closing handshake may take.
-    fn farewell(&self) {
-        let left = self.guests.close_all(default_config().closing_timeout);
-        if left > 0 {
-            exit::note(&format!("{left} of the connections did not close in time and were dropped"));
-        }
-    }
-}
-
-/// What one connection did.
-#[derive(Debug)]
-struct Tally {
-    since: Instant,
-    messages: u64,
-    bytes: u64,
-    close: Option<Close>,
-    error: Option<Error>,
-}
-
-impl Tally {
-    fn new() -> Self {
-        Self { since: Instant::now(), messages: 0, bytes: 0, close: None, error: None }
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.bytes += bytes as u64;
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.close {
-            Some(close) => {
-                write!(f, "closed: {}, {}", close.code, if close.was_clean { "clean" } else { "not clean" })?;
-                if !close.reason.is_empty() {
-                    write!(f, ", {:?}", close.reason)?;
-                }
-            }
-            None => write!(f, "closed: not clean")?,
-        }
-        if let Some(error) = &self.error {
-            write!(f, ", {error}")?;
-        }
-        let seconds = self.since.elapsed().as_secs_f64();
-        write!(f, ", {} echoed ({} bytes) in {seconds:.3} s", plural(self.messages), self.bytes)
-    }
-}
-
-fn plural(messages: u64) -> String {
-    if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") }
-}
-
-/// Lines on stdout. The server serves on if nobody reads them.
-#[derive(Debug)]
-struct Log {
-    is_quiet: bool,
-    silenced: Once,
-}
-
-impl Log {
-    fn connection(&self, peer: SocketAddr, text: &str) {
-        if !self.is_quiet {
-            self.always(&format!("{peer} {}", OneLine(text)));
+    /// A client has been accepted.
+    fn accepts(&self) {
+        if self.trouble.settle() {
+            exit::note("accepting connections again");
         }
     }
 
-    fn always(&self, line: &str) {
-        let mut stdout = io::stdout().lock();
-        if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-            self.silenced.note(|| format!("cannot write to stdout: {error}; serving on without it"));
+    /// What a client is granted that asks for a WebSocket.
+    fn answer(&self, request: &Request) -> Accept {
+        let accept = Accept::new(self.policy.clone());
+        match request.protocols().next() {
+            Some(protocol) => accept.protocol(protocol),
+            None => accept,
+        }
+    }
+
+    /// A connection is open.
+    fn opens(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection that was open has ended; there may be no story to tell of it.
+    fn ends(&self, story: Option<&Story>, close: Option<&Close>) {
+        if let Some(story) = story {
+            story.closes(close, &self.log);
+        }
+        if !close.is_some_and(|close| close.was_clean) && self.is_leaving.load(Ordering::Relaxed) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// From now on whoever does not close in good order is counted.
+    fn leaves(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// The process is about to end, and with it whoever is still there.
+    fn tell_dropped(&self) {
+        match self.dropped.load(Ordering::Relaxed) + self.open.load(Ordering::Relaxed) {
+            0 => {}
+            1 => exit::note("1 connection was dropped: there was no closing handshake in time"),
+            many => exit::note(&format!("{many} connections were dropped: there was no closing handshake in time")),
         }
     }
 }

@@ -183,7 +183,7 @@ fn interrupting_the_server_closes_every_connection_with_1001() {
     }
     let ended = client.end();
     assert_eq!(ended.code(), 0, "{ended:?}");
-    assert!(ended.stderr[0].starts_with("closed: 1001 "), "{ended:?}");
+    assert!(ended.stderr[0].starts_with("closed: 1001, clean"), "{ended:?}");
     assert_eq!(server.end().code(), 0);
 }
 

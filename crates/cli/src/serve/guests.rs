@@ -1,4 +1,4 @@
-//! Who is connected, so that each can be told when the server goes.
+//! Who is connected to the blocking server, so that each can be told when it goes.
 
 use std::collections::HashMap;
 use std::net::TcpStream;
@@ -10,8 +10,6 @@ use sansocket_net::{CloseCode, Writer};
 
 /// What a thread needs that does no more than close.
 const STACK: usize = 64 * 1024;
-/// What the closing handshake may take beyond its own timeout: the connections learn of it one after the other.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// The open connections.
 #[derive(Debug, Default)]
@@ -40,13 +38,12 @@ impl Guests {
         Guest { guests: self, number }
     }
 
-    /// Closes every connection with 1001, and waits until all have closed, but not for ever. Returns how many have not.
-    pub(super) fn close_all(&self, timeout: Duration) -> usize {
+    /// Closes every connection with 1001, and waits until all have closed, but no longer than this.
+    pub(super) fn close_all(&self, patience: Duration) {
         let mut present = self.present();
         present.is_closing = true;
         present.writers.values().cloned().for_each(say_goodbye);
-        let waited = self.left.wait_timeout_while(present, timeout + GRACE, |present| !present.writers.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.writers.len()
+        drop(self.left.wait_timeout_while(present, patience, |present| !present.writers.is_empty()));
     }
 
     fn present(&self) -> MutexGuard<'_, Present> {
@@ -56,7 +53,7 @@ impl Guests {
 
 /// In a thread of its own, for it takes as long as the client takes to read, and no client is to wait for another.
 fn say_goodbye(writer: Writer<TcpStream>) {
-    let goodbye = move || drop(writer.close(CloseCode::GOING_AWAY, "the server is going away"));
+    let goodbye = move || drop(writer.close(CloseCode::GOING_AWAY, ""));
     // Without a thread there is no goodbye, but the end of the process ends TCP.
     let _ = thread::Builder::new().stack_size(STACK).spawn(goodbye);
 }

@@ -1,0 +1,153 @@
+//! The server over mio: event loops, each with its share of the connections.
+//!
+//! What a quiet server knows of a connection is what the loop knows: there is no story to keep.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::{io, process, thread};
+
+use sansocket_mio::sansocket::AnswerError;
+use sansocket_mio::{
+    Answer, Close, CloseCode, Connection, Connections, Error, Handler, Message, Open, Options, Reject, Request,
+    SendError, Threads,
+};
+
+use super::log::Story;
+use super::{Server, cannot_listen, farewell};
+use crate::exit::{Exit, Failure};
+use crate::interrupt;
+
+/// Serves until Ctrl-C, and closes every connection.
+pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>) -> Result<(), Failure> {
+    let threads = listen(address, count, server).map_err(|error| cannot_listen(address, &error))?;
+    interrupt::on_first({
+        let (server, handle) = (Arc::clone(server), threads.handle());
+        move || {
+            server.leaves();
+            // Unless the loops have ended.
+            let _ = handle.stop();
+            // They do in time, unless something holds one up, such as lines on stdout that nobody reads.
+            thread::sleep(farewell());
+            server.tell_dropped();
+            process::exit(Exit::Clean as i32);
+        }
+    })?;
+    server.listens(threads.local_addr());
+    threads.join().map_err(|error| Failure::new(Exit::Failed, format_args!("an event loop failed: {error}")))
+}
+
+fn listen(address: &str, count: u16, server: &Arc<Server>) -> io::Result<Threads> {
+    if count > 1 {
+        // Several loops share the port, and would share it with those of another process: so is it free?
+        drop(TcpListener::bind(address)?);
+    }
+    let echo = |_| Echo { server: Arc::clone(server), stories: Stories::default() };
+    Threads::start(count, &Options::new(), address, echo)
+}
+
+/// What one loop does with its connections.
+struct Echo {
+    server: Arc<Server>,
+    stories: Stories,
+}
+
+impl Handler for Echo {
+    fn on_accept(&mut self, connection: &mut Connection<'_>) {
+        self.server.accepts();
+        if !self.server.log.is_quiet() {
+            self.stories.begin(connection);
+        }
+    }
+
+    fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
+        if let Some(story) = self.stories.get(connection) {
+            story.asks(request);
+        }
+        self.server.answer(request).into()
+    }
+
+    fn on_plain_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<Reject> {
+        if let Some(mut story) = self.stories.take(connection) {
+            story.asks(request);
+            story.is_refused_plainly(&self.server.log);
+        }
+        None
+    }
+
+    fn on_open(&mut self, connection: &mut Connection<'_>, open: Open) {
+        self.server.opens();
+        if let Some(story) = self.stories.get(connection) {
+            story.opens(open.protocol(), &self.server.log);
+        }
+    }
+
+    #[inline]
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+        let bytes = message.len();
+        let sent = connection.send(message);
+        match (sent, self.stories.get(connection)) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(story)) => story.echoes(bytes),
+            // It came while the connection was closing.
+            (Err(SendError::NotOpen(_)), _) => {}
+            // Nothing is read from a client that does not read its echoes, so that they never are too many. If they were,
+            // it would have to know that one is missing.
+            (Err(error), story) => {
+                let _ = connection.close(CloseCode::INTERNAL_ERROR, "a message cannot be echoed");
+                if let Some(story) = story {
+                    story.fails(&error);
+                }
+            }
+        }
+    }
+
+    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+        // None also if it has been told how it ended: with 426.
+        let Some(story) = self.stories.get(connection) else { return };
+        if story.is_open() {
+            return story.fails(&error);
+        }
+        let Some(story) = self.stories.take(connection) else { return };
+        match error {
+            Error::Answer(AnswerError::OriginForbidden) => story.is_forbidden(&self.server.log),
+            error => story.is_refused(&error, &self.server.log),
+        }
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
+        let story = self.stories.take(connection);
+        self.server.ends(story.as_deref(), Some(&close));
+    }
+
+    fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &io::Error) {
+        self.server.cannot_accept(error);
+    }
+}
+
+/// The stories of a loop's connections, by their indices, which are small. A quiet server has none.
+#[derive(Debug, Default)]
+struct Stories(Vec<Option<Box<Story>>>);
+
+impl Stories {
+    fn begin(&mut self, connection: &Connection<'_>) {
+        let index = connection.id().index();
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, || None);
+        }
+        // Whoever is gone already has no address.
+        self.0[index] = connection.peer_addr().ok().map(Story::new).map(Box::new);
+    }
+
+    /// The connection's story, if there is one: a quiet server need not even ask which connection this is.
+    #[inline]
+    fn get(&mut self, connection: &Connection<'_>) -> Option<&mut Story> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.get_mut(connection.id().index())?.as_deref_mut()
+    }
+
+    fn take(&mut self, connection: &Connection<'_>) -> Option<Box<Story>> {
+        self.0.get_mut(connection.id().index())?.take()
+    }
+}
