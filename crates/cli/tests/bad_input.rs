@@ -64,16 +64,45 @@ fn no_such_host() {
     check(&["connect", "ws://no-such-host.invalid/"], 1, &["no-such-host.invalid"]);
 }
 
+/// What each kind of server is started with.
+const SERVERS: [&[&str]; 3] = [&["serve"], &["serve", "--threads", "2"], &["serve", "--blocking"]];
+
 #[test]
 fn a_busy_port() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    check(&["serve", &address], 1, &[&address, "in use"]);
+    for server in SERVERS {
+        check(&[server, &[&address]].concat(), 1, &[&address, "in use"]);
+    }
+    // The loops of one server share their port, but not with those of another.
+    let (_server, address) = Running::serve(&["--threads", "2"]);
+    let address = address.to_string();
+    for server in SERVERS {
+        check(&[server, &[&address]].concat(), 1, &[&address, "in use"]);
+    }
 }
 
 #[test]
-fn an_address_that_is_none() {
-    check(&["serve", "nowhere"], 1, &["nowhere"]);
+fn an_address_of_no_use() {
+    for server in SERVERS {
+        check(&[server, &["nowhere"]].concat(), 1, &["nowhere", "an address looks like"]);
+        // reserved for documents, RFC 5737
+        check(&[server, &["192.0.2.1:0"]].concat(), 1, &["192.0.2.1:0", "not one of this machine's"]);
+    }
+}
+
+#[test]
+fn options_of_the_server_that_do_not_go_together() {
+    let check = |options: &[&str], words: &[&str]| {
+        let ended = Running::start(&[&["serve", "127.0.0.1:0"], options].concat()).end();
+        assert_eq!((ended.code(), &ended.stdout[..]), (1, &[][..]), "{ended:?}");
+        let line = &ended.stderr[0];
+        assert!(line.starts_with("error: ") && words.iter().all(|word| line.contains(word)), "{line}");
+    };
+    check(&["--blocking", "--threads", "2"], &["--blocking", "cannot be used with", "--threads"]);
+    check(&["--blocking", "--mio"], &["--blocking", "cannot be used with", "--mio"]);
+    check(&["--threads", "0"], &["--threads", "1..=1024"]);
+    check(&["--threads", "1025"], &["--threads", "1..=1024"]);
 }
 
 #[test]

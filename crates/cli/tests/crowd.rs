@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::Config;
 use sansocket_net::{CloseCode, Connector, Event, WebSocket};
-use support::Running;
+use support::{Running, SERVERS};
 
 const THREADS: usize = 8;
 const MESSAGES: usize = 100;
@@ -19,11 +19,16 @@ const GROWTH: u64 = 16 * 1024;
 
 type Client = WebSocket<TcpStream>;
 
+/// Both in one test, one after the other: each wants the whole machine, and its files.
 #[test]
 fn a_thousand_clients_lose_nothing_and_half_of_a_thousand_may_vanish() {
+    SERVERS.iter().for_each(|kind| check(kind));
+}
+
+fn check(kind: &str) {
     let crowd = crowd();
     let started = Instant::now();
-    let (server, address) = Running::serve(&["--quiet"]);
+    let (server, address) = Running::serve(&[kind, "--quiet"]);
 
     in_threads(crowd, |number, many| {
         let mut clients: Vec<_> = (0..many).map(|_| connect(address)).collect();
@@ -54,7 +59,7 @@ fn a_thousand_clients_lose_nothing_and_half_of_a_thousand_may_vanish() {
     echo(&mut late, 0, 0);
     // Shown by --nocapture.
     eprintln!(
-        "a crowd of {crowd} in {:?}; resident KiB: {after_first:?}, then {:?}",
+        "{kind}: a crowd of {crowd} in {:?}; resident KiB: {after_first:?}, then {:?}",
         started.elapsed(),
         resident(&server)
     );

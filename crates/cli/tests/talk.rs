@@ -1,35 +1,14 @@
-//! `sansocket serve` and `sansocket connect`, with each other and with other endpoints.
+//! `sansocket connect`, with `sansocket serve` and with other endpoints.
 
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use sansocket_net::{Close, CloseCode, Connector, Event, Incoming, Listener, WebSocket};
-use support::{PATIENCE, Running};
-
-#[test]
-fn lines_go_there_and_come_back() {
-    let (server, address) = Running::serve(&[]);
-    let url = format!("ws://{address}/chat?room=1");
-    let mut client = Running::start(&["connect", &url, "--protocol", "b", "--protocol", "a"]);
-    assert_eq!(client.stderr_line(), format!("opened: {url}, subprotocol b"));
-    let opened = server.stdout_line();
-    assert!(opened.ends_with(" opened: /chat?room=1, subprotocol b"), "{opened}");
-
-    for line in ["Hello", "", "Grüße, 世界"] {
-        client.type_line(line);
-        assert_eq!(client.stdout_line(), line);
-    }
-    client.end_stdin();
-    let ended = client.end();
-    assert_eq!((ended.code(), &ended.stdout[..]), (0, &[][..]), "{ended:?}");
-    assert_eq!(ended.stderr, ["closed: 1000, clean, begun by us"]);
-    let closed = server.stdout_line();
-    assert!(closed.contains(" closed: 1000, clean, 3 messages echoed (20 bytes) in "), "{closed}");
-}
+use sansocket_net::{CloseCode, Event, Incoming, Listener};
+use support::{Running, last};
 
 #[test]
 fn the_end_of_stdin_waits_for_the_replies() {
@@ -162,46 +141,6 @@ fn a_closed_stdout_ends_it_quietly() {
 }
 
 #[test]
-fn interrupting_the_server_closes_every_connection_with_1001() {
-    let (server, address) = Running::serve(&[]);
-    let url = format!("ws://{address}/");
-    let client = Running::start(&["connect", &url]);
-    client.stderr_line();
-    let mut others: Vec<_> = (0..10).map(|_| sansocket_net::connect(&url).unwrap()).collect();
-    // One that never answers, and one that has not asked yet, must not keep the server.
-    let _silent = sansocket_net::connect(&url).unwrap();
-    let _mute = TcpStream::connect(address).unwrap();
-    for ws in &mut others {
-        ws.send("here").unwrap();
-        assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
-    }
-
-    server.interrupt();
-    for ws in &mut others {
-        let close = last(ws).expect("a Close event");
-        assert_eq!((close.code, close.was_clean), (CloseCode::GOING_AWAY, true), "{close:?}");
-    }
-    let ended = client.end();
-    assert_eq!(ended.code(), 0, "{ended:?}");
-    assert!(ended.stderr[0].starts_with("closed: 1001, clean"), "{ended:?}");
-    assert_eq!(server.end().code(), 0);
-}
-
-#[test]
-fn a_second_interrupt_ends_the_server_at_once() {
-    let (server, address) = Running::serve(&[]);
-    let mut silent = sansocket_net::connect(&format!("ws://{address}/")).unwrap();
-    server.stdout_line_with("opened");
-    server.interrupt();
-    // The Close frame is there: the first interrupt has been heard, and waits for an answer that does not come.
-    let mut head = [0; 1];
-    silent.stream_mut().read_exact(&mut head).unwrap();
-    assert_eq!(head, [0x88]);
-    server.interrupt();
-    assert_eq!(server.end().code(), 130);
-}
-
-#[test]
 fn interrupting_the_client_closes_with_1001() {
     let (server, address) = Running::serve(&[]);
     let mut client = Running::start(&["connect", &format!("ws://{address}/")]);
@@ -213,116 +152,10 @@ fn interrupting_the_client_closes_with_1001() {
     server.stdout_line_with("closed: 1001, clean");
 }
 
-#[test]
-fn http_gets_its_answer() {
-    let (server, address) = Running::serve(&[]);
-    let ask = |head: &str| {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut status = String::new();
-        BufReader::new(stream).read_line(&mut status).unwrap();
-        status
-    };
-    let plain = "GET /page HTTP/1.1\r\nHost: example.com\r\n\r\n";
-    assert!(ask(plain).starts_with("HTTP/1.1 426 "));
-    assert!(server.stdout_line().ends_with(" refused: GET /page asks for no WebSocket: told 426"));
-    assert!(ask("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
-    assert!(server.stdout_line().contains(" refused: "));
-}
-
-#[test]
-fn pages_of_other_origins_are_refused_unless_the_flag_lets_them_in() {
-    let connect = |address| Connector::new().origin("https://elsewhere.example").connect(&format!("ws://{address}/"));
-    let (server, address) = Running::serve(&[]);
-    let error = connect(address).unwrap_err().to_string();
-    assert!(error.contains("403"), "{error}");
-    let refused = server.stdout_line();
-    assert!(refused.contains("https://elsewhere.example") && refused.contains("--any-origin"), "{refused}");
-
-    let (_server, address) = Running::serve(&["--any-origin"]);
-    connect(address).unwrap();
-}
-
-#[test]
-fn quiet_says_where_it_listens_and_no_more() {
-    let (server, address) = Running::serve(&["--quiet"]);
-    let mut ws = sansocket_net::connect(&format!("ws://{address}/")).unwrap();
-    ws.close(CloseCode::NORMAL, "").unwrap();
-    last(&mut ws);
-    server.interrupt();
-    let ended = server.end();
-    assert_eq!((ended.code(), ended.stdout, ended.stderr), (0, vec![], vec![]));
-}
-
-#[test]
-fn a_client_killed_midway_leaves_the_server_serving() {
-    let (server, address) = Running::serve(&[]);
-    let url = format!("ws://{address}/");
-    let client = Running::start(&["connect", &url]);
-    server.stdout_line_with("opened");
-    drop(client);
-    server.stdout_line_with("closed: 1006, not clean");
-
-    let mut ws = sansocket_net::connect(&url).unwrap();
-    ws.send("still there?").unwrap();
-    assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
-}
-
-#[test]
-#[cfg(unix)]
-fn too_many_open_files_are_said_once_and_pass() {
-    let server = Running::start_through("sh", &["-c", "ulimit -n 32 && exec \"$0\" serve 127.0.0.1:0 --quiet"]);
-    let line = server.stdout_line();
-    let url = line.strip_prefix("listening on ").unwrap();
-    let address = url.strip_prefix("ws://").unwrap();
-
-    // TCP connects whether the server accepts or not: the system does it.
-    let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let said = server.stderr_line();
-    assert!(said.starts_with("cannot accept connections for now: "), "{said}");
-    drop(crowd);
-    assert_eq!(server.stderr_line(), "accepting connections again");
-    let mut ws = sansocket_net::connect(url).unwrap();
-    ws.send("still there?").unwrap();
-    assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
-}
-
-#[test]
-#[cfg(unix)]
-fn a_server_that_nobody_reads_serves_on() {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_sansocket"))
-        .args(["serve", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut first = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    let url = first.trim().strip_prefix("listening on ").unwrap();
-    for _ in 0..2 {
-        let mut ws = sansocket_net::connect(url).unwrap();
-        ws.send("anyone?").unwrap();
-        assert!(matches!(ws.read(), Ok(Some(Event::Message(_)))));
-    }
-    server.kill().unwrap();
-    let stderr = String::from_utf8(server.wait_with_output().unwrap().stderr).unwrap();
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("cannot write to stdout: "), "{stderr}");
-}
-
 /// A server for one connection; its URL.
 fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());
     thread::spawn(move || serve(Listener::from(tcp).accept().unwrap()));
     url
-}
-
-/// Reads to the end.
-fn last(ws: &mut WebSocket<TcpStream>) -> Option<Close> {
-    ws.events().filter_map(Result::ok).find_map(|event| match event {
-        Event::Close(close) => Some(close),
-        _ => None,
-    })
 }

@@ -3,14 +3,29 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sansocket_net::{Close, Event, WebSocket};
+
 /// How long anything may take that is not timed by a test itself: long for a busy machine, short for a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The kinds of server, as arguments.
+pub(crate) const SERVERS: [&str; 2] = ["--mio", "--blocking"];
+
+/// Runs a test with each kind of server, all at once; who fails has the kind's name.
+pub(crate) fn with_each_server(test: impl Fn(&str) + Sync) {
+    thread::scope(|scope| {
+        for kind in SERVERS {
+            let test = || test(kind);
+            thread::Builder::new().name(kind.to_owned()).spawn_scoped(scope, test).expect("a thread starts");
+        }
+    });
+}
 
 /// A `sansocket` that runs; killed when dropped.
 #[derive(Debug)]
@@ -93,8 +108,7 @@ impl Running {
     }
 
     pub(crate) fn interrupt(&self) {
-        let kill = Command::new("kill").args(["-INT", &self.id().to_string()]).status();
-        assert!(kill.expect("kill runs").success(), "cannot interrupt");
+        interrupt(self.id());
     }
 
     /// Waits for its end, for [`PATIENCE`] at most.
@@ -106,6 +120,12 @@ impl Running {
         let status = self.child.wait().expect("it is our child");
         Ended { status, stdout, stderr }
     }
+}
+
+/// As Ctrl-C does.
+pub(crate) fn interrupt(id: u32) {
+    let kill = Command::new("kill").args(["-INT", &id.to_string()]).status();
+    assert!(kill.expect("kill runs").success(), "cannot interrupt");
 }
 
 impl Drop for Running {
@@ -144,4 +164,12 @@ fn rest(lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
             Err(RecvTimeoutError::Timeout) => panic!("it does not end; so far it said {rest:#?}"),
         }
     }
+}
+
+/// Reads to the end.
+pub(crate) fn last(ws: &mut WebSocket<TcpStream>) -> Option<Close> {
+    ws.events().filter_map(Result::ok).find_map(|event| match event {
+        Event::Close(close) => Some(close),
+        _ => None,
+    })
 }

@@ -1,0 +1,386 @@
+//! `sansocket serve`: what it says and does, the same with event loops and with a thread for each connection.
+
+mod support;
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sansocket_net::{CloseCode, Connector, Event, Message, WebSocket};
+use support::{PATIENCE, Running, interrupt, last, with_each_server};
+
+type Client = WebSocket<TcpStream>;
+
+/// Longer than a server takes that is not held up.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+#[test]
+fn lines_go_there_and_come_back() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let url = format!("ws://{address}/chat?room=1");
+        let mut client = Running::start(&["connect", &url, "--protocol", "b", "--protocol", "a"]);
+        assert_eq!(client.stderr_line(), format!("opened: {url}, subprotocol b"));
+        let opened = server.stdout_line();
+        assert!(opened.ends_with(" opened: /chat?room=1, subprotocol b"), "{opened}");
+
+        for line in ["Hello", "", "Grüße, 世界"] {
+            client.type_line(line);
+            assert_eq!(client.stdout_line(), line);
+        }
+        client.end_stdin();
+        let ended = client.end();
+        assert_eq!((ended.code(), &ended.stdout[..]), (0, &[][..]), "{ended:?}");
+        assert_eq!(ended.stderr, ["closed: 1000, clean, begun by us"]);
+        let closed = server.stdout_line();
+        assert!(closed.contains(" closed: 1000, clean, 3 messages echoed (20 bytes) in "), "{closed}");
+    });
+}
+
+#[test]
+fn each_line_names_its_connection() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let open = |target: &str| {
+            let client = connect(&format!("ws://{address}{target}"));
+            let local = client.stream().local_addr().unwrap();
+            assert_eq!(server.stdout_line(), format!("{local} opened: {target}"));
+            (client, local)
+        };
+        let assert_closed = |local: SocketAddr, how: &str| {
+            let closed = server.stdout_line();
+            assert!(closed.starts_with(&format!("{local} closed: {how} in ")), "{closed:?}, not {how:?}");
+        };
+        let mut clients: Vec<_> = ["/a", "/b", "/c"].map(open).into();
+        for (number, (client, _)) in clients.iter_mut().enumerate() {
+            (0..number).for_each(|_| assert_echo(client, "Hello"));
+        }
+        for told in ["2 messages echoed (10 bytes)", "1 message echoed (5 bytes)", "0 messages echoed (0 bytes)"] {
+            let (client, local) = clients.pop().unwrap();
+            close(client, CloseCode::new(4000).unwrap(), "over");
+            assert_closed(local, &format!("4000, clean, \"over\", {told}"));
+            // Another takes the place of the one that has gone.
+            let (next, local) = open("/next");
+            drop(next);
+            assert_closed(local, "1006, not clean, 0 messages echoed (0 bytes)");
+        }
+    });
+}
+
+#[test]
+fn what_a_client_did_wrong_is_told_at_the_end() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let mut client = connect(&format!("ws://{address}/"));
+        server.stdout_line_with("opened");
+        client.stream_mut().write_all(b"\x81\x05Hello").unwrap();
+        last(&mut client);
+        let closed = server.stdout_line();
+        let what =
+            " closed: 1006, not clean, the peer broke the protocol: a client sent a frame without masking it, 0 ";
+        assert!(closed.contains(what), "{closed}");
+    });
+}
+
+#[test]
+fn refusals_are_answered_and_told() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let check = |request: &str, status: &str, told: &str| {
+            assert_eq!(ask(address, request), status);
+            let line = server.stdout_line();
+            assert!(line.ends_with(told), "{line:?}, not {told:?}");
+        };
+        check(
+            "GET /page HTTP/1.1\r\nHost: example.com\r\n\r\n",
+            "HTTP/1.1 426 Upgrade Required",
+            " refused: GET /page asks for no WebSocket: told 426",
+        );
+        check(
+            "nonsense\r\n\r\n",
+            "HTTP/1.1 400 Bad Request",
+            " refused: opening handshake failed: the request is malformed",
+        );
+        let silent = TcpStream::connect(address).unwrap();
+        let local = silent.local_addr().unwrap();
+        drop(silent);
+        let line = server.stdout_line();
+        assert!(line.starts_with(&format!("{local} refused: opening handshake failed: ")), "{line}");
+    });
+}
+
+#[test]
+fn pages_of_other_origins_are_refused_unless_the_flag_lets_them_in() {
+    with_each_server(|kind| {
+        let connect =
+            |address| Connector::new().origin("https://elsewhere.example").connect(&format!("ws://{address}/chat"));
+        let (server, address) = Running::serve(&[kind]);
+        let error = connect(address).unwrap_err().to_string();
+        assert!(error.contains("403"), "{error}");
+        let refused = server.stdout_line();
+        let hint = "GET /chat from a page of https://elsewhere.example: told 403 (--any-origin lets it in)";
+        assert!(refused.ends_with(hint), "{refused}");
+
+        let (_server, address) = Running::serve(&[kind, "--any-origin"]);
+        connect(address).unwrap();
+    });
+}
+
+#[test]
+fn quiet_says_where_it_listens_and_no_more() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind, "--quiet"]);
+        let mut client = connect(&format!("ws://{address}/"));
+        assert_echo(&mut client, "Hello");
+        close(client, CloseCode::NORMAL, "");
+        ask(address, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+        server.interrupt();
+        let ended = server.end();
+        assert_eq!((ended.code(), ended.stdout, ended.stderr), (0, vec![], vec![]));
+    });
+}
+
+#[test]
+fn a_client_killed_midway_leaves_the_server_serving() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let url = format!("ws://{address}/");
+        let client = Running::start(&["connect", &url]);
+        server.stdout_line_with("opened");
+        drop(client);
+        server.stdout_line_with("closed: 1006, not clean");
+        assert_echo(&mut connect(&url), "still there?");
+    });
+}
+
+#[test]
+fn a_client_that_reads_late_gets_every_echo() {
+    const MESSAGES: usize = 24;
+    const LENGTH: usize = 1 << 20;
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let (mut reader, writer) = connect(&format!("ws://{address}/")).split().unwrap();
+        let (sent, sends) = mpsc::channel();
+        let sending = thread::spawn(move || {
+            for number in 0..MESSAGES {
+                writer.send(vec![number as u8; LENGTH]).unwrap();
+                sent.send(()).unwrap();
+            }
+            writer.close(CloseCode::NORMAL, "").unwrap();
+        });
+        // Until all is sent, or nothing moves any more: the server does not read from who does not read.
+        while sends.recv_timeout(A_WHILE).is_ok() {}
+        for number in 0..MESSAGES {
+            let message = reader.events().map(Result::unwrap).find_map(|event| match event {
+                Event::Message(Message::Binary(bytes)) => Some(bytes),
+                _ => None,
+            });
+            let message = message.expect("an echo");
+            assert!(message.len() == LENGTH && message.iter().all(|&byte| byte == number as u8), "echo {number}");
+        }
+        assert!(matches!(reader.events().last(), Some(Ok(Event::Close(close))) if close.was_clean));
+        sending.join().unwrap();
+        let told = format!("closed: 1000, clean, {MESSAGES} messages echoed ({} bytes)", MESSAGES * LENGTH);
+        server.stdout_line_with(&told);
+    });
+}
+
+#[test]
+fn interrupting_the_server_closes_every_connection_with_1001() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let url = format!("ws://{address}/");
+        let client = Running::start(&["connect", &url]);
+        client.stderr_line();
+        let mut others: Vec<_> = (0..10).map(|_| connect(&url)).collect();
+        // One that never answers, and one that has not asked yet, must not keep the server.
+        let _silent = connect(&url);
+        let _mute = TcpStream::connect(address).unwrap();
+        others.iter_mut().for_each(|other| assert_echo(other, "here"));
+
+        let interrupted = Instant::now();
+        server.interrupt();
+        others.iter_mut().for_each(assert_farewell);
+        let ended = client.end();
+        assert_eq!(ended.code(), 0, "{ended:?}");
+        assert_eq!(ended.stderr, ["closed: 1001, clean, begun by the server"]);
+        let ended = server.end();
+        assert_eq!(ended.code(), 0, "{ended:?}");
+        assert_eq!(ended.stderr, ["1 connection was dropped: there was no closing handshake in time"]);
+        // What follows the deadline takes a moment on a busy machine.
+        assert!(interrupted.elapsed() < sansocket_net::default_config().closing_timeout * 2);
+    });
+}
+
+#[test]
+fn a_second_interrupt_ends_the_server_at_once() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let mut silent = connect(&format!("ws://{address}/"));
+        server.stdout_line_with("opened");
+        server.interrupt();
+        // The Close frame is there: the first interrupt has been heard, and waits for an answer that does not come.
+        let mut head = [0; 1];
+        silent.stream_mut().read_exact(&mut head).unwrap();
+        assert_eq!(head, [0x88]);
+        server.interrupt();
+        assert_eq!(server.end().code(), 130);
+    });
+}
+
+#[test]
+fn several_event_loops_serve_and_close_all() {
+    const CLIENTS: usize = 24;
+    let (server, address) = Running::serve(&["--threads", "2"]);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|number| connect(&format!("ws://{address}/{number}"))).collect();
+    for client in &mut clients {
+        for message in ["Hello", "again"] {
+            assert_echo(client, message);
+        }
+    }
+    server.interrupt();
+    clients.iter_mut().for_each(assert_farewell);
+    let ended = server.end();
+    assert_eq!((ended.code(), &ended.stderr[..]), (0, &[][..]), "{ended:?}");
+    let count = |what| ended.stdout.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(count(" opened: /"), CLIENTS, "{ended:?}");
+    assert_eq!(count(" closed: 1001, clean, 2 messages echoed (10 bytes) in "), CLIENTS, "{ended:?}");
+}
+
+/// The default is one event loop; more of them, and a thread for each connection, are for who asks.
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_are_as_many_as_asked_for() {
+    let threads = |arguments: &[&str]| {
+        let (server, address) = Running::serve(arguments);
+        let mut clients: Vec<_> = (0..10).map(|_| connect(&format!("ws://{address}/"))).collect();
+        clients.iter_mut().for_each(|client| assert_echo(client, "Hello"));
+        std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count()
+    };
+    let one = threads(&[]);
+    assert!(one < 10, "{one} threads");
+    assert_eq!(threads(&["--mio"]), one);
+    assert_eq!(threads(&["--threads", "3"]), one + 2);
+    assert!(threads(&["--blocking"]) > 10);
+}
+
+#[test]
+#[cfg(unix)]
+fn too_many_open_files_are_said_once_and_pass() {
+    with_each_server(|kind| {
+        let command = format!("ulimit -n 32 && exec \"$0\" serve 127.0.0.1:0 --quiet {kind}");
+        let server = Running::start_through("sh", &["-c", &command]);
+        let line = server.stdout_line();
+        let url = line.strip_prefix("listening on ").unwrap();
+        let address = url.strip_prefix("ws://").unwrap();
+
+        // TCP connects whether the server accepts or not: the system does it.
+        let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let said = server.stderr_line();
+        assert!(said.starts_with("cannot accept connections for now: "), "{said}");
+        drop(crowd);
+        assert_eq!(server.stderr_line(), "accepting connections again");
+        assert_echo(&mut connect(url), "still there?");
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn a_server_that_nobody_reads_serves_on() {
+    with_each_server(|kind| {
+        let (mut server, url, stdout) = serve_unread(kind);
+        drop(stdout);
+        for _ in 0..2 {
+            assert_echo(&mut connect(&url), "anyone?");
+        }
+        server.kill().unwrap();
+        let stderr = String::from_utf8(server.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with("cannot write to stdout: "), "{stderr}");
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn a_server_whose_lines_nobody_takes_ends_nevertheless() {
+    with_each_server(|kind| {
+        let (server, url, _stdout) = serve_unread(kind);
+        let address = url.trim_start_matches("ws://");
+        // The lines of a few such clients fill the pipe.
+        let request = format!(
+            "GET /{} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            "x".repeat(8000)
+        );
+        let mut clients = Vec::new();
+        for _ in 0..40 {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.set_read_timeout(Some(A_WHILE)).unwrap();
+            client.write_all(request.as_bytes()).unwrap();
+            let is_stuck = client.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            clients.push(client);
+            if is_stuck {
+                break;
+            }
+        }
+        interrupt(server.id());
+        let (ended, ends) = mpsc::channel();
+        thread::spawn(move || ended.send(server.wait_with_output().unwrap()));
+        let ended = ends.recv_timeout(PATIENCE).unwrap_or_else(|_: RecvTimeoutError| panic!("it does not end"));
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{stderr}");
+        assert!(stderr.contains("connections were dropped: "), "{stderr}");
+    });
+}
+
+/// A server whose stdout the test has, its first line apart.
+fn serve_unread(kind: &str) -> (std::process::Child, String, BufReader<std::process::ChildStdout>) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_sansocket"))
+        .args(["serve", "127.0.0.1:0", kind])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    let mut first = String::new();
+    stdout.read_line(&mut first).unwrap();
+    let url = first.trim().strip_prefix("listening on ").unwrap().to_owned();
+    (server, url, stdout)
+}
+
+fn connect(url: &str) -> Client {
+    let client = sansocket_net::connect(url).unwrap();
+    client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+fn assert_echo(client: &mut Client, message: &str) {
+    client.send(message).unwrap();
+    match client.read().unwrap() {
+        Some(Event::Message(echo)) => assert_eq!(echo.as_text(), Some(message)),
+        other => panic!("{other:?} instead of {message:?}"),
+    }
+}
+
+fn assert_farewell(client: &mut Client) {
+    let close = last(client).expect("a Close event");
+    assert_eq!((close.code, close.was_clean), (CloseCode::GOING_AWAY, true), "{close:?}");
+}
+
+fn close(mut client: Client, code: CloseCode, reason: &str) {
+    client.close(code, reason).unwrap();
+    assert!(last(&mut client).is_some_and(|close| close.was_clean));
+}
+
+/// The first line of the answer to a request.
+fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status).unwrap();
+    status.trim_end().to_owned()
+}
