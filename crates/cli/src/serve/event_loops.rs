@@ -84,20 +84,10 @@ impl Handler for Echo {
     #[inline]
     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
         let bytes = message.len();
-        let sent = connection.send(message);
-        match (sent, self.stories.get(connection)) {
-            (Ok(()), None) => {}
-            (Ok(()), Some(story)) => story.echoes(bytes),
-            // It came while the connection was closing.
-            (Err(SendError::NotOpen(_)), _) => {}
-            // Nothing is read from a client that does not read its echoes, so that they never are too many. If they were,
-            // it would have to know that one is missing.
-            (Err(error), story) => {
-                let _ = connection.close(CloseCode::INTERNAL_ERROR, "a message cannot be echoed");
-                if let Some(story) = story {
-                    story.fails(&error);
-                }
-            }
+        if let Err(error) = connection.send(message) {
+            self.cannot_echo(connection, &error);
+        } else if let Some(story) = self.stories.get(connection) {
+            story.echoes(bytes);
         }
     }
 
@@ -121,6 +111,22 @@ impl Handler for Echo {
 
     fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &io::Error) {
         self.server.cannot_accept(error);
+    }
+}
+
+impl Echo {
+    #[cold]
+    fn cannot_echo(&mut self, connection: &mut Connection<'_>, error: &SendError) {
+        // The message came while the connection was closing.
+        if matches!(error, SendError::NotOpen(_)) {
+            return;
+        }
+        // Nothing is read from a client that does not read its echoes, so that they never are too many to wait. If they
+        // were, the client would have to know that one is missing.
+        if let Some(story) = self.stories.get(connection) {
+            story.fails(error);
+        }
+        let _ = connection.close(CloseCode::INTERNAL_ERROR, "a message cannot be echoed");
     }
 }
 
