@@ -68,12 +68,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
 
 fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     let advice = match error.kind() {
-        ErrorKind::AddrInUse => "another program listens there: end it, or choose another port (0: any)",
-        ErrorKind::AddrNotAvailable => "the address is not one of this machine's",
-        ErrorKind::PermissionDenied => "ports below 1024 may be reserved",
-        _ => "an address looks like 127.0.0.1:9001",
+        ErrorKind::AddrInUse => "; another program listens there: end it, or choose another port (0: any)",
+        ErrorKind::AddrNotAvailable => "; the address is not one of this machine's",
+        ErrorKind::PermissionDenied => "; ports below 1024 may be reserved",
+        // The system has not even seen it.
+        _ if error.raw_os_error().is_none() => "; an address looks like 127.0.0.1:9001",
+        _ => "",
     };
-    Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}; {advice}"))
+    Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}{advice}"))
 }
 
 /// How long the connections have to close.

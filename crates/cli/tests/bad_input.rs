@@ -92,6 +92,16 @@ fn an_address_of_no_use() {
 }
 
 #[test]
+#[cfg(unix)]
+fn more_event_loops_than_files() {
+    let command = "ulimit -n 32 && exec \"$0\" serve 127.0.0.1:0 --threads 100";
+    let ended = Running::start_through("sh", &["-c", command]).end();
+    let [line] = &ended.stderr[..] else { panic!("not one line: {ended:#?}") };
+    assert!(line.starts_with("error: cannot listen on 127.0.0.1:0: ") && !line.contains("an address looks"), "{line}");
+    assert_eq!(ended.code(), 1);
+}
+
+#[test]
 fn options_of_the_server_that_do_not_go_together() {
     let check = |options: &[&str], words: &[&str]| {
         let ended = Running::start(&[&["serve", "127.0.0.1:0"], options].concat()).end();
