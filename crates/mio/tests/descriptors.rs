@@ -4,12 +4,23 @@
 mod support;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, Write};
+use std::time::Duration;
 
 use support::*;
 
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// What all threads of this process have spent; read from a file that is open already.
+fn cpu_time(stat: &mut File) -> Duration {
+    let mut text = String::new();
+    stat.rewind().unwrap();
+    stat.read_to_string(&mut text).unwrap();
+    // the 14th and 15th fields, in ticks of 10 ms, behind the name, which is in parentheses
+    let fields = text.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+    Duration::from_millis(10 * fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>())
 }
 
 #[test]
@@ -39,6 +50,7 @@ fn descriptors_are_given_back_and_their_want_is_survived() {
         // a client is connected by the kernel before it is accepted; meanwhile the last descriptors go
         let mut served = raw_client(server.address);
         let mut waiting: Vec<_> = Vec::new();
+        let mut stat = File::open("/proc/self/stat").unwrap();
         let mut hoard: Vec<File> = Vec::new();
         while let Ok(file) = File::open("/dev/null") {
             hoard.push(file);
@@ -51,7 +63,11 @@ fn descriptors_are_given_back_and_their_want_is_survived() {
         // others are served
         served.write_all(HELLO).unwrap();
         expect(&mut served, b"\x81\x05Hello");
-        // it is said once, and recovered from
+        // it is said once, and recovered from; the loop does not spin meanwhile
+        let before = cpu_time(&mut stat);
+        std::thread::sleep(Duration::from_secs(1));
+        let spent = cpu_time(&mut stat) - before;
+        assert!(spent < Duration::from_millis(150), "{spent:?} of a second");
         drop(hoard);
         for mut stream in waiting {
             stream.write_all(REQUEST.as_bytes()).unwrap();

@@ -143,12 +143,16 @@ fn a_socket_waits_to_write_only_while_output_waits() {
         while owner.socket.websocket().buffered_amount() > 0 {
             owner.turn(BOUND);
         }
-        let _client = reading.join();
+        let mut client = reading.join();
         // there is room to write all the time now, and nothing says so
         owner.turn(SHORT);
         assert!(owner.events.is_empty());
         owner.turn(SHORT);
         assert!(owner.events.is_empty());
+        client.write_all(HELLO).unwrap();
+        owner.turn(BOUND);
+        assert!(owner.events.iter().all(|event| event.is_readable() && !event.is_writable()));
+        expect(&mut client, b"\x81\x05Hello");
     });
 }
 
