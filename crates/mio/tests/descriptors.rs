@@ -74,6 +74,12 @@ fn descriptors_are_given_back_and_their_want_is_survived() {
             assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
         }
         assert!(!server.seen.try_iter().any(|seen| matches!(seen, Seen::AcceptError(..))));
+        // and said again when it happens again
+        let mut hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        hoard.pop();
+        let _waiting = tcp(server.address);
+        server.wait(|seen| matches!(seen, Seen::AcceptError(..)).then_some(()));
+        drop(hoard);
         server.stop();
     });
 }

@@ -491,3 +491,22 @@ fn stopping_ends_whatever_does_not_end_by_itself() {
         assert!(String::from_utf8(read_rest(&mut asking)).unwrap().starts_with("HTTP/1.1 503 "));
     });
 }
+
+/// Panics when it begins.
+struct Panicky;
+
+impl Handler for Panicky {
+    fn on_start(&mut self, _: &mut Connections) {
+        panic!("not today");
+    }
+}
+
+#[test]
+fn a_panic_in_one_of_several_loops_is_passed_on() {
+    bounded(|| {
+        let threads = Threads::start(2, &Options::new(), "127.0.0.1:0", |_| Panicky).unwrap();
+        let handle = threads.handle();
+        catch_unwind(AssertUnwindSafe(|| threads.join())).unwrap_err();
+        assert!(handle.broadcast("anyone?").is_err());
+    });
+}
