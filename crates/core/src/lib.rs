@@ -98,8 +98,10 @@
 //!
 //! # Features
 //!
-//! `std` (default): vectored output, and SIMD chosen at run time in the libraries below. Without it the crate needs
-//! `alloc` alone.
+//! * `simd` (default): masking by the instructions that the machine turns out to have. Needs `std`. Without it no crate of
+//!   the workspace has any `unsafe`.
+//! * `std` (default): vectored output, and SIMD chosen at run time in the other libraries below. Without it the crate
+//!   needs `alloc` alone.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,0 +1,49 @@
+//! The key, turned to where it is applied.
+
+use crate::MaskingKey;
+
+/// The key, turned so that it begins with the octet for the next byte.
+///
+/// The first octet is the lowest of the word on every machine, and the word is only ever taken apart into bytes: nothing
+/// depends on the order in which a machine stores its words.
+#[derive(Clone, Copy)]
+pub(crate) struct Word(u64);
+
+impl Word {
+    /// `offset` is the position within the frame's payload, in bytes.
+    #[inline(always)]
+    pub(crate) fn new(key: MaskingKey, offset: usize) -> Self {
+        let key = u64::from(u32::from_le_bytes(key));
+        Self(key << 32 | key).turned(offset)
+    }
+
+    /// The word for what lies `by` bytes further on.
+    #[inline(always)]
+    pub(crate) fn turned(self, by: usize) -> Self {
+        Self(self.0.rotate_right(8 * (by % 4) as u32))
+    }
+
+    /// The first `N` bytes of the key, repeated without end. `N` is a multiple of 4.
+    #[inline(always)]
+    pub(crate) fn octets<const N: usize>(self) -> [u8; N] {
+        let mut octets = [0; N];
+        let (eights, rest) = octets.as_chunks_mut();
+        for eight in eights {
+            *eight = self.0.to_le_bytes();
+        }
+        for (octet, byte) in rest.iter_mut().zip(self.0.to_le_bytes()) {
+            *octet = byte;
+        }
+        octets
+    }
+
+    /// `bytes`, masked or unmasked.
+    #[inline(always)]
+    pub(crate) fn xor<const N: usize>(self, bytes: &[u8; N]) -> [u8; N] {
+        let mut masked = *bytes;
+        for (byte, octet) in masked.iter_mut().zip(self.octets::<N>()) {
+            *byte ^= octet;
+        }
+        masked
+    }
+}
