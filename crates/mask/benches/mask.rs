@@ -1,0 +1,163 @@
+//! The masking beside that of other libraries, on the same bytes, with memcpy as the limit.
+//!
+//! Payloads begin where those of frames do: 6, 8 or 14 bytes behind a boundary. Libraries whose masking cannot be called
+//! on its own (tungstenite, tokio-websockets, soketto) are not here.
+//!
+//! `apply` masks the same bytes again and again, where they lie. `arrived` first copies a frame to where it is then
+//! masked, as `recv` would: short ones are then read while they are still being written.
+
+#![allow(missing_docs, reason = "a bench has no users")]
+
+use std::hint::black_box;
+
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
+use sansocket_mask::{Kernel, MaskingKey};
+
+const KEY: MaskingKey = [0x37, 0xfa, 0x21, 0x3d];
+const SIZES: [usize; 11] = [4, 16, 31, 64, 125, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
+
+/// A name, and what masks in place by `KEY`.
+type Peer = (&'static str, fn(&mut [u8]));
+/// A name, and what makes a masked copy.
+type Copier = (&'static str, fn(&mut Vec<u8>, &[u8]));
+
+const PEERS: [Peer; 8] = [
+    ("sansocket", |payload| sansocket_mask::apply(payload, KEY, 0)),
+    ("sansocket, portable", |payload| Kernel::PORTABLE.apply(payload, KEY, 0)),
+    ("sansocket, AVX2", |payload| Kernel::avx2().unwrap_or(Kernel::PORTABLE).apply(payload, KEY, 0)),
+    ("sansocket, AVX-512", |payload| Kernel::avx512().unwrap_or(Kernel::PORTABLE).apply(payload, KEY, 0)),
+    ("fastwebsockets", |payload| fastwebsockets::unmask(payload, KEY)),
+    ("sockudo-ws", |payload| sockudo_ws::simd::apply_mask(payload, KEY)),
+    ("websocket-sans-io", |payload| websocket_sans_io::apply_mask(KEY, payload, 0)),
+    ("yawc", |payload| yawc::mask::apply_mask(payload, KEY)),
+];
+
+const COPIERS: [Copier; 4] = [
+    ("append", |output, payload| {
+        output.clear();
+        output.extend_from_slice(&[0; 8]);
+        sansocket_mask::append(output, payload, KEY, 0);
+    }),
+    ("copy", |output, payload| sansocket_mask::copy(&mut output[8..], payload, KEY, 0)),
+    ("extend, then apply", |output, payload| {
+        output.clear();
+        output.extend_from_slice(&[0; 8]);
+        output.extend_from_slice(payload);
+        sansocket_mask::apply(&mut output[8..], KEY, 0);
+    }),
+    ("memcpy", |output, payload| output[8..].copy_from_slice(payload)),
+];
+
+/// Bytes at a known place: behind a boundary of a page, so that no two participants differ in it.
+struct Place {
+    memory: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Place {
+    fn new(length: usize, behind: usize) -> Self {
+        let memory: Vec<u8> = (0..length + 8192).map(|i| (i * 7 % 251) as u8).collect();
+        let start = memory.as_ptr().addr().wrapping_neg() % 4096 + behind;
+        Self { memory, start, length }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..][..self.length]
+    }
+}
+
+/// Where a server finds the payload of a frame of this length.
+fn head(length: usize) -> usize {
+    match length {
+        ..126 => 6,
+        126..65536 => 8,
+        _ => 14,
+    }
+}
+
+fn all_agree() {
+    for size in SIZES {
+        let payload = Place::new(size, 0).bytes().to_vec();
+        let expected: Vec<u8> = payload.iter().enumerate().map(|(i, byte)| byte ^ KEY[i % 4]).collect();
+        for (name, mask) in PEERS {
+            let mut masked = payload.clone();
+            mask(&mut masked);
+            assert!(masked == expected, "{name} masks {size} bytes otherwise");
+        }
+        for (name, copy) in COPIERS.iter().filter(|(name, _)| *name != "memcpy") {
+            let mut output = vec![0; 8 + size];
+            copy(&mut output, &payload);
+            assert!(output[8..] == expected, "{name} masks {size} bytes otherwise");
+        }
+    }
+}
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str, size: usize) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Bytes(size as u64));
+    group
+}
+
+fn in_place(criterion: &mut Criterion) {
+    all_agree();
+    for size in SIZES {
+        let mut group = group(criterion, "apply", size);
+        for (name, mask) in PEERS {
+            let mut place = Place::new(size, head(size));
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                let payload = place.bytes();
+                bencher.iter(|| mask(black_box(payload)));
+            });
+        }
+        let (from, mut to) = (Place::new(size, 0).bytes().to_vec(), Place::new(size, 2048 + head(size)));
+        group.bench_function(BenchmarkId::new("memcpy", size), |bencher| {
+            let to = to.bytes();
+            bencher.iter(|| black_box(&mut *to).copy_from_slice(black_box(&from)));
+        });
+    }
+}
+
+fn arrived(criterion: &mut Criterion) {
+    for size in SIZES {
+        let mut group = group(criterion, "arrived", size);
+        let wire = Place::new(head(size) + size, 0).bytes().to_vec();
+        for (name, mask) in PEERS.into_iter().chain([("memcpy", (|_| ()) as fn(&mut [u8]))]) {
+            let mut place = Place::new(wire.len(), 2048);
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                let buffer = place.bytes();
+                bencher.iter(|| {
+                    black_box(&mut *buffer).copy_from_slice(black_box(&wire));
+                    mask(black_box(&mut buffer[head(size)..]));
+                });
+            });
+        }
+    }
+}
+
+fn copied(criterion: &mut Criterion) {
+    for size in SIZES {
+        let mut group = group(criterion, "copy", size);
+        for (name, copy) in COPIERS {
+            let mut from = Place::new(size, 2048);
+            let mut output = vec![0; 8 + size];
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                let from = from.bytes();
+                bencher.iter(|| copy(black_box(&mut output), black_box(from)));
+            });
+        }
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .without_plots()
+        .sample_size(30)
+        .warm_up_time(std::time::Duration::from_millis(50))
+        .measurement_time(std::time::Duration::from_millis(200));
+    targets = in_place, arrived, copied
+}
+criterion_main!(benches);
