@@ -80,7 +80,7 @@ impl Connection {
     ///
     /// The peer broke the protocol, or a timeout was reported before. The Close frame that tells the peer is in the
     /// output; what the peer still sends is swallowed, and the same error returned.
-    #[inline]
+    #[inline(always)]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
         if self.closing.is_open() {

@@ -180,7 +180,7 @@ impl Output {
     }
 
     /// Queues a data frame whose payload `write` appends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, header: &FrameHeader, payload_length: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let frames = self.frames(FrameHeader::MAX_SIZE + payload_length);
         let before = frames.len();
@@ -287,6 +287,11 @@ impl Output {
         first.chain(data).chain(last).filter(|chunk| !chunk.is_empty())
     }
 
+    #[inline(never)]
+    fn chunk_of_both(&self) -> &[u8] {
+        self.chunks().next().unwrap_or_default()
+    }
+
     /// The contiguous bytes at the front of the data lane.
     #[inline]
     fn data_chunk(&self) -> &[u8] {
@@ -317,9 +322,14 @@ impl Output {
             return;
         }
         self.clear_front();
-        self.behind = None;
+        // to drop nothing is a call too
+        if self.behind.is_some() {
+            self.behind = None;
+        }
+        if self.controls.is_some() {
+            self.controls = None;
+        }
         self.current = Current::default();
-        self.controls = None;
         self.len = 0;
         self.buffered_amount = 0;
         self.has_moved = true;
@@ -431,10 +441,7 @@ impl Buf for Output {
     /// The bytes that are next; as many as lie together.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.controls.is_none() {
-            return self.data_chunk();
-        }
-        self.chunks().next().unwrap_or_default()
+        if self.controls.is_some() { self.chunk_of_both() } else { self.data_chunk() }
     }
 
     #[inline]

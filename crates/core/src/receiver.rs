@@ -36,16 +36,14 @@ pub(crate) struct Receiver {
 /// Where in a frame the next byte belongs.
 #[derive(Debug)]
 enum Stage {
+    /// Between frames.
+    Start,
     /// In the head, of which these bytes have arrived.
     Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
     /// In the payload of a data frame.
     Data(Rest),
     /// In the payload of a control frame, of which a part has arrived.
     Control { opcode: OpCode, payload: Vec<u8>, rest: Rest },
-}
-
-impl Stage {
-    const START: Self = Self::Head { bytes: [0; FrameHeader::MAX_SIZE], filled: 0 };
 }
 
 /// What is to come of a frame's payload.
@@ -76,7 +74,7 @@ impl Rest {
 
 impl Receiver {
     pub(crate) fn new(role: Role) -> Self {
-        Self { role, stage: Stage::START, assembly: None }
+        Self { role, stage: Stage::Start, assembly: None }
     }
 
     /// Gives back what has arrived of an unfinished message: nothing more will be received.
@@ -86,13 +84,13 @@ impl Receiver {
 
     /// The commonest case by itself: a message of one frame that lies whole in the input. `None`, with nothing done, if
     /// something else comes next, or something that may break a rule.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn whole_message<'b>(
         &mut self,
         input: &mut Input<'b>,
         config: &Config,
     ) -> Result<Option<Message<'b>>, ProtocolError> {
-        let is_between_messages = matches!(self.stage, Stage::Head { filled: 0, .. }) && self.assembly.is_none();
+        let is_between_messages = matches!(self.stage, Stage::Start) && self.assembly.is_none();
         if !is_between_messages || config.delivery != Delivery::Messages {
             return Ok(None);
         }
@@ -123,7 +121,7 @@ impl Receiver {
     ) -> Result<Option<Received<'b>>, ProtocolError> {
         loop {
             let received = match &mut self.stage {
-                Stage::Head { .. } => {
+                Stage::Start | Stage::Head { .. } => {
                     let Some(header) = self.head(input)? else { return Ok(None) };
                     self.begin_frame(&header, input, config)?
                 }
@@ -139,15 +137,16 @@ impl Receiver {
 
     /// Reads a head, from the input alone if it lies there whole.
     fn head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
-        let Stage::Head { bytes, filled } = &mut self.stage else { return Ok(None) };
-        let before = usize::from(*filled);
-        if before == 0
-            && let Some((header, size)) = FrameHeader::decode(input.remaining())?
-        {
-            input.take(size);
-            return Ok(Some(header));
-        }
-        let mut together = *bytes;
+        let (mut together, before) = match self.stage {
+            Stage::Head { bytes, filled } => (bytes, usize::from(filled)),
+            _ => {
+                if let Some((header, size)) = FrameHeader::decode(input.remaining())? {
+                    input.take(size);
+                    return Ok(Some(header));
+                }
+                ([0; FrameHeader::MAX_SIZE], 0)
+            }
+        };
         let free = together.iter_mut().skip(before);
         let added = free.zip(input.remaining()).map(|(to, from)| *to = *from).count();
         let (head, _) = together.split_at(before + added);
@@ -158,8 +157,9 @@ impl Receiver {
             }
             None => {
                 input.take(added);
-                *filled = head.len() as u8;
-                *bytes = together;
+                if !head.is_empty() {
+                    self.stage = Stage::Head { filled: head.len() as u8, bytes: together };
+                }
                 Ok(None)
             }
         }
@@ -174,7 +174,7 @@ impl Receiver {
         self.check(header, config)?;
         let mut rest = Rest::new(header);
         let lies_whole = header.payload_length <= input.remaining().len() as u64;
-        self.stage = Stage::START;
+        self.stage = Stage::Start;
         let kind = match header.opcode {
             OpCode::Text => Some(MessageKind::Text),
             OpCode::Binary => Some(MessageKind::Binary),
@@ -234,7 +234,7 @@ impl Receiver {
         let ends_message = ends_frame && rest.fin;
         let delivered = assembly.push(piece, ends_message, config.delivery)?;
         if ends_frame {
-            self.stage = Stage::START;
+            self.stage = Stage::Start;
         }
         if ends_message {
             self.assembly = None;
@@ -249,7 +249,7 @@ impl Receiver {
             return Ok(None);
         }
         let said = said(*opcode, Cow::Owned(core::mem::take(payload)));
-        self.stage = Stage::START;
+        self.stage = Stage::Start;
         said.map(Some)
     }
 }

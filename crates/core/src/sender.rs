@@ -249,14 +249,13 @@ impl Sender {
         self.copied_frame(output, opcode, rest, last);
     }
 
-    #[inline]
+    #[inline(always)]
     fn copied_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
-        let mask = self.masking.key();
-        let header = FrameHeader { fin, mask, ..FrameHeader::new(opcode, payload.len() as u64) };
-        output.push(&header, payload.len(), |frames| match mask {
-            Some(key) => sansocket_mask::append(frames, payload, key, 0),
-            None => frames.extend_from_slice(payload),
-        });
+        let header = FrameHeader { fin, ..FrameHeader::new(opcode, payload.len() as u64) };
+        match self.masking.key() {
+            None => output.push(&header, payload.len(), |frames| frames.extend_from_slice(payload)),
+            Some(key) => masked_frame(output, header, payload, key),
+        }
     }
 
     /// Queues a message that is ours to give away: masked where it lies.
@@ -292,6 +291,12 @@ impl Sender {
             opcode = OpCode::Continuation;
         }
     }
+}
+
+#[inline(never)]
+fn masked_frame(output: &mut Output, header: FrameHeader, payload: &[u8], key: MaskingKey) {
+    let header = FrameHeader { mask: Some(key), ..header };
+    output.push(&header, payload.len(), |frames| sansocket_mask::append(frames, payload, key, 0));
 }
 
 /// The payload of the frames that a message of this length leaves in, but for the last.

@@ -50,7 +50,7 @@ use word::Word;
 pub type MaskingKey = [u8; 4];
 
 /// Masks or unmasks `payload` in place. `offset` is the position of its first byte within the frame's payload, in bytes.
-#[inline]
+#[inline(always)]
 pub fn apply(payload: &mut [u8], key: MaskingKey, offset: usize) {
     let word = Word::new(key, offset);
     if payload.len() < body::SHORT {

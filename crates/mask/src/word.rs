@@ -41,6 +41,17 @@ impl Word {
     #[inline(always)]
     pub(crate) fn xor<const N: usize>(self, bytes: &[u8; N]) -> [u8; N] {
         let mut masked = *bytes;
+        if N <= 16 {
+            // so few stay in ordinary registers: to fill a vector would cost more than it saves
+            let (eights, rest) = masked.as_chunks_mut();
+            for eight in eights {
+                *eight = (u64::from_le_bytes(*eight) ^ self.0).to_le_bytes();
+            }
+            if let Some(four) = rest.first_chunk_mut() {
+                *four = (u32::from_le_bytes(*four) ^ self.0 as u32).to_le_bytes();
+            }
+            return masked;
+        }
         for (byte, octet) in masked.iter_mut().zip(self.octets::<N>()) {
             *byte ^= octet;
         }

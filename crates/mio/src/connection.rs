@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use sansocket::{CloseCode, EncodedMessage, Message, MessageKind, ReadyState, SendError, WebSocket};
 
 use crate::Error;
-use crate::connections::{Connections, Entry, refuse};
+use crate::connections::{Connections, refuse};
 use crate::handler::Answer;
 
 /// Names a connection of an event loop, or of several that run together. No two connections of a process that may be
@@ -138,7 +138,8 @@ impl<'a> Connection<'a> {
             Answer::Reject(reject) => self.with(|ws| ws.reject(reject, now)),
         };
         let Err(error) = answered else {
-            self.entry().has_kept = true;
+            // the core has kept what came behind the request
+            self.connections.touch_again(self.index);
             return Ok(());
         };
         self.with(|ws| refuse(ws, &error, now));
@@ -187,10 +188,6 @@ impl<'a> Connection<'a> {
     /// All connections of the loop, this one among them.
     pub fn connections(&mut self) -> &mut Connections {
         self.connections
-    }
-
-    fn entry(&mut self) -> &mut Entry {
-        self.connections.entry_mut(self.index)
     }
 
     #[inline]

@@ -46,8 +46,6 @@ pub(crate) struct Entry {
     pub(crate) is_again: bool,
     /// More was sent than the high-water mark allows, and has not fallen below the low-water mark.
     pub(crate) is_congested: bool,
-    /// Its request was answered late: the core has kept what comes next.
-    pub(crate) has_kept: bool,
     /// The handler is to hear that something was not sent to it.
     pub(crate) has_unsent: bool,
 }
@@ -217,6 +215,11 @@ impl Connections {
     }
 
     #[inline]
+    pub(crate) fn find(&mut self, index: usize) -> Option<&mut Entry> {
+        self.slab.get_mut(index)
+    }
+
+    #[inline]
     pub(crate) fn entry(&self, index: usize) -> &Entry {
         &self.slab[index]
     }
@@ -265,7 +268,9 @@ impl Connections {
         let entry = &mut self.slab[index];
         let result = change(&mut entry.socket.ws);
         entry.is_congested |= entry.socket.ws.buffered_amount() > self.water_marks.0;
-        self.touch(index);
+        if !std::mem::replace(&mut entry.is_touched, true) {
+            self.touched.push(index as u32);
+        }
         result
     }
 
@@ -324,7 +329,6 @@ impl Connections {
             is_touched: false,
             is_again: false,
             is_congested: false,
-            has_kept: false,
             has_unsent: false,
         };
         let index = self.slab.insert(entry);

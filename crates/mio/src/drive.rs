@@ -26,19 +26,17 @@ pub(crate) trait Place {
 }
 
 /// Takes in whatever came; the caller then settles.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
-    if place.socket().is_connecting()
-        && let Err(error) = place.socket().finish_connecting()
-    {
-        return end(place, Some(error), now);
-    }
-    // a peer that takes its answers may be given more to answer
-    if place.socket().has_leftover() {
-        flush(place, now);
+    let mut socket = place.socket();
+    if socket.is_connecting() || socket.has_leftover() {
+        if !prepare(place, now) {
+            return;
+        }
+        socket = place.socket();
     }
     for _ in 0..READS {
-        match place.socket().read(buffer) {
+        match socket.read(buffer) {
             Read::Bytes(count) => receive(place, &mut buffer[..count], now),
             Read::Nothing => break,
             Read::End(error) => {
@@ -47,15 +45,37 @@ pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
                 return end(place, error, now);
             }
         }
+        socket = place.socket();
     }
-    if place.socket().is_lost() {
+    if socket.is_lost() {
         end(place, Some(io::ErrorKind::ConnectionReset.into()), now);
     }
 }
 
-/// Gives the core bytes, or none: then it tells what it has kept.
-#[inline]
-pub(crate) fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) {
+/// What comes before reading; returns whether there is anything to read from.
+#[inline(never)]
+fn prepare(place: &mut impl Place, now: Instant) -> bool {
+    if place.socket().is_connecting()
+        && let Err(error) = place.socket().finish_connecting()
+    {
+        end(place, Some(error), now);
+        return false;
+    }
+    // a peer that takes its answers may be given more to answer
+    if place.socket().has_leftover() {
+        flush(place, now);
+    }
+    true
+}
+
+/// Lets the core tell what it has kept, such as what came before a request was answered.
+#[inline(never)]
+pub(crate) fn receive_kept(place: &mut impl Place, now: Instant) {
+    receive(place, &mut [], now);
+}
+
+#[inline(always)]
+fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) {
     let mut input = Input::new(bytes);
     loop {
         match place.socket().ws.receive(&mut input, now) {
@@ -77,7 +97,7 @@ pub(crate) fn handle_timeout(place: &mut impl Place, now: Instant) {
 }
 
 /// Writes what waits, does to TCP what the core asks for, and says what comes next.
-#[inline]
+#[inline(always)]
 pub(crate) fn settle(place: &mut impl Place, now: Instant) -> Next {
     let socket = place.socket();
     let written = socket.flush();
@@ -120,6 +140,7 @@ pub(crate) fn end(place: &mut impl Place, error: Option<io::Error>, now: Instant
     }
 }
 
+#[inline(never)]
 fn flush(place: &mut impl Place, now: Instant) {
     let written = place.socket().flush();
     heed(place, written, now);

@@ -6,7 +6,7 @@ use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker, event};
 use sansocket::{ClientRequest, Event, Instant, Message, ReadyState};
 
 use crate::connection::{Connection, ConnectionId};
@@ -183,11 +183,7 @@ impl<H: Handler> EventLoop<H> {
             _ => self.connections.now = crate::now(),
         }
         for index in mem::take(&mut self.connections.again) {
-            let index = index as usize;
-            if self.connections.contains(index) {
-                self.connections.entry_mut(index).is_again = false;
-                self.go_on_with(index);
-            }
+            self.go_on_with(index as usize, None);
         }
         self.take_events();
         self.accept();
@@ -250,60 +246,69 @@ impl<H: Handler> EventLoop<H> {
         let Some(events) = self.events.take() else { return };
         for event in &events {
             let token = event.token();
-            if self.connections.contains(token.0) {
-                // an event for a connection that is gone, and whose place another has taken, is as good as none
-                self.connections.entry_mut(token.0).socket.note(event);
-                self.go_on_with(token.0);
-            } else if token == MAILBOX {
-                self.has_mail = true;
-            } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
-                listener.note();
+            // an event for a connection that is gone, and whose place another has taken, is as good as none
+            if !self.go_on_with(token.0, Some(event)) {
+                self.note_other(token);
             }
         }
         self.events = Some(events);
     }
 
-    /// Gives a connection its turn.
+    /// There is something for the loop itself to do.
+    fn note_other(&mut self, token: Token) {
+        if token == MAILBOX {
+            self.has_mail = true;
+        } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
+            listener.note();
+        }
+    }
+
+    /// Gives a connection its turn, because of an event or because it asked for one. Returns whether it is there.
     #[inline]
-    fn go_on_with(&mut self, index: usize) {
+    fn go_on_with(&mut self, index: usize, event: Option<&event::Event>) -> bool {
+        let Some(entry) = self.connections.find(index) else { return false };
+        match event {
+            Some(event) => entry.socket.note(event),
+            None => entry.is_again = false,
+        }
         // what it sends to itself is seen to here
-        let entry = self.connections.entry_mut(index);
         let was_touched = mem::replace(&mut entry.is_touched, true);
         entry.socket.ws.output().lend(&mut self.memory);
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
-        drive::take_in(&mut place, &mut self.buffer, now);
-        if was_touched {
-            return;
+        if event.is_none() {
+            drive::receive_kept(&mut place, now);
         }
-        // where connections talk to each other, all that is sent to one in this turn leaves together
-        self.connections.entry_mut(index).is_touched = false;
-        if self.connections.touched.is_empty() { self.settle(index) } else { self.connections.touch(index) }
+        drive::take_in(&mut place, &mut self.buffer, now);
+        if !was_touched {
+            // where connections talk to each other, all that is sent to one in this turn leaves together
+            if self.connections.touched.is_empty() {
+                self.settle(index);
+            } else {
+                self.connections.touched.push(index as u32);
+            }
+        }
+        true
     }
 
-    /// Lets a connection's output leave, and sees to what it needs next.
+    /// Lets the output of a connection that is touched leave, and sees to what it needs next.
     #[inline]
     fn settle(&mut self, index: usize) {
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
-        let entry = place.connections.entry_mut(index);
-        let was_touched = mem::replace(&mut entry.is_touched, true);
-        if mem::take(&mut entry.has_kept) {
-            drive::receive(&mut place, &mut [], now);
-        }
         let next = drive::settle(&mut place, now);
         let entry = place.connections.entry_mut(index);
         entry.socket.ws.output().give_back(&mut self.memory);
         if next == Next::Wait && entry.is_as_noted() {
-            entry.is_touched = was_touched;
-            return;
+            entry.is_touched = false;
+        } else {
+            self.note(index, next);
         }
-        self.note(index, next, was_touched);
     }
 
     /// Takes note of what a connection waits for now, or that it has ended.
     #[inline(never)]
-    fn note(&mut self, index: usize, mut next: Next, was_touched: bool) {
+    fn note(&mut self, index: usize, mut next: Next) {
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
         if next != Next::End
@@ -324,15 +329,21 @@ impl<H: Handler> EventLoop<H> {
         if congestion_ends || next == Next::Again {
             connections.touch_again(index);
         }
-        connections.entry_mut(index).is_touched = was_touched;
+        connections.entry_mut(index).is_touched = false;
     }
 
+    #[inline]
     fn settle_touched(&mut self) {
+        if !(self.connections.touched.is_empty() && self.connections.unsent.is_empty()) {
+            self.settle_these();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_these(&mut self) {
         while let Some(index) = self.connections.touched.pop() {
-            let index = index as usize;
-            if self.connections.contains(index) {
-                self.connections.entry_mut(index).is_touched = false;
-                self.settle(index);
+            if self.connections.contains(index as usize) {
+                self.settle(index as usize);
             }
         }
         // what is sent, or cannot be, in answer to this is seen to in the next turn
@@ -360,7 +371,6 @@ impl<H: Handler> EventLoop<H> {
                         // it is settled here, whatever the handler does to it
                         self.connections.touched.pop();
                         self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
-                        self.connections.entry_mut(index).is_touched = false;
                         self.settle(index);
                     }
                     Accepted::Client(_) | Accepted::Nobody => break,

@@ -200,7 +200,7 @@ impl Socket {
         let mut place = Alone { socket: self, on_event };
         drive::take_in(&mut place, buffer, now);
         // what the application did at another time, such as to answer a request, may have more to tell
-        drive::receive(&mut place, &mut [], now);
+        drive::receive_kept(&mut place, now);
         drive::handle_timeout(&mut place, now);
         drive::settle(&mut place, now)
     }
@@ -373,7 +373,7 @@ impl Socket {
     }
 
     /// Writes what waits, as far as the kernel takes it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let output = self.ws.output();
         let mut writes = WRITES;
@@ -474,7 +474,7 @@ fn begin_connecting(untried: &mut Vec<SocketAddr>, mut failure: io::Error) -> io
 }
 
 /// Writes once; returns whether the kernel takes no more for now.
-#[inline]
+#[inline(always)]
 fn write(stream: &mut TcpStream, output: &mut Output) -> io::Result<bool> {
     let chunk = output.chunk();
     let (offered, taken) = if chunk.len() == output.remaining() {
