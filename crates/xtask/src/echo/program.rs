@@ -20,23 +20,35 @@ pub(crate) struct Program {
 /// An echo server of this workspace: its name, its package, what it is there, and its name there.
 type Known = (&'static str, &'static str, &'static str, &'static str);
 
-/// The one that is ours.
-const OURS: Known = ("sansocket", "sansocket-mio", "example", "echo_server");
+/// Ours first: the example of the mio adapter.
+const KNOWN: [Known; 6] = [
+    ("sansocket", "sansocket-mio", "example", "echo_server"),
+    ("tungstenite", "sansocket-benches", "bin", "echo-tungstenite"),
+    ("fastwebsockets", "sansocket-benches", "bin", "echo-fastwebsockets"),
+    ("tokio-websockets", "sansocket-benches", "bin", "echo-tokio-websockets"),
+    ("tokio-tungstenite", "sansocket-benches", "bin", "echo-tokio-tungstenite"),
+    ("tokio-tungstenite-tuned", "sansocket-benches", "bin", "echo-tokio-tungstenite-tuned"),
+];
 
 impl Program {
+    /// The names of those of this workspace, ours first.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|known| known.0)
+    }
+
     /// The one with this name, or the one at this path.
     pub(crate) fn find(name: &str) -> Result<Self> {
-        if let Some(&known) = known().find(|known| known.0 == name) {
+        if let Some(&known) = KNOWN.iter().find(|known| known.0 == name) {
             return Self::build(known);
         }
-        let names: Vec<_> = known().map(|known| known.0).collect();
+        let names: Vec<_> = Self::names().collect();
         ensure!(Path::new(name).is_file(), "no echo server {name:?}: give a path, or {}", names.join(", "));
         Ok(Self { name: name.to_owned(), path: Path::new(name).canonicalize()? })
     }
 
     /// Whether it is the one that the goals are for.
     pub(crate) fn is_ours(&self) -> bool {
-        self.name == OURS.0
+        self.name == KNOWN[0].0
     }
 
     /// What to start.
@@ -69,11 +81,6 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.name)
     }
-}
-
-/// All of them, ours first.
-fn known() -> impl Iterator<Item = &'static Known> {
-    [&OURS].into_iter()
 }
 
 /// What cargo says of a thing that it has built.
