@@ -1,16 +1,13 @@
 //! `cargo xtask idle`: what an idle connection costs an echo server in memory.
 
-use anyhow::{Context, Result, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Result, ensure};
 
-use crate::echo::{Cell, Generator, Payload, Program, Server, Until, count};
+use crate::echo::{Cell, Generator, Payload, Program, Server, Until, allow_connections, count};
 
 /// How many connections are open when measuring begins: enough that the server has its buffers and has run its code.
 const WARM_UP: usize = 16;
 /// What every connection carries once, there and back.
 const PAYLOAD: Payload = Payload(20);
-/// Files that each of the two processes has open beside its connections, and some to spare.
-const OTHER_FILES: usize = 64;
 
 /// Measure the resident memory of an idle connection.
 ///
@@ -40,7 +37,7 @@ pub(crate) struct Args {
 ///
 /// If it cannot be measured, or is above the limit.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    allow_files(args.connections + WARM_UP + OTHER_FILES)?;
+    allow_connections(args.connections + WARM_UP)?;
     let program = Program::find(&args.server)?;
     let mut server = Server::start(&program, &[])?;
     let growth = measure(&server, args.connections).map_err(|error| server.explain(error))?;
@@ -66,20 +63,4 @@ fn measure(server: &Server, connections: usize) -> Result<u64> {
     let after = server.resident()?;
     drop((warm_up, idle));
     Ok(after.saturating_sub(before))
-}
-
-/// Sees to it that this process and those that it starts may have this many files open.
-fn allow_files(files: usize) -> Result<()> {
-    let files = files as u64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= files) {
-        return Ok(());
-    }
-    ensure!(
-        maximum.is_none_or(|maximum| maximum >= files),
-        "{files} files must be open at once, and the system allows {} a process: ask for fewer connections, or raise \
-         the limit (ulimit -n)",
-        maximum.unwrap_or_default()
-    );
-    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).context("cannot raise the limit on files")
 }

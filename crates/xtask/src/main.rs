@@ -6,6 +6,7 @@ mod autobahn;
 mod cost;
 mod echo;
 mod idle;
+mod load;
 mod workspace;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ enum Chore {
     Autobahn(autobahn::Args),
     Cost(cost::Args),
     Idle(idle::Args),
+    Load(load::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Chore::Autobahn(args) => autobahn::run(&args),
         Chore::Cost(args) => cost::run(&args),
         Chore::Idle(args) => idle::run(&args),
+        Chore::Load(args) => load::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,11 @@ pub(crate) struct Cell {
 const MAX_PAYLOAD: usize = 16 << 20;
 
 impl Cell {
+    /// Bytes of payload under way at once, over all connections.
+    pub(crate) fn bytes_in_flight(self) -> usize {
+        self.payload.0 * self.connections * self.in_flight
+    }
+
     /// Messages under way at once, over all connections.
     pub(crate) fn messages_in_flight(self) -> u64 {
         (self.connections * self.in_flight) as u64
@@ -121,6 +126,6 @@ mod tests {
         let cell: Cell = "16KiB/32/16".parse().unwrap();
         assert_eq!(cell, Cell { payload: Payload(16_384), connections: 32, in_flight: 16 });
         assert_eq!(cell.to_string(), "16 KiB, 32 connections, 16 in flight");
-        assert_eq!(cell.messages_in_flight(), 512);
+        assert_eq!((cell.messages_in_flight(), cell.bytes_in_flight()), (512, 8_388_608));
     }
 }

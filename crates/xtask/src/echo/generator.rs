@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use hdrhistogram::Histogram;
 use sansocket_mio::sansocket::Delivery;
 use sansocket_mio::{Chunk, Close, Connection, ConnectionId, Error, EventLoop, Handler, Open, Options, default_config};
 
@@ -15,6 +16,8 @@ use super::cell::Cell;
 const OPENING: usize = 64;
 /// How long nothing may come back.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Latencies are kept between these, in nanoseconds, to three digits.
+const LATENCIES: (u64, u64) = (100, 60_000_000_000);
 
 /// Connections to an echo server, open as long as this lives.
 #[derive(Debug)]
@@ -28,13 +31,19 @@ pub(crate) struct Generator {
 pub(crate) enum Until {
     /// Until this many messages have come back; a few more, if they cannot be shared out evenly.
     Messages(u64),
+    /// Until this time has passed. What is under way then is waited for.
+    Elapsed(Duration),
 }
 
 /// What came back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
     /// How many messages.
     pub(crate) messages: u64,
+    /// From the first message sent to the last that came back.
+    pub(crate) elapsed: Duration,
+    /// For each message, from when it was sent until its echo was there; in nanoseconds.
+    pub(crate) latencies: Histogram<u64>,
 }
 
 impl Generator {
@@ -69,24 +78,26 @@ impl Generator {
 
     /// Sends over all connections, and waits for everything to come back.
     pub(crate) fn run(&mut self, until: Until) -> Result<Tally> {
+        let start = Instant::now();
         let Self { event_loop, cell } = self;
         let clients = event_loop.handler();
         let payload = Rc::clone(&clients.payload);
         let ids: Vec<_> = clients.all.iter().map(|client| client.id).collect();
-        clients.begin(until);
+        clients.begin(start, until);
         for id in ids {
             let mut connection = event_loop.connections().get(id).context("a connection is gone")?;
             send(&mut connection, &payload, cell.in_flight)?;
         }
         let mut messages = 0;
-        let mut deadline = Instant::now() + SILENCE;
+        let mut deadline = start + SILENCE;
         while self.clients().busy > 0 {
             self.turn(deadline)?;
             if mem::replace(&mut messages, self.clients().tally.messages) != messages {
                 deadline = Instant::now() + SILENCE;
             }
         }
-        Ok(mem::take(&mut self.clients().tally))
+        let tally = mem::replace(&mut self.clients().tally, Tally::new()?);
+        Ok(Tally { elapsed: start.elapsed(), ..tally })
     }
 
     fn turn(&mut self, deadline: Instant) -> Result<()> {
@@ -103,6 +114,13 @@ impl Generator {
     }
 }
 
+impl Tally {
+    fn new() -> Result<Self> {
+        let latencies = Histogram::new_with_bounds(LATENCIES.0, LATENCIES.1, 3)?;
+        Ok(Self { messages: 0, elapsed: Duration::ZERO, latencies })
+    }
+}
+
 /// What the connections are about: the handler of their event loop.
 #[derive(Debug)]
 struct Clients {
@@ -115,6 +133,8 @@ struct Clients {
     open: usize,
     /// How many of them wait for something.
     busy: usize,
+    /// When to stop, if the rounds do not say so.
+    end: Option<Instant>,
     tally: Tally,
     failure: Option<anyhow::Error>,
 }
@@ -129,6 +149,7 @@ struct Client {
     awaited: usize,
     /// How much there is of the message that is coming back.
     received: usize,
+    sent_at: Instant,
 }
 
 impl Clients {
@@ -141,25 +162,29 @@ impl Clients {
             all: Vec::with_capacity(cell.connections),
             open: 0,
             busy: 0,
-            tally: Tally::default(),
+            end: None,
+            tally: Tally::new()?,
             failure: None,
         })
     }
 
     fn add(&mut self, id: ConnectionId) {
         debug_assert_eq!(id.index(), self.all.len());
-        self.all.push(Client { id, rounds: 0, awaited: 0, received: 0 });
+        self.all.push(Client { id, rounds: 0, awaited: 0, received: 0, sent_at: Instant::now() });
     }
 
     /// Every client is about to send for the first time.
-    fn begin(&mut self, until: Until) {
+    fn begin(&mut self, now: Instant, until: Until) {
         let at_once = (self.all.len() * self.in_flight) as u64;
-        let Until::Messages(messages) = until;
-        let rounds = messages.div_ceil(at_once).max(1);
+        let (rounds, end) = match until {
+            Until::Messages(messages) => (messages.div_ceil(at_once).max(1), None),
+            Until::Elapsed(duration) => (u64::MAX, Some(now + duration)),
+        };
+        self.end = end;
         self.busy = self.all.len();
         for client in &mut self.all {
             client.rounds = rounds - 1;
-            client.awaited = self.in_flight;
+            (client.awaited, client.sent_at) = (self.in_flight, now);
         }
     }
 
@@ -176,16 +201,18 @@ impl Clients {
         ensure!(client.awaited > 0, "an echo of nothing");
         client.received = 0;
         client.awaited -= 1;
+        let now = Instant::now();
         self.tally.messages += 1;
+        self.tally.latencies.saturating_record((now - client.sent_at).as_nanos() as u64);
         if client.awaited > 0 {
             return Ok(());
         }
-        if client.rounds == 0 {
+        if client.rounds == 0 || self.end.is_some_and(|end| end <= now) {
             self.busy -= 1;
             return Ok(());
         }
         client.rounds -= 1;
-        client.awaited = self.in_flight;
+        (client.awaited, client.sent_at) = (self.in_flight, now);
         send(connection, &self.payload, self.in_flight)
     }
 

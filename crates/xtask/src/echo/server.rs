@@ -89,6 +89,17 @@ impl Server {
         }
     }
 
+    /// The processor time that it has taken, in user space and in the kernel.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        let stat = self.proc("stat")?;
+        // The second field is a name in parentheses, which may hold anything.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks = |field: usize| fields.split_whitespace().nth(field - 3).and_then(|field| field.parse::<u64>().ok());
+        // proc(5): utime is field 14, stime field 15.
+        let ticks = ticks(14).zip(ticks(15)).map(|(user, system)| user + system).context("cannot read its stat")?;
+        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+    }
+
     /// Its resident memory, in bytes: every page, exactly, where `VmRSS` is up to date only within some pages.
     pub(crate) fn resident(&self) -> Result<u64> {
         let rollup = self.proc("smaps_rollup")?;
