@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("note: this machine is busy (a load of {load:.1}), which the times will show");
     }
     let bar = ProgressBar::new(runs as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left: {msg}")?);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left: {wide_msg}")?);
     let mut summary = Summary::default();
     for cell in cells {
         let mut table = Table::new(cell, &programs);
