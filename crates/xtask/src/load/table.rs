@@ -81,9 +81,18 @@ impl fmt::Display for Table {
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     cells: usize,
-    /// In how many cells at all, and by more than noise, for each of the two rates.
-    behind: [(usize, usize); 2],
+    /// For each of the two rates.
+    behind: [Behind; 2],
+    /// Whoever is ahead in every pass, or by more than noise.
     lines: Vec<String>,
+}
+
+/// In how many cells.
+#[derive(Debug, Default)]
+struct Behind {
+    at_all: usize,
+    always: usize,
+    far: usize,
 }
 
 /// How the summary calls the two rates.
@@ -94,12 +103,15 @@ impl Summary {
         self.cells += 1;
         for (rate, name) in RATES.iter().enumerate() {
             let ahead: Vec<_> = table.ahead(rate).collect();
-            let (behind, far_behind) = &mut self.behind[rate];
-            *behind += usize::from(!ahead.is_empty());
-            *far_behind += usize::from(ahead.iter().any(|&(_, factor, _)| factor > NOISE));
+            let behind = &mut self.behind[rate];
+            behind.at_all += usize::from(!ahead.is_empty());
+            behind.always += usize::from(ahead.iter().any(|&(.., always)| always));
+            behind.far += usize::from(ahead.iter().any(|&(_, factor, _)| factor > NOISE));
             for (row, factor, always) in ahead {
-                let always = if always { ", in every pass" } else { "" };
-                self.lines.push(format!("{}: {} has {factor:.2} times our {name}{always}", table.cell, row.name));
+                if always || factor > NOISE {
+                    let always = if always { ", in every pass" } else { "" };
+                    self.lines.push(format!("{}: {} has {factor:.2} times our {name}{always}", table.cell, row.name));
+                }
             }
         }
     }
@@ -111,9 +123,11 @@ impl fmt::Display for Summary {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        write!(f, "of {} cells ours is behind (by more than a factor of {NOISE})", self.cells)?;
-        for (rate, (behind, far_behind)) in RATES.iter().zip(self.behind) {
-            write!(f, ", by {rate} in {behind} ({far_behind})")?;
+        write!(f, "of {} cells ours is behind", self.cells)?;
+        for (index, (rate, behind)) in RATES.iter().zip(&self.behind).enumerate() {
+            let Behind { at_all, always, far } = behind;
+            let and = if index == 0 { "" } else { ";" };
+            write!(f, "{and} by {rate} in {at_all}, in every pass in {always}, by a factor above {NOISE} in {far}")?;
         }
         Ok(())
     }
@@ -148,12 +162,13 @@ mod tests {
     fn the_summary_says_where_ours_is_behind() {
         let mut summary = Summary::default();
         summary.add(&table(&[("ours", &[10.0, 30.0, 20.0]), ("a", &[11.0, 20.0, 25.0]), ("b", &[20.0, 31.0, 32.0])]));
-        summary.add(&table(&[("ours", &[10.0, 20.0]), ("a", &[12.0, 12.0])]));
+        summary.add(&table(&[("ours", &[10.0, 20.0]), ("a", &[12.0, 19.0])]));
         let lines = [
             "",
             "20 B, 1 connection, 1 in flight: b has 1.55 times our messages/s, in every pass",
             "20 B, 1 connection, 1 in flight: b has 1.55 times our messages per CPU second, in every pass",
-            "of 2 cells ours is behind (by more than a factor of 1.5), by messages/s in 1 (1), by messages per CPU second in 1 (1)",
+            "of 2 cells ours is behind by messages/s in 2, in every pass in 1, by a factor above 1.5 in 1; \
+             by messages per CPU second in 2, in every pass in 1, by a factor above 1.5 in 1",
         ];
         assert_eq!(summary.to_string(), lines.join("\n"));
     }
