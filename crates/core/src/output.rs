@@ -23,7 +23,7 @@ const SEGMENT_MIN: usize = 1024;
 /// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
 const SEGMENT_MAX: usize = 16 * 1024;
 
-/// Memory that was lent and has grown beyond this many bytes is not given back.
+/// Memory that was lent and grows beyond this many bytes is not given back.
 const LENT_MAX: usize = 64 * 1024;
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
@@ -129,10 +129,10 @@ impl Output {
     #[inline]
     pub fn give_back(&mut self, memory: &mut Vec<u8>) {
         if core::mem::take(&mut self.is_lent) {
-            let rest = if self.front.is_empty() { Vec::new() } else { self.split_rest() };
-            *memory = core::mem::replace(&mut self.front, rest);
-            if memory.capacity() > LENT_MAX {
-                *memory = Vec::new();
+            if self.front.is_empty() && memory.capacity() == 0 {
+                core::mem::swap(&mut self.front, memory);
+            } else {
+                *memory = self.split_front();
             }
         }
     }
@@ -239,9 +239,9 @@ impl Output {
             |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= frames.capacity().max(SEGMENT_MAX);
         let frames = match &mut self.behind {
             None if fits(&self.front) => {
-                if self.front.capacity() == 0 {
-                    self.front.reserve(additional.max(SEGMENT_MIN));
-                }
+                let least = if self.front.capacity() == 0 { SEGMENT_MIN } else { 0 };
+                self.front.reserve(additional.max(least));
+                self.is_lent &= self.front.capacity() <= LENT_MAX;
                 &mut self.front
             }
             behind => {
@@ -349,12 +349,13 @@ impl Output {
         }
     }
 
-    /// Takes the bytes that wait out of `front`, which is left empty.
+    /// Moves the bytes that wait to memory of their own, and returns that in which they were.
     #[cold]
-    fn split_rest(&mut self) -> Vec<u8> {
+    fn split_front(&mut self) -> Vec<u8> {
         let rest = self.front.split_off(core::mem::take(&mut self.taken));
-        self.front.clear();
-        rest
+        let mut front = core::mem::replace(&mut self.front, rest);
+        front.clear();
+        front
     }
 
     #[inline(never)]

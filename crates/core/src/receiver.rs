@@ -94,15 +94,15 @@ impl Receiver {
         if !is_between_messages || config.delivery != Delivery::Messages {
             return Ok(None);
         }
-        let Ok(Some((header, size))) = FrameHeader::decode(input.remaining()) else { return Ok(None) };
-        let kind = match header.opcode {
-            OpCode::Text => MessageKind::Text,
-            OpCode::Binary => MessageKind::Binary,
+        let kind = match input.remaining() {
+            [FrameHeader::WHOLE_TEXT, ..] => MessageKind::Text,
+            [FrameHeader::WHOLE_BINARY, ..] => MessageKind::Binary,
             _ => return Ok(None),
         };
+        let Ok(Some((header, size))) = FrameHeader::decode(input.remaining()) else { return Ok(None) };
         let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
         let is_within_limits = header.payload_length <= config.max_frame_payload.min(config.max_message_size as u64);
-        if !(header.fin && lies_whole && is_within_limits && self.check(&header, config).is_ok()) {
+        if !(lies_whole && is_within_limits && self.check(&header, config).is_ok()) {
             return Ok(None);
         }
         input.take(size);

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use rand_core::CryptoRng;
 
 use crate::closing::CloseCode;
@@ -308,5 +308,7 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = config.max_buffered_amount;
-    output.framing_len() <= limit && output.buffered_amount().saturating_add(payload) <= limit
+    let fits = |amount: usize| amount.saturating_add(payload) <= limit;
+    // all together fits nearly always, and then each does
+    fits(output.remaining()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }

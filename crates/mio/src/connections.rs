@@ -51,10 +51,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Whether nothing is to be done for it but what is noted already.
+    /// Whether nothing is to be done for it, nor noted.
     #[inline]
-    pub(crate) fn is_as_noted(&self) -> bool {
-        !self.is_congested && self.socket.is_up_to_date() && !self.needs_arming()
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.socket.is_quiet() && !self.is_congested && !self.needs_arming()
     }
 
     #[inline]
@@ -310,13 +310,16 @@ impl Connections {
             return false;
         }
         if entry.socket.ws.buffered_amount() <= self.water_marks.1 {
-            (entry.is_congested, entry.socket.is_held) = (false, false);
+            entry.is_congested = false;
+            entry.socket.hold(false);
             return true;
         }
         // the core knows nothing of a mark that is lower than its own
         let ws = &entry.socket.ws;
         let is_above = ws.role() == Role::Server && ws.buffered_amount() > self.water_marks.0;
-        entry.socket.is_held |= is_above || !ws.wants_read();
+        if is_above || !ws.wants_read() {
+            entry.socket.hold(true);
+        }
         false
     }
 

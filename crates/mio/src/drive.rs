@@ -97,18 +97,13 @@ pub(crate) fn handle_timeout(place: &mut impl Place, now: Instant) {
 }
 
 /// Writes what waits, does to TCP what the core asks for, and says what comes next.
-#[inline(always)]
 pub(crate) fn settle(place: &mut impl Place, now: Instant) -> Next {
-    let socket = place.socket();
-    let written = socket.flush();
-    if written.is_ok() && socket.ws.transport() == Transport::Open {
-        return socket.next();
-    }
-    settle_otherwise(place, written, now)
+    let written = place.socket().flush();
+    settle_written(place, written, now)
 }
 
-#[inline(never)]
-fn settle_otherwise(place: &mut impl Place, written: io::Result<()>, now: Instant) -> Next {
+/// The same, once what waits is written, or cannot be.
+pub(crate) fn settle_written(place: &mut impl Place, written: io::Result<()>, now: Instant) -> Next {
     heed(place, written, now);
     let socket = place.socket();
     match socket.ws.transport() {

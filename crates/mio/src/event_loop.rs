@@ -60,6 +60,8 @@ pub struct EventLoop<H> {
     commands: Vec<Command>,
     thread: usize,
     has_mail: bool,
+    /// A listener may have clients to accept, now or after a pause.
+    may_accept: bool,
     has_started: bool,
 }
 
@@ -96,6 +98,7 @@ impl<H: Handler> EventLoop<H> {
             commands: Vec::new(),
             thread: thread.into(),
             has_mail: false,
+            may_accept: false,
             has_started: false,
         }
     }
@@ -168,6 +171,7 @@ impl<H: Handler> EventLoop<H> {
         self.take_turn(max_wait)
     }
 
+    #[inline(always)]
     fn take_turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         if !mem::replace(&mut self.has_started, true) {
             self.handler.on_start(&mut self.connections);
@@ -182,11 +186,13 @@ impl<H: Handler> EventLoop<H> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.connections.now = crate::now(),
         }
-        for index in mem::take(&mut self.connections.again) {
-            self.go_on_with(index as usize, None);
+        if !self.connections.again.is_empty() {
+            self.go_on_with_those();
         }
         self.take_events();
-        self.accept();
+        if self.may_accept {
+            self.accept();
+        }
         self.keep_deadlines();
         self.take_mail();
         self.settle_touched();
@@ -230,13 +236,17 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// How long mio may wait.
+    #[inline]
     fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
         let connections = &self.connections;
         if !(connections.again.is_empty() && connections.touched.is_empty() && connections.unsent.is_empty()) {
             return Some(Duration::ZERO);
         }
-        let listeners = self.listeners.iter().filter_map(Listener::poll_timeout);
-        let next = listeners.chain(connections.deadlines.next()).chain(connections.timer).min();
+        let mut next = connections.deadlines.next().into_iter().chain(connections.timer).min();
+        if self.may_accept {
+            let listeners = self.listeners.iter().filter_map(Listener::poll_timeout);
+            next = listeners.chain(next).min();
+        }
         let wait = next.map(|next| next - connections.now);
         wait.into_iter().chain(max_wait).min()
     }
@@ -260,11 +270,12 @@ impl<H: Handler> EventLoop<H> {
             self.has_mail = true;
         } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
             listener.note();
+            self.may_accept = true;
         }
     }
 
     /// Gives a connection its turn, because of an event or because it asked for one. Returns whether it is there.
-    #[inline]
+    #[inline(always)]
     fn go_on_with(&mut self, index: usize, event: Option<&event::Event>) -> bool {
         let Some(entry) = self.connections.find(index) else { return false };
         match event {
@@ -291,26 +302,32 @@ impl<H: Handler> EventLoop<H> {
         true
     }
 
-    /// Lets the output of a connection that is touched leave, and sees to what it needs next.
-    #[inline]
-    fn settle(&mut self, index: usize) {
-        let now = self.connections.now;
-        let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
-        let next = drive::settle(&mut place, now);
-        let entry = place.connections.entry_mut(index);
-        entry.socket.ws.output().give_back(&mut self.memory);
-        if next == Next::Wait && entry.is_as_noted() {
-            entry.is_touched = false;
-        } else {
-            self.note(index, next);
+    #[inline(never)]
+    fn go_on_with_those(&mut self) {
+        for index in mem::take(&mut self.connections.again) {
+            self.go_on_with(index as usize, None);
         }
     }
 
-    /// Takes note of what a connection waits for now, or that it has ended.
+    /// Lets the output of a connection that is touched leave, and sees to what it needs next.
+    #[inline(always)]
+    fn settle(&mut self, index: usize) {
+        let entry = self.connections.entry_mut(index);
+        let written = entry.socket.flush();
+        entry.socket.ws.output().give_back(&mut self.memory);
+        if written.is_ok() && entry.is_quiet() {
+            entry.is_touched = false;
+        } else {
+            self.settle_written(index, written);
+        }
+    }
+
+    /// Something more is to be done for a connection, or it has ended.
     #[inline(never)]
-    fn note(&mut self, index: usize, mut next: Next) {
+    fn settle_written(&mut self, index: usize, written: io::Result<()>) {
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
+        let mut next = drive::settle_written(&mut place, written, now);
         if next != Next::End
             && let Err(error) = place.socket().update(self.poll.registry(), Token(index))
         {
@@ -382,6 +399,7 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
         }
+        self.may_accept = self.listeners.iter().any(|listener| listener.poll_timeout().is_some());
     }
 
     fn keep_deadlines(&mut self) {

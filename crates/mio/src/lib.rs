@@ -79,6 +79,7 @@ mod deadlines;
 mod drive;
 mod error;
 mod event_loop;
+mod flags;
 mod handle;
 mod handler;
 mod listener;

@@ -10,9 +10,10 @@ use mio::{Interest, Registry, Token, event};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use sansocket::bytes::Buf;
-use sansocket::{ClientRequest, Config, Event, Instant, Output, WebSocket};
+use sansocket::{ClientRequest, Config, Event, Instant, Output, Transport, WebSocket};
 
 use crate::drive::{self, Place};
+use crate::flags::Flags;
 use crate::{ConnectError, Error};
 
 /// Pieces of output handed to one `writev`.
@@ -75,30 +76,7 @@ pub struct Socket {
     #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every idle connection")]
     untried: Option<Box<Vec<SocketAddr>>>,
     stream: TcpStream,
-    registered: Option<Interest>,
-    progress: Progress,
-    /// There may be bytes to read.
-    may_read: bool,
-    /// What follows the bytes is the end: to be read up to.
-    is_hung_up: bool,
-    is_read_ended: bool,
-    /// The last flush could not let all output go.
-    has_leftover: bool,
-    /// The kernel takes no more for now.
-    is_write_blocked: bool,
-    /// The sending direction is gone, or was ended: nothing more is written.
-    is_write_ended: bool,
-    is_failed: bool,
-    /// The owner wants nothing read for now.
-    pub(crate) is_held: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Connecting,
-    Connected,
-    /// The kernel has said that the connection is broken.
-    Lost,
+    flags: Flags,
 }
 
 /// What a [`Socket`] needs next.
@@ -144,7 +122,7 @@ impl Socket {
         let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
         let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
         let untried = Some(untried).filter(|untried| !untried.is_empty()).map(Box::new);
-        Ok(Self { untried, progress: Progress::Connecting, ..Self::new(ws, stream) })
+        Ok(Self { untried, flags: Flags::CONNECTING | Flags::LEFTOVER, ..Self::new(ws, stream) })
     }
 
     /// The server's end of a stream just accepted. The client's time for the opening handshake runs from `now`.
@@ -155,21 +133,7 @@ impl Socket {
     }
 
     fn new(ws: WebSocket, stream: TcpStream) -> Self {
-        Self {
-            ws,
-            untried: None,
-            stream,
-            registered: None,
-            progress: Progress::Connected,
-            may_read: false,
-            is_hung_up: false,
-            is_read_ended: false,
-            has_leftover: true,
-            is_write_blocked: false,
-            is_write_ended: false,
-            is_failed: false,
-            is_held: false,
-        }
+        Self { ws, untried: None, stream, flags: Flags::LEFTOVER }
     }
 
     /// mio has an event for this socket. `on_event` hears of what happened and may send, answer and close; a failure of
@@ -236,18 +200,12 @@ impl Socket {
     ///
     /// The system's.
     pub fn update(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interests = self.interests();
-        match self.registered {
-            _ if self.is_up_to_date() => Ok(()),
-            Some(_) => registry.reregister(self, token, interests),
-            None => registry.register(self, token, interests),
+        let wanted = self.wanted();
+        match self.flags.among(Flags::WATCHES_READING | Flags::WATCHES_WRITING) {
+            watched if watched == wanted => Ok(()),
+            Flags::NONE => registry.register(self, token, interests(wanted)),
+            _ => registry.reregister(self, token, interests(wanted)),
         }
-    }
-
-    /// Whether mio knows what it waits for.
-    #[inline]
-    pub(crate) fn is_up_to_date(&self) -> bool {
-        self.registered == Some(self.interests())
     }
 
     /// The connection: its state, and whatever can be done with it. To do it let [`drive`](Self::drive) follow.
@@ -260,59 +218,72 @@ impl Socket {
         &self.stream
     }
 
-    /// What mio should tell: always of bytes to read, and of room to write only while output waits for it.
-    #[inline]
-    fn interests(&self) -> Interest {
-        if self.is_write_blocked || self.progress == Progress::Connecting {
-            Interest::READABLE | Interest::WRITABLE
+    /// What mio should watch for: always for bytes to read, and for room to write only while output waits for it.
+    fn wanted(&self) -> Flags {
+        if self.flags.any(Flags::WRITE_BLOCKED | Flags::CONNECTING) {
+            Flags::WATCHES_READING | Flags::WATCHES_WRITING
         } else {
-            Interest::READABLE
+            Flags::WATCHES_READING
         }
+    }
+
+    /// Whether it waits for bytes to read, as mio knows, and for nothing else but its time.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.flags == Flags::WATCHES_READING && self.ws.transport() == Transport::Open
     }
 
     #[inline]
     pub(crate) fn note(&mut self, event: &event::Event) {
         let is_broken = event.is_error();
         if event.is_readable() {
-            self.may_read = true;
+            self.flags.insert(Flags::MAY_READ);
         }
         if is_broken || event.is_read_closed() {
-            self.may_read = true;
-            self.is_hung_up = true;
+            self.flags.insert(Flags::MAY_READ | Flags::HUNG_UP);
         }
         if is_broken || event.is_writable() {
-            self.is_write_blocked = false;
+            self.flags.remove(Flags::WRITE_BLOCKED);
         }
-        if is_broken && self.progress == Progress::Connected {
-            self.progress = Progress::Lost;
+        if is_broken && !self.flags.any(Flags::CONNECTING) {
+            self.flags.insert(Flags::LOST);
         }
     }
 
     /// Reads at the next occasion whether or not mio has told of anything to read, or the owner wants it read: the core
     /// alone knows which silence is excused.
     pub(crate) fn look_again(&mut self) {
-        (self.may_read, self.is_held) = (true, false);
+        self.flags.insert(Flags::MAY_READ);
+        self.flags.remove(Flags::HELD);
     }
 
+    /// Whether the owner wants nothing read for now.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        self.flags.set(Flags::HELD, is_held);
+    }
+
+    #[inline]
     pub(crate) fn is_connecting(&self) -> bool {
-        self.progress == Progress::Connecting
+        self.flags.any(Flags::CONNECTING)
     }
 
     /// Whether the connection is broken and nothing that came before will be read.
     #[inline]
     pub(crate) fn is_lost(&self) -> bool {
-        self.progress == Progress::Lost && !self.reads_now()
+        self.flags.any(Flags::LOST) && !self.reads_now()
     }
 
     /// Whether the application is to hear of a failure: the first time.
     pub(crate) fn begin_failing(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_failed, true)
+        self.flags.insert(Flags::FAILED)
     }
 
     /// Nothing more is read, and if the connection was lost nothing more written. Returns whether that is new.
     pub(crate) fn end_reading(&mut self, is_lost: bool) -> bool {
-        self.is_write_ended |= is_lost;
-        !std::mem::replace(&mut self.is_read_ended, true)
+        if is_lost {
+            self.flags.insert(Flags::WRITE_ENDED);
+        }
+        self.flags.insert(Flags::READ_ENDED)
     }
 
     /// How far connecting has come. An address that cannot be reached gives way to the next.
@@ -321,30 +292,32 @@ impl Socket {
             Some(error) => error,
             None => match self.stream.peer_addr() {
                 Ok(_) => {
-                    self.progress = Progress::Connected;
+                    self.flags.remove(Flags::CONNECTING);
                     self.untried = None;
-                    return self.stream.set_nodelay(true);
+                    // a server that is gone already shows when its answer is read
+                    let _ = self.stream.set_nodelay(true);
+                    return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
                 Err(error) => error,
             },
         };
         self.stream = begin_connecting(self.untried.as_deref_mut().unwrap_or(&mut Vec::new()), failure)?;
-        self.registered = None;
-        (self.may_read, self.is_hung_up) = (false, false);
+        self.flags = Flags::CONNECTING | Flags::LEFTOVER;
         Ok(())
     }
 
     #[inline]
     fn reads_now(&self) -> bool {
-        if !self.may_read || self.is_read_ended || self.progress == Progress::Connecting {
+        const MATTER: Flags = Flags::MAY_READ.and(Flags::READ_ENDED).and(Flags::CONNECTING);
+        if self.flags.among(MATTER) != Flags::MAY_READ {
             return false;
         }
         // what a broken connection still holds is read even if the peer could not be answered
-        self.is_write_ended || (!self.is_held && self.ws.wants_read())
+        self.flags.any(Flags::WRITE_ENDED) || (!self.flags.any(Flags::HELD) && self.ws.wants_read())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
         if !self.reads_now() || buffer.is_empty() {
             return Read::Nothing;
@@ -353,11 +326,13 @@ impl Socket {
             match self.stream.read(buffer) {
                 Ok(0) => return Read::End(None),
                 Ok(count) => {
-                    self.may_read = count == buffer.len() || self.is_hung_up || !SHORT_IS_ALL;
+                    if count < buffer.len() && SHORT_IS_ALL && !self.flags.any(Flags::HUNG_UP) {
+                        self.flags.remove(Flags::MAY_READ);
+                    }
                     return Read::Bytes(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    (self.may_read, self.is_hung_up) = (false, false);
+                    self.flags.remove(Flags::MAY_READ | Flags::HUNG_UP);
                     return Read::Nothing;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -369,7 +344,7 @@ impl Socket {
     /// Whether the last flush left something: only then is there a reason to write before anything else happens.
     #[inline]
     pub(crate) fn has_leftover(&self) -> bool {
-        self.has_leftover && !self.is_write_blocked && !self.is_write_ended
+        self.flags.among(Flags::LEFTOVER | Flags::WRITE_BLOCKED | Flags::WRITE_ENDED) == Flags::LEFTOVER
     }
 
     /// Writes what waits, as far as the kernel takes it.
@@ -377,40 +352,40 @@ impl Socket {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let output = self.ws.output();
         let mut writes = WRITES;
-        self.has_leftover = loop {
-            if output.remaining() == 0 {
-                break false;
-            }
-            if self.is_write_blocked || self.is_write_ended || self.progress == Progress::Connecting || writes == 0 {
-                break true;
+        while output.has_remaining() {
+            self.flags.insert(Flags::LEFTOVER);
+            if self.flags.any(Flags::NO_WRITING) || writes == 0 {
+                return Ok(());
             }
             writes -= 1;
             match write(&mut self.stream, output) {
-                Ok(is_blocked) => self.is_write_blocked = is_blocked,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_write_blocked = true,
+                Ok(false) => {}
+                Ok(true) => _ = self.flags.insert(Flags::WRITE_BLOCKED),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => _ = self.flags.insert(Flags::WRITE_BLOCKED),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    (self.is_write_ended, self.may_read, self.has_leftover) = (true, true, true);
+                    self.flags.insert(Flags::WRITE_ENDED | Flags::MAY_READ);
                     return Err(error);
                 }
             }
-        };
+        }
+        self.flags.remove(Flags::LEFTOVER);
         Ok(())
     }
 
     pub(crate) fn shutdown_write(&mut self) {
-        if !std::mem::replace(&mut self.is_write_ended, true) {
+        if self.flags.insert(Flags::WRITE_ENDED) {
             // if the stream is gone already, reading tells
             let _ = self.stream.shutdown(Shutdown::Write);
         }
     }
 
-    #[inline]
     pub(crate) fn next(&self) -> Next {
-        if self.is_read_ended && self.is_write_ended {
+        const ENDED: Flags = Flags::READ_ENDED.and(Flags::WRITE_ENDED);
+        if self.flags.among(ENDED) == ENDED {
             return Next::End;
         }
-        let writes_now = self.has_leftover() && self.progress != Progress::Connecting;
+        let writes_now = self.has_leftover() && !self.is_connecting();
         if writes_now || self.reads_now() { Next::Again } else { Next::Wait }
     }
 }
@@ -427,23 +402,27 @@ impl fmt::Debug for Socket {
 /// Registers for what the socket itself waits for, whatever interests are given; [`Socket::update`] keeps that up to date.
 impl event::Source for Socket {
     fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        let interests = self.interests();
-        self.stream.register(registry, token, interests)?;
-        self.registered = Some(interests);
+        let wanted = self.wanted();
+        self.stream.register(registry, token, interests(wanted))?;
+        self.flags.insert(wanted);
         Ok(())
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        let interests = self.interests();
-        self.stream.reregister(registry, token, interests)?;
-        self.registered = Some(interests);
+        let wanted = self.wanted();
+        self.stream.reregister(registry, token, interests(wanted))?;
+        self.flags.set(Flags::WATCHES_WRITING, wanted.any(Flags::WATCHES_WRITING));
         Ok(())
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.registered = None;
+        self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
         self.stream.deregister(registry)
     }
+}
+
+fn interests(wanted: Flags) -> Interest {
+    if wanted.any(Flags::WATCHES_WRITING) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
 /// A socket that has an owner's closure to talk to.

@@ -50,6 +50,11 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// The first byte of a text message in one frame, with no reserved bit set.
+    pub(crate) const WHOLE_TEXT: u8 = FIN | OpCode::Text.as_u8();
+    /// The same of a binary one.
+    pub(crate) const WHOLE_BINARY: u8 = FIN | OpCode::Binary.as_u8();
+
     /// The most bytes that a head can have.
     pub const MAX_SIZE: usize = 14;
 

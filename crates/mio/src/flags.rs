@@ -1,0 +1,84 @@
+//! What is the case with a socket, a bit each: so that many are asked for at once.
+
+use std::ops::BitOr;
+
+/// A set of things that are the case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    /// mio watches for bytes to read.
+    pub(crate) const WATCHES_READING: Self = Self(1 << 0);
+    /// mio watches for room to write.
+    pub(crate) const WATCHES_WRITING: Self = Self(1 << 1);
+    /// It is not connected yet.
+    pub(crate) const CONNECTING: Self = Self(1 << 2);
+    /// The kernel has said that the connection is broken.
+    pub(crate) const LOST: Self = Self(1 << 3);
+    /// There may be bytes to read.
+    pub(crate) const MAY_READ: Self = Self(1 << 4);
+    /// What follows the bytes is the end: to be read up to.
+    pub(crate) const HUNG_UP: Self = Self(1 << 5);
+    /// Nothing more is read.
+    pub(crate) const READ_ENDED: Self = Self(1 << 6);
+    /// The owner wants nothing read for now.
+    pub(crate) const HELD: Self = Self(1 << 7);
+    /// The last flush could not let all output go.
+    pub(crate) const LEFTOVER: Self = Self(1 << 8);
+    /// The kernel takes no more for now.
+    pub(crate) const WRITE_BLOCKED: Self = Self(1 << 9);
+    /// The sending direction is gone, or was ended: nothing more is written.
+    pub(crate) const WRITE_ENDED: Self = Self(1 << 10);
+    /// The application has heard of a failure.
+    pub(crate) const FAILED: Self = Self(1 << 11);
+
+    pub(crate) const NONE: Self = Self(0);
+    /// What keeps output from being written.
+    pub(crate) const NO_WRITING: Self = Self::WRITE_BLOCKED.and(Self::WRITE_ENDED).and(Self::CONNECTING);
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any of these is the case.
+    #[inline]
+    pub(crate) const fn any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    /// Those of these that are the case.
+    #[inline]
+    pub(crate) const fn among(self, these: Self) -> Self {
+        Self(self.0 & these.0)
+    }
+
+    /// Returns whether any of these is new.
+    #[inline]
+    pub(crate) fn insert(&mut self, these: Self) -> bool {
+        let is_new = self.among(these) != these;
+        self.0 |= these.0;
+        is_new
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, these: Self) {
+        self.0 &= !these.0;
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, these: Self, is_so: bool) {
+        self.remove(these);
+        if is_so {
+            self.0 |= these.0;
+        }
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        self.and(other)
+    }
+}
