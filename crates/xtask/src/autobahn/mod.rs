@@ -21,14 +21,19 @@ use serde_json::{Value, json};
 
 use crate::workspace;
 use case::{CaseId, Glob};
+use endpoint::Adapter;
 use expected::Expected;
 use report::Report;
-use role::Role;
+use role::{Role, Run};
 use suite::Suite;
 
 /// Run the Autobahn testsuite and compare its verdicts with testdata/autobahn/expected.json.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    /// What carries the bytes of our endpoint under test
+    #[arg(long, value_enum, default_value_t = Adapters::Both)]
+    adapter: Adapters,
+
     /// What our endpoint under test is
     #[arg(long, value_enum, default_value_t = Roles::Both)]
     role: Roles,
@@ -36,6 +41,26 @@ pub(crate) struct Args {
     /// Which cases to run, such as 6.4.*
     #[arg(long, value_name = "GLOB", default_value = "*")]
     cases: Glob,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Adapters {
+    /// sansocket-net, over std::net
+    Net,
+    /// sansocket-mio, over mio
+    Mio,
+    /// One at the same time as the other
+    Both,
+}
+
+impl Adapters {
+    fn each(self) -> &'static [Adapter] {
+        match self {
+            Self::Net => &[Adapter::Net],
+            Self::Mio => &[Adapter::Mio],
+            Self::Both => &[Adapter::Net, Adapter::Mio],
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,15 +81,22 @@ impl Roles {
     }
 }
 
-/// Runs the suite in each role, and prints one line for each that went as expected.
+/// Runs the suite with each adapter in each role, all at the same time, and prints one line for each
+/// that went as expected.
 ///
 /// # Errors
 ///
 /// If the suite cannot be run, or a case does not go as expected. Every such case is printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = &Plan::new(&args.cases)?;
+    let mut runs = Vec::new();
+    for &adapter in args.adapter.each() {
+        for &role in args.role.each() {
+            runs.push(Run::prepare(adapter, role)?);
+        }
+    }
     let failures: Vec<_> = thread::scope(|scope| {
-        let runs: Vec<_> = args.role.each().iter().map(|&role| scope.spawn(move || plan.run(role))).collect();
+        let runs: Vec<_> = runs.into_iter().map(|run| scope.spawn(move || plan.execute(run))).collect();
         runs.into_iter().filter_map(|run| run.join().expect("a run does not panic").err()).collect()
     });
     for failure in &failures {
@@ -74,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What is the same for both roles.
+/// What is the same for all runs.
 struct Plan {
     expected: Expected,
     /// The cases that are to run, ...
@@ -99,13 +131,13 @@ impl Plan {
         Ok(Self { expected, selected, patterns, suite })
     }
 
-    fn run(&self, role: Role) -> Result<()> {
-        let name = role.name();
+    fn execute(&self, run: Run) -> Result<()> {
+        let (name, adapter, role) = (run.name(), run.adapter, run.role);
         let started = Instant::now();
-        role.run(&self.suite, &self.patterns).with_context(|| format!("{name}: the run failed"))?;
+        run.execute(&self.suite, &self.patterns).with_context(|| format!("{name}: the run failed"))?;
         let seconds = started.elapsed().as_secs();
 
-        let report = Report::read(&self.suite.reports(name), endpoint::AGENT)?;
+        let report = Report::read(&self.suite.reports(&name), adapter.agent())?;
         let differences = self.expected.differences(role, &self.selected, report.cases());
         for difference in &differences {
             let page = difference.got.map_or_else(|| report.index_page(), |got| report.page(got));
@@ -118,7 +150,8 @@ impl Plan {
             differences.len(),
             page.display()
         );
-        println!("{name}: {ran} cases in {seconds} s, all as expected; see {}", page.display());
+        let tally = report.tally();
+        println!("{name}: {ran} cases in {seconds} s, all as expected: {tally}; see {}", page.display());
         Ok(())
     }
 }

@@ -44,6 +44,16 @@ impl Report {
         &self.cases
     }
 
+    /// How often each verdict was given, in words.
+    pub(crate) fn tally(&self) -> String {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for case in self.cases.values() {
+            *counts.entry(&case.behavior).or_default() += 1;
+        }
+        let words: Vec<_> = counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+        words.join(", ")
+    }
+
     /// The page that lists all cases.
     pub(crate) fn index_page(&self) -> PathBuf {
         self.dir.join("index.html")

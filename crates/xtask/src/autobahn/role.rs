@@ -1,4 +1,4 @@
-//! The two roles of the endpoint under test, and one run of the suite for each.
+//! The two roles of an endpoint under test, and one run of the suite with one adapter in one role.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::endpoint;
+use super::endpoint::Adapter;
 use super::suite::{Mode, Suite, Wstest};
 
 /// How long a run may take: many times what it does, so that only one that hangs is ended.
@@ -31,83 +31,102 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// The role's name, which is also the name of its run.
+    /// The role's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Client => "client",
         }
     }
+}
+
+/// One adapter in one role.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) adapter: Adapter,
+    pub(crate) role: Role,
+    /// Where a server listens, or what keeps the port for `wstest`, which cannot choose one and
+    /// tell. Runs that are prepared before the first one starts have different ports.
+    listener: TcpListener,
+}
+
+impl Run {
+    pub(crate) fn prepare(adapter: Adapter, role: Role) -> Result<Self> {
+        Ok(Self { adapter, role, listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))? })
+    }
+
+    /// The name of the folder of its reports.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.adapter.name(), self.role.name())
+    }
 
     /// Runs `cases`, patterns as the suite understands them, and leaves a report.
-    pub(crate) fn run(self, suite: &Suite, cases: &Value) -> Result<()> {
-        match self {
-            Self::Server => run_server(suite, cases),
-            Self::Client => run_client(suite, cases),
+    pub(crate) fn execute(self, suite: &Suite, cases: &Value) -> Result<()> {
+        let address = self.listener.local_addr()?;
+        match self.role {
+            Role::Server => self.execute_server(address, suite, cases),
+            Role::Client => self.execute_client(address, suite, cases),
         }
     }
-}
 
-fn run_server(suite: &Suite, cases: &Value) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let url = format!("ws://{}", listener.local_addr()?);
-    thread::spawn(move || endpoint::echo_server(listener));
+    fn execute_server(self, address: SocketAddr, suite: &Suite, cases: &Value) -> Result<()> {
+        let (name, agent) = (self.name(), self.adapter.agent());
+        self.adapter.start_echo_server(self.listener)?;
 
-    let spec = json!({ "servers": [{ "agent": endpoint::AGENT, "url": url }], "cases": cases });
-    let mut wstest = suite.start(Role::Server.name(), Mode::FuzzingClient, spec)?;
-    let deadline = Instant::now() + RUN_LIMIT;
-    loop {
-        if let Some(status) = wstest.ended()? {
-            ensure!(status.success(), "wstest failed with {status}; {}", wstest.last_words());
-            return Ok(());
+        let server = json!({ "agent": agent, "url": format!("ws://{address}") });
+        let spec = json!({ "servers": [server], "cases": cases });
+        let mut wstest = suite.start(&name, Mode::FuzzingClient, spec)?;
+        let deadline = Instant::now() + RUN_LIMIT;
+        loop {
+            if let Some(status) = wstest.ended()? {
+                ensure!(status.success(), "wstest failed with {status}; {}", wstest.last_words());
+                return Ok(());
+            }
+            pause(deadline, &wstest)?;
         }
-        pause(deadline, &wstest)?;
-    }
-}
-
-fn run_client(suite: &Suite, cases: &Value) -> Result<()> {
-    let address = free_address()?;
-    let spec = json!({ "url": format!("ws://{address}"), "cases": cases });
-    let mut wstest = suite.start(Role::Client.name(), Mode::FuzzingServer, spec)?;
-    let deadline = Instant::now() + START_LIMIT;
-    while TcpStream::connect_timeout(&address, POLL_INTERVAL).is_err() {
-        still_running(&mut wstest)?;
-        pause(deadline, &wstest)?;
     }
 
-    // In a thread of its own, so that a client that hangs is noticed.
-    let client = thread::spawn(move || run_all_cases(address));
-    let deadline = Instant::now() + RUN_LIMIT;
-    while !client.is_finished() {
-        still_running(&mut wstest)?;
-        pause(deadline, &wstest)?;
+    fn execute_client(self, address: SocketAddr, suite: &Suite, cases: &Value) -> Result<()> {
+        let (name, adapter) = (self.name(), self.adapter);
+        drop(self.listener);
+        let spec = json!({ "url": format!("ws://{address}"), "cases": cases });
+        let mut wstest = suite.start(&name, Mode::FuzzingServer, spec)?;
+        let deadline = Instant::now() + START_LIMIT;
+        while TcpStream::connect_timeout(&address, POLL_INTERVAL).is_err() {
+            still_running(&mut wstest)?;
+            pause(deadline, &wstest)?;
+        }
+
+        // In a thread of its own, so that a client that hangs is noticed.
+        let client = thread::spawn(move || run_all_cases(adapter, address));
+        let deadline = Instant::now() + RUN_LIMIT;
+        while !client.is_finished() {
+            still_running(&mut wstest)?;
+            pause(deadline, &wstest)?;
+        }
+        let outcome = client.join().map_err(|_| anyhow!("the client panicked"))?;
+        if outcome.is_err() {
+            // Which explains it better.
+            still_running(&mut wstest)?;
+        }
+        outcome.with_context(|| wstest.last_words())
     }
-    let outcome = client.join().map_err(|_| anyhow!("the client panicked"))?;
-    if outcome.is_err() {
-        // Which explains it better.
-        still_running(&mut wstest)?;
-    }
-    outcome.with_context(|| wstest.last_words())
 }
 
 /// Everything that a client does with the fuzzing server.
-fn run_all_cases(server: SocketAddr) -> Result<()> {
-    let agent = endpoint::AGENT;
-    let count = endpoint::ask(&format!("ws://{server}/getCaseCount"))
+fn run_all_cases(adapter: Adapter, server: SocketAddr) -> Result<()> {
+    let agent = adapter.agent();
+    let count = adapter
+        .ask(&format!("ws://{server}/getCaseCount"))
         .context("cannot ask for the number of cases")?
         .context("no answer to the number of cases")?;
     let count: u32 = count.parse().with_context(|| format!("{count:?} cases"))?;
     for case in 1..=count {
         // Many cases are there to make a client fail. The suite knows which.
-        let _ = endpoint::echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"));
+        let _ = adapter.echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"));
     }
-    endpoint::ask(&format!("ws://{server}/updateReports?agent={agent}")).context("cannot ask for the reports")?;
+    adapter.ask(&format!("ws://{server}/updateReports?agent={agent}")).context("cannot ask for the reports")?;
     Ok(())
-}
-
-/// An address that was free a moment ago; `wstest` cannot choose one and tell.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 fn still_running(wstest: &mut Wstest) -> Result<()> {

@@ -1,0 +1,65 @@
+//! Endpoints over mio: one event loop for all connections of a server, and one for each of a client.
+
+use std::io;
+use std::net::TcpListener;
+use std::thread;
+
+use anyhow::Result;
+use sansocket_mio::{Connection, Error, EventLoop, Handler, Message};
+
+pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
+    let mut event_loop = EventLoop::new(Echo)?;
+    event_loop.listen_on(listener)?;
+    thread::spawn(move || event_loop.run());
+    Ok(())
+}
+
+pub(super) fn echo_client(url: &str) -> Result<()> {
+    talk(url, Echo).map(drop)
+}
+
+pub(super) fn ask(url: &str) -> Result<Option<String>> {
+    let mut asked = talk(url, Question::default())?;
+    let Question { answer, error } = asked.handler();
+    match error.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(answer.take()),
+    }
+}
+
+/// Runs a loop with one connection until that is gone.
+fn talk<H: Handler>(url: &str, handler: H) -> Result<EventLoop<H>> {
+    let mut event_loop = EventLoop::new(handler)?;
+    event_loop.connect(url)?;
+    while !event_loop.connections().is_empty() {
+        event_loop.turn(None)?;
+    }
+    Ok(event_loop)
+}
+
+struct Echo;
+
+impl Handler for Echo {
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+        // What cannot be sent is missed on the other side.
+        let _ = connection.send(message);
+    }
+}
+
+#[derive(Default)]
+struct Question {
+    answer: Option<String>,
+    error: Option<Error>,
+}
+
+impl Handler for Question {
+    fn on_message(&mut self, _: &mut Connection<'_>, message: Message<'_>) {
+        if let Some(text) = message.as_text() {
+            self.answer = Some(text.to_owned());
+        }
+    }
+
+    fn on_error(&mut self, _: &mut Connection<'_>, error: Error) {
+        self.error = Some(error);
+    }
+}

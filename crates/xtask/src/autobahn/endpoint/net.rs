@@ -1,0 +1,43 @@
+//! Endpoints over std::net: each connection has a thread, or the caller's.
+
+use std::net::TcpListener;
+use std::thread;
+
+use anyhow::Result;
+use sansocket_net::{Event, Incoming, Listener, Message, Stream, WebSocket};
+
+pub(super) fn start_echo_server(listener: TcpListener) {
+    thread::spawn(move || {
+        for incoming in Listener::from(listener).incoming().flatten() {
+            thread::spawn(move || serve(incoming));
+        }
+    });
+}
+
+pub(super) fn echo_client(url: &str) -> Result<()> {
+    echo(sansocket_net::connect(url)?)
+}
+
+pub(super) fn ask(url: &str) -> Result<Option<String>> {
+    let mut ws = sansocket_net::connect(url)?;
+    let mut answer = None;
+    while let Some(event) = ws.read()? {
+        if let Event::Message(Message::Text(text)) = event {
+            answer = Some(text.into_owned());
+        }
+    }
+    Ok(answer)
+}
+
+fn serve(incoming: Incoming) -> Result<()> {
+    echo(incoming.accept()?)
+}
+
+fn echo<S: Stream>(mut ws: WebSocket<S>) -> Result<()> {
+    while let Some(event) = ws.read()? {
+        if let Event::Message(message) = event.into_owned() {
+            ws.send(message)?;
+        }
+    }
+    Ok(())
+}
