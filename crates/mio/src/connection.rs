@@ -146,6 +146,11 @@ impl<'a> Connection<'a> {
         Err(error.into())
     }
 
+    /// Answers a request, unless it is too late.
+    pub(crate) fn answer_in_time(&mut self, answer: Answer) -> Result<(), Error> {
+        if is_given_up(self.websocket()) { Ok(()) } else { self.answer(answer) }
+    }
+
     /// Which connection this is.
     pub fn id(&self) -> ConnectionId {
         self.connections.id(self.index)
@@ -194,6 +199,12 @@ impl<'a> Connection<'a> {
     fn with<R>(&mut self, change: impl FnOnce(&mut WebSocket) -> R) -> R {
         self.connections.change(self.index, change)
     }
+}
+
+/// Whether nobody waits for an answer any more: the loop has stopped meanwhile, say, which has answered with 503. Whoever
+/// answers cannot know, so that is no error of theirs.
+pub(crate) fn is_given_up(ws: &WebSocket) -> bool {
+    matches!(ws.ready_state(), ReadyState::Closing | ReadyState::Closed)
 }
 
 impl fmt::Debug for Connection<'_> {

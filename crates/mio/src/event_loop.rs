@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker, event};
 use sansocket::{ClientRequest, Event, Instant, Message, ReadyState};
 
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::{Connection, ConnectionId, is_given_up};
 use crate::connections::{Connections, refuse};
 use crate::drive::{self, Place};
 use crate::error::{ConnectError, Error};
@@ -452,7 +452,7 @@ impl<H: Handler> EventLoop<H> {
             Command::Close(id, code, reason) => {
                 (id, self.with(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
             }
-            Command::Answer(id, answer) => (id, self.with(id, |connection| connection.answer(answer))),
+            Command::Answer(id, answer) => (id, self.with(id, |connection| connection.answer_in_time(answer))),
         };
         if let Err(error) = result {
             self.tell_unsent(id, error);
@@ -539,6 +539,9 @@ impl<H: Handler> At<'_, H> {
     #[cold]
     fn answer(&mut self, answer: Answer, now: Instant) {
         let ws = &mut self.connections.entry_mut(self.index).socket.ws;
+        if is_given_up(ws) {
+            return;
+        }
         let answered = match answer {
             Answer::Accept(accept) => ws.accept(accept, now),
             Answer::Reject(reject) => ws.reject(reject, now),

@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    Accept, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open, Options,
-    Reject, Threads, sansocket,
+    Accept, Answer, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open,
+    Options, Reject, Request, Threads, sansocket,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -165,6 +165,61 @@ fn a_request_can_be_answered_later() {
         server.handle.answer(id, Accept::default().protocol("never offered")).unwrap();
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 500 "));
         assert!(matches!(server.error(), Error::Answer(_)));
+    });
+}
+
+/// Stops the loop when somebody asks for something, and then answers all the same.
+struct Quitter(mpsc::Sender<Error>);
+
+impl Handler for Quitter {
+    fn on_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Answer {
+        connection.connections().stop();
+        Accept::default().into()
+    }
+
+    fn on_plain_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Option<Reject> {
+        connection.connections().stop();
+        Some(Reject::new(404))
+    }
+
+    fn on_error(&mut self, _: &mut Connection<'_>, error: Error) {
+        self.0.send(error).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_to_a_request_that_was_given_up_is_no_error() {
+    bounded(|| {
+        let (told, errors) = mpsc::channel();
+        for request in [REQUEST, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            let mut event_loop = EventLoop::new(Quitter(told.clone())).unwrap();
+            let address = event_loop.listen("127.0.0.1:0").unwrap();
+            let running = spawn(move || event_loop.run().unwrap());
+            let mut stream = tcp(address);
+            stream.write_all(request.as_bytes()).unwrap();
+            assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 503 "));
+            drop(stream);
+            running.join();
+        }
+        drop(told);
+        assert!(errors.recv().is_err(), "an error was told");
+    });
+}
+
+#[test]
+fn an_answer_that_comes_after_the_end_is_no_error() {
+    bounded(|| {
+        let server = serve_with(|_| (), |recorder| recorder.answers_later = true);
+        let mut stream = tcp(server.address);
+        stream.write_all(REQUEST.as_bytes()).unwrap();
+        let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
+        server.handle.stop().unwrap();
+        // unless the loop has ended
+        let _ = server.handle.answer(id, Accept::default());
+        assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 503 "));
+        drop(stream);
+        let seen = server.join_and_see();
+        assert!(seen.is_empty(), "{seen:?}");
     });
 }
 
@@ -326,6 +381,14 @@ fn a_timer_comes_when_it_is_due() {
 }
 
 impl Running {
+    /// Waits for its end; returns what was not looked at.
+    fn join_and_see(mut self) -> Vec<Seen> {
+        let (_, nothing) = mpsc::channel();
+        let seen = std::mem::replace(&mut self.seen, nothing);
+        self.join();
+        seen.iter().collect()
+    }
+
     fn stop_and_drop<T>(self, clients: T) {
         drop(clients);
         self.stop();
