@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use crate::event_loop::{EventLoop, poll};
@@ -14,6 +16,9 @@ use crate::options::Options;
 ///
 /// They listen at the same address, and the system deals the clients out among them (`SO_REUSEPORT`). A connection stays
 /// with its loop, and its handler hears only of the connections of that loop; a broadcast reaches those of all.
+///
+/// They also end together. If one fails, or its handler panics, its connections are lost, and the others are stopped in
+/// good order: see [`Handle::stop`].
 ///
 /// ```no_run
 /// use sansocket_mio::{Connection, Handler, Message, Options, Threads};
@@ -36,6 +41,33 @@ pub struct Threads {
     address: SocketAddr,
     handle: Handle,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    first_failure: Arc<OnceLock<usize>>,
+}
+
+/// Goes down with a loop, and tells the others.
+struct Watch {
+    number: usize,
+    handle: Handle,
+    first_failure: Arc<OnceLock<usize>>,
+    has_ended_well: bool,
+}
+
+impl Watch {
+    fn run(mut self, event_loop: &mut EventLoop<impl Handler>) -> io::Result<()> {
+        let result = event_loop.run();
+        self.has_ended_well = result.is_ok();
+        result
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.has_ended_well {
+            // unless another was first
+            let _ = self.first_failure.set(self.number);
+            let _ = self.handle.stop();
+        }
+    }
 }
 
 impl Threads {
@@ -71,13 +103,15 @@ impl Threads {
             event_loop.listen_on(listener)?;
             event_loops.push(event_loop);
         }
-        let mut threads = Vec::new();
+        let (mut threads, first_failure) = (Vec::new(), Arc::default());
         for (number, mut event_loop) in event_loops.into_iter().enumerate() {
             let thread = thread::Builder::new().name(format!("sansocket {number}"));
-            let started = thread.spawn(move || event_loop.run());
-            threads.push(started.inspect_err(|_| _ = handle.stop())?);
+            let (handle, first_failure) = (handle.clone(), Arc::clone(&first_failure));
+            // if the thread does not start, this tells the others too
+            let watch = Watch { number, handle, first_failure, has_ended_well: false };
+            threads.push(thread.spawn(move || watch.run(&mut event_loop))?);
         }
-        Ok(Self { address, handle, threads })
+        Ok(Self { address, handle, threads, first_failure })
     }
 
     /// The address listened at.
@@ -90,13 +124,16 @@ impl Threads {
         self.handle.clone()
     }
 
-    /// Waits until all loops have ended: see [`Handle::stop`].
+    /// Waits until all loops have ended: because they were told to ([`Handle::stop`]), or because one has failed.
     ///
     /// # Errors
     ///
-    /// That of the first loop that failed. If a handler panicked, this panics too.
+    /// That of the loop that failed first. If its handler panicked, this panics too.
     pub fn join(self) -> io::Result<()> {
-        let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
-        results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let mut results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        if let Some(&first) = self.first_failure.get() {
+            results.swap(0, first);
+        }
+        results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| panic::resume_unwind(panic)))
     }
 }

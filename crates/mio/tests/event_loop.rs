@@ -8,8 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    Accept, Answer, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open,
-    Options, Reject, Request, Threads, sansocket,
+    Accept, Answer, CloseCode, Connection, Connections, Error, EventLoop, Handler, Reject, Request, sansocket,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -270,49 +269,6 @@ fn a_server_that_never_answers_is_given_up() {
         let error = client.error();
         assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(_))), "{error:?}");
         client.stop();
-    });
-}
-
-/// Sends on to all what one says.
-struct Crier {
-    said: mpsc::Sender<(usize, ConnectionId)>,
-    thread: usize,
-}
-
-impl Handler for Crier {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
-        self.said.send((self.thread, connection.id())).unwrap();
-    }
-
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
-        connection.connections().broadcast(message);
-    }
-}
-
-#[test]
-fn loops_that_run_together_share_a_port_and_a_broadcast() {
-    const COUNT: usize = 40;
-    bounded(|| {
-        let (said, opened) = mpsc::channel();
-        let handler = |thread| Crier { said: said.clone(), thread };
-        let threads = Threads::start(3, &Options::new(), "127.0.0.1:0", handler).unwrap();
-        let mut clients: Vec<_> = (0..COUNT).map(|_| client(threads.local_addr())).collect();
-        let ids: Vec<_> = (0..COUNT).map(|_| opened.recv_timeout(BOUND).unwrap()).collect();
-        assert!(ids.iter().all(|(thread, id)| *thread == id.thread()));
-        assert!((1..3).any(|thread| ids.iter().any(|&(on, _)| on == thread)), "all on one thread: {ids:?}");
-        clients[0].send(Theirs::text("Hello to all")).unwrap();
-        for client in &mut clients {
-            assert_eq!(client.read().unwrap(), Theirs::text("Hello to all"));
-        }
-        threads.handle().broadcast("from outside").unwrap();
-        for client in &mut clients {
-            assert_eq!(client.read().unwrap(), Theirs::text("from outside"));
-        }
-        let handle = threads.handle();
-        let reading = spawn(move || clients.iter_mut().for_each(|client| while client.read().is_ok() {}));
-        handle.stop().unwrap();
-        threads.join().unwrap();
-        reading.join();
     });
 }
 

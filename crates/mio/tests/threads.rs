@@ -1,0 +1,94 @@
+//! What several loops do together: share a port, a broadcast, and their end.
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+
+use sansocket_mio::{Close, Connection, ConnectionId, Handler, Message, Open, Options, Threads};
+use support::*;
+use tungstenite::Message as Theirs;
+
+/// Sends on to all what one says.
+struct Crier {
+    said: mpsc::Sender<(usize, ConnectionId)>,
+    thread: usize,
+}
+
+impl Handler for Crier {
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.said.send((self.thread, connection.id())).unwrap();
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+        connection.connections().broadcast(message);
+    }
+}
+
+#[test]
+fn loops_that_run_together_share_a_port_and_a_broadcast() {
+    const COUNT: usize = 40;
+    bounded(|| {
+        let (said, opened) = mpsc::channel();
+        let handler = |thread| Crier { said: said.clone(), thread };
+        let threads = Threads::start(3, &Options::new(), "127.0.0.1:0", handler).unwrap();
+        let mut clients: Vec<_> = (0..COUNT).map(|_| client(threads.local_addr())).collect();
+        let ids: Vec<_> = (0..COUNT).map(|_| opened.recv_timeout(BOUND).unwrap()).collect();
+        assert!(ids.iter().all(|(thread, id)| *thread == id.thread()));
+        assert!((1..3).any(|thread| ids.iter().any(|&(on, _)| on == thread)), "all on one thread: {ids:?}");
+        clients[0].send(Theirs::text("Hello to all")).unwrap();
+        for client in &mut clients {
+            assert_eq!(client.read().unwrap(), Theirs::text("Hello to all"));
+        }
+        threads.handle().broadcast("from outside").unwrap();
+        for client in &mut clients {
+            assert_eq!(client.read().unwrap(), Theirs::text("from outside"));
+        }
+        let handle = threads.handle();
+        let reading = spawn(move || clients.iter_mut().for_each(|client| while client.read().is_ok() {}));
+        handle.stop().unwrap();
+        threads.join().unwrap();
+        reading.join();
+    });
+}
+
+/// Fails at a word, and once more when it is told to stop for that.
+struct Weak(mpsc::Sender<ConnectionId>);
+
+impl Handler for Weak {
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.0.send(connection.id()).unwrap();
+    }
+
+    fn on_message(&mut self, _: &mut Connection<'_>, message: Message<'_>) {
+        panic!("{}", message.as_text().unwrap());
+    }
+
+    fn on_close(&mut self, _: &mut Connection<'_>, close: Close) {
+        panic!("closed with {}", close.code);
+    }
+}
+
+#[test]
+fn if_one_loop_fails_the_others_stop() {
+    bounded(|| {
+        let (said, opened) = mpsc::channel();
+        let threads = Threads::start(2, &Options::new(), "127.0.0.1:0", |_| Weak(said.clone())).unwrap();
+        // until each loop has one
+        let mut clients = [vec![], vec![]];
+        while clients.iter().any(Vec::is_empty) {
+            let client = client(threads.local_addr());
+            clients[opened.recv_timeout(BOUND).unwrap().thread()].push(client);
+        }
+        let [polite, lost] = &mut clients;
+        lost[0].send(Theirs::text("the first failure")).unwrap();
+        let Theirs::Close(Some(frame)) = polite[0].read().unwrap() else { panic!("no Close") };
+        assert_eq!(u16::from(frame.code), 1001);
+        while polite[0].read().is_ok() {}
+        assert!(lost[0].read().is_err());
+        // the server waits for it
+        drop(clients);
+        let failure = catch_unwind(AssertUnwindSafe(|| threads.join())).unwrap_err();
+        assert_eq!(failure.downcast_ref::<String>().unwrap(), "the first failure");
+    });
+}
