@@ -110,7 +110,7 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// The address is in use, or not this machine's.
     pub fn listen(&mut self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
-        self.listen_on(listener::bind(address, false)?)
+        self.listen_on(listener::bind(address)?)
     }
 
     /// Listens with a listener of the caller's making.

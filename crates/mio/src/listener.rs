@@ -93,20 +93,41 @@ impl Listener {
     }
 }
 
-/// Listens at the first of these addresses that can be had; with `shared` so that other sockets may listen there too,
-/// each of which gets some of the clients.
-pub(crate) fn bind(addresses: impl ToSocketAddrs, shared: bool) -> io::Result<std::net::TcpListener> {
+/// Listens at the first of these addresses that can be had.
+pub(crate) fn bind(addresses: impl ToSocketAddrs) -> io::Result<std::net::TcpListener> {
+    first_of(addresses, |address| listen(socket(address, false)?))
+}
+
+/// Listens so many times at the first of these addresses that can be had: each listener gets some of the clients.
+pub(crate) fn bind_shared(addresses: impl ToSocketAddrs, count: u16) -> io::Result<Vec<std::net::TcpListener>> {
+    if count < 2 {
+        return Ok(vec![bind(addresses)?]);
+    }
+    first_of(addresses, |address| {
+        // sockets that share with each other share with those of another process, too: so is anybody there?
+        drop(socket(address, false)?);
+        let mut listeners = vec![listen(socket(address, true)?)?];
+        let address = listeners[0].local_addr()?;
+        for _ in 1..count {
+            listeners.push(listen(socket(address, true)?)?);
+        }
+        Ok(listeners)
+    })
+}
+
+fn first_of<T>(addresses: impl ToSocketAddrs, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut failure = io::Error::new(ErrorKind::InvalidInput, "no address to listen at");
     for address in addresses.to_socket_addrs()? {
-        match bind_one(address, shared) {
-            Ok(listener) => return Ok(listener),
+        match bind(address) {
+            Ok(bound) => return Ok(bound),
             Err(error) => failure = error,
         }
     }
     Err(failure)
 }
 
-fn bind_one(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+/// A socket that has this address: alone, or as one of many.
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // as std does: a server that restarts need not wait for the connections of the one before
     #[cfg(not(windows))]
@@ -115,6 +136,10 @@ fn bind_one(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListen
         share_port(&socket)?;
     }
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

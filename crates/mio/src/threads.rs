@@ -74,6 +74,9 @@ impl Threads {
     /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. With port 0 the
     /// system chooses one, for all.
     ///
+    /// Nobody else may listen at the address, even if they would share it. But where several loops do, another process of
+    /// the same user can join them later, if it asks for `SO_REUSEPORT`, and is dealt some of the clients.
+    ///
     /// # Errors
     ///
     /// The address is in use, or not this machine's; or it cannot be listened at more than once on this system.
@@ -84,11 +87,8 @@ impl Threads {
         mut handler: impl FnMut(usize) -> H,
     ) -> io::Result<Self> {
         let count = count.max(1);
-        let mut listeners = vec![listener::bind(address, count > 1)?];
+        let listeners = listener::bind_shared(address, count)?;
         let address = listeners[0].local_addr()?;
-        for _ in 1..count {
-            listeners.push(listener::bind(address, true)?);
-        }
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (poll, mailbox) = poll()?;

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 
@@ -51,6 +53,33 @@ fn loops_that_run_together_share_a_port_and_a_broadcast() {
         reading.join();
     });
 }
+
+#[test]
+fn loops_share_their_port_with_nobody_else() {
+    bounded(|| {
+        let start = |count, address| Threads::start(count, &Options::new(), address, |_| Silent);
+        for first in [1, 2] {
+            let threads = start(first, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            for second in [1, 2] {
+                let error = start(second, threads.local_addr()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::AddrInUse, "{first} and {second}");
+            }
+            let address = threads.local_addr();
+            let client = client(address);
+            threads.handle().stop().unwrap();
+            drop(client);
+            threads.join().unwrap();
+            // the next to come need not wait for what is left of a connection
+            let again = start(2, address).unwrap();
+            again.handle().stop().unwrap();
+            again.join().unwrap();
+        }
+    });
+}
+
+struct Silent;
+
+impl Handler for Silent {}
 
 /// Fails at a word, and once more when it is told to stop for that.
 struct Weak(mpsc::Sender<ConnectionId>);

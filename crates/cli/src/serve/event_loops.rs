@@ -2,7 +2,7 @@
 //!
 //! What a quiet server knows of a connection is what the loop knows: there is no story to keep.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::{io, process, thread};
 
@@ -19,7 +19,9 @@ use crate::interrupt;
 
 /// Serves until Ctrl-C, and closes every connection.
 pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>) -> Result<(), Failure> {
-    let threads = listen(address, count, server).map_err(|error| cannot_listen(address, &error))?;
+    let echo = |_| Echo { server: Arc::clone(server), stories: Stories::default() };
+    let threads =
+        Threads::start(count, &Options::new(), address, echo).map_err(|error| cannot_listen(address, &error))?;
     interrupt::on_first({
         let (server, handle) = (Arc::clone(server), threads.handle());
         move || {
@@ -34,15 +36,6 @@ pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>) -> Result<(
     })?;
     server.listens(threads.local_addr());
     threads.join().map_err(|error| Failure::new(Exit::Failed, format_args!("an event loop failed: {error}")))
-}
-
-fn listen(address: &str, count: u16, server: &Arc<Server>) -> io::Result<Threads> {
-    if count > 1 {
-        // Several loops share the port, and would share it with those of another process: so is it free?
-        drop(TcpListener::bind(address)?);
-    }
-    let echo = |_| Echo { server: Arc::clone(server), stories: Stories::default() };
-    Threads::start(count, &Options::new(), address, echo)
 }
 
 /// What one loop does with its connections.
