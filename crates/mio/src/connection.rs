@@ -12,8 +12,11 @@ use crate::Error;
 use crate::connections::{Connections, refuse};
 use crate::handler::Answer;
 
-/// Names a connection of an event loop, or of several that run together. No two connections of a process that may be
-/// confused have the same name: when one is gone its name leads nowhere.
+/// Names a connection of an event loop, or of several that run together: [`Threads`](crate::Threads). When the connection
+/// is gone its name leads nowhere, though another has its index.
+///
+/// A name means something only to the loop that it comes from, to those that run with it, and to their
+/// [`Handle`](crate::Handle). Loops that do not run together give the same names to different connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(crate) index: u32,
@@ -115,6 +118,9 @@ impl<'a> Connection<'a> {
 
     /// Begins to close; to close again does nothing. Messages of the peer's still arrive until
     /// [`Handler::on_close`](crate::Handler::on_close).
+    ///
+    /// A connection that is not open yet is given up, and nothing more is told of it; a client whose request waits for an
+    /// answer gets 503.
     ///
     /// # Errors
     ///

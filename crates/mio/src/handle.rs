@@ -17,6 +17,12 @@ use crate::handler::Answer;
 /// What is asked for is done in the order in which one thread asks for it. A connection that is gone by then is passed
 /// over. What could not be sent to a connection is told to [`Handler::on_error`](crate::Handler::on_error).
 ///
+/// No method waits for the loop, nor refuses because it is busy: what is asked for is kept until the loop's next turn,
+/// which takes all of it. How much that can be is up to those who ask. What then waits for a peer is bounded, by
+/// [`Config::max_buffered_amount`]. So a thread that has more to send than the network takes should be paced by the
+/// handler, which knows: by [`buffered_amount`](crate::Connection::buffered_amount) and
+/// [`on_writable`](crate::Handler::on_writable).
+///
 /// ```no_run
 /// use std::thread;
 /// use sansocket_mio::{EventLoop, Handler};

@@ -15,8 +15,14 @@ use crate::connections::Connections;
 /// Close frames, keeps the deadlines, and ignores what they say.
 ///
 /// Each connection is told of by [`on_open`](Self::on_open), then whatever comes, and at last
-/// [`on_close`](Self::on_close), once; before that [`on_error`](Self::on_error) if it failed. One that never opens is told
-/// of by `on_error` alone; a server's may have been told of before, by [`on_accept`](Self::on_accept) and what follows it.
+/// [`on_close`](Self::on_close), once; before that [`on_error`](Self::on_error) if it failed.
+///
+/// One that never opens has no `on_close`. If it failed, `on_error` tells. Nothing does if the application itself ended
+/// it before it was open: refused the request, closed the connection, or stopped the loop; nor if a client asked for no
+/// WebSocket and was told so. Whoever keeps something of clients from [`on_accept`](Self::on_accept) or
+/// [`on_request`](Self::on_request) on drops it where it turns one away, or keeps it by
+/// [`ConnectionId::index`](crate::ConnectionId::index), so that the next client overwrites it.
+///
 /// No method may block: all connections of the loop wait.
 ///
 /// ```

@@ -223,6 +223,31 @@ fn an_answer_that_comes_after_the_end_is_no_error() {
 }
 
 #[test]
+fn what_is_given_up_before_it_opens_is_told_of_by_nothing() {
+    bounded(|| {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (seen, told) = mpsc::channel();
+        let recorder = Recorder { seen, echoes: true, reports_messages: false, answers_later: false };
+        let mut event_loop = EventLoop::new(recorder).unwrap();
+        let server = event_loop.listen("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", silent.local_addr().unwrap());
+        let [closed, _stopped] = [0; 2].map(|_| event_loop.connect(&url).unwrap());
+        let _silent_client = tcp(server);
+        while event_loop.connections().len() < 3 {
+            event_loop.turn(None).unwrap();
+        }
+        event_loop.connections().get(closed).unwrap().close(CloseCode::NORMAL, "").unwrap();
+        event_loop.turn(None).unwrap();
+        assert_eq!(event_loop.connections().len(), 2);
+        event_loop.connections().stop();
+        event_loop.run().unwrap();
+        drop(event_loop);
+        let seen: Vec<_> = told.iter().collect();
+        assert!(seen.is_empty(), "{seen:?}");
+    });
+}
+
+#[test]
 fn an_address_that_refuses_gives_way_to_the_next() {
     bounded(|| {
         let (address, peer) = peer_server(|mut ws| while ws.read().is_ok() {});
