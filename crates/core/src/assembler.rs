@@ -6,12 +6,44 @@ use alloc::vec::Vec;
 
 use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
+use crate::frame::{FrameHeader, MaskingKey};
 use crate::message::{Chunk, Message, MessageKind};
 use crate::utf8::{InvalidUtf8, Utf8};
 
 impl From<InvalidUtf8> for ProtocolError {
     fn from(_: InvalidUtf8) -> Self {
         Self::Utf8Invalid
+    }
+}
+
+/// Bytes of text that are unmasked, validated and copied before the next ones are: so many that they stay in the cache
+/// nearest to the processor in between.
+const TEXT_BLOCK: usize = 2 * 1024;
+
+/// A part of a frame's payload, as it arrived.
+#[derive(Debug)]
+pub(crate) struct Piece<'b> {
+    pub(crate) bytes: &'b mut [u8],
+    /// Turned so that it begins with the byte for the first of `bytes`.
+    pub(crate) key: MaskingKey,
+    /// How much of the frame's payload is yet to come, as the peer claims.
+    pub(crate) to_come: u64,
+    /// Whether the message ends with the frame.
+    pub(crate) fin: bool,
+}
+
+impl<'b> Piece<'b> {
+    /// Whether the message ends here.
+    #[inline]
+    pub(crate) const fn is_last(&self) -> bool {
+        self.fin && self.to_come == 0
+    }
+
+    /// The bytes, unmasked where they lie.
+    #[inline]
+    pub(crate) fn unmasked(self) -> &'b [u8] {
+        unmask(self.bytes, self.key);
+        self.bytes
     }
 }
 
@@ -59,33 +91,58 @@ impl Assembly {
         Ok(())
     }
 
-    /// Takes the next piece of the message, unmasked; `last` if the message ends with it.
-    /// Returns what there is to deliver.
+    /// Takes the next piece of the message, and returns what there is to deliver.
     pub(crate) fn push<'b>(
         &mut self,
-        piece: &'b [u8],
-        last: bool,
+        piece: Piece<'b>,
         delivery: Delivery,
     ) -> Result<Option<Delivered<'b>>, ProtocolError> {
+        let last = piece.is_last();
         match delivery {
             Delivery::Messages => {
-                match &mut self.payload {
-                    Payload::Text { text, utf8 } => utf8.push(piece, |valid| text.push_str(valid))?,
-                    Payload::Binary(bytes) => bytes.extend_from_slice(piece),
-                }
+                self.add(piece)?;
                 if last { self.finish().map(|message| Some(Delivered::Message(message))) } else { Ok(None) }
             }
             Delivery::Chunks => {
+                let bytes = piece.unmasked();
                 if let Payload::Text { utf8, .. } = &mut self.payload {
-                    utf8.push(piece, |_| ())?;
+                    utf8.push(bytes, |_| ())?;
                     if last {
                         utf8.finish()?;
                     }
                 }
-                let chunk = Chunk::new(self.kind(), piece, last);
-                Ok((last || !piece.is_empty()).then_some(Delivered::Chunk(chunk)))
+                let chunk = Chunk::new(self.kind(), bytes, last);
+                Ok((last || !bytes.is_empty()).then_some(Delivered::Chunk(chunk)))
             }
         }
+    }
+
+    /// Appends the next piece to what has arrived: what is binary is unmasked on its way there.
+    #[inline]
+    pub(crate) fn add(&mut self, piece: Piece<'_>) -> Result<(), ProtocolError> {
+        match &mut self.payload {
+            Payload::Text { text, utf8 } => {
+                if text.capacity() - text.len() < piece.bytes.len() {
+                    text.reserve(room(text.len(), &piece));
+                }
+                // a multiple of the key's length, so that every block begins with the same byte of it
+                for block in piece.bytes.chunks_mut(TEXT_BLOCK) {
+                    unmask(block, piece.key);
+                    utf8.push(block, |valid| text.push_str(valid))?;
+                }
+            }
+            Payload::Binary(bytes) => {
+                if bytes.capacity() - bytes.len() < piece.bytes.len() {
+                    bytes.reserve(room(bytes.len(), &piece));
+                }
+                if piece.key == [0; 4] {
+                    bytes.extend_from_slice(piece.bytes);
+                } else {
+                    sansocket_mask::append(bytes, piece.bytes, piece.key, 0);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<Message<'static>, ProtocolError> {
@@ -103,6 +160,25 @@ impl Assembly {
             Payload::Text { .. } => MessageKind::Text,
             Payload::Binary(_) => MessageKind::Binary,
         }
+    }
+}
+
+/// For how many more bytes to make room when a piece does not fit behind the bytes that arrived before it.
+///
+/// A claimed length is no reason to reserve memory; but where so much has arrived, more of what is claimed is likely to
+/// come. From there on a long message is moved less often than it would be by doubling.
+#[cold]
+fn room(arrived: usize, piece: &Piece<'_>) -> usize {
+    let arrived = (arrived + piece.bytes.len()).saturating_add(FrameHeader::MAX_SIZE);
+    let as_much_again = if arrived < 64 * 1024 { 1 } else { 3 };
+    let to_come = usize::try_from(piece.to_come).unwrap_or(usize::MAX);
+    piece.bytes.len().saturating_add(to_come.min(arrived.saturating_mul(as_much_again)))
+}
+
+#[inline]
+fn unmask(bytes: &mut [u8], key: MaskingKey) {
+    if key != [0; 4] {
+        sansocket_mask::apply(bytes, key, 0);
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::assembler::{Assembly, Delivered, check_message_length, message, whole};
+use crate::assembler::{Assembly, Delivered, Piece, check_message_length, message, whole};
 use crate::closing::{CloseCode, CloseFrame};
 use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
@@ -60,15 +60,13 @@ impl Rest {
         Self { length: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
     }
 
-    /// Takes from the input what there is of the payload, and unmasks it.
-    fn take<'b>(&mut self, input: &mut Input<'b>) -> &'b [u8] {
-        let piece = input.take(usize::try_from(self.length).unwrap_or(usize::MAX));
-        if self.key != [0; 4] {
-            sansocket_mask::apply(piece, self.key, 0);
-            self.key.rotate_left(piece.len() % 4);
-        }
-        self.length -= piece.len() as u64;
-        piece
+    /// Takes from the input what there is of the payload.
+    fn take<'b>(&mut self, input: &mut Input<'b>) -> Piece<'b> {
+        let bytes = input.take(usize::try_from(self.length).unwrap_or(usize::MAX));
+        let key = self.key;
+        self.key.rotate_left(bytes.len() % 4);
+        self.length -= bytes.len() as u64;
+        Piece { bytes, key, to_come: self.length, fin: self.fin }
     }
 }
 
@@ -181,7 +179,7 @@ impl Receiver {
             OpCode::Continuation => None,
             OpCode::Close | OpCode::Ping | OpCode::Pong => {
                 if lies_whole {
-                    return said(header.opcode, Cow::Borrowed(rest.take(input))).map(Some);
+                    return said(header.opcode, Cow::Borrowed(rest.take(input).unmasked())).map(Some);
                 }
                 self.stage = Stage::Control { opcode: header.opcode, payload: Vec::new(), rest };
                 return Ok(None);
@@ -190,7 +188,8 @@ impl Receiver {
         if let Some(kind) = kind {
             if header.fin && lies_whole {
                 check_message_length(header.payload_length, config)?;
-                return whole(kind, rest.take(input), config.delivery).map(|whole| Some(Received::Data(whole)));
+                return whole(kind, rest.take(input).unmasked(), config.delivery)
+                    .map(|whole| Some(Received::Data(whole)));
             }
             self.assembly = Some(Box::new(Assembly::new(kind)));
         }
@@ -230,9 +229,8 @@ impl Receiver {
     fn data<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Result<Option<Received<'b>>, ProtocolError> {
         let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = rest.take(input);
-        let ends_frame = rest.length == 0;
-        let ends_message = ends_frame && rest.fin;
-        let delivered = assembly.push(piece, ends_message, config.delivery)?;
+        let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
+        let delivered = assembly.push(piece, config.delivery)?;
         if ends_frame {
             self.stage = Stage::Start;
         }
@@ -244,7 +242,7 @@ impl Receiver {
 
     fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Received<'b>>, ProtocolError> {
         let Stage::Control { opcode, payload, rest } = &mut self.stage else { return Ok(None) };
-        payload.extend_from_slice(rest.take(input));
+        payload.extend_from_slice(rest.take(input).unmasked());
         if rest.length > 0 {
             return Ok(None);
         }

@@ -319,6 +319,35 @@ fn a_claimed_length_costs_nothing() {
     }
 }
 
+/// What has arrived makes room for what is to come: of 1 MiB in reads of 64 KiB only the first quarter is moved.
+#[test]
+fn a_message_in_many_reads_is_seldom_moved() {
+    const SIZE: usize = 1 << 20;
+    const READ: usize = 64 * 1024;
+    let config = config(|_| ());
+    for role in BOTH {
+        for first in [TEXT, BINARY] {
+            let mut connection = endpoint(role, &config);
+            let bytes = frame(role, first, &[b'x'; SIZE]);
+            let info = measured(|buffer| {
+                let mut owned = 0;
+                for (index, read) in bytes.chunks(READ).enumerate() {
+                    let info = measure(|| {
+                        receive(&mut connection, buffer, read).unwrap();
+                    });
+                    owned += info.bytes_current;
+                    let arrived = ((index + 1) * READ) as i64;
+                    assert!(owned <= 4 * arrived + SMALL as i64, "{role:?} {first:x}, read {index}: {info:?}");
+                }
+                assert_eq!(owned, 0, "the message was delivered");
+            });
+            // one of them is the state of the assembly
+            assert!(info.count_total <= 3, "{role:?} {first:x}: {info:?}");
+            assert!(info.bytes_total <= (SIZE + 4 * READ) as u64 + SMALL, "{role:?} {first:x}: {info:?}");
+        }
+    }
+}
+
 /// CVE-2026-48779, ws#2329: a million fragments are one buffer, not a million.
 #[test]
 fn fragments_of_one_byte_cost_their_bytes() {

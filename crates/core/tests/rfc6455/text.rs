@@ -261,4 +261,27 @@ proptest! {
             }
         }
     }
+
+    /// So long that it is validated in blocks, and with anything at the ends of those.
+    #[test]
+    fn long_text_is_what_the_standard_library_takes_for_it(
+        runs in vec((any::<char>(), 0..1_000_usize), 1..12),
+        damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        seed: u64,
+    ) {
+        use sansocket::rand_core::SeedableRng;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let runs = runs.into_iter().map(|(character, count)| character.to_string().repeat(count));
+        let mut payload = runs.collect::<String>().into_bytes();
+        if let (Some((place, byte)), false) = (damage, payload.is_empty()) {
+            *place.get_mut(&mut payload) = byte;
+        }
+        let as_text = core::str::from_utf8(&payload);
+        for role in BOTH {
+            let bytes = wire(role, &[Frame::text(&payload)]);
+            let outcome = Outcome::of(&Config::default(), role, random_split(&mut rng, &bytes));
+            prop_assert_eq!(outcome.result, as_text.map(|_| ()).map_err(|_| ProtocolError::Utf8Invalid.into()));
+            prop_assert_eq!(outcome.events, as_text.map(text).into_iter().collect::<Vec<_>>());
+        }
+    }
 }
