@@ -47,6 +47,32 @@ impl<'b> Piece<'b> {
     }
 }
 
+/// Short pieces that are validated and appended as one: to do either takes time that a few bytes are not worth.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    bytes: [u8; 512],
+    filled: usize,
+}
+
+impl Default for Gathered {
+    #[inline]
+    fn default() -> Self {
+        Self { bytes: [0; 512], filled: 0 }
+    }
+}
+
+impl Gathered {
+    /// Adds the piece, unmasked, if there is room for it.
+    #[inline]
+    fn add(&mut self, piece: &Piece<'_>) -> bool {
+        let end = self.filled + piece.bytes.len();
+        let Some(place) = self.bytes.get_mut(self.filled..end) else { return false };
+        sansocket_mask::copy(place, piece.bytes, piece.key, 0);
+        self.filled = end;
+        true
+    }
+}
+
 /// A message that has begun and not ended.
 #[derive(Debug)]
 pub(crate) struct Assembly {
@@ -115,6 +141,27 @@ impl Assembly {
                 Ok((last || !bytes.is_empty()).then_some(Delivered::Chunk(chunk)))
             }
         }
+    }
+
+    /// Takes the next piece, but perhaps no farther than into `gathered`: [`settle`](Self::settle) must follow.
+    #[inline]
+    pub(crate) fn gather(&mut self, piece: Piece<'_>, gathered: &mut Gathered) -> Result<(), ProtocolError> {
+        if gathered.add(&piece) {
+            return Ok(());
+        }
+        self.settle(gathered)?;
+        if gathered.add(&piece) { Ok(()) } else { self.add(piece) }
+    }
+
+    /// Appends what was gathered.
+    pub(crate) fn settle(&mut self, gathered: &mut Gathered) -> Result<(), ProtocolError> {
+        let (bytes, _) = gathered.bytes.split_at(gathered.filled);
+        match &mut self.payload {
+            Payload::Text { text, utf8 } => utf8.push(bytes, |valid| text.push_str(valid))?,
+            Payload::Binary(payload) => payload.extend_from_slice(bytes),
+        }
+        gathered.filled = 0;
+        Ok(())
     }
 
     /// Appends the next piece to what has arrived: what is binary is unmasked on its way there.

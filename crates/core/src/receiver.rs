@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::assembler::{Assembly, Delivered, Piece, check_message_length, message, whole};
+use crate::assembler::{Assembly, Delivered, Gathered, Piece, check_message_length, message, whole};
 use crate::closing::{CloseCode, CloseFrame};
 use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
@@ -118,6 +118,9 @@ impl Receiver {
         config: &Config,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
         loop {
+            if matches!(self.stage, Stage::Start) && self.assembly.is_some() && config.delivery == Delivery::Messages {
+                self.middle_fragments(input, config)?;
+            }
             let received = match &mut self.stage {
                 Stage::Start | Stage::Head { .. } => {
                     let Some(header) = self.head(input)? else { return Ok(None) };
@@ -131,6 +134,35 @@ impl Receiver {
                 return Ok(received);
             }
         }
+    }
+
+    /// Takes the fragments that neither begin nor end a message, and lie whole in the input: of them nothing is said, so
+    /// that many, and short ones, are no more than a loop.
+    fn middle_fragments(&mut self, input: &mut Input<'_>, config: &Config) -> Result<(), ProtocolError> {
+        let mut gathered = Gathered::default();
+        let ended = self.gather(input, config, &mut gathered);
+        // what came before the end of the loop is judged before what ended it
+        match &mut self.assembly {
+            Some(assembly) => assembly.settle(&mut gathered).and(ended),
+            None => ended,
+        }
+    }
+
+    fn gather(&mut self, input: &mut Input<'_>, config: &Config, gathered: &mut Gathered) -> Result<(), ProtocolError> {
+        while let Some((header, size)) = FrameHeader::decode(input.remaining())? {
+            let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
+            if header.opcode != OpCode::Continuation || header.fin || !lies_whole {
+                break;
+            }
+            self.check(&header, config)?;
+            let Some(assembly) = &mut self.assembly else { break };
+            assembly.begin_frame(header.payload_length, header.fin, config)?;
+            input.take(size);
+            let bytes = input.take(header.payload_length as usize);
+            let piece = Piece { bytes, key: header.mask.unwrap_or_default(), to_come: 0, fin: false };
+            assembly.gather(piece, gathered)?;
+        }
+        Ok(())
     }
 
     /// Reads a head, from the input alone if it lies there whole.

@@ -16,7 +16,17 @@ pub(crate) struct Utf8 {
 impl Utf8 {
     /// Takes the next piece of the text and hands on, in order, what is now known to be valid.
     /// Fails at the first byte that no continuation can make valid.
+    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
+        // most pieces neither begin nor end within a character
+        if self.carried == 0 && bytes.last().is_some_and(u8::is_ascii) {
+            valid(simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)?);
+            return Ok(());
+        }
+        self.push_any(bytes, valid)
+    }
+
+    fn push_any(&mut self, bytes: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
         let bytes = self.finish_character(bytes, &mut valid)?;
         let (whole, beginning) = bytes.split_at(bytes.len() - unfinished(bytes));
         if !whole.is_empty() {

@@ -43,6 +43,50 @@ fn control_frames_come_between_fragments() {
     check_both(&frames, &events, Ok(()));
 }
 
+/// Short fragments in one read are taken together. What each says is judged in the order in which they came.
+#[test]
+fn the_first_error_among_short_fragments_is_the_one_that_counts() {
+    let invalid = || Frame::continuation([0xE2, 0x28]).fin(false);
+    let errors = [
+        (goes_on("b").rsv(4), ProtocolError::ReservedBitSet),
+        (Frame::new(0x3, ""), ProtocolError::OpCodeReserved),
+        (Frame::text("b"), ProtocolError::ContinuationMissing),
+        (goes_on("").claiming(1 << 40), ProtocolError::FrameTooLong),
+    ];
+    for (frame, error) in errors {
+        let valid = [begin_text("a"), goes_on("€"), Frame::continuation([0xE2]).fin(false)];
+        check_both(&[&valid[..], &[frame.clone(), invalid()]].concat(), &[], Err(error));
+        check_both(&[&valid[..], &[invalid(), frame]].concat(), &[], Err(ProtocolError::Utf8Invalid));
+    }
+    for (control, event) in [(Frame::ping("1"), ping("1")), (Frame::pong("2"), pong("2"))] {
+        let after = [begin_text("a"), goes_on("b"), control.clone(), invalid()];
+        check_both(&after, &[event], Err(ProtocolError::Utf8Invalid));
+        let before = [begin_text("a"), goes_on("b"), invalid(), control];
+        check_both(&before, &[], Err(ProtocolError::Utf8Invalid));
+    }
+    let closing = [begin_text("a"), invalid(), Frame::close(1000, "")];
+    check_both(&closing, &[], Err(ProtocolError::Utf8Invalid));
+}
+
+/// However many fit together, and however long the next one is.
+#[test]
+fn short_and_long_fragments_mix() {
+    for lengths in [[1, 511, 1], [255, 256, 257], [512, 1, 512], [513, 600, 2], [0, 3_000, 0], [64, 64, 5_000]] {
+        let lengths = lengths.repeat(5);
+        let message = "€uro".repeat(lengths.iter().sum::<usize>() / 6 + 1);
+        let (mut frames, mut rest) = (vec![], message.as_bytes());
+        for length in lengths {
+            let (fragment, after) = rest.split_at(length);
+            frames.push(Frame::continuation(fragment).fin(false));
+            rest = after;
+        }
+        frames.push(Frame::continuation(rest));
+        for (begin, event) in [(Frame::text(""), text(&*message)), (Frame::binary(""), binary(&message))] {
+            check_both(&[&[begin.fin(false)], &frames[..]].concat(), &[event], Ok(()));
+        }
+    }
+}
+
 /// Conformance 34: a Close inside a fragmented message is answered like any other; the message is lost.
 #[test]
 fn a_close_comes_between_fragments() {
