@@ -7,17 +7,18 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker, event};
-use sansocket::{ClientRequest, Event, Instant, Message, ReadyState};
+use sansocket::{ClientRequest, ReadyState};
 
-use crate::connection::{Connection, ConnectionId, is_given_up};
-use crate::connections::{Connections, refuse};
+use crate::connection::{Connection, ConnectionId};
+use crate::connections::Connections;
 use crate::drive::{self, Place};
 use crate::error::{ConnectError, Error};
 use crate::handle::{Command, Handle, Mailbox};
-use crate::handler::{Answer, Handler};
+use crate::handler::Handler;
 use crate::listener::{self, Accepted, Listener};
 use crate::options::Options;
-use crate::socket::{Next, Socket};
+use crate::socket::Next;
+use crate::telling::At;
 
 /// Events taken from mio at a time.
 const EVENTS: usize = 1024;
@@ -486,71 +487,6 @@ impl<H> Drop for EventLoop<H> {
 impl<H> fmt::Debug for EventLoop<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLoop").field("connections", &self.connections).finish_non_exhaustive()
-    }
-}
-
-/// A socket among the others of a loop, whose handler hears of its events.
-struct At<'a, H> {
-    handler: &'a mut H,
-    connections: &'a mut Connections,
-    index: usize,
-}
-
-impl<H: Handler> Place for At<'_, H> {
-    #[inline]
-    fn socket(&mut self) -> &mut Socket {
-        &mut self.connections.entry_mut(self.index).socket
-    }
-
-    #[inline]
-    fn tell_message(&mut self, message: Message<'_>) {
-        self.handler.on_message(&mut Connection::new(self.connections, self.index), message);
-    }
-
-    #[inline(never)]
-    fn tell(&mut self, event: Result<Event<'_>, Error>) {
-        let Self { handler, connections, index } = self;
-        let now = connections.now();
-        let connection = &mut Connection::new(connections, *index);
-        match event {
-            Ok(Event::Message(message)) => self.tell_message(message),
-            Ok(Event::Chunk(chunk)) => handler.on_chunk(connection, chunk),
-            Ok(Event::Ping(payload)) => handler.on_ping(connection, &payload),
-            Ok(Event::Pong(payload)) => handler.on_pong(connection, &payload),
-            Ok(Event::Request(request)) => {
-                let answer = handler.on_request(connection, &request);
-                self.answer(answer, now);
-            }
-            Ok(Event::PlainRequest(request)) => {
-                let reject = handler.on_plain_request(connection, &request);
-                if let Some(reject) = reject {
-                    self.answer(Answer::Reject(reject), now);
-                }
-            }
-            Ok(Event::Open(open)) => handler.on_open(connection, open),
-            Ok(Event::Close(close)) => handler.on_close(connection, close),
-            Ok(_) => {}
-            Err(error) => handler.on_error(connection, error),
-        }
-    }
-}
-
-impl<H: Handler> At<'_, H> {
-    #[cold]
-    fn answer(&mut self, answer: Answer, now: Instant) {
-        let ws = &mut self.connections.entry_mut(self.index).socket.ws;
-        if is_given_up(ws) {
-            return;
-        }
-        let answered = match answer {
-            Answer::Accept(accept) => ws.accept(accept, now),
-            Answer::Reject(reject) => ws.reject(reject, now),
-            Answer::Later => Ok(()),
-        };
-        if let Err(error) = answered {
-            refuse(ws, &error, now);
-            self.handler.on_error(&mut Connection::new(self.connections, self.index), error.into());
-        }
     }
 }
 

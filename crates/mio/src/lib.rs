@@ -85,6 +85,7 @@ mod handler;
 mod listener;
 mod options;
 mod socket;
+mod telling;
 mod threads;
 
 pub use clock::now;
