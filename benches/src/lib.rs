@@ -1,8 +1,17 @@
-//! What the echo servers of other libraries have in common, so that they differ in nothing but the library.
+//! What the benches and the echo servers of other libraries have in common, so that they differ in nothing but the library.
 //!
-//! Each is written as its library's own documentation writes an echo server. What that leaves open is the same for all: one
-//! thread (but for tungstenite, which has one for each connection), `TCP_NODELAY`, and the address to listen at as the only
-//! argument.
+//! The benches (`benches/`, of the feature `peers`) ask one question each, of all participants, in memory. An echo server
+//! (`src/bin/echo-*`) is written as its library's own documentation writes one. What that leaves open is the same for all:
+//! one thread (but for tungstenite, which has one for each connection), `TCP_NODELAY`, and the address to listen at as the
+//! only argument.
+
+#[cfg(feature = "peers")]
+pub mod participants;
+#[cfg(feature = "peers")]
+pub mod table;
+#[cfg(feature = "peers")]
+pub mod transport;
+pub mod wire;
 
 use std::env;
 use std::fmt::Display;

@@ -3,16 +3,15 @@
 //! Payloads begin where those of frames do: 6, 8 or 14 bytes behind a boundary. Libraries whose masking cannot be called
 //! on its own (tungstenite, tokio-websockets, soketto) are not here.
 //!
-//! `apply` masks the same bytes again and again, where they lie. `arrived` first copies a frame to where it is then
+//! "In place" masks the same bytes again and again, where they lie. "Just arrived" first copies a frame to where it is then
 //! masked, as `recv` would: short ones are then read while they are still being written.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
 use std::hint::black_box;
 
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sansocket_benches::table;
 use sansocket_mask::{Kernel, MaskingKey};
 
 const KEY: MaskingKey = [0x37, 0xfa, 0x21, 0x3d];
@@ -35,12 +34,12 @@ const PEERS: [Peer; 8] = [
 ];
 
 const COPIERS: [Copier; 4] = [
-    ("append", |output, payload| {
+    ("sansocket, append", |output, payload| {
         output.clear();
         output.extend_from_slice(&[0; 8]);
         sansocket_mask::append(output, payload, KEY, 0);
     }),
-    ("copy", |output, payload| sansocket_mask::copy(&mut output[8..], payload, KEY, 0)),
+    ("sansocket, copy", |output, payload| sansocket_mask::copy(&mut output[8..], payload, KEY, 0)),
     ("extend, then apply", |output, payload| {
         output.clear();
         output.extend_from_slice(&[0; 8]);
@@ -95,16 +94,10 @@ fn all_agree() {
     }
 }
 
-fn group<'a>(criterion: &'a mut Criterion, name: &str, size: usize) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = criterion.benchmark_group(name);
-    group.throughput(Throughput::Bytes(size as u64));
-    group
-}
-
 fn in_place(criterion: &mut Criterion) {
     all_agree();
     for size in SIZES {
-        let mut group = group(criterion, "apply", size);
+        let mut group = table::group(criterion, "mask: in place", 1, size);
         for (name, mask) in PEERS {
             let mut place = Place::new(size, head(size));
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
@@ -122,7 +115,7 @@ fn in_place(criterion: &mut Criterion) {
 
 fn arrived(criterion: &mut Criterion) {
     for size in SIZES {
-        let mut group = group(criterion, "arrived", size);
+        let mut group = table::group(criterion, "mask: just arrived", 1, size);
         let wire = Place::new(head(size) + size, 0).bytes().to_vec();
         for (name, mask) in PEERS.into_iter().chain([("memcpy", (|_| ()) as fn(&mut [u8]))]) {
             let mut place = Place::new(wire.len(), 2048);
@@ -139,7 +132,7 @@ fn arrived(criterion: &mut Criterion) {
 
 fn copied(criterion: &mut Criterion) {
     for size in SIZES {
-        let mut group = group(criterion, "copy", size);
+        let mut group = table::group(criterion, "mask: while copying", 1, size);
         for (name, copy) in COPIERS {
             let mut from = Place::new(size, 2048);
             let mut output = vec![0; 8 + size];
@@ -151,13 +144,5 @@ fn copied(criterion: &mut Criterion) {
     }
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .without_plots()
-        .sample_size(30)
-        .warm_up_time(std::time::Duration::from_millis(50))
-        .measurement_time(std::time::Duration::from_millis(200));
-    targets = in_place, arrived, copied
-}
+criterion_group!(name = benches; config = table::criterion(); targets = in_place, arrived, copied);
 criterion_main!(benches);

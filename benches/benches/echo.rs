@@ -1,0 +1,85 @@
+//! A binary message there and back, in memory, both ends of the same library: masked by the client, unmasked and echoed by
+//! the server, received by the client. Each way there is a copy for `send` and one for `recv`, as for memcpy; and in between
+//! one by the application, which keeps the message, so that nobody gains from how it would be passed on.
+
+#![allow(missing_docs, reason = "a bench has no users")]
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sansocket_benches::participants::{
+    Endpoint, Fastwebsockets, Payload, Role, Sansocket, Sockudo, Soketto, TokioWebsockets, Tungstenite, WebSocket,
+    WebsocketSansIo, Yawc,
+};
+use sansocket_benches::table::{self, Group};
+use sansocket_benches::transport::{End, Transport};
+use sansocket_benches::wire;
+
+const SIZES: [usize; 5] = [16, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
+
+type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &[u8]));
+
+const PARTICIPANTS: [Participant; 9] = [
+    ("sansocket", run::<Sansocket<End>>),
+    ("tungstenite", run::<Tungstenite<End>>),
+    ("fastwebsockets", run::<Fastwebsockets<End>>),
+    ("tokio-websockets", run::<TokioWebsockets<End>>),
+    ("soketto", run::<Soketto<End>>),
+    ("yawc", run::<Yawc<End>>),
+    ("sockudo-ws", run::<Sockudo<End>>),
+    ("web-socket", run::<WebSocket<End>>),
+    ("websocket-sans-io", run::<WebsocketSansIo<End>>),
+];
+
+fn run<E: Endpoint<End>>(group: &mut Group<'_>, name: &'static str, payload: &[u8]) {
+    let (here, there) = End::pair();
+    let (mut client, mut server) = (E::new(Role::Client, here), E::new(Role::Server, there));
+    let mut held = Vec::new();
+    let mut echo = |each: &mut dyn FnMut(&[u8])| {
+        client.send(Payload::Borrowed(payload));
+        server.receive(1, |_, payload| {
+            held.clear();
+            held.extend_from_slice(payload);
+        });
+        server.send(Payload::Borrowed(&held));
+        client.receive(1, |_, payload| each(payload));
+    };
+    for _ in 0..3 {
+        echo(&mut |echoed| assert!(echoed == payload, "{name} echoes something else"));
+    }
+    group.bench_function(BenchmarkId::new(name, payload.len()), |bencher| {
+        bencher.iter(|| {
+            echo(&mut |echoed| {
+                black_box(echoed);
+            })
+        });
+    });
+}
+
+fn memcpy(group: &mut Group<'_>, payload: &[u8]) {
+    let (mut here, mut there) = End::pair();
+    let (mut buffer, mut held) = (vec![0; payload.len()], vec![0; payload.len()]);
+    group.bench_function(BenchmarkId::new("memcpy", payload.len()), |bencher| {
+        bencher.iter(|| {
+            here.write(payload);
+            there.read_into(&mut buffer);
+            held.copy_from_slice(&buffer);
+            there.write(&held);
+            here.read_into(black_box(&mut buffer))
+        });
+    });
+}
+
+fn echo(criterion: &mut Criterion) {
+    for size in SIZES {
+        let payload = wire::payload(size);
+        let mut group = table::group(criterion, "echo: both ends", 1, size);
+        for (name, run) in PARTICIPANTS {
+            run(&mut group, name, &payload);
+        }
+        memcpy(&mut group, &payload);
+    }
+}
+
+criterion_group!(name = benches; config = table::criterion(); targets = echo);
+criterion_main!(benches);

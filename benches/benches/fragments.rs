@@ -1,0 +1,77 @@
+//! A text message of 1 MiB received by a server: in one frame, in 64 fragments of 16 KiB, in 16,384 of 64 bytes.
+
+#![allow(missing_docs, reason = "a bench has no users")]
+
+use std::hint::black_box;
+use std::rc::Rc;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sansocket_benches::participants::{
+    Endpoint, Fastwebsockets, Role, Sansocket, Sockudo, Soketto, TokioWebsockets, Tungstenite, WebSocket,
+    WebsocketSansIo, Yawc,
+};
+use sansocket_benches::table::{self, Group};
+use sansocket_benches::transport::{Circle, Transport};
+use sansocket_benches::wire::{self, From};
+
+const MESSAGE: usize = 1 << 20;
+
+/// Bytes in a fragment.
+const FRAGMENTS: [(&str, usize); 3] = [("1 frame", MESSAGE), ("64 fragments", 16 << 10), ("16384 fragments", 64)];
+
+type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case<'_>));
+
+const PARTICIPANTS: [Participant; 10] = [
+    ("sansocket", run::<Sansocket<Circle, { MESSAGE * 3 / 2 }>>),
+    ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536>>),
+    ("tungstenite", run::<Tungstenite<Circle>>),
+    ("fastwebsockets", run::<Fastwebsockets<Circle>>),
+    ("tokio-websockets", run::<TokioWebsockets<Circle>>),
+    ("soketto", run::<Soketto<Circle>>),
+    ("yawc", run::<Yawc<Circle>>),
+    ("sockudo-ws", run::<Sockudo<Circle>>),
+    ("web-socket", run::<WebSocket<Circle>>),
+    ("websocket-sans-io", run::<WebsocketSansIo<Circle>>),
+];
+
+struct Case<'a> {
+    shape: &'static str,
+    payload: &'a [u8],
+    wire: Rc<[u8]>,
+}
+
+fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Case<'_>) {
+    let mut endpoint = E::new(Role::Server, Circle::new(Rc::clone(&case.wire)));
+    let mut received = 0;
+    endpoint.receive(2, |is_text, payload| {
+        assert!(is_text && payload == case.payload, "{name} receives something else");
+        received += 1;
+    });
+    assert_eq!(received, 2, "{name}");
+    group.bench_function(BenchmarkId::new(name, case.shape), |bencher| {
+        bencher.iter(|| {
+            endpoint.receive(1, |_, payload| {
+                black_box(payload);
+            })
+        });
+    });
+}
+
+fn fragments(criterion: &mut Criterion) {
+    let payload = wire::payload(MESSAGE);
+    for (shape, bytes) in FRAGMENTS {
+        let wire = wire::fragments(From::Client, &payload, bytes).into();
+        let case = Case { shape, payload: &payload, wire };
+        let mut group = table::group(criterion, "fragments: text of 1 MiB", 1, MESSAGE);
+        for (name, run) in PARTICIPANTS {
+            run(&mut group, name, &case);
+        }
+        let (mut circle, mut buffer) = (Circle::new(Rc::clone(&case.wire)), vec![0; case.wire.len()]);
+        group.bench_function(BenchmarkId::new("memcpy", shape), |bencher| {
+            bencher.iter(|| circle.read_into(black_box(&mut buffer)));
+        });
+    }
+}
+
+criterion_group!(name = benches; config = table::criterion(); targets = fragments);
+criterion_main!(benches);

@@ -1,0 +1,99 @@
+//! Messages received: by a server, which unmasks, and by a client; binary, and text, which is validated.
+//!
+//! The wire holds as many messages as make 64 KiB, at least one and at most 1,024. Every participant copies it once, from
+//! an in-memory transport into a buffer of its own or of its caller's, which stands for `recv`; for memcpy that is all.
+
+#![allow(missing_docs, reason = "a bench has no users")]
+
+use std::hint::black_box;
+use std::rc::Rc;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sansocket_benches::participants::{
+    Endpoint, Fastwebsockets, Role, Sansocket, Sockudo, Soketto, TokioWebsockets, Tungstenite, WebSocket,
+    WebsocketSansIo, Yawc,
+};
+use sansocket_benches::table::{self, Group};
+use sansocket_benches::transport::{Circle, Transport};
+use sansocket_benches::wire::{self, From};
+
+const SIZES: [usize; 7] = [0, 16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
+
+type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case));
+
+/// "64 KiB reads": whoever has a smaller buffer than the message has to assemble it. On AMD's Zen, glibc's memcpy of some
+/// KiB (`rep movsb`) takes ten times as long where the destination lies a few bytes further into its page than the source,
+/// as an allocation does (16) of a payload behind its head (14): `GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS` tells.
+const PARTICIPANTS: [Participant; 10] = [
+    ("sansocket", run::<Sansocket<Circle>>),
+    ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536>>),
+    ("tungstenite", run::<Tungstenite<Circle>>),
+    ("fastwebsockets", run::<Fastwebsockets<Circle>>),
+    ("tokio-websockets", run::<TokioWebsockets<Circle>>),
+    ("soketto", run::<Soketto<Circle>>),
+    ("yawc", run::<Yawc<Circle>>),
+    ("sockudo-ws", run::<Sockudo<Circle>>),
+    ("web-socket", run::<WebSocket<Circle>>),
+    ("websocket-sans-io", run::<WebsocketSansIo<Circle>>),
+];
+
+struct Case {
+    role: Role,
+    is_text: bool,
+    payload: Vec<u8>,
+    count: usize,
+    wire: Rc<[u8]>,
+}
+
+impl Case {
+    fn new(role: Role, is_text: bool, size: usize) -> Self {
+        let from = if role == Role::Server { From::Client } else { From::Server };
+        let payload = wire::payload(size);
+        let count = ((64 << 10) / (size + 6)).clamp(1, 1024);
+        let wire = wire::messages(from, is_text, &payload, count).into();
+        Self { role, is_text, payload, count, wire }
+    }
+}
+
+fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Case) {
+    let mut endpoint = E::new(case.role, Circle::new(Rc::clone(&case.wire)));
+    let mut received = 0;
+    endpoint.receive(2 * case.count + 1, |is_text, payload| {
+        assert!(is_text == case.is_text && payload == case.payload, "{name} receives something else");
+        received += 1;
+    });
+    assert_eq!(received, 2 * case.count + 1, "{name}");
+    // from the beginning of the wire again
+    let mut endpoint = E::new(case.role, Circle::new(Rc::clone(&case.wire)));
+    group.bench_function(BenchmarkId::new(name, case.payload.len()), |bencher| {
+        bencher.iter(|| {
+            endpoint.receive(case.count, |_, payload| {
+                black_box(payload);
+            })
+        });
+    });
+}
+
+fn receive(criterion: &mut Criterion) {
+    for (role, is_text, name) in [
+        (Role::Server, false, "receive: server, binary"),
+        (Role::Server, true, "receive: server, text"),
+        (Role::Client, false, "receive: client, binary"),
+        (Role::Client, true, "receive: client, text"),
+    ] {
+        for size in SIZES {
+            let case = Case::new(role, is_text, size);
+            let mut group = table::group(criterion, name, case.count, size);
+            for (name, run) in PARTICIPANTS {
+                run(&mut group, name, &case);
+            }
+            let (mut circle, mut buffer) = (Circle::new(Rc::clone(&case.wire)), vec![0; case.wire.len()]);
+            group.bench_function(BenchmarkId::new("memcpy", size), |bencher| {
+                bencher.iter(|| circle.read_into(black_box(&mut buffer)));
+            });
+        }
+    }
+}
+
+criterion_group!(name = benches; config = table::criterion(); targets = receive);
+criterion_main!(benches);

@@ -1,0 +1,99 @@
+//! Ours, driven as the guide says: bytes into a buffer of the caller's, events out of it.
+
+use std::sync::Arc;
+
+use rand::{SeedableRng, rngs::StdRng};
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::{Accept, Config, Connection, Event, Input, Instant, Message, MessageKind, OriginPolicy, WebSocket};
+
+use super::{Endpoint, Payload, Role};
+use crate::transport::{Exchange, Transport};
+
+/// Long enough for a message of 1 MiB, so that it is unmasked where it lies.
+const WHOLE: usize = (1 << 20) + 64;
+
+/// sansocket with a buffer of so many bytes, into which it reads.
+#[derive(Debug)]
+pub struct Sansocket<T, const BUFFER: usize = WHOLE> {
+    connection: Connection,
+    transport: T,
+    buffer: Vec<u8>,
+    /// What of the buffer was read and not yet received.
+    start: usize,
+    end: usize,
+}
+
+impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
+    fn new(role: Role, transport: T) -> Self {
+        let config = Arc::new(Config::default());
+        let connection = match role {
+            // as the adapters; the seed alone is not theirs
+            Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
+            Role::Server => Connection::server(config, Instant::EPOCH),
+        };
+        Self { connection, transport, buffer: vec![0; BUFFER], start: 0, end: 0 }
+    }
+
+    fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
+        while count > 0 {
+            if self.start == self.end {
+                self.start = 0;
+                self.end = self.transport.read_into(&mut self.buffer);
+                assert!(self.end > 0, "nothing has arrived");
+            }
+            let mut input = Input::new(&mut self.buffer[self.start..self.end]);
+            while let Some(event) = self.connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                match event {
+                    Event::Message(Message::Text(text)) => each(true, text.as_bytes()),
+                    Event::Message(Message::Binary(bytes)) => each(false, &bytes),
+                    other => panic!("{other:?}"),
+                }
+                count -= 1;
+                if count == 0 {
+                    break;
+                }
+            }
+            self.start = self.end - input.remaining().len();
+        }
+    }
+
+    fn send(&mut self, payload: Payload<'_>) {
+        match payload {
+            Payload::Borrowed(bytes) => self.connection.send(bytes).unwrap(),
+            Payload::Owned(bytes) => self.connection.send(bytes).unwrap(),
+            Payload::Shared(bytes) => self.shared(bytes),
+        }
+        let output = self.connection.output();
+        while output.has_remaining() {
+            let chunk = output.chunk();
+            self.transport.write(chunk);
+            let count = chunk.len();
+            output.advance(count);
+        }
+    }
+}
+
+impl<T, const BUFFER: usize> Sansocket<T, BUFFER> {
+    fn shared(&mut self, bytes: Bytes) {
+        self.connection.send_shared(MessageKind::Binary, bytes).unwrap();
+    }
+}
+
+/// The response of a server to a request.
+#[must_use]
+pub fn answer(request: &'static [u8], config: &Arc<Config>) -> Vec<u8> {
+    let mut exchange = Exchange::new(request);
+    let mut buffer = [0; 1024];
+    let mut ws = WebSocket::server(Arc::clone(config), Instant::EPOCH);
+    let count = exchange.read_into(&mut buffer);
+    let mut input = Input::new(&mut buffer[..count]);
+    let Ok(Some(Event::Request(_))) = ws.receive(&mut input, Instant::EPOCH) else { panic!("no request") };
+    ws.accept(Accept::new(OriginPolicy::SameOrigin), Instant::EPOCH).unwrap();
+    let output = ws.output();
+    while output.has_remaining() {
+        let count = output.chunk().len();
+        exchange.write(output.chunk());
+        output.advance(count);
+    }
+    exchange.response
+}
