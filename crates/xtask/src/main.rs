@@ -3,6 +3,7 @@
 //! One module per chore; this file only names them. A chore that fails says why and exits non-zero.
 
 mod autobahn;
+mod bench;
 mod cost;
 mod echo;
 mod idle;
@@ -24,6 +25,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Chore {
     Autobahn(autobahn::Args),
+    Bench(bench::Args),
     Cost(cost::Args),
     Idle(idle::Args),
     Load(load::Args),
@@ -32,6 +34,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Autobahn(args) => autobahn::run(&args),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Cost(args) => cost::run(&args),
         Chore::Idle(args) => idle::run(&args),
         Chore::Load(args) => load::run(&args),
