@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use crate::workspace;
 use figures::Figures;
+pub(crate) use report::compiler;
 
 /// Measure the codec beside other libraries, and write benches/RESULTS.md and benches/results.svg
 #[derive(Debug, clap::Args)]

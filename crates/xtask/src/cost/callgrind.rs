@@ -25,7 +25,7 @@ pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64
 }
 
 /// The sum of a file of callgrind's, which is in its last line.
-fn total(text: &str) -> Option<u64> {
+pub(crate) fn total(text: &str) -> Option<u64> {
     text.lines().rev().find_map(|line| line.strip_prefix("totals:"))?.trim().parse().ok()
 }
 

@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
 
+pub(crate) use callgrind::total as callgrind_total;
+
 use crate::echo::{Cell, Generator, Payload, Program, Server, Until, count};
 use goals::Goals;
 use strace::Calls;

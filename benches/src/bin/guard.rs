@@ -1,0 +1,132 @@
+//! `guard OPERATION TIMES`: one operation of ours, so many times over, for `cargo xtask guard` to count instructions of.
+//! `guard OPERATION allocations`: the allocations of one, and their bytes. `guard list`: the operations.
+//!
+//! Nothing here is timed, and nothing depends on chance: the same program on the same kind of machine does the same.
+
+use std::env;
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rand::{SeedableRng, rngs::StdRng};
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, OriginPolicy, WebSocket};
+use sansocket_benches::wire::{self, From, REQUEST};
+
+const NOW: Instant = Instant::EPOCH;
+
+/// Payload bytes, and what they are called.
+const SIZES: [(&str, usize); 4] = [("16 B", 16), ("125 B", 125), ("1 KiB", 1 << 10), ("64 KiB", 64 << 10)];
+
+/// To be done again and again.
+type Operation = Box<dyn FnMut()>;
+/// What is done with a message, and what does it with one of so many bytes.
+type Kind = (&'static str, fn(usize) -> Operation);
+
+const KINDS: [Kind; 6] = [
+    ("receive, server, binary", |size| receive(From::Client, false, size)),
+    ("receive, server, text", |size| receive(From::Client, true, size)),
+    ("receive, client, binary", |size| receive(From::Server, false, size)),
+    ("send, masked", |size| send(Connection::client(Arc::new(Config::default()), StdRng::seed_from_u64(1), NOW), size)),
+    ("send, unmasked", |size| send(Connection::server(Arc::new(Config::default()), NOW), size)),
+    ("send, shared", send_shared),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["list"] => names().for_each(|name| println!("{name}")),
+        [name, "allocations"] if names().any(|known| known == name) => {
+            let mut operation = find(name);
+            // the first may grow what the following reuse
+            operation();
+            let info = allocation_counter::measure(&mut operation);
+            println!("{} {}", info.count_total, info.bytes_total);
+        }
+        [name, times] if names().any(|known| known == name) => {
+            let mut operation = find(name);
+            for _ in 0..times.parse().unwrap_or(1) {
+                operation();
+            }
+        }
+        _ => {
+            eprintln!("guard list | OPERATION TIMES | OPERATION allocations");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn names() -> impl Iterator<Item = String> {
+    let of_sizes = KINDS.iter().flat_map(|(kind, _)| SIZES.map(|(size, _)| format!("{kind}, {size}")));
+    of_sizes.chain(["handshake".to_owned()])
+}
+
+fn find(name: &str) -> Operation {
+    let kinds = KINDS.iter().flat_map(|kind| SIZES.map(|size| (kind, size)));
+    let found = kinds.into_iter().find(|((kind, _), (size, _))| format!("{kind}, {size}") == name);
+    found.map_or_else(handshake, |((_, make), (_, size))| make(size))
+}
+
+/// The wire is copied into the buffer, then received from there.
+fn receive(from: From, is_text: bool, size: usize) -> Operation {
+    let wire = wire::messages(from, is_text, &wire::payload(size), 1);
+    let config = Arc::new(Config::default());
+    let mut connection = match from {
+        From::Client => Connection::server(config, NOW),
+        From::Server => Connection::client(config, StdRng::seed_from_u64(1), NOW),
+    };
+    let mut buffer = vec![0; wire.len()];
+    Box::new(move || {
+        buffer.copy_from_slice(black_box(&wire));
+        let mut input = Input::new(&mut buffer);
+        while let Some(event) = connection.receive(&mut input, NOW).unwrap() {
+            black_box(&event);
+        }
+    })
+}
+
+/// The payload is borrowed; all output is taken.
+fn send(mut connection: Connection, size: usize) -> Operation {
+    let payload = wire::payload(size);
+    Box::new(move || {
+        connection.send(black_box(&payload)).unwrap();
+        drain(&mut connection);
+    })
+}
+
+fn send_shared(size: usize) -> Operation {
+    let payload = Bytes::from(wire::payload(size));
+    let mut connection = Connection::server(Arc::new(Config::default()), NOW);
+    Box::new(move || {
+        connection.send_shared(MessageKind::Binary, black_box(&payload).clone()).unwrap();
+        drain(&mut connection);
+    })
+}
+
+fn drain(connection: &mut Connection) {
+    let output = connection.output();
+    while output.has_remaining() {
+        let count = black_box(output.chunk()).len();
+        output.advance(count);
+    }
+}
+
+/// A browser's request, parsed and accepted; the response taken.
+fn handshake() -> Operation {
+    let config = Arc::new(Config::default());
+    let mut buffer = vec![0; REQUEST.len()];
+    Box::new(move || {
+        buffer.copy_from_slice(black_box(REQUEST));
+        let mut ws = WebSocket::server(Arc::clone(&config), NOW);
+        let mut input = Input::new(&mut buffer);
+        let Ok(Some(Event::Request(_))) = ws.receive(&mut input, NOW) else { panic!("no request") };
+        ws.accept(Accept::new(OriginPolicy::SameOrigin), NOW).unwrap();
+        let output = ws.output();
+        while output.has_remaining() {
+            let count = black_box(output.chunk()).len();
+            output.advance(count);
+        }
+    })
+}
