@@ -18,6 +18,8 @@ pub struct Sansocket<T, const BUFFER: usize = WHOLE> {
     connection: Connection,
     transport: T,
     buffer: Vec<u8>,
+    /// What it sends from, as an event loop lends it.
+    memory: Vec<u8>,
     /// What of the buffer was read and not yet received.
     start: usize,
     end: usize,
@@ -31,7 +33,7 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
             Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
             Role::Server => Connection::server(config, Instant::EPOCH),
         };
-        Self { connection, transport, buffer: vec![0; BUFFER], start: 0, end: 0 }
+        Self { connection, transport, buffer: vec![0; BUFFER], memory: Vec::new(), start: 0, end: 0 }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
@@ -58,6 +60,7 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
     }
 
     fn send(&mut self, payload: Payload<'_>) {
+        self.connection.output().lend(&mut self.memory);
         match payload {
             Payload::Borrowed(bytes) => self.connection.send(bytes).unwrap(),
             Payload::Owned(bytes) => self.connection.send(bytes).unwrap(),
@@ -70,6 +73,7 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
             let count = chunk.len();
             output.advance(count);
         }
+        output.give_back(&mut self.memory);
     }
 }
 

@@ -70,23 +70,25 @@ impl HeadReader {
 impl Scan {
     /// How many of the bytes belong to the head, if its end is among them.
     fn find_end(&mut self, bytes: &[u8], config: &Config) -> Result<Option<usize>, HeadFault> {
-        let before = self.size;
-        for &byte in bytes {
-            if self.size >= config.max_head_size {
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            let is_start = self.lines == 0 && self.line_size == 0;
+            if is_start && self.size < config.max_head_size && !matches!(first, b'\r' | b'\n') && !is_token_byte(first) {
+                return Err(HeadFault::NotHttp);
+            }
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            self.size += line.len() + usize::from(end.is_some());
+            if self.size > config.max_head_size {
                 return Err(HeadFault::TooLong);
             }
-            self.size += 1;
-            if byte == b'\n' {
-                if self.end_line(config)? {
-                    return Ok(Some(self.size - before));
-                }
-            } else {
-                if self.lines == 0 && self.line_size == 0 && byte != b'\r' && !is_token_byte(byte) {
-                    return Err(HeadFault::NotHttp);
-                }
-                self.line_size += 1;
-                self.after_cr = byte == b'\r';
+            self.line_size += line.len();
+            self.after_cr = line.last().map_or(self.after_cr, |&last| last == b'\r');
+            let Some((_, behind)) = behind.split_first() else { return Ok(None) };
+            if self.end_line(config)? {
+                return Ok(Some(bytes.len() - behind.len()));
             }
+            rest = behind;
         }
         Ok(None)
     }
