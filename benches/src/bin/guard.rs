@@ -87,30 +87,35 @@ fn receive(from: From, is_text: bool, size: usize) -> Operation {
     })
 }
 
-/// The payload is borrowed; all output is taken.
+/// The payload is borrowed, the memory lent; all output is taken.
 fn send(mut connection: Connection, size: usize) -> Operation {
     let payload = wire::payload(size);
+    let mut memory = Vec::new();
     Box::new(move || {
+        connection.output().lend(&mut memory);
         connection.send(black_box(&payload)).unwrap();
-        drain(&mut connection);
+        drain(&mut connection, &mut memory);
     })
 }
 
 fn send_shared(size: usize) -> Operation {
     let payload = Bytes::from(wire::payload(size));
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
+    let mut memory = Vec::new();
     Box::new(move || {
+        connection.output().lend(&mut memory);
         connection.send_shared(MessageKind::Binary, black_box(&payload).clone()).unwrap();
-        drain(&mut connection);
+        drain(&mut connection, &mut memory);
     })
 }
 
-fn drain(connection: &mut Connection) {
+fn drain(connection: &mut Connection, memory: &mut Vec<u8>) {
     let output = connection.output();
     while output.has_remaining() {
         let count = black_box(output.chunk()).len();
         output.advance(count);
     }
+    output.give_back(memory);
 }
 
 /// A browser's request, parsed and accepted; the response taken.

@@ -24,7 +24,7 @@ const SEGMENT_MIN: usize = 1024;
 const SEGMENT_MAX: usize = 16 * 1024;
 
 /// Memory that was lent and grows beyond this many bytes is not given back.
-const LENT_MAX: usize = 64 * 1024;
+const LENT_MAX: usize = 128 * 1024;
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
 /// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
@@ -125,7 +125,7 @@ impl Output {
     }
 
     /// Gives back the memory that was [lent](Self::lend). Bytes that still wait move to memory of the connection's own.
-    /// It may have grown, up to 64 KiB; what has grown beyond is freed.
+    /// It may have grown, up to 128 KiB; what has grown beyond is freed.
     #[inline]
     pub fn give_back(&mut self, memory: &mut Vec<u8>) {
         if core::mem::take(&mut self.is_lent) {

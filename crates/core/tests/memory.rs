@@ -236,7 +236,7 @@ fn lent_memory_comes_back() {
         connection.output().lend(&mut memory);
         assert_eq!(memory.capacity(), 10_000);
         drain(&mut connection, usize::MAX);
-        for (payload, is_kept) in [(60 * 1024, true), (64 * 1024 + 1, false)] {
+        for (payload, is_kept) in [(64 * 1024, true), (128 * 1024 + 1, false)] {
             let mut memory = Vec::new();
             let info = measure(|| {
                 connection.output().lend(&mut memory);
