@@ -72,8 +72,11 @@ impl Scan {
     fn find_end(&mut self, bytes: &[u8], config: &Config) -> Result<Option<usize>, HeadFault> {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
+            if self.size >= config.max_head_size {
+                return Err(HeadFault::TooLong);
+            }
             let is_start = self.lines == 0 && self.line_size == 0;
-            if is_start && self.size < config.max_head_size && !matches!(first, b'\r' | b'\n') && !is_token_byte(first) {
+            if is_start && !matches!(first, b'\r' | b'\n') && !is_token_byte(first) {
                 return Err(HeadFault::NotHttp);
             }
             let end = rest.iter().position(|&byte| byte == b'\n');
