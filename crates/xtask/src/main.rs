@@ -9,6 +9,7 @@ mod echo;
 mod guard;
 mod idle;
 mod load;
+mod simulate;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ enum Chore {
     Guard(guard::Args),
     Idle(idle::Args),
     Load(load::Args),
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Guard(args) => guard::run(&args),
         Chore::Idle(args) => idle::run(&args),
         Chore::Load(args) => load::run(&args),
+        Chore::Simulate(args) => simulate::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,57 @@
+//! What messages are made of: lengths where encodings change, and characters of every width.
+
+use crate::choices::Choices;
+
+/// One to four bytes in UTF-8, and the last of each width.
+const CHARACTERS: [char; 10] =
+    ['a', ' ', '\u{7F}', '\u{E9}', '\u{7FF}', '\u{20AC}', '\u{D7FF}', '\u{FFFD}', '\u{1F980}', '\u{10FFFF}'];
+
+/// A length in bytes, at most `most`.
+pub(crate) fn length(choices: &mut Choices<'_>, most: usize) -> usize {
+    let length = match choices.below(32) {
+        0..=13 => choices.below(20),
+        14..=23 => choices.below(600),
+        24..=28 => choices.pick(&[125, 0, 124, 126, 127, 128]),
+        29..=30 => choices.pick(&[256, 255, 249, 4095, 4096, 4097, 1000]),
+        _ => choices.pick(&[65_535, 65_534, 65_536, 65_537, 20_000]),
+    };
+    length.min(most)
+}
+
+/// Bytes that differ from each other and from those of other messages.
+pub(crate) fn bytes(choices: &mut Choices<'_>, length: usize) -> Vec<u8> {
+    let mut state = choices.number() | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&(state >> 16).to_le_bytes()[..4]);
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Text of this many bytes of UTF-8, with characters of every width.
+pub(crate) fn text(choices: &mut Choices<'_>, length: usize) -> String {
+    let mut state = choices.number() as usize;
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        state = state.wrapping_mul(5).wrapping_add(state >> 7).wrapping_add(3);
+        let character = CHARACTERS[state % CHARACTERS.len()];
+        let fits = text.len() + character.len_utf8() <= length;
+        text.push(if fits { character } else { 'x' });
+    }
+    text
+}
+
+/// Bytes that are not UTF-8, each in its own way; some only once they have ended.
+pub(crate) const NOT_UTF8: [&[u8]; 9] = [
+    b"\xFF",
+    b"\x80",
+    b"ok\xC0\xAF",
+    b"\xED\xA0\x80",
+    b"\xF4\x90\x80\x80",
+    b"ok \xE2\x82",
+    b"\xF0\x9F\xA6",
+    b"\xC3",
+    b"\xE2\x28\xA1",
+];

@@ -1,0 +1,53 @@
+//! `cargo run -p sansocket-sim -- SEED` replays one run with a trace, `-- --seeds N` makes many.
+
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use sansocket_sim::{Choices, Trace, run, run_seeds};
+
+/// Simulate connections of sansocket, watched by a model.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// Replay the run of this seed, and tell every step
+    #[arg(required_unless_present_any = ["seeds", "bytes"])]
+    seed: Option<u64>,
+
+    /// Run many seeds on all cores: the first N, or those from FROM up to TO
+    #[arg(long, value_name = "N|FROM..TO", value_parser = range, conflicts_with = "seed")]
+    seeds: Option<Range<u64>>,
+
+    /// Replay the run that the bytes in this file give, such as a fuzzer has found
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"])]
+    bytes: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    if let Some(seeds) = cli.seeds {
+        let summary = run_seeds(seeds);
+        println!("{summary}");
+        return Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let steps = match (cli.seed, cli.bytes) {
+        (Some(seed), _) => run(&mut Choices::from_seed(seed), Trace::printed()),
+        (None, Some(path)) => {
+            let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            run(&mut Choices::from_bytes(&bytes), Trace::printed())
+        }
+        (None, None) => 0,
+    };
+    println!("as it should be, in {steps} steps");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.replace('_', "").parse::<u64>().map_err(|error| format!("{text}: {error}"));
+    match text.split_once("..") {
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => Ok(0..number(text)?),
+    }
+}

@@ -1,0 +1,280 @@
+//! What an endpoint must make of the bytes that it is given: a plain reading of RFC 6455 section 5, byte after byte,
+//! that shares no code with the core.
+
+use std::sync::Arc;
+
+use sansocket::{Config, Delivery, MessageKind, ProtocolError, Role};
+
+/// A whole message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Whole {
+    pub(crate) kind: MessageKind,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What bytes say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Message(Whole),
+    /// With chunk delivery: as much of a message as has come.
+    Piece(Whole, bool),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    /// The code is 1005 if there was none.
+    Close(u16, String),
+    /// These rules were broken, all by the same frame.
+    Broken(Vec<ProtocolError>),
+}
+
+/// Reads what an endpoint receives.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The role of the endpoint that receives.
+    role: Role,
+    config: Arc<Config>,
+    bytes: Vec<u8>,
+    /// Whether the head of the opening handshake, which is not ours to judge, is over.
+    is_open: bool,
+    frame: Option<Frame>,
+    message: Option<Begun>,
+    /// A Close frame came, or a rule was broken: nothing that follows is read.
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Frame {
+    opcode: u8,
+    fin: bool,
+    key: [u8; 4],
+    length: u64,
+    /// What has come of it, unmasked.
+    payload: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    kind: MessageKind,
+    payload: Vec<u8>,
+    /// How much of the payload the application was told, with chunk delivery.
+    told: usize,
+    /// How much of the payload is known to be UTF-8.
+    valid: usize,
+    /// Lengths of its frames added up.
+    announced: u64,
+    empty_in_a_row: u32,
+}
+
+impl Reading {
+    pub(crate) fn new(role: Role, config: Arc<Config>) -> Self {
+        Self { role, config, bytes: Vec::new(), is_open: false, frame: None, message: None, is_over: false }
+    }
+
+    /// More bytes came.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.is_over {
+            return;
+        }
+        self.bytes.extend_from_slice(bytes);
+        if !self.is_open
+            && let Some(at) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n")
+        {
+            self.is_open = true;
+            self.bytes.drain(..at + 4);
+        }
+    }
+
+    /// Whether bytes have come that have not been read.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.is_open && !self.bytes.is_empty()
+    }
+
+    /// Nothing more is to be read.
+    pub(crate) fn discard(&mut self) {
+        self.is_over = true;
+        self.bytes.clear();
+    }
+
+    /// The next thing said, if the bytes reach so far.
+    pub(crate) fn next(&mut self) -> Option<Said> {
+        while self.is_open && !self.is_over {
+            let said = match self.frame.take() {
+                None => self.head()?,
+                Some(frame) => self.payload(frame)?,
+            };
+            if matches!(said, Some(Said::Close(..) | Said::Broken(_))) {
+                self.discard();
+            }
+            if said.is_some() {
+                return said;
+            }
+        }
+        None
+    }
+
+    /// Reads a head; the outer `None` if it has not come whole.
+    fn head(&mut self) -> Option<Option<Said>> {
+        let [first, second, ..] = *self.bytes.as_slice() else { return None };
+        let extended = match second % 128 {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let masked = second >= 128;
+        let size = 2 + extended + if masked { 4 } else { 0 };
+        let head: Vec<u8> = self.bytes.get(..size)?.to_vec();
+        self.bytes.drain(..size);
+
+        let number = head[2..2 + extended].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let length = if extended == 0 { u64::from(second % 128) } else { number };
+        let mut key = [0; 4];
+        if masked {
+            key.copy_from_slice(&head[size - 4..]);
+        }
+        let frame = Frame { opcode: first % 16, fin: first >= 128, key, length, payload: Vec::new() };
+        let mut broken = self.broken_by(&frame, first / 16 % 8, masked);
+        if match extended {
+            2 => length < 126,
+            8 => length < 65_536,
+            _ => false,
+        } {
+            broken.push(ProtocolError::LengthNotMinimal);
+        }
+        if extended > 0 && frame.opcode >= 8 {
+            // 5.5: whatever the length is, its 7 bits say that it is more than 125
+            broken.push(ProtocolError::ControlFrameTooLong);
+        }
+        if !broken.is_empty() {
+            return Some(Some(Said::Broken(broken)));
+        }
+        let said = if length == 0 { self.end(frame) } else { self.keep(frame) };
+        Some(said)
+    }
+
+    fn keep(&mut self, frame: Frame) -> Option<Said> {
+        self.frame = Some(frame);
+        None
+    }
+
+    /// Every rule that the head breaks; begins or continues a message.
+    fn broken_by(&mut self, frame: &Frame, rsv: u8, masked: bool) -> Vec<ProtocolError> {
+        let mut broken = Vec::new();
+        let mut rule = |is_broken: bool, error| {
+            if is_broken {
+                broken.push(error);
+            }
+        };
+        let is_control = frame.opcode >= 8;
+        rule(rsv != 0, ProtocolError::ReservedBitSet);
+        rule(matches!(frame.opcode, 3..=7 | 11..), ProtocolError::OpCodeReserved);
+        rule(frame.length >= 1 << 63, ProtocolError::LengthTopBitSet);
+        rule(self.role == Role::Server && !masked, ProtocolError::FrameNotMasked);
+        rule(self.role == Role::Client && masked, ProtocolError::FrameMasked);
+        rule(is_control && !frame.fin, ProtocolError::ControlFrameFragmented);
+        if is_control {
+            return broken;
+        }
+        rule(frame.opcode == 0 && self.message.is_none(), ProtocolError::ContinuationUnexpected);
+        rule(frame.opcode != 0 && self.message.is_some(), ProtocolError::ContinuationMissing);
+        rule(frame.length > self.config.max_frame_payload, ProtocolError::FrameTooLong);
+        let message = self.message.get_or_insert_with(|| Begun {
+            kind: if frame.opcode == 1 { MessageKind::Text } else { MessageKind::Binary },
+            payload: Vec::new(),
+            told: 0,
+            valid: 0,
+            announced: 0,
+            empty_in_a_row: 0,
+        });
+        message.announced = message.announced.saturating_add(frame.length);
+        rule(message.announced > self.config.max_message_size as u64, ProtocolError::MessageTooLong);
+        message.empty_in_a_row = if frame.length == 0 && !frame.fin { message.empty_in_a_row + 1 } else { 0 };
+        rule(message.empty_in_a_row > self.config.max_empty_fragments, ProtocolError::EmptyFragmentsTooMany);
+        broken
+    }
+
+    /// Takes what has come of a payload; the outer `None` if that is nothing.
+    fn payload(&mut self, mut frame: Frame) -> Option<Option<Said>> {
+        let before = frame.payload.len();
+        let count = (frame.length - before as u64).min(self.bytes.len() as u64) as usize;
+        let unmasked = self.bytes.drain(..count).enumerate().map(|(at, byte)| byte ^ frame.key[(before + at) % 4]);
+        frame.payload.extend(unmasked);
+        if count == 0 {
+            self.frame = Some(frame);
+            return None;
+        }
+        if frame.opcode < 8
+            && let Some(message) = &mut self.message
+        {
+            message.payload.extend_from_slice(&frame.payload[before..]);
+            if !message.is_valid_so_far() {
+                return Some(Some(Said::Broken(vec![ProtocolError::Utf8Invalid])));
+            }
+        }
+        if frame.payload.len() as u64 == frame.length {
+            return Some(self.end(frame));
+        }
+        let piece = if frame.opcode < 8 { self.piece(false) } else { None };
+        self.frame = Some(frame);
+        Some(piece)
+    }
+
+    /// With chunk delivery, what has come of a message and was not told.
+    fn piece(&mut self, last: bool) -> Option<Said> {
+        let message = self.message.as_mut().filter(|_| self.config.delivery == Delivery::Chunks)?;
+        let payload = message.payload[message.told..].to_vec();
+        message.told = message.payload.len();
+        (last || !payload.is_empty()).then_some(Said::Piece(Whole { kind: message.kind, payload }, last))
+    }
+
+    /// A frame has come whole.
+    fn end(&mut self, frame: Frame) -> Option<Said> {
+        match frame.opcode {
+            8 => return Some(close(&frame.payload)),
+            9 => return Some(Said::Ping(frame.payload)),
+            10 => return Some(Said::Pong(frame.payload)),
+            _ => {}
+        }
+        let piece = self.piece(frame.fin);
+        if !frame.fin {
+            return piece;
+        }
+        let message = self.message.take()?;
+        // 8.1: text is UTF-8; what is left of it here can only be a character cut short
+        if message.kind == MessageKind::Text && message.valid < message.payload.len() {
+            return Some(Said::Broken(vec![ProtocolError::Utf8Invalid]));
+        }
+        piece.or(Some(Said::Message(Whole { kind: message.kind, payload: message.payload })))
+    }
+}
+
+impl Begun {
+    /// Whether the payload is UTF-8, or the beginning of it.
+    fn is_valid_so_far(&mut self) -> bool {
+        if self.kind == MessageKind::Binary {
+            return true;
+        }
+        match str::from_utf8(&self.payload[self.valid..]) {
+            Ok(text) => self.valid += text.len(),
+            Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),
+            Err(_) => return false,
+        }
+        true
+    }
+}
+
+/// The body of a Close frame (5.5.1, 7.4).
+fn close(body: &[u8]) -> Said {
+    let [high, low, reason @ ..] = body else {
+        return match body {
+            [] => Said::Close(1005, String::new()),
+            _ => Said::Broken(vec![ProtocolError::CloseBodyTooShort]),
+        };
+    };
+    let code = u16::from_be_bytes([*high, *low]);
+    let may_travel = matches!(code, 1000 | 1001 | 1002 | 1003 | 1007..=1014 | 3000..=4999);
+    match (may_travel, str::from_utf8(reason)) {
+        (true, Ok(reason)) => Said::Close(code, reason.into()),
+        (true, Err(_)) => Said::Broken(vec![ProtocolError::Utf8Invalid]),
+        (false, Ok(_)) => Said::Broken(vec![ProtocolError::CloseCodeInvalid]),
+        (false, Err(_)) => Said::Broken(vec![ProtocolError::CloseCodeInvalid, ProtocolError::Utf8Invalid]),
+    }
+}
