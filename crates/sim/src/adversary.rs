@@ -39,7 +39,7 @@ impl Adversary {
     pub(crate) fn new(role: Role, choices: &mut Choices<'_>, now: u64) -> Self {
         Self {
             role,
-            left: choices.pick(&[8, 0, 2, 5, 16]),
+            left: choices.pick(&[8, 0, 4, 12, 24]),
             next_at: (role == Role::Client).then_some(now),
             pace: choices.pick(&[1, 0, 10, 60]) * MILLISECOND,
             malice: choices.pick(&[30, 100, 8, 3]),

@@ -49,7 +49,7 @@ enum Refusal {
 impl Application {
     pub(crate) fn new(choices: &mut Choices<'_>, now: u64) -> Self {
         Self {
-            left: choices.pick(&[6, 0, 1, 3, 12, 20]),
+            left: choices.pick(&[12, 0, 2, 6, 20, 40]),
             next_at: choices.once_in(8).then(|| now + choices.below(60) as u64 * MILLISECOND),
             is_asked: false,
             pace: choices.pick(&[1, 0, 10, 40]) * MILLISECOND,
@@ -157,14 +157,15 @@ impl Endpoint {
             15..=19 => self.send_fragment(cx),
             20..=24 => self.send_control(9, cx),
             25 | 26 => self.send_control(10, cx),
-            27 => {
+            27 if cx.choices.once_in(3) => {
                 let code = cx.choices.pick(&[1000, 1001, 1003, 1011, 3000, 4999]);
                 let reason = content::length(cx.choices, 123);
                 let reason = content::text(cx.choices, reason);
                 self.close(CloseCode::new(code).expect("it may travel"), &reason, cx);
             }
-            28 => self.close(CloseCode::NO_STATUS, "", cx),
-            _ => self.send_nonsense(cx),
+            28 if cx.choices.once_in(3) => self.close(CloseCode::NO_STATUS, "", cx),
+            29..=31 if cx.choices.once_in(3) => self.send_nonsense(cx),
+            _ => self.send_message(cx),
         }
     }
 

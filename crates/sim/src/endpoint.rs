@@ -6,13 +6,13 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use sansocket::bytes::Buf;
 use sansocket::rand_core::SeedableRng;
-use sansocket::{ClientRequest, Config, Error, Event, Input, Instant, ReadyState, Role, Transport, WebSocket};
+use sansocket::{ClientRequest, Config, Error, Input, Instant, ReadyState, Role, Transport, WebSocket};
 
 use crate::application::Application;
 use crate::choices::Choices;
 use crate::model::{Model, Phase, Timer};
 use crate::network::{Break, Link};
-use crate::reading::{Said, Whole};
+use crate::reading::Whole;
 use crate::trace::{Short, Trace};
 
 /// What every step needs.
@@ -21,7 +21,11 @@ pub(crate) struct Context<'r, 'c> {
     pub(crate) choices: &'r mut Choices<'c>,
     pub(crate) trace: Trace,
     pub(crate) now: u64,
+    pub(crate) meter: Meter,
 }
+
+/// Calls the function, and returns how many bytes of the heap were in use at most meanwhile, beyond those before.
+pub type Meter = fn(&mut dyn FnMut()) -> u64;
 
 /// A client or a server.
 #[derive(Debug)]
@@ -33,15 +37,15 @@ pub(crate) struct Endpoint {
     /// Whole messages that the application was given.
     pub(crate) received: Vec<Whole>,
     /// The chunks of a message that has not ended.
-    pieces: Option<Whole>,
+    pub(crate) pieces: Option<Whole>,
     /// What the model expects to be told in chunks, and whether that ends the message.
-    expected: Option<(Whole, bool)>,
-    is_told_open: bool,
+    pub(crate) expected: Option<(Whole, bool)>,
+    pub(crate) is_told_open: bool,
     /// Frames have come with the request, and wait for `receive`.
     has_early: bool,
     /// How the connection closed, once it has.
     pub(crate) closed: Option<u16>,
-    state: ReadyState,
+    pub(crate) state: ReadyState,
     pub(crate) has_shut: bool,
     /// The driver has closed the socket.
     pub(crate) is_done: bool,
@@ -180,7 +184,11 @@ impl Endpoint {
         loop {
             let now = self.clock(cx);
             self.hear(!input.is_empty());
-            match self.ws.receive(&mut input, now) {
+            let mut result = Ok(None);
+            let given = input.remaining().len();
+            let peak = (cx.meter)(&mut || result = self.ws.receive(&mut input, now));
+            self.check_memory(given, peak);
+            match result {
                 Ok(Some(event)) => self.see(event, cx),
                 Ok(None) => {
                     assert!(input.is_empty(), "input was left");
@@ -201,6 +209,18 @@ impl Endpoint {
             }
         }
         self.inspect();
+    }
+
+    /// Nothing is reserved from a length that a peer claims: what is needed follows from what has come, and from what
+    /// waits to leave, to which an answer may be added. A buffer that grows is there twice for a moment.
+    fn check_memory(&self, given: usize, peak: u64) {
+        let held = given + self.model.reading.held();
+        // a head of the opening handshake is read into a table of its lines
+        let table = if self.model.phase == Phase::Connecting { 64 * self.model.config.max_header_lines } else { 0 };
+        // of the data lane, what is not longer than this grows as one
+        let waits = 400 * (self.model.writing.controls() + 4) + 3 * self.model.writing.len().min(16 * 1024);
+        let most = 6 * held + waits + table + 2048;
+        assert!(peak <= most as u64, "{peak} bytes of memory for {held} bytes that came");
     }
 
     /// Bytes come to an open connection; those that came too early come when it has been told that it is open.
@@ -297,149 +317,6 @@ impl Endpoint {
             self.end(cx);
             assert_eq!(self.ws.ready_state(), ReadyState::Closed, "the end of TCP is the end");
         }
-    }
-
-    fn see(&mut self, event: Event<'_>, cx: &mut Context<'_, '_>) {
-        assert_eq!(self.closed, None, "Close was not the last event: {event:?}");
-        if !matches!(event, Event::Request(_) | Event::PlainRequest(_) | Event::Open(_) | Event::Close(_)) {
-            assert!(self.is_told_open, "an event before Open: {event:?}");
-        }
-        match event {
-            Event::Request(_) => {
-                cx.trace.line(self.name, format_args!("is asked"));
-                assert_eq!((&self.model.phase, self.model.role), (&Phase::Connecting, Role::Server));
-                self.application.be_asked(cx);
-            }
-            Event::PlainRequest(_) => {
-                cx.trace.line(self.name, format_args!("is asked for no WebSocket"));
-                assert_eq!((&self.model.phase, self.model.role), (&Phase::Connecting, Role::Server));
-                self.answer_plainly(cx);
-            }
-            Event::Open(_) => {
-                cx.trace.line(self.name, format_args!("is open"));
-                assert!(!self.is_told_open, "Open came twice");
-                self.is_told_open = true;
-                self.is_clock_read = false;
-                if self.model.role == Role::Client {
-                    self.model.open();
-                }
-                self.application.begin(cx);
-            }
-            Event::Message(message) => {
-                cx.trace.line(self.name, format_args!("gets {:?} {}", message.kind(), Short(message.as_bytes())));
-                let whole = Whole { kind: message.kind(), payload: message.into_bytes() };
-                assert!(self.model.reading.next() == Some(Said::Message(whole.clone())), "not the message that came");
-                self.received.push(whole);
-            }
-            Event::Chunk(chunk) => {
-                cx.trace.line(self.name, format_args!("gets a chunk {}, {}", Short(&chunk.payload), chunk.last));
-                self.see_chunk(Whole { kind: chunk.kind, payload: chunk.payload.into_owned() }, chunk.last);
-            }
-            Event::Ping(payload) => {
-                cx.trace.line(self.name, format_args!("gets a Ping {}", Short(&payload)));
-                assert_eq!(self.model.reading.next(), Some(Said::Ping(payload.to_vec())));
-                self.model.writing.answer(&payload, self.model.config.max_pending_controls);
-            }
-            Event::Pong(payload) => {
-                cx.trace.line(self.name, format_args!("gets a Pong {}", Short(&payload)));
-                assert_eq!(self.model.reading.next(), Some(Said::Pong(payload.to_vec())));
-            }
-            Event::Close(close) => {
-                cx.trace.line(self.name, format_args!("is closed: {close:?}"));
-                self.model.check_close(&close);
-                self.closed = Some(close.code.as_u16());
-            }
-            event => panic!("an event that the simulation does not know: {event:?}"),
-        }
-    }
-
-    /// Where chunks begin and end says nothing: put together they are what came, and nothing of that is kept back.
-    fn see_chunk(&mut self, chunk: Whole, last: bool) {
-        let (mut whole, mut ends) = self.expected.take().unwrap_or((Whole { payload: Vec::new(), ..chunk }, false));
-        while whole.payload.len() < chunk.payload.len() || (last && !ends) {
-            let Some(Said::Piece(piece, is_last)) = self.model.reading.next() else {
-                panic!("a chunk that did not come")
-            };
-            assert_eq!(piece.kind, chunk.kind, "the kind of a chunk");
-            whole.payload.extend(piece.payload);
-            ends = is_last;
-        }
-        assert!(whole.payload.starts_with(&chunk.payload), "not the chunk that came");
-        whole.payload.drain(..chunk.payload.len());
-        assert!(!last || whole.payload.is_empty(), "a message ended before its end");
-        if !last && (ends || !whole.payload.is_empty()) {
-            self.expected = Some((whole, ends));
-        }
-        let message = self.pieces.get_or_insert(Whole { payload: Vec::new(), ..chunk });
-        message.payload.extend(chunk.payload);
-        if last {
-            self.received.extend(self.pieces.take());
-        }
-    }
-
-    /// `receive` returned `None`: everything that came has been told.
-    fn see_no_more(&mut self) {
-        assert_eq!(self.expected, None, "a chunk was kept back");
-        assert_eq!(self.model.failure, None, "a failure is for good");
-        match &self.model.phase {
-            Phase::Opened if self.model.is_listening() => match self.model.reading.next() {
-                None => {}
-                Some(Said::Close(code, reason)) => self.model.receive_close(code, reason),
-                Some(said) => panic!("this was not told: {said:?}"),
-            },
-            Phase::Opened => self.model.reading.discard(),
-            Phase::Refused(error) => assert_eq!(*error, None, "a failure is for good"),
-            Phase::Connecting => {}
-        }
-    }
-
-    fn see_failure(&mut self, error: Error) {
-        let failure = match &self.model.phase {
-            Phase::Connecting => {
-                assert!(matches!(error, Error::Handshake(_)), "a failure before the connection was open: {error:?}");
-                let response = self.waiting();
-                return self.model.refuse(Some(error), response);
-            }
-            Phase::Refused(failure) => failure,
-            Phase::Opened => &self.model.failure,
-        };
-        if let Some(failure) = failure {
-            return assert_eq!(*failure, error, "a failure is for good");
-        }
-        // of a message that turns out to be invalid more or less may have been told
-        self.expected = None;
-        let mut said = self.model.reading.next();
-        while matches!(said, Some(Said::Piece(..))) {
-            said = self.model.reading.next();
-        }
-        match (said, error) {
-            (Some(Said::Broken(rules)), Error::Protocol(rule)) if rules.contains(&rule) => {
-                let len = self.waiting();
-                self.model.fail(rule, Some(len));
-            }
-            (said, error) => panic!("{error}, but what came was {said:?}"),
-        }
-    }
-
-    /// Everything that can be seen of the core is as the model says.
-    pub(crate) fn inspect(&mut self) {
-        let state = self.ws.ready_state();
-        assert!(state >= self.state, "the state went back from {:?} to {state:?}", self.state);
-        self.state = state;
-        let deadline = self.ws.poll_timeout().map(Instant::as_nanos);
-        let waiting = self.waiting();
-        assert_eq!(waiting, self.model.writing.len(), "bytes that wait");
-        assert_eq!(self.ws.output().chunk().is_empty(), waiting == 0, "an empty chunk");
-        if self.model.phase != Phase::Opened {
-            assert_eq!(state == ReadyState::Connecting, self.model.phase == Phase::Connecting);
-            assert!(deadline.is_none() || deadline == self.model.deadline(), "{deadline:?}");
-            return;
-        }
-        assert_eq!(state, self.model.ready_state());
-        assert_eq!(self.ws.buffered_amount(), self.model.writing.buffered(), "buffered_amount");
-        assert_eq!(deadline, self.model.deadline(), "the deadline");
-        assert_eq!(self.ws.transport(), self.model.transport(), "what to do with TCP");
-        assert_eq!(self.ws.wants_read(), self.model.wants_read(), "whether to read");
     }
 
     /// Lends memory to the output, or takes it back.

@@ -7,9 +7,9 @@
 //! run(&mut Choices::from_seed(1), Trace::silent());
 //! ```
 //!
-//! Each end is driven as a correct driver does it ([`endpoint`]), over links with latency, cuts, stalls and losses
-//! ([`network`]), by an application that sends anything at any moment ([`application`]). Beside it runs a model
-//! ([`model`], [`reading`], [`writing`]), slow and obvious, written from RFC 6455 and not from the core; after every
+//! Each end is driven as a correct driver does it (`endpoint.rs`), over links with latency, cuts, stalls and losses
+//! (`network.rs`), by an application that sends anything at any moment (`application.rs`). Beside it runs a model
+//! (`model.rs`, `reading.rs`, `writing.rs`), slow and obvious, written from RFC 6455 and not from the core; after every
 //! step all that can be seen of the core is compared with it, and every byte that leaves is read and accounted for.
 
 mod adversary;
@@ -24,9 +24,11 @@ mod run;
 mod seeds;
 mod settings;
 mod trace;
+mod witness;
 mod writing;
 
 pub use choices::Choices;
-pub use run::run;
+pub use endpoint::Meter;
+pub use run::{run, run_metered};
 pub use seeds::{Summary, run_seeds};
 pub use trace::Trace;

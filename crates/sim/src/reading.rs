@@ -88,6 +88,12 @@ impl Reading {
         self.is_open && !self.bytes.is_empty()
     }
 
+    /// How many bytes may have to be kept until more come.
+    pub(crate) fn held(&self) -> usize {
+        let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
+        self.bytes.len() + frame + self.message.as_ref().map_or(0, |message| message.payload.len())
+    }
+
     /// Nothing more is to be read.
     pub(crate) fn discard(&mut self) {
         self.is_over = true;

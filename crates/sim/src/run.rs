@@ -4,7 +4,7 @@ use sansocket::{ReadyState, Role};
 
 use crate::adversary::Adversary;
 use crate::choices::Choices;
-use crate::endpoint::{Context, Endpoint};
+use crate::endpoint::{Context, Endpoint, Meter};
 use crate::model::Phase;
 use crate::network::{Break, Link};
 use crate::settings::{self, MILLISECOND};
@@ -51,9 +51,21 @@ struct World {
 ///
 /// If the core does anything that the model does not.
 pub fn run(choices: &mut Choices<'_>, trace: Trace) -> usize {
+    run_metered(choices, trace, |call| {
+        call();
+        0
+    })
+}
+
+/// The same, by a program whose allocator counts: what each call of `receive` takes is held against what has come.
+///
+/// # Panics
+///
+/// If the core does anything that the model does not, or takes too much memory for it.
+pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> usize {
     let now = choices.pick(&[0, 1, 1_000_000_000_000]);
     let mut world = World::new(choices, trace, now);
-    let mut cx = Context { choices, trace, now };
+    let mut cx = Context { choices, trace, now, meter };
     for step in 0..STEPS_MAX {
         if !world.step(&mut cx) {
             world.check_end();

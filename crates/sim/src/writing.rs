@@ -181,6 +181,11 @@ impl Writing {
         self.waiting(Purpose::Keepalive) > 0
     }
 
+    /// How many control frames wait.
+    pub(crate) fn controls(&self) -> usize {
+        self.controls.len()
+    }
+
     pub(crate) fn buffered(&self) -> usize {
         self.buffered
     }
