@@ -182,7 +182,9 @@ impl Adversary {
             }
         };
         if choices.once_in(2) {
-            return self.wire(0x80 | opcode, &rest, choices);
+            // now and then it ends too soon, which is nothing to a binary message and may be within a character of text
+            let missing = if choices.once_in(self.malice) { 1 } else { 0 };
+            return self.wire(0x80 | opcode, &rest[..rest.len().saturating_sub(missing)], choices);
         }
         let cut = if choices.once_in(4) { 0 } else { choices.below(rest.len() + 1) };
         let (fragment, rest) = rest.split_at(cut);
@@ -203,8 +205,8 @@ impl Adversary {
                 self.wire(0x89, &content::bytes(choices, length), choices)
             }
             4 => frame(0x82, self.role != Role::Client, payload.len() as u64, 0, &payload, choices),
-            5 => frame(0x82, self.role == Role::Client, payload.len() as u64, 2, &payload, choices),
-            6 => frame(0x82, self.role == Role::Client, payload.len() as u64, 8, &payload, choices),
+            5 => self.long_winded(2, &[20, 0, 125], choices),
+            6 => self.long_winded(8, &[20, 0, 126, 65_535], choices),
             7 => frame(0x82, self.role == Role::Client, 1 << choices.pick(&[63, 62, 40, 24]), 8, &payload, choices),
             8 => self.wire(0x81, choices.pick(&content::NOT_UTF8), choices),
             9 => self.wire(0x01, choices.pick(&content::NOT_UTF8), choices),
@@ -216,6 +218,13 @@ impl Adversary {
             12 => self.wire(0x88, choices.pick(&[b"\x03", b"\x03\xE8\xFF", b"\x03\xE8\xE2\x82"]), choices),
             _ => content::bytes(choices, 30),
         }
+    }
+
+    /// A frame whose length is one of these, in more bytes than that takes.
+    fn long_winded(&self, extended: usize, lengths: &[usize], choices: &mut Choices<'_>) -> Vec<u8> {
+        let length = choices.pick(lengths);
+        let payload = content::bytes(choices, length);
+        frame(0x82, self.role == Role::Client, length as u64, extended, &payload, choices)
     }
 
     /// A frame on the wire, masked as it must be.

@@ -171,7 +171,10 @@ impl Model {
             return None;
         }
         if self.is_listening() {
-            match self.reading.next() {
+            // of a message that turns out to be invalid more or less may have been told
+            let first = self.reading.next();
+            let verdict = if matches!(first, Some(Said::Piece(..))) { self.reading.verdict() } else { None };
+            match verdict.or(first) {
                 Some(Said::Close(code, reason)) => self.receive_close(code, reason),
                 Some(Said::Broken(rules)) => self.fail(rules[0], None),
                 said => assert_eq!(said, None, "something was not delivered before the end"),

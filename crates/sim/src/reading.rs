@@ -37,6 +37,8 @@ pub(crate) struct Reading {
     is_open: bool,
     frame: Option<Frame>,
     message: Option<Begun>,
+    /// Text has turned out not to be UTF-8, which is said after what came before.
+    is_invalid: bool,
     /// A Close frame came, or a rule was broken: nothing that follows is read.
     is_over: bool,
 }
@@ -66,7 +68,16 @@ struct Begun {
 
 impl Reading {
     pub(crate) fn new(role: Role, config: Arc<Config>) -> Self {
-        Self { role, config, bytes: Vec::new(), is_open: false, frame: None, message: None, is_over: false }
+        Self {
+            role,
+            config,
+            bytes: Vec::new(),
+            is_open: false,
+            frame: None,
+            message: None,
+            is_invalid: false,
+            is_over: false,
+        }
     }
 
     /// More bytes came.
@@ -104,6 +115,7 @@ impl Reading {
     pub(crate) fn next(&mut self) -> Option<Said> {
         while self.is_open && !self.is_over {
             let said = match self.frame.take() {
+                _ if self.is_invalid => Some(Said::Broken(vec![ProtocolError::Utf8Invalid])),
                 None => self.head()?,
                 Some(frame) => self.payload(frame)?,
             };
@@ -115,6 +127,15 @@ impl Reading {
             }
         }
         None
+    }
+
+    /// The next thing said that is no piece of a message, if that is that a rule was broken.
+    pub(crate) fn verdict(&mut self) -> Option<Said> {
+        let mut said = self.next();
+        while matches!(said, Some(Said::Piece(..))) {
+            said = self.next();
+        }
+        said.filter(|said| matches!(said, Said::Broken(_)))
     }
 
     /// Reads a head; the outer `None` if it has not come whole.
@@ -212,7 +233,7 @@ impl Reading {
         {
             message.payload.extend_from_slice(&frame.payload[before..]);
             if !message.is_valid_so_far() {
-                return Some(Some(Said::Broken(vec![ProtocolError::Utf8Invalid])));
+                return Some(self.invalid());
             }
         }
         if frame.payload.len() as u64 == frame.length {
@@ -239,16 +260,28 @@ impl Reading {
             10 => return Some(Said::Pong(frame.payload)),
             _ => {}
         }
+        // 8.1: text is UTF-8; what is left of it here can only be a character cut short
+        let is_cut = |begun: &Begun| begun.kind == MessageKind::Text && begun.valid < begun.payload.len();
+        if frame.fin && self.message.as_ref().is_some_and(is_cut) {
+            return self.invalid();
+        }
         let piece = self.piece(frame.fin);
         if !frame.fin {
             return piece;
         }
         let message = self.message.take()?;
-        // 8.1: text is UTF-8; what is left of it here can only be a character cut short
-        if message.kind == MessageKind::Text && message.valid < message.payload.len() {
-            return Some(Said::Broken(vec![ProtocolError::Utf8Invalid]));
-        }
         piece.or(Some(Said::Message(Whole { kind: message.kind, payload: message.payload })))
+    }
+
+    /// The text is not UTF-8. What of it may be, so far, can have been told before.
+    fn invalid(&mut self) -> Option<Said> {
+        self.is_invalid = true;
+        let message = self.message.as_mut()?;
+        let may_be = |bytes: &[u8]| str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none());
+        while !may_be(&message.payload[message.valid..]) {
+            message.payload.pop();
+        }
+        self.piece(false)
     }
 }
 

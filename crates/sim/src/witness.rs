@@ -120,10 +120,7 @@ impl Endpoint {
         }
         // of a message that turns out to be invalid more or less may have been told
         self.expected = None;
-        let mut said = self.model.reading.next();
-        while matches!(said, Some(Said::Piece(..))) {
-            said = self.model.reading.next();
-        }
+        let said = self.model.reading.verdict();
         match (said, error) {
             (Some(Said::Broken(rules)), Error::Protocol(rule)) if rules.contains(&rule) => {
                 let len = self.waiting();
