@@ -39,10 +39,10 @@ impl Adversary {
     pub(crate) fn new(role: Role, choices: &mut Choices<'_>, now: u64) -> Self {
         Self {
             role,
-            left: choices.pick(&[8, 0, 4, 12, 24]),
+            left: choices.pick(&[12, 0, 4, 24, 40]),
             next_at: (role == Role::Client).then_some(now),
             pace: choices.pick(&[1, 0, 10, 60]) * MILLISECOND,
-            malice: choices.pick(&[30, 100, 8, 3]),
+            malice: choices.pick(&[100, 1000, 30, 6]),
             has_greeted: false,
             is_listening: !choices.once_in(5),
             request: Vec::new(),

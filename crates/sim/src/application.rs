@@ -49,7 +49,7 @@ enum Refusal {
 impl Application {
     pub(crate) fn new(choices: &mut Choices<'_>, now: u64) -> Self {
         Self {
-            left: choices.pick(&[12, 0, 2, 6, 20, 40]),
+            left: choices.pick(&[20, 0, 4, 12, 40, 60]),
             next_at: choices.once_in(8).then(|| now + choices.below(60) as u64 * MILLISECOND),
             is_asked: false,
             pace: choices.pick(&[1, 0, 10, 40]) * MILLISECOND,

@@ -29,6 +29,6 @@ mod writing;
 
 pub use choices::Choices;
 pub use endpoint::Meter;
-pub use run::{run, run_metered};
+pub use run::{Outcome, run, run_metered};
 pub use seeds::{Summary, run_seeds};
 pub use trace::Trace;

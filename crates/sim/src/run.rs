@@ -32,6 +32,22 @@ enum Move {
     Act,
 }
 
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How many steps it took.
+    pub steps: usize,
+    /// Endpoints that opened.
+    pub opened: usize,
+    /// Those that were told of the end by a Close frame.
+    pub told: usize,
+    /// Those that failed, or gave up a silent peer.
+    pub failed: usize,
+    /// Messages that arrived whole.
+    pub messages: usize,
+}
+
 /// Everything there is.
 #[derive(Debug)]
 struct World {
@@ -45,12 +61,12 @@ struct World {
     is_disturbed: bool,
 }
 
-/// Runs a connection from its opening handshake to its end; returns how many steps it took.
+/// Runs a connection from its opening handshake to its end.
 ///
 /// # Panics
 ///
 /// If the core does anything that the model does not.
-pub fn run(choices: &mut Choices<'_>, trace: Trace) -> usize {
+pub fn run(choices: &mut Choices<'_>, trace: Trace) -> Outcome {
     run_metered(choices, trace, |call| {
         call();
         0
@@ -62,14 +78,14 @@ pub fn run(choices: &mut Choices<'_>, trace: Trace) -> usize {
 /// # Panics
 ///
 /// If the core does anything that the model does not, or takes too much memory for it.
-pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> usize {
+pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> Outcome {
     let now = choices.pick(&[0, 1, 1_000_000_000_000]);
     let mut world = World::new(choices, trace, now);
     let mut cx = Context { choices, trace, now, meter };
     for step in 0..STEPS_MAX {
         if !world.step(&mut cx) {
             world.check_end();
-            return step;
+            return world.outcome(step);
         }
     }
     panic!("{STEPS_MAX} steps, and no end");
@@ -240,6 +256,18 @@ impl World {
             self.resets[index].get_or_insert(cx.now + latency);
             self.resets[1 - index].get_or_insert(cx.now + 2 * latency);
         }
+    }
+
+    fn outcome(&self, steps: usize) -> Outcome {
+        let mut outcome = Outcome { steps, ..Outcome::default() };
+        for end in &self.ends {
+            let End::Endpoint(end) = end else { continue };
+            outcome.opened += usize::from(end.closed.is_some());
+            outcome.told += usize::from(end.closed.is_some_and(|code| code != 1006));
+            outcome.failed += usize::from(end.model.failure.is_some());
+            outcome.messages += end.received.len();
+        }
+        outcome
     }
 
     /// What must hold when nothing will happen any more.

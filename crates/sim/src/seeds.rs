@@ -1,10 +1,10 @@
 //! Many runs, on all cores.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,15 +32,18 @@ pub struct Summary {
 }
 
 thread_local! {
+    /// Whether this thread makes runs, whose panics are collected and not printed.
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
     /// Why the latest run of this thread failed.
     static FAILURE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs all these seeds. While it does, no panic of the process is printed.
+/// Runs all these seeds.
 pub fn run_seeds(seeds: Range<u64>) -> Summary {
     let start = Instant::now();
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(remember));
+    let hook = Arc::new(panic::take_hook());
+    let other = Arc::clone(&hook);
+    panic::set_hook(Box::new(move |info| if IS_WORKER.get() { remember(info) } else { other(info) }));
     let (next, runs, steps) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     let work = || loop {
@@ -50,7 +53,7 @@ pub fn run_seeds(seeds: Range<u64>) -> Summary {
         }
         for seed in first..seeds.end.min(first + BATCH) {
             match panic::catch_unwind(AssertUnwindSafe(|| run(&mut Choices::from_seed(seed), Trace::silent()))) {
-                Ok(count) => steps.fetch_add(count as u64, Ordering::Relaxed),
+                Ok(outcome) => steps.fetch_add(outcome.steps as u64, Ordering::Relaxed),
                 Err(_) => {
                     let failure = FAILURE.take().unwrap_or_default();
                     let mut failures = failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -66,10 +69,13 @@ pub fn run_seeds(seeds: Range<u64>) -> Summary {
     };
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
+            scope.spawn(|| {
+                IS_WORKER.set(true);
+                work();
+            });
         }
     });
-    panic::set_hook(hook);
+    panic::set_hook(Box::new(move |info| hook(info)));
     let mut failures = failures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     failures.sort();
     Summary { runs: runs.into_inner(), steps: steps.into_inner(), elapsed: start.elapsed(), failures }

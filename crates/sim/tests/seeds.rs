@@ -1,6 +1,6 @@
 //! A few thousand runs, and the same source of choices twice.
 
-use sansocket_sim::{Choices, Trace, run, run_seeds};
+use sansocket_sim::{Choices, Outcome, Trace, run, run_seeds};
 
 #[test]
 fn the_core_does_what_the_model_does() {
@@ -21,7 +21,18 @@ fn any_bytes_make_a_run_that_ends() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..100 {
-        let steps = [(); 2].map(|()| run(&mut Choices::from_seed(seed), Trace::silent()));
-        assert_eq!(steps[0], steps[1], "seed {seed}");
+        let outcomes = [(); 2].map(|()| run(&mut Choices::from_seed(seed), Trace::silent()));
+        assert_eq!(outcomes[0], outcomes[1], "seed {seed}");
     }
+}
+
+/// A run that never opens, or never ends well, finds little: most must do both, and some must fail.
+#[test]
+fn the_runs_come_to_all_kinds_of_ends() {
+    let outcomes: Vec<_> = (0..1_000).map(|seed| run(&mut Choices::from_seed(seed), Trace::silent())).collect();
+    let count = |what: fn(&Outcome) -> usize| outcomes.iter().map(what).sum::<usize>();
+    let (opened, told) = (count(|outcome| outcome.opened), count(|outcome| outcome.told));
+    let (failed, messages) = (count(|outcome| outcome.failed), count(|outcome| outcome.messages));
+    assert!(opened > 1_000 && told > 500, "{opened} opened, {told} were told of the end");
+    assert!(failed > 100 && messages > 2_500, "{failed} failed, {messages} messages");
 }
