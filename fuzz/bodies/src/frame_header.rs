@@ -1,0 +1,83 @@
+//! `frame_header`: RFC 6455 section 5.2. What is decoded is encoded to the same bytes, what is encoded is decoded to the same
+//! head, and whether bytes are a head at all is what the drawing of that section says.
+
+use arbitrary::{Result, Unstructured};
+use sansocket::ProtocolError;
+use sansocket::frame::{FrameHeader, OpCode};
+
+use crate::wire;
+
+const OPCODES: [OpCode; 6] =
+    [OpCode::Continuation, OpCode::Text, OpCode::Binary, OpCode::Close, OpCode::Ping, OpCode::Pong];
+/// Around where the encoding of a length changes.
+const EDGES: [u64; 8] = [0, 125, 126, 128, 255, 65_535, 65_536, 1 << 62];
+
+/// Takes the bytes for a head, and as choices for another.
+pub fn run(data: &[u8]) {
+    decode(data);
+    let _ = header(&mut Unstructured::new(data)).map(encode);
+}
+
+fn decode(bytes: &[u8]) {
+    let decoded = FrameHeader::decode(bytes);
+    let plain = wire::head(bytes);
+    let Some(plain) = plain else {
+        assert_eq!(decoded, Ok(None), "{bytes:x?}");
+        return;
+    };
+    let opcode = OPCODES.into_iter().find(|opcode| opcode.as_u8() == plain.opcode);
+    let is_control = plain.opcode & 8 != 0;
+    let is_minimal = match plain.length_field {
+        126 => plain.length > 125,
+        127 => plain.length > 65_535,
+        _ => true,
+    };
+    let is_sound = opcode.is_some()
+        && !(is_control && (plain.length_field > 125 || !plain.fin))
+        && is_minimal
+        && plain.length < 1 << 63;
+    match decoded {
+        Ok(Some((header, size))) => {
+            assert!(is_sound, "{header:?} from {bytes:x?}");
+            assert_eq!((Some(header.opcode), header.fin), (opcode, plain.fin));
+            assert_eq!((header.payload_length, header.mask, size), (plain.length, plain.key, plain.size));
+            assert_eq!(&*header.encode(), &bytes[..size], "{header:?}");
+        }
+        Ok(None) => panic!("{plain:?} is whole"),
+        Err(ProtocolError::LengthTopBitSet) => assert!(plain.length >= 1 << 63),
+        Err(error) => assert!(!is_sound, "{error:?} from {bytes:x?}"),
+    }
+}
+
+fn header(u: &mut Unstructured<'_>) -> Result<FrameHeader> {
+    let [flags, opcode, edge, offset] = u.arbitrary::<[u8; 4]>()?;
+    let opcode = OPCODES[usize::from(opcode) % OPCODES.len()];
+    let flag = |bit: u8| flags & bit != 0;
+    let length = match edge % 16 {
+        edge @ 0..8 => (EDGES[usize::from(edge)] + u64::from(offset % 4)).saturating_sub(1),
+        shift => u.arbitrary::<u64>()? >> 1 >> (shift - 8),
+    };
+    Ok(FrameHeader {
+        fin: flag(1) || opcode.is_control(),
+        rsv1: flag(2),
+        rsv2: flag(4),
+        rsv3: flag(8),
+        opcode,
+        mask: if flag(16) { Some(u.arbitrary()?) } else { None },
+        payload_length: if opcode.is_control() { length % 126 } else { length },
+    })
+}
+
+fn encode(header: FrameHeader) {
+    let encoded = header.encode();
+    assert_eq!(FrameHeader::decode(&encoded), Ok(Some((header, encoded.len()))));
+    for end in 0..encoded.len() {
+        assert_eq!(FrameHeader::decode(&encoded[..end]), Ok(None), "{header:?} cut at {end}");
+    }
+    // and the drawing reads the same
+    let plain = wire::head(&encoded).expect("a whole head");
+    assert_eq!((plain.length, plain.key, plain.size), (header.payload_length, header.mask, encoded.len()));
+    let rsv = u8::from(header.rsv1) << 2 | u8::from(header.rsv2) << 1 | u8::from(header.rsv3);
+    assert_eq!((plain.fin, plain.rsv, plain.opcode), (header.fin, rsv, header.opcode.as_u8()));
+    assert!(encoded.len() <= FrameHeader::MAX_SIZE);
+}

@@ -1,0 +1,153 @@
+//! A receiver of frames that is slow and obvious: it has all the bytes at once, and follows RFC 6455 sentence by sentence.
+
+use sansocket::{Config, ProtocolError, Role};
+
+use crate::wire::{self, CLOSE, CONTINUATION, Head, PING, PONG, TEXT};
+
+/// What the application is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+}
+
+/// What comes of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) events: Vec<Seen>,
+    pub(crate) error: Option<ProtocolError>,
+    /// Code and reason of the peer's Close frame.
+    pub(crate) close: Option<(u16, String)>,
+    /// Whether the frame that broke a rule was whole.
+    pub(crate) is_whole: bool,
+}
+
+/// A message of which a fragment has begun.
+struct Message {
+    is_text: bool,
+    payload: Vec<u8>,
+    /// Bytes that the heads announced.
+    announced: u64,
+    empty_fragments: u32,
+}
+
+/// Receives all of `bytes`, as `role`.
+pub(crate) fn receive(role: Role, config: &Config, bytes: &[u8]) -> Verdict {
+    let mut verdict = Verdict { is_whole: true, ..Verdict::default() };
+    let mut message = None;
+    let mut rest = bytes;
+    while let Some(head) = wire::head(rest) {
+        let behind = &rest[head.size..];
+        let is_whole = head.length <= behind.len() as u64;
+        let payload = if is_whole { &behind[..head.length as usize] } else { behind };
+        let payload = wire::xor(payload, head.key);
+        if let Err(error) = frame(role, config, &head, payload, is_whole, &mut message, &mut verdict) {
+            return Verdict { error: Some(error), is_whole, ..verdict };
+        }
+        if !is_whole || verdict.close.is_some() {
+            break;
+        }
+        rest = &behind[head.length as usize..];
+    }
+    verdict
+}
+
+fn frame(
+    role: Role,
+    config: &Config,
+    head: &Head,
+    payload: Vec<u8>,
+    is_whole: bool,
+    message: &mut Option<Message>,
+    verdict: &mut Verdict,
+) -> Result<(), ProtocolError> {
+    judge(role, config, head, message.is_some())?;
+    match head.opcode {
+        // a control frame says nothing before it is whole
+        PING if is_whole => verdict.events.push(Seen::Ping(payload)),
+        PONG if is_whole => verdict.events.push(Seen::Pong(payload)),
+        CLOSE if is_whole => verdict.close = Some(close(&payload)?),
+        PING | PONG | CLOSE => {}
+        opcode => {
+            let begun = match (opcode, message.take()) {
+                (CONTINUATION, Some(begun)) => begun,
+                _ => Message { is_text: opcode == TEXT, payload: vec![], announced: 0, empty_fragments: 0 },
+            };
+            let message = message.insert(begun);
+            begin(message, head, config)?;
+            message.payload.extend(payload);
+            check_text(message, is_whole && head.fin)?;
+        }
+    }
+    if head.opcode < CLOSE
+        && is_whole
+        && head.fin
+        && let Some(whole) = message.take()
+    {
+        verdict.events.push(match String::from_utf8(whole.payload) {
+            Ok(text) if whole.is_text => Seen::Text(text),
+            Ok(text) => Seen::Binary(text.into_bytes()),
+            Err(error) => Seen::Binary(error.into_bytes()),
+        });
+    }
+    Ok(())
+}
+
+/// Sections 5.1 to 5.5, in the order in which the core reports what is broken.
+fn judge(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Result<(), ProtocolError> {
+    let is_control = matches!(head.opcode, CLOSE | PING | PONG);
+    let rules = [
+        (!is_control && head.opcode > 2, ProtocolError::OpCodeReserved),
+        (is_control && head.length_field > 125, ProtocolError::ControlFrameTooLong),
+        (is_control && !head.fin, ProtocolError::ControlFrameFragmented),
+        (head.length_field == 127 && head.length >= 1 << 63, ProtocolError::LengthTopBitSet),
+        (head.length_field == 127 && head.length < 65_536, ProtocolError::LengthNotMinimal),
+        (head.length_field == 126 && head.length < 126, ProtocolError::LengthNotMinimal),
+        (head.rsv != 0, ProtocolError::ReservedBitSet),
+        (role == Role::Server && head.key.is_none(), ProtocolError::FrameNotMasked),
+        (role == Role::Client && head.key.is_some(), ProtocolError::FrameMasked),
+        (head.opcode == CONTINUATION && !is_in_message, ProtocolError::ContinuationUnexpected),
+        (matches!(head.opcode, 1 | 2) && is_in_message, ProtocolError::ContinuationMissing),
+        (!is_control && head.length > config.max_frame_payload, ProtocolError::FrameTooLong),
+    ];
+    rules.into_iter().find(|(is_broken, _)| *is_broken).map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// The limits on a message count before a byte of the frame has come.
+fn begin(message: &mut Message, head: &Head, config: &Config) -> Result<(), ProtocolError> {
+    message.announced = message.announced.saturating_add(head.length);
+    if message.announced > config.max_message_size as u64 {
+        return Err(ProtocolError::MessageTooLong);
+    }
+    message.empty_fragments = if head.length == 0 && !head.fin { message.empty_fragments + 1 } else { 0 };
+    if message.empty_fragments > config.max_empty_fragments {
+        return Err(ProtocolError::EmptyFragmentsTooMany);
+    }
+    Ok(())
+}
+
+/// 8.1: text that nothing can make valid any more fails at once; at its end, text must be whole.
+fn check_text(message: &Message, is_over: bool) -> Result<(), ProtocolError> {
+    match std::str::from_utf8(&message.payload) {
+        Err(error) if message.is_text && (is_over || error.error_len().is_some()) => Err(ProtocolError::Utf8Invalid),
+        _ => Ok(()),
+    }
+}
+
+/// 5.5.1 and 7.4.
+fn close(body: &[u8]) -> Result<(u16, String), ProtocolError> {
+    match body {
+        [] => Ok((1005, String::new())),
+        [_] => Err(ProtocolError::CloseBodyTooShort),
+        [high, low, reason @ ..] => {
+            let code = u16::from(*high) * 256 + u16::from(*low);
+            if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+                return Err(ProtocolError::CloseCodeInvalid);
+            }
+            let reason = String::from_utf8(reason.to_vec()).map_err(|_| ProtocolError::Utf8Invalid)?;
+            Ok((code, reason))
+        }
+    }
+}

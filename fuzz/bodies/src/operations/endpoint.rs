@@ -1,0 +1,128 @@
+//! A `WebSocket` or a `Connection`: their methods of the same names mean the same.
+
+use std::sync::Arc;
+
+use sansocket::bytes::Bytes;
+use sansocket::{
+    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, Input, Instant, Message,
+    MessageKind, Output, ReadyState, Reject, Role, SendError, Transport, WebSocket,
+};
+
+use crate::drive::{self, NOW};
+use crate::response;
+
+/// Calls the same method of either.
+macro_rules! either {
+    ($endpoint:expr, $it:ident => $call:expr) => {
+        match $endpoint {
+            Self::WebSocket($it) => $call,
+            Self::Connection($it) => $call,
+        }
+    };
+}
+
+#[derive(Debug)]
+pub(super) enum Endpoint {
+    WebSocket(Box<WebSocket>),
+    Connection(Box<Connection>),
+}
+
+type Received<'b> = Result<Option<Event<'b>>, Error>;
+
+impl Endpoint {
+    pub(super) fn new(role: Role, is_web_socket: bool, config: Config) -> Self {
+        match (is_web_socket, role) {
+            (true, Role::Server) => Self::WebSocket(Box::new(WebSocket::server(config, NOW))),
+            (true, Role::Client) => Self::WebSocket(Box::new(response::client(config))),
+            (false, role) => Self::Connection(Box::new(drive::connection(role, &Arc::new(config)))),
+        }
+    }
+
+    pub(super) fn is_web_socket(&self) -> bool {
+        matches!(self, Self::WebSocket(_))
+    }
+
+    pub(super) fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Received<'b> {
+        either!(self, it => it.receive(input, now))
+    }
+
+    pub(super) fn receive_eof(&mut self, now: Instant) -> Received<'static> {
+        either!(self, it => it.receive_eof(now))
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Received<'static> {
+        either!(self, it => it.handle_timeout(now))
+    }
+
+    pub(super) fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        either!(self, it => it.send(message))
+    }
+
+    pub(super) fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+        either!(self, it => it.send_shared(kind, payload))
+    }
+
+    pub(super) fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        either!(self, it => it.send_encoded(message))
+    }
+
+    pub(super) fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+        either!(self, it => it.send_fragment(kind, payload, last))
+    }
+
+    pub(super) fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        either!(self, it => it.ping(payload))
+    }
+
+    pub(super) fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        either!(self, it => it.pong(payload))
+    }
+
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
+        either!(self, it => it.close(code, reason, now))
+    }
+
+    /// Accepts a request; a `Connection` never has one.
+    pub(super) fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
+        match self {
+            Self::WebSocket(it) => it.accept(accept, now),
+            Self::Connection(_) => Err(AnswerError::NoRequest),
+        }
+    }
+
+    /// Rejects a request.
+    pub(super) fn reject(&mut self, reject: Reject, now: Instant) -> Result<(), AnswerError> {
+        match self {
+            Self::WebSocket(it) => it.reject(reject, now),
+            Self::Connection(_) => Err(AnswerError::NoRequest),
+        }
+    }
+
+    pub(super) fn output(&mut self) -> &mut Output {
+        either!(self, it => it.output())
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        either!(self, it => it.poll_timeout())
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        either!(self, it => it.transport())
+    }
+
+    pub(super) fn wants_read(&self) -> bool {
+        either!(self, it => it.wants_read())
+    }
+
+    pub(super) fn ready_state(&self) -> ReadyState {
+        either!(self, it => it.ready_state())
+    }
+
+    pub(super) fn buffered_amount(&self) -> usize {
+        either!(self, it => it.buffered_amount())
+    }
+
+    pub(super) fn role(&self) -> Role {
+        either!(self, it => it.role())
+    }
+}

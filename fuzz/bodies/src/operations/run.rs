@@ -1,0 +1,380 @@
+//! An endpoint under operation, and what must be true of it.
+
+use std::io::IoSlice;
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::{
+    Accept, AnswerError, CloseCode, Config, EncodedMessage, Error, Event, Input, Instant, Message, MessageKind,
+    OriginPolicy, ReadyState, Reject, Role, SendError, Transport,
+};
+
+use super::Operation;
+use super::endpoint::Endpoint;
+use crate::drive::NOW;
+use crate::outbox::Outbox;
+use crate::wire::{self, BINARY, PING, TEXT};
+
+const REQUEST: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// What is longer than this would be sent in the same way.
+const LONGEST: usize = 5_000;
+
+#[derive(Debug)]
+pub(super) struct Run {
+    endpoint: Endpoint,
+    config: Config,
+    now: Instant,
+    /// The latest time that the endpoint was told.
+    latest: Instant,
+    outbox: Outbox,
+    lent: Vec<u8>,
+    /// Whether the opening handshake is over, and a connection came of it.
+    is_opened: bool,
+    /// Whether output may have been abandoned: TCP has ended, or is to.
+    is_over: bool,
+    is_fragmenting: bool,
+    state: ReadyState,
+    error: Option<Error>,
+    closes: usize,
+    /// When the connection began to close, and what bounds that.
+    closing: Option<(Instant, Option<Instant>)>,
+}
+
+impl Run {
+    pub(super) fn new(endpoint: Endpoint, config: Config) -> Self {
+        let is_opened = !endpoint.is_web_socket();
+        Self {
+            config,
+            now: NOW,
+            latest: NOW,
+            outbox: Outbox::new(endpoint.role(), endpoint.is_web_socket()),
+            lent: Vec::with_capacity(64),
+            is_opened,
+            is_over: false,
+            is_fragmenting: false,
+            state: endpoint.ready_state(),
+            error: None,
+            closes: 0,
+            closing: None,
+            endpoint,
+        }
+    }
+
+    pub(super) fn perform(&mut self, operation: Operation, u: &mut Unstructured<'_>) -> Result<()> {
+        match operation {
+            Operation::Frame => self.receive(wire::frame(u, self.endpoint.role())?),
+            Operation::Bytes => self.receive(wire::payload(u, BINARY)?),
+            Operation::Handshake => self.handshake(),
+            Operation::Eof => self.eof(),
+            Operation::Wait { millis } => self.now = self.now + Duration::from_millis(millis.into()),
+            Operation::GoBack { millis } => {
+                let back = u64::from(millis) * 1_000_000;
+                self.now = Instant::from_nanos(self.now.as_nanos().saturating_sub(back));
+            }
+            Operation::Timeout => self.timeout(self.now),
+            Operation::TimeoutWhenDue => {
+                if let Some(due) = self.endpoint.poll_timeout() {
+                    self.now = due;
+                    self.timeout(due);
+                }
+            }
+            Operation::Take { count } => self.take(count.into()),
+            Operation::TakeAll => self.take_all(),
+            Operation::Lend => self.endpoint.output().lend(&mut self.lent),
+            Operation::GiveBack => self.endpoint.output().give_back(&mut self.lent),
+            Operation::Accept { offered } => self.accept(offered),
+            Operation::Reject { status } => {
+                let reject = Reject::new(status).body("text/plain", "no");
+                // with nothing to reject, the endpoint does not look at the time
+                if self.endpoint.reject(reject, self.now) != Err(AnswerError::NoRequest) {
+                    self.tell_time();
+                }
+            }
+            Operation::Close { code, reason } => self.close(code, reason),
+            operation => self.send(&operation, u)?,
+        }
+        Ok(())
+    }
+
+    /// The endpoint is about to be told what time it is.
+    fn tell_time(&mut self) {
+        self.latest = self.latest.max(self.now);
+    }
+
+    fn receive(&mut self, mut bytes: Vec<u8>) {
+        self.tell_time();
+        let mut input = Input::new(&mut bytes);
+        loop {
+            let received = self.endpoint.receive(&mut input, self.now).map(|event| event.map(Event::into_owned));
+            let Some(event) = self.outcome(received) else { break };
+            self.told(event);
+        }
+        assert!(input.is_empty(), "all of the input is taken");
+    }
+
+    /// What follows from an answer of the endpoint's; the event in it.
+    fn outcome(&mut self, received: std::result::Result<Option<Event<'static>>, Error>) -> Option<Event<'static>> {
+        match received {
+            Ok(event) => {
+                assert!(event.is_none() || self.error.is_none(), "{event:?} after {:?}", self.error);
+                event
+            }
+            Err(error) => {
+                assert!(self.error.as_ref().is_none_or(|before| *before == error), "{error:?} after {:?}", self.error);
+                self.is_over |= matches!(error, Error::Timeout(_));
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+
+    fn told(&mut self, event: Event<'static>) {
+        assert_eq!(self.closes, 0, "{event:?} after Close");
+        match event {
+            Event::Open(_) => self.is_opened = true,
+            Event::Ping(payload) => self.outbox.owe(&payload),
+            Event::Close(_) => {
+                assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
+                self.closes += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn handshake(&mut self) {
+        if !self.is_opened {
+            let bytes = if self.endpoint.role() == Role::Server { REQUEST } else { RESPONSE };
+            self.receive(bytes.to_vec());
+        }
+    }
+
+    fn eof(&mut self) {
+        self.tell_time();
+        self.is_over = true;
+        loop {
+            let ended = self.endpoint.receive_eof(self.now);
+            let Some(event) = self.end(ended) else { break };
+            self.told(event);
+        }
+    }
+
+    /// The same as `outcome`, but for Close, which follows a failure too.
+    fn end(&mut self, ended: std::result::Result<Option<Event<'static>>, Error>) -> Option<Event<'static>> {
+        match ended {
+            Ok(Some(Event::Close(close))) => Some(Event::Close(close)),
+            ended => self.outcome(ended),
+        }
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let due = self.endpoint.poll_timeout();
+        self.latest = self.latest.max(now);
+        let is_early = due.is_none_or(|due| due > self.latest);
+        let result = self.endpoint.handle_timeout(now);
+        if is_early && self.is_opened {
+            assert_eq!((&result, self.endpoint.poll_timeout()), (&Ok(None), due), "nothing is due");
+        }
+        let is_closing = self.closing.is_some();
+        if let Some(event) = self.end(result) {
+            self.is_over = true;
+            self.told(event);
+        }
+        if !is_early && self.is_opened && is_closing {
+            assert_eq!(self.endpoint.ready_state(), ReadyState::Closed, "the closing timer ends it");
+            self.is_over = true;
+        }
+        let next = self.endpoint.poll_timeout();
+        assert!(next.is_none_or(|next| next > self.latest), "{next:?} is not after {:?}", self.latest);
+    }
+
+    fn take(&mut self, count: usize) {
+        let output = self.endpoint.output();
+        let mut taken = Vec::new();
+        while taken.len() < count && output.has_remaining() {
+            let step = output.chunk().len().min(count - taken.len());
+            assert!(step > 0, "bytes remain, but the chunk is empty");
+            taken.extend_from_slice(&output.chunk()[..step]);
+            output.advance(step);
+        }
+        self.left(&taken);
+    }
+
+    /// The same by `writev`.
+    fn take_all(&mut self) {
+        let output = self.endpoint.output();
+        let mut taken = Vec::new();
+        while output.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = output.chunks_vectored(&mut slices);
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+            assert!(bytes.starts_with(output.chunk()) && !bytes.is_empty());
+            output.advance(bytes.len());
+            taken.extend(bytes);
+        }
+        self.left(&taken);
+    }
+
+    fn left(&mut self, bytes: &[u8]) {
+        // what a server says before it opens is a refusal
+        if self.is_opened || self.endpoint.role() == Role::Client {
+            self.outbox.take(bytes);
+        }
+    }
+
+    fn accept(&mut self, offered: bool) {
+        if self.state == ReadyState::Connecting && self.endpoint.role() == Role::Server {
+            self.tell_time();
+        }
+        let accept = Accept::new(OriginPolicy::Any).protocol(if offered { "chat" } else { "other" });
+        if self.endpoint.accept(accept, self.now).is_ok() {
+            assert!(offered && !self.is_opened);
+            self.is_opened = true;
+        }
+    }
+
+    fn close(&mut self, code: u16, reason: u8) {
+        if self.is_opened {
+            self.tell_time();
+        }
+        let code = match code {
+            0 => CloseCode::NO_STATUS,
+            1 => CloseCode::ABNORMAL,
+            code => CloseCode::new(code % 5_000).unwrap_or(CloseCode::NORMAL),
+        };
+        let reason = "r".repeat((reason % 128).into());
+        let is_sound = match code {
+            CloseCode::ABNORMAL => false,
+            CloseCode::NO_STATUS => reason.is_empty(),
+            _ => reason.len() <= 123,
+        };
+        let closed = self.endpoint.close(code, &reason, self.now);
+        if self.is_opened && self.state == ReadyState::Open {
+            assert_eq!(closed.is_ok(), is_sound, "{closed:?}");
+        }
+    }
+
+    /// The operations that send something.
+    fn send(&mut self, operation: &Operation, u: &mut Unstructured<'_>) -> Result<()> {
+        let mut payload = wire::payload(u, TEXT)?;
+        payload.truncate(LONGEST);
+        let kind = match operation {
+            Operation::Send { is_text: true, .. }
+            | Operation::SendShared { is_text: true }
+            | Operation::SendEncoded { is_text: true }
+            | Operation::SendFragment { is_text: true, .. } => MessageKind::Text,
+            _ => MessageKind::Binary,
+        };
+        if kind == MessageKind::Text {
+            payload = String::from_utf8_lossy(&payload).into_owned().into_bytes();
+        }
+        let last = !matches!(operation, Operation::SendFragment { last: false, .. });
+        let sent = match *operation {
+            Operation::Send { is_owned, .. } => self.send_message(kind, &payload, is_owned),
+            Operation::SendShared { .. } => self.endpoint.send_shared(kind, Bytes::from(payload.clone())),
+            Operation::SendEncoded { .. } => {
+                self.endpoint.send_encoded(&EncodedMessage::new(message(kind, &payload), &self.config))
+            }
+            Operation::SendFragment { .. } => self.endpoint.send_fragment(kind, &payload, last),
+            Operation::Ping { length } => return self.control(|it, payload| it.ping(payload), length),
+            Operation::Pong { length } => return self.control(|it, payload| it.pong(payload), length),
+            _ => return Ok(()),
+        };
+        if sent.is_ok() {
+            assert_eq!(self.endpoint.ready_state(), ReadyState::Open);
+            self.outbox.accept(kind, &payload, !self.is_fragmenting, last);
+            self.is_fragmenting = !last;
+            assert!(self.endpoint.buffered_amount() <= self.config.max_buffered_amount);
+        }
+        Ok(())
+    }
+
+    fn send_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        is_owned: bool,
+    ) -> std::result::Result<(), SendError> {
+        let message = message(kind, payload);
+        let message = if is_owned { message.into_owned() } else { message };
+        let sent = self.endpoint.send(message.clone());
+        if let Err(SendError::BufferFull(back)) = &sent {
+            assert_eq!(back.as_ref(), Some(&message.into_owned()), "the message is handed back");
+        }
+        sent
+    }
+
+    fn control(
+        &mut self,
+        send: impl FnOnce(&mut Endpoint, &[u8]) -> std::result::Result<(), SendError>,
+        length: u8,
+    ) -> Result<()> {
+        // no peer's Ping looks like this, so that its Pong is not taken for ours
+        let payload = vec![PING | 0xF0; (length % 130).into()];
+        let sent = send(&mut self.endpoint, &payload);
+        assert!(sent.is_err() || (payload.len() <= 125 && self.state == ReadyState::Open), "{sent:?}");
+        Ok(())
+    }
+
+    /// What holds after every operation.
+    pub(super) fn check(&mut self) {
+        let state = self.endpoint.ready_state();
+        assert!(state >= self.state, "{state:?} after {:?}", self.state);
+        self.state = state;
+        let has_output = self.endpoint.output().has_remaining();
+        let transport = self.endpoint.transport();
+        assert!(transport != Transport::ShutdownWrite || !has_output, "output would be cut off");
+        assert!(state != ReadyState::Open || transport == Transport::Open);
+        let _ = self.endpoint.wants_read();
+        if self.is_opened && !self.is_over {
+            assert_eq!(self.endpoint.buffered_amount(), self.outbox.buffered);
+        }
+        self.check_timers();
+    }
+
+    fn check_timers(&mut self) {
+        let due = self.endpoint.poll_timeout();
+        if !self.is_opened {
+            return;
+        }
+        if self.state == ReadyState::Open {
+            if let Some(interval) = self.config.ping_interval {
+                let longest = interval.max(self.config.pong_timeout).max(Duration::from_nanos(1));
+                assert!(due.is_none_or(|due| due <= self.latest + longest), "keepalive is late");
+            }
+            return;
+        }
+        let (began, bound) = *self.closing.get_or_insert((self.latest, due));
+        assert!(due == bound || due.is_none() && self.is_over, "the closing timer is set once: {due:?}, not {bound:?}");
+        let after = self.config.closing_timeout.max(Duration::from_nanos(1));
+        assert!(due.is_none_or(|due| due == began + after), "the closing timer is due {due:?}, not {after:?} on");
+    }
+
+    /// All output is taken, and TCP ends.
+    pub(super) fn finish(&mut self) {
+        self.endpoint.output().give_back(&mut self.lent);
+        self.take_all();
+        if self.is_opened && !self.is_over {
+            self.outbox.check_drained();
+            assert_eq!(self.endpoint.buffered_amount(), 0);
+        }
+        self.eof();
+        self.check();
+        self.take_all();
+        assert_eq!(self.closes, usize::from(self.is_opened), "Close comes once");
+        assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
+        assert_eq!((self.endpoint.poll_timeout(), self.endpoint.transport()), (None, Transport::Close));
+    }
+}
+
+fn message(kind: MessageKind, payload: &[u8]) -> Message<'_> {
+    match kind {
+        MessageKind::Text => Message::from(std::str::from_utf8(payload).expect("made of text")),
+        MessageKind::Binary => Message::from(payload),
+    }
+}

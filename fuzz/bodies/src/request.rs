@@ -1,0 +1,169 @@
+//! `request`: RFC 6455 section 4.2.1. Whether a server takes bytes for an opening handshake, for another request or for neither is
+//! what a plain reading says, in whatever pieces they come; and a request that was taken, written anew from what the
+//! application sees of it, is the same request.
+
+use arbitrary::{Result, Unstructured};
+use sansocket::{Accept, Config, Error, Event, HandshakeError, Input, OriginPolicy, Request, Transport, WebSocket};
+
+use crate::drive::{Cuts, NOW};
+use crate::http::{self, Fields, Head, is_token};
+
+/// What a server makes of bytes.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// The request is not whole.
+    More,
+    Refused,
+    /// A request, but not for a WebSocket.
+    Plain,
+    WebSocket,
+}
+
+/// Cuts (4 bytes), then the bytes of the request.
+pub fn run(data: &[u8]) {
+    let _ = check(Unstructured::new(data));
+}
+
+fn check(mut u: Unstructured<'_>) -> Result<()> {
+    let cuts = Cuts::choose(&mut u)?;
+    let bytes = u.take_rest();
+    let whole = serve(bytes, Cuts::NONE);
+    assert_eq!(serve(bytes, cuts), whole, "{cuts:?}: {}", bytes.escape_ascii());
+    let verdict = match &whole {
+        Ok(None) => Verdict::More,
+        Ok(Some(Event::Request(request))) => {
+            check_again(request);
+            Verdict::WebSocket
+        }
+        Ok(Some(Event::PlainRequest(request))) => {
+            check_again(request);
+            Verdict::Plain
+        }
+        Ok(other) => panic!("{other:?}"),
+        Err(Error::Handshake(error)) => {
+            assert_refused(error);
+            Verdict::Refused
+        }
+        Err(other) => panic!("{other:?}"),
+    };
+    assert_eq!(verdict, plain_reading(bytes), "{whole:?}: {}", bytes.escape_ascii());
+    Ok(())
+}
+
+/// A server's first event, or its failure.
+fn serve(bytes: &[u8], cuts: Cuts) -> std::result::Result<Option<Event<'static>>, Error> {
+    let mut server = WebSocket::server(Config::default(), NOW);
+    for piece in cuts.of(&mut bytes.to_vec()) {
+        let mut input = Input::new(piece);
+        match server.receive(&mut input, NOW) {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                let event = event.into_owned();
+                if let Event::Request(request) = &event {
+                    check_answer(server, request);
+                }
+                return Ok(Some(event));
+            }
+            Err(error) => {
+                assert!(input.is_empty() && server.receive(&mut input, NOW) == Err(error.clone()), "sticky");
+                return Err(error);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whatever was asked can be accepted, with any subprotocol that was offered.
+fn check_answer(mut server: WebSocket, request: &Request) {
+    let protocol = request.protocols().last().map(str::to_owned);
+    let mut accept = Accept::new(OriginPolicy::Any);
+    if let Some(protocol) = &protocol {
+        accept = accept.protocol(protocol);
+    }
+    server.accept(accept, NOW).expect("what was asked for can be accepted");
+    assert_eq!((server.protocol(), server.transport()), (protocol.as_deref(), Transport::Open));
+}
+
+/// A refusal has a status, and an error never concerns a response.
+fn assert_refused(error: &HandshakeError) {
+    // bytes that are not HTTP at all are not answered in it
+    let is_answered = error.status().is_some();
+    assert!(is_answered || *error == HandshakeError::RequestNotHttp, "{error:?}");
+}
+
+/// What the application sees of a request is enough to write the same request.
+fn check_again(request: &Request) {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.target());
+    for (name, value) in request.headers().iter() {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += "\r\n";
+    match serve(head.as_bytes(), Cuts::NONE) {
+        Ok(Some(Event::Request(again) | Event::PlainRequest(again))) => assert_eq!(&again, request),
+        // a character of ISO 8859-1 takes two bytes when it is written anew
+        Err(Error::Handshake(HandshakeError::RequestTooLong)) => {}
+        other => panic!("{other:?}: {head}"),
+    }
+    assert!(request.path().starts_with('/') && !request.host().contains(['@', ' ', '\r', '\n']), "{request:?}");
+}
+
+fn plain_reading(bytes: &[u8]) -> Verdict {
+    match http::head(bytes, 0) {
+        Head::More => Verdict::More,
+        Head::Broken => Verdict::Refused,
+        Head::Whole { lines, .. } => judge(&lines).unwrap_or(Verdict::Refused),
+    }
+}
+
+/// 4.2.1, item by item; `None` refuses.
+fn judge(lines: &[Vec<u8>]) -> Option<Verdict> {
+    let (start, fields) = lines.split_first()?;
+    let fields = Fields::parse(fields)?;
+    let words: Vec<_> = start.split(|&byte| byte == b' ').collect();
+    let [method, target, b"HTTP/1.1"] = words[..] else { return None };
+    let host = fields.one("Host").ok()??;
+    (is_token(method) && is_target(std::str::from_utf8(target).ok()?) && is_host(host)).then_some(())?;
+    if !fields.lists("Upgrade", "websocket") {
+        return Some(Verdict::Plain);
+    }
+    let is_zero = |length: &str| !length.is_empty() && length.bytes().all(|digit| digit == b'0');
+    let key = fields.one("Sec-WebSocket-Key").ok()??;
+    let protocols = fields.list("Sec-WebSocket-Protocol");
+    let extensions = fields.all("Sec-WebSocket-Extensions");
+    let names = http::extensions(&extensions)?;
+    let is_sound = method == b"GET"
+        && fields.lists("Connection", "Upgrade")
+        && fields.all("Transfer-Encoding").is_empty()
+        && fields.all("Content-Length").into_iter().all(is_zero)
+        && fields.one("Sec-WebSocket-Version") == Ok(Some("13"))
+        && is_key(key)
+        && fields.one("Origin").is_ok()
+        && (fields.all("Sec-WebSocket-Protocol").is_empty() || !protocols.is_empty())
+        && protocols.iter().all(|protocol| is_token(protocol.as_bytes()))
+        && protocols.iter().enumerate().all(|(at, protocol)| !protocols[..at].contains(protocol))
+        && (extensions.is_empty() || !names.is_empty());
+    is_sound.then_some(Verdict::WebSocket)
+}
+
+/// A path with or without a query, or a whole http or https URI.
+fn is_target(target: &str) -> bool {
+    let is_text = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let is_uri = || {
+        let (scheme, rest) = target.split_once("://")?;
+        let is_http = ["http", "https"].iter().any(|each| scheme.eq_ignore_ascii_case(each));
+        Some(is_http && is_host(rest.split(['/', '?']).next()?))
+    };
+    is_text && (target.starts_with('/') || is_uri() == Some(true))
+}
+
+fn is_host(host: &str) -> bool {
+    // a comma may stand in a name, but two hosts are none
+    let authority = http::authority(host).filter(|_| !host.contains(','));
+    authority.is_some_and(|authority| !authority.host.is_empty() && authority.port.is_ok())
+}
+
+/// Sixteen bytes in base64: 22 characters hold them, with four bits to spare.
+fn is_key(key: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    key.strip_suffix("==").is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_digit))
+}

@@ -1,0 +1,167 @@
+//! `response`: RFC 6455 section 4.1. Whether a client takes bytes for the answer that opens its connection, for a refusal or for
+//! neither is what a plain reading says, in whatever pieces they come; and an answer that was taken, written anew from
+//! what the application sees of it, is the same answer.
+
+use std::convert::Infallible;
+
+use arbitrary::{Result, Unstructured};
+use sansocket::rand_core::{TryCryptoRng, TryRng};
+use sansocket::{ClientRequest, Config, Error, Event, HandshakeError, Input, Open, Response, WebSocket};
+
+use crate::drive::{Cuts, NOW};
+use crate::http::{self, Fields, Head};
+
+/// The answer to the key of section 1.3.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const OFFERED: [&str; 2] = ["chat", "superchat"];
+
+/// What a client makes of bytes, and of the end of them.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// They end too early.
+    More,
+    Broken,
+    Refused(u16),
+    Open(Option<String>),
+}
+
+/// Cuts (4 bytes), then the bytes of the response.
+pub fn run(data: &[u8]) {
+    let _ = check(Unstructured::new(data));
+}
+
+fn check(mut u: Unstructured<'_>) -> Result<()> {
+    let cuts = Cuts::choose(&mut u)?;
+    let bytes = u.take_rest();
+    let whole = ask(bytes, Cuts::NONE);
+    assert_eq!(ask(bytes, cuts), whole, "{cuts:?}: {}", bytes.escape_ascii());
+    let verdict = match &whole {
+        Ok(open) => {
+            check_again(open);
+            Verdict::Open(open.protocol().map(str::to_owned))
+        }
+        Err(Error::Handshake(HandshakeError::UnexpectedEof)) => Verdict::More,
+        Err(Error::Handshake(HandshakeError::Refused(response))) => {
+            assert!(response.body().len() <= Config::default().max_head_size);
+            Verdict::Refused(response.status())
+        }
+        Err(Error::Handshake(error)) => {
+            assert_eq!(error.status(), None, "a client answers nothing");
+            Verdict::Broken
+        }
+        Err(error) => panic!("{error:?}"),
+    };
+    assert_eq!(verdict, plain_reading(bytes), "{whole:?}: {}", bytes.escape_ascii());
+    Ok(())
+}
+
+/// The key of section 1.3 for a client that asks for it.
+struct Nonce;
+
+impl TryRng for Nonce {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> std::result::Result<u32, Infallible> {
+        Ok(0)
+    }
+
+    fn try_next_u64(&mut self) -> std::result::Result<u64, Infallible> {
+        Ok(0)
+    }
+
+    fn try_fill_bytes(&mut self, target: &mut [u8]) -> std::result::Result<(), Infallible> {
+        target.iter_mut().zip(b"the sample nonce").for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Nonce {}
+
+/// A client whose request is that of section 1.3.
+pub(crate) fn client(config: Config) -> WebSocket {
+    let request: ClientRequest = "ws://server.example.com/chat".parse().expect("a URI");
+    let request = OFFERED.into_iter().fold(request, ClientRequest::protocol);
+    WebSocket::client(request, config, Nonce, NOW).expect("a request")
+}
+
+fn ask(bytes: &[u8], cuts: Cuts) -> std::result::Result<Open, Error> {
+    let mut client = client(Config::default());
+    for piece in cuts.of(&mut bytes.to_vec()) {
+        let mut input = Input::new(piece);
+        match client.receive(&mut input, NOW) {
+            Ok(None) => assert!(input.is_empty()),
+            Ok(Some(Event::Open(open))) => return Ok(open),
+            Ok(Some(event)) => panic!("{event:?} before the connection is open"),
+            Err(error) => {
+                assert!(input.is_empty() && client.receive(&mut input, NOW) == Err(error.clone()), "sticky");
+                return Err(error);
+            }
+        }
+    }
+    Err(client.receive_eof(NOW).expect_err("the connection is not open"))
+}
+
+/// What the application sees of an answer is enough to write the same answer.
+fn check_again(open: &Open) {
+    let response: &Response = open.response().expect("a client sees the response");
+    let mut head = format!("HTTP/1.1 {} {}\r\n", response.status(), response.reason());
+    for (name, value) in response.headers().iter() {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += "\r\n";
+    match ask(head.as_bytes(), Cuts::NONE) {
+        Ok(again) => assert_eq!(&again, open),
+        // a character of ISO 8859-1 takes two bytes when it is written anew
+        Err(Error::Handshake(HandshakeError::ResponseTooLong)) => {}
+        Err(other) => panic!("{other:?}: {head}"),
+    }
+}
+
+fn plain_reading(mut bytes: &[u8]) -> Verdict {
+    let mut before = 0;
+    loop {
+        let (lines, size) = match http::head(bytes, before) {
+            Head::More => return Verdict::More,
+            Head::Broken => return Verdict::Broken,
+            Head::Whole { lines, size } => (lines, size),
+        };
+        let Some((version, status, fields)) = start(&lines) else { return Verdict::Broken };
+        match status {
+            101 if version == b'1' => {
+                return judge(&fields).map_or(Verdict::Broken, |protocol| Verdict::Open(protocol.map(str::to_owned)));
+            }
+            101 => return Verdict::Broken,
+            // RFC 9110 15.2: any number of these may come before
+            100..200 => {}
+            status => return Verdict::Refused(status),
+        }
+        before += size;
+        bytes = &bytes[size..];
+    }
+}
+
+/// The digit of the minor version, the status, and the fields (RFC 9112 section 4).
+fn start(lines: &[Vec<u8>]) -> Option<(u8, u16, Fields)> {
+    let (start, fields) = lines.split_first()?;
+    let fields = Fields::parse(fields)?;
+    let (&minor, rest) = start.strip_prefix(b"HTTP/1.")?.split_first()?;
+    let rest = rest.strip_prefix(b" ").filter(|_| matches!(minor, b'0' | b'1'))?;
+    let (status, reason) = rest.split_at_checked(3)?;
+    let is_reason = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    let is_sound = status.iter().all(u8::is_ascii_digit)
+        && (reason.is_empty() || reason.starts_with(b" "))
+        && reason.iter().all(is_reason);
+    let status = std::str::from_utf8(status).ok()?.parse().ok()?;
+    is_sound.then_some((minor, status, fields))
+}
+
+/// 4.1, from item 2 on: the subprotocol, if the fields open the connection.
+fn judge(fields: &Fields) -> Option<Option<&str>> {
+    let is_sound = fields.one("Upgrade").ok()??.eq_ignore_ascii_case("websocket")
+        && fields.lists("Connection", "Upgrade")
+        && fields.one("Sec-WebSocket-Accept") == Ok(Some(ACCEPT))
+        // none was offered, so that none can be agreed
+        && fields.all("Sec-WebSocket-Extensions").is_empty();
+    let protocol = fields.one("Sec-WebSocket-Protocol").ok()?;
+    (is_sound && protocol.is_none_or(|protocol| OFFERED.contains(&protocol))).then_some(protocol)
+}

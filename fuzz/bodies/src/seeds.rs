@@ -1,0 +1,146 @@
+//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Bytes before wire data in an input of `receive` that say: a server, generous limits, these cuts, as it is.
+fn receive(sender: &str, cuts: [u8; 4], wire: &[u8]) -> Vec<u8> {
+    let role = u8::from(sender == "server");
+    [&[role, 0, 0, 0, 0][..], &cuts, &[0], wire].concat()
+}
+
+/// Every target's seeds, by the name of the target; `testdata` is the folder.
+///
+/// # Errors
+///
+/// If a file cannot be read.
+pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut seeds = Vec::new();
+    frames(&fs::read_to_string(testdata.join("frames.txt"))?, &mut seeds);
+    close_codes(&fs::read_to_string(testdata.join("close_codes.txt"))?, &mut seeds);
+    refusals(&fs::read_to_string(testdata.join("handshake/refusals.txt"))?, &mut seeds);
+    for entry in fs::read_dir(testdata.join("handshake"))? {
+        let path = entry?.path();
+        let target = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("request") => "request",
+            Some("response") => "response",
+            _ => continue,
+        };
+        seeds.push((target, [&[7, 0, 3, 50][..], &fs::read(&path)?].concat()));
+    }
+    seeds.extend(URIS.map(|uri| ("uri", uri.as_bytes().to_vec())));
+    seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
+    Ok(seeds)
+}
+
+const URIS: [&str; 6] = [
+    "ws://example.com",
+    "wss://example.com:8443/chat?room=1&x=%23",
+    "WSS://[2001:DB8::1]:0080/",
+    "ws://[v1.a:b]/?",
+    "ws://user@example.com/",
+    "ws://example.com:65536/#",
+];
+const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: keep-alive, Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+    Sec-WebSocket-Protocol: superchat\r\n\r\n\x81\x05Hello";
+
+fn frames(text: &str, seeds: &mut Vec<(&'static str, Vec<u8>)>) {
+    for record in records(text) {
+        let one = |key: &str| record.iter().find(|(each, _)| *each == key).map_or("", |(_, value)| *value);
+        let wire: Vec<Vec<u8>> =
+            record.iter().filter(|(key, _)| *key == "wire").map(|(_, value)| tokens(value)).collect();
+        seeds.extend(wire.iter().map(|frame| ("frame_header", frame[..frame.len().min(14)].to_vec())));
+        let wire = wire.concat();
+        if wire.len() > 5_000 {
+            continue;
+        }
+        seeds.push(("receive", receive(one("sender"), [3, 1, 0, 7], &wire)));
+        if one("sender") == "client" {
+            seeds.push(("differential", [&[1, 2, 3, 4, 0][..], &wire].concat()));
+        }
+        for (_, event) in record.iter().filter(|(key, value)| *key == "event" && value.starts_with("text ")) {
+            let text = tokens(event.trim_start_matches("text "));
+            seeds.push(("utf8", [&[0, 0, 3, 1, 0, 7, 2, 3, 0, 0][..], &text].concat()));
+        }
+    }
+}
+
+fn close_codes(text: &str, seeds: &mut Vec<(&'static str, Vec<u8>)>) {
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for code in lines.filter_map(|line| line.split_whitespace().next()?.parse::<u16>().ok()) {
+        let [high, low] = code.to_be_bytes();
+        seeds.push(("receive", receive("server", [1; 4], &[0x88, 2, high, low])));
+        seeds.push(("differential", vec![0, 0, 0, 0, 0, 0x88, 0x82, 0, 0, 0, 0, high, low]));
+    }
+}
+
+fn refusals(text: &str, seeds: &mut Vec<(&'static str, Vec<u8>)>) {
+    for record in records(text) {
+        let mut request = vec![3, 0, 1, 60];
+        for (key, value) in record {
+            match key {
+                "send" => request.extend(unescape(value)),
+                "repeat" => {
+                    if let Some((count, text)) = value.split_once(' ') {
+                        request.extend(unescape(text).repeat(count.parse().unwrap_or(1)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        // what is long is long for its length alone
+        if request.len() < 4_096 {
+            seeds.push(("request", request));
+        }
+    }
+}
+
+/// The records of a file of wire data (see `testdata/README.md`).
+fn records(text: &str) -> Vec<Vec<(&str, &str)>> {
+    let mut records = vec![vec![]];
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match (line.split_once(": "), records.last_mut()) {
+            (Some(field), Some(record)) => record.push(field),
+            _ => records.push(vec![]),
+        }
+    }
+    records.retain(|record| !record.is_empty());
+    records
+}
+
+/// `N*HEX`, hex digits, or `-`.
+fn tokens(value: &str) -> Vec<u8> {
+    let hex = |digits: &str| -> Vec<u8> {
+        let digits: Vec<u8> = digits.chars().filter_map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    };
+    let token = |token: &str| match token.split_once('*') {
+        Some((count, digits)) => hex(digits).into_iter().cycle().take(count.parse().unwrap_or(0)).collect(),
+        None => hex(token),
+    };
+    value.split(' ').flat_map(token).collect()
+}
+
+/// `\r \n \t \0 \\` and `\xHH`.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let escape = if byte == b'\\' { rest.next() } else { None };
+        match escape {
+            None => bytes.push(byte),
+            Some(b'r') => bytes.push(b'\r'),
+            Some(b'n') => bytes.push(b'\n'),
+            Some(b't') => bytes.push(b'\t'),
+            Some(b'0') => bytes.push(0),
+            Some(b'x') => {
+                let digits: String = rest.by_ref().take(2).map(char::from).collect();
+                bytes.extend(u8::from_str_radix(&digits, 16));
+            }
+            Some(other) => bytes.push(other),
+        }
+    }
+    bytes
+}
