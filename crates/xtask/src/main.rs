@@ -6,6 +6,7 @@ mod autobahn;
 mod bench;
 mod cost;
 mod echo;
+mod fuzz;
 mod guard;
 mod idle;
 mod load;
@@ -29,6 +30,7 @@ enum Chore {
     Autobahn(autobahn::Args),
     Bench(bench::Args),
     Cost(cost::Args),
+    Fuzz(fuzz::Args),
     Guard(guard::Args),
     Idle(idle::Args),
     Load(load::Args),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Chore::Autobahn(args) => autobahn::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Cost(args) => cost::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Guard(args) => guard::run(&args),
         Chore::Idle(args) => idle::run(&args),
         Chore::Load(args) => load::run(&args),
