@@ -29,6 +29,7 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
         };
         seeds.push((target, [&[7, 0, 3, 50][..], &fs::read(&path)?].concat()));
     }
+    seeds.extend(OPERATIONS.into_iter().flat_map(operations));
     seeds.extend(URIS.map(|uri| ("uri", uri.as_bytes().to_vec())));
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     Ok(seeds)
@@ -42,6 +43,32 @@ const URIS: [&str; 6] = [
     "ws://user@example.com/",
     "ws://example.com:65536/#",
 ];
+/// What happens to a connection, in the numbers of `operations`, without what the endpoint is.
+const OPERATIONS: [&[u8]; 8] = [
+    // we close, take some of it, the peer asks and closes
+    &[20, 0xE8, 0x03, 0, 7, 5, 0, 7, 0, 3, 1, 2, 3, 9, 9, 9, 9, 22, 1, 0, 0, 9, 0, 0, 0xE8, 0x03, 9, 9, 9, 9, 23, 11],
+    // the peer closes, we wait, and close too
+    &[0, 9, 0, 0, 0xE8, 0x03, 9, 9, 9, 9, 7, 3, 20, 0xE8, 0x03, 0, 7, 9, 10, 23, 6],
+    // messages in every way
+    &[13, 1, 0, 5, 1, 2, 3, 4, 5, 14, 1, 0xEA, 15, 0, 0xEB, 16, 1, 0, 2, 65, 66, 18, 3, 16, 1, 1, 1, 67, 22, 9, 0, 23],
+    // keepalive, a Pong, silence
+    &[11, 23, 7, 3, 0, 8, 0, 0, 9, 9, 9, 9, 11, 23, 11, 11],
+    // lent memory
+    &[24, 13, 1, 0, 2, 65, 66, 22, 3, 0, 25, 24, 18, 2, 0, 7, 0, 1, 5, 9, 9, 9, 9, 23, 25],
+    // a handshake, an answer, talk, and the end
+    &[5, 26, 1, 0, 0, 0, 2, 65, 66, 9, 9, 9, 9, 13, 1, 1, 2, 65, 66, 23, 20, 0xE8, 0x03, 2, 23, 6],
+    // a handshake that is rejected
+    &[5, 27, 0x90, 0x01, 22, 9, 0, 11, 6],
+    // frames before the answer
+    &[5, 0, 7, 0, 1, 5, 9, 9, 9, 9, 26, 1, 10, 4, 0, 23],
+];
+
+/// These operations on every kind of endpoint, with timers that run.
+fn operations(operations: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let configuration = [0, 0, 0, 0, 10, 10, 8, 0, 200, 100, 41, 30];
+    (0..4).map(|endpoint| ("operations", [&[endpoint][..], &configuration, operations].concat())).collect()
+}
+
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
     Sec-WebSocket-Protocol: superchat\r\n\r\n\x81\x05Hello";

@@ -97,6 +97,8 @@ impl Run {
                 }
             }
             Operation::Close { code, reason } => self.close(code, reason),
+            Operation::Ping { length } => self.control(Endpoint::ping, length),
+            Operation::Pong { length } => self.control(Endpoint::pong, length),
             operation => self.send(&operation, u)?,
         }
         Ok(())
@@ -281,8 +283,6 @@ impl Run {
                 self.endpoint.send_encoded(&EncodedMessage::new(message(kind, &payload), &self.config))
             }
             Operation::SendFragment { .. } => self.endpoint.send_fragment(kind, &payload, last),
-            Operation::Ping { length } => return self.control(|it, payload| it.ping(payload), length),
-            Operation::Pong { length } => return self.control(|it, payload| it.pong(payload), length),
             _ => return Ok(()),
         };
         if sent.is_ok() {
@@ -309,16 +309,11 @@ impl Run {
         sent
     }
 
-    fn control(
-        &mut self,
-        send: impl FnOnce(&mut Endpoint, &[u8]) -> std::result::Result<(), SendError>,
-        length: u8,
-    ) -> Result<()> {
+    fn control(&mut self, send: impl FnOnce(&mut Endpoint, &[u8]) -> std::result::Result<(), SendError>, length: u8) {
         // no peer's Ping looks like this, so that its Pong is not taken for ours
         let payload = vec![PING | 0xF0; (length % 130).into()];
         let sent = send(&mut self.endpoint, &payload);
         assert!(sent.is_err() || (payload.len() <= 125 && self.state == ReadyState::Open), "{sent:?}");
-        Ok(())
     }
 
     /// What holds after every operation.
@@ -368,7 +363,12 @@ impl Run {
         self.take_all();
         assert_eq!(self.closes, usize::from(self.is_opened), "Close comes once");
         assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
-        assert_eq!((self.endpoint.poll_timeout(), self.endpoint.transport()), (None, Transport::Close));
+        assert_eq!(self.endpoint.transport(), Transport::Close);
+        // the deadline of a reply that was still on its way may outlast the reply; to let it pass is harmless
+        if let Some(due) = self.endpoint.poll_timeout() {
+            self.timeout(due);
+        }
+        assert_eq!(self.endpoint.poll_timeout(), None, "nothing is left to wait for");
     }
 }
 
