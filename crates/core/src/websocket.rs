@@ -139,8 +139,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The opening handshake took too long ([`TimeoutKind::Opening`]), or the peer did not answer a keepalive Ping
-    /// ([`TimeoutKind::Pong`]). [`transport`](Self::transport) says what to do.
+    /// The opening handshake took too long ([`TimeoutKind::Opening`](crate::TimeoutKind::Opening)), or the peer did not
+    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). [`transport`](Self::transport) says what
+    /// to do.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened { connection, opening } => {
