@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::{Buf, Bytes};
-use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, OriginPolicy, WebSocket};
+use sansocket::{Accept, Config, Connection, Event, Input, Instant, Memory, MessageKind, OriginPolicy, WebSocket};
 use sansocket_benches::wire::{self, From, REQUEST};
 
 const NOW: Instant = Instant::EPOCH;
@@ -90,7 +90,7 @@ fn receive(from: From, is_text: bool, size: usize) -> Operation {
 /// The payload is borrowed, the memory lent; all output is taken.
 fn send(mut connection: Connection, size: usize) -> Operation {
     let payload = wire::payload(size);
-    let mut memory = Vec::new();
+    let mut memory = Memory::new();
     Box::new(move || {
         connection.output().lend(&mut memory);
         connection.send(black_box(&payload)).unwrap();
@@ -101,7 +101,7 @@ fn send(mut connection: Connection, size: usize) -> Operation {
 fn send_shared(size: usize) -> Operation {
     let payload = Bytes::from(wire::payload(size));
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
-    let mut memory = Vec::new();
+    let mut memory = Memory::new();
     Box::new(move || {
         connection.output().lend(&mut memory);
         connection.send_shared(MessageKind::Binary, black_box(&payload).clone()).unwrap();
@@ -109,7 +109,7 @@ fn send_shared(size: usize) -> Operation {
     })
 }
 
-fn drain(connection: &mut Connection, memory: &mut Vec<u8>) {
+fn drain(connection: &mut Connection, memory: &mut Memory) {
     let output = connection.output();
     while output.has_remaining() {
         let count = black_box(output.chunk()).len();

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::{Buf, Bytes};
-use sansocket::{Accept, Config, Connection, Event, Input, Instant, Message, MessageKind, OriginPolicy, WebSocket};
+use sansocket::{
+    Accept, Config, Connection, Event, Input, Instant, Memory, Message, MessageKind, OriginPolicy, WebSocket,
+};
 
 use super::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, Transport};
@@ -18,8 +20,8 @@ pub struct Sansocket<T, const BUFFER: usize = WHOLE> {
     connection: Connection,
     transport: T,
     buffer: Vec<u8>,
-    /// What it sends from, as an event loop lends it.
-    memory: Vec<u8>,
+    /// What it works in, as an event loop lends it.
+    memory: Memory,
     /// What of the buffer was read and not yet received.
     start: usize,
     end: usize,
@@ -33,7 +35,7 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
             Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
             Role::Server => Connection::server(config, Instant::EPOCH),
         };
-        Self { connection, transport, buffer: vec![0; BUFFER], memory: Vec::new(), start: 0, end: 0 }
+        Self { connection, transport, buffer: vec![0; BUFFER], memory: Memory::new(), start: 0, end: 0 }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, MaskingKey};
+use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 use crate::utf8::{InvalidUtf8, Utf8};
 
@@ -122,11 +123,12 @@ impl Assembly {
         &mut self,
         piece: Piece<'b>,
         delivery: Delivery,
+        spares: &mut Spares,
     ) -> Result<Option<Delivered<'b>>, ProtocolError> {
         let last = piece.is_last();
         match delivery {
             Delivery::Messages => {
-                self.add(piece)?;
+                self.add(piece, spares)?;
                 if last { self.finish().map(|message| Some(Delivered::Message(message))) } else { Ok(None) }
             }
             Delivery::Chunks => {
@@ -145,12 +147,17 @@ impl Assembly {
 
     /// Takes the next piece, but perhaps no farther than into `gathered`: [`settle`](Self::settle) must follow.
     #[inline]
-    pub(crate) fn gather(&mut self, piece: Piece<'_>, gathered: &mut Gathered) -> Result<(), ProtocolError> {
+    pub(crate) fn gather(
+        &mut self,
+        piece: Piece<'_>,
+        gathered: &mut Gathered,
+        spares: &mut Spares,
+    ) -> Result<(), ProtocolError> {
         if gathered.add(&piece) {
             return Ok(());
         }
         self.settle(gathered)?;
-        if gathered.add(&piece) { Ok(()) } else { self.add(piece) }
+        if gathered.add(&piece) { Ok(()) } else { self.add(piece, spares) }
     }
 
     /// Appends what was gathered.
@@ -166,11 +173,11 @@ impl Assembly {
 
     /// Appends the next piece to what has arrived: what is binary is unmasked on its way there.
     #[inline]
-    pub(crate) fn add(&mut self, piece: Piece<'_>) -> Result<(), ProtocolError> {
+    pub(crate) fn add(&mut self, piece: Piece<'_>, spares: &mut Spares) -> Result<(), ProtocolError> {
         match &mut self.payload {
             Payload::Text { text, utf8 } => {
                 if text.capacity() - text.len() < piece.bytes.len() {
-                    text.reserve(room(text.len(), &piece));
+                    enlarge_text(text, &piece, spares);
                 }
                 // a multiple of the key's length, so that every block begins with the same byte of it
                 for block in piece.bytes.chunks_mut(TEXT_BLOCK) {
@@ -180,7 +187,7 @@ impl Assembly {
             }
             Payload::Binary(bytes) => {
                 if bytes.capacity() - bytes.len() < piece.bytes.len() {
-                    bytes.reserve(room(bytes.len(), &piece));
+                    enlarge(bytes, &piece, spares);
                 }
                 if piece.key == [0; 4] {
                     bytes.extend_from_slice(piece.bytes);
@@ -210,11 +217,40 @@ impl Assembly {
     }
 }
 
-/// For how many more bytes to make room when a piece does not fit behind the bytes that arrived before it.
+/// Makes room for a piece that does not fit behind the bytes that arrived before it.
+#[cold]
+fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: &mut Spares) {
+    if let Some(mut spare) = spare(bytes.len(), piece, spares) {
+        spare.extend_from_slice(bytes);
+        *bytes = spare;
+    } else {
+        bytes.reserve(room(bytes.len(), piece));
+    }
+}
+
+/// The same for text.
+#[cold]
+fn enlarge_text(text: &mut String, piece: &Piece<'_>, spares: &mut Spares) {
+    if let Some(spare) = spare(text.len(), piece, spares) {
+        let mut spare = String::from_utf8(spare).unwrap_or_default();
+        spare.push_str(text);
+        *text = spare;
+    } else {
+        text.reserve(room(text.len(), piece));
+    }
+}
+
+/// Memory that is there already, unless the message will not fill half of it, even if the peer sends all it has claimed.
+fn spare(arrived: usize, piece: &Piece<'_>, spares: &mut Spares) -> Option<Vec<u8>> {
+    let arrived = arrived + piece.bytes.len();
+    let to_come = usize::try_from(piece.to_come).unwrap_or(usize::MAX);
+    spares.find(arrived..=arrived.saturating_add(to_come).saturating_mul(2))
+}
+
+/// For how many more bytes to ask the allocator.
 ///
 /// A claimed length is no reason to reserve memory; but where so much has arrived, more of what is claimed is likely to
 /// come. From there on a long message is moved less often than it would be by doubling.
-#[cold]
 fn room(arrived: usize, piece: &Piece<'_>) -> usize {
     let arrived = (arrived + piece.bytes.len()).saturating_add(FrameHeader::MAX_SIZE);
     let as_much_again = if arrived < 64 * 1024 { 1 } else { 3 };

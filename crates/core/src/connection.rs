@@ -16,6 +16,7 @@ use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::frame::OpCode;
 use crate::input::Input;
+use crate::memory::Spares;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::receiver::{Received, Receiver};
@@ -284,7 +285,9 @@ impl Connection {
     #[inline(never)]
     fn receive_anything<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
         while self.closing.is_listening() {
-            match self.receiver.receive(input, &self.config) {
+            let mut none = Spares::default();
+            let spares = self.output.spares().unwrap_or(&mut none);
+            match self.receiver.receive(input, &self.config, spares) {
                 Ok(None) => return Ok(None),
                 Ok(Some(Received::Data(Delivered::Message(message)))) => return Ok(Some(Event::Message(message))),
                 Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => return Ok(Some(Event::Chunk(chunk))),

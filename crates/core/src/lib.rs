@@ -77,7 +77,7 @@
 //!    [`receive_eof`](WebSocket::receive_eof).
 //! 2. **Write** what [`output`](WebSocket::output) holds, after every call that may have added to it, and
 //!    [`advance`](bytes::Buf::advance) by what the transport took, before anything else is asked of the connection.
-//!    A driver of many connections may [`lend`](Output::lend) each, for its turn, the memory that it writes in.
+//!    A driver of many connections may [`lend`](Output::lend) each, for its turn, the memory that it works in.
 //! 3. **Wait** no longer than [`poll_timeout`](WebSocket::poll_timeout), then call
 //!    [`handle_timeout`](WebSocket::handle_timeout).
 //! 4. **End TCP** as [`transport`](WebSocket::transport) says: half-close it at [`Transport::ShutdownWrite`], close it
@@ -121,6 +121,8 @@ mod event;
 pub mod frame;
 mod handshake;
 mod input;
+mod lane;
+mod memory;
 mod message;
 mod output;
 mod receiver;
@@ -142,6 +144,7 @@ pub use handshake::{
     RequestError, Response,
 };
 pub use input::Input;
+pub use memory::Memory;
 pub use message::{Chunk, Message, MessageKind};
 pub use output::Output;
 pub use time::Instant;

@@ -1,30 +1,22 @@
 //! The bytes that wait for the transport.
 //!
 //! Two lanes lead out. Data frames, with our Close frame last, form one stream of bytes; control frames wait beside it
-//! and slip in wherever one data frame ends and the next begins. Bytes stay where they were written until they are
-//! taken: a cursor moves, they do not.
+//! and slip in wherever one data frame ends and the next begins.
 
 #[cfg(feature = "std")]
 extern crate std;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use crate::closing::Sent;
 use crate::controls::{ControlFrame, Controls, ControlsFull};
 use crate::encoded::EncodedMessage;
 use crate::frame::{FrameHeader, OpCode};
-
-/// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
-const SEGMENT_MIN: usize = 1024;
-/// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
-const SEGMENT_MAX: usize = 16 * 1024;
-
-/// Memory that was lent and grows beyond this many bytes is not given back.
-const LENT_MAX: usize = 128 * 1024;
+use crate::lane::{Lane, Segment};
+use crate::memory::{Memory, Spares};
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
 /// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
@@ -34,13 +26,7 @@ const LENT_MAX: usize = 128 * 1024;
 /// `let output = ws.output(); let chunk = output.chunk();`.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// The front of the data lane: frames encoded back to back.
-    front: Vec<u8>,
-    /// Bytes already taken of `front`.
-    taken: usize,
-    /// The data lane behind `front`.
-    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
-    behind: Option<Box<VecDeque<Segment>>>,
+    data: Lane,
     /// What is left of the data frame at the front of its lane.
     current: Current,
     /// Never empty.
@@ -52,18 +38,8 @@ pub struct Output {
     close: CloseProgress,
     /// Whether bytes were taken since that was last asked.
     has_moved: bool,
-    /// Whether the memory of `front` is the driver's, to be given back.
-    is_lent: bool,
     /// Whether what waits, or waited, may keep the peer from answering the Ping of keepalive, or its Pong from being read.
     pub(crate) excuses_silence: bool,
-}
-
-#[derive(Debug)]
-enum Segment {
-    /// Frames encoded back to back, or the head of one whose payload follows.
-    Frames(Vec<u8>),
-    /// A payload, or whole frames, that others share.
-    Shared(Bytes),
 }
 
 /// A data frame of which a part has been taken; both zero between frames.
@@ -95,16 +71,16 @@ enum CloseProgress {
 }
 
 impl Output {
-    /// Takes the driver's memory to write in, if no bytes wait: for a driver that owns many connections, of which few
-    /// send at a time, and that writes what one sends before it turns to the next. So a connection that sends a little
-    /// need not ask the allocator for memory. It is to be given back ([`give_back`](Self::give_back)) when that was
-    /// written.
+    /// Takes the driver's memory for the connection's turn: for a driver that owns many connections, of which few have
+    /// something to send at a time. Frames are encoded there, and messages that arrive in pieces are assembled in the
+    /// memory of payloads that were sent, so that a busy connection need not ask the allocator for memory, and an idle
+    /// one owns none. It is to be given back ([`give_back`](Self::give_back)) when the turn ends, after writing.
     ///
     /// ```
     /// use sansocket::bytes::Buf;
-    /// use sansocket::{Config, Connection, Instant};
+    /// use sansocket::{Config, Connection, Instant, Memory};
     ///
-    /// let mut memory = Vec::with_capacity(1024);
+    /// let mut memory = Memory::new();
     /// let mut connection = Connection::server(Config::default(), Instant::EPOCH);
     ///
     /// connection.output().lend(&mut memory);
@@ -112,35 +88,31 @@ impl Output {
     /// let written = connection.output().chunk().len(); // as much as the transport takes
     /// connection.output().advance(written);
     /// connection.output().give_back(&mut memory);
-    /// assert!(memory.is_empty() && memory.capacity() >= 1024);
     /// # Ok::<(), sansocket::SendError>(())
     /// ```
     #[inline]
-    pub fn lend(&mut self, memory: &mut Vec<u8>) {
-        if self.len == 0 && !self.is_lent {
-            memory.clear();
-            core::mem::swap(&mut self.front, memory);
-            self.is_lent = true;
-        }
+    pub fn lend(&mut self, memory: &mut Memory) {
+        self.data.lend(memory);
     }
 
-    /// Gives back the memory that was [lent](Self::lend). Bytes that still wait move to memory of the connection's own.
-    /// It may have grown, up to 128 KiB; what has grown beyond is freed.
+    /// Gives back the memory that was [lent](Self::lend). Bytes that still wait there move to memory of the connection's
+    /// own.
     #[inline]
-    pub fn give_back(&mut self, memory: &mut Vec<u8>) {
-        if core::mem::take(&mut self.is_lent) {
-            if self.front.is_empty() && memory.capacity() == 0 {
-                core::mem::swap(&mut self.front, memory);
-            } else {
-                *memory = self.split_front();
-            }
-        }
+    pub fn give_back(&mut self, memory: &mut Memory) {
+        self.data.give_back(memory);
     }
 
-    /// Output that begins with the head of a handshake message.
-    pub(crate) fn with_head(head: Vec<u8>) -> Self {
+    /// Memory to assemble messages in, if any was lent.
+    #[inline]
+    pub(crate) fn spares(&mut self) -> Option<&mut Spares> {
+        self.data.spares()
+    }
+
+    /// Forgets all bytes, and begins with the head of a handshake message.
+    pub(crate) fn with_head(mut self, head: Vec<u8>) -> Self {
         let len = head.len();
-        Self { front: head, current: Current { head: 0, payload: len, is_data: false }, len, ..Self::default() }
+        let current = Current { head: 0, payload: len, is_data: false };
+        Self { data: self.data.replace(head), current, len, ..Self::default() }
     }
 
     /// Payload bytes accepted and not yet taken.
@@ -182,7 +154,7 @@ impl Output {
     /// Queues a data frame whose payload `write` appends.
     #[inline(always)]
     pub(crate) fn push(&mut self, header: &FrameHeader, payload_length: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let frames = self.frames(FrameHeader::MAX_SIZE + payload_length);
+        let frames = self.data.frames(FrameHeader::MAX_SIZE + payload_length);
         let before = frames.len();
         header.append_to(frames);
         write(frames);
@@ -191,14 +163,16 @@ impl Output {
     }
 
     /// Queues a data frame whose payload, masked already if need be, stays where it is.
-    pub(crate) fn push_by_reference(&mut self, header: &FrameHeader, payload: Bytes) {
-        let frames = self.frames(FrameHeader::MAX_SIZE);
+    #[inline]
+    pub(crate) fn push_in_place(&mut self, header: &FrameHeader, payload: Segment) {
+        let payload_length = payload.bytes().len();
+        let frames = self.data.frames(FrameHeader::MAX_SIZE);
         let before = frames.len();
         header.append_to(frames);
-        let size = frames.len() - before + payload.len();
-        self.count(header.opcode, size, payload.len());
-        if !payload.is_empty() {
-            self.behind.get_or_insert_default().push_back(Segment::Shared(payload));
+        let size = frames.len() - before + payload_length;
+        self.count(header.opcode, size, payload_length);
+        if payload_length > 0 {
+            self.data.push(payload);
         }
     }
 
@@ -206,7 +180,7 @@ impl Output {
     pub(crate) fn push_encoded(&mut self, message: &EncodedMessage) {
         self.len += message.bytes().len();
         self.buffered_amount += message.len();
-        self.behind.get_or_insert_default().push_back(Segment::Shared(message.bytes().clone()));
+        self.data.push(Segment::Shared(message.bytes().clone()));
     }
 
     /// Queues a control frame; see [`Controls::push`].
@@ -221,42 +195,8 @@ impl Output {
 
     /// Forgets all bytes: there is no transport to take them. What the application was told is buffered stays buffered.
     pub(crate) fn abandon(&mut self) {
-        *self = Self { buffered_amount: self.buffered_amount, ..Self::default() };
-    }
-
-    /// The end of the data lane, with room for `additional` bytes.
-    #[inline]
-    fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
-        if self.behind.is_none() && self.front.capacity() - self.front.len() >= additional {
-            return &mut self.front;
-        }
-        self.make_room(additional)
-    }
-
-    #[inline(never)]
-    fn make_room(&mut self, additional: usize) -> &mut Vec<u8> {
-        let fits =
-            |frames: &Vec<u8>| frames.is_empty() || frames.len() + additional <= frames.capacity().max(SEGMENT_MAX);
-        let frames = match &mut self.behind {
-            None if fits(&self.front) => {
-                let least = if self.front.capacity() == 0 { SEGMENT_MIN } else { 0 };
-                self.front.reserve(additional.max(least));
-                self.is_lent &= self.front.capacity() <= LENT_MAX;
-                &mut self.front
-            }
-            behind => {
-                let behind = behind.get_or_insert_default();
-                if !matches!(behind.back(), Some(Segment::Frames(frames)) if fits(frames)) {
-                    behind.push_back(Segment::Frames(Vec::new()));
-                }
-                match behind.back_mut() {
-                    Some(Segment::Frames(frames)) => frames,
-                    _ => &mut self.front,
-                }
-            }
-        };
-        frames.reserve(additional);
-        frames
+        let data = self.data.replace(Vec::new());
+        *self = Self { data, buffered_amount: self.buffered_amount, ..Self::default() };
     }
 
     #[inline]
@@ -275,9 +215,7 @@ impl Output {
             Some(controls) => (None, self.current.remaining(), Some(controls)),
             None => (None, usize::MAX, None),
         };
-        let front = self.front.get(self.taken..).unwrap_or_default();
-        let behind = self.behind.iter().flat_map(|behind| behind.iter().map(Segment::bytes));
-        let data = core::iter::once(front).chain(behind).scan(data, |left, chunk| {
+        let data = self.data.chunks().scan(data, |left, chunk| {
             let (chunk, _) = chunk.split_at(chunk.len().min(*left));
             *left -= chunk.len();
             Some(chunk)
@@ -292,19 +230,9 @@ impl Output {
         self.chunks().next().unwrap_or_default()
     }
 
-    /// The contiguous bytes at the front of the data lane.
-    #[inline]
-    fn data_chunk(&self) -> &[u8] {
-        let front = self.front.get(self.taken..).unwrap_or_default();
-        if !front.is_empty() {
-            return front;
-        }
-        self.behind.as_ref().and_then(|behind| behind.front()).map_or(&[], Segment::bytes)
-    }
-
     /// Reads the head of the data frame that is next: frames in the lane are our own, so that it can be read.
     fn begin_frame(&mut self) {
-        let Ok(Some((header, size))) = FrameHeader::decode(self.data_chunk()) else { return };
+        let Ok(Some((header, size))) = FrameHeader::decode(self.data.chunk()) else { return };
         if header.opcode == OpCode::Close {
             self.close = CloseProgress::Begun;
         }
@@ -321,11 +249,8 @@ impl Output {
         if self.len == 0 {
             return;
         }
-        self.clear_front();
+        self.data.clear();
         // to drop nothing is a call too
-        if self.behind.is_some() {
-            self.behind = None;
-        }
         if self.controls.is_some() {
             self.controls = None;
         }
@@ -337,25 +262,6 @@ impl Output {
         if self.close != CloseProgress::NotQueued {
             self.close = CloseProgress::Begun;
         }
-    }
-
-    #[inline]
-    fn clear_front(&mut self) {
-        self.taken = 0;
-        if self.is_lent {
-            self.front.clear();
-        } else {
-            self.front = Vec::new();
-        }
-    }
-
-    /// Moves the bytes that wait to memory of their own, and returns that in which they were.
-    #[cold]
-    fn split_front(&mut self) -> Vec<u8> {
-        let rest = self.front.split_off(core::mem::take(&mut self.taken));
-        let mut front = core::mem::replace(&mut self.front, rest);
-        front.clear();
-        front
     }
 
     #[inline(never)]
@@ -391,45 +297,8 @@ impl Output {
         if self.current.is_data {
             self.buffered_amount -= payload;
         }
-        self.advance_data(count);
+        self.data.advance(count);
         count
-    }
-
-    /// Moves the cursor of the data lane, and gives back what it has passed.
-    fn advance_data(&mut self, mut count: usize) {
-        while count > 0 {
-            let available = self.data_chunk().len();
-            if available == 0 {
-                return;
-            }
-            let step = count.min(available);
-            count -= step;
-            if self.taken < self.front.len() {
-                self.taken += step;
-            } else if let Some(Segment::Shared(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
-                bytes.advance(step);
-            }
-            if step == available {
-                self.next_segment();
-            }
-        }
-    }
-
-    /// The contiguous bytes at the front have all been taken: gives them back and brings up what lies behind.
-    fn next_segment(&mut self) {
-        self.clear_front();
-        let Some(behind) = &mut self.behind else { return };
-        if matches!(behind.front(), Some(segment) if segment.bytes().is_empty()) {
-            behind.pop_front();
-        }
-        if let Some(Segment::Frames(frames)) = behind.front_mut() {
-            self.is_lent = false;
-            self.front = core::mem::take(frames);
-            behind.pop_front();
-        }
-        if behind.is_empty() {
-            self.behind = None;
-        }
     }
 }
 
@@ -442,7 +311,7 @@ impl Buf for Output {
     /// The bytes that are next; as many as lie together.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.controls.is_some() { self.chunk_of_both() } else { self.data_chunk() }
+        if self.controls.is_some() { self.chunk_of_both() } else { self.data.chunk() }
     }
 
     #[inline]
@@ -457,14 +326,5 @@ impl Buf for Output {
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         slices.iter_mut().zip(self.chunks()).map(|(slice, chunk)| *slice = std::io::IoSlice::new(chunk)).count()
-    }
-}
-
-impl Segment {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Frames(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
     }
 }

@@ -12,6 +12,7 @@ use crate::error::ProtocolError;
 use crate::event::Role;
 use crate::frame::{FrameHeader, MaskingKey, OpCode};
 use crate::input::Input;
+use crate::memory::Spares;
 use crate::message::{Message, MessageKind};
 
 /// What the peer said.
@@ -116,18 +117,19 @@ impl Receiver {
         &mut self,
         input: &mut Input<'b>,
         config: &Config,
+        spares: &mut Spares,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
         loop {
             if matches!(self.stage, Stage::Start) && self.assembly.is_some() && config.delivery == Delivery::Messages {
-                self.middle_fragments(input, config)?;
+                self.middle_fragments(input, config, spares)?;
             }
             let received = match &mut self.stage {
                 Stage::Start | Stage::Head { .. } => {
                     let Some(header) = self.head(input)? else { return Ok(None) };
-                    self.begin_frame(&header, input, config)?
+                    self.begin_frame(&header, input, config, spares)?
                 }
                 Stage::Data(_) | Stage::Control { .. } if input.is_empty() => return Ok(None),
-                Stage::Data(_) => self.data(input, config)?,
+                Stage::Data(_) => self.data(input, config, spares)?,
                 Stage::Control { .. } => self.control(input)?,
             };
             if received.is_some() {
@@ -138,9 +140,14 @@ impl Receiver {
 
     /// Takes the fragments that neither begin nor end a message, and lie whole in the input: of them nothing is said, so
     /// that many, and short ones, are no more than a loop.
-    fn middle_fragments(&mut self, input: &mut Input<'_>, config: &Config) -> Result<(), ProtocolError> {
+    fn middle_fragments(
+        &mut self,
+        input: &mut Input<'_>,
+        config: &Config,
+        spares: &mut Spares,
+    ) -> Result<(), ProtocolError> {
         let mut gathered = Gathered::default();
-        let ended = self.gather(input, config, &mut gathered);
+        let ended = self.gather(input, config, &mut gathered, spares);
         // what came before the end of the loop is judged before what ended it
         match &mut self.assembly {
             Some(assembly) => assembly.settle(&mut gathered).and(ended),
@@ -148,7 +155,13 @@ impl Receiver {
         }
     }
 
-    fn gather(&mut self, input: &mut Input<'_>, config: &Config, gathered: &mut Gathered) -> Result<(), ProtocolError> {
+    fn gather(
+        &mut self,
+        input: &mut Input<'_>,
+        config: &Config,
+        gathered: &mut Gathered,
+        spares: &mut Spares,
+    ) -> Result<(), ProtocolError> {
         while let Some((header, size)) = FrameHeader::decode(input.remaining())? {
             let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
             if header.opcode != OpCode::Continuation || header.fin || !lies_whole {
@@ -160,7 +173,7 @@ impl Receiver {
             input.take(size);
             let bytes = input.take(header.payload_length as usize);
             let piece = Piece { bytes, key: header.mask.unwrap_or_default(), to_come: 0, fin: false };
-            assembly.gather(piece, gathered)?;
+            assembly.gather(piece, gathered, spares)?;
         }
         Ok(())
     }
@@ -200,6 +213,7 @@ impl Receiver {
         header: &FrameHeader,
         input: &mut Input<'b>,
         config: &Config,
+        spares: &mut Spares,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
         self.check(header, config)?;
         let mut rest = Rest::new(header);
@@ -230,7 +244,7 @@ impl Receiver {
         }
         self.stage = Stage::Data(rest);
         // a frame without payload is over with its head
-        if header.payload_length == 0 { self.data(input, config) } else { Ok(None) }
+        if header.payload_length == 0 { self.data(input, config, spares) } else { Ok(None) }
     }
 
     /// What depends on the role, on earlier frames, and on limits.
@@ -258,11 +272,16 @@ impl Receiver {
         Ok(())
     }
 
-    fn data<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Result<Option<Received<'b>>, ProtocolError> {
+    fn data<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+        spares: &mut Spares,
+    ) -> Result<Option<Received<'b>>, ProtocolError> {
         let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = rest.take(input);
         let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
-        let delivered = assembly.push(piece, config.delivery)?;
+        let delivered = assembly.push(piece, config.delivery, spares)?;
         if ends_frame {
             self.stage = Stage::Start;
         }

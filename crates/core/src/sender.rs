@@ -15,6 +15,7 @@ use crate::encoded::EncodedMessage;
 use crate::error::SendError;
 use crate::event::Role;
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
+use crate::lane::Segment;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::utf8::Utf8;
@@ -260,15 +261,21 @@ impl Sender {
 
     /// Queues a message that is ours to give away: masked where it lies.
     fn owned(&mut self, output: &mut Output, opcode: OpCode, mut payload: Vec<u8>, config: &Config) {
-        let mut keys = Vec::new();
-        if self.role() == Role::Client {
-            for frame in payload.chunks_mut(config.max_sent_frame_payload.get()) {
-                let key = self.masking.key();
-                sansocket_mask::apply(frame, key.unwrap_or_default(), 0);
-                keys.push(key);
-            }
+        let size = config.max_sent_frame_payload.get();
+        if payload.len() <= size {
+            let header =
+                FrameHeader { mask: self.mask(&mut payload), ..FrameHeader::new(opcode, payload.len() as u64) };
+            return output.push_in_place(&header, Segment::Frames(payload));
         }
+        let keys: Vec<_> = payload.chunks_mut(size).map(|frame| self.mask(frame)).collect();
         self.by_reference(output, opcode, payload.into(), config, |frame| keys.get(frame).copied().flatten());
+    }
+
+    /// Masks the payload of a frame, if frames are to be masked.
+    fn mask(&mut self, payload: &mut [u8]) -> Option<MaskingKey> {
+        let key = self.masking.key()?;
+        sansocket_mask::apply(payload, key, 0);
+        Some(key)
     }
 
     /// Queues a message without copying it, each frame with the head that `mask` of its number gives.
@@ -284,7 +291,7 @@ impl Sender {
             let frame = payload.split_to(frame_size(payload.len(), config));
             let fin = payload.is_empty();
             let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, frame.len() as u64) };
-            output.push_by_reference(&header, frame);
+            output.push_in_place(&header, Segment::Shared(frame));
             if fin {
                 break;
             }

@@ -373,4 +373,4 @@ pub(crate) fn refuse(ws: &mut sansocket::WebSocket, error: &AnswerError, now: In
     }
 }
 
-const _: () = assert!(size_of::<Entry>() <= 288);
+const _: () = assert!(size_of::<Entry>() <= 296);

@@ -9,8 +9,9 @@ use crate::Error;
 use crate::error::is_end;
 use crate::socket::{Next, Read, Socket};
 
-/// Buffers filled in one turn: a peer that sends without end lets others have theirs.
-const READS: usize = 2;
+/// Buffers filled in one turn, two of which may tell of something: a peer that sends without end lets others have theirs,
+/// but a long message is read to its end while the processor still has its beginning at hand.
+const READS: usize = 32;
 
 /// Where a socket is, and who hears of its events. Events borrow the buffer that was read into, never the socket.
 pub(crate) trait Place {
@@ -35,21 +36,40 @@ pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
         }
         socket = place.socket();
     }
-    for _ in 0..READS {
-        match socket.read(buffer) {
-            Read::Bytes(count) => receive(place, &mut buffer[..count], now),
-            Read::Nothing => break,
-            Read::End(error) => {
-                // a peer that only half-closed is answered before the connection ends
-                flush(place, now);
-                return end(place, error, now);
-            }
-        }
-        socket = place.socket();
+    match socket.read(buffer) {
+        Read::Bytes(count) => _ = receive(place, &mut buffer[..count], now),
+        Read::Nothing => {}
+        Read::End(error) => return end_of_stream(place, error, now),
     }
-    if socket.is_lost() {
+    if place.socket().may_hold_more() {
+        take_in_more(place, buffer, now);
+    }
+}
+
+/// Goes on until something is told.
+#[inline(never)]
+fn take_in_more(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
+    for _ in 1..READS {
+        match place.socket().read(buffer) {
+            Read::Bytes(count) => {
+                if receive(place, &mut buffer[..count], now) {
+                    break;
+                }
+            }
+            Read::Nothing => break,
+            Read::End(error) => return end_of_stream(place, error, now),
+        }
+    }
+    if place.socket().is_lost() {
         end(place, Some(io::ErrorKind::ConnectionReset.into()), now);
     }
+}
+
+#[inline(never)]
+fn end_of_stream(place: &mut impl Place, error: Option<io::Error>, now: Instant) {
+    // a peer that only half-closed is answered before the connection ends
+    flush(place, now);
+    end(place, error, now);
 }
 
 /// What comes before reading; returns whether there is anything to read from.
@@ -74,16 +94,22 @@ pub(crate) fn receive_kept(place: &mut impl Place, now: Instant) {
     receive(place, &mut [], now);
 }
 
+/// Returns whether there was anything to tell.
 #[inline(always)]
-fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) {
+fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) -> bool {
     let mut input = Input::new(bytes);
+    let mut has_told = false;
     loop {
         match place.socket().ws.receive(&mut input, now) {
-            Ok(None) => return,
+            Ok(None) => return has_told,
             Ok(Some(Event::Message(message))) => place.tell_message(message),
             Ok(Some(event)) => place.tell(Ok(event)),
-            Err(error) => return fail(place, error.into()),
+            Err(error) => {
+                fail(place, error.into());
+                return true;
+            }
         }
+        has_told = true;
     }
 }
 

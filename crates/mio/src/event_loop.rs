@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker, event};
-use sansocket::{ClientRequest, ReadyState};
+use sansocket::{ClientRequest, Memory, ReadyState};
 
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
@@ -55,8 +55,8 @@ pub struct EventLoop<H> {
     listeners: Vec<Listener>,
     /// What every connection reads into.
     buffer: Vec<u8>,
-    /// What the connection that has its turn sends from.
-    memory: Vec<u8>,
+    /// What the connection that has its turn works in.
+    memory: Memory,
     /// Empty between turns.
     commands: Vec<Command>,
     thread: usize,
@@ -95,7 +95,7 @@ impl<H: Handler> EventLoop<H> {
             connections: Connections::new(handle, thread, options),
             listeners: Vec::new(),
             buffer: vec![0; options.buffer_size],
-            memory: Vec::new(),
+            memory: Memory::new(),
             commands: Vec::new(),
             thread: thread.into(),
             has_mail: false,

@@ -267,8 +267,13 @@ impl Socket {
         self.flags.any(Flags::CONNECTING)
     }
 
-    /// Whether the connection is broken and nothing that came before will be read.
+    /// Whether there is perhaps more to read, or nothing any more.
     #[inline]
+    pub(crate) fn may_hold_more(&self) -> bool {
+        self.flags.any(Flags::MAY_READ | Flags::LOST)
+    }
+
+    /// Whether the connection is broken and nothing that came before will be read.
     pub(crate) fn is_lost(&self) -> bool {
         self.flags.any(Flags::LOST) && !self.reads_now()
     }

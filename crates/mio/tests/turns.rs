@@ -88,6 +88,27 @@ fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {
     });
 }
 
+/// Between its pieces others have theirs, and its beginning is no longer in the processor's cache.
+#[test]
+fn a_message_of_a_few_buffers_is_read_in_one_turn() {
+    const BUFFER: usize = 256;
+    bounded(|| {
+        let mut server = Turned::new(&Options::new().buffer_size(BUFFER));
+        server.event_loop.handler().echoes = false;
+        let (mut client, _) = server.client();
+        for (buffers, turns) in [(30, 1), (90, 3)] {
+            let payload = buffers * BUFFER;
+            let head = [&[0x82, 0xFE], &(payload as u16).to_be_bytes()[..], &[0; 4]].concat();
+            client.write_all(&[head, vec![7; payload]].concat()).unwrap();
+            for turn in 1..=turns {
+                server.event_loop.turn(Some(BOUND)).unwrap();
+                let messages = server.seen.try_iter().filter(|seen| matches!(seen, Seen::Message(..))).count();
+                assert_eq!(messages, usize::from(turn == turns), "{buffers} buffers, turn {turn}");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
     const WARM_UP: usize = 32 << 20;

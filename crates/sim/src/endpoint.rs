@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use sansocket::bytes::Buf;
 use sansocket::rand_core::SeedableRng;
-use sansocket::{ClientRequest, Config, Error, Input, Instant, ReadyState, Role, Transport, WebSocket};
+use sansocket::{ClientRequest, Config, Error, Input, Instant, Memory, ReadyState, Role, Transport, WebSocket};
 
 use crate::application::Application;
 use crate::choices::Choices;
@@ -52,7 +52,7 @@ pub(crate) struct Endpoint {
     /// Whether `receive` is to be called although nothing has arrived.
     pub(crate) is_poked: bool,
     /// Memory that is lent to the output now and then.
-    memory: Vec<u8>,
+    memory: Memory,
     /// Whether the latest reading of the clock has been looked at.
     pub(crate) is_clock_read: bool,
 }
@@ -87,7 +87,7 @@ impl Endpoint {
             has_shut: false,
             is_done: false,
             is_poked: false,
-            memory: Vec::new(),
+            memory: Memory::new(),
             is_clock_read: true,
             model,
         };

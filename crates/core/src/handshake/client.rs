@@ -215,7 +215,7 @@ impl Client {
         Ok(Self {
             config,
             masking: Masking::Client(Box::new(rng)),
-            output: Output::with_head(request.encode(&key)),
+            output: Output::default().with_head(request.encode(&key)),
             timers,
             expected,
             stage: Stage::Head(HeadReader::default()),

@@ -1,7 +1,6 @@
 //! The end of a connection that never opened: a response may still have to leave, and the peer to end TCP.
 //! No Close frame is ever sent here (RFC 6455 section 7.1.7).
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Buf;
@@ -25,17 +24,18 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Ends with a response, within the time given.
-    pub(crate) fn answered(response: Vec<u8>, error: Option<Error>, now: Instant, timeout: Duration) -> Self {
+    /// Ends with a response in its output, within the time given.
+    pub(crate) fn answered(output: Output, error: Option<Error>, now: Instant, timeout: Duration) -> Self {
         let mut timers = Timers::new(now);
         timers.set(Timer::Closing, timeout);
-        Self { role: Role::Server, output: Output::with_head(response), timers, error, is_over: false }
+        Self { role: Role::Server, output, timers, error, is_over: false }
     }
 
     /// Ends at once.
-    pub(crate) fn abandoned(role: Role, error: Option<Error>) -> Self {
+    pub(crate) fn abandoned(role: Role, mut output: Output, error: Option<Error>) -> Self {
+        output.abandon();
         let timers = Timers::new(Instant::EPOCH);
-        Self { role, output: Output::default(), timers, error, is_over: true }
+        Self { role, output, timers, error, is_over: true }
     }
 
     pub(crate) fn end(&mut self) {

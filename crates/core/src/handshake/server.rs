@@ -80,7 +80,8 @@ impl Server {
     /// The connection that the application has accepted, what was agreed, and the frames that came before.
     pub(crate) fn accept(&mut self, answer: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
         let Stage::Asked { request, accept, early } = &mut self.stage else { return Err(AnswerError::NoRequest) };
-        let output = Output::with_head(answer.encode(request, accept)?);
+        let response = answer.encode(request, accept)?;
+        let output = core::mem::take(&mut self.output).with_head(response);
         let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
         let agreement = Agreement { protocol: answer.protocol.clone(), extensions: Vec::new() };
         Ok((connection, agreement, core::mem::take(early)))

@@ -141,6 +141,10 @@ impl Unopened {
     #[inline(never)]
     pub(crate) fn output(&mut self) -> &mut Output {
         self.answer_plainly();
+        self.output_so_far()
+    }
+
+    fn output_so_far(&mut self) -> &mut Output {
         match self {
             Self::Client(client) => &mut client.output,
             Self::Server(server) => &mut server.output,
@@ -223,14 +227,16 @@ impl Unopened {
     fn answer(&mut self, answer: &Reject, error: Option<Error>) {
         if let Self::Server(server) = self {
             let response = answer.encode(server.answers_head);
-            let ended = Ended::answered(response, error, server.timers.now(), server.config.closing_timeout);
+            let output = core::mem::take(&mut server.output).with_head(response);
+            let ended = Ended::answered(output, error, server.timers.now(), server.config.closing_timeout);
             *self = Self::Ended(ended);
         }
     }
 
     /// Ends the opening handshake without a word (RFC 6455 section 7.1.7: no Close frame, the connection is not open).
     fn abandon(&mut self, error: Option<Error>) {
-        *self = Self::Ended(Ended::abandoned(self.role(), error));
+        let output = core::mem::take(self.output_so_far());
+        *self = Self::Ended(Ended::abandoned(self.role(), output, error));
     }
 
     fn abandon_with(&mut self, error: impl Into<Error>) -> Error {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, EncodedMessage, Error, Event, Input, Instant, Message, MessageKind,
+    Accept, AnswerError, CloseCode, Config, EncodedMessage, Error, Event, Input, Instant, Memory, Message, MessageKind,
     OriginPolicy, ReadyState, Reject, Role, SendError, Transport,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Run {
     /// The latest time that the endpoint was told.
     latest: Instant,
     outbox: Outbox,
-    lent: Vec<u8>,
+    memory: Memory,
     /// Whether the opening handshake is over, and a connection came of it.
     is_opened: bool,
     /// Whether output may have been abandoned: TCP has ended, or is to.
@@ -54,7 +54,7 @@ impl Run {
             now: NOW,
             latest: NOW,
             outbox: Outbox::new(endpoint.role(), endpoint.is_web_socket()),
-            lent: Vec::with_capacity(64),
+            memory: Memory::new(),
             is_opened,
             is_over: false,
             is_fragmenting: false,
@@ -86,8 +86,8 @@ impl Run {
             }
             Operation::Take { count } => self.take(count.into()),
             Operation::TakeAll => self.take_all(),
-            Operation::Lend => self.endpoint.output().lend(&mut self.lent),
-            Operation::GiveBack => self.endpoint.output().give_back(&mut self.lent),
+            Operation::Lend => self.endpoint.output().lend(&mut self.memory),
+            Operation::GiveBack => self.endpoint.output().give_back(&mut self.memory),
             Operation::Accept { offered } => self.accept(offered),
             Operation::Reject { status } => {
                 let reject = Reject::new(status).body("text/plain", "no");
@@ -352,7 +352,7 @@ impl Run {
 
     /// All output is taken, and TCP ends.
     pub(super) fn finish(&mut self) {
-        self.endpoint.output().give_back(&mut self.lent);
+        self.endpoint.output().give_back(&mut self.memory);
         self.take_all();
         if self.is_opened && !self.is_over {
             self.outbox.check_drained();

@@ -1,4 +1,4 @@
-//! Sends every message back: `cargo run --example echo_server [address]`.
+//! Sends every message back: `cargo run --example blocking_echo_server [address]`.
 
 use std::time::Duration;
 use std::{env, io, thread};

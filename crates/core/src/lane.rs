@@ -1,0 +1,245 @@
+//! The lane of data frames: encoded back to back, but for payloads that stay where they are. Bytes stay where they were
+//! written until they are taken: a cursor moves, they do not.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::{Buf, Bytes};
+
+use crate::memory::{FRAMES_MAX, Lent, Memory, Spares};
+
+/// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
+const SEGMENT_MIN: usize = 1024;
+/// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
+const SEGMENT_MAX: usize = 16 * 1024;
+
+/// Bytes in the order in which they leave.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// The front. Without capacity, the front is in what is lent.
+    own: Vec<u8>,
+    /// Bytes already taken of the front.
+    taken: usize,
+    /// What lies behind the front.
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
+    behind: Option<Box<VecDeque<Segment>>>,
+    /// The driver's memory, to be given back.
+    lent: Option<Box<Lent>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Segment {
+    /// Frames encoded back to back, the head of one whose payload follows, or a payload that is ours.
+    Frames(Vec<u8>),
+    /// A payload, or whole frames, that others share.
+    Shared(Bytes),
+}
+
+impl Segment {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Frames(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Lane {
+    /// A lane with these bytes, and with what was lent to this one.
+    pub(crate) fn replace(&mut self, bytes: Vec<u8>) -> Self {
+        self.clear();
+        Self { own: bytes, lent: self.lent.take(), ..Self::default() }
+    }
+
+    #[inline]
+    pub(crate) fn lend(&mut self, memory: &mut Memory) {
+        if self.lent.is_none() {
+            self.lent = Some(memory.take());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn give_back(&mut self, memory: &mut Memory) {
+        if let Some(mut lent) = self.lent.take() {
+            if !lent.frames.is_empty() {
+                self.move_from(&mut lent);
+            }
+            memory.put_back(lent);
+        }
+    }
+
+    /// What waits in lent memory moves to memory of the lane's own.
+    #[cold]
+    fn move_from(&mut self, lent: &mut Lent) {
+        self.own = lent.frames.get(self.taken..).unwrap_or_default().to_vec();
+        self.taken = 0;
+        lent.frames.clear();
+    }
+
+    /// Memory for messages that arrive, if any was lent.
+    #[inline]
+    pub(crate) fn spares(&mut self) -> Option<&mut Spares> {
+        self.lent.as_mut().map(|lent| &mut lent.spares)
+    }
+
+    #[inline]
+    fn front(&self) -> &Vec<u8> {
+        match &self.lent {
+            Some(lent) if self.own.capacity() == 0 => &lent.frames,
+            _ => &self.own,
+        }
+    }
+
+    #[inline]
+    fn front_mut(&mut self) -> &mut Vec<u8> {
+        match &mut self.lent {
+            Some(lent) if self.own.capacity() == 0 => &mut lent.frames,
+            _ => &mut self.own,
+        }
+    }
+
+    /// The end of the lane, if it has room for `additional` bytes of frames, or room made for them.
+    #[inline]
+    pub(crate) fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
+        let front = self.front();
+        if self.behind.is_none() && front.capacity() - front.len() >= additional {
+            return self.front_mut();
+        }
+        self.make_room(additional)
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self, additional: usize) -> &mut Vec<u8> {
+        if self.behind.is_none() && fits(self.front(), additional) {
+            return self.grow_front(additional);
+        }
+        let behind = self.behind();
+        if !matches!(behind.back(), Some(Segment::Frames(frames)) if fits(frames, additional)) {
+            behind.push_back(Segment::Frames(Vec::new()));
+        }
+        let frames = match self.behind.as_mut().and_then(|behind| behind.back_mut()) {
+            Some(Segment::Frames(frames)) => frames,
+            _ => &mut self.own,
+        };
+        frames.reserve(additional);
+        frames
+    }
+
+    fn grow_front(&mut self, additional: usize) -> &mut Vec<u8> {
+        let front = self.front_mut();
+        let least = if front.capacity() == 0 { SEGMENT_MIN } else { 0 };
+        if !front.is_empty() {
+            front.reserve(additional);
+        } else if additional <= FRAMES_MAX {
+            front.reserve_exact(additional.max(least));
+        } else {
+            // it would stay with the driver
+            let spare = self.spares().and_then(|spares| spares.find(additional..=additional.saturating_mul(2)));
+            self.own = spare.unwrap_or_else(|| Vec::with_capacity(additional));
+        }
+        self.front_mut()
+    }
+
+    /// Adds bytes that stay where they are.
+    pub(crate) fn push(&mut self, segment: Segment) {
+        self.behind().push_back(segment);
+    }
+
+    fn behind(&mut self) -> &mut VecDeque<Segment> {
+        let lent = &mut self.lent;
+        self.behind.get_or_insert_with(|| lent.as_mut().and_then(|lent| lent.queue.take()).unwrap_or_default())
+    }
+
+    /// The contiguous bytes that are next.
+    #[inline]
+    pub(crate) fn chunk(&self) -> &[u8] {
+        let front = self.front().get(self.taken..).unwrap_or_default();
+        if !front.is_empty() {
+            return front;
+        }
+        self.behind.as_ref().and_then(|behind| behind.front()).map_or(&[], Segment::bytes)
+    }
+
+    /// All bytes, in pieces.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let front = self.front().get(self.taken..).unwrap_or_default();
+        core::iter::once(front).chain(self.behind.iter().flat_map(|behind| behind.iter().map(Segment::bytes)))
+    }
+
+    /// Takes `count` bytes, and gives back the memory of those that the cursor has passed.
+    pub(crate) fn advance(&mut self, mut count: usize) {
+        while count > 0 {
+            let available = self.chunk().len();
+            if available == 0 {
+                return;
+            }
+            let step = count.min(available);
+            count -= step;
+            if self.taken < self.front().len() {
+                self.taken += step;
+            } else if let Some(Segment::Shared(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
+                bytes.advance(step);
+            }
+            if step == available {
+                self.next_segment();
+            }
+        }
+    }
+
+    /// The contiguous bytes at the front have all been taken: brings up what lies behind.
+    fn next_segment(&mut self) {
+        self.clear_front();
+        let Some(behind) = &mut self.behind else { return };
+        if matches!(behind.front(), Some(segment) if segment.bytes().is_empty()) {
+            behind.pop_front();
+        }
+        if let Some(Segment::Frames(frames)) = behind.front_mut() {
+            self.own = core::mem::take(frames);
+            behind.pop_front();
+        }
+        if behind.is_empty() {
+            self.clear_behind();
+        }
+    }
+
+    /// Takes all.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.clear_front();
+        if self.behind.is_some() {
+            self.clear_behind();
+        }
+    }
+
+    #[inline]
+    fn clear_front(&mut self) {
+        self.taken = 0;
+        if self.own.capacity() > 0 {
+            self.clear_own();
+        } else if let Some(lent) = &mut self.lent {
+            lent.frames.clear();
+        }
+    }
+
+    #[inline(never)]
+    fn clear_own(&mut self) {
+        let own = core::mem::take(&mut self.own);
+        if let Some(lent) = &mut self.lent {
+            lent.spares.keep(own);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_behind(&mut self) {
+        if let (Some(lent), Some(behind)) = (&mut self.lent, self.behind.take()) {
+            lent.keep_queue(behind);
+        }
+    }
+}
+
+/// Whether frames take so many more bytes without being moved, or so few that to move them costs little.
+fn fits(frames: &Vec<u8>, additional: usize) -> bool {
+    frames.is_empty() || frames.len() + additional <= frames.capacity().max(SEGMENT_MAX)
+}
