@@ -5,7 +5,7 @@
 mod mio;
 mod net;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Result;
 
@@ -44,11 +44,11 @@ impl Adapter {
         Ok(())
     }
 
-    /// A client that connects to `url` and echoes every message until the connection is closed.
-    pub(crate) fn echo_client(self, url: &str) -> Result<()> {
+    /// A client that asks for `url` at `entrance` and echoes every message until the connection is closed.
+    pub(crate) fn echo_client(self, url: &str, entrance: SocketAddr) -> Result<()> {
         match self {
-            Self::Net => net::echo_client(url),
-            Self::Mio => mio::echo_client(url),
+            Self::Net => net::echo_client(url, entrance),
+            Self::Mio => mio::echo_client(url, entrance),
         }
     }
 

@@ -79,6 +79,15 @@ impl Expected {
         all.filter(|case| glob.matches(case)).collect()
     }
 
+    /// The cases of something that our endpoints have, in both roles.
+    pub(crate) fn select_implemented(&self) -> BTreeSet<CaseId> {
+        let mut cases = self.select(&Glob::from("*"));
+        for role in [Role::Server, Role::Client] {
+            cases.retain(|case| self.rule(role, case).is_some_and(|rule| rule.behavior != Verdict::Unimplemented));
+        }
+        cases
+    }
+
     /// What differs between the cases that were to run in this role and those that ran.
     pub(crate) fn differences<'a>(
         &'a self,
@@ -180,6 +189,13 @@ mod tests {
     fn a_rule_may_be_for_one_role() {
         let difference = "10.1: expected UNIMPLEMENTED, close OK; got OK, close OK";
         check(Role::Client, "*", &ALL, &[difference]);
+    }
+
+    #[test]
+    fn what_one_role_lacks_is_not_implemented() {
+        let implemented = Expected::parse(JSON).unwrap().select_implemented();
+        let implemented: Vec<_> = implemented.iter().map(ToString::to_string).collect();
+        assert_eq!(implemented, ["1.1.1", "1.1.2", "2.1"]);
     }
 
     #[test]

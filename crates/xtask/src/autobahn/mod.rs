@@ -4,9 +4,12 @@
 //! `testdata/autobahn/expected.json`, whose README tells how to read it.
 
 mod case;
+mod details;
 mod endpoint;
 mod expected;
 mod install;
+mod record;
+mod relay;
 mod report;
 mod role;
 mod suite;
@@ -41,6 +44,13 @@ pub(crate) struct Args {
     /// Which cases to run, such as 6.4.*
     #[arg(long, value_name = "GLOB", default_value = "*")]
     cases: Glob,
+
+    /// Write what the suite sends and expects to testdata/autobahn/, for the core's tests to replay
+    ///
+    /// Runs every case of what we have, over sansocket-net, first as a server and then as a client. The page in that folder
+    /// explains the files, and what of them chance may change from one recording to the next.
+    #[arg(long, conflicts_with_all = ["adapter", "role", "cases"])]
+    record: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -88,6 +98,9 @@ impl Roles {
 ///
 /// If the suite cannot be run, or a case does not go as expected. Every such case is printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.record {
+        return record();
+    }
     let plan = &Plan::new(&args.cases)?;
     let mut runs = Vec::new();
     for &adapter in args.adapter.each() {
@@ -106,6 +119,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Runs the suite through relays, and writes down what it sent.
+fn record() -> Result<()> {
+    let plan = Plan::of_what_is_implemented()?;
+    for role in [Role::Server, Role::Client] {
+        let (run, relay) = Run::prepare_relayed(Adapter::Net, role)?;
+        let report = plan.execute(run)?;
+        record::write(role, &report, &relay)?;
+    }
+    Ok(())
+}
+
 /// What is the same for all runs.
 struct Plan {
     expected: Expected,
@@ -118,20 +142,30 @@ struct Plan {
 
 impl Plan {
     fn new(glob: &Glob) -> Result<Self> {
-        let expected = Expected::read(&workspace::root().join("testdata/autobahn/expected.json"))?;
+        let expected = read_expected()?;
         let selected = expected.select(glob);
         ensure!(!selected.is_empty(), "no case is a {glob}");
-        let patterns = if glob.is_everything() {
+        let mut plan = Self::of(expected, selected)?;
+        if glob.is_everything() {
             // The suite's own word for it, so that a case that we do not know of runs too.
-            json!(["*"])
-        } else {
-            selected.iter().map(ToString::to_string).collect()
-        };
+            plan.patterns = json!(["*"]);
+        }
+        Ok(plan)
+    }
+
+    fn of_what_is_implemented() -> Result<Self> {
+        let expected = read_expected()?;
+        let selected = expected.select_implemented();
+        Self::of(expected, selected)
+    }
+
+    fn of(expected: Expected, selected: BTreeSet<CaseId>) -> Result<Self> {
+        let patterns = selected.iter().map(ToString::to_string).collect();
         let suite = Suite::prepare(workspace::target()?.join("autobahn"))?;
         Ok(Self { expected, selected, patterns, suite })
     }
 
-    fn execute(&self, run: Run) -> Result<()> {
+    fn execute(&self, run: Run) -> Result<Report> {
         let (name, adapter, role) = (run.name(), run.adapter, run.role);
         let started = Instant::now();
         run.execute(&self.suite, &self.patterns).with_context(|| format!("{name}: the run failed"))?;
@@ -152,6 +186,10 @@ impl Plan {
         );
         let tally = report.tally();
         println!("{name}: {ran} cases in {seconds} s, all as expected: {tally}; see {}", page.display());
-        Ok(())
+        Ok(report)
     }
+}
+
+fn read_expected() -> Result<Expected> {
+    Expected::read(&workspace::root().join("testdata/autobahn/expected.json"))
 }

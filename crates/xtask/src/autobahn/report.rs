@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::case::CaseId;
+use super::details::Details;
 
 /// How the cases of one run went.
 #[derive(Debug)]
@@ -52,6 +53,13 @@ impl Report {
         }
         let words: Vec<_> = counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
         words.join(", ")
+    }
+
+    /// The details of a case.
+    pub(crate) fn details(&self, case: &CaseReport) -> Result<Details> {
+        let path = self.dir.join(&case.reportfile);
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display()))
     }
 
     /// The page that lists all cases.

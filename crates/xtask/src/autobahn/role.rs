@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::endpoint::Adapter;
+use super::relay::Relay;
 use super::suite::{Mode, Suite, Wstest};
 
 /// How long a run may take: many times what it does, so that only one that hangs is ended.
@@ -48,11 +49,22 @@ pub(crate) struct Run {
     /// Where a server listens, or what keeps the port for `wstest`, which cannot choose one and
     /// tell. Runs that are prepared before the first one starts have different ports.
     listener: TcpListener,
+    /// Where the client connects to: the server, or a relay before it.
+    entrance: SocketAddr,
 }
 
 impl Run {
     pub(crate) fn prepare(adapter: Adapter, role: Role) -> Result<Self> {
-        Ok(Self { adapter, role, listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))? })
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let entrance = listener.local_addr()?;
+        Ok(Self { adapter, role, listener, entrance })
+    }
+
+    /// A run whose cases all go through a relay.
+    pub(crate) fn prepare_relayed(adapter: Adapter, role: Role) -> Result<(Self, Relay)> {
+        let run = Self::prepare(adapter, role)?;
+        let relay = Relay::start(role, run.entrance)?;
+        Ok((Self { entrance: relay.address, ..run }, relay))
     }
 
     /// The name of the folder of its reports.
@@ -62,18 +74,17 @@ impl Run {
 
     /// Runs `cases`, patterns as the suite understands them, and leaves a report.
     pub(crate) fn execute(self, suite: &Suite, cases: &Value) -> Result<()> {
-        let address = self.listener.local_addr()?;
         match self.role {
-            Role::Server => self.execute_server(address, suite, cases),
-            Role::Client => self.execute_client(address, suite, cases),
+            Role::Server => self.execute_server(suite, cases),
+            Role::Client => self.execute_client(suite, cases),
         }
     }
 
-    fn execute_server(self, address: SocketAddr, suite: &Suite, cases: &Value) -> Result<()> {
+    fn execute_server(self, suite: &Suite, cases: &Value) -> Result<()> {
         let (name, agent) = (self.name(), self.adapter.agent());
         self.adapter.start_echo_server(self.listener)?;
 
-        let server = json!({ "agent": agent, "url": format!("ws://{address}") });
+        let server = json!({ "agent": agent, "url": format!("ws://{}", self.entrance) });
         let spec = json!({ "servers": [server], "cases": cases });
         let mut wstest = suite.start(&name, Mode::FuzzingClient, spec)?;
         let deadline = Instant::now() + RUN_LIMIT;
@@ -86,8 +97,9 @@ impl Run {
         }
     }
 
-    fn execute_client(self, address: SocketAddr, suite: &Suite, cases: &Value) -> Result<()> {
-        let (name, adapter) = (self.name(), self.adapter);
+    fn execute_client(self, suite: &Suite, cases: &Value) -> Result<()> {
+        let (name, adapter, entrance) = (self.name(), self.adapter, self.entrance);
+        let address = self.listener.local_addr()?;
         drop(self.listener);
         let spec = json!({ "url": format!("ws://{address}"), "cases": cases });
         let mut wstest = suite.start(&name, Mode::FuzzingServer, spec)?;
@@ -98,7 +110,7 @@ impl Run {
         }
 
         // In a thread of its own, so that a client that hangs is noticed.
-        let client = thread::spawn(move || run_all_cases(adapter, address));
+        let client = thread::spawn(move || run_all_cases(adapter, address, entrance));
         let deadline = Instant::now() + RUN_LIMIT;
         while !client.is_finished() {
             still_running(&mut wstest)?;
@@ -114,7 +126,7 @@ impl Run {
 }
 
 /// Everything that a client does with the fuzzing server.
-fn run_all_cases(adapter: Adapter, server: SocketAddr) -> Result<()> {
+fn run_all_cases(adapter: Adapter, server: SocketAddr, entrance: SocketAddr) -> Result<()> {
     let agent = adapter.agent();
     let count = adapter
         .ask(&format!("ws://{server}/getCaseCount"))
@@ -123,7 +135,7 @@ fn run_all_cases(adapter: Adapter, server: SocketAddr) -> Result<()> {
     let count: u32 = count.parse().with_context(|| format!("{count:?} cases"))?;
     for case in 1..=count {
         // Many cases are there to make a client fail. The suite knows which.
-        let _ = adapter.echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"));
+        let _ = adapter.echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"), entrance);
     }
     adapter.ask(&format!("ws://{server}/updateReports?agent={agent}")).context("cannot ask for the reports")?;
     Ok(())

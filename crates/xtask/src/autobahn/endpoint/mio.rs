@@ -1,7 +1,7 @@
 //! Endpoints over mio: one event loop for all connections of a server, and one for each of a client.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
@@ -14,27 +14,29 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn echo_client(url: &str) -> Result<()> {
-    talk(url, Echo).map(drop)
+pub(super) fn echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
+    let mut event_loop = EventLoop::new(Echo)?;
+    event_loop.connect_to(url.parse()?, entrance)?;
+    finish(&mut event_loop)
 }
 
 pub(super) fn ask(url: &str) -> Result<Option<String>> {
-    let mut asked = talk(url, Question::default())?;
-    let Question { answer, error } = asked.handler();
+    let mut event_loop = EventLoop::new(Question::default())?;
+    event_loop.connect(url)?;
+    finish(&mut event_loop)?;
+    let Question { answer, error } = event_loop.handler();
     match error.take() {
         Some(error) => Err(error.into()),
         None => Ok(answer.take()),
     }
 }
 
-/// Runs a loop with one connection until that is gone.
-fn talk<H: Handler>(url: &str, handler: H) -> Result<EventLoop<H>> {
-    let mut event_loop = EventLoop::new(handler)?;
-    event_loop.connect(url)?;
+/// Runs a loop until its connection is gone.
+fn finish<H: Handler>(event_loop: &mut EventLoop<H>) -> Result<()> {
     while !event_loop.connections().is_empty() {
         event_loop.turn(None)?;
     }
-    Ok(event_loop)
+    Ok(())
 }
 
 struct Echo;

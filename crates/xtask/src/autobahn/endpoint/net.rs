@@ -1,10 +1,10 @@
 //! Endpoints over std::net: each connection has a thread, or the caller's.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
-use sansocket_net::{Event, Incoming, Listener, Message, Stream, WebSocket};
+use sansocket_net::{Connector, Event, Incoming, Listener, Message, Stream, WebSocket};
 
 pub(super) fn start_echo_server(listener: TcpListener) {
     thread::spawn(move || {
@@ -14,8 +14,8 @@ pub(super) fn start_echo_server(listener: TcpListener) {
     });
 }
 
-pub(super) fn echo_client(url: &str) -> Result<()> {
-    echo(sansocket_net::connect(url)?)
+pub(super) fn echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
+    echo(Connector::new().connect_to(url, entrance)?)
 }
 
 pub(super) fn ask(url: &str) -> Result<Option<String>> {

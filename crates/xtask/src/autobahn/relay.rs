@@ -1,0 +1,113 @@
+//! A relay between the suite and our endpoint, which keeps what the suite sends.
+//!
+//! Bytes pass as they come, and so does the end of each direction: neither side can tell that it is there.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use super::role::Role;
+
+/// How long the relay may take to notice that a connection has ended.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// A relay that listens, and the conversations that have ended.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    ended: Receiver<Conversation>,
+}
+
+/// What is kept of one TCP connection.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// The client's request, up to and including the empty line.
+    pub(crate) request: Vec<u8>,
+    /// Every byte that the suite sent behind its part of the opening handshake.
+    pub(crate) sent: Vec<u8>,
+}
+
+impl Relay {
+    /// Listens, and connects every client with `server`. `ours` is the role of our endpoint: the suite is the other one.
+    pub(crate) fn start(ours: Role, server: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let sender = sender.clone();
+                thread::spawn(move || relay(ours, client, server, &sender));
+            }
+        });
+        Ok(Self { address, ended })
+    }
+
+    /// The next conversation that has ended. `None`: there is none.
+    pub(crate) fn next(&self) -> Option<Conversation> {
+        self.ended.recv_timeout(END_LIMIT).ok()
+    }
+}
+
+impl Conversation {
+    fn new(ours: Role, mut client: Vec<u8>, mut server: Vec<u8>) -> Self {
+        let after_request = client.split_off(end_of_head(&client));
+        let after_response = server.split_off(end_of_head(&server));
+        let sent = match ours {
+            Role::Server => after_request,
+            Role::Client => after_response,
+        };
+        Self { request: client, sent }
+    }
+}
+
+fn end_of_head(bytes: &[u8]) -> usize {
+    const END: &[u8] = b"\r\n\r\n";
+    bytes.windows(END.len()).position(|window| window == END).map_or(bytes.len(), |at| at + END.len())
+}
+
+/// Carries both directions of a connection to their ends.
+fn relay(ours: Role, client: TcpStream, server: SocketAddr, sender: &Sender<Conversation>) -> io::Result<()> {
+    let server = TcpStream::connect(server)?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (requests, responses) = thread::scope(|scope| {
+        let responses = scope.spawn(|| pump(&server, &client));
+        (pump(&client, &server), responses.join().expect("a pump does not panic"))
+    });
+    // In vain once everything that was wanted is recorded.
+    let _ = sender.send(Conversation::new(ours, requests, responses));
+    Ok(())
+}
+
+/// Carries one direction to its end, and returns what it was.
+///
+/// A receiver that is gone is no end: what is sent in vain is recorded all the same.
+fn pump(mut from: &TcpStream, mut to: &TcpStream) -> Vec<u8> {
+    let mut carried = Vec::new();
+    let mut buffer = vec![0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let bytes = &buffer[..count];
+        carried.extend_from_slice(bytes);
+        let _ = to.write_all(bytes);
+    }
+    let _ = to.shutdown(Shutdown::Write);
+    carried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suite_is_the_other_side() {
+        let (client, server) = (b"GET / HTTP/1.1\r\n\r\n\x81\x80key.", b"HTTP/1.1 101 Yes\r\n\r\n\x88\x00");
+        for (ours, sent) in [(Role::Server, &b"\x81\x80key."[..]), (Role::Client, b"\x88\x00")] {
+            let conversation = Conversation::new(ours, client.to_vec(), server.to_vec());
+            assert_eq!(conversation.request, b"GET / HTTP/1.1\r\n\r\n");
+            assert_eq!(conversation.sent, sent);
+        }
+    }
+}
