@@ -189,11 +189,7 @@ impl Assembly {
                 if bytes.capacity() - bytes.len() < piece.bytes.len() {
                     enlarge(bytes, &piece, spares);
                 }
-                if piece.key == [0; 4] {
-                    bytes.extend_from_slice(piece.bytes);
-                } else {
-                    sansocket_mask::append(bytes, piece.bytes, piece.key, 0);
-                }
+                sansocket_mask::append(bytes, piece.bytes, piece.key, 0);
             }
         }
         Ok(())

@@ -62,7 +62,7 @@ impl Lent {
     /// Keeps the memory of a queue for the next one.
     #[expect(clippy::box_collection, reason = "as it is in the lane")]
     pub(crate) fn keep_queue(&mut self, mut queue: Box<VecDeque<Segment>>) {
-        for segment in queue.drain(..) {
+        while let Some(segment) = queue.pop_front() {
             if let Segment::Frames(bytes) = segment {
                 self.spares.keep(bytes);
             }

@@ -25,6 +25,10 @@ const OWNED_MIN: usize = 4 * 1024;
 /// The same for a shared message. What is shorter takes less memory beside its head than by reference.
 const SHARED_MIN: usize = 256;
 
+/// From this many bytes on, a copy by masking with zeros is faster than the C library's, which leaves it to an instruction
+/// for strings that takes two to four times as long on some processors.
+const COPIED_BY_MASK: usize = 3 * 1024;
+
 /// Where a client's masking keys come from; a server has none (RFC 6455 section 5.1).
 pub(crate) enum Masking {
     Client(Box<dyn CryptoRng + Send>),
@@ -44,11 +48,7 @@ impl Masking {
     #[inline]
     fn key(&mut self) -> Option<MaskingKey> {
         match self {
-            Self::Client(rng) => {
-                let mut key = [0; 4];
-                rng.fill_bytes(&mut key);
-                Some(key)
-            }
+            Self::Client(rng) => Some(rng.next_u32().to_le_bytes()),
             Self::Server => None,
         }
     }
@@ -254,7 +254,7 @@ impl Sender {
     fn copied_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
         let header = FrameHeader { fin, ..FrameHeader::new(opcode, payload.len() as u64) };
         match self.masking.key() {
-            None => output.push(&header, payload.len(), |frames| frames.extend_from_slice(payload)),
+            None => output.push(&header, payload.len(), |frames| copy(frames, payload)),
             Some(key) => masked_frame(output, header, payload, key),
         }
     }
@@ -297,6 +297,16 @@ impl Sender {
             }
             opcode = OpCode::Continuation;
         }
+    }
+}
+
+/// Appends a payload as it is.
+#[inline(always)]
+fn copy(frames: &mut Vec<u8>, payload: &[u8]) {
+    if payload.len() < COPIED_BY_MASK {
+        frames.extend_from_slice(payload);
+    } else {
+        sansocket_mask::append(frames, payload, [0; 4], 0);
     }
 }
 

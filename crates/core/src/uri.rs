@@ -164,7 +164,7 @@ impl<'a> Authority<'a> {
         if text.contains(['/', '?', '#', '@', ',']) {
             return None;
         }
-        let reference = format!("//{text}");
+        let reference = ["//", text].concat();
         let reference = UriRef::parse(reference.as_str()).ok()?;
         let authority = reference.authority()?;
         let host = text.get(..authority.host().len())?;

@@ -59,7 +59,7 @@ impl Accept {
         if !self.policy.permits(request) {
             return Err(AnswerError::OriginForbidden);
         }
-        let mut head = Head::new(101, "Switching Protocols");
+        let mut head = Head::new("101 Switching Protocols");
         head.field("Upgrade", "websocket");
         head.field("Connection", "Upgrade");
         head.field("Sec-WebSocket-Accept", accept);
@@ -145,7 +145,7 @@ impl Reject {
     /// The response, after which the connection closes; without its body if it answers HEAD.
     pub(crate) fn encode(&self, answers_head: bool) -> Vec<u8> {
         let reason = self.reason.as_deref().unwrap_or_else(|| reason_phrase(self.status));
-        let mut head = Head::new(self.status, reason);
+        let mut head = Head::new(&format!("{} {reason}", self.status));
         if self.status == 426 {
             // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
             // `Connection`. RFC 6455 4.4: and the versions that it understands
@@ -225,8 +225,12 @@ fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
 struct Head(String);
 
 impl Head {
-    fn new(status: u16, reason: &str) -> Self {
-        Self(format!("HTTP/1.1 {status} {reason}\r\n"))
+    fn new(status: &str) -> Self {
+        let mut head = Self(String::with_capacity(256));
+        for part in ["HTTP/1.1 ", status, "\r\n"] {
+            head.0.push_str(part);
+        }
+        head
     }
 
     fn field(&mut self, name: &str, value: &str) {

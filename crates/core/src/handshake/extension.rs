@@ -1,6 +1,6 @@
 //! Extensions as they are offered and agreed, RFC 6455 section 9.1. What one of them means is not decided here.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -24,9 +24,25 @@ pub(crate) struct Malformed;
 /// nothing more is read of that field.
 pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Result<Extension, Malformed>> {
     fields.flat_map(|field| {
-        let mut list = List { rest: field, is_over: false };
-        core::iter::from_fn(move || list.element().transpose())
+        let mut list = List::new(field);
+        core::iter::from_fn(move || {
+            let mut params = Vec::new();
+            let name = list.element(|name, value| params.push((name.to_owned(), value.map(Cow::into_owned))));
+            name.map(|name| Some(Extension { name: name?.to_owned(), params })).transpose()
+        })
     })
+}
+
+/// How many extensions the fields name, if all of them follow the grammar.
+pub(crate) fn count<'a>(fields: impl Iterator<Item = &'a str>) -> Result<usize, Malformed> {
+    let mut count = 0;
+    for field in fields {
+        let mut list = List::new(field);
+        while list.element(|_, _| ())?.is_some() {
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 /// What is left of a field.
@@ -35,9 +51,13 @@ struct List<'a> {
     is_over: bool,
 }
 
-impl List<'_> {
-    /// The next element; empty ones are skipped (RFC 9110 section 5.6.1.2).
-    fn element(&mut self) -> Result<Option<Extension>, Malformed> {
+impl<'a> List<'a> {
+    const fn new(field: &'a str) -> Self {
+        Self { rest: field, is_over: false }
+    }
+
+    /// The name of the next element, and its parameters one by one; empty elements are skipped (RFC 9110 section 5.6.1.2).
+    fn element(&mut self, param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<Option<&'a str>, Malformed> {
         loop {
             self.blanks();
             if self.is_over || self.rest.is_empty() {
@@ -47,35 +67,35 @@ impl List<'_> {
                 break;
             }
         }
-        let extension = self.extension();
-        self.is_over = extension.is_err();
-        extension.map(Some)
+        let name = self.extension(param);
+        self.is_over = name.is_err();
+        name.map(Some)
     }
 
-    fn extension(&mut self) -> Result<Extension, Malformed> {
-        let name = self.token()?.to_owned();
-        let mut params = Vec::new();
+    fn extension(&mut self, mut param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<&'a str, Malformed> {
+        let name = self.token()?;
         self.blanks();
         while self.eat(';') {
             self.blanks();
-            params.push(self.param()?);
+            let (name, value) = self.param()?;
+            param(name, value);
             self.blanks();
         }
-        if self.rest.is_empty() || self.eat(',') { Ok(Extension { name, params }) } else { Err(Malformed) }
+        if self.rest.is_empty() || self.eat(',') { Ok(name) } else { Err(Malformed) }
     }
 
-    fn param(&mut self) -> Result<(String, Option<String>), Malformed> {
-        let name = self.token()?.to_owned();
+    fn param(&mut self) -> Result<(&'a str, Option<Cow<'a, str>>), Malformed> {
+        let name = self.token()?;
         self.blanks();
         if !self.eat('=') {
             return Ok((name, None));
         }
         self.blanks();
-        let value = if self.eat('"') { self.quoted()? } else { self.token()?.to_owned() };
+        let value = if self.eat('"') { Cow::Owned(self.quoted()?) } else { Cow::Borrowed(self.token()?) };
         Ok((name, Some(value)))
     }
 
-    fn token(&mut self) -> Result<&str, Malformed> {
+    fn token(&mut self) -> Result<&'a str, Malformed> {
         let size = self.rest.bytes().take_while(|&byte| is_token_byte(byte)).count();
         let (token, rest) = self.rest.split_at_checked(size).ok_or(Malformed)?;
         self.rest = rest;

@@ -79,7 +79,7 @@ impl Scan {
             if is_start && !matches!(first, b'\r' | b'\n') && !is_token_byte(first) {
                 return Err(HeadFault::NotHttp);
             }
-            let end = rest.iter().position(|&byte| byte == b'\n');
+            let end = memchr::memchr(b'\n', rest);
             let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
             self.size += line.len() + usize::from(end.is_some());
             if self.size > config.max_head_size {

@@ -25,21 +25,35 @@ struct Field {
 impl Headers {
     pub(crate) fn new(fields: &[httparse::Header<'_>]) -> Self {
         let size = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
-        let mut headers = Self { text: String::with_capacity(size), fields: Vec::with_capacity(fields.len()) };
+        let mut text = Vec::with_capacity(size);
+        let mut ends = Vec::with_capacity(fields.len());
         for field in fields {
-            headers.push(field.name, field.value);
+            text.extend_from_slice(field.name.as_bytes());
+            let name_end = text.len();
+            text.extend_from_slice(field.value);
+            ends.push(Field { name_end, value_end: text.len() });
         }
-        headers
+        // names are ASCII, so that what is valid together is so by itself
+        match String::from_utf8(text) {
+            Ok(text) => Self { text, fields: ends },
+            Err(_) => Self::with_other_text(fields),
+        }
     }
 
-    fn push(&mut self, name: &str, value: &[u8]) {
-        self.text.push_str(name);
-        let name_end = self.text.len();
-        match core::str::from_utf8(value) {
-            Ok(value) => self.text.push_str(value),
-            Err(_) => self.text.extend(value.iter().copied().map(char::from)),
+    /// The same where some value is not UTF-8.
+    #[cold]
+    fn with_other_text(fields: &[httparse::Header<'_>]) -> Self {
+        let mut headers = Self::default();
+        for field in fields {
+            headers.text.push_str(field.name);
+            let name_end = headers.text.len();
+            match core::str::from_utf8(field.value) {
+                Ok(value) => headers.text.push_str(value),
+                Err(_) => headers.text.extend(field.value.iter().copied().map(char::from)),
+            }
+            headers.fields.push(Field { name_end, value_end: headers.text.len() });
         }
-        self.fields.push(Field { name_end, value_end: self.text.len() });
+        headers
     }
 
     /// The value of the first field of this name.
@@ -49,16 +63,27 @@ impl Headers {
 
     /// The values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.iter().filter(move |(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        // most names are of another length, which is seen without looking at them
+        let fields = self.fields().filter(|(start, field)| field.name_end - start == name.len());
+        fields
+            .map(|(start, field)| self.read(start, field))
+            .filter(move |(each, _)| each.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Names, as they were sent, and values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let starts = core::iter::once(0).chain(self.fields.iter().map(|field| field.value_end));
-        self.fields.iter().zip(starts).map(|(field, start)| {
-            let part = |from, to| self.text.get(from..to).unwrap_or_default();
-            (part(start, field.name_end), part(field.name_end, field.value_end))
-        })
+        self.fields().map(|(start, field)| self.read(start, field))
+    }
+
+    /// Fields, and where they begin.
+    fn fields(&self) -> impl Iterator<Item = (usize, &Field)> {
+        self.fields.iter().scan(0, |end, field| Some((core::mem::replace(end, field.value_end), field)))
+    }
+
+    fn read(&self, start: usize, field: &Field) -> (&str, &str) {
+        let part = |from, to| self.text.get(from..to).unwrap_or_default();
+        (part(start, field.name_end), part(field.name_end, field.value_end))
     }
 
     /// The number of fields.

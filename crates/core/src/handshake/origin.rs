@@ -58,6 +58,10 @@ impl<'a> Origin<'a> {
 }
 
 fn is_same_origin(origin: &str, host: &str) -> bool {
+    // the request's host has been found to be one
+    if origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host)) {
+        return true;
+    }
     let (Some(origin), Some(host)) = (Origin::parse(origin), Authority::parse(host)) else { return false };
     let port = |authority: Authority<'_>| authority.port.or_else(|| origin.default_port());
     origin.authority.host.eq_ignore_ascii_case(host.host) && port(origin.authority) == port(host)

@@ -124,12 +124,10 @@ impl Request {
     /// ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_"
     fn check_extensions(&self) -> Result<(), HandshakeError> {
         let fields = || self.headers().get_all("Sec-WebSocket-Extensions");
-        let mut is_empty = true;
-        for extension in extension::parse(fields()) {
-            extension.map_err(|_| HandshakeError::ExtensionsMalformed)?;
-            is_empty = false;
+        match extension::count(fields()) {
+            Ok(count) if count > 0 || fields().next().is_none() => Ok(()),
+            _ => Err(HandshakeError::ExtensionsMalformed),
         }
-        if is_empty && fields().next().is_some() { Err(HandshakeError::ExtensionsMalformed) } else { Ok(()) }
     }
 
     /// The method: `GET`, but for a plain HTTP request.
