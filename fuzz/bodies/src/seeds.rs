@@ -1,8 +1,11 @@
-//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is.
+//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is. `pair` has random ones.
 
 use std::fs;
 use std::io;
 use std::path::Path;
+
+use rand_chacha::ChaCha8Rng;
+use sansocket::rand_core::{Rng, SeedableRng};
 
 /// Bytes before wire data in an input of `receive` that say: a server, generous limits, these cuts, as it is.
 fn receive(sender: &str, cuts: [u8; 4], wire: &[u8]) -> Vec<u8> {
@@ -32,7 +35,15 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     seeds.extend(OPERATIONS.into_iter().flat_map(operations));
     seeds.extend(URIS.map(|uri| ("uri", uri.as_bytes().to_vec())));
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
+    seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
     Ok(seeds)
+}
+
+/// Choices of `pair`, for a run as long as most.
+fn choices(seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 2_000];
+    ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
 }
 
 const URIS: [&str; 6] = [
