@@ -60,6 +60,22 @@ fn any_of() {
     assert!(!OriginPolicy::AnyOf(vec![]).permits(&request("a", Some("http://a"))));
 }
 
+/// Pages of browser extensions and of applications have schemes that no port belongs to (RFC 6454 section 4).
+#[test]
+fn a_scheme_without_default_port() {
+    let policy = OriginPolicy::AnyOf(vec!["moz-extension://0a1b".into(), "app://example.com:80".into()]);
+    for (origin, expected) in [
+        ("moz-extension://0a1b", true),
+        ("moz-extension://0a1b:80", false),
+        ("moz-extension://0a1c", false),
+        ("chrome-extension://0a1b", false),
+        ("app://example.com:80", true),
+        ("app://example.com", false),
+    ] {
+        assert_eq!(policy.permits(&request("server.test", Some(origin))), expected, "{origin}");
+    }
+}
+
 /// Only browsers send it, and only they have a reason to.
 #[test]
 fn without_origin() {

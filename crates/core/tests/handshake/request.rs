@@ -2,20 +2,30 @@
 
 use std::collections::BTreeSet;
 
-use sansocket::{Config, Event, HandshakeError, WebSocket};
+use sansocket::{ClientRequest, Config, Event, HandshakeError, WebSocket, WsUri};
 
 use crate::support::{NOW, Scripted, client, client_request, output, request, request_with, served};
 
 /// Conformance 2, 4, 6: the request line and `Host` (section 4.1).
 #[test]
 fn sent() {
-    let request = "wss://[::1]:8443?room=1".parse::<sansocket::ClientRequest>().unwrap();
+    let request = "wss://[::1]:8443?room=1".parse::<ClientRequest>().unwrap();
     let sent = String::from_utf8(output(&mut client(request.header("Cookie", "a=b; c=d")))).unwrap();
     assert_eq!(
         sent,
         "GET /?room=1 HTTP/1.1\r\nHost: [::1]:8443\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nCookie: a=b; c=d\r\n\r\n"
     );
+}
+
+/// A request is for a resource, which an adapter must know to connect to.
+#[test]
+fn a_request_names_its_resource() {
+    let uri: WsUri = "wss://example.com:8443/chat?room=1".parse().unwrap();
+    let request = ClientRequest::from(uri.clone());
+    assert_eq!(request.uri(), &uri);
+    let sent = output(&mut client(request));
+    assert!(sent.starts_with(b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com:8443\r\n"));
 }
 
 /// What a client sends, a server accepts.
@@ -126,6 +136,8 @@ fn headers() {
         assert_eq!((headers.get("x-b"), headers.get("x-c"), headers.get("x-d")), (Some(""), Some("caf\u{e9}"), None));
         assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>()[5..], ["X-A", "x-a", "X-B", "X-C"]);
         assert_eq!((headers.len(), headers.is_empty()), (9, false));
+        let printed = format!("{headers:?}");
+        assert!(printed.starts_with("[(\"Host\", \"server.example.com\"), "), "{printed}");
     }
 }
 

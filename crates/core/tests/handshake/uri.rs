@@ -81,6 +81,7 @@ fn errors() {
         ("ws://example.com/\0", UriError::Malformed),
     ] {
         assert_eq!(text.parse::<WsUri>(), Err(error), "{text:?}");
+        assert_eq!(WsUri::try_from(text), Err(error), "{text:?}");
         assert_eq!(ClientRequest::try_from(text).unwrap_err(), error, "{text:?}");
         assert_ne!(error.to_string(), "");
     }

@@ -154,6 +154,44 @@ fn rejected_and_not_read() {
     assert_eq!((server.transport(), output(&mut server)), (Transport::Close, vec![]));
 }
 
+/// What an application answers with is said in words as well (RFC 9110 section 15, RFC 6585); a status without usual words
+/// has none, and other words can be chosen.
+#[test]
+fn rejections_have_reason_phrases() {
+    for (status, reason) in [
+        (301, "Moved Permanently"),
+        (302, "Found"),
+        (303, "See Other"),
+        (304, "Not Modified"),
+        (307, "Temporary Redirect"),
+        (308, "Permanent Redirect"),
+        (400, "Bad Request"),
+        (401, "Unauthorized"),
+        (403, "Forbidden"),
+        (404, "Not Found"),
+        (405, "Method Not Allowed"),
+        (406, "Not Acceptable"),
+        (409, "Conflict"),
+        (410, "Gone"),
+        (421, "Misdirected Request"),
+        (429, "Too Many Requests"),
+        (500, "Internal Server Error"),
+        (501, "Not Implemented"),
+        (502, "Bad Gateway"),
+        (503, "Service Unavailable"),
+        (504, "Gateway Timeout"),
+        (599, ""),
+    ] {
+        let first_line = |reject: Reject| {
+            let mut server = asked();
+            server.reject(reject, NOW).unwrap();
+            String::from_utf8(output(&mut server)).unwrap().lines().next().unwrap().to_owned()
+        };
+        assert_eq!(first_line(Reject::new(status)), format!("HTTP/1.1 {status} {reason}"));
+        assert_eq!(first_line(Reject::new(status).reason("No")), format!("HTTP/1.1 {status} No"));
+    }
+}
+
 /// Without content: no body and no length (RFC 9110 section 15.3.5). An answer to HEAD: no body.
 #[test]
 fn answers_without_body() {
@@ -325,6 +363,7 @@ fn client_opens() {
     assert_eq!(client.accept(Accept::new(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
     output(&mut client);
     assert!(matches!(receive(&mut client, response().as_bytes()).unwrap()[..], [Event::Open(_)]));
+    assert_eq!((client.protocol(), client.extensions()), (None, &[][..]));
     client.send("Hello").unwrap();
     let key = [16, 17, 18, 19];
     let masked: Vec<u8> = b"Hello".iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();

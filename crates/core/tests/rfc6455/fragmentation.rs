@@ -68,6 +68,18 @@ fn the_first_error_among_short_fragments_is_the_one_that_counts() {
     check_both(&closing, &[], Err(ProtocolError::Utf8Invalid));
 }
 
+/// The same of more short fragments than are taken together, wherever among them the text goes wrong.
+#[test]
+fn invalid_text_among_many_short_fragments_is_the_first_error() {
+    for bad in [0, 1, 170, 171, 172, 341, 342, 398, 399] {
+        let fragment = |number| if number == bad { &[b'a', 0xFF, b'b'][..] } else { b"abc" };
+        let mut frames = vec![begin_text("")];
+        frames.extend((0..400).map(|number| Frame::continuation(fragment(number)).fin(false)));
+        frames.push(Frame::new(0x3, ""));
+        check_both(&frames, &[], Err(ProtocolError::Utf8Invalid));
+    }
+}
+
 /// However many fit together, and however long the next one is.
 #[test]
 fn short_and_long_fragments_mix() {

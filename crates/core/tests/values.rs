@@ -1,0 +1,93 @@
+//! The small types of the public interface: what can be asked of them, and what they say of themselves.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use sansocket::bytes::Buf;
+use sansocket::{
+    CloseCode, Config, Connection, Delivery, EncodedMessage, Event, Input, Instant, Memory, Message, ReadyState,
+    SendError,
+};
+
+/// Time never goes backwards: a later moment lies no time after an earlier one.
+#[test]
+fn the_difference_of_moments_is_never_negative() {
+    let (earlier, later) = (Instant::from_nanos(7), Instant::from_nanos(1_000_000_010));
+    assert_eq!(later - earlier, Duration::new(1, 3));
+    assert_eq!(later.saturating_duration_since(earlier), Duration::new(1, 3));
+    assert_eq!(earlier - later, Duration::ZERO);
+    assert_eq!(earlier.saturating_duration_since(later), Duration::ZERO);
+}
+
+#[test]
+fn only_a_text_message_is_text() {
+    assert_eq!(Message::from("Hello").as_text(), Some("Hello"));
+    assert_eq!(Message::from(b"Hello").as_text(), None);
+    assert!(Message::from("").is_empty() && Message::from(b"").is_empty());
+    assert!(!Message::from("Hello").is_empty() && !Message::from(b"Hello").is_empty());
+}
+
+/// Lent or given away, a message is the same.
+#[test]
+fn a_message_is_its_payload_however_it_is_held() {
+    let (text, bytes) = (String::from("Hello"), b"Hello".to_vec());
+    assert_eq!(Message::from(&text), Message::from("Hello"));
+    assert_eq!(Message::from(text.clone()), Message::from(&text));
+    assert_eq!(Message::from(&bytes), Message::from(b"Hello"));
+    assert_eq!(Message::from(bytes.clone()), Message::from(&bytes));
+}
+
+/// 5.4, 5.5, 5.6: every event of an open connection outlives the bytes it came in.
+#[test]
+fn an_owned_event_says_the_same() {
+    let mut config = Config::default();
+    for delivery in [Delivery::Messages, Delivery::Chunks] {
+        config.delivery = delivery;
+        let key = [0; 4];
+        let frames: Vec<u8> =
+            [0x81, 0x82, 0x89, 0x8A].map(|first| [&[first, 0x85], &key[..], b"Hello"].concat()).concat();
+        let mut bytes = [frames, vec![0x88, 0x80, 0, 0, 0, 0]].concat();
+        let mut server = Connection::server(config.clone(), Instant::EPOCH);
+        let mut input = Input::new(&mut bytes);
+        let mut events = Vec::new();
+        while let Some(event) = server.receive(&mut input, Instant::EPOCH).unwrap() {
+            events.push(event);
+        }
+        events.extend(server.receive_eof(Instant::EPOCH).unwrap());
+        assert!(matches!(events[..], [_, _, Event::Ping(_), Event::Pong(_), Event::Close(_)]), "{events:?}");
+        let owned: Vec<_> = events.iter().cloned().map(Event::into_owned).collect();
+        assert_eq!(owned, events);
+    }
+}
+
+/// 7.4: people know the codes by their numbers.
+#[test]
+fn a_close_code_is_printed_as_its_number() {
+    assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
+    assert_eq!(format!("{:>6}", CloseCode::ABNORMAL), "  1006");
+    assert_eq!(format!("{:?}", CloseCode::GOING_AWAY), "CloseCode(1001)");
+}
+
+#[test]
+fn each_state_in_which_nothing_is_sent_has_its_own_words() {
+    let states = [ReadyState::Connecting, ReadyState::Open, ReadyState::Closing, ReadyState::Closed];
+    let words: BTreeSet<_> = states.map(|state| SendError::NotOpen(state).to_string()).into();
+    assert_eq!(words.len(), states.len(), "{words:?}");
+    assert!(words.contains("the connection is closing"), "{words:?}");
+}
+
+/// What is logged of bytes on their way is how many they are.
+#[test]
+fn payloads_are_not_printed() {
+    assert_eq!(format!("{:?}", Input::new(&mut b"secret".to_owned())), "Input { remaining: 6 }");
+    let message = EncodedMessage::new("secret", &Config::default());
+    assert_eq!(format!("{message:?}"), "EncodedMessage { kind: Text, len: 6 }");
+
+    let mut memory = Memory::default();
+    let mut server = Connection::server(Config::default(), Instant::EPOCH);
+    server.output().lend(&mut memory);
+    server.send("secret").unwrap();
+    server.output().advance(usize::MAX);
+    server.output().give_back(&mut memory);
+    assert_eq!(format!("{memory:?}"), "Memory { .. }");
+}
