@@ -5,6 +5,7 @@
 mod autobahn;
 mod bench;
 mod cost;
+mod coverage;
 mod echo;
 mod fuzz;
 mod guard;
@@ -30,6 +31,7 @@ enum Chore {
     Autobahn(autobahn::Args),
     Bench(bench::Args),
     Cost(cost::Args),
+    Coverage(coverage::Args),
     Fuzz(fuzz::Args),
     Guard(guard::Args),
     Idle(idle::Args),
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Chore::Autobahn(args) => autobahn::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Cost(args) => cost::run(&args),
+        Chore::Coverage(args) => coverage::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Guard(args) => guard::run(&args),
         Chore::Idle(args) => idle::run(&args),
