@@ -35,6 +35,8 @@ fn a_message_is_its_payload_however_it_is_held() {
     assert_eq!(Message::from(text.clone()), Message::from(&text));
     assert_eq!(Message::from(&bytes), Message::from(b"Hello"));
     assert_eq!(Message::from(bytes.clone()), Message::from(&bytes));
+    assert_eq!(Message::from(&text).into_bytes(), bytes);
+    assert_eq!(Message::from(&bytes).into_bytes(), bytes);
 }
 
 /// 5.4, 5.5, 5.6: every event of an open connection outlives the bytes it came in.

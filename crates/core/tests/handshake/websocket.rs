@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use allocation_counter::measure;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, Connection, Error, Event, HandshakeError, Initiator, Input, Message,
-    OriginPolicy, ReadyState, Reject, Role, SendError, TimeoutKind, Transport, WebSocket,
+    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, HandshakeError, Initiator, Input,
+    Message, MessageKind, OriginPolicy, ReadyState, Reject, Role, SendError, TimeoutKind, Transport, WebSocket,
 };
 
 use crate::support::{
@@ -349,6 +349,42 @@ fn nothing_opens_after_a_failure() {
     let silent = Err(Error::Timeout(TimeoutKind::Pong));
     assert_eq!(server.handle_timeout(NOW + 2 * OPENING), silent);
     assert_eq!(receive(&mut server, b""), Err(Error::Timeout(TimeoutKind::Pong)));
+}
+
+/// What a connection sends without a handshake, it sends after one; before there is none to send on.
+#[test]
+fn every_way_of_sending_takes_an_open_connection() {
+    type Send = fn(&mut WebSocket, &EncodedMessage) -> Result<(), SendError>;
+    let encoded = EncodedMessage::new("en", &Config::default());
+    let ways: [(Send, &[u8]); 6] = [
+        (|ws, _| ws.send("a"), b"\x81\x01a"),
+        (|ws, _| ws.send_shared(MessageKind::Binary, "sh".into()), b"\x82\x02sh"),
+        (|ws, encoded| ws.send_encoded(encoded), b"\x81\x02en"),
+        (|ws, _| ws.send_fragment(MessageKind::Text, b"fr", false), b"\x01\x02fr"),
+        (|ws, _| ws.ping(b"p"), b"\x89\x01p"),
+        (|ws, _| ws.pong(b"q"), b"\x8A\x01q"),
+    ];
+    for (send, frame) in ways {
+        let mut server = asked();
+        assert_eq!(send(&mut server, &encoded), Err(SendError::NotOpen(ReadyState::Connecting)));
+        server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+        output(&mut server);
+        assert_eq!((send(&mut server, &encoded), output(&mut server)), (Ok(()), frame.to_vec()));
+    }
+}
+
+#[test]
+fn the_role_stays() {
+    let mut server = asked();
+    assert_eq!(server.role(), Role::Server);
+    server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+    assert_eq!(server.role(), Role::Server);
+    for mut ended in [asked(), client(client_request())] {
+        let role = ended.role();
+        ended.close(CloseCode::NORMAL, "", NOW).unwrap();
+        assert_ne!(ended.ready_state(), ReadyState::Connecting);
+        assert_eq!(ended.role(), role);
+    }
 }
 
 /// A client masks what it sends after the handshake, with the randomness that was handed in.
