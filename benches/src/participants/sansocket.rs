@@ -1,11 +1,12 @@
-//! Ours, driven as the guide says: bytes into a buffer of the caller's, events out of it.
+//! Ours, driven as the adapters do: bytes into a buffer of the caller's, events out of it.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{
-    Accept, Config, Connection, Event, Input, Instant, Memory, Message, MessageKind, OriginPolicy, WebSocket,
+    Accept, Config, Connection, Event, Input, Instant, Memory, Message, MessageKind, OriginPolicy, Output, WebSocket,
 };
 
 use super::{Endpoint, Payload, Role};
@@ -46,10 +47,11 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
                 assert!(self.end > 0, "nothing has arrived");
             }
             let mut input = Input::new(&mut self.buffer[self.start..self.end]);
-            while let Some(event) = self.connection.receive(&mut input, Instant::EPOCH).unwrap() {
-                match event {
-                    Event::Message(Message::Text(text)) => each(true, text.as_bytes()),
-                    Event::Message(Message::Binary(bytes)) => each(false, &bytes),
+            loop {
+                match self.connection.receive(&mut input, Instant::EPOCH) {
+                    Ok(Some(Event::Message(Message::Text(text)))) => each(true, text.as_bytes()),
+                    Ok(Some(Event::Message(Message::Binary(bytes)))) => each(false, &bytes),
+                    Ok(None) => break,
                     other => panic!("{other:?}"),
                 }
                 count -= 1;
@@ -70,13 +72,26 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
         }
         let output = self.connection.output();
         while output.has_remaining() {
-            let chunk = output.chunk();
-            self.transport.write(chunk);
-            let count = chunk.len();
+            let count = write(&mut self.transport, output);
             output.advance(count);
         }
         output.give_back(&mut self.memory);
     }
+}
+
+/// Writes what lies together, or else the pieces: as the adapters.
+fn write(transport: &mut impl Transport, output: &Output) -> usize {
+    let chunk = output.chunk();
+    if chunk.len() == output.remaining() {
+        transport.write(chunk);
+        return chunk.len();
+    }
+    let mut slices = [IoSlice::new(&[]); 16];
+    let count = output.chunks_vectored(&mut slices);
+    slices[..count].iter().fold(0, |written, slice| {
+        transport.write(slice);
+        written + slice.len()
+    })
 }
 
 impl<T, const BUFFER: usize> Sansocket<T, BUFFER> {

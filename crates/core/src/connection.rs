@@ -157,6 +157,7 @@ impl Connection {
     /// # Errors
     ///
     /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    #[inline]
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
         self.check_open()?;
         self.sender.shared(&mut self.output, kind, payload, &self.config)?;

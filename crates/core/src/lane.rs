@@ -143,10 +143,12 @@ impl Lane {
     }
 
     /// Adds bytes that stay where they are.
+    #[inline(always)]
     pub(crate) fn push(&mut self, segment: Segment) {
         self.behind().push_back(segment);
     }
 
+    #[inline]
     fn behind(&mut self) -> &mut VecDeque<Segment> {
         let lent = &mut self.lent;
         self.behind.get_or_insert_with(|| lent.as_mut().and_then(|lent| lent.queue.take()).unwrap_or_default())
@@ -162,10 +164,13 @@ impl Lane {
         self.behind.as_ref().and_then(|behind| behind.front()).map_or(&[], Segment::bytes)
     }
 
-    /// All bytes, in pieces.
+    /// All bytes, in pieces. None of them is empty.
+    #[inline]
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let front = self.front().get(self.taken..).unwrap_or_default();
-        core::iter::once(front).chain(self.behind.iter().flat_map(|behind| behind.iter().map(Segment::bytes)))
+        let (near, far) = self.behind.as_ref().map(|behind| behind.as_slices()).unwrap_or_default();
+        let front = Some(front).filter(|front| !front.is_empty());
+        front.into_iter().chain(near.iter().chain(far).map(Segment::bytes))
     }
 
     /// Takes `count` bytes, and gives back the memory of those that the cursor has passed.

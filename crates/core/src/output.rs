@@ -163,9 +163,8 @@ impl Output {
     }
 
     /// Queues a data frame whose payload, masked already if need be, stays where it is.
-    #[inline]
-    pub(crate) fn push_in_place(&mut self, header: &FrameHeader, payload: Segment) {
-        let payload_length = payload.bytes().len();
+    #[inline(always)]
+    pub(crate) fn push_in_place(&mut self, header: &FrameHeader, payload_length: usize, payload: Segment) {
         let frames = self.data.frames(FrameHeader::MAX_SIZE);
         let before = frames.len();
         header.append_to(frames);
@@ -325,6 +324,11 @@ impl Buf for Output {
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        slices.iter_mut().zip(self.chunks()).map(|(slice, chunk)| *slice = std::io::IoSlice::new(chunk)).count()
+        let put = |(slice, chunk): (&mut std::io::IoSlice<'a>, _)| *slice = std::io::IoSlice::new(chunk);
+        if self.controls.is_none() {
+            slices.iter_mut().zip(self.data.chunks()).map(put).count()
+        } else {
+            slices.iter_mut().zip(self.chunks()).map(put).count()
+        }
     }
 }

@@ -123,6 +123,7 @@ impl Sender {
         }
     }
 
+    #[inline]
     pub(crate) fn shared(
         &mut self,
         output: &mut Output,
@@ -139,10 +140,14 @@ impl Sender {
         if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
             return Err(SendError::Utf8Invalid);
         }
-        if self.role() == Role::Server && frame_size(payload.len(), config) >= SHARED_MIN {
-            self.by_reference(output, kind.into(), payload, config, |_| None);
-        } else {
+        let frame = frame_size(payload.len(), config);
+        if self.role() == Role::Client || frame < SHARED_MIN {
             self.copied(output, kind.into(), &payload, true, config);
+        } else if frame == payload.len() {
+            let header = FrameHeader::new(kind.into(), frame as u64);
+            output.push_in_place(&header, frame, Segment::Shared(payload));
+        } else {
+            self.by_reference(output, kind.into(), payload, config, |_| None);
         }
         Ok(())
     }
@@ -265,7 +270,7 @@ impl Sender {
         if payload.len() <= size {
             let header =
                 FrameHeader { mask: self.mask(&mut payload), ..FrameHeader::new(opcode, payload.len() as u64) };
-            return output.push_in_place(&header, Segment::Frames(payload));
+            return output.push_in_place(&header, payload.len(), Segment::Frames(payload));
         }
         let keys: Vec<_> = payload.chunks_mut(size).map(|frame| self.mask(frame)).collect();
         self.by_reference(output, opcode, payload.into(), config, |frame| keys.get(frame).copied().flatten());
@@ -291,7 +296,7 @@ impl Sender {
             let frame = payload.split_to(frame_size(payload.len(), config));
             let fin = payload.is_empty();
             let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, frame.len() as u64) };
-            output.push_in_place(&header, Segment::Shared(frame));
+            output.push_in_place(&header, frame.len(), Segment::Shared(frame));
             if fin {
                 break;
             }
