@@ -216,42 +216,51 @@ impl Assembly {
 /// Makes room for a piece that does not fit behind the bytes that arrived before it.
 #[cold]
 fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: &mut Spares) {
-    if let Some(mut spare) = spare(bytes.len(), piece, spares) {
+    let room = Room::new(bytes.len(), piece);
+    if let Some(mut spare) = spares.find(room.arrived..=room.most) {
         spare.extend_from_slice(bytes);
-        *bytes = spare;
+        spares.keep(core::mem::replace(bytes, spare));
     } else {
-        bytes.reserve(room(bytes.len(), piece));
+        bytes.reserve(room.additional);
     }
 }
 
 /// The same for text.
 #[cold]
 fn enlarge_text(text: &mut String, piece: &Piece<'_>, spares: &mut Spares) {
-    if let Some(spare) = spare(text.len(), piece, spares) {
+    let room = Room::new(text.len(), piece);
+    if let Some(spare) = spares.find(room.arrived..=room.most) {
         let mut spare = String::from_utf8(spare).unwrap_or_default();
         spare.push_str(text);
-        *text = spare;
+        spares.keep(core::mem::replace(text, spare).into_bytes());
     } else {
-        text.reserve(room(text.len(), piece));
+        text.reserve(room.additional);
     }
 }
 
-/// Memory that is there already, unless the message will not fill half of it, even if the peer sends all it has claimed.
-fn spare(arrived: usize, piece: &Piece<'_>, spares: &mut Spares) -> Option<Vec<u8>> {
-    let arrived = arrived + piece.bytes.len();
-    let to_come = usize::try_from(piece.to_come).unwrap_or(usize::MAX);
-    spares.find(arrived..=arrived.saturating_add(to_come).saturating_mul(2))
-}
-
-/// For how many more bytes to ask the allocator.
+/// How much memory a message may have, in bytes.
 ///
 /// A claimed length is no reason to reserve memory; but where so much has arrived, more of what is claimed is likely to
 /// come. From there on a long message is moved less often than it would be by doubling.
-fn room(arrived: usize, piece: &Piece<'_>) -> usize {
-    let arrived = (arrived + piece.bytes.len()).saturating_add(FrameHeader::MAX_SIZE);
-    let as_much_again = if arrived < 64 * 1024 { 1 } else { 3 };
-    let to_come = usize::try_from(piece.to_come).unwrap_or(usize::MAX);
-    piece.bytes.len().saturating_add(to_come.min(arrived.saturating_mul(as_much_again)))
+struct Room {
+    /// As much as it needs now.
+    arrived: usize,
+    /// Memory that is there already may have so many: in proportion to what has arrived, and half of it will be filled if
+    /// the peer sends what it has claimed.
+    most: usize,
+    /// For so many beyond what it has the allocator is asked.
+    additional: usize,
+}
+
+impl Room {
+    fn new(before: usize, piece: &Piece<'_>) -> Self {
+        let arrived = before + piece.bytes.len();
+        let ample = arrived.saturating_add(FrameHeader::MAX_SIZE);
+        let as_much_again = ample.saturating_mul(if ample < 64 * 1024 { 1 } else { 3 });
+        let to_come = usize::try_from(piece.to_come).unwrap_or(usize::MAX);
+        let most = ample.saturating_add(as_much_again).min(arrived.saturating_add(to_come).saturating_mul(2));
+        Self { arrived, most, additional: piece.bytes.len().saturating_add(to_come.min(as_much_again)) }
+    }
 }
 
 #[inline]

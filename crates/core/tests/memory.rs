@@ -246,9 +246,36 @@ fn lent_memory_serves_messages_in_pieces() {
                 }
             }
         };
-        echo(1);
+        echo(2);
         let info = measure(|| echo(100));
         assert!(info.bytes_total < 100 * SMALL, "{role:?}: {info:?}");
+    }
+}
+
+/// Nor does a claimed length get a peer the memory that others have left.
+#[test]
+fn lent_memory_goes_to_those_who_have_sent_enough() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut sender = endpoint(role, &config);
+        let mut memory = Memory::new();
+        sender.output().lend(&mut memory);
+        (0..4).for_each(|_| sender.send(vec![7; MILLION]).unwrap());
+        drain(&mut sender, usize::MAX);
+        sender.output().give_back(&mut memory);
+        for (arrived, most) in [(100, 2 * 100 + SMALL), (50_000, 2 * 50_000 + SMALL), (200_000, 4 * 200_000 + SMALL)] {
+            let mut receiver = endpoint(role, &config);
+            let wire = [head(role, BINARY, MILLION as u64), vec![7; arrived]].concat();
+            let mut kept = None;
+            let held = measured(|buffer| {
+                receiver.output().lend(&mut memory);
+                receive(&mut receiver, buffer, &wire).unwrap();
+                receiver.output().give_back(&mut memory);
+                kept = Some(receiver);
+            });
+            let given_up = measure(|| drop(kept)).bytes_current;
+            assert!(given_up.unsigned_abs() <= most, "{role:?}: {given_up} bytes for {arrived}, {held:?}");
+        }
     }
 }
 
