@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
@@ -85,10 +86,15 @@ pub(crate) struct Assembly {
 }
 
 /// What has arrived: of text, only whole characters are in the string. With chunk delivery nothing is kept.
-#[derive(Debug)]
 enum Payload {
     Text { text: String, utf8: Utf8 },
     Binary(Vec<u8>),
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").finish_non_exhaustive()
+    }
 }
 
 /// A finished message, or as much of one as has arrived.
@@ -176,8 +182,8 @@ impl Assembly {
     pub(crate) fn add(&mut self, piece: Piece<'_>, spares: &mut Spares) -> Result<(), ProtocolError> {
         match &mut self.payload {
             Payload::Text { text, utf8 } => {
-                if text.capacity() - text.len() < piece.bytes.len() {
-                    enlarge_text(text, &piece, spares);
+                if text.capacity() - text.len() < utf8.carried() + piece.bytes.len() {
+                    enlarge_text(text, utf8.carried(), &piece, spares);
                 }
                 // a multiple of the key's length, so that every block begins with the same byte of it
                 for block in piece.bytes.chunks_mut(TEXT_BLOCK) {
@@ -218,23 +224,24 @@ impl Assembly {
 fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: &mut Spares) {
     let room = Room::new(bytes.len(), piece);
     if let Some(mut spare) = spares.find(room.arrived..=room.most) {
-        spare.extend_from_slice(bytes);
+        // a copy by masking with zeros: see `sender::copy`
+        sansocket_mask::append(&mut spare, bytes, [0; 4], 0);
         spares.keep(core::mem::replace(bytes, spare));
     } else {
         bytes.reserve(room.additional);
     }
 }
 
-/// The same for text.
+/// The same for text, beside which some bytes are carried.
 #[cold]
-fn enlarge_text(text: &mut String, piece: &Piece<'_>, spares: &mut Spares) {
-    let room = Room::new(text.len(), piece);
+fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: &mut Spares) {
+    let room = Room::new(text.len() + carried, piece);
     if let Some(spare) = spares.find(room.arrived..=room.most) {
         let mut spare = String::from_utf8(spare).unwrap_or_default();
         spare.push_str(text);
         spares.keep(core::mem::replace(text, spare).into_bytes());
     } else {
-        text.reserve(room.additional);
+        text.reserve(carried + room.additional);
     }
 }
 

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::{Buf, Bytes};
 
@@ -15,7 +16,7 @@ const SEGMENT_MIN: usize = 1024;
 const SEGMENT_MAX: usize = 16 * 1024;
 
 /// Bytes in the order in which they leave.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Lane {
     /// The front. Without capacity, the front is in what is lent.
     own: Vec<u8>,
@@ -28,10 +29,9 @@ pub(crate) struct Lane {
     lent: Option<Box<Lent>>,
 }
 
-#[derive(Debug)]
 pub(crate) enum Segment {
-    /// Frames encoded back to back, the head of one whose payload follows, or a payload that is ours.
-    Frames(Vec<u8>),
+    /// Frames encoded back to back, the head of one whose payload follows, or a payload that was given away.
+    Own(Vec<u8>),
     /// A payload, or whole frames, that others share.
     Shared(Bytes),
 }
@@ -40,17 +40,17 @@ impl Segment {
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Frames(bytes) => bytes,
+            Self::Own(bytes) => bytes,
             Self::Shared(bytes) => bytes,
         }
     }
 }
 
 impl Lane {
-    /// A lane with these bytes, and with what was lent to this one.
-    pub(crate) fn replace(&mut self, bytes: Vec<u8>) -> Self {
+    /// Forgets all bytes, and begins with these.
+    pub(crate) fn restart(&mut self, bytes: Vec<u8>) {
         self.clear();
-        Self { own: bytes, lent: self.lent.take(), ..Self::default() }
+        self.own = bytes;
     }
 
     #[inline]
@@ -116,11 +116,11 @@ impl Lane {
             return self.grow_front(additional);
         }
         let behind = self.behind();
-        if !matches!(behind.back(), Some(Segment::Frames(frames)) if fits(frames, additional)) {
-            behind.push_back(Segment::Frames(Vec::new()));
+        if !matches!(behind.back(), Some(Segment::Own(frames)) if fits(frames, additional)) {
+            behind.push_back(Segment::Own(Vec::new()));
         }
         let frames = match self.behind.as_mut().and_then(|behind| behind.back_mut()) {
-            Some(Segment::Frames(frames)) => frames,
+            Some(Segment::Own(frames)) => frames,
             _ => &mut self.own,
         };
         frames.reserve(additional);
@@ -135,7 +135,7 @@ impl Lane {
         } else if additional <= FRAMES_MAX {
             front.reserve_exact(additional.max(least));
         } else {
-            // it would stay with the driver
+            // too much to leave with the driver for good; what was left of a payload may do
             let spare = self.spares().and_then(|spares| spares.find(additional..=additional.saturating_mul(2)));
             self.own = spare.unwrap_or_else(|| Vec::with_capacity(additional));
         }
@@ -200,7 +200,7 @@ impl Lane {
         if matches!(behind.front(), Some(segment) if segment.bytes().is_empty()) {
             behind.pop_front();
         }
-        if let Some(Segment::Frames(frames)) = behind.front_mut() {
+        if let Some(Segment::Own(frames)) = behind.front_mut() {
             self.own = core::mem::take(frames);
             behind.pop_front();
         }
@@ -241,6 +241,13 @@ impl Lane {
         if let (Some(lent), Some(behind)) = (&mut self.lent, self.behind.take()) {
             lent.keep_queue(behind);
         }
+    }
+}
+
+/// Payloads are nobody's business.
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
     }
 }
 

@@ -18,14 +18,14 @@ const SPARE_MIN: usize = 32 * 1024;
 const SPARES_MAX: usize = 4 * 1024 * 1024;
 
 /// Memory for the connection that has its turn: see [`Output::lend`](crate::Output::lend). It serves any number of
-/// connections, one after the other.
+/// connections, best one after the other: if it is lent while it is lent already, there is nothing in it.
 ///
 /// It grows with use: up to 128 KiB to encode frames in, and up to 4 MiB in which messages that arrive in pieces are
-/// assembled, once messages that were so long have been sent from it.
+/// assembled. The latter comes from messages that were given away to be sent, and left in one frame.
 pub struct Memory(Option<Box<Lent>>);
 
 /// What is lent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Lent {
     /// To encode frames in.
     pub(crate) frames: Vec<u8>,
@@ -36,7 +36,7 @@ pub(crate) struct Lent {
 }
 
 /// Memory of payloads that were sent, for messages that arrive.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Spares(Vec<Vec<u8>>);
 
 impl Memory {
@@ -54,16 +54,29 @@ impl Memory {
 
     #[inline]
     pub(crate) fn put_back(&mut self, lent: Box<Lent>) {
-        self.0 = Some(lent);
+        match &mut self.0 {
+            None => self.0 = Some(lent),
+            Some(there) => there.join(*lent),
+        }
     }
 }
 
 impl Lent {
+    /// Takes in what was lent beside it, while several connections had their turns.
+    #[cold]
+    fn join(&mut self, other: Self) {
+        if other.frames.capacity() > self.frames.capacity() {
+            self.frames = other.frames;
+        }
+        self.queue = self.queue.take().or(other.queue);
+        other.spares.0.into_iter().for_each(|bytes| self.spares.keep(bytes));
+    }
+
     /// Keeps the memory of a queue for the next one.
     #[expect(clippy::box_collection, reason = "as it is in the lane")]
     pub(crate) fn keep_queue(&mut self, mut queue: Box<VecDeque<Segment>>) {
         while let Some(segment) = queue.pop_front() {
-            if let Segment::Frames(bytes) = segment {
+            if let Segment::Own(bytes) = segment {
                 self.spares.keep(bytes);
             }
         }

@@ -112,7 +112,8 @@ impl Output {
     pub(crate) fn with_head(mut self, head: Vec<u8>) -> Self {
         let len = head.len();
         let current = Current { head: 0, payload: len, is_data: false };
-        Self { data: self.data.replace(head), current, len, ..Self::default() }
+        self.data.restart(head);
+        Self { data: self.data, current, len, ..Self::default() }
     }
 
     /// Payload bytes accepted and not yet taken.
@@ -164,7 +165,8 @@ impl Output {
 
     /// Queues a data frame whose payload, masked already if need be, stays where it is.
     #[inline(always)]
-    pub(crate) fn push_in_place(&mut self, header: &FrameHeader, payload_length: usize, payload: Segment) {
+    pub(crate) fn push_in_place(&mut self, header: &FrameHeader, payload: Segment) {
+        let payload_length = payload.bytes().len();
         let frames = self.data.frames(FrameHeader::MAX_SIZE);
         let before = frames.len();
         header.append_to(frames);
@@ -194,7 +196,8 @@ impl Output {
 
     /// Forgets all bytes: there is no transport to take them. What the application was told is buffered stays buffered.
     pub(crate) fn abandon(&mut self) {
-        let data = self.data.replace(Vec::new());
+        let mut data = core::mem::take(&mut self.data);
+        data.clear();
         *self = Self { data, buffered_amount: self.buffered_amount, ..Self::default() };
     }
 

@@ -38,6 +38,12 @@ impl Utf8 {
         Ok(())
     }
 
+    /// How many bytes are carried.
+    #[inline]
+    pub(crate) const fn carried(self) -> usize {
+        self.carried as usize
+    }
+
     /// The text has ended: whether it ended with a whole character.
     pub(crate) const fn finish(self) -> Result<(), InvalidUtf8> {
         if self.carried == 0 { Ok(()) } else { Err(InvalidUtf8) }

@@ -225,7 +225,8 @@ fn lent_memory_spares_the_allocator() {
 fn lent_memory_serves_messages_in_pieces() {
     let config = config(|_| ());
     for (role, first) in [(Role::Server, TEXT), (Role::Server, BINARY), (Role::Client, TEXT), (Role::Client, BINARY)] {
-        let wire = frame(role, first, &vec![b'x'; MILLION]);
+        let payload: Vec<u8> = (0..MILLION).map(|index| b'a' + (index % 23) as u8).collect();
+        let wire = frame(role, first, &payload);
         let mut connections = [endpoint(role, &config), endpoint(role, &config)];
         let mut memory = Memory::new();
         let mut buffer = Vec::with_capacity(128 * 1024);
@@ -239,6 +240,7 @@ fn lent_memory_serves_messages_in_pieces() {
                     let mut input = Input::new(&mut buffer);
                     while let Some(Event::Message(message)) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
                         assert!(matches!(message, Message::Text(Cow::Owned(_)) | Message::Binary(Cow::Owned(_))));
+                        assert!(message.as_bytes() == payload);
                         connection.send(message).unwrap();
                     }
                     drain(connection, 300_000);
@@ -298,6 +300,25 @@ fn lent_memory_comes_back() {
         let info = measure(|| assert_eq!(send(100), 100));
         assert_eq!((info.count_total, info.bytes_current), (1, 100), "{role:?}: {info:?}");
         drain(&mut connection, usize::MAX);
+    }
+}
+
+/// Where connections send to each other, several have their turn at once.
+#[test]
+fn lent_memory_is_not_lost_when_it_is_lent_twice() {
+    let config = config(|_| ());
+    let mut connections = [endpoint(Role::Server, &config), endpoint(Role::Server, &config)];
+    for order in [[0, 1], [1, 0]] {
+        let mut memory = Memory::new();
+        connections[0].output().lend(&mut memory);
+        connections[0].send(vec![7; MILLION]).unwrap();
+        drain(&mut connections[0], usize::MAX);
+        connections[0].output().give_back(&mut memory);
+        let info = measure(|| {
+            order.into_iter().for_each(|index| connections[index].output().lend(&mut memory));
+            (0..2).for_each(|index| connections[index].output().give_back(&mut memory));
+        });
+        assert_eq!(info.bytes_current, 0, "{order:?}: {info:?}");
     }
 }
 

@@ -9,9 +9,9 @@ use crate::Error;
 use crate::error::is_end;
 use crate::socket::{Next, Read, Socket};
 
-/// Buffers filled in one turn, two of which may tell of something: a peer that sends without end lets others have theirs,
-/// but a long message is read to its end while the processor still has its beginning at hand.
-const READS: usize = 32;
+/// Buffers filled in one turn: a peer that sends without end lets others have theirs. They are as many, of the size that is
+/// usual, as a message of 1 MiB takes, which is read to its end while the processor has its beginning at hand.
+const READS: usize = 18;
 
 /// Where a socket is, and who hears of its events. Events borrow the buffer that was read into, never the socket.
 pub(crate) trait Place {
@@ -26,7 +26,7 @@ pub(crate) trait Place {
     }
 }
 
-/// Takes in whatever came; the caller then settles.
+/// Takes in what came: a buffer, and then others until something is told. The caller then settles.
 #[inline(always)]
 pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
     let mut socket = place.socket();
@@ -46,7 +46,7 @@ pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
     }
 }
 
-/// Goes on until something is told.
+/// The buffers behind the first.
 #[inline(never)]
 fn take_in_more(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
     for _ in 1..READS {

@@ -33,16 +33,16 @@ pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<
     })
 }
 
-/// How many extensions the fields name, if all of them follow the grammar.
-pub(crate) fn count<'a>(fields: impl Iterator<Item = &'a str>) -> Result<usize, Malformed> {
-    let mut count = 0;
+/// Whether the fields name no extension, if all of them follow the grammar.
+pub(crate) fn is_empty<'a>(fields: impl Iterator<Item = &'a str>) -> Result<bool, Malformed> {
+    let mut is_empty = true;
     for field in fields {
         let mut list = List::new(field);
         while list.element(|_, _| ())?.is_some() {
-            count += 1;
+            is_empty = false;
         }
     }
-    Ok(count)
+    Ok(is_empty)
 }
 
 /// What is left of a field.

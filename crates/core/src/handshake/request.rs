@@ -124,8 +124,8 @@ impl Request {
     /// ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_"
     fn check_extensions(&self) -> Result<(), HandshakeError> {
         let fields = || self.headers().get_all("Sec-WebSocket-Extensions");
-        match extension::count(fields()) {
-            Ok(count) if count > 0 || fields().next().is_none() => Ok(()),
+        match extension::is_empty(fields()) {
+            Ok(is_empty) if is_empty == fields().next().is_none() => Ok(()),
             _ => Err(HandshakeError::ExtensionsMalformed),
         }
     }

@@ -8,6 +8,7 @@ mod control;
 mod encoded;
 mod fragmentation;
 mod framing;
+mod lending;
 mod limits;
 #[cfg(feature = "std")] // vectored output
 mod output;

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use proptest::prelude::*;
 use sansocket::bytes::{Buf, Bytes};
-use sansocket::{CloseCode, Config, Connection, Instant, Memory, MessageKind, Role};
+use sansocket::{CloseCode, Config, Connection, Instant, MessageKind, Role};
 
 use crate::support::{BOTH, Frame, endpoint, feed, open, take, take_output, wire, with_frames_of};
 
@@ -437,40 +437,6 @@ proptest! {
                 }
             }
         }
-    }
-}
-
-proptest! {
-    // Lending memory changes where bytes wait, not which bytes leave: not if it is lent while some wait, nor given back
-    // before all have left.
-    #[test]
-    fn lent_memory_changes_nothing_that_leaves(
-        steps in proptest::collection::vec((0_u8..8, 0_usize..6_000), 0..60),
-        role in proptest::sample::select(&BOTH[..]),
-    ) {
-        let (mut plain, mut lent) = (open(role), open(role));
-        let mut memory = Memory::new();
-        for (what, amount) in steps {
-            match what {
-                0 => lent.output().lend(&mut memory),
-                1 => lent.output().give_back(&mut memory),
-                _ => {}
-            }
-            let taken = [&mut plain, &mut lent].map(|connection| {
-                match what {
-                    2 => drop(connection.send(vec![2; amount].as_slice())),
-                    3 => drop(connection.send(vec![3; amount])),
-                    4 => drop(connection.send_shared(Binary, vec![4; amount].into())),
-                    5 => drop(connection.ping(&vec![5; amount % 126])),
-                    _ => return take(connection, amount * 3),
-                }
-                Vec::new()
-            });
-            prop_assert!(taken[0] == taken[1]);
-            prop_assert_eq!(plain.output().remaining(), lent.output().remaining());
-            prop_assert_eq!(plain.buffered_amount(), lent.buffered_amount());
-        }
-        prop_assert!(take(&mut plain, usize::MAX) == take(&mut lent, usize::MAX));
     }
 }
 
