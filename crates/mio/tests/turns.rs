@@ -96,7 +96,7 @@ fn a_message_of_a_few_buffers_is_read_in_one_turn() {
         let mut server = Turned::new(&Options::new().buffer_size(BUFFER));
         server.event_loop.handler().echoes = false;
         let (mut client, _) = server.client();
-        for (buffers, turns) in [(30, 1), (90, 3)] {
+        for (buffers, turns) in [(16, 1), (40, 3)] {
             let payload = buffers * BUFFER;
             let head = [&[0x82, 0xFE], &(payload as u16).to_be_bytes()[..], &[0; 4]].concat();
             client.write_all(&[head, vec![7; payload]].concat()).unwrap();
