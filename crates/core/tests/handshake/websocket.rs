@@ -159,6 +159,8 @@ fn rejected_and_not_read() {
 #[test]
 fn rejections_have_reason_phrases() {
     for (status, reason) in [
+        (200, "OK"),
+        (204, "No Content"),
         (301, "Moved Permanently"),
         (302, "Found"),
         (303, "See Other"),
@@ -171,15 +173,19 @@ fn rejections_have_reason_phrases() {
         (404, "Not Found"),
         (405, "Method Not Allowed"),
         (406, "Not Acceptable"),
+        (408, "Request Timeout"),
         (409, "Conflict"),
         (410, "Gone"),
         (421, "Misdirected Request"),
+        (426, "Upgrade Required"),
         (429, "Too Many Requests"),
+        (431, "Request Header Fields Too Large"),
         (500, "Internal Server Error"),
         (501, "Not Implemented"),
         (502, "Bad Gateway"),
         (503, "Service Unavailable"),
         (504, "Gateway Timeout"),
+        (505, "HTTP Version Not Supported"),
         (599, ""),
     ] {
         let first_line = |reject: Reject| {
