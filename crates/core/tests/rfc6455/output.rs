@@ -256,6 +256,20 @@ fn a_large_owned_payload_is_not_copied() {
     }
 }
 
+// Design 3.2: what is short costs less as a copy beside its head, be it the payload or the frames that it leaves in.
+#[test]
+fn an_owned_payload_is_not_copied_from_4_kib_on() {
+    for role in BOTH {
+        let pieces = |frames_of, length| {
+            let mut connection = endpoint(role, &with_frames_of(frames_of));
+            connection.send(vec![7; length]).unwrap();
+            places(&mut connection).len()
+        };
+        assert_eq!((pieces(1 << 20, 4_095), pieces(1 << 20, 4_096)), (1, 2), "{role:?}");
+        assert_eq!((pieces(4_095, 3 * 4_095), pieces(4_096, 3 * 4_096)), (1, 6), "{role:?}");
+    }
+}
+
 // Design 3.2: small payloads lie together with their heads, and cost one slice.
 #[test]
 fn small_messages_lie_together() {
