@@ -281,6 +281,24 @@ fn lent_memory_goes_to_those_who_have_sent_enough() {
     }
 }
 
+/// Memory too short for what has arrived of a message is passed over, though it is the latest.
+#[test]
+fn lent_memory_fits_the_message() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        let mut memory = Memory::new();
+        connection.output().lend(&mut memory);
+        for length in [300_000, 40_000] {
+            connection.send(vec![7; length]).unwrap();
+            drain(&mut connection, usize::MAX);
+        }
+        let begun = [head(role, BINARY, MILLION as u64), vec![7; 100_000]].concat();
+        let info = measured(|buffer| assert_eq!(receive(&mut connection, buffer, &begun), Ok(0)));
+        assert!(info.bytes_total < SMALL, "{role:?}: {info:?}");
+    }
+}
+
 /// What waits when the memory is wanted back takes as much of the connection's own as it needs, and what was lent is not
 /// the connection's.
 #[test]
