@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
-use sansocket::bytes::{Buf, Bytes};
+use sansocket::bytes::Buf;
 use sansocket::{
     Accept, Config, Connection, Event, Input, Instant, Memory, Message, MessageKind, OriginPolicy, Output, WebSocket,
 };
@@ -68,7 +68,7 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
         match payload {
             Payload::Borrowed(bytes) => self.connection.send(bytes).unwrap(),
             Payload::Owned(bytes) => self.connection.send(bytes).unwrap(),
-            Payload::Shared(bytes) => self.shared(bytes),
+            Payload::Shared(bytes) => self.connection.send_shared(MessageKind::Binary, bytes).unwrap(),
         }
         let output = self.connection.output();
         while output.has_remaining() {
@@ -80,6 +80,7 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
 }
 
 /// Writes what lies together, or else the pieces: as the adapters.
+#[inline]
 fn write(transport: &mut impl Transport, output: &Output) -> usize {
     let chunk = output.chunk();
     if chunk.len() == output.remaining() {
@@ -92,12 +93,6 @@ fn write(transport: &mut impl Transport, output: &Output) -> usize {
         transport.write(slice);
         written + slice.len()
     })
-}
-
-impl<T, const BUFFER: usize> Sansocket<T, BUFFER> {
-    fn shared(&mut self, bytes: Bytes) {
-        self.connection.send_shared(MessageKind::Binary, bytes).unwrap();
-    }
 }
 
 /// The response of a server to a request.
