@@ -210,12 +210,12 @@ impl Output {
         }
     }
 
-    /// The pieces of output in the order in which they leave; up to the first control frame that waits its turn.
-    fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let (first, data, last) = match &self.controls {
-            Some(controls) if self.current.is_between_frames() => (Some(controls), usize::MAX, None),
-            Some(controls) => (None, self.current.remaining(), Some(controls)),
-            None => (None, usize::MAX, None),
+    /// The pieces of both lanes in the order in which they leave; up to the first control frame that waits its turn.
+    fn chunks<'a>(&'a self, controls: &'a Controls) -> impl Iterator<Item = &'a [u8]> {
+        let (first, data, last) = if self.current.is_between_frames() {
+            (Some(controls), usize::MAX, None)
+        } else {
+            (None, self.current.remaining(), Some(controls))
         };
         let data = self.data.chunks().scan(data, |left, chunk| {
             let (chunk, _) = chunk.split_at(chunk.len().min(*left));
@@ -228,8 +228,8 @@ impl Output {
     }
 
     #[inline(never)]
-    fn chunk_of_both(&self) -> &[u8] {
-        self.chunks().next().unwrap_or_default()
+    fn chunk_of_both<'a>(&'a self, controls: &'a Controls) -> &'a [u8] {
+        self.chunks(controls).next().unwrap_or_default()
     }
 
     /// Reads the head of the data frame that is next: frames in the lane are our own, so that it can be read.
@@ -313,7 +313,10 @@ impl Buf for Output {
     /// The bytes that are next; as many as lie together.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.controls.is_some() { self.chunk_of_both() } else { self.data.chunk() }
+        match &self.controls {
+            Some(controls) => self.chunk_of_both(controls),
+            None => self.data.chunk(),
+        }
     }
 
     #[inline]
@@ -328,10 +331,9 @@ impl Buf for Output {
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         let put = |(slice, chunk): (&mut std::io::IoSlice<'a>, _)| *slice = std::io::IoSlice::new(chunk);
-        if self.controls.is_none() {
-            slices.iter_mut().zip(self.data.chunks()).map(put).count()
-        } else {
-            slices.iter_mut().zip(self.chunks()).map(put).count()
+        match &self.controls {
+            Some(controls) => slices.iter_mut().zip(self.chunks(controls)).map(put).count(),
+            None => slices.iter_mut().zip(self.data.chunks()).map(put).count(),
         }
     }
 }
