@@ -299,6 +299,27 @@ fn lent_memory_fits_the_message() {
     }
 }
 
+/// The beginning of a character that waits for its end needs room too, and must not cost as much again as the text.
+#[test]
+fn a_text_cut_within_a_character_takes_no_more_than_its_length() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let text = "é".repeat(MILLION / 2);
+        let mut wire = frame(role, TEXT, text.as_bytes());
+        let mut connection = endpoint(role, &config);
+        let (first, rest) = wire.split_at_mut(30_001 + head(role, TEXT, MILLION as u64).len());
+        let (second, third) = rest.split_at_mut(670_000);
+        let mut received = None;
+        for piece in [first, second, third] {
+            if let Some(Event::Message(message)) = connection.receive(&mut Input::new(piece), Instant::EPOCH).unwrap() {
+                received = Some(message.into_bytes());
+            }
+        }
+        let received = received.unwrap();
+        assert!(received == text.as_bytes() && received.capacity() < MILLION + MILLION / 10, "{}", received.capacity());
+    }
+}
+
 /// What waits when the memory is wanted back takes as much of the connection's own as it needs, and what was lent is not
 /// the connection's.
 #[test]
