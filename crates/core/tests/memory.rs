@@ -365,7 +365,8 @@ fn lent_memory_is_not_lost_when_it_is_lent_twice() {
 #[test]
 fn lent_memory_is_bounded() {
     const FRAMES: i64 = 128 * 1024;
-    const ALL: i64 = 5_000_000;
+    // a little for what lists the rest
+    const ALL: i64 = 4 * 1024 * 1024 + FRAMES + 4 * 1024;
     let config = config(|config| config.max_buffered_amount = 100 * MILLION);
     for role in BOTH {
         let mut connection = endpoint(role, &config);
@@ -388,6 +389,11 @@ fn lent_memory_is_bounded() {
         // as if it had been a payload
         assert!(longer > encoded + FRAMES, "{longer}");
         assert_eq!(keeps_at_most(ALL, &|connection| connection.send(&[7; FRAMES as usize][..]).unwrap()), longer);
+
+        // what is shorter is left to the allocator
+        let before = keeps_at_most(ALL, &|connection| connection.send(vec![7; 32 * 1024 - 1]).unwrap());
+        let after = keeps_at_most(ALL, &|connection| connection.send(vec![7; 32 * 1024]).unwrap());
+        assert!(before < longer + SMALL as i64 && after >= before + 32 * 1024, "{longer}, {before}, {after}");
 
         let payloads = |connection: &mut Connection| (0..50).for_each(|_| connection.send(vec![7; 200_000]).unwrap());
         assert!(keeps_at_most(ALL, &payloads) >= 20 * 200_000);
