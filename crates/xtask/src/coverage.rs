@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
 
 use crate::workspace;
 
@@ -68,14 +67,7 @@ fn test(profile: &Path) -> Result<Vec<PathBuf>> {
     command.env("LLVM_PROFILE_FILE", profile.join("%p-%m.profraw"));
     ensure!(command.status()?.success(), "a test fails");
     let built = output(command.args(["--no-run", "--message-format=json"]))?;
-    let programs = built.lines().filter_map(|line| serde_json::from_str::<Built>(line).ok()?.executable);
-    Ok(programs.collect())
-}
-
-/// What cargo says of a program that it has built.
-#[derive(Deserialize)]
-struct Built {
-    executable: Option<PathBuf>,
+    Ok(workspace::executables(built.as_bytes()).map(|(_, program)| program).collect())
 }
 
 /// LLVM's programs.

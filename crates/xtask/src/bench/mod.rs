@@ -8,13 +8,11 @@ mod chart;
 mod figures;
 mod report;
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
 
 use crate::workspace;
 use figures::Figures;
@@ -97,29 +95,6 @@ fn measure(name: &str, program: &PathBuf) -> Result<PathBuf> {
 
 fn build(name: &str) -> Result<PathBuf> {
     eprintln!("building {name}");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["bench", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"])
-        .args(["--package", "sansocket-benches", "--features", "peers", "--bench", name])
-        .current_dir(workspace::root())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot start cargo")?;
-    ensure!(output.status.success(), "cannot build the bench {name}");
-    let messages = output.stdout.split(|&byte| byte == b'\n');
-    let mut artifacts = messages.filter_map(|message| serde_json::from_slice::<Artifact>(message).ok());
-    let found = artifacts.find_map(|artifact| artifact.executable.filter(|_| artifact.target.name == name));
-    found.with_context(|| format!("cargo does not say where it has put the bench {name}"))
-}
-
-/// What cargo says of a thing that it has built.
-#[derive(Deserialize)]
-struct Artifact {
-    executable: Option<PathBuf>,
-    target: Target,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
+    let arguments = ["bench", "--no-run", "--package", "sansocket-benches", "--features", "peers", "--bench", name];
+    workspace::build(&arguments, name)
 }

@@ -1,12 +1,9 @@
 //! Program: an echo server that can be started, by its name in this workspace or by its path.
 
-use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use anyhow::{Result, ensure};
 
 use crate::workspace;
 
@@ -57,23 +54,9 @@ impl Program {
     }
 
     fn build((name, package, kind, target): Known) -> Result<Self> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--release", "--quiet", "--message-format", "json-render-diagnostics"])
-            .args(["--package", package, &format!("--{kind}"), target])
-            .current_dir(workspace::root())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cannot start cargo")?;
-        ensure!(output.status.success(), "cannot build the echo server {name}");
-        let messages = output.stdout.split(|&byte| byte == b'\n');
-        let executable = messages
-            .filter_map(|message| serde_json::from_slice::<Artifact>(message).ok())
-            .find_map(|artifact| artifact.executable.filter(|_| artifact.target.name == target));
-        match executable {
-            Some(path) => Ok(Self { name: name.to_owned(), path }),
-            None => bail!("cargo does not say where it has put the echo server {name}"),
-        }
+        let kind = format!("--{kind}");
+        let path = workspace::build(&["build", "--release", "--package", package, &kind, target], target)?;
+        Ok(Self { name: name.to_owned(), path })
     }
 }
 
@@ -81,16 +64,4 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.name)
     }
-}
-
-/// What cargo says of a thing that it has built.
-#[derive(Deserialize)]
-struct Artifact {
-    executable: Option<PathBuf>,
-    target: Target,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
 }
