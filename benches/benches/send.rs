@@ -110,7 +110,7 @@ fn send(criterion: &mut Criterion) {
             let (mut buffer, mut sink) = (vec![0; size], Sink::default());
             group.bench_function(BenchmarkId::new("memcpy", size), |bencher| {
                 bencher.iter(|| {
-                    buffer.copy_from_slice(black_box(&case.payload));
+                    wire::copy(&mut buffer, black_box(&case.payload));
                     sink.write(&buffer);
                 });
             });

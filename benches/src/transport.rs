@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::ReadBuf;
 
+use crate::wire;
+
 /// One end of a connection.
 pub trait Transport: Unpin + 'static {
     /// Hands over up to `limit` bytes that have arrived, and returns how many; 0 if there are none.
@@ -22,7 +24,7 @@ pub trait Transport: Unpin + 'static {
 
     /// Reads into a buffer of the caller's.
     fn read_into(&mut self, buffer: &mut [u8]) -> usize {
-        self.read(buffer.len(), |bytes| buffer[..bytes.len()].copy_from_slice(bytes))
+        self.read(buffer.len(), |bytes| wire::copy(&mut buffer[..bytes.len()], bytes))
     }
 }
 
@@ -192,7 +194,7 @@ impl<T: Transport> io::Write for Stream<T> {
 impl<T: Transport> tokio::io::AsyncRead for Stream<T> {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // not `initialize_unfilled`: a socket does not ask for zeroes
-        self.0.read(buffer.remaining(), |bytes| buffer.put_slice(bytes));
+        self.0.read(buffer.remaining(), |bytes| bytes.chunks(wire::PIECE).for_each(|piece| buffer.put_slice(piece)));
         Poll::Ready(Ok(()))
     }
 }

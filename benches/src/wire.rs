@@ -64,6 +64,21 @@ pub fn fragments(from: From, payload: &[u8], each: usize) -> Vec<u8> {
     wire
 }
 
+/// Bytes that [`copy`] copies at a time.
+///
+/// From 4 KiB on, glibc leaves a copy to `rep movsb`, which on AMD's Zen takes 2 to 30 times as long where the destination
+/// lies a few bytes further into its page than the source. Who is struck by that is decided by where the allocator has put
+/// buffers, which is no property of a library. What libraries copy themselves is theirs.
+pub const PIECE: usize = 2 << 10;
+
+/// Copies as a transport does: the same for everyone. `to` is as long as `from`.
+#[inline]
+pub fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.chunks_mut(PIECE).zip(from.chunks(PIECE)) {
+        to.copy_from_slice(from);
+    }
+}
+
 /// The opening handshake of a browser, with everything that one sends along.
 pub const REQUEST: &[u8] = b"GET /chat?room=1 HTTP/1.1\r\n\
 Host: server.example.com\r\n\

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::hint::black_box;
+use std::io::IoSlice;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,8 +24,9 @@ type Operation = Box<dyn FnMut()>;
 /// What is done with a message, and what does it with one of so many bytes.
 type Kind = (&'static str, fn(usize) -> Operation);
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     ("receive, server, binary", |size| receive(From::Client, false, size)),
+    ("receive in pieces, server, binary", |size| receive_in_pieces(size)),
     ("receive, server, text", |size| receive(From::Client, true, size)),
     ("receive, client, binary", |size| receive(From::Server, false, size)),
     ("send, masked", |size| send(Connection::client(Arc::new(Config::default()), StdRng::seed_from_u64(1), NOW), size)),
@@ -79,11 +81,32 @@ fn receive(from: From, is_text: bool, size: usize) -> Operation {
     };
     let mut buffer = vec![0; wire.len()];
     Box::new(move || {
-        buffer.copy_from_slice(black_box(&wire));
+        wire::copy(&mut buffer, black_box(&wire));
         let mut input = Input::new(&mut buffer);
         while let Some(event) = connection.receive(&mut input, NOW).unwrap() {
             black_box(&event);
         }
+    })
+}
+
+/// The wire arrives in eight reads and a rest, and the message is assembled in lent memory, which it is recycled to.
+fn receive_in_pieces(size: usize) -> Operation {
+    let wire = wire::messages(From::Client, false, &wire::payload(size), 1);
+    let mut connection = Connection::server(Arc::new(Config::default()), NOW);
+    let mut buffer = vec![0; size / 8];
+    let mut memory = Memory::new();
+    Box::new(move || {
+        connection.lend(&mut memory);
+        for read in black_box(&wire).chunks(size / 8) {
+            let buffer = &mut buffer[..read.len()];
+            wire::copy(buffer, read);
+            let mut input = Input::new(buffer);
+            while let Some(event) = connection.receive(&mut input, NOW).unwrap() {
+                let Event::Message(message) = event else { panic!("{event:?}") };
+                connection.recycle(black_box(message));
+            }
+        }
+        connection.give_back(&mut memory);
     })
 }
 
@@ -92,7 +115,7 @@ fn send(mut connection: Connection, size: usize) -> Operation {
     let payload = wire::payload(size);
     let mut memory = Memory::new();
     Box::new(move || {
-        connection.output().lend(&mut memory);
+        connection.lend(&mut memory);
         connection.send(black_box(&payload)).unwrap();
         drain(&mut connection, &mut memory);
     })
@@ -103,19 +126,26 @@ fn send_shared(size: usize) -> Operation {
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
     let mut memory = Memory::new();
     Box::new(move || {
-        connection.output().lend(&mut memory);
+        connection.lend(&mut memory);
         connection.send_shared(MessageKind::Binary, black_box(&payload).clone()).unwrap();
         drain(&mut connection, &mut memory);
     })
 }
 
+/// Takes all output, in its pieces if there are several: as the adapters.
 fn drain(connection: &mut Connection, memory: &mut Memory) {
     let output = connection.output();
     while output.has_remaining() {
-        let count = black_box(output.chunk()).len();
+        let chunk = black_box(output.chunk());
+        let mut count = chunk.len();
+        if count < output.remaining() {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let pieces = output.chunks_vectored(&mut slices);
+            count = black_box(&slices[..pieces]).iter().map(|slice| slice.len()).sum();
+        }
         output.advance(count);
     }
-    output.give_back(memory);
+    connection.give_back(memory);
 }
 
 /// A browser's request, parsed and accepted; the response taken.
@@ -123,7 +153,7 @@ fn handshake() -> Operation {
     let config = Arc::new(Config::default());
     let mut buffer = vec![0; REQUEST.len()];
     Box::new(move || {
-        buffer.copy_from_slice(black_box(REQUEST));
+        wire::copy(&mut buffer, black_box(REQUEST));
         let mut ws = WebSocket::server(Arc::clone(&config), NOW);
         let mut input = Input::new(&mut buffer);
         let Ok(Some(Event::Request(_))) = ws.receive(&mut input, NOW) else { panic!("no request") };

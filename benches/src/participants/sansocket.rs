@@ -1,4 +1,5 @@
-//! Ours, driven as the adapters do: bytes into a buffer of the caller's, events out of it.
+//! Ours, driven as the adapters do: bytes into a buffer of the caller's, events out of it. Memory is lent for the whole
+//! life of the connection, since there is no other: like the buffers that other libraries keep in each of theirs.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
 use sansocket::{
-    Accept, Config, Connection, Event, Input, Instant, Memory, Message, MessageKind, OriginPolicy, Output, WebSocket,
+    Accept, Config, Connection, Event, Input, Instant, Memory, MessageKind, OriginPolicy, Output, WebSocket,
 };
 
 use super::{Endpoint, Payload, Role};
@@ -21,8 +22,6 @@ pub struct Sansocket<T, const BUFFER: usize = WHOLE> {
     connection: Connection,
     transport: T,
     buffer: Vec<u8>,
-    /// What it works in, as an event loop lends it.
-    memory: Memory,
     /// What of the buffer was read and not yet received.
     start: usize,
     end: usize,
@@ -31,12 +30,13 @@ pub struct Sansocket<T, const BUFFER: usize = WHOLE> {
 impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
     fn new(role: Role, transport: T) -> Self {
         let config = Arc::new(Config::default());
-        let connection = match role {
+        let mut connection = match role {
             // as the adapters; the seed alone is not theirs
             Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
             Role::Server => Connection::server(config, Instant::EPOCH),
         };
-        Self { connection, transport, buffer: vec![0; BUFFER], memory: Memory::new(), start: 0, end: 0 }
+        connection.lend(&mut Memory::new());
+        Self { connection, transport, buffer: vec![0; BUFFER], start: 0, end: 0 }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
@@ -49,8 +49,10 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
             let mut input = Input::new(&mut self.buffer[self.start..self.end]);
             loop {
                 match self.connection.receive(&mut input, Instant::EPOCH) {
-                    Ok(Some(Event::Message(Message::Text(text)))) => each(true, text.as_bytes()),
-                    Ok(Some(Event::Message(Message::Binary(bytes)))) => each(false, &bytes),
+                    Ok(Some(Event::Message(message))) => {
+                        each(message.kind() == MessageKind::Text, message.as_bytes());
+                        self.connection.recycle(message);
+                    }
                     Ok(None) => break,
                     other => panic!("{other:?}"),
                 }
@@ -64,7 +66,6 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
     }
 
     fn send(&mut self, payload: Payload<'_>) {
-        self.connection.output().lend(&mut self.memory);
         match payload {
             Payload::Borrowed(bytes) => self.connection.send(bytes).unwrap(),
             Payload::Owned(bytes) => self.connection.send(bytes).unwrap(),
@@ -75,7 +76,6 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
             let count = write(&mut self.transport, output);
             output.advance(count);
         }
-        output.give_back(&mut self.memory);
     }
 }
 
@@ -87,7 +87,7 @@ fn write(transport: &mut impl Transport, output: &Output) -> usize {
         transport.write(chunk);
         return chunk.len();
     }
-    let mut slices = [IoSlice::new(&[]); 16];
+    let mut slices = [IoSlice::new(&[]); 4];
     let count = output.chunks_vectored(&mut slices);
     slices[..count].iter().fold(0, |written, slice| {
         transport.write(slice);

@@ -124,31 +124,17 @@ impl Assembly {
         Ok(())
     }
 
-    /// Takes the next piece of the message, and returns what there is to deliver.
-    pub(crate) fn push<'b>(
-        &mut self,
-        piece: Piece<'b>,
-        delivery: Delivery,
-        spares: &mut Spares,
-    ) -> Result<Option<Delivered<'b>>, ProtocolError> {
+    /// Takes the next piece, of which nothing is kept, and hands it on.
+    pub(crate) fn pass<'b>(&mut self, piece: Piece<'b>) -> Result<Option<Chunk<'b>>, ProtocolError> {
         let last = piece.is_last();
-        match delivery {
-            Delivery::Messages => {
-                self.add(piece, spares)?;
-                if last { self.finish().map(|message| Some(Delivered::Message(message))) } else { Ok(None) }
-            }
-            Delivery::Chunks => {
-                let bytes = piece.unmasked();
-                if let Payload::Text { utf8, .. } = &mut self.payload {
-                    utf8.push(bytes, |_| ())?;
-                    if last {
-                        utf8.finish()?;
-                    }
-                }
-                let chunk = Chunk::new(self.kind(), bytes, last);
-                Ok((last || !bytes.is_empty()).then_some(Delivered::Chunk(chunk)))
+        let bytes = piece.unmasked();
+        if let Payload::Text { utf8, .. } = &mut self.payload {
+            utf8.push(bytes, |_| ())?;
+            if last {
+                utf8.finish()?;
             }
         }
+        Ok((last || !bytes.is_empty()).then_some(Chunk::new(self.kind(), bytes, last)))
     }
 
     /// Takes the next piece, but perhaps no farther than into `gathered`: [`settle`](Self::settle) must follow.
@@ -157,7 +143,7 @@ impl Assembly {
         &mut self,
         piece: Piece<'_>,
         gathered: &mut Gathered,
-        spares: &mut Spares,
+        spares: Option<&mut Spares>,
     ) -> Result<(), ProtocolError> {
         if gathered.add(&piece) {
             return Ok(());
@@ -179,7 +165,7 @@ impl Assembly {
 
     /// Appends the next piece to what has arrived: what is binary is unmasked on its way there.
     #[inline]
-    pub(crate) fn add(&mut self, piece: Piece<'_>, spares: &mut Spares) -> Result<(), ProtocolError> {
+    pub(crate) fn add(&mut self, piece: Piece<'_>, spares: Option<&mut Spares>) -> Result<(), ProtocolError> {
         match &mut self.payload {
             Payload::Text { text, utf8 } => {
                 if text.capacity() - text.len() < utf8.carried() + piece.bytes.len() {
@@ -201,7 +187,27 @@ impl Assembly {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Message<'static>, ProtocolError> {
+    /// The connection's turn is over: gives back lent memory that the peer has not sent enough for. So many bytes of the
+    /// frame that arrives are to come.
+    pub(crate) fn give_back(&mut self, to_come: u64, spares: &mut Spares) {
+        match &mut self.payload {
+            Payload::Text { text, utf8 } => {
+                let room = Room::new(text.len() + utf8.carried(), 0, to_come);
+                if text.capacity() > room.most {
+                    move_text_to(text, room.due(spares), spares);
+                }
+            }
+            Payload::Binary(bytes) => {
+                let room = Room::new(bytes.len(), 0, to_come);
+                if bytes.capacity() > room.most {
+                    move_to(bytes, room.due(spares), spares);
+                }
+            }
+        }
+    }
+
+    /// The message has ended.
+    pub(crate) fn finish(&mut self) -> Result<Message<'static>, ProtocolError> {
         Ok(match &mut self.payload {
             Payload::Text { text, utf8 } => {
                 utf8.finish()?;
@@ -221,28 +227,39 @@ impl Assembly {
 
 /// Makes room for a piece that does not fit behind the bytes that arrived before it.
 #[cold]
-fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: &mut Spares) {
-    let room = Room::new(bytes.len(), piece);
-    if let Some(mut spare) = spares.find(room.arrived..=room.most) {
-        // a copy by masking with zeros: see `sender::copy`
-        sansocket_mask::append(&mut spare, bytes, [0; 4], 0);
-        spares.keep(core::mem::replace(bytes, spare));
-    } else {
-        bytes.reserve(room.additional);
+fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: Option<&mut Spares>) {
+    let room = Room::new(bytes.len(), piece.bytes.len(), piece.to_come);
+    if let Some(spares) = spares
+        && let Some(spare) = room.find(bytes.is_empty(), spares)
+    {
+        return move_to(bytes, spare, spares);
     }
+    bytes.reserve(room.additional);
 }
 
 /// The same for text, beside which some bytes are carried.
 #[cold]
-fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: &mut Spares) {
-    let room = Room::new(text.len() + carried, piece);
-    if let Some(spare) = spares.find(room.arrived..=room.most) {
-        let mut spare = String::from_utf8(spare).unwrap_or_default();
-        spare.push_str(text);
-        spares.keep(core::mem::replace(text, spare).into_bytes());
-    } else {
-        text.reserve(carried + room.additional);
+fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: Option<&mut Spares>) {
+    let room = Room::new(text.len() + carried, piece.bytes.len(), piece.to_come);
+    if let Some(spares) = spares
+        && let Some(spare) = room.find(text.is_empty(), spares)
+    {
+        return move_text_to(text, spare, spares);
     }
+    text.reserve(carried + room.additional);
+}
+
+/// Moves what has arrived to other memory, which is empty.
+fn move_to(bytes: &mut Vec<u8>, mut other: Vec<u8>, spares: &mut Spares) {
+    // a copy by masking with zeros: see `sender::copy`
+    sansocket_mask::append(&mut other, bytes, [0; 4], 0);
+    spares.keep(core::mem::replace(bytes, other));
+}
+
+fn move_text_to(text: &mut String, other: Vec<u8>, spares: &mut Spares) {
+    let mut other = String::from_utf8(other).unwrap_or_default();
+    other.push_str(text);
+    spares.keep(core::mem::replace(text, other).into_bytes());
 }
 
 /// How much memory a message may have, in bytes.
@@ -252,6 +269,8 @@ fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: &m
 struct Room {
     /// As much as it needs now.
     arrived: usize,
+    /// As much as it will need for the frame that arrives.
+    claimed: usize,
     /// Memory that is there already may have so many: in proportion to what has arrived, and half of it will be filled if
     /// the peer sends what it has claimed.
     most: usize,
@@ -260,13 +279,32 @@ struct Room {
 }
 
 impl Room {
-    fn new(before: usize, piece: &Piece<'_>) -> Self {
-        let arrived = before + piece.bytes.len();
+    /// For a piece of so many bytes behind those that arrived `before`, with so many `to_come`.
+    fn new(before: usize, piece: usize, to_come: u64) -> Self {
+        let arrived = before + piece;
         let ample = arrived.saturating_add(FrameHeader::MAX_SIZE);
         let as_much_again = ample.saturating_mul(if ample < 64 * 1024 { 1 } else { 3 });
-        let to_come = usize::try_from(piece.to_come).unwrap_or(usize::MAX);
-        let most = ample.saturating_add(as_much_again).min(arrived.saturating_add(to_come).saturating_mul(2));
-        Self { arrived, most, additional: piece.bytes.len().saturating_add(to_come.min(as_much_again)) }
+        let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
+        let claimed = arrived.saturating_add(to_come);
+        let most = ample.saturating_add(as_much_again).min(claimed.saturating_mul(2));
+        Self { arrived, claimed, most, additional: piece.saturating_add(to_come.min(as_much_again)) }
+    }
+
+    /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::give_back`]), and thus a
+    /// message that begins may have as much as is claimed for it.
+    fn find(&self, begins: bool, spares: &mut Spares) -> Option<Vec<u8>> {
+        let whole = begins.then(|| spares.find(self.claimed..=self.claimed.saturating_mul(2))).flatten();
+        whole.or_else(|| self.find_due(spares))
+    }
+
+    /// Looks for memory that the connection may keep.
+    fn find_due(&self, spares: &mut Spares) -> Option<Vec<u8>> {
+        spares.find(self.arrived..=self.most)
+    }
+
+    /// Memory that the connection may keep, for what has arrived.
+    fn due(&self, spares: &mut Spares) -> Vec<u8> {
+        self.find_due(spares).unwrap_or_else(|| Vec::with_capacity(self.arrived + self.additional))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Connection: what follows the opening handshake. Joins receiver, sender, closing handshake and timers.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -16,7 +17,7 @@ use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::frame::OpCode;
 use crate::input::Input;
-use crate::memory::Spares;
+use crate::memory::Memory;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::receiver::{Received, Receiver};
@@ -90,9 +91,14 @@ impl Connection {
             }
             self.heard();
             match self.receiver.whole_message(input, &self.config) {
-                Ok(None) => {}
-                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
-                Err(error) => self.fail(error),
+                None => {}
+                Some((MessageKind::Binary, payload)) => {
+                    return Ok(Some(Event::Message(Message::Binary(Cow::Borrowed(payload)))));
+                }
+                Some((MessageKind::Text, payload)) => match simdutf8::basic::from_utf8(payload) {
+                    Ok(text) => return Ok(Some(Event::Message(Message::Text(Cow::Borrowed(text))))),
+                    Err(_) => self.fail(ProtocolError::Utf8Invalid),
+                },
             }
         }
         self.receive_anything(input)
@@ -235,6 +241,36 @@ impl Connection {
         &mut self.output
     }
 
+    /// Takes the driver's memory for the connection's turn: see [`WebSocket::lend`](crate::WebSocket::lend).
+    #[inline]
+    pub fn lend(&mut self, memory: &mut Memory) {
+        self.output.lend(memory);
+    }
+
+    /// Gives back the memory that was [lent](Self::lend): see [`WebSocket::give_back`](crate::WebSocket::give_back).
+    #[inline]
+    pub fn give_back(&mut self, memory: &mut Memory) {
+        if self.receiver.has_begun()
+            && let Some(spares) = self.output.spares()
+        {
+            self.receiver.give_back(spares);
+        }
+        self.output.give_back(memory);
+    }
+
+    /// Takes the memory of a message that is not needed any more: see
+    /// [`WebSocket::recycle`](crate::WebSocket::recycle).
+    #[inline]
+    pub fn recycle(&mut self, message: Message<'_>) {
+        if let Some(spares) = self.output.spares() {
+            match message {
+                Message::Text(Cow::Owned(text)) => spares.keep(text.into_bytes()),
+                Message::Binary(Cow::Owned(bytes)) => spares.keep(bytes),
+                _ => {}
+            }
+        }
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
     /// every call that changes the connection.
     #[inline]
@@ -285,10 +321,20 @@ impl Connection {
 
     #[inline(never)]
     fn receive_anything<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        if self.closing.is_listening() && self.receiver.is_assembling(&self.config) {
+            match self.receiver.more(input, self.output.spares()) {
+                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
+                Ok(None) if input.is_empty() => return Ok(None),
+                Ok(None) => {}
+                Err(error) => self.fail(error),
+            }
+        }
+        self.receive_frames(input)
+    }
+
+    fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
         while self.closing.is_listening() {
-            let mut none = Spares::default();
-            let spares = self.output.spares().unwrap_or(&mut none);
-            match self.receiver.receive(input, &self.config, spares) {
+            match self.receiver.receive(input, &self.config, self.output.spares()) {
                 Ok(None) => return Ok(None),
                 Ok(Some(Received::Data(Delivered::Message(message)))) => return Ok(Some(Event::Message(message))),
                 Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => return Ok(Some(Event::Chunk(chunk))),
@@ -342,7 +388,9 @@ impl Connection {
     /// Messages were queued. If they keep the driver from reading, a Pong may lie unread.
     #[inline]
     fn held_back(&mut self) {
-        self.output.excuses_silence |= self.holds_back();
+        if self.holds_back() {
+            self.output.excuses_silence = true;
+        }
     }
 
     /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long

@@ -11,15 +11,15 @@ use bytes::{Buf, Bytes};
 use crate::memory::{FRAMES_MAX, Lent, Memory, Spares};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
-const SEGMENT_MIN: usize = 1024;
+pub(crate) const SEGMENT_MIN: usize = 1024;
 /// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
 const SEGMENT_MAX: usize = 16 * 1024;
 
 /// Bytes in the order in which they leave.
 #[derive(Default)]
 pub(crate) struct Lane {
-    /// The front. Without capacity, the front is in what is lent.
-    own: Vec<u8>,
+    /// Frames encoded back to back, or a payload. While what is lent has none for frames, this is that memory.
+    front: Vec<u8>,
     /// Bytes already taken of the front.
     taken: usize,
     /// What lies behind the front.
@@ -50,32 +50,52 @@ impl Lane {
     /// Forgets all bytes, and begins with these.
     pub(crate) fn restart(&mut self, bytes: Vec<u8>) {
         self.clear();
-        self.own = bytes;
+        self.replace_front(bytes);
     }
 
     #[inline]
     pub(crate) fn lend(&mut self, memory: &mut Memory) {
         if self.lent.is_none() {
-            self.lent = Some(memory.take());
+            let mut lent = memory.take();
+            if self.front.capacity() == 0 {
+                core::mem::swap(&mut self.front, &mut lent.frames);
+            } else {
+                lent.hold_frames();
+            }
+            self.lent = Some(lent);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back(&mut self, memory: &mut Memory) {
         if let Some(mut lent) = self.lent.take() {
-            if !lent.frames.is_empty() {
-                self.move_from(&mut lent);
+            if lent.frames.capacity() == 0 {
+                core::mem::swap(&mut self.front, &mut lent.frames);
+                if !lent.frames.is_empty() {
+                    self.move_from(&mut lent);
+                }
             }
             memory.put_back(lent);
         }
     }
 
-    /// What waits in lent memory moves to memory of the lane's own.
+    /// What waits in memory that is given back moves to memory of the lane's own.
     #[cold]
     fn move_from(&mut self, lent: &mut Lent) {
-        self.own = lent.frames.get(self.taken..).unwrap_or_default().to_vec();
+        self.front = lent.frames.get(self.taken..).unwrap_or_default().to_vec();
         self.taken = 0;
         lent.frames.clear();
+    }
+
+    /// Puts other memory in the front's place, of which all bytes have been taken.
+    fn replace_front(&mut self, bytes: Vec<u8>) {
+        let front = core::mem::replace(&mut self.front, bytes);
+        if let Some(lent) = &mut self.lent
+            && lent.frames.capacity() == 0
+        {
+            lent.frames = front;
+            lent.hold_frames();
+        }
     }
 
     /// Memory for messages that arrive, if any was lent.
@@ -84,35 +104,18 @@ impl Lane {
         self.lent.as_mut().map(|lent| &mut lent.spares)
     }
 
-    #[inline]
-    fn front(&self) -> &Vec<u8> {
-        match &self.lent {
-            Some(lent) if self.own.capacity() == 0 => &lent.frames,
-            _ => &self.own,
-        }
-    }
-
-    #[inline]
-    fn front_mut(&mut self) -> &mut Vec<u8> {
-        match &mut self.lent {
-            Some(lent) if self.own.capacity() == 0 => &mut lent.frames,
-            _ => &mut self.own,
-        }
-    }
-
     /// The end of the lane, if it has room for `additional` bytes of frames, or room made for them.
     #[inline]
     pub(crate) fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
-        let front = self.front();
-        if self.behind.is_none() && front.capacity() - front.len() >= additional {
-            return self.front_mut();
+        if self.behind.is_none() && self.front.capacity() - self.front.len() >= additional {
+            return &mut self.front;
         }
         self.make_room(additional)
     }
 
     #[inline(never)]
     fn make_room(&mut self, additional: usize) -> &mut Vec<u8> {
-        if self.behind.is_none() && fits(self.front(), additional) {
+        if self.behind.is_none() && fits(&self.front, additional) {
             return self.grow_front(additional);
         }
         let behind = self.behind();
@@ -121,25 +124,24 @@ impl Lane {
         }
         let frames = match self.behind.as_mut().and_then(|behind| behind.back_mut()) {
             Some(Segment::Own(frames)) => frames,
-            _ => &mut self.own,
+            _ => &mut self.front,
         };
         frames.reserve(additional);
         frames
     }
 
     fn grow_front(&mut self, additional: usize) -> &mut Vec<u8> {
-        let front = self.front_mut();
-        let least = if front.capacity() == 0 { SEGMENT_MIN } else { 0 };
-        if !front.is_empty() {
-            front.reserve(additional);
+        if !self.front.is_empty() {
+            self.front.reserve(additional);
         } else if additional <= FRAMES_MAX {
-            front.reserve_exact(additional.max(least));
+            let least = if self.front.capacity() == 0 { SEGMENT_MIN } else { 0 };
+            self.front.reserve_exact(additional.max(least));
         } else {
             // too much to leave with the driver for good; what was left of a payload may do
             let spare = self.spares().and_then(|spares| spares.find(additional..=additional.saturating_mul(2)));
-            self.own = spare.unwrap_or_else(|| Vec::with_capacity(additional));
+            self.replace_front(spare.unwrap_or_else(|| Vec::with_capacity(additional)));
         }
-        self.front_mut()
+        &mut self.front
     }
 
     /// Adds bytes that stay where they are.
@@ -157,7 +159,7 @@ impl Lane {
     /// The contiguous bytes that are next.
     #[inline]
     pub(crate) fn chunk(&self) -> &[u8] {
-        let front = self.front().get(self.taken..).unwrap_or_default();
+        let front = self.front.get(self.taken..).unwrap_or_default();
         if !front.is_empty() {
             return front;
         }
@@ -167,7 +169,7 @@ impl Lane {
     /// All bytes, in pieces. None of them is empty.
     #[inline]
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let front = self.front().get(self.taken..).unwrap_or_default();
+        let front = self.front.get(self.taken..).unwrap_or_default();
         let (near, far) = self.behind.as_ref().map(|behind| behind.as_slices()).unwrap_or_default();
         let front = Some(front).filter(|front| !front.is_empty());
         front.into_iter().chain(near.iter().chain(far).map(Segment::bytes))
@@ -182,7 +184,7 @@ impl Lane {
             }
             let step = count.min(available);
             count -= step;
-            if self.taken < self.front().len() {
+            if self.taken < self.front.len() {
                 self.taken += step;
             } else if let Some(Segment::Shared(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
                 bytes.advance(step);
@@ -201,10 +203,11 @@ impl Lane {
             behind.pop_front();
         }
         if let Some(Segment::Own(frames)) = behind.front_mut() {
-            self.own = core::mem::take(frames);
+            let frames = core::mem::take(frames);
             behind.pop_front();
+            self.replace_front(frames);
         }
-        if behind.is_empty() {
+        if self.behind.as_ref().is_some_and(|behind| behind.is_empty()) {
             self.clear_behind();
         }
     }
@@ -221,18 +224,19 @@ impl Lane {
     #[inline]
     fn clear_front(&mut self) {
         self.taken = 0;
-        if self.own.capacity() > 0 {
-            self.clear_own();
-        } else if let Some(lent) = &mut self.lent {
-            lent.frames.clear();
+        match &self.lent {
+            Some(lent) if lent.frames.capacity() == 0 && self.front.capacity() <= FRAMES_MAX => self.front.clear(),
+            _ => self.give_up_front(),
         }
     }
 
+    /// All has been taken from memory in which no more frames are to be encoded.
     #[inline(never)]
-    fn clear_own(&mut self) {
-        let own = core::mem::take(&mut self.own);
+    fn give_up_front(&mut self) {
+        let front = core::mem::take(&mut self.front);
         if let Some(lent) = &mut self.lent {
-            lent.spares.keep(own);
+            lent.spares.keep(front);
+            core::mem::swap(&mut self.front, &mut lent.frames);
         }
     }
 

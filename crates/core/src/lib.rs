@@ -77,7 +77,8 @@
 //!    [`receive_eof`](WebSocket::receive_eof).
 //! 2. **Write** what [`output`](WebSocket::output) holds, after every call that may have added to it, and
 //!    [`advance`](bytes::Buf::advance) by what the transport took, before anything else is asked of the connection.
-//!    A driver of many connections may [`lend`](Output::lend) each, for its turn, the memory that it works in.
+//!    A driver of many connections may [`lend`](WebSocket::lend) each, for its turn, the memory that it works in, and
+//!    [`recycle`](WebSocket::recycle) messages that nobody needs any more.
 //! 3. **Wait** no longer than [`poll_timeout`](WebSocket::poll_timeout), then call
 //!    [`handle_timeout`](WebSocket::handle_timeout).
 //! 4. **End TCP** as [`transport`](WebSocket::transport) says: half-close it at [`Transport::ShutdownWrite`], close it

@@ -6,28 +6,31 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::RangeInclusive;
 
-use crate::lane::Segment;
+use crate::lane::{SEGMENT_MIN, Segment};
 
 /// More bytes than this are not kept to encode frames in.
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
 /// Longer queues are not kept.
 const QUEUE_MAX: usize = 64;
 /// A payload in less memory than this is not worth keeping: the allocator is as good.
-const SPARE_MIN: usize = 32 * 1024;
+const SPARE_MIN: usize = 4 * 1024;
 /// The memory of so many bytes of payloads is kept.
 const SPARES_MAX: usize = 4 * 1024 * 1024;
+/// The memory of so many payloads is kept: it is searched from one end to the other.
+const SPARES_COUNT: usize = 64;
 
-/// Memory for the connection that has its turn: see [`Output::lend`](crate::Output::lend). It serves any number of
+/// Memory for the connection that has its turn: see [`WebSocket::lend`](crate::WebSocket::lend). It serves any number of
 /// connections, best one after the other: if it is lent while it is lent already, there is nothing in it.
 ///
 /// It grows with use: up to 128 KiB to encode frames in, and up to 4 MiB in which messages that arrive in pieces are
-/// assembled. The latter comes from messages that were given away to be sent, and left in one frame.
+/// assembled. The latter comes from messages that were given away to be sent and left in one frame, or that were
+/// [recycled](crate::WebSocket::recycle).
 pub struct Memory(Option<Box<Lent>>);
 
 /// What is lent.
 #[derive(Default)]
 pub(crate) struct Lent {
-    /// To encode frames in.
+    /// To encode frames in; without capacity while the lane does so.
     pub(crate) frames: Vec<u8>,
     /// Empty.
     #[expect(clippy::box_collection, reason = "as it is in the lane")]
@@ -35,9 +38,14 @@ pub(crate) struct Lent {
     pub(crate) spares: Spares,
 }
 
-/// Memory of payloads that were sent, for messages that arrive.
+/// Memory of payloads that are not needed any more, for messages that arrive.
 #[derive(Default)]
-pub(crate) struct Spares(Vec<Vec<u8>>);
+pub(crate) struct Spares {
+    /// The latest is the last.
+    kept: Vec<Vec<u8>>,
+    /// Bytes of all together.
+    size: usize,
+}
 
 impl Memory {
     /// Nothing yet.
@@ -69,7 +77,15 @@ impl Lent {
             self.frames = other.frames;
         }
         self.queue = self.queue.take().or(other.queue);
-        other.spares.0.into_iter().for_each(|bytes| self.spares.keep(bytes));
+        other.spares.kept.into_iter().for_each(|bytes| self.spares.keep(bytes));
+    }
+
+    /// The lane's front is elsewhere: that frames have capacity here tells so.
+    #[cold]
+    pub(crate) fn hold_frames(&mut self) {
+        if self.frames.capacity() == 0 {
+            self.frames.reserve(SEGMENT_MIN);
+        }
     }
 
     /// Keeps the memory of a queue for the next one.
@@ -85,23 +101,35 @@ impl Lent {
 }
 
 impl Spares {
-    /// Keeps the memory of a payload, instead of that of older ones if need be.
+    /// Keeps the memory of a payload, if need be instead of shorter ones: if there is no room, what was used last is better
+    /// given to the allocator than what was used long ago.
     pub(crate) fn keep(&mut self, mut bytes: Vec<u8>) {
         let size = bytes.capacity();
         if !(SPARE_MIN..=SPARES_MAX).contains(&size) {
             return;
         }
-        while self.0.iter().map(Vec::capacity).sum::<usize>() + size > SPARES_MAX {
-            self.0.remove(0);
+        while self.size + size > SPARES_MAX || self.kept.len() == SPARES_COUNT {
+            let sizes = self.kept.iter().map(Vec::capacity).enumerate();
+            match sizes.min_by_key(|&(_, size)| size) {
+                Some((place, shortest)) if shortest < size => _ = self.remove(place),
+                _ => return,
+            }
         }
         bytes.clear();
-        self.0.push(bytes);
+        self.size += size;
+        self.kept.push(bytes);
     }
 
     /// Gives memory of some size.
     pub(crate) fn find(&mut self, size: RangeInclusive<usize>) -> Option<Vec<u8>> {
-        let place = self.0.iter().rposition(|bytes| size.contains(&bytes.capacity()))?;
-        Some(self.0.remove(place))
+        let place = self.kept.iter().rposition(|bytes| size.contains(&bytes.capacity()))?;
+        Some(self.remove(place))
+    }
+
+    fn remove(&mut self, place: usize) -> Vec<u8> {
+        let bytes = self.kept.remove(place);
+        self.size -= bytes.capacity();
+        bytes
     }
 }
 

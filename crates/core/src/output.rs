@@ -71,34 +71,15 @@ enum CloseProgress {
 }
 
 impl Output {
-    /// Takes the driver's memory for the connection's turn: for a driver that owns many connections, of which few have
-    /// something to send at a time. Frames are encoded there, and messages that arrive in pieces are assembled in the
-    /// memory of payloads that were sent, so that a busy connection need not ask the allocator for memory, and an idle
-    /// one owns none. It is to be given back ([`give_back`](Self::give_back)) when the turn ends, after writing.
-    ///
-    /// ```
-    /// use sansocket::bytes::Buf;
-    /// use sansocket::{Config, Connection, Instant, Memory};
-    ///
-    /// let mut memory = Memory::new();
-    /// let mut connection = Connection::server(Config::default(), Instant::EPOCH);
-    ///
-    /// connection.output().lend(&mut memory);
-    /// connection.send("Hello")?;
-    /// let written = connection.output().chunk().len(); // as much as the transport takes
-    /// connection.output().advance(written);
-    /// connection.output().give_back(&mut memory);
-    /// # Ok::<(), sansocket::SendError>(())
-    /// ```
+    /// Takes the driver's memory.
     #[inline]
-    pub fn lend(&mut self, memory: &mut Memory) {
+    pub(crate) fn lend(&mut self, memory: &mut Memory) {
         self.data.lend(memory);
     }
 
-    /// Gives back the memory that was [lent](Self::lend). Bytes that still wait there move to memory of the connection's
-    /// own.
+    /// Gives back what was lent. Bytes that still wait there move to memory of the connection's own.
     #[inline]
-    pub fn give_back(&mut self, memory: &mut Memory) {
+    pub(crate) fn give_back(&mut self, memory: &mut Memory) {
         self.data.give_back(memory);
     }
 

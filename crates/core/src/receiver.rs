@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::assembler::{Assembly, Delivered, Gathered, Piece, check_message_length, message, whole};
+use crate::assembler::{Assembly, Delivered, Gathered, Piece, check_message_length, whole};
 use crate::closing::{CloseCode, CloseFrame};
 use crate::config::{Config, Delivery};
 use crate::error::ProtocolError;
@@ -13,7 +13,7 @@ use crate::event::Role;
 use crate::frame::{FrameHeader, MaskingKey, OpCode};
 use crate::input::Input;
 use crate::memory::Spares;
-use crate::message::{Message, MessageKind};
+use crate::message::{Chunk, Message, MessageKind};
 
 /// What the peer said.
 #[derive(Debug)]
@@ -81,35 +81,69 @@ impl Receiver {
         *self = Self::new(self.role);
     }
 
-    /// The commonest case by itself: a message of one frame that lies whole in the input. `None`, with nothing done, if
-    /// something else comes next, or something that may break a rule.
+    /// Whether a message has begun and not ended.
+    #[inline]
+    pub(crate) fn has_begun(&self) -> bool {
+        self.assembly.is_some()
+    }
+
+    /// The connection's turn is over: gives back the memory that was lent for it.
+    #[cold]
+    pub(crate) fn give_back(&mut self, spares: &mut Spares) {
+        if let Some(assembly) = &mut self.assembly {
+            let to_come = if let Stage::Data(rest) = &self.stage { rest.length } else { 0 };
+            assembly.give_back(to_come, spares);
+        }
+    }
+
+    /// The commonest case by itself: a message of one frame that lies whole in the input. `None` if only its beginning
+    /// does, of which the head is taken; and with nothing done, if something else comes next, or something that may break a
+    /// rule. Text is yet to be validated.
     #[inline(always)]
     pub(crate) fn whole_message<'b>(
         &mut self,
         input: &mut Input<'b>,
         config: &Config,
-    ) -> Result<Option<Message<'b>>, ProtocolError> {
+    ) -> Option<(MessageKind, &'b [u8])> {
         let is_between_messages = matches!(self.stage, Stage::Start) && self.assembly.is_none();
         if !is_between_messages || config.delivery != Delivery::Messages {
-            return Ok(None);
+            return None;
         }
         let kind = match input.remaining() {
             [FrameHeader::WHOLE_TEXT, ..] => MessageKind::Text,
             [FrameHeader::WHOLE_BINARY, ..] => MessageKind::Binary,
-            _ => return Ok(None),
+            _ => return None,
         };
-        let Ok(Some((header, size))) = FrameHeader::decode(input.remaining()) else { return Ok(None) };
-        let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
-        let is_within_limits = header.payload_length <= config.max_frame_payload.min(config.max_message_size as u64);
-        if !(lies_whole && is_within_limits && self.check(&header, config).is_ok()) {
-            return Ok(None);
+        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+        let is_masked = self.role == Role::Server;
+        let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
+        if length > config.max_frame_payload || length > config.max_message_size as u64 {
+            return None;
+        }
+        if length > (input.remaining().len() - size) as u64 {
+            input.take(size);
+            self.begin_message(kind, Rest { length, key, fin: true });
+            return None;
         }
         input.take(size);
-        let payload = input.take(header.payload_length as usize);
-        if let Some(key) = header.mask {
+        let payload = input.take(length as usize);
+        if is_masked {
             sansocket_mask::apply(payload, key, 0);
         }
-        message(kind, payload).map(Some)
+        Some((kind, payload))
+    }
+
+    /// A message of one frame begins that does not lie whole in the input.
+    #[cold]
+    fn begin_message(&mut self, kind: MessageKind, rest: Rest) {
+        self.assembly = Some(Box::new(Assembly::new(kind)));
+        self.stage = Stage::Data(rest);
+    }
+
+    /// Whether the next byte is payload of a message that is assembled: [`more`](Self::more) takes it.
+    #[inline]
+    pub(crate) fn is_assembling(&self, config: &Config) -> bool {
+        matches!(self.stage, Stage::Data(_)) && config.delivery == Delivery::Messages
     }
 
     /// Takes bytes from the input up to the next thing said; `None` if the input ends before.
@@ -117,25 +151,29 @@ impl Receiver {
         &mut self,
         input: &mut Input<'b>,
         config: &Config,
-        spares: &mut Spares,
+        mut spares: Option<&mut Spares>,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
-        loop {
+        // a frame without payload is over with its head, though nothing is left of the input
+        while !input.is_empty() || matches!(self.stage, Stage::Data(Rest { length: 0, .. })) {
             if matches!(self.stage, Stage::Start) && self.assembly.is_some() && config.delivery == Delivery::Messages {
-                self.middle_fragments(input, config, spares)?;
+                self.middle_fragments(input, config, spares.as_deref_mut())?;
             }
-            let received = match &mut self.stage {
+            let received = match self.stage {
                 Stage::Start | Stage::Head { .. } => {
                     let Some(header) = self.head(input)? else { return Ok(None) };
-                    self.begin_frame(&header, input, config, spares)?
+                    self.begin_frame(&header, input, config)?
                 }
-                Stage::Data(_) | Stage::Control { .. } if input.is_empty() => return Ok(None),
-                Stage::Data(_) => self.data(input, config, spares)?,
+                Stage::Data(_) if self.is_assembling(config) => {
+                    self.more(input, spares.as_deref_mut())?.map(|message| Received::Data(Delivered::Message(message)))
+                }
+                Stage::Data(_) => self.chunk(input)?.map(|chunk| Received::Data(Delivered::Chunk(chunk))),
                 Stage::Control { .. } => self.control(input)?,
             };
             if received.is_some() {
                 return Ok(received);
             }
         }
+        Ok(None)
     }
 
     /// Takes the fragments that neither begin nor end a message, and lie whole in the input: of them nothing is said, so
@@ -144,7 +182,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<'_>,
         config: &Config,
-        spares: &mut Spares,
+        spares: Option<&mut Spares>,
     ) -> Result<(), ProtocolError> {
         let mut gathered = Gathered::default();
         let ended = self.gather(input, config, &mut gathered, spares);
@@ -160,7 +198,7 @@ impl Receiver {
         input: &mut Input<'_>,
         config: &Config,
         gathered: &mut Gathered,
-        spares: &mut Spares,
+        mut spares: Option<&mut Spares>,
     ) -> Result<(), ProtocolError> {
         while let Some((header, size)) = FrameHeader::decode(input.remaining())? {
             let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
@@ -173,7 +211,7 @@ impl Receiver {
             input.take(size);
             let bytes = input.take(header.payload_length as usize);
             let piece = Piece { bytes, key: header.mask.unwrap_or_default(), to_come: 0, fin: false };
-            assembly.gather(piece, gathered, spares)?;
+            assembly.gather(piece, gathered, spares.as_deref_mut())?;
         }
         Ok(())
     }
@@ -213,7 +251,6 @@ impl Receiver {
         header: &FrameHeader,
         input: &mut Input<'b>,
         config: &Config,
-        spares: &mut Spares,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
         self.check(header, config)?;
         let mut rest = Rest::new(header);
@@ -243,8 +280,7 @@ impl Receiver {
             assembly.begin_frame(header.payload_length, header.fin, config)?;
         }
         self.stage = Stage::Data(rest);
-        // a frame without payload is over with its head
-        if header.payload_length == 0 { self.data(input, config, spares) } else { Ok(None) }
+        Ok(None)
     }
 
     /// What depends on the role, on earlier frames, and on limits.
@@ -272,23 +308,40 @@ impl Receiver {
         Ok(())
     }
 
-    fn data<'b>(
-        &mut self,
-        input: &mut Input<'b>,
-        config: &Config,
-        spares: &mut Spares,
-    ) -> Result<Option<Received<'b>>, ProtocolError> {
+    /// Hands on what there is of a frame's payload.
+    fn chunk<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ProtocolError> {
         let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = rest.take(input);
         let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
-        let delivered = assembly.push(piece, config.delivery, spares)?;
-        if ends_frame {
+        let chunk = assembly.pass(piece)?;
+        self.end(ends_frame, ends_message);
+        Ok(chunk)
+    }
+
+    /// Takes what there is of a frame's payload, and returns the message if it ends there.
+    #[inline]
+    pub(crate) fn more(
+        &mut self,
+        input: &mut Input<'_>,
+        spares: Option<&mut Spares>,
+    ) -> Result<Option<Message<'static>>, ProtocolError> {
+        let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
+        let piece = rest.take(input);
+        let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
+        assembly.add(piece, spares)?;
+        let message = if ends_message { Some(assembly.finish()?) } else { None };
+        self.end(ends_frame, ends_message);
+        Ok(message)
+    }
+
+    #[inline]
+    fn end(&mut self, frame: bool, message: bool) {
+        if frame {
             self.stage = Stage::Start;
         }
-        if ends_message {
+        if message {
             self.assembly = None;
         }
-        Ok(delivered.map(Received::Data))
     }
 
     fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Received<'b>>, ProtocolError> {

@@ -17,6 +17,7 @@ use crate::handshake::{
     Accept, Agreement, AnswerError, ClientRequest, Extension, Open, Reject, RequestError, Step, Unopened,
 };
 use crate::input::Input;
+use crate::memory::Memory;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::time::Instant;
@@ -269,6 +270,72 @@ impl WebSocket {
         match &mut self.state {
             State::Opened { connection, .. } => connection.output(),
             State::Unopened(unopened) => unopened.output(),
+        }
+    }
+
+    /// Takes the driver's memory for the connection's turn: for a driver that owns many connections, of which few are busy
+    /// at a time, and for one that wants to spare the allocator. Frames are encoded there, and messages that arrive in
+    /// pieces are assembled in the memory of payloads that were sent or [recycled](Self::recycle), so that a busy connection
+    /// need not ask the allocator for memory, and an idle one owns none. It is to be given back
+    /// ([`give_back`](Self::give_back)) when the turn ends, after writing.
+    ///
+    /// ```
+    /// use sansocket::bytes::Buf;
+    /// use sansocket::{Config, Connection, Instant, Memory};
+    ///
+    /// let mut memory = Memory::new();
+    /// let mut connection = Connection::server(Config::default(), Instant::EPOCH); // or a WebSocket
+    ///
+    /// connection.lend(&mut memory);
+    /// connection.send("Hello")?;
+    /// let written = connection.output().chunk().len(); // as much as the transport takes
+    /// connection.output().advance(written);
+    /// connection.give_back(&mut memory);
+    /// # Ok::<(), sansocket::SendError>(())
+    /// ```
+    #[inline]
+    pub fn lend(&mut self, memory: &mut Memory) {
+        self.output().lend(memory);
+    }
+
+    /// Gives back the memory that was [lent](Self::lend). Bytes that still wait there, and what has arrived of a message,
+    /// move to memory of the connection's own.
+    #[inline]
+    pub fn give_back(&mut self, memory: &mut Memory) {
+        match &mut self.state {
+            State::Opened { connection, .. } => connection.give_back(memory),
+            State::Unopened(unopened) => unopened.output().give_back(memory),
+        }
+    }
+
+    /// Takes the memory of a message that is not needed any more, so that another one that arrives in pieces may be
+    /// assembled there. It goes to what was [lent](Self::lend); if nothing was, or the message was borrowed or is short
+    /// (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
+    ///
+    /// ```
+    /// use sansocket::{Config, Connection, Event, Input, Instant, Memory};
+    ///
+    /// # fn rng() -> impl sansocket::rand_core::CryptoRng + Send { use rand_chacha::rand_core::SeedableRng; rand_chacha::ChaCha12Rng::from_seed([0; 32]) }
+    /// # let mut reads = [vec![0x82, 126, 0x20, 0x00], vec![7; 8192]];
+    /// let (mut memory, now) = (Memory::new(), Instant::EPOCH);
+    /// let mut client = Connection::client(Config::default(), rng(), now);
+    /// client.lend(&mut memory);
+    /// for bytes in &mut reads {
+    ///     let mut input = Input::new(bytes);
+    ///     while let Some(event) = client.receive(&mut input, now)? {
+    ///         if let Event::Message(message) = event {
+    ///             println!("{} bytes", message.len());
+    ///             client.recycle(message);
+    ///         }
+    ///     }
+    /// }
+    /// client.give_back(&mut memory);
+    /// # Ok::<(), sansocket::Error>(())
+    /// ```
+    #[inline]
+    pub fn recycle(&mut self, message: Message<'_>) {
+        if let State::Opened { connection, .. } = &mut self.state {
+            connection.recycle(message);
         }
     }
 

@@ -116,6 +116,13 @@ impl<'a> Connection<'a> {
         self.with(|ws| ws.pong(payload))
     }
 
+    /// Leaves the memory of a message that is not needed any more, nor sent, to messages that arrive: see
+    /// [`WebSocket::recycle`].
+    #[inline]
+    pub fn recycle(&mut self, message: Message<'_>) {
+        self.connections.entry_mut(self.index).socket.ws.recycle(message);
+    }
+
     /// Begins to close; to close again does nothing. Messages of the peer's still arrive until
     /// [`Handler::on_close`](crate::Handler::on_close).
     ///

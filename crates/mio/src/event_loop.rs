@@ -285,7 +285,7 @@ impl<H: Handler> EventLoop<H> {
         }
         // what it sends to itself is seen to here
         let was_touched = mem::replace(&mut entry.is_touched, true);
-        entry.socket.ws.output().lend(&mut self.memory);
+        entry.socket.ws.lend(&mut self.memory);
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
         if event.is_none() {
@@ -315,7 +315,7 @@ impl<H: Handler> EventLoop<H> {
     fn settle(&mut self, index: usize) {
         let entry = self.connections.entry_mut(index);
         let written = entry.socket.flush();
-        entry.socket.ws.output().give_back(&mut self.memory);
+        entry.socket.ws.give_back(&mut self.memory);
         if written.is_ok() && entry.is_quiet() {
             entry.is_touched = false;
         } else {

@@ -126,7 +126,7 @@ impl Endpoint {
         }
         self.model.leave(&taken);
         if cx.choices.once_in(4) {
-            self.ws.output().give_back(&mut self.memory);
+            self.ws.give_back(&mut self.memory);
         }
         self.inspect();
         link.write(&taken, cx.now)
@@ -322,8 +322,8 @@ impl Endpoint {
     /// Lends memory to the output, or takes it back.
     pub(crate) fn lend(&mut self, cx: &mut Context<'_, '_>) {
         match cx.choices.below(8) {
-            5 => self.ws.output().lend(&mut self.memory),
-            6 => self.ws.output().give_back(&mut self.memory),
+            5 => self.ws.lend(&mut self.memory),
+            6 => self.ws.give_back(&mut self.memory),
             _ => {}
         }
     }

@@ -38,7 +38,8 @@ impl Endpoint {
             }
             Event::Message(message) => {
                 cx.trace.line(self.name, format_args!("gets {:?} {}", message.kind(), Short(message.as_bytes())));
-                let whole = Whole { kind: message.kind(), payload: message.into_bytes() };
+                let whole = Whole { kind: message.kind(), payload: message.as_bytes().to_vec() };
+                self.ws.recycle(message);
                 assert!(self.model.reading.next() == Some(Said::Message(whole.clone())), "not the message that came");
                 self.received.push(whole);
             }

@@ -104,6 +104,25 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
+    /// The commonest head by itself: what follows its first byte, if frames are masked or are not as they should be.
+    /// Says how many bytes the head takes, the length of the payload, and the key, which is zero where there is none. `None`
+    /// if more bytes are needed, or if a rule is broken: [`decode`](Self::decode) tells.
+    #[inline(always)]
+    pub(crate) fn decode_rest(bytes: &[u8], is_masked: bool) -> Option<(usize, u64, MaskingKey)> {
+        let length_field = bytes.get(1)? ^ if is_masked { MASK } else { 0 };
+        let (size, length) = match length_field {
+            0..LENGTH_16 => (2, length_field.into()),
+            LENGTH_16 => (4, u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into()),
+            LENGTH_64 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+            _ => return None,
+        };
+        check_length(length_field, length).ok()?;
+        if !is_masked {
+            return Some((size, length, [0; 4]));
+        }
+        Some((size + 4, length, *bytes.get(size..)?.first_chunk()?))
+    }
+
     /// The head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is dropped.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
@@ -153,12 +172,17 @@ impl FrameHeader {
                 return Err(ProtocolError::ControlFrameFragmented);
             }
         }
-        // 5.2: the most significant bit MUST be 0, and the minimal number of bytes MUST be used
-        match (length_field, self.payload_length) {
-            (LENGTH_64, length) if length >> 63 != 0 => Err(ProtocolError::LengthTopBitSet),
-            (LENGTH_64, ..=0xFFFF) | (LENGTH_16, ..=125) => Err(ProtocolError::LengthNotMinimal),
-            _ => Ok(()),
-        }
+        check_length(length_field, self.payload_length)
+    }
+}
+
+/// 5.2: the most significant bit MUST be 0, and the minimal number of bytes MUST be used
+#[inline(always)]
+const fn check_length(length_field: u8, length: u64) -> Result<(), ProtocolError> {
+    match (length_field, length) {
+        (LENGTH_64, length) if length >> 63 != 0 => Err(ProtocolError::LengthTopBitSet),
+        (LENGTH_64, ..=0xFFFF) | (LENGTH_16, ..=125) => Err(ProtocolError::LengthNotMinimal),
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Memory that a driver lends changes where bytes are, not which: whatever is lent and given back, when, and to whom.
+//! Memory that a driver lends changes where bytes are, not which: whatever is lent, recycled and given back, when, and
+//! to whom.
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::rand_core::{Rng, SeedableRng};
@@ -42,7 +43,8 @@ impl Pair {
         let mut input = Input::new(&mut bytes);
         while let Some(event) = self.ends[other].receive(&mut input, Instant::EPOCH).unwrap() {
             if let Event::Message(message) = event {
-                self.received[other].push(message.into_owned());
+                self.received[other].push(message.clone().into_owned());
+                self.ends[other].recycle(message);
             }
         }
     }
@@ -76,8 +78,8 @@ fn lent_memory_changes_nothing() {
             let most = [300, 6_000, 60_000, 400_000][below(4)];
             let (size, given) = (below(most), below(200_000));
             match below(10) {
-                0 | 1 => lent.ends[end].output().lend(memory),
-                2 => lent.ends[end].output().give_back(memory),
+                0 | 1 => lent.ends[end].lend(memory),
+                2 => lent.ends[end].give_back(memory),
                 3..=5 => {
                     let how = below(3) as u32;
                     let message = message(&mut rng, size);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sansocket::bytes::Bytes;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, Input, Instant, Message,
+    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, Input, Instant, Memory, Message,
     MessageKind, Output, ReadyState, Reject, Role, SendError, Transport, WebSocket,
 };
 
@@ -52,6 +52,18 @@ impl Endpoint {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Received<'static> {
         either!(self, it => it.handle_timeout(now))
+    }
+
+    pub(super) fn lend(&mut self, memory: &mut Memory) {
+        either!(self, it => it.lend(memory));
+    }
+
+    pub(super) fn give_back(&mut self, memory: &mut Memory) {
+        either!(self, it => it.give_back(memory));
+    }
+
+    pub(super) fn recycle(&mut self, message: Message<'_>) {
+        either!(self, it => it.recycle(message));
     }
 
     pub(super) fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {

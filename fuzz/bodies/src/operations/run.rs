@@ -86,8 +86,8 @@ impl Run {
             }
             Operation::Take { count } => self.take(count.into()),
             Operation::TakeAll => self.take_all(),
-            Operation::Lend => self.endpoint.output().lend(&mut self.memory),
-            Operation::GiveBack => self.endpoint.output().give_back(&mut self.memory),
+            Operation::Lend => self.endpoint.lend(&mut self.memory),
+            Operation::GiveBack => self.endpoint.give_back(&mut self.memory),
             Operation::Accept { offered } => self.accept(offered),
             Operation::Reject { status } => {
                 let reject = Reject::new(status).body("text/plain", "no");
@@ -140,6 +140,7 @@ impl Run {
         assert_eq!(self.closes, 0, "{event:?} after Close");
         match event {
             Event::Open(_) => self.is_opened = true,
+            Event::Message(message) => self.endpoint.recycle(message),
             Event::Ping(payload) => self.outbox.owe(&payload),
             Event::Close(_) => {
                 assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
@@ -352,7 +353,7 @@ impl Run {
 
     /// All output is taken, and TCP ends.
     pub(super) fn finish(&mut self) {
-        self.endpoint.output().give_back(&mut self.memory);
+        self.endpoint.give_back(&mut self.memory);
         self.take_all();
         if self.is_opened && !self.is_over {
             self.outbox.check_drained();
