@@ -21,9 +21,10 @@ const FRAGMENTS: [(&str, usize); 3] = [("1 frame", MESSAGE), ("64 fragments", 16
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case<'_>));
 
-const PARTICIPANTS: [Participant; 10] = [
+const PARTICIPANTS: [Participant; 11] = [
     ("sansocket", run::<Sansocket<Circle, { MESSAGE * 3 / 2 }>>),
     ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536>>),
+    ("sansocket, 8 KiB reads", run::<Sansocket<Circle, 8192>>),
     ("tungstenite", run::<Tungstenite<Circle>>),
     ("fastwebsockets", run::<Fastwebsockets<Circle>>),
     ("tokio-websockets", run::<TokioWebsockets<Circle>>),

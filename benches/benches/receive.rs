@@ -21,12 +21,12 @@ const SIZES: [usize; 7] = [0, 16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case));
 
-/// "64 KiB reads": whoever has a smaller buffer than the message has to assemble it. On AMD's Zen, glibc's memcpy of some
-/// KiB (`rep movsb`) takes ten times as long where the destination lies a few bytes further into its page than the source,
-/// as an allocation does (16) of a payload behind its head (14): `GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS` tells.
-const PARTICIPANTS: [Participant; 10] = [
+/// "64 KiB reads", "8 KiB reads": whoever has a smaller buffer than the message has to assemble it; and a small one stays in
+/// the cache nearest to the processor. Without either name, the buffer is longer than any message.
+const PARTICIPANTS: [Participant; 11] = [
     ("sansocket", run::<Sansocket<Circle>>),
     ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536>>),
+    ("sansocket, 8 KiB reads", run::<Sansocket<Circle, 8192>>),
     ("tungstenite", run::<Tungstenite<Circle>>),
     ("fastwebsockets", run::<Fastwebsockets<Circle>>),
     ("tokio-websockets", run::<TokioWebsockets<Circle>>),
