@@ -1,59 +1,62 @@
 //! The header fields of a request or response, RFC 9110 section 5.
 
 use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use core::fmt;
+use core::ops::Range;
 
-/// Header fields in the order in which they came. Names are compared without regard to case.
+use httparse::Header;
+
+/// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
 ///
 /// Every value is text: UTF-8 if it is valid UTF-8, otherwise taken as ISO 8859-1, one character for a byte. Blanks around
 /// it are gone.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct Headers {
-    /// Names and values, back to back.
-    text: String,
-    fields: Vec<Field>,
+    /// The head that they came in. Where some value is not UTF-8: its start line, then names and values back to back.
+    head: Arc<str>,
+    fields: Arc<[Field]>,
 }
 
-/// Where in the text a field ends: its value begins where its name ends, its name where the field before ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Where in the head a field lies.
 struct Field {
-    name_end: usize,
-    value_end: usize,
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 impl Headers {
-    pub(crate) fn new(fields: &[httparse::Header<'_>]) -> Self {
-        let size = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
-        let mut text = Vec::with_capacity(size);
-        let mut ends = Vec::with_capacity(fields.len());
-        for field in fields {
-            text.extend_from_slice(field.name.as_bytes());
-            let name_end = text.len();
-            text.extend_from_slice(field.value);
-            ends.push(Field { name_end, value_end: text.len() });
-        }
-        // names are ASCII, so that what is valid together is so by itself
-        match String::from_utf8(text) {
-            Ok(text) => Self { text, fields: ends },
-            Err(_) => Self::with_other_text(fields),
-        }
+    /// The fields that were found in this head.
+    pub(crate) fn new(head: &[u8], fields: &[Header<'_>]) -> Self {
+        let Ok(text) = simdutf8::basic::from_utf8(head) else { return Self::with_other_text(head, fields) };
+        // names and values are parts of the head, so that their addresses say where in it they lie
+        let place = |part: &[u8]| {
+            let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+            start..start.wrapping_add(part.len())
+        };
+        let fields = fields.iter().map(|field| Field { name: place(field.name.as_bytes()), value: place(field.value) });
+        Self { head: text.into(), fields: fields.collect() }
     }
 
     /// The same where some value is not UTF-8.
     #[cold]
-    fn with_other_text(fields: &[httparse::Header<'_>]) -> Self {
-        let mut headers = Self::default();
-        for field in fields {
-            headers.text.push_str(field.name);
-            let name_end = headers.text.len();
-            match core::str::from_utf8(field.value) {
-                Ok(value) => headers.text.push_str(value),
-                Err(_) => headers.text.extend(field.value.iter().copied().map(char::from)),
+    fn with_other_text(head: &[u8], fields: &[Header<'_>]) -> Self {
+        let start_line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let mut text: String = start_line.iter().copied().map(char::from).collect();
+        let mut push = |part: &[u8]| {
+            let start = text.len();
+            match core::str::from_utf8(part) {
+                Ok(part) => text.push_str(part),
+                Err(_) => text.extend(part.iter().copied().map(char::from)),
             }
-            headers.fields.push(Field { name_end, value_end: headers.text.len() });
-        }
-        headers
+            start..text.len()
+        };
+        let fields = fields.iter().map(|field| Field { name: push(field.name.as_bytes()), value: push(field.value) });
+        Self { fields: fields.collect(), head: text.into() }
+    }
+
+    /// The words of the start line; the last may have other text behind it.
+    pub(crate) fn start_line(&self) -> impl Iterator<Item = &str> {
+        self.head.split(' ')
     }
 
     /// The value of the first field of this name.
@@ -64,26 +67,19 @@ impl Headers {
     /// The values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         // most names are of another length, which is seen without looking at them
-        let fields = self.fields().filter(|(start, field)| field.name_end - start == name.len());
+        let fields = self.fields.iter().filter(|field| field.name.len() == name.len());
         fields
-            .map(|(start, field)| self.read(start, field))
-            .filter(move |(each, _)| each.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+            .filter(move |field| self.read(&field.name).eq_ignore_ascii_case(name))
+            .map(|field| self.read(&field.value))
     }
 
     /// Names, as they were sent, and values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields().map(|(start, field)| self.read(start, field))
+        self.fields.iter().map(|field| (self.read(&field.name), self.read(&field.value)))
     }
 
-    /// Fields, and where they begin.
-    fn fields(&self) -> impl Iterator<Item = (usize, &Field)> {
-        self.fields.iter().scan(0, |end, field| Some((core::mem::replace(end, field.value_end), field)))
-    }
-
-    fn read(&self, start: usize, field: &Field) -> (&str, &str) {
-        let part = |from, to| self.text.get(from..to).unwrap_or_default();
-        (part(start, field.name_end), part(field.name_end, field.value_end))
+    fn read(&self, place: &Range<usize>) -> &str {
+        self.head.get(place.clone()).unwrap_or_default()
     }
 
     /// The number of fields.
@@ -96,6 +92,15 @@ impl Headers {
         self.fields.is_empty()
     }
 }
+
+/// The same names, as they were sent, and values in the same order.
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,34 +1,25 @@
 //! Requests as a server receives them, RFC 6455 section 4.2.1.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::syntax::{Single, elements, is_token, lists, single};
 use super::{Extension, HandshakeError, Headers, extension, key};
 use crate::uri::Authority;
 
 /// An HTTP request, as a server's application sees it. To clone it is cheap.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Request {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Inner {
-    method: String,
-    target: String,
-    /// Where in the target the authority of a whole URI begins; path and query begin where it ends.
-    authority_start: usize,
-    resource_start: usize,
+    /// And the head that they came in, which begins with the request line.
     headers: Headers,
 }
 
 impl Request {
     /// Reads a head: whether it is HTTP/1.1 and says whom it addresses. What it asks for is another question.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
+        let head = without_empty_lines(head);
         let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(head) {
@@ -38,16 +29,14 @@ impl Request {
             }
             _ => return Err(HandshakeError::RequestMalformed),
         }
-        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
-            return Err(HandshakeError::RequestMalformed);
-        };
         // 4.2.1 item 1: an HTTP/1.1 or higher GET request; what is higher is not framed like this
-        if version != 1 {
+        if request.version != Some(1) {
             return Err(HandshakeError::HttpVersionUnsupported);
         }
-        let (authority_start, resource_start) = split_target(target).ok_or(HandshakeError::TargetInvalid)?;
-        let (method, target) = (method.to_owned(), target.to_owned());
-        let headers = Headers::new(request.headers);
+        if !request.path.is_some_and(is_target) {
+            return Err(HandshakeError::TargetInvalid);
+        }
+        let headers = Headers::new(head, request.headers);
         // 4.2.1 item 2; RFC 9112 3.2: "A server MUST respond with a 400 status code to any HTTP/1.1 request message that
         // lacks a Host header field and to any request message that contains more than one Host header field line or a
         // Host header field with an invalid field value"
@@ -56,7 +45,7 @@ impl Request {
             Single::Repeated => return Err(HandshakeError::HostRepeated),
             Single::Value(host) => Authority::parse(host).ok_or(HandshakeError::HostInvalid)?,
         };
-        Ok(Self { inner: Arc::new(Inner { method, target, authority_start, resource_start, headers }) })
+        Ok(Self { headers })
     }
 
     /// Whether it asks for a WebSocket at all. 4.2.1 item 3: `Upgrade` contains the value `websocket`, in any case
@@ -66,7 +55,7 @@ impl Request {
 
     /// Whether it is a valid opening handshake, all of it. The value to answer with in `Sec-WebSocket-Accept`.
     pub(crate) fn check(&self) -> Result<String, HandshakeError> {
-        let headers = self.headers();
+        let headers = &self.headers;
         // 4.2.1 item 1
         if self.method() != "GET" {
             return Err(HandshakeError::MethodNotGet);
@@ -132,14 +121,14 @@ impl Request {
 
     /// The method: `GET`, but for a plain HTTP request.
     pub fn method(&self) -> &str {
-        &self.inner.method
+        self.headers.start_line().next().unwrap_or_default()
     }
 
     /// The target as it was sent: a path with or without a query, or a whole http or https URI.
     ///
     /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
-        &self.inner.target
+        self.headers.start_line().nth(1).unwrap_or_default()
     }
 
     /// The path of the target, not decoded; at least `/`.
@@ -159,10 +148,9 @@ impl Request {
     /// The host, and port if it is named, that the client addressed: the value of `Host`, unless the target is a whole
     /// URI (RFC 9112 section 3.2.2).
     pub fn host(&self) -> &str {
-        let Inner { target, authority_start, resource_start, headers, .. } = &*self.inner;
-        match target.get(*authority_start..*resource_start) {
-            None | Some("") => headers.get("Host").unwrap_or_default(),
-            Some(authority) => authority,
+        match split_target(self.target()) {
+            Some((Some(authority), _)) => authority,
+            _ => self.headers.get("Host").unwrap_or_default(),
         }
     }
 
@@ -182,41 +170,65 @@ impl Request {
     }
 
     /// All header fields.
-    pub fn headers(&self) -> &Headers {
-        &self.inner.headers
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
     }
 
     fn resource(&self) -> &str {
-        self.inner.target.get(self.inner.resource_start..).unwrap_or_default()
+        split_target(self.target()).map_or("", |(_, resource)| resource)
     }
 }
 
-/// Where in a target the authority and then path and query begin: in origin-form (RFC 9112 section 3.2.1) both at its
-/// beginning, in absolute-form (3.2.2) somewhere in it. Other forms, and schemes other than http and https, name no
-/// resource here (4.2.1 item 1).
-fn split_target(target: &str) -> Option<(usize, usize)> {
-    // Section 3 has no fragment. What RFC 3986 wants encoded, but browsers send as it is, passes.
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return None;
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.method() == other.method() && self.target() == other.target() && self.headers == other.headers
     }
+}
+
+impl Eq for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut request = f.debug_struct("Request");
+        request.field("method", &self.method()).field("target", &self.target()).field("headers", &self.headers).finish()
+    }
+}
+
+/// The head from its start line on.
+fn without_empty_lines(mut head: &[u8]) -> &[u8] {
+    while let Some(rest) = head.strip_prefix(b"\r\n") {
+        head = rest;
+    }
+    head
+}
+
+/// Whether a target names a resource (4.2.1 item 1).
+fn is_target(target: &str) -> bool {
+    // Section 3 has no fragment. What RFC 3986 wants encoded, but browsers send as it is, passes.
+    target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        && split_target(target)
+            .is_some_and(|(authority, _)| authority.is_none_or(|authority| Authority::parse(authority).is_some()))
+}
+
+/// The authority in a target of absolute-form (RFC 9112 section 3.2.2), and path and query: in origin-form (3.2.1) there
+/// is nothing else. Other forms, and schemes other than http and https, name no resource here.
+fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
-        return Some((0, 0));
+        return Some((None, target));
     }
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
     let size = rest.find(['/', '?']).unwrap_or(rest.len());
-    Authority::parse(rest.get(..size)?)?;
-    let start = target.len() - rest.len();
-    Some((start, start + size))
+    let (authority, resource) = rest.split_at_checked(size)?;
+    Some((Some(authority), resource))
 }
 
 /// Whether the request line is sound but for its version.
 fn names_another_version(head: &[u8]) -> bool {
-    let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let Some(line) = lines.into_iter().find(|line| !line.is_empty()) else { return false };
-    let mut words = line.split(|&byte| byte == b' ');
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
     let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
     words.next().is_none()
         && matches!(version, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())

@@ -138,7 +138,27 @@ fn headers() {
         assert_eq!((headers.len(), headers.is_empty()), (9, false));
         let printed = format!("{headers:?}");
         assert!(printed.starts_with("[(\"Host\", \"server.example.com\"), "), "{printed}");
+        let printed = format!("{:?}", outcome.request());
+        assert!(
+            printed.starts_with("Request { method: \"GET\", target: \"/chat\", headers: [(\"Host\", "),
+            "{printed}"
+        );
     }
+}
+
+/// Requests are equal if they say the same, whatever the blanks around it.
+#[test]
+fn equality() {
+    let request = |added: &str| served(request_with("", None, added)).request().clone();
+    assert_eq!(request("X-A: 1\r\nX-B: 2\r\n"), request("X-A:1  \r\nX-B:\t2\r\n"));
+    for other in ["", "X-A: 1\r\n", "X-A: 1\r\nX-B: 3\r\n", "X-A: 1\r\nx-b: 2\r\n", "X-B: 2\r\nX-A: 1\r\n"] {
+        assert_ne!(request("X-A: 1\r\nX-B: 2\r\n"), request(other));
+    }
+    let get = |line| served(super::support::request().replace("GET /chat", line)).request().clone();
+    assert_eq!(get("GET /chat"), request(""));
+    assert_ne!(get("GET /other"), request(""));
+    let plain = |method: &str| served(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).request().clone();
+    assert_ne!(plain("GET"), plain("PUT"));
 }
 
 /// A plain request is the application's to answer (RFC 9110 section 15.5.22), whatever its method.
