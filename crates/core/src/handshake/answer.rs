@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use thiserror::Error;
 
 use super::syntax::{FieldFault, check_field, is_field_text};
-use super::{HandshakeError, OriginPolicy, Request};
+use super::{HandshakeError, OriginPolicy, Request, key};
 
 /// Accepts an opening handshake.
 ///
@@ -46,7 +46,7 @@ impl Accept {
     }
 
     /// The head that accepts (RFC 6455 section 4.2.2), if the request can be so accepted.
-    pub(crate) fn encode(&self, request: &Request, accept: &str) -> Result<Vec<u8>, AnswerError> {
+    pub(crate) fn encode(&self, request: &Request, accept: &[u8; key::ACCEPT_SIZE]) -> Result<Vec<u8>, AnswerError> {
         // 4.2.2 item 5: a value "derived from the client's handshake, specifically by selecting one of the values"
         if let Some(protocol) = &self.protocol
             && !request.protocols().any(|offered| offered == protocol)
@@ -59,10 +59,7 @@ impl Accept {
         if !self.policy.permits(request) {
             return Err(AnswerError::OriginForbidden);
         }
-        let mut head = Head::new("101 Switching Protocols");
-        head.field("Upgrade", "websocket");
-        head.field("Connection", "Upgrade");
-        head.field("Sec-WebSocket-Accept", accept);
+        let mut head = Head::accepting(accept);
         if let Some(protocol) = &self.protocol {
             head.field("Sec-WebSocket-Protocol", protocol);
         }
@@ -222,21 +219,32 @@ fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
 }
 
 /// The head of a response.
-struct Head(String);
+struct Head(Vec<u8>);
 
 impl Head {
     fn new(status: &str) -> Self {
-        let mut head = Self(String::with_capacity(256));
-        for part in ["HTTP/1.1 ", status, "\r\n"] {
-            head.0.push_str(part);
-        }
+        let mut head = Self(Vec::with_capacity(256));
+        head.append(["HTTP/1.1 ", status, "\r\n"]);
         head
     }
 
-    fn field(&mut self, name: &str, value: &str) {
-        for part in [name, ": ", value, "\r\n"] {
-            self.0.push_str(part);
+    /// Of the response that accepts, with the fields that each has (4.2.2 item 5).
+    fn accepting(accept: &[u8; key::ACCEPT_SIZE]) -> Self {
+        let mut head = Self::new("101 Switching Protocols");
+        head.append(["Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "]);
+        head.0.extend_from_slice(accept);
+        head.append(["\r\n"]);
+        head
+    }
+
+    fn append<const N: usize>(&mut self, parts: [&str; N]) {
+        for part in parts {
+            self.0.extend_from_slice(part.as_bytes());
         }
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.append([name, ": ", value, "\r\n"]);
     }
 
     fn fields(&mut self, fields: &[(String, String)]) {
@@ -246,8 +254,8 @@ impl Head {
     }
 
     fn finish(mut self) -> Vec<u8> {
-        self.0.push_str("\r\n");
-        self.0.into_bytes()
+        self.append(["\r\n"]);
+        self.0
     }
 }
 

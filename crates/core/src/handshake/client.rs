@@ -182,7 +182,7 @@ pub(crate) struct Client {
 /// What a response is held against.
 #[derive(Debug)]
 struct Expected {
-    accept: String,
+    accept: [u8; key::ACCEPT_SIZE],
     protocols: Vec<String>,
     /// The names of the extensions offered.
     extensions: Vec<&'static str>,
@@ -292,7 +292,7 @@ impl Expected {
         match single(headers, "Sec-WebSocket-Accept") {
             Single::Missing => return Err(HandshakeError::AcceptMissing),
             Single::Repeated => return Err(HandshakeError::AcceptRepeated),
-            Single::Value(accept) if accept == self.accept => {}
+            Single::Value(accept) if accept.as_bytes() == self.accept => {}
             Single::Value(_) => return Err(HandshakeError::AcceptMismatch),
         }
         let extensions = self.check_extensions(headers)?;

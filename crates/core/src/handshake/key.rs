@@ -13,6 +13,7 @@ use sha1::{Digest, Sha1};
 
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const NONCE_SIZE: usize = 16;
+pub(crate) const ACCEPT_SIZE: usize = 28;
 
 /// The RFC's own key, `dGhlIHNhbXBsZSBub25jZQ==`, is canonical; other clients leave bits behind the sixteenth byte.
 const BASE64: GeneralPurpose =
@@ -34,6 +35,10 @@ pub(crate) fn is_valid(key: &str) -> bool {
 }
 
 /// 4.2.2: the key as it was sent, followed by the GUID, hashed, and encoded
-pub(crate) fn accept(key: &str) -> String {
-    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+pub(crate) fn accept(key: &str) -> [u8; ACCEPT_SIZE] {
+    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut accept = [0; ACCEPT_SIZE];
+    let size = BASE64.encode_slice(hash, &mut accept);
+    debug_assert_eq!(size, Ok(ACCEPT_SIZE), "20 bytes in base64");
+    accept
 }

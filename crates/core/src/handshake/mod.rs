@@ -12,6 +12,7 @@ mod headers;
 mod key;
 mod open;
 mod origin;
+mod parts;
 mod request;
 mod response;
 mod server;

@@ -1,12 +1,10 @@
 //! Requests as a server receives them, RFC 6455 section 4.2.1.
 
-use alloc::string::String;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::fmt;
 
-use super::syntax::{Single, elements, is_token, lists, single};
-use super::{Extension, HandshakeError, Headers, extension, key};
+use super::syntax::elements;
+use super::{Extension, HandshakeError, Headers, extension};
 use crate::uri::Authority;
 
 /// An HTTP request, as a server's application sees it. To clone it is cheap.
@@ -17,7 +15,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a head: whether it is HTTP/1.1 and says whom it addresses. What it asks for is another question.
+    /// Reads a head: whether it is HTTP/1.1 and names a resource. What it asks for is another question.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
         let head = without_empty_lines(head);
         let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
@@ -36,87 +34,7 @@ impl Request {
         if !request.path.is_some_and(is_target) {
             return Err(HandshakeError::TargetInvalid);
         }
-        let headers = Headers::new(head, request.headers);
-        // 4.2.1 item 2; RFC 9112 3.2: "A server MUST respond with a 400 status code to any HTTP/1.1 request message that
-        // lacks a Host header field and to any request message that contains more than one Host header field line or a
-        // Host header field with an invalid field value"
-        match single(&headers, "Host") {
-            Single::Missing => return Err(HandshakeError::HostMissing),
-            Single::Repeated => return Err(HandshakeError::HostRepeated),
-            Single::Value(host) => Authority::parse(host).ok_or(HandshakeError::HostInvalid)?,
-        };
-        Ok(Self { headers })
-    }
-
-    /// Whether it asks for a WebSocket at all. 4.2.1 item 3: `Upgrade` contains the value `websocket`, in any case
-    pub(crate) fn asks_for_websocket(&self) -> bool {
-        lists(self.headers(), "Upgrade", "websocket")
-    }
-
-    /// Whether it is a valid opening handshake, all of it. The value to answer with in `Sec-WebSocket-Accept`.
-    pub(crate) fn check(&self) -> Result<String, HandshakeError> {
-        let headers = &self.headers;
-        // 4.2.1 item 1
-        if self.method() != "GET" {
-            return Err(HandshakeError::MethodNotGet);
-        }
-        // 4.2.1 item 4: `Connection` is a list, in any case, and may come in several lines
-        if !lists(headers, "Connection", "Upgrade") {
-            return Err(HandshakeError::ConnectionWithoutUpgrade);
-        }
-        // RFC 9110 7.8: another protocol begins when the request is complete, so that there must be no doubt when it is
-        let is_zero = |length: &str| !length.is_empty() && length.bytes().all(|digit| digit == b'0');
-        if headers.get("Transfer-Encoding").is_some() || !headers.get_all("Content-Length").all(is_zero) {
-            return Err(HandshakeError::BodyUnexpected);
-        }
-        // 4.2.1 item 6, before the key: older versions had other keys
-        match single(headers, "Sec-WebSocket-Version") {
-            Single::Value("13") => {}
-            Single::Value(_) | Single::Missing => return Err(HandshakeError::VersionUnsupported),
-            Single::Repeated => return Err(HandshakeError::VersionRepeated),
-        }
-        // 4.2.1 item 5, 11.3.1
-        let key = match single(headers, "Sec-WebSocket-Key") {
-            Single::Missing => return Err(HandshakeError::KeyMissing),
-            Single::Repeated => return Err(HandshakeError::KeyRepeated),
-            Single::Value(key) => key,
-        };
-        if !key::is_valid(key) {
-            return Err(HandshakeError::KeyInvalid);
-        }
-        // 4.2.1 item 7; RFC 6454 7.3
-        if matches!(single(headers, "Origin"), Single::Repeated) {
-            return Err(HandshakeError::OriginRepeated);
-        }
-        self.check_protocols()?;
-        self.check_extensions()?;
-        Ok(key::accept(key))
-    }
-
-    /// 4.2.1 item 8, 4.1 item 10: "The elements that comprise this value MUST be non-empty strings [...] and MUST all be
-    /// unique strings"
-    fn check_protocols(&self) -> Result<(), HandshakeError> {
-        let mut protocols: Vec<&str> = self.protocols().collect();
-        let is_present = self.headers().get("Sec-WebSocket-Protocol").is_some();
-        if is_present && protocols.is_empty() || !protocols.iter().all(|protocol| is_token(protocol)) {
-            return Err(HandshakeError::ProtocolsMalformed);
-        }
-        protocols.sort_unstable();
-        let mut next = protocols.iter().skip(1);
-        if protocols.iter().any(|protocol| next.next() == Some(protocol)) {
-            return Err(HandshakeError::ProtocolsRepeated);
-        }
-        Ok(())
-    }
-
-    /// 9.1: "If a value is received by either the client or the server during negotiation that does not conform to the
-    /// ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_"
-    fn check_extensions(&self) -> Result<(), HandshakeError> {
-        let fields = || self.headers().get_all("Sec-WebSocket-Extensions");
-        match extension::is_empty(fields()) {
-            Ok(is_empty) if is_empty == fields().next().is_none() => Ok(()),
-            _ => Err(HandshakeError::ExtensionsMalformed),
-        }
+        Ok(Self { headers: Headers::new(head, request.headers) })
     }
 
     /// The method: `GET`, but for a plain HTTP request.

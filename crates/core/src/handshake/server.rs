@@ -1,13 +1,13 @@
 //! The server's opening handshake, RFC 6455 section 4.2: the request, and the application's answer.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::answer::{Accept, AnswerError, Reject};
 use super::head::{HeadFault, HeadReader};
 use super::open::Agreement;
-use super::{HandshakeError, Request};
+use super::parts::Parts;
+use super::{HandshakeError, Request, key};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::event::Event;
@@ -35,7 +35,7 @@ enum Stage {
     Asked {
         request: Request,
         /// The value of `Sec-WebSocket-Accept`.
-        accept: String,
+        accept: [u8; key::ACCEPT_SIZE],
         /// Frames that came too early.
         early: Vec<u8>,
     },
@@ -57,11 +57,13 @@ impl Server {
                 let Some(head) = reader.read(input, &self.config).map_err(head_error)? else { return Ok(None) };
                 let request = Request::parse(&head, reader.header_lines())?;
                 self.answers_head = request.method() == "HEAD";
-                if !request.asks_for_websocket() {
+                let parts = Parts::of(&request);
+                parts.check_host()?;
+                if !parts.ask_for_websocket() {
                     self.stage = Stage::AskedPlainly;
                     return Ok(Some(Event::PlainRequest(request)));
                 }
-                let accept = request.check()?;
+                let accept = key::accept(parts.check()?);
                 self.stage = Stage::Asked { request: request.clone(), accept, early: Vec::new() };
                 Ok(Some(Event::Request(request)))
             }

@@ -20,16 +20,33 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
 }
 
-/// Whether the fields of this name, together one list (RFC 9110 section 5.3), have this member in any case.
-pub(crate) fn lists(headers: &Headers, name: &str, member: &str) -> bool {
-    headers.get_all(name).flat_map(elements).any(|element| element.eq_ignore_ascii_case(member))
+/// Whether a list has this element in any case.
+pub(crate) fn has_element(list: &str, element: &str) -> bool {
+    // mostly it is the only one
+    list.eq_ignore_ascii_case(element) || elements(list).any(|each| each.eq_ignore_ascii_case(element))
+}
+
+/// Whether the fields of this name, together one list (RFC 9110 section 5.3), have this element in any case.
+pub(crate) fn lists(headers: &Headers, name: &str, element: &str) -> bool {
+    headers.get_all(name).any(|list| has_element(list, element))
 }
 
 /// The one value of a field.
+#[derive(Clone, Copy)]
 pub(crate) enum Single<'a> {
     Missing,
     Value(&'a str),
     Repeated,
+}
+
+impl<'a> Single<'a> {
+    /// Takes the value of another field of the name.
+    pub(crate) fn add(&mut self, value: &'a str) {
+        *self = match self {
+            Self::Missing => Self::Value(value),
+            Self::Value(_) | Self::Repeated => Self::Repeated,
+        };
+    }
 }
 
 pub(crate) fn single<'a>(headers: &'a Headers, name: &str) -> Single<'a> {
