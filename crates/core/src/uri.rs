@@ -161,6 +161,24 @@ impl<'a> Authority<'a> {
     /// Reads `host [":" port]` (RFC 9112 section 3.2). User information, and a comma, which RFC 3986 would let into a
     /// name, are refused: two hosts are none.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        Self::parse_name(text).or_else(|| Self::parse_any(text))
+    }
+
+    /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and a
+    /// port.
+    fn parse_name(text: &'a str) -> Option<Self> {
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let size = text.bytes().position(|byte| !is_unreserved(byte)).unwrap_or(text.len());
+        let (host, rest) = text.split_at_checked(size)?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) if port.starts_with(|first: char| first.is_ascii_digit()) => Some(port.parse().ok()?),
+            _ if rest.is_empty() => None,
+            _ => return None,
+        };
+        (!host.is_empty()).then_some(Self { host, port })
+    }
+
+    fn parse_any(text: &'a str) -> Option<Self> {
         if text.contains(['/', '?', '#', '@', ',']) {
             return None;
         }

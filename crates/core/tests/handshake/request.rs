@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use fluent_uri::UriRef;
+use proptest::prelude::*;
 use sansocket::{ClientRequest, Config, Event, HandshakeError, WebSocket, WsUri};
 
-use crate::support::{NOW, Scripted, client, client_request, output, request, request_with, served};
+use crate::support::{NOW, Scripted, client, client_request, drive, output, request, request_with, served, server};
 
 /// Conformance 2, 4, 6: the request line and `Host` (section 4.1).
 #[test]
@@ -62,6 +64,18 @@ fn hosts() {
     for host in ["a", "a:", "a:80", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b.c-d", "%41"] {
         let outcome = served(request_with("Host", Some(host), ""));
         assert_eq!(outcome.request().host(), host);
+    }
+}
+
+proptest! {
+    /// What RFC 3986 calls a host and a port passes, but for user information, commas and ports that there are not.
+    #[test]
+    fn hosts_of_rfc3986(host in r"([a-z0-9._~-]{0,4}|[%4:+,@\[\]]){0,3}(:[0-9+]{0,6})?") {
+        let reference = format!("//{host}");
+        let authority = UriRef::parse(reference.as_str()).ok().and_then(|reference| reference.authority());
+        let is_valid = authority.is_some_and(|authority| !authority.host().is_empty() && authority.port_to_u16().is_ok());
+        let outcome = drive(server(), request_with("Host", Some(&host), "").as_bytes(), &[]);
+        prop_assert_eq!(outcome.status() == 101, is_valid && !host.contains(['@', ',']), "{}", host);
     }
 }
 
