@@ -1,6 +1,7 @@
 //! The head of a message: start line and header fields up to the empty line, RFC 9112 section 2.
 //!
-//! Its end is searched for as the bytes come, from where the search had stopped; only then is it parsed, once.
+//! Its end is searched for as the bytes come, from where the search had stopped; only then is it parsed, once. (A request
+//! that comes in one piece is found without that.)
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -54,6 +55,11 @@ impl HeadReader {
         }
         self.buffer.extend_from_slice(part);
         Ok(end.map(|_| Cow::Owned(core::mem::take(&mut self.buffer))))
+    }
+
+    /// Whether no byte of the head has come.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.scan.size == 0
     }
 
     /// How many header lines the head has.

@@ -54,9 +54,15 @@ impl Headers {
         Self { fields: fields.collect(), head: text.into() }
     }
 
-    /// The words of the start line; the last may have other text behind it.
-    pub(crate) fn start_line(&self) -> impl Iterator<Item = &str> {
-        self.head.split(' ')
+    /// The head that they came in: its start line at least.
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// Whether every line of the head is known to end in CR LF: every field begins a line, and the last one is empty.
+    pub(crate) fn have_strict_lines(&self) -> bool {
+        let is_line = |field: &Field| self.head.get(..field.name.start).is_some_and(|before| before.ends_with("\r\n"));
+        self.head.ends_with("\r\n\r\n") && self.fields.iter().all(is_line)
     }
 
     /// The value of the first field of this name.
@@ -67,7 +73,7 @@ impl Headers {
     /// The values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         // most names are of another length, which is seen without looking at them
-        let fields = self.fields.iter().filter(|field| field.name.len() == name.len());
+        let fields = self.fields.iter().filter(|field| field.name.end - field.name.start == name.len());
         fields
             .filter(move |field| self.read(&field.name).eq_ignore_ascii_case(name))
             .map(|field| self.read(&field.value))

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 /// What a request asks for, as its header fields say in one pass over them.
 pub(crate) struct Parts<'a> {
     request: &'a Request,
+    pub(crate) method: &'a str,
     host: Single<'a>,
     origin: Single<'a>,
     key: Single<'a>,
@@ -26,6 +27,7 @@ impl<'a> Parts<'a> {
     pub(crate) fn of(request: &'a Request) -> Self {
         let mut parts = Self {
             request,
+            method: request.method(),
             host: Single::Missing,
             origin: Single::Missing,
             key: Single::Missing,
@@ -78,7 +80,7 @@ impl<'a> Parts<'a> {
     /// Whether they are a valid opening handshake, all of them. The key to answer to.
     pub(crate) fn check(&self) -> Result<&'a str, HandshakeError> {
         // item 1
-        if self.request.method() != "GET" {
+        if self.method != "GET" {
             return Err(HandshakeError::MethodNotGet);
         }
         if !self.wants_upgrade {

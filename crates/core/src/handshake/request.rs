@@ -1,10 +1,14 @@
 //! Requests as a server receives them, RFC 6455 section 4.2.1.
 
-use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
+use core::mem::MaybeUninit;
 
-use super::syntax::elements;
+use httparse::{Header, Status};
+
+use super::syntax::{elements, is_token_byte};
 use super::{Extension, HandshakeError, Headers, extension};
+use crate::config::Config;
 use crate::uri::Authority;
 
 /// An HTTP request, as a server's application sees it. To clone it is cheap.
@@ -14,19 +18,49 @@ pub struct Request {
     headers: Headers,
 }
 
+/// Requests seldom have more header lines than this.
+const FEW_LINES: usize = 32;
+
 impl Request {
     /// Reads a head: whether it is HTTP/1.1 and names a resource. What it asks for is another question.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
         let head = without_empty_lines(head);
-        let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
-        let mut request = httparse::Request::new(&mut fields);
-        match request.parse(head) {
-            Ok(httparse::Status::Complete(size)) if size == head.len() => {}
-            Err(httparse::Error::Version) if names_another_version(head) => {
+        let mut few = [const { MaybeUninit::uninit() }; FEW_LINES];
+        let mut many = Vec::new();
+        let fields = few.get_mut(..header_lines).unwrap_or_else(|| {
+            many.resize(header_lines, MaybeUninit::uninit());
+            &mut many
+        });
+        match Self::parse_at_start(head, fields)? {
+            (request, size) if size == head.len() => Ok(request),
+            _ => Err(HandshakeError::RequestMalformed),
+        }
+    }
+
+    /// Reads the head that lies whole at the beginning of these bytes, if it breaks no rule and no limit. Returns also its
+    /// size.
+    pub(crate) fn find(bytes: &[u8], config: &Config) -> Option<(Self, usize)> {
+        if !is_token_byte(*bytes.first()?) {
+            return None;
+        }
+        let mut fields = [const { MaybeUninit::uninit() }; FEW_LINES];
+        let (request, size) = Self::parse_at_start(bytes, &mut fields).ok()?;
+        let is_within_limits = size <= config.max_head_size && request.headers.len() <= config.max_header_lines;
+        (is_within_limits && request.headers.have_strict_lines()).then_some((request, size))
+    }
+
+    fn parse_at_start<'a>(
+        bytes: &'a [u8],
+        fields: &mut [MaybeUninit<Header<'a>>],
+    ) -> Result<(Self, usize), HandshakeError> {
+        let mut request = httparse::Request::new(&mut []);
+        let size = match request.parse_with_uninit_headers(bytes, fields) {
+            Ok(Status::Complete(size)) => size,
+            Err(httparse::Error::Version) if names_another_version(bytes) => {
                 return Err(HandshakeError::HttpVersionUnsupported);
             }
             _ => return Err(HandshakeError::RequestMalformed),
-        }
+        };
         // 4.2.1 item 1: an HTTP/1.1 or higher GET request; what is higher is not framed like this
         if request.version != Some(1) {
             return Err(HandshakeError::HttpVersionUnsupported);
@@ -34,19 +68,21 @@ impl Request {
         if !request.path.is_some_and(is_target) {
             return Err(HandshakeError::TargetInvalid);
         }
-        Ok(Self { headers: Headers::new(head, request.headers) })
+        let head = bytes.get(..size).unwrap_or_default();
+        Ok((Self { headers: Headers::new(head, request.headers) }, size))
     }
 
     /// The method: `GET`, but for a plain HTTP request.
     pub fn method(&self) -> &str {
-        self.headers.start_line().next().unwrap_or_default()
+        split_word(self.headers.head()).0
     }
 
     /// The target as it was sent: a path with or without a query, or a whole http or https URI.
     ///
     /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
-        self.headers.start_line().nth(1).unwrap_or_default()
+        let (_, behind) = split_word(self.headers.head());
+        split_word(behind).0
     }
 
     /// The path of the target, not decoded; at least `/`.
@@ -118,6 +154,13 @@ fn without_empty_lines(mut head: &[u8]) -> &[u8] {
         head = rest;
     }
     head
+}
+
+/// A word of the request line, and what is behind the blank behind it.
+fn split_word(text: &str) -> (&str, &str) {
+    let size = memchr::memchr(b' ', text.as_bytes()).unwrap_or(text.len());
+    let (word, behind) = text.split_at_checked(size).unwrap_or_default();
+    (word, behind.get(1..).unwrap_or_default())
 }
 
 /// Whether a target names a resource (4.2.1 item 1).

@@ -54,11 +54,10 @@ impl Server {
     pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<Event<'static>>, HandshakeError> {
         match &mut self.stage {
             Stage::Head(reader) => {
-                let Some(head) = reader.read(input, &self.config).map_err(head_error)? else { return Ok(None) };
-                let request = Request::parse(&head, reader.header_lines())?;
-                self.answers_head = request.method() == "HEAD";
+                let Some(request) = read_request(reader, input, &self.config)? else { return Ok(None) };
                 let parts = Parts::of(&request);
                 parts.check_host()?;
+                self.answers_head = parts.method == "HEAD";
                 if !parts.ask_for_websocket() {
                     self.stage = Stage::AskedPlainly;
                     return Ok(Some(Event::PlainRequest(request)));
@@ -108,6 +107,23 @@ impl Server {
             Reject::from_protocol(408, "the request did not come in time")
         }
     }
+}
+
+/// The request, once its head is complete.
+fn read_request(
+    reader: &mut HeadReader,
+    input: &mut Input<'_>,
+    config: &Config,
+) -> Result<Option<Request>, HandshakeError> {
+    // most come in one piece, which httparse looks through faster than we could find the end; but once only
+    if reader.is_empty()
+        && let Some((request, size)) = Request::find(input.remaining(), config)
+    {
+        input.take(size);
+        return Ok(Some(request));
+    }
+    let Some(head) = reader.read(input, config).map_err(head_error)? else { return Ok(None) };
+    Request::parse(&head, reader.header_lines()).map(Some)
 }
 
 const fn head_error(fault: HeadFault) -> HandshakeError {

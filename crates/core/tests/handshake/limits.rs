@@ -3,7 +3,8 @@
 use sansocket::{Config, HandshakeError, Input, WebSocket};
 
 use crate::support::{
-    NONCE, NOW, Scripted, client_request, in_all_splits, in_moments, output, receive, request, response, server,
+    NONCE, NOW, Scripted, client_request, in_all_splits, in_moments, output, receive, request, request_with, response,
+    server,
 };
 
 fn config(head_size: usize, lines: usize) -> Config {
@@ -55,6 +56,22 @@ fn header_lines() {
     assert_eq!(answered(3).error, None);
     for lines in [0, 1, 2] {
         assert_eq!(*answered(lines).handshake_error(), HandshakeError::ResponseLinesTooMany);
+    }
+}
+
+/// Nor are there fewer than the limit allows, however many that are.
+#[test]
+fn many_header_lines() {
+    for lines in [25, 26, 27, 28, 95, 1000] {
+        let added = (0..lines).map(|line| format!("X-{line}: {line}\r\n")).collect::<String>();
+        let bytes = request_with("", None, &added);
+        let served = |limit| in_all_splits(bytes.as_bytes(), || WebSocket::server(config(1 << 20, limit), NOW));
+        let outcome = served(lines + 5);
+        assert_eq!(outcome.status(), 101);
+        assert_eq!(outcome.request().headers().len(), lines + 5);
+        let last = outcome.request().headers().iter().last();
+        assert_eq!(last, Some((&*format!("X-{}", lines - 1), &*format!("{}", lines - 1))));
+        assert_eq!(served(lines + 4).error, Some(HandshakeError::RequestLinesTooMany.into()));
     }
 }
 
