@@ -60,22 +60,21 @@ pub struct WebSocket {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most connections are open, and an open one owns no heap")]
 enum State {
     Opened {
         connection: Connection,
         /// What the opening handshake has left, if anything.
         opening: Option<Box<Opening>>,
     },
-    Unopened(Box<Unopened>),
+    Unopened(Unopened),
 }
 
 /// What an opening handshake leaves.
 #[derive(Debug)]
 struct Opening {
     agreement: Agreement,
-    /// The event that is due.
-    open: Option<Open>,
+    /// Whether the event is due.
+    is_due: bool,
     /// Frames that came before the request was answered, and how many of their bytes have been used.
     early: Vec<u8>,
     used: usize,
@@ -96,12 +95,12 @@ impl WebSocket {
         now: Instant,
     ) -> Result<Self, RequestError> {
         let client = Unopened::client(&request, config.into(), rng, now)?;
-        Ok(Self { state: State::Unopened(Box::new(client)) })
+        Ok(Self { state: State::Unopened(client) })
     }
 
     /// The server's end, of a TCP connection just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
-        Self { state: State::Unopened(Box::new(Unopened::server(config.into(), now))) }
+        Self { state: State::Unopened(Unopened::server(config.into(), now)) }
     }
 
     /// Takes bytes that arrived, up to the next event; `None` when the input is empty. It may be empty from the start:
@@ -167,8 +166,7 @@ impl WebSocket {
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (connection, agreement, early) = unopened.accept(&accept, now)?;
-        let open = Some(Open::new(agreement.clone(), None));
-        let opening = Some(Box::new(Opening { agreement, open, early, used: 0 }));
+        let opening = Some(Box::new(Opening { agreement, is_due: true, early, used: 0 }));
         self.state = State::Opened { connection, opening };
         Ok(())
     }
@@ -420,7 +418,7 @@ impl WebSocket {
             State::Unopened(unopened) => match unopened.receive(input, now)? {
                 Step::Event(event) => Ok(event),
                 Step::Opened(connection, open) => {
-                    let opening = Opening::new(open.agreement().clone());
+                    let opening = Opening::new(open.agreement().cloned().unwrap_or_default());
                     self.state = State::Opened { connection, opening };
                     Ok(Some(Event::Open(open)))
                 }
@@ -447,8 +445,7 @@ impl WebSocket {
 impl Opening {
     /// What is left once nothing is due any more; an agreement on nothing is not kept.
     fn new(agreement: Agreement) -> Option<Box<Self>> {
-        let is_empty = agreement == Agreement::default();
-        (!is_empty).then(|| Box::new(Self { agreement, open: None, early: Vec::new(), used: 0 }))
+        (!agreement.is_empty()).then(|| Box::new(Self { agreement, is_due: false, early: Vec::new(), used: 0 }))
     }
 
     /// The next event that was due before anything else is received.
@@ -458,8 +455,8 @@ impl Opening {
         now: Instant,
     ) -> Result<Option<Event<'static>>, Error> {
         let Some(left) = opening else { return Ok(None) };
-        let event = if let Some(open) = left.open.take() {
-            Ok(Some(Event::Open(open)))
+        let event = if core::mem::take(&mut left.is_due) {
+            Ok(Some(Event::Open(Open::new(left.agreement.clone(), None))))
         } else if let Some(early) = left.early.get_mut(left.used..).filter(|early| !early.is_empty()) {
             let mut input = Input::new(early);
             let event = connection.receive(&mut input, now).map(|event| event.map(Event::into_owned));

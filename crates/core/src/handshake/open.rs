@@ -9,8 +9,8 @@ use super::{Extension, Response};
 /// The connection is open: what its opening handshake agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// Boxed so that it does not make every event larger.
-    inner: Box<Inner>,
+    /// Nothing where there is nothing to say. Boxed so that it does not make every event larger.
+    inner: Option<Box<Inner>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,27 +26,35 @@ pub(crate) struct Agreement {
     pub(crate) extensions: Vec<Extension>,
 }
 
+impl Agreement {
+    /// Whether nothing was agreed on.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.protocol.is_none() && self.extensions.is_empty()
+    }
+}
+
 impl Open {
     pub(crate) fn new(agreement: Agreement, response: Option<Response>) -> Self {
-        Self { inner: Box::new(Inner { agreement, response }) }
+        let has_nothing = agreement.is_empty() && response.is_none();
+        Self { inner: (!has_nothing).then(|| Box::new(Inner { agreement, response })) }
     }
 
-    pub(crate) fn agreement(&self) -> &Agreement {
-        &self.inner.agreement
+    pub(crate) fn agreement(&self) -> Option<&Agreement> {
+        self.inner.as_ref().map(|inner| &inner.agreement)
     }
 
     /// The subprotocol that the server selected (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
-        self.inner.agreement.protocol.as_deref()
+        self.agreement().and_then(|agreement| agreement.protocol.as_deref())
     }
 
     /// The extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
-        &self.inner.agreement.extensions
+        self.agreement().map_or(&[], |agreement| &agreement.extensions)
     }
 
     /// Client: the head of the server's response, 101.
     pub fn response(&self) -> Option<&Response> {
-        self.inner.response.as_ref()
+        self.inner.as_ref().and_then(|inner| inner.response.as_ref())
     }
 }

@@ -1,6 +1,7 @@
 //! A WebSocket that is not open: in its opening handshake, as client or as server, or at the end of one that failed.
 //! All transitions between these live here.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -23,7 +24,8 @@ use super::{
 /// A WebSocket before it opens, or instead.
 #[derive(Debug)]
 pub(crate) enum Unopened {
-    Client(Client),
+    /// Boxed so that it does not make every connection larger.
+    Client(Box<Client>),
     Server(Server),
     Ended(Ended),
 }
@@ -42,7 +44,7 @@ impl Unopened {
         rng: impl CryptoRng + Send + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
-        Client::new(request, config, rng, now).map(Self::Client)
+        Client::new(request, config, rng, now).map(Box::new).map(Self::Client)
     }
 
     pub(crate) fn server(config: Arc<Config>, now: Instant) -> Self {

@@ -31,6 +31,14 @@ fn sizes_and_traits() {
     println!("{} {} {}", size_of::<WebSocket>(), size_of::<Connection>(), size_of::<Event<'_>>());
 }
 
+/// A server that waits for a request owns no heap, so that whoever connects and says nothing costs little.
+#[test]
+fn connecting_and_idle() {
+    let config = std::sync::Arc::new(Config::default());
+    let info = measure(|| drop(WebSocket::server(config.clone(), NOW)));
+    assert_eq!(info.count_total, 0);
+}
+
 /// An open connection without a subprotocol owns no heap.
 #[test]
 fn open_and_idle() {
