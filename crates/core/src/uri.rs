@@ -167,7 +167,9 @@ impl<'a> Authority<'a> {
     /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and a
     /// port.
     fn parse_name(text: &'a str) -> Option<Self> {
-        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let is_unreserved = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+        };
         let size = text.bytes().position(|byte| !is_unreserved(byte)).unwrap_or(text.len());
         let (host, rest) = text.split_at_checked(size)?;
         let port = match rest.strip_prefix(':') {

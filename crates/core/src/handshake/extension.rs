@@ -96,7 +96,7 @@ impl<'a> List<'a> {
     }
 
     fn token(&mut self) -> Result<&'a str, Malformed> {
-        let size = self.rest.bytes().take_while(|&byte| is_token_byte(byte)).count();
+        let size = self.rest.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at_checked(size).ok_or(Malformed)?;
         self.rest = rest;
         if token.is_empty() { Err(Malformed) } else { Ok(token) }
@@ -118,7 +118,7 @@ impl<'a> List<'a> {
     }
 
     fn blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        while self.eat(' ') || self.eat('\t') {}
     }
 
     fn eat(&mut self, character: char) -> bool {

@@ -19,7 +19,7 @@ pub struct Headers {
 }
 
 /// Where in the head a field lies.
-struct Field {
+pub(crate) struct Field {
     name: Range<usize>,
     value: Range<usize>,
 }
@@ -61,8 +61,27 @@ impl Headers {
 
     /// Whether every line of the head is known to end in CR LF: every field begins a line, and the last one is empty.
     pub(crate) fn have_strict_lines(&self) -> bool {
-        let is_line = |field: &Field| self.head.get(..field.name.start).is_some_and(|before| before.ends_with("\r\n"));
-        self.head.ends_with("\r\n\r\n") && self.fields.iter().all(is_line)
+        let head = self.head.as_bytes();
+        let is_line = |field: &Field| head.get(..field.name.start).is_some_and(|before| before.ends_with(b"\r\n"));
+        head.ends_with(b"\r\n\r\n") && self.fields.iter().all(is_line)
+    }
+
+    pub(crate) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    pub(crate) fn has_name(&self, field: &Field, name: &str) -> bool {
+        // most names are of another length, and most others in the usual case
+        field.name.end - field.name.start == name.len()
+            && self
+                .head
+                .as_bytes()
+                .get(field.name.clone())
+                .is_some_and(|found| found == name.as_bytes() || found.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    pub(crate) fn value(&self, field: &Field) -> &str {
+        self.read(&field.value)
     }
 
     /// The value of the first field of this name.
@@ -72,16 +91,12 @@ impl Headers {
 
     /// The values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        // most names are of another length, which is seen without looking at them
-        let fields = self.fields.iter().filter(|field| field.name.end - field.name.start == name.len());
-        fields
-            .filter(move |field| self.read(&field.name).eq_ignore_ascii_case(name))
-            .map(|field| self.read(&field.value))
+        self.fields.iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
     }
 
     /// Names, as they were sent, and values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|field| (self.read(&field.name), self.read(&field.value)))
+        self.fields.iter().map(|field| (self.read(&field.name), self.value(field)))
     }
 
     fn read(&self, place: &Range<usize>) -> &str {

@@ -61,7 +61,7 @@ fn is_same_origin(origin: &str, host: &str) -> bool {
     let authority = ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
     let authority = authority.or_else(|| origin.split_once("://").map(|(_, authority)| authority));
     // the request's host has been found to be one
-    if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
+    if authority.is_some_and(|authority| authority == host || authority.eq_ignore_ascii_case(host)) {
         return true;
     }
     let (Some(origin), Some(host)) = (Origin::parse(origin), Authority::parse(host)) else { return false };

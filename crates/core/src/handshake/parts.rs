@@ -1,7 +1,8 @@
 //! The parts of a client's opening handshake, RFC 6455 section 4.2.1.
 
+use super::headers::Field;
 use super::syntax::{Single, has_element, is_token};
-use super::{HandshakeError, Request, extension, key};
+use super::{HandshakeError, Headers, Request, extension, key};
 use crate::uri::Authority;
 
 use alloc::vec::Vec;
@@ -38,26 +39,35 @@ impl<'a> Parts<'a> {
             has_protocols: false,
             has_extensions: false,
         };
-        request.headers().iter().for_each(|(name, value)| parts.add(name, value));
+        request.headers().fields().iter().for_each(|field| parts.add(request.headers(), field));
         parts
     }
 
-    fn add(&mut self, name: &str, value: &'a str) {
-        // most names are told apart by their length
-        match name {
-            _ if name.eq_ignore_ascii_case("Host") => self.host.add(value),
-            _ if name.eq_ignore_ascii_case("Origin") => self.origin.add(value),
+    fn add(&mut self, headers: &'a Headers, field: &Field) {
+        let is = |name| headers.has_name(field, name);
+        let value = || headers.value(field);
+        if is("Host") {
+            self.host.add(value());
+        } else if is("Origin") {
+            self.origin.add(value());
+        } else if is("Upgrade") {
             // 4.2.1 item 3: the value `websocket`, in any case
-            _ if name.eq_ignore_ascii_case("Upgrade") => self.names_websocket |= has_element(value, "websocket"),
+            self.names_websocket |= has_element(value(), "websocket");
+        } else if is("Connection") {
             // 4.2.1 item 4: `Connection` is a list, in any case, and may come in several lines
-            _ if name.eq_ignore_ascii_case("Connection") => self.wants_upgrade |= has_element(value, "Upgrade"),
-            _ if name.eq_ignore_ascii_case("Content-Length") => self.has_body |= !is_zero(value),
-            _ if name.eq_ignore_ascii_case("Transfer-Encoding") => self.has_body = true,
-            _ if name.eq_ignore_ascii_case("Sec-WebSocket-Key") => self.key.add(value),
-            _ if name.eq_ignore_ascii_case("Sec-WebSocket-Version") => self.version.add(value),
-            _ if name.eq_ignore_ascii_case("Sec-WebSocket-Protocol") => self.has_protocols = true,
-            _ if name.eq_ignore_ascii_case("Sec-WebSocket-Extensions") => self.has_extensions = true,
-            _ => {}
+            self.wants_upgrade |= has_element(value(), "Upgrade");
+        } else if is("Content-Length") {
+            self.has_body |= !is_zero(value());
+        } else if is("Transfer-Encoding") {
+            self.has_body = true;
+        } else if is("Sec-WebSocket-Key") {
+            self.key.add(value());
+        } else if is("Sec-WebSocket-Version") {
+            self.version.add(value());
+        } else if is("Sec-WebSocket-Protocol") {
+            self.has_protocols = true;
+        } else if is("Sec-WebSocket-Extensions") {
+            self.has_extensions = true;
         }
     }
 

@@ -3,8 +3,11 @@
 use super::Headers;
 
 /// Whether the byte may stand in a token (RFC 9110 section 5.6.2).
+#[inline(always)]
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
+    // nearly all are in lower case, and so are asked about first
+    byte.is_ascii_lowercase()
+        || byte.is_ascii_alphanumeric()
         || matches!(
             byte,
             b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
@@ -22,8 +25,8 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a list has this element in any case.
 pub(crate) fn has_element(list: &str, element: &str) -> bool {
-    // mostly it is the only one
-    list.eq_ignore_ascii_case(element) || elements(list).any(|each| each.eq_ignore_ascii_case(element))
+    // mostly it is the only one, in this case
+    list == element || elements(list).any(|each| each.eq_ignore_ascii_case(element))
 }
 
 /// Whether the fields of this name, together one list (RFC 9110 section 5.3), have this element in any case.
