@@ -13,35 +13,45 @@ use httparse::Header;
 /// it are gone.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// The head that they came in. Where some value is not UTF-8: its start line, then names and values back to back.
+    /// The head that they came in. Where some value is not UTF-8: names and values back to back.
     head: Arc<str>,
-    fields: Arc<[Field]>,
+    /// The fields, and behind them the start line as if it were one.
+    lines: Arc<[Line]>,
 }
 
 /// Where in the head a field lies.
-pub(crate) struct Field {
+pub(crate) struct Line {
     name: Range<usize>,
     value: Range<usize>,
 }
 
 impl Headers {
-    /// The fields that were found in this head.
-    pub(crate) fn new(head: &[u8], fields: &[Header<'_>]) -> Self {
-        let Ok(text) = simdutf8::basic::from_utf8(head) else { return Self::with_other_text(head, fields) };
+    /// What was found in this head: two words of its start line, and the fields. Returns also whether every line is known
+    /// to end in CR LF.
+    pub(crate) fn new(head: &[u8], start: Header<'_>, fields: &[Header<'_>]) -> (Self, bool) {
+        let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
+        let Ok(text) = simdutf8::basic::from_utf8(head) else { return (Self::with_other_text(lines), false) };
         // names and values are parts of the head, so that their addresses say where in it they lie
         let place = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
             start..start.wrapping_add(part.len())
         };
-        let fields = fields.iter().map(|field| Field { name: place(field.name.as_bytes()), value: place(field.value) });
-        Self { head: text.into(), fields: fields.collect() }
+        // every line begins with a name, and the last one is empty
+        let mut is_strict = head.ends_with(b"\r\n\r\n");
+        let lines = lines.map(|line| {
+            let line = Line { name: place(line.name.as_bytes()), value: place(line.value) };
+            is_strict &=
+                line.name.start == 0 || head.get(..line.name.start).is_some_and(|before| before.ends_with(b"\r\n"));
+            line
+        });
+        let lines = lines.collect();
+        (Self { head: text.into(), lines }, is_strict)
     }
 
     /// The same where some value is not UTF-8.
     #[cold]
-    fn with_other_text(head: &[u8], fields: &[Header<'_>]) -> Self {
-        let start_line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let mut text: String = start_line.iter().copied().map(char::from).collect();
+    fn with_other_text<'a>(lines: impl Iterator<Item = &'a Header<'a>>) -> Self {
+        let mut text = String::new();
         let mut push = |part: &[u8]| {
             let start = text.len();
             match core::str::from_utf8(part) {
@@ -50,37 +60,33 @@ impl Headers {
             }
             start..text.len()
         };
-        let fields = fields.iter().map(|field| Field { name: push(field.name.as_bytes()), value: push(field.value) });
-        Self { fields: fields.collect(), head: text.into() }
+        let lines = lines.map(|line| Line { name: push(line.name.as_bytes()), value: push(line.value) });
+        Self { lines: lines.collect(), head: text.into() }
     }
 
-    /// The head that they came in: its start line at least.
-    pub(crate) fn head(&self) -> &str {
-        &self.head
+    /// The two words of the start line.
+    pub(crate) fn start(&self) -> (&str, &str) {
+        self.lines.last().map(|line| (self.read(&line.name), self.read(&line.value))).unwrap_or_default()
     }
 
-    /// Whether every line of the head is known to end in CR LF: every field begins a line, and the last one is empty.
-    pub(crate) fn have_strict_lines(&self) -> bool {
-        let head = self.head.as_bytes();
-        let is_line = |field: &Field| head.get(..field.name.start).is_some_and(|before| before.ends_with(b"\r\n"));
-        head.ends_with(b"\r\n\r\n") && self.fields.iter().all(is_line)
+    pub(crate) fn fields(&self) -> &[Line] {
+        self.lines.split_last().map(|(_, fields)| fields).unwrap_or_default()
     }
 
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    pub(crate) fn has_name(&self, field: &Field, name: &str) -> bool {
-        // most names are of another length, and most others in the usual case
-        field.name.end - field.name.start == name.len()
+    /// Inlined, it compares with a name that is known in a few instructions.
+    #[inline(always)]
+    pub(crate) fn has_name(&self, field: &Line, name: &str) -> bool {
+        // most names are of another length, and most of the others in the usual case
+        let Range { start, end } = field.name;
+        end - start == name.len()
             && self
                 .head
                 .as_bytes()
-                .get(field.name.clone())
+                .get(start..end)
                 .is_some_and(|found| found == name.as_bytes() || found.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    pub(crate) fn value(&self, field: &Field) -> &str {
+    pub(crate) fn value(&self, field: &Line) -> &str {
         self.read(&field.value)
     }
 
@@ -91,12 +97,12 @@ impl Headers {
 
     /// The values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
+        self.fields().iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
     }
 
     /// Names, as they were sent, and values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|field| (self.read(&field.name), self.value(field)))
+        self.fields().iter().map(|field| (self.read(&field.name), self.value(field)))
     }
 
     fn read(&self, place: &Range<usize>) -> &str {
@@ -105,12 +111,12 @@ impl Headers {
 
     /// The number of fields.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.fields().len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields().is_empty()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The parts of a client's opening handshake, RFC 6455 section 4.2.1.
 
-use super::headers::Field;
+use alloc::vec::Vec;
+use core::iter;
+
+use super::headers::Line;
 use super::syntax::{Single, has_element, is_token};
 use super::{HandshakeError, Headers, Request, extension, key};
 use crate::uri::Authority;
 
-use alloc::vec::Vec;
-
-/// What a request asks for, as its header fields say in one pass over them.
+/// What a request asks for, gathered in one pass over its header fields.
 pub(crate) struct Parts<'a> {
     request: &'a Request,
     pub(crate) method: &'a str,
@@ -21,7 +22,7 @@ pub(crate) struct Parts<'a> {
     wants_upgrade: bool,
     has_body: bool,
     has_protocols: bool,
-    has_extensions: bool,
+    extensions: Single<'a>,
 }
 
 impl<'a> Parts<'a> {
@@ -37,13 +38,13 @@ impl<'a> Parts<'a> {
             wants_upgrade: false,
             has_body: false,
             has_protocols: false,
-            has_extensions: false,
+            extensions: Single::Missing,
         };
         request.headers().fields().iter().for_each(|field| parts.add(request.headers(), field));
         parts
     }
 
-    fn add(&mut self, headers: &'a Headers, field: &Field) {
+    fn add(&mut self, headers: &'a Headers, field: &Line) {
         let is = |name| headers.has_name(field, name);
         let value = || headers.value(field);
         if is("Host") {
@@ -67,7 +68,7 @@ impl<'a> Parts<'a> {
         } else if is("Sec-WebSocket-Protocol") {
             self.has_protocols = true;
         } else if is("Sec-WebSocket-Extensions") {
-            self.has_extensions = true;
+            self.extensions.add(value());
         }
     }
 
@@ -143,13 +144,12 @@ impl<'a> Parts<'a> {
     /// 9.1: "If a value is received by either the client or the server during negotiation that does not conform to the
     /// ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_"
     fn check_extensions(&self) -> Result<(), HandshakeError> {
-        if !self.has_extensions {
-            return Ok(());
-        }
-        match extension::is_empty(self.request.headers().get_all("Sec-WebSocket-Extensions")) {
-            Ok(false) => Ok(()),
-            _ => Err(HandshakeError::ExtensionsMalformed),
-        }
+        let is_empty = match self.extensions {
+            Single::Missing => return Ok(()),
+            Single::Value(field) => extension::is_empty(iter::once(field)),
+            Single::Repeated => extension::is_empty(self.request.headers().get_all("Sec-WebSocket-Extensions")),
+        };
+        if matches!(is_empty, Ok(false)) { Ok(()) } else { Err(HandshakeError::ExtensionsMalformed) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::uri::Authority;
 /// An HTTP request, as a server's application sees it. To clone it is cheap.
 #[derive(Clone)]
 pub struct Request {
-    /// And the head that they came in, which begins with the request line.
+    /// And the method and the target: the start line of the head that they came in.
     headers: Headers,
 }
 
@@ -24,35 +24,35 @@ const FEW_LINES: usize = 32;
 impl Request {
     /// Reads a head: whether it is HTTP/1.1 and names a resource. What it asks for is another question.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
-        let head = without_empty_lines(head);
         let mut few = [const { MaybeUninit::uninit() }; FEW_LINES];
         let mut many = Vec::new();
         let fields = few.get_mut(..header_lines).unwrap_or_else(|| {
             many.resize(header_lines, MaybeUninit::uninit());
             &mut many
         });
-        match Self::parse_at_start(head, fields)? {
-            (request, size) if size == head.len() => Ok(request),
-            _ => Err(HandshakeError::RequestMalformed),
-        }
+        let (request, size, _) = Self::parse_at_start(head, fields)?;
+        // nothing may lie between the end that httparse has found and the one that was searched for
+        (size == head.len()).then_some(request).ok_or(HandshakeError::RequestMalformed)
     }
 
     /// Reads the head that lies whole at the beginning of these bytes, if it breaks no rule and no limit. Returns also its
     /// size.
     pub(crate) fn find(bytes: &[u8], config: &Config) -> Option<(Self, usize)> {
+        // empty lines before the request line are for the search, and what is not HTTP
         if !is_token_byte(*bytes.first()?) {
             return None;
         }
         let mut fields = [const { MaybeUninit::uninit() }; FEW_LINES];
-        let (request, size) = Self::parse_at_start(bytes, &mut fields).ok()?;
+        let (request, size, is_strict) = Self::parse_at_start(bytes, &mut fields).ok()?;
         let is_within_limits = size <= config.max_head_size && request.headers.len() <= config.max_header_lines;
-        (is_within_limits && request.headers.have_strict_lines()).then_some((request, size))
+        (is_within_limits && is_strict).then_some((request, size))
     }
 
+    /// Reads the head at the beginning of these bytes. Returns also its size, and whether every line is known to end in CR LF.
     fn parse_at_start<'a>(
         bytes: &'a [u8],
         fields: &mut [MaybeUninit<Header<'a>>],
-    ) -> Result<(Self, usize), HandshakeError> {
+    ) -> Result<(Self, usize, bool), HandshakeError> {
         let mut request = httparse::Request::new(&mut []);
         let size = match request.parse_with_uninit_headers(bytes, fields) {
             Ok(Status::Complete(size)) => size,
@@ -62,27 +62,28 @@ impl Request {
             _ => return Err(HandshakeError::RequestMalformed),
         };
         // 4.2.1 item 1: an HTTP/1.1 or higher GET request; what is higher is not framed like this
-        if request.version != Some(1) {
+        let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version) else {
             return Err(HandshakeError::HttpVersionUnsupported);
-        }
-        if !request.path.is_some_and(is_target) {
+        };
+        if !is_target(target) {
             return Err(HandshakeError::TargetInvalid);
         }
         let head = bytes.get(..size).unwrap_or_default();
-        Ok((Self { headers: Headers::new(head, request.headers) }, size))
+        let start = Header { name: method, value: target.as_bytes() };
+        let (headers, is_strict) = Headers::new(head, start, request.headers);
+        Ok((Self { headers }, size, is_strict))
     }
 
     /// The method: `GET`, but for a plain HTTP request.
     pub fn method(&self) -> &str {
-        split_word(self.headers.head()).0
+        self.headers.start().0
     }
 
     /// The target as it was sent: a path with or without a query, or a whole http or https URI.
     ///
     /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
-        let (_, behind) = split_word(self.headers.head());
-        split_word(behind).0
+        self.headers.start().1
     }
 
     /// The path of the target, not decoded; at least `/`.
@@ -148,21 +149,6 @@ impl fmt::Debug for Request {
     }
 }
 
-/// The head from its start line on.
-fn without_empty_lines(mut head: &[u8]) -> &[u8] {
-    while let Some(rest) = head.strip_prefix(b"\r\n") {
-        head = rest;
-    }
-    head
-}
-
-/// A word of the request line, and what is behind the blank behind it.
-fn split_word(text: &str) -> (&str, &str) {
-    let size = memchr::memchr(b' ', text.as_bytes()).unwrap_or(text.len());
-    let (word, behind) = text.split_at_checked(size).unwrap_or_default();
-    (word, behind.get(1..).unwrap_or_default())
-}
-
 /// Whether a target names a resource (4.2.1 item 1).
 fn is_target(target: &str) -> bool {
     // Section 3 has no fragment. What RFC 3986 wants encoded, but browsers send as it is, passes.
@@ -188,8 +174,9 @@ fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
 
 /// Whether the request line is sound but for its version.
 fn names_another_version(head: &[u8]) -> bool {
-    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+    let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let Some(line) = lines.into_iter().find(|line| !line.is_empty()) else { return false };
+    let mut words = line.split(|&byte| byte == b' ');
     let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
     words.next().is_none()
         && matches!(version, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())

@@ -29,7 +29,7 @@ impl Response {
             return Err(HandshakeError::ResponseMalformed);
         };
         let reason = response.reason.unwrap_or_default().to_owned();
-        let headers = Headers::new(head, response.headers);
+        let (headers, _) = Headers::new(head, httparse::EMPTY_HEADER, response.headers);
         Ok((Self { status, reason, headers, body: Vec::new() }, version == 1))
     }
 

@@ -2,16 +2,26 @@
 
 use super::Headers;
 
+/// Whether each byte may stand in a token: names of extensions and subprotocols are read byte by byte.
+static IS_TOKEN_BYTE: [bool; 256] = {
+    let mut answers = [false; 256];
+    let mut rest = answers.as_mut_slice();
+    let mut byte = 0_u8;
+    while let Some((answer, behind)) = rest.split_first_mut() {
+        *answer = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte = byte.wrapping_add(1);
+        rest = behind;
+    }
+    answers
+};
+
 /// Whether the byte may stand in a token (RFC 9110 section 5.6.2).
-#[inline(always)]
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    // nearly all are in lower case, and so are asked about first
-    byte.is_ascii_lowercase()
-        || byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    IS_TOKEN_BYTE.get(usize::from(byte)) == Some(&true)
 }
 
 pub(crate) fn is_token(text: &str) -> bool {

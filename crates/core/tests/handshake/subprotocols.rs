@@ -18,6 +18,18 @@ fn offered() {
     }
 }
 
+/// RFC 9110 section 5.6.2: which characters a token is made of.
+#[test]
+fn tokens() {
+    let is_offered = |character: char| {
+        let request = client_request().protocol(format!("a{character}"));
+        WebSocket::client(request, Config::default(), Scripted::new(NONCE), NOW).is_ok()
+    };
+    let tokens: String = ('\0'..='\u{ff}').filter(|&character| is_offered(character)).collect();
+    let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz";
+    assert_eq!(tokens, format!("!#$%&'*+-.0123456789{letters}|~"));
+}
+
 /// Conformance 14: several lines are one list.
 #[test]
 fn several_lines() {
