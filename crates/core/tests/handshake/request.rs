@@ -115,12 +115,33 @@ fn drafts() {
     assert_eq!(served(hixie76).status(), 426);
 }
 
+/// Conformance 7, 8: the lines of a field count together, in whatever order (RFC 9110 section 5.3).
+#[test]
+fn fields_of_several_lines() {
+    for (name, one, other, error) in [
+        ("Upgrade", "websocket", "h2c", None),
+        ("Connection", "Upgrade", "keep-alive", None),
+        ("Content-Length", "0", "00", None),
+        ("Content-Length", "0", "1", Some(HandshakeError::BodyUnexpected)),
+    ] {
+        for (first, second) in [(one, other), (other, one)] {
+            let outcome = served(request_with(name, None, &format!("{name}: {first}\r\n{name}: {second}\r\n")));
+            assert_eq!(outcome.error, error.clone().map(Into::into), "{name}: {first}, {second}");
+            assert_eq!(outcome.status(), if error.is_some() { 400 } else { 101 }, "{name}: {first}, {second}");
+        }
+    }
+}
+
 /// RFC 9112 section 2.2: a line ends in CR LF. A server behind a proxy that differs in this can be tricked.
 #[test]
 fn bare_line_feeds() {
-    for bytes in
-        [request().replace("\r\n", "\n"), request().replacen("\r\n", "\n", 1), request_with("", None, "X: a\n")]
-    {
+    for bytes in [
+        request().replace("\r\n", "\n"),
+        request().replacen("\r\n", "\n", 1),
+        request_with("", None, "X: a\n"),
+        format!("\n{}", request()),
+        format!("\n\r\n{}", request()),
+    ] {
         assert_eq!(*served(bytes).handshake_error(), HandshakeError::RequestMalformed);
     }
 }
