@@ -56,8 +56,8 @@ impl Server {
             Stage::Head(reader) => {
                 let Some(request) = read_request(reader, input, &self.config)? else { return Ok(None) };
                 let parts = Parts::of(&request);
-                parts.check_host()?;
                 self.answers_head = parts.method == "HEAD";
+                parts.check_host()?;
                 if !parts.ask_for_websocket() {
                     self.stage = Stage::AskedPlainly;
                     return Ok(Some(Event::PlainRequest(request)));
