@@ -264,8 +264,8 @@ impl Connection {
     pub fn recycle(&mut self, message: Message<'_>) {
         if let Some(spares) = self.output.spares() {
             match message {
-                Message::Text(Cow::Owned(text)) => spares.keep(text.into_bytes()),
-                Message::Binary(Cow::Owned(bytes)) => spares.keep(bytes),
+                Message::Text(Cow::Owned(text)) => spares.recycle(text.into_bytes()),
+                Message::Binary(Cow::Owned(bytes)) => spares.recycle(bytes),
                 _ => {}
             }
         }

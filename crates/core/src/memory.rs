@@ -12,8 +12,10 @@ use crate::lane::{SEGMENT_MIN, Segment};
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
 /// Longer queues are not kept.
 const QUEUE_MAX: usize = 64;
-/// A payload in less memory than this is not worth keeping: the allocator is as good.
-const SPARE_MIN: usize = 4 * 1024;
+/// What was sent from less memory than this is not worth keeping: the allocator is as good, and much of it may have waited.
+const SENT_MIN: usize = 32 * 1024;
+/// A message in less memory than this is not worth recycling.
+const RECYCLED_MIN: usize = 4 * 1024;
 /// The memory of so many bytes of payloads is kept.
 const SPARES_MAX: usize = 4 * 1024 * 1024;
 /// The memory of so many payloads is kept: it is searched from one end to the other.
@@ -77,7 +79,7 @@ impl Lent {
             self.frames = other.frames;
         }
         self.queue = self.queue.take().or(other.queue);
-        other.spares.kept.into_iter().for_each(|bytes| self.spares.keep(bytes));
+        other.spares.kept.into_iter().for_each(|bytes| self.spares.recycle(bytes));
     }
 
     /// The lane's front is elsewhere: that frames have capacity here tells so.
@@ -101,11 +103,21 @@ impl Lent {
 }
 
 impl Spares {
-    /// Keeps the memory of a payload, if need be instead of shorter ones: if there is no room, what was used last is better
-    /// given to the allocator than what was used long ago.
-    pub(crate) fn keep(&mut self, mut bytes: Vec<u8>) {
+    /// Keeps the memory of what was sent, or has been moved elsewhere.
+    pub(crate) fn keep(&mut self, bytes: Vec<u8>) {
+        self.keep_from(SENT_MIN, bytes);
+    }
+
+    /// Keeps the memory of a message.
+    pub(crate) fn recycle(&mut self, bytes: Vec<u8>) {
+        self.keep_from(RECYCLED_MIN, bytes);
+    }
+
+    /// Keeps memory of so many bytes or more, if need be instead of shorter one: if there is no room, what was used last is
+    /// better given to the allocator than what was used long ago.
+    fn keep_from(&mut self, least: usize, mut bytes: Vec<u8>) {
         let size = bytes.capacity();
-        if !(SPARE_MIN..=SPARES_MAX).contains(&size) {
+        if !(least..=SPARES_MAX).contains(&size) {
             return;
         }
         while self.size + size > SPARES_MAX || self.kept.len() == SPARES_COUNT {

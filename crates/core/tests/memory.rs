@@ -493,9 +493,13 @@ fn lent_memory_is_bounded() {
         assert_eq!(keeps_at_most(ALL, &|connection| connection.send(&[7; FRAMES as usize][..]).unwrap()), longer);
 
         // what is shorter is left to the allocator
-        let before = keeps_at_most(ALL, &|connection| connection.send(vec![7; 4 * 1024 - 1]).unwrap());
-        let after = keeps_at_most(ALL, &|connection| connection.send(vec![7; 4 * 1024]).unwrap());
+        let before = keeps_at_most(ALL, &|connection| connection.recycle(vec![7; 4 * 1024 - 1].into()));
+        let after = keeps_at_most(ALL, &|connection| connection.recycle(vec![7; 4 * 1024].into()));
         assert!(before < longer + SMALL as i64 && after >= before + 4 * 1024, "{longer}, {before}, {after}");
+        let longer = after;
+        let before = keeps_at_most(ALL, &|connection| connection.send(vec![7; 32 * 1024 - 1]).unwrap());
+        let after = keeps_at_most(ALL, &|connection| connection.send(vec![7; 32 * 1024]).unwrap());
+        assert!(before < longer + SMALL as i64 && after >= before + 32 * 1024, "{longer}, {before}, {after}");
 
         let payloads = |connection: &mut Connection| (0..50).for_each(|_| connection.send(vec![7; 200_000]).unwrap());
         assert!(keeps_at_most(ALL, &payloads) >= 20 * 200_000);
