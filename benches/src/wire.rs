@@ -74,6 +74,9 @@ pub const PIECE: usize = 2 << 10;
 /// Copies as a transport does: the same for everyone. `to` is as long as `from`.
 #[inline]
 pub fn copy(to: &mut [u8], from: &[u8]) {
+    if from.len() <= PIECE {
+        return to.copy_from_slice(from);
+    }
     for (to, from) in to.chunks_mut(PIECE).zip(from.chunks(PIECE)) {
         to.copy_from_slice(from);
     }

@@ -248,7 +248,7 @@ impl Connection {
     }
 
     /// Gives back the memory that was [lent](Self::lend): see [`WebSocket::give_back`](crate::WebSocket::give_back).
-    #[inline]
+    #[inline(always)]
     pub fn give_back(&mut self, memory: &mut Memory) {
         if self.receiver.has_begun()
             && let Some(spares) = self.output.spares()

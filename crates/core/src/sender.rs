@@ -98,7 +98,7 @@ impl Sender {
         if !has_room(output, payload.len(), config) {
             return Err(SendError::BufferFull(Some(message.into_owned())));
         }
-        if payload.len() < OWNED_MIN && payload.len() <= config.max_sent_frame_payload.get() {
+        if payload.len() < OWNED_MIN.min(config.max_sent_frame_payload.get()) {
             self.copied_frame(output, message.kind().into(), payload, true);
         } else {
             self.long(output, message, config);
@@ -330,7 +330,7 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = config.max_buffered_amount;
-    let fits = |amount| limit.checked_sub(amount).is_some_and(|room| payload <= room);
+    let fits = |amount: usize| amount.saturating_add(payload) <= limit;
     // all together fits nearly always, and then each does
     fits(output.remaining()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }
