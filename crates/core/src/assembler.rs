@@ -230,6 +230,7 @@ impl Assembly {
 fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: Option<&mut Spares>) {
     let room = Room::new(bytes.len(), piece.bytes.len(), piece.to_come);
     if let Some(spares) = spares
+        && room.is_known(bytes.is_empty())
         && let Some(spare) = room.find(bytes.is_empty(), spares)
     {
         return move_to(bytes, spare, spares);
@@ -242,6 +243,7 @@ fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: Option<&mut Spares>) 
 fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: Option<&mut Spares>) {
     let room = Room::new(text.len() + carried, piece.bytes.len(), piece.to_come);
     if let Some(spares) = spares
+        && room.is_known(text.is_empty())
         && let Some(spare) = room.find(text.is_empty(), spares)
     {
         return move_text_to(text, spare, spares);
@@ -288,6 +290,13 @@ impl Room {
         let claimed = arrived.saturating_add(to_come);
         let most = ample.saturating_add(as_much_again).min(claimed.saturating_mul(2));
         Self { arrived, claimed, most, additional: piece.saturating_add(to_come.min(as_much_again)) }
+    }
+
+    /// Whether so much is known of the message that it is worth being moved: what begins is not moved, and what ends with
+    /// this piece the allocator may enlarge where it lies. So it may what comes in many fragments, each of which may be the
+    /// last.
+    const fn is_known(&self, begins: bool) -> bool {
+        begins || self.claimed > self.arrived
     }
 
     /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::give_back`]), and thus a
