@@ -1,7 +1,8 @@
 //! Messages received: by a server, which unmasks, and by a client; binary, and text, which is validated.
 //!
 //! The wire holds as many messages as make 64 KiB, at least one and at most 1,024. Every participant copies it once, from
-//! an in-memory transport into a buffer of its own or of its caller's, which stands for `recv`; for memcpy that is all.
+//! an in-memory transport into a buffer of its own or of its caller's, which stands for `recv` (`wire::copy`); for memcpy
+//! that is all.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
