@@ -206,8 +206,11 @@ impl Assembly {
         }
     }
 
-    /// The message has ended.
-    pub(crate) fn finish(&mut self) -> Result<Message<'static>, ProtocolError> {
+    /// The message has ended. Of lent memory it keeps no more than befits its length.
+    pub(crate) fn finish(&mut self, spares: Option<&mut Spares>) -> Result<Message<'static>, ProtocolError> {
+        if let Some(spares) = spares {
+            self.give_back(0, spares);
+        }
         Ok(match &mut self.payload {
             Payload::Text { text, utf8 } => {
                 utf8.finish()?;
@@ -230,8 +233,7 @@ impl Assembly {
 fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: Option<&mut Spares>) {
     let room = Room::new(bytes.len(), piece.bytes.len(), piece.to_come);
     if let Some(spares) = spares
-        && room.is_known(bytes.is_empty())
-        && let Some(spare) = room.find(bytes.is_empty(), spares)
+        && let Some(spare) = room.find(bytes.is_empty(), piece.fin, spares)
     {
         return move_to(bytes, spare, spares);
     }
@@ -243,8 +245,7 @@ fn enlarge(bytes: &mut Vec<u8>, piece: &Piece<'_>, spares: Option<&mut Spares>) 
 fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: Option<&mut Spares>) {
     let room = Room::new(text.len() + carried, piece.bytes.len(), piece.to_come);
     if let Some(spares) = spares
-        && room.is_known(text.is_empty())
-        && let Some(spare) = room.find(text.is_empty(), spares)
+        && let Some(spare) = room.find(text.is_empty(), piece.fin, spares)
     {
         return move_text_to(text, spare, spares);
     }
@@ -292,18 +293,19 @@ impl Room {
         Self { arrived, claimed, most, additional: piece.saturating_add(to_come.min(as_much_again)) }
     }
 
-    /// Whether so much is known of the message that it is worth being moved: what begins is not moved, and what ends with
-    /// this piece the allocator may enlarge where it lies. So it may what comes in many fragments, each of which may be the
-    /// last.
-    const fn is_known(&self, begins: bool) -> bool {
-        begins || self.claimed > self.arrived
-    }
-
     /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::give_back`]), and thus a
-    /// message that begins may have as much as is claimed for it.
-    fn find(&self, begins: bool, spares: &mut Spares) -> Option<Vec<u8>> {
-        let whole = begins.then(|| spares.find(self.claimed..=self.claimed.saturating_mul(2))).flatten();
-        whole.or_else(|| self.find_due(spares))
+    /// message that begins may have as much as is claimed for it; or, if it comes in fragments, as much as there is
+    /// ([`Assembly::finish`]).
+    fn find(&self, begins: bool, fin: bool, spares: &mut Spares) -> Option<Vec<u8>> {
+        if begins && !fin {
+            return spares.largest(self.arrived);
+        }
+        if begins && let Some(whole) = spares.find(self.claimed..=self.claimed.saturating_mul(2)) {
+            return Some(whole);
+        }
+        // what ends with this piece the allocator may enlarge where it lies; so it may what comes in many fragments, each of
+        // which may be the last
+        if begins || self.claimed > self.arrived { self.find_due(spares) } else { None }
     }
 
     /// Looks for memory that the connection may keep.

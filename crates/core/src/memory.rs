@@ -138,6 +138,13 @@ impl Spares {
         Some(self.remove(place))
     }
 
+    /// Gives the most memory that there is, if it is so much.
+    pub(crate) fn largest(&mut self, least: usize) -> Option<Vec<u8>> {
+        let sizes = self.kept.iter().map(Vec::capacity).enumerate();
+        let (place, _) = sizes.max_by_key(|&(_, size)| size).filter(|&(_, size)| size >= least)?;
+        Some(self.remove(place))
+    }
+
     fn remove(&mut self, place: usize) -> Vec<u8> {
         let bytes = self.kept.remove(place);
         self.size -= bytes.capacity();

@@ -323,13 +323,13 @@ impl Receiver {
     pub(crate) fn more(
         &mut self,
         input: &mut Input<'_>,
-        spares: Option<&mut Spares>,
+        mut spares: Option<&mut Spares>,
     ) -> Result<Option<Message<'static>>, ProtocolError> {
         let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = rest.take(input);
         let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
-        assembly.add(piece, spares)?;
-        let message = if ends_message { Some(assembly.finish()?) } else { None };
+        assembly.add(piece, spares.as_deref_mut())?;
+        let message = if ends_message { Some(assembly.finish(spares)?) } else { None };
         self.end(ends_frame, ends_message);
         Ok(message)
     }

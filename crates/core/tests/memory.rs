@@ -326,6 +326,46 @@ fn recycled_memory_fits_the_message() {
     }
 }
 
+/// How long a message in fragments will be is not known: it is assembled where there is most room, and leaves that to the
+/// next one if it turns out to be short.
+#[test]
+fn a_message_in_fragments_begins_in_the_largest_memory_and_keeps_what_befits_it() {
+    let config = config(|_| ());
+    for (role, first) in [(Role::Server, TEXT), (Role::Server, BINARY), (Role::Client, TEXT), (Role::Client, BINARY)] {
+        let mut connection = endpoint(role, &config);
+        let mut memory = Memory::new();
+        connection.lend(&mut memory);
+        connection.recycle(vec![7; MILLION].into());
+        connection.recycle(vec![7; 40_000].into());
+        let mut receive_in_fragments = |length: usize| {
+            let fragments: Vec<_> = (0..10)
+                .map(|number| {
+                    let opcode = if number == 0 { first & 0x0F } else { 0 };
+                    frame(role, if number == 9 { 0x80 | opcode } else { opcode }, &vec![b'x'; length / 10])
+                })
+                .collect();
+            let mut capacity = 0;
+            let info = measured(|buffer| {
+                for fragment in &fragments {
+                    buffer.clear();
+                    buffer.extend_from_slice(fragment);
+                    let received = connection.receive(&mut Input::new(buffer), Instant::EPOCH).unwrap();
+                    if let Some(Event::Message(message)) = received {
+                        assert_eq!(message.len(), length);
+                        capacity = message.into_bytes().capacity();
+                    }
+                }
+            });
+            (capacity, info.bytes_total)
+        };
+        let (capacity, allocated) = receive_in_fragments(100_000);
+        assert!((100_000..=200_000).contains(&capacity), "{role:?}: {capacity}");
+        assert!(allocated < 100_000 + SMALL, "{role:?}: {allocated} bytes allocated");
+        let (capacity, allocated) = receive_in_fragments(MILLION);
+        assert!(capacity == MILLION && allocated < SMALL, "{role:?}: {capacity}, {allocated} bytes allocated");
+    }
+}
+
 /// Nor does a claimed length get a peer the memory that others have left.
 #[test]
 fn lent_memory_goes_to_those_who_have_sent_enough() {
