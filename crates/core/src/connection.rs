@@ -20,7 +20,7 @@ use crate::input::Input;
 use crate::memory::Memory;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
-use crate::receiver::{Received, Receiver};
+use crate::receiver::{Received, Receiver, Whole};
 use crate::sender::{Masking, Sender};
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
@@ -76,7 +76,8 @@ impl Connection {
         Self { config, receiver, sender, output, closing: Closing::default(), timers }
     }
 
-    /// Takes bytes that arrived, up to the next event; `None` when the input is empty.
+    /// Takes bytes that arrived, up to the next event; `None` when the input is empty, or what remains of it is
+    /// [left](Input::refillable) to the caller.
     ///
     /// # Errors
     ///
@@ -91,11 +92,12 @@ impl Connection {
             }
             self.heard();
             match self.receiver.whole_message(input, &self.config) {
-                None => {}
-                Some((MessageKind::Binary, payload)) => {
+                Whole::Other => {}
+                Whole::Left => return Ok(None),
+                Whole::Message(MessageKind::Binary, payload) => {
                     return Ok(Some(Event::Message(Message::Binary(Cow::Borrowed(payload)))));
                 }
-                Some((MessageKind::Text, payload)) => match simdutf8::basic::from_utf8(payload) {
+                Whole::Message(MessageKind::Text, payload) => match simdutf8::basic::from_utf8(payload) {
                     Ok(text) => return Ok(Some(Event::Message(Message::Text(Cow::Borrowed(text))))),
                     Err(_) => self.fail(ProtocolError::Utf8Invalid),
                 },

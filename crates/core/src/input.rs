@@ -16,13 +16,54 @@ use core::{fmt, mem};
 /// ```
 pub struct Input<'b> {
     bytes: &'b mut [u8],
+    capacity: usize,
+    missing: usize,
 }
 
 impl<'b> Input<'b> {
     /// Bytes as they came from the transport, in order.
     #[inline]
     pub const fn new(bytes: &'b mut [u8]) -> Self {
-        Self { bytes }
+        Self::refillable(bytes, 0)
+    }
+
+    /// The same, in a buffer that takes `capacity` bytes in all, to whose end more can be read: for whoever has a buffer for
+    /// each connection.
+    ///
+    /// A message of one frame that has not arrived whole, but fits the buffer, is then not taken: `receive` returns `None`
+    /// though bytes [remain](Self::remaining). They are to be given again, with what follows them. So every message that
+    /// fits is lent, and none of them is copied, nor needs memory of its own. Text is validated when it is whole, where it
+    /// would otherwise fail with its first wrong byte; to give what remains as [`new`](Self::new), which takes it, is
+    /// allowed at any time.
+    ///
+    /// ```
+    /// use sansocket::{Config, Connection, Event, Input, Instant};
+    ///
+    /// # fn read(reads: &mut impl Iterator<Item = &'static [u8]>, to: &mut [u8]) -> usize {
+    /// #     reads.next().map_or(0, |bytes| { to[..bytes.len()].copy_from_slice(bytes); bytes.len() })
+    /// # }
+    /// # let mut transport = [&[0x82, 0x85, 1, 2, 3, 4, b'H'][..], &[b'e', b'l', b'l', b'o', 0x89]].into_iter();
+    /// let mut server = Connection::server(Config::default(), Instant::EPOCH);
+    /// let (mut buffer, mut filled) = ([0; 4096], 0);
+    /// loop {
+    ///     let count = read(&mut transport, &mut buffer[filled..]);
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    ///     filled += count;
+    ///     let mut input = Input::refillable(&mut buffer[..filled], 4096);
+    ///     while let Some(event) = server.receive(&mut input, Instant::EPOCH)? {
+    ///         println!("{event:?}");
+    ///     }
+    ///     let left = input.remaining().len();
+    ///     buffer.copy_within(filled - left..filled, 0);
+    ///     filled = left;
+    /// }
+    /// # Ok::<(), sansocket::Error>(())
+    /// ```
+    #[inline]
+    pub const fn refillable(bytes: &'b mut [u8], capacity: usize) -> Self {
+        Self { bytes, capacity, missing: 0 }
     }
 
     /// The bytes not taken yet.
@@ -31,10 +72,28 @@ impl<'b> Input<'b> {
         self.bytes
     }
 
+    /// How many bytes must follow those that remain until `receive` takes them: what a message lacks that was left in a
+    /// [refillable](Self::refillable) buffer, else 0. To read no more than that spares moving the beginning of the next
+    /// message.
+    #[inline]
+    pub const fn missing(&self) -> usize {
+        self.missing
+    }
+
     /// Whether every byte has been taken.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Leaves what remains, the beginning of `count` bytes, if those fit the caller's buffer.
+    #[inline]
+    pub(crate) fn leave(&mut self, count: u64) -> bool {
+        let fits = count <= self.capacity as u64;
+        if fits {
+            self.missing = (count as usize).saturating_sub(self.bytes.len());
+        }
+        fits
     }
 
     /// Takes up to `count` bytes from the front.

@@ -73,7 +73,8 @@
 //!
 //! 1. **Read** while [`wants_read`](WebSocket::wants_read) says so, into a buffer of its own, which all its connections
 //!    may share, and hand the bytes to [`receive`](WebSocket::receive) until that returns `None`: then all of them have
-//!    been taken. At the end of the stream, or when the connection is lost, call
+//!    been taken. (A driver whose connections have a buffer each may ask to be left with what is not whole:
+//!    [`Input::refillable`].) At the end of the stream, or when the connection is lost, call
 //!    [`receive_eof`](WebSocket::receive_eof).
 //! 2. **Write** what [`output`](WebSocket::output) holds, after every call that may have added to it, and
 //!    [`advance`](bytes::Buf::advance) by what the transport took, before anything else is asked of the connection.

@@ -24,6 +24,17 @@ pub(crate) enum Received<'b> {
     Close(CloseFrame),
 }
 
+/// What there is of a message of one frame.
+pub(crate) enum Whole<'b> {
+    /// All. Text is yet to be validated.
+    Message(MessageKind, &'b [u8]),
+    /// Its beginning, left for the caller to put the rest behind it.
+    Left,
+    /// Its beginning, of which the head is taken; or, with nothing done, something else comes next, or something that may
+    /// break a rule.
+    Other,
+}
+
 /// Reads frames, in whatever pieces they come.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -96,41 +107,40 @@ impl Receiver {
         }
     }
 
-    /// The commonest case by itself: a message of one frame that lies whole in the input. `None` if only its beginning
-    /// does, of which the head is taken; and with nothing done, if something else comes next, or something that may break a
-    /// rule. Text is yet to be validated.
+    /// The commonest case by itself: a message of one frame that lies whole in the input.
     #[inline(always)]
-    pub(crate) fn whole_message<'b>(
-        &mut self,
-        input: &mut Input<'b>,
-        config: &Config,
-    ) -> Option<(MessageKind, &'b [u8])> {
+    pub(crate) fn whole_message<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Whole<'b> {
         let is_between_messages = matches!(self.stage, Stage::Start) && self.assembly.is_none();
         if !is_between_messages || config.delivery != Delivery::Messages {
-            return None;
+            return Whole::Other;
         }
         let kind = match input.remaining() {
             [FrameHeader::WHOLE_TEXT, ..] => MessageKind::Text,
             [FrameHeader::WHOLE_BINARY, ..] => MessageKind::Binary,
-            _ => return None,
+            _ => return Whole::Other,
         };
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
-        let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
+        let Some((size, length, key)) = FrameHeader::decode_rest(input.remaining(), is_masked) else {
+            return Whole::Other;
+        };
         if length > config.max_frame_payload || length > config.max_message_size as u64 {
-            return None;
+            return Whole::Other;
         }
         if length > (input.remaining().len() - size) as u64 {
+            if input.leave(size as u64 + length) {
+                return Whole::Left;
+            }
             input.take(size);
             self.begin_message(kind, Rest { length, key, fin: true });
-            return None;
+            return Whole::Other;
         }
         input.take(size);
         let payload = input.take(length as usize);
         if is_masked {
             sansocket_mask::apply(payload, key, 0);
         }
-        Some((kind, payload))
+        Whole::Message(kind, payload)
     }
 
     /// A message of one frame begins that does not lie whole in the input.

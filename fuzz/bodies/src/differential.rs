@@ -102,7 +102,7 @@ fn config() -> Config {
 }
 
 fn ours(stream: &[u8], cuts: Cuts) -> (Outcome, Option<ProtocolError>) {
-    let outcome = drive::outcome(Role::Server, &Arc::new(config()), stream, cuts);
+    let outcome = drive::outcome(Role::Server, &Arc::new(config()), stream, cuts, 0);
     let error = outcome.error.map(|error| match error {
         Error::Protocol(error) => error,
         error => panic!("{error:?}"),

@@ -25,6 +25,11 @@ impl Cuts {
         Ok(Self(u.arbitrary()?))
     }
 
+    /// How many bytes a buffer takes in which is kept what is not whole.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.iter().map(|&length| usize::from(length)).sum()
+    }
+
     /// The pieces, some of them empty; of long input they are longer. Four zeros leave it whole.
     pub(crate) fn of<'a>(&self, mut bytes: &'a mut [u8]) -> Vec<&'a mut [u8]> {
         if self.0 == [0; 4] || bytes.is_empty() {
@@ -68,14 +73,26 @@ pub(crate) struct Outcome {
     pub(crate) close: Close,
 }
 
-/// Receives the bytes in these pieces, then takes the output, then ends TCP.
-pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts) -> Outcome {
+/// Receives the bytes in these pieces, from a buffer that takes so many and is refilled, or at once if it takes none; then
+/// takes the output, then ends TCP.
+pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts, capacity: usize) -> Outcome {
     let mut connection = connection(role, config);
     let mut events = Vec::new();
     let mut message = Vec::new();
     let mut error = None;
-    for piece in cuts.of(&mut bytes.to_vec()) {
-        let result = receive(&mut connection, piece, |event| collect(event, &mut message, &mut events));
+    let mut kept = Vec::new();
+    let mut bytes = bytes.to_vec();
+    let pieces = cuts.of(&mut bytes);
+    let last = pieces.len() - 1;
+    for (number, piece) in pieces.into_iter().enumerate() {
+        kept.extend_from_slice(piece);
+        let capacity = if number == last { 0 } else { capacity };
+        let mut input = Input::refillable(&mut kept, capacity);
+        let result = take(&mut connection, &mut input, |event| collect(event, &mut message, &mut events));
+        let left = input.remaining().len();
+        assert!(left + input.missing() <= capacity, "{left} bytes are left, and {} missing", input.missing());
+        assert!(left == 0 || input.missing() > 0, "{left} bytes are left of a message that is whole");
+        kept.drain(..kept.len() - left);
         if let Some(error) = &error {
             assert_eq!(result.as_ref(), Err(error), "failure is sticky");
         }
@@ -94,21 +111,28 @@ pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts
 pub(crate) fn receive(
     connection: &mut Connection,
     piece: &mut [u8],
-    mut told: impl FnMut(Event<'_>),
+    told: impl FnMut(Event<'_>),
 ) -> std::result::Result<(), Error> {
     let mut input = Input::new(piece);
+    let result = take(connection, &mut input, told);
+    assert!(input.is_empty(), "all of the input is taken");
+    result
+}
+
+fn take(
+    connection: &mut Connection,
+    input: &mut Input<'_>,
+    mut told: impl FnMut(Event<'_>),
+) -> std::result::Result<(), Error> {
     loop {
         let before = input.remaining().len();
-        let received = connection.receive(&mut input, NOW);
+        let received = connection.receive(input, NOW);
         match received {
             Ok(Some(event)) => {
                 assert!(input.remaining().len() < before, "an event takes bytes");
                 told(event);
             }
-            ended => {
-                assert!(input.is_empty(), "all of the input is taken");
-                return ended.map(|_| ());
-            }
+            ended => return ended.map(|_| ()),
         }
     }
 }

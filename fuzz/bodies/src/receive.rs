@@ -1,6 +1,6 @@
-//! `receive`: any bytes, in any pieces, under any limits, in either role. What comes of them does not depend on the pieces, is
-//! what a plain reading of the RFC says, takes no more memory than the limits allow and no more work than the bytes are
-//! worth; and a failure is for good.
+//! `receive`: any bytes, in any pieces, from a buffer that is refilled or is not, under any limits, in either role. What
+//! comes of them does not depend on the pieces, is what a plain reading of the RFC says, takes no more memory than the
+//! limits allow and no more work than the bytes are worth; and a failure is for good.
 
 use std::sync::Arc;
 
@@ -30,10 +30,12 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let stream = wire::stream(u, role)?;
 
     let verdict = model::receive(role, &config, &stream);
-    let whole = drive::outcome(role, &config, &stream, Cuts::NONE);
+    let whole = drive::outcome(role, &config, &stream, Cuts::NONE, 0);
     assert_eq!(whole, expected(role, &config, &verdict), "{role:?}, {config:?}: {stream:x?}");
-    let pieces = drive::outcome(role, &config, &stream, cuts);
-    assert_eq!(pieces, whole, "{role:?}, {config:?}, {cuts:?}: {stream:x?}");
+    for capacity in [0, cuts.capacity()] {
+        let pieces = drive::outcome(role, &config, &stream, cuts, capacity);
+        assert_eq!(pieces, whole, "{role:?}, {config:?}, {cuts:?}, {capacity}: {stream:x?}");
+    }
     check_cost(role, &config, &stream, cuts);
     check_failure(role, &config, &stream);
     Ok(())

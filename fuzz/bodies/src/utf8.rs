@@ -105,7 +105,7 @@ fn close_reason(role: Role, text: &[u8]) -> Reason {
 impl Reason {
     fn check(self, role: Role, config: &Arc<Config>, pieces: Cuts) {
         let Some(frame) = self.0 else { return };
-        let outcome = drive::outcome(role, config, &frame, pieces);
+        let outcome = drive::outcome(role, config, &frame, pieces, 0);
         let verdict = model::receive(role, config, &frame);
         assert_eq!(outcome.error, verdict.error.map(Into::into));
         let reason = verdict.close.map(|(_, reason)| reason).unwrap_or_default();

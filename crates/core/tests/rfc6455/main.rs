@@ -12,6 +12,7 @@ mod lending;
 mod limits;
 #[cfg(feature = "std")] // vectored output
 mod output;
+mod refilling;
 mod sending;
 mod support;
 mod text;

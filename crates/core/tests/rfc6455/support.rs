@@ -203,19 +203,22 @@ pub(crate) fn with_frames_of(payload: usize) -> Config {
 pub(crate) fn feed(connection: &mut Connection, bytes: &[u8]) -> (Vec<Seen>, Result<(), Error>) {
     let mut bytes = bytes.to_vec();
     let mut input = Input::new(&mut bytes);
+    let seen = receive_all(connection, &mut input);
+    assert!(input.is_empty() && input.missing() == 0, "input was left");
+    seen
+}
+
+fn receive_all(connection: &mut Connection, input: &mut Input<'_>) -> (Vec<Seen>, Result<(), Error>) {
     let mut events = Vec::new();
     loop {
         let before = input.remaining().len();
-        match connection.receive(&mut input, Instant::EPOCH) {
+        match connection.receive(input, Instant::EPOCH) {
             Ok(Some(event)) => {
                 // CVE-2020-13935: every step takes something
                 assert!(input.remaining().len() < before, "an event came out of nothing");
                 events.push(event.into());
             }
-            Ok(None) => {
-                assert!(input.is_empty(), "input was left");
-                return (events, Ok(()));
-            }
+            Ok(None) => return (events, Ok(())),
             Err(error) => {
                 assert!(input.is_empty(), "a failed connection left input");
                 return (events, Err(error));
@@ -266,6 +269,38 @@ impl Outcome {
             more.into_iter().for_each(|event| join(&mut events, event));
             result = now;
         }
+        Self::at_end(connection, events, result)
+    }
+
+    /// What comes of a stream that is read, at most so many bytes at a time, into a buffer in which stays what is left.
+    pub(crate) fn of_refilled(config: &Config, role: Role, mut wire: &[u8], capacity: usize, most: usize) -> Self {
+        let mut connection = endpoint(role, config);
+        let (mut buffer, mut filled) = (vec![0; capacity], 0);
+        let (mut events, mut result) = (Vec::new(), Ok(()));
+        while !wire.is_empty() && result.is_ok() {
+            let (read, rest) = wire.split_at(most.min(capacity - filled).min(wire.len()));
+            buffer[filled..filled + read.len()].copy_from_slice(read);
+            filled += read.len();
+            wire = rest;
+            let mut input = Input::refillable(&mut buffer[..filled], capacity);
+            let (more, now) = receive_all(&mut connection, &mut input);
+            more.into_iter().for_each(|event| join(&mut events, event));
+            result = now;
+            let (left, missing) = (input.remaining().len(), input.missing());
+            assert_eq!(left > 0, missing > 0, "{left} bytes are left, for {missing} to follow");
+            assert!(left + missing <= capacity, "{left} bytes are left, for {missing} that do not fit");
+            buffer.copy_within(filled - left..filled, 0);
+            filled = left;
+        }
+        if result.is_ok() {
+            let (more, now) = feed(&mut connection, &buffer[..filled]);
+            more.into_iter().for_each(|event| join(&mut events, event));
+            result = now;
+        }
+        Self::at_end(connection, events, result)
+    }
+
+    fn at_end(mut connection: Connection, events: Vec<Seen>, result: Result<(), Error>) -> Self {
         let output = take_output(&mut connection);
         let close = connection.receive_eof(Instant::EPOCH).unwrap().map(Seen::from);
         assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None), "Close comes once");
@@ -289,7 +324,8 @@ pub(crate) fn join(events: &mut Vec<Seen>, event: Seen) {
     }
 }
 
-/// Checks what an endpoint makes of these bytes: given whole, byte by byte, and in random pieces.
+/// Checks what an endpoint makes of these bytes: given whole, byte by byte, and in random pieces, of which the caller's
+/// buffer may keep some.
 ///
 /// Of `events` a Close is the last, if any, and tells what `receive_eof` returns; without one the end is abnormal.
 /// What the endpoint must send follows from the events: its Pongs, and its Close frame.
@@ -317,6 +353,10 @@ pub(crate) fn check_named(
         let pieces = random_split(&mut rng, wire);
         let sizes: Vec<_> = pieces.iter().map(|piece| piece.len()).collect();
         assert_eq!(Outcome::of(config, role, pieces), expected, "{name} {role:?}, in pieces of {sizes:?}");
+        let capacity = 1 + rng.next_u32() as usize % (wire.len() + 20);
+        let most = 1 + rng.next_u32() as usize % capacity;
+        let outcome = Outcome::of_refilled(config, role, wire, capacity, most);
+        assert_eq!(outcome, expected, "{name} {role:?}, {most} bytes at a time into a buffer of {capacity}");
     }
 }
 
