@@ -16,18 +16,35 @@ use crate::transport::{Exchange, Transport};
 /// Long enough for a message of 1 MiB, so that it is unmasked where it lies.
 const WHOLE: usize = (1 << 20) + 64;
 
-/// sansocket with a buffer of so many bytes, into which it reads.
+/// sansocket with a buffer of so many bytes, into which it reads so many at a time. If those are fewer, it is refilled: what
+/// is left of a message stays there, and what it lacks is read at once.
 #[derive(Debug)]
-pub struct Sansocket<T, const BUFFER: usize = WHOLE> {
+pub struct Sansocket<T, const BUFFER: usize = WHOLE, const READ: usize = { 8 << 10 }> {
     connection: Connection,
     transport: T,
     buffer: Vec<u8>,
     /// What of the buffer was read and not yet received.
     start: usize,
     end: usize,
+    /// How much a message lacks that was left there.
+    missing: usize,
 }
 
-impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
+impl<T: Transport, const BUFFER: usize, const READ: usize> Sansocket<T, BUFFER, READ> {
+    const CAPACITY: usize = if READ < BUFFER { BUFFER } else { 0 };
+
+    fn read(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let most = BUFFER.min(self.end + READ.max(self.missing));
+        let count = self.transport.read_into(&mut self.buffer[self.end..most]);
+        assert!(count > 0, "nothing has arrived");
+        self.end += count;
+    }
+}
+
+impl<T: Transport, const BUFFER: usize, const READ: usize> Endpoint<T> for Sansocket<T, BUFFER, READ> {
     fn new(role: Role, transport: T) -> Self {
         let config = Arc::new(Config::default());
         let mut connection = match role {
@@ -36,18 +53,16 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
             Role::Server => Connection::server(config, Instant::EPOCH),
         };
         connection.lend(&mut Memory::new());
-        Self { connection, transport, buffer: vec![0; BUFFER], start: 0, end: 0 }
+        Self { connection, transport, buffer: vec![0; BUFFER], start: 0, end: 0, missing: 0 }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
         while count > 0 {
-            if self.start == self.end {
-                self.start = 0;
-                self.end = self.transport.read_into(&mut self.buffer);
-                assert!(self.end > 0, "nothing has arrived");
+            if self.start == self.end || self.missing > 0 {
+                self.read();
             }
-            let mut input = Input::new(&mut self.buffer[self.start..self.end]);
-            loop {
+            let mut input = Input::refillable(&mut self.buffer[self.start..self.end], Self::CAPACITY);
+            while count > 0 {
                 match self.connection.receive(&mut input, Instant::EPOCH) {
                     Ok(Some(Event::Message(message))) => {
                         each(message.kind() == MessageKind::Text, message.as_bytes());
@@ -57,10 +72,8 @@ impl<T: Transport, const BUFFER: usize> Endpoint<T> for Sansocket<T, BUFFER> {
                     other => panic!("{other:?}"),
                 }
                 count -= 1;
-                if count == 0 {
-                    break;
-                }
             }
+            self.missing = input.missing();
             self.start = self.end - input.remaining().len();
         }
     }
