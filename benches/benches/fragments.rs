@@ -21,8 +21,8 @@ const FRAGMENTS: [(&str, usize); 3] = [("1 frame", MESSAGE), ("64 fragments", 16
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case<'_>));
 
-/// Ours has a buffer that is refilled, by 8 KiB at a time or by what a message lacks, so that it stays in the cache nearest to
-/// the processor as long as messages do; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
+/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a message lacks, so that what is unmasked lies in
+/// the nearest cache; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
 const PARTICIPANTS: [Participant; 10] = [
     ("sansocket", run::<Sansocket<Circle>>),
     ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536, 65536>>),

@@ -22,8 +22,8 @@ const SIZES: [usize; 7] = [0, 16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case));
 
-/// Ours has a buffer that is refilled, by 8 KiB at a time or by what a message lacks, so that it stays in the cache nearest to
-/// the processor as long as messages do; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
+/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a message lacks, so that what is unmasked lies in
+/// the nearest cache; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
 const PARTICIPANTS: [Participant; 10] = [
     ("sansocket", run::<Sansocket<Circle>>),
     ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536, 65536>>),

@@ -16,10 +16,10 @@ use crate::transport::{Exchange, Transport};
 /// Long enough for a message of 1 MiB, so that it is unmasked where it lies.
 const WHOLE: usize = (1 << 20) + 64;
 
-/// sansocket with a buffer of so many bytes, into which it reads so many at a time. If those are fewer, it is refilled: what
-/// is left of a message stays there, and what it lacks is read at once.
+/// sansocket with a buffer of so many bytes, into which it reads at most so many at a time. If those are fewer, it is
+/// refilled: what is left of a message stays there, and no more is read than it lacks.
 #[derive(Debug)]
-pub struct Sansocket<T, const BUFFER: usize = WHOLE, const READ: usize = { 8 << 10 }> {
+pub struct Sansocket<T, const BUFFER: usize = WHOLE, const READ: usize = { 16 << 10 }> {
     connection: Connection,
     transport: T,
     buffer: Vec<u8>,
@@ -34,11 +34,13 @@ impl<T: Transport, const BUFFER: usize, const READ: usize> Sansocket<T, BUFFER, 
     const CAPACITY: usize = if READ < BUFFER { BUFFER } else { 0 };
 
     fn read(&mut self) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let most = BUFFER.min(self.end + READ.max(self.missing));
-        let count = self.transport.read_into(&mut self.buffer[self.end..most]);
+        if self.start == self.end || self.end + self.missing > BUFFER {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let most = if self.missing > 0 { READ.min(self.missing) } else { READ };
+        let count = self.transport.read_into(&mut self.buffer[self.end..self.end + most]);
         assert!(count > 0, "nothing has arrived");
         self.end += count;
     }

@@ -31,7 +31,7 @@ impl<'b> Input<'b> {
     /// each connection.
     ///
     /// A message of one frame that has not arrived whole, but fits the buffer, is then not taken: `receive` returns `None`
-    /// though bytes [remain](Self::remaining). They are to be given again, with what follows them. So every message that
+    /// though bytes [remain](Self::remaining). They are to be given again as they are then, with what follows them. So every message that
     /// fits is lent, and none of them is copied, nor needs memory of its own. Text is validated when it is whole, where it
     /// would otherwise fail with its first wrong byte; to give what remains as [`new`](Self::new), which takes it, is
     /// allowed at any time.
@@ -84,6 +84,12 @@ impl<'b> Input<'b> {
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// The bytes not taken yet, to be unmasked where they are.
+    #[inline]
+    pub(crate) const fn remaining_mut(&mut self) -> &mut [u8] {
+        self.bytes
     }
 
     /// Leaves what remains, the beginning of `count` bytes, if those fit the caller's buffer.

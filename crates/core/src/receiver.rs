@@ -50,6 +50,8 @@ pub(crate) struct Receiver {
 enum Stage {
     /// Between frames.
     Start,
+    /// The beginning of a frame lies before the input's next byte to come: its head, and so much of its payload, unmasked.
+    Left { payload: usize },
     /// In the head, of which these bytes have arrived.
     Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
     /// In the payload of a data frame.
@@ -110,15 +112,12 @@ impl Receiver {
     /// The commonest case by itself: a message of one frame that lies whole in the input.
     #[inline(always)]
     pub(crate) fn whole_message<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Whole<'b> {
-        let is_between_messages = matches!(self.stage, Stage::Start) && self.assembly.is_none();
-        if !is_between_messages || config.delivery != Delivery::Messages {
-            return Whole::Other;
-        }
-        let kind = match input.remaining() {
-            [FrameHeader::WHOLE_TEXT, ..] => MessageKind::Text,
-            [FrameHeader::WHOLE_BINARY, ..] => MessageKind::Binary,
+        match self.stage {
+            Stage::Start if self.assembly.is_none() && config.delivery == Delivery::Messages => {}
+            Stage::Left { payload } => return self.what_was_left(input, payload),
             _ => return Whole::Other,
-        };
+        }
+        let Some(kind) = message_kind(input.remaining()) else { return Whole::Other };
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
         let Some((size, length, key)) = FrameHeader::decode_rest(input.remaining(), is_masked) else {
@@ -129,6 +128,7 @@ impl Receiver {
         }
         if length > (input.remaining().len() - size) as u64 {
             if input.leave(size as u64 + length) {
+                self.leave(input, size, key);
                 return Whole::Left;
             }
             input.take(size);
@@ -141,6 +141,48 @@ impl Receiver {
             sansocket_mask::apply(payload, key, 0);
         }
         Whole::Message(kind, payload)
+    }
+
+    /// The beginning of a message stays where it is. It is unmasked while the processor has it at hand.
+    #[inline(never)]
+    fn leave(&mut self, input: &mut Input<'_>, head_size: usize, key: MaskingKey) {
+        if self.role == Role::Server {
+            let (_, payload) = input.remaining_mut().split_at_mut(head_size);
+            sansocket_mask::apply(payload, key, 0);
+            self.stage = Stage::Left { payload: payload.len() };
+        }
+    }
+
+    /// Goes on with a message whose beginning was left, and this much of its payload unmasked.
+    #[inline(never)]
+    fn what_was_left<'b>(&mut self, input: &mut Input<'b>, unmasked: usize) -> Whole<'b> {
+        let Some((kind, size, length, key)) = left_head(input.remaining()) else { return Whole::Other };
+        let is_whole = length <= (input.remaining().len() - size) as u64;
+        if !is_whole && !input.leave(size as u64 + length) {
+            return Whole::Other;
+        }
+        let (_, payload) = input.remaining_mut().split_at_mut(size);
+        let arrived = payload.len().min(length as usize);
+        let Some(masked) = payload.get_mut(unmasked..arrived) else { return Whole::Other };
+        sansocket_mask::apply(masked, key, unmasked);
+        if !is_whole {
+            self.stage = Stage::Left { payload: arrived };
+            return Whole::Left;
+        }
+        self.stage = Stage::Start;
+        input.take(size);
+        Whole::Message(kind, input.take(arrived))
+    }
+
+    /// What was left is to be taken after all: it is again as it came.
+    #[cold]
+    fn take_what_was_left(&mut self, input: &mut Input<'_>, unmasked: usize) {
+        if let Some((_, size, _, key)) = left_head(input.remaining()) {
+            let (_, payload) = input.remaining_mut().split_at_mut(size);
+            let (payload, _) = payload.split_at_mut(unmasked.min(payload.len()));
+            sansocket_mask::apply(payload, key, 0);
+        }
+        self.stage = Stage::Start;
     }
 
     /// A message of one frame begins that does not lie whole in the input.
@@ -163,13 +205,18 @@ impl Receiver {
         config: &Config,
         mut spares: Option<&mut Spares>,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
+        if let Stage::Left { payload } = self.stage
+            && !input.is_empty()
+        {
+            self.take_what_was_left(input, payload);
+        }
         // a frame without payload is over with its head, though nothing is left of the input
         while !input.is_empty() || matches!(self.stage, Stage::Data(Rest { length: 0, .. })) {
             if matches!(self.stage, Stage::Start) && self.assembly.is_some() && config.delivery == Delivery::Messages {
                 self.middle_fragments(input, config, spares.as_deref_mut())?;
             }
             let received = match self.stage {
-                Stage::Start | Stage::Head { .. } => {
+                Stage::Start | Stage::Left { .. } | Stage::Head { .. } => {
                     let Some(header) = self.head(input)? else { return Ok(None) };
                     self.begin_frame(&header, input, config)?
                 }
@@ -363,6 +410,24 @@ impl Receiver {
         let said = said(*opcode, Cow::Owned(core::mem::take(payload)));
         self.stage = Stage::Start;
         said.map(Some)
+    }
+}
+
+/// The kind of a message whose beginning was left, the size of its head, the length of its payload and the key; `None` if
+/// this is not what was left.
+fn left_head(bytes: &[u8]) -> Option<(MessageKind, usize, u64, MaskingKey)> {
+    let kind = message_kind(bytes)?;
+    let (size, length, key) = FrameHeader::decode_rest(bytes, true)?;
+    Some((kind, size, length, key))
+}
+
+/// The kind of the message that begins and ends with the next frame, if it is one.
+#[inline(always)]
+const fn message_kind(bytes: &[u8]) -> Option<MessageKind> {
+    match bytes {
+        [FrameHeader::WHOLE_TEXT, ..] => Some(MessageKind::Text),
+        [FrameHeader::WHOLE_BINARY, ..] => Some(MessageKind::Binary),
+        _ => None,
     }
 }
 

@@ -3,45 +3,50 @@
 
 use std::borrow::Cow;
 
-use sansocket::{Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError, Role};
+use sansocket::{Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError};
 
 use crate::support::{BOTH, Frame, endpoint, open, wire};
 
-/// Gives bytes of a buffer that takes so many; returns the kind of the first message, how many bytes are left and how many
-/// are missing. The message must be lent.
-fn give(connection: &mut Connection, bytes: &[u8], capacity: usize) -> (Option<MessageKind>, usize, usize) {
-    let mut bytes = bytes.to_vec();
-    let mut input = Input::refillable(&mut bytes, capacity);
-    let kind = match connection.receive(&mut input, Instant::EPOCH).unwrap() {
+/// Gives bytes of a buffer that takes so many; returns the kind and the payload of the first message, which must be lent,
+/// how many bytes are left and how many are missing.
+fn give(
+    connection: &mut Connection,
+    bytes: &mut [u8],
+    capacity: usize,
+) -> (Option<(MessageKind, Vec<u8>)>, usize, usize) {
+    let mut input = Input::refillable(bytes, capacity);
+    let message = match connection.receive(&mut input, Instant::EPOCH).unwrap() {
         None => None,
-        Some(Event::Message(Message::Binary(Cow::Borrowed(_)))) => Some(MessageKind::Binary),
-        Some(Event::Message(Message::Text(Cow::Borrowed(_)))) => Some(MessageKind::Text),
+        Some(Event::Message(Message::Binary(Cow::Borrowed(bytes)))) => Some((MessageKind::Binary, bytes.to_vec())),
+        Some(Event::Message(Message::Text(Cow::Borrowed(text)))) => Some((MessageKind::Text, text.into())),
         other => panic!("{other:?}"),
     };
-    (kind, input.remaining().len(), input.missing())
+    (message, input.remaining().len(), input.missing())
 }
 
 #[test]
 fn a_message_that_fits_the_buffer_is_left_until_it_is_whole_and_then_lent() {
+    let binary: Vec<u8> = (0..70_000).map(|index| (index % 251) as u8).collect();
+    let text: Vec<u8> = (0..70_000).map(|index| b'a' + (index % 23) as u8).collect();
     for role in BOTH {
-        for (length, kind) in [
-            (1, MessageKind::Binary),
-            (125, MessageKind::Text),
-            (300, MessageKind::Binary),
-            (70_000, MessageKind::Text),
+        for (kind, payload) in [
+            (MessageKind::Binary, &binary[..1]),
+            (MessageKind::Text, &text[..125]),
+            (MessageKind::Binary, &binary[..300]),
+            (MessageKind::Text, &text),
+            (MessageKind::Binary, &binary),
         ] {
-            let frame = match kind {
-                MessageKind::Binary => Frame::binary(vec![7; length]),
-                MessageKind::Text => Frame::text(vec![b'x'; length]),
-            };
+            let frame = if kind == MessageKind::Text { Frame::text(payload) } else { Frame::binary(payload) };
             let head = frame.clone().to(role).head_size();
-            let wire = wire(role, &[frame]);
+            let mut wire = wire(role, &[frame]);
+            let size = wire.len();
             let mut connection = open(role);
-            for given in [head, head + 1, wire.len() - 1].into_iter().filter(|&given| given < wire.len()) {
-                let seen = give(&mut connection, &wire[..given], wire.len());
-                assert_eq!(seen, (None, given, wire.len() - given), "{role:?}, {given} of {} bytes", wire.len());
+            let beginnings = [head, head, head + 1, size / 2, size - 1].into_iter();
+            for given in beginnings.filter(|&given| (head..size).contains(&given)) {
+                let seen = give(&mut connection, &mut wire[..given], size);
+                assert_eq!(seen, (None, given, size - given), "{role:?}, {given} of {size} bytes");
             }
-            assert_eq!(give(&mut connection, &wire, wire.len()), (Some(kind), 0, 0), "{role:?}");
+            assert_eq!(give(&mut connection, &mut wire, size), (Some((kind, payload.to_vec())), 0, 0), "{role:?}");
         }
     }
 }
@@ -49,27 +54,73 @@ fn a_message_that_fits_the_buffer_is_left_until_it_is_whole_and_then_lent() {
 #[test]
 fn a_message_of_one_byte_more_than_the_buffer_takes_is_taken_as_it_comes() {
     for role in BOTH {
-        let wire = wire(role, &[Frame::binary([7; 300])]);
-        let (most, last) = wire.split_at(wire.len() - 1);
+        let mut wire = wire(role, &[Frame::binary([7; 300])]);
+        let capacity = wire.len() - 1;
+        let (most, last) = wire.split_at_mut(capacity);
         let mut connection = open(role);
-        assert_eq!(give(&mut connection, most, wire.len() - 1), (None, 0, 0), "{role:?}");
-        let mut last = last.to_vec();
-        let event = connection.receive(&mut Input::refillable(&mut last, wire.len() - 1), Instant::EPOCH);
+        assert_eq!(give(&mut connection, most, capacity), (None, 0, 0), "{role:?}");
+        let event = connection.receive(&mut Input::refillable(last, capacity), Instant::EPOCH);
         assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; 300])))), "{role:?}");
     }
 }
 
 #[test]
 fn what_was_left_may_be_given_to_be_taken() {
-    let wire = wire(Role::Server, &[Frame::text("Hello")]);
-    let mut connection = open(Role::Server);
-    assert_eq!(give(&mut connection, &wire[..8], 64), (None, 8, 3));
-    let (mut left, mut rest) = (wire[..8].to_vec(), wire[8..].to_vec());
-    let mut input = Input::new(&mut left);
-    assert_eq!(connection.receive(&mut input, Instant::EPOCH), Ok(None));
-    assert!(input.is_empty());
-    let event = connection.receive(&mut Input::refillable(&mut rest, 64), Instant::EPOCH);
-    assert_eq!(event, Ok(Some(Event::Message(Message::from("Hello")))));
+    for role in BOTH {
+        for taken in 1..=5 {
+            let mut wire = wire(role, &[Frame::text("Hello"), Frame::binary([7; 300])]);
+            let head = Frame::text("Hello").to(role).head_size();
+            let (left, rest) = wire.split_at_mut(head + taken);
+            let mut connection = open(role);
+            for given in head..left.len() {
+                assert_eq!(give(&mut connection, &mut left[..given], 64), (None, given, head + 5 - given), "{role:?}");
+            }
+            let mut events = Vec::new();
+            for bytes in [left, rest] {
+                let mut input = Input::new(bytes);
+                while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                    events.push(event.into_owned());
+                }
+                assert!(input.is_empty(), "{role:?}");
+            }
+            let expected = [Message::from("Hello"), Message::from(vec![7; 300])].map(Event::Message);
+            assert_eq!(events, expected, "{role:?}");
+        }
+    }
+}
+
+/// After the application has closed, what the peer still sends is received as before.
+#[test]
+fn what_was_left_is_received_while_the_connection_closes() {
+    for role in BOTH {
+        let mut wire = wire(role, &[Frame::binary([7; 300])]);
+        let size = wire.len();
+        let mut connection = open(role);
+        assert_eq!(give(&mut connection, &mut wire[..200], size), (None, 200, size - 200), "{role:?}");
+        connection.close(sansocket::CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+        assert_eq!(connection.receive(&mut Input::new(&mut []), Instant::EPOCH), Ok(None), "{role:?}");
+        let event = connection.receive(&mut Input::refillable(&mut wire, size), Instant::EPOCH);
+        assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; 300])))), "{role:?}");
+    }
+}
+
+/// A driver that gives something else than what was left gets something else, but does no harm.
+#[test]
+fn something_else_than_what_was_left_is_harmless() {
+    for role in BOTH {
+        for other in
+            [&b""[..], b"\x82", b"\x82\xFE", b"\x89\x80\0\0\0\0", b"\x82\x85\x01", b"\x82\x81\0\0\0\0\0", &[0xFF; 64]]
+        {
+            let mut wire = wire(role, &[Frame::binary([7; 300])]);
+            let size = wire.len();
+            for capacity in [0, 8, 4096] {
+                let mut connection = open(role);
+                assert_eq!(give(&mut connection, &mut wire[..200], size), (None, 200, size - 200));
+                let mut other = other.to_vec();
+                let _ = connection.receive(&mut Input::refillable(&mut other, capacity), Instant::EPOCH);
+            }
+        }
+    }
 }
 
 #[test]
@@ -88,13 +139,13 @@ fn nothing_is_left_of_a_message_that_is_too_long() {
 #[test]
 fn text_that_was_left_is_validated_when_it_is_whole_or_taken() {
     for role in BOTH {
-        let wire = wire(role, &[Frame::text(b"\xFFello")]);
-        let (most, _) = wire.split_at(wire.len() - 1);
-        let (mut patient, mut prompt) = (open(role), open(role));
-        assert_eq!(give(&mut patient, most, 64), (None, most.len(), 1), "{role:?}");
-        for (connection, bytes) in [(&mut patient, &wire[..]), (&mut prompt, most)] {
-            let mut bytes = bytes.to_vec();
-            let result = connection.receive(&mut Input::new(&mut bytes), Instant::EPOCH);
+        let mut whole = wire(role, &[Frame::text(b"\xFFello")]);
+        let most = whole.len() - 1;
+        let mut part = whole[..most].to_vec();
+        for bytes in [&mut whole, &mut part] {
+            let mut connection = open(role);
+            assert_eq!(give(&mut connection, &mut bytes[..most], 64), (None, most, 1), "{role:?}");
+            let result = connection.receive(&mut Input::new(bytes), Instant::EPOCH);
             assert_eq!(result, Err(ProtocolError::Utf8Invalid.into()), "{role:?}");
         }
     }
