@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
 use rand_core::CryptoRng;
 
-use crate::assembler::Delivered;
+use crate::assembler::{Delivered, message};
 use crate::closing::{Close, CloseCode, CloseFrame, Closing, Failure, Sent};
 use crate::config::Config;
 use crate::controls::ControlKind;
@@ -329,6 +329,16 @@ impl Connection {
                 Ok(None) if input.is_empty() => return Ok(None),
                 Ok(None) => {}
                 Err(error) => self.fail(error),
+            }
+        }
+        if self.closing.is_open() {
+            match self.receiver.what_was_left(input) {
+                Whole::Other => {}
+                Whole::Left => return Ok(None),
+                Whole::Message(kind, payload) => match message(kind, payload) {
+                    Ok(message) => return Ok(Some(Event::Message(message))),
+                    Err(error) => self.fail(error),
+                },
             }
         }
         self.receive_frames(input)

@@ -112,10 +112,9 @@ impl Receiver {
     /// The commonest case by itself: a message of one frame that lies whole in the input.
     #[inline(always)]
     pub(crate) fn whole_message<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Whole<'b> {
-        match self.stage {
-            Stage::Start if self.assembly.is_none() && config.delivery == Delivery::Messages => {}
-            Stage::Left { payload } => return self.what_was_left(input, payload),
-            _ => return Whole::Other,
+        let is_between_messages = matches!(self.stage, Stage::Start) && self.assembly.is_none();
+        if !is_between_messages || config.delivery != Delivery::Messages {
+            return Whole::Other;
         }
         let Some(kind) = message_kind(input.remaining()) else { return Whole::Other };
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
@@ -153,9 +152,10 @@ impl Receiver {
         }
     }
 
-    /// Goes on with a message whose beginning was left, and this much of its payload unmasked.
-    #[inline(never)]
-    fn what_was_left<'b>(&mut self, input: &mut Input<'b>, unmasked: usize) -> Whole<'b> {
+    /// Goes on with a message whose beginning was left, if one was.
+    #[inline]
+    pub(crate) fn what_was_left<'b>(&mut self, input: &mut Input<'b>) -> Whole<'b> {
+        let Stage::Left { payload: unmasked } = self.stage else { return Whole::Other };
         let Some((kind, size, length, key)) = left_head(input.remaining()) else { return Whole::Other };
         let is_whole = length <= (input.remaining().len() - size) as u64;
         if !is_whole && !input.leave(size as u64 + length) {
