@@ -127,37 +127,36 @@ impl FrameHeader {
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
         let mut encoded = EncodedHeader { bytes: [0; Self::MAX_SIZE], size: 0 };
-        self.write(|bytes| encoded.push(bytes));
+        self.write_to(&mut encoded);
         encoded
     }
 
     /// Appends the head as it travels.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
-        self.write(|part| bytes.extend_from_slice(part));
+        self.write_to(bytes);
     }
 
-    /// Gives the head to `put`, in up to three parts whose lengths the compiler knows.
     #[inline(always)]
-    fn write(&self, mut put: impl FnMut(&[u8])) {
+    fn write_to(&self, to: &mut impl Write) {
         let flag = |is_set, bit| if is_set { bit } else { 0 };
         let first = flag(self.fin, FIN) | flag(self.rsv1, RSV1) | flag(self.rsv2, RSV2) | flag(self.rsv3, RSV3);
         let first = first | self.opcode.as_u8();
         let mask = flag(self.mask.is_some(), MASK);
         // 5.2: the minimal number of bytes MUST be used to encode the length
         match self.payload_length {
-            length @ 0..126 => put(&[first, mask | length as u8]),
+            length @ 0..126 => to.put([first, mask | length as u8]),
             length @ 126..=0xFFFF => {
-                put(&[first, mask | LENGTH_16]);
-                put(&(length as u16).to_be_bytes());
+                let [a, b] = (length as u16).to_be_bytes();
+                to.put([first, mask | LENGTH_16, a, b]);
             }
             length => {
-                put(&[first, mask | LENGTH_64]);
-                put(&(length & (u64::MAX >> 1)).to_be_bytes());
+                let [a, b, c, d, e, f, g, h] = (length & (u64::MAX >> 1)).to_be_bytes();
+                to.put([first, mask | LENGTH_64, a, b, c, d, e, f, g, h]);
             }
         }
         if let Some(key) = self.mask {
-            put(&key);
+            to.put(key);
         }
     }
 
@@ -193,11 +192,23 @@ pub struct EncodedHeader {
     size: u8,
 }
 
-impl EncodedHeader {
+/// Takes the parts of a head. How long each is the compiler knows.
+trait Write {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]);
+}
+
+impl Write for Vec<u8> {
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.extend_from_slice(&bytes);
+    }
+}
+
+impl Write for EncodedHeader {
     #[inline]
-    fn push(&mut self, bytes: &[u8]) {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         let free = self.bytes.get_mut(usize::from(self.size)..).unwrap_or_default();
-        free.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        free.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         self.size += bytes.len() as u8;
     }
 }
