@@ -2,13 +2,13 @@
 //! written until they are taken: a cursor moves, they do not.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use crate::memory::{FRAMES_MAX, Lent, Memory, Spares};
+use crate::queue::{Queue, Segment};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
 pub(crate) const SEGMENT_MIN: usize = 1024;
@@ -23,27 +23,9 @@ pub(crate) struct Lane {
     /// Bytes already taken of the front.
     taken: usize,
     /// What lies behind the front.
-    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
-    behind: Option<Box<VecDeque<Segment>>>,
+    behind: Option<Box<Queue>>,
     /// The driver's memory, to be given back.
     lent: Option<Box<Lent>>,
-}
-
-pub(crate) enum Segment {
-    /// Frames encoded back to back, the head of one whose payload follows, or a payload that was given away.
-    Own(Vec<u8>),
-    /// A payload, or whole frames, that others share.
-    Shared(Bytes),
-}
-
-impl Segment {
-    #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
 }
 
 impl Lane {
@@ -119,10 +101,10 @@ impl Lane {
             return self.grow_front(additional);
         }
         let behind = self.behind();
-        if !matches!(behind.back(), Some(Segment::Own(frames)) if fits(frames, additional)) {
-            behind.push_back(Segment::Own(Vec::new()));
+        if !matches!(behind.last_mut(), Some(Segment::Own(frames)) if fits(frames, additional)) {
+            behind.push(Segment::default());
         }
-        let frames = match self.behind.as_mut().and_then(|behind| behind.back_mut()) {
+        let frames = match self.behind.as_mut().and_then(|behind| behind.last_mut()) {
             Some(Segment::Own(frames)) => frames,
             _ => &mut self.front,
         };
@@ -147,11 +129,11 @@ impl Lane {
     /// Adds bytes that stay where they are.
     #[inline(always)]
     pub(crate) fn push(&mut self, segment: Segment) {
-        self.behind().push_back(segment);
+        self.behind().push(segment);
     }
 
     #[inline]
-    fn behind(&mut self) -> &mut VecDeque<Segment> {
+    fn behind(&mut self) -> &mut Queue {
         let lent = &mut self.lent;
         self.behind.get_or_insert_with(|| lent.as_mut().and_then(|lent| lent.queue.take()).unwrap_or_default())
     }
@@ -163,16 +145,21 @@ impl Lane {
         if !front.is_empty() {
             return front;
         }
-        self.behind.as_ref().and_then(|behind| behind.front()).map_or(&[], Segment::bytes)
+        self.waiting().first().map_or(&[], Segment::bytes)
     }
 
     /// All bytes, in pieces. None of them is empty.
     #[inline]
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let front = self.front.get(self.taken..).unwrap_or_default();
-        let (near, far) = self.behind.as_ref().map(|behind| behind.as_slices()).unwrap_or_default();
         let front = Some(front).filter(|front| !front.is_empty());
-        front.into_iter().chain(near.iter().chain(far).map(Segment::bytes))
+        front.into_iter().chain(self.waiting().iter().map(Segment::bytes))
+    }
+
+    /// What lies behind the front.
+    #[inline]
+    fn waiting(&self) -> &[Segment] {
+        self.behind.as_ref().map_or(&[], |behind| behind.waiting())
     }
 
     /// Takes `count` bytes, and gives back the memory of those that the cursor has passed.
@@ -186,7 +173,7 @@ impl Lane {
             count -= step;
             if self.taken < self.front.len() {
                 self.taken += step;
-            } else if let Some(Segment::Shared(bytes)) = self.behind.as_mut().and_then(|behind| behind.front_mut()) {
+            } else if let Some(Segment::Shared(bytes)) = self.behind.as_mut().and_then(|behind| behind.first_mut()) {
                 bytes.advance(step);
             }
             if step == available {
@@ -199,15 +186,15 @@ impl Lane {
     fn next_segment(&mut self) {
         self.clear_front();
         let Some(behind) = &mut self.behind else { return };
-        if matches!(behind.front(), Some(segment) if segment.bytes().is_empty()) {
-            behind.pop_front();
+        if matches!(behind.first_mut(), Some(segment) if segment.bytes().is_empty()) {
+            behind.pop();
         }
-        if let Some(Segment::Own(frames)) = behind.front_mut() {
-            let frames = core::mem::take(frames);
-            behind.pop_front();
+        if let Some(Segment::Own(_)) = behind.first_mut()
+            && let Some(Segment::Own(frames)) = behind.pop()
+        {
             self.replace_front(frames);
         }
-        if self.behind.as_ref().is_some_and(|behind| behind.is_empty()) {
+        if self.waiting().is_empty() {
             self.clear_behind();
         }
     }

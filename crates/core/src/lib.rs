@@ -128,6 +128,7 @@ mod lane;
 mod memory;
 mod message;
 mod output;
+mod queue;
 mod receiver;
 mod sender;
 mod time;

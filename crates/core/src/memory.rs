@@ -1,12 +1,12 @@
 //! Memory that a driver of many connections keeps, and lends to the one whose turn it is.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::RangeInclusive;
 
-use crate::lane::{SEGMENT_MIN, Segment};
+use crate::lane::SEGMENT_MIN;
+use crate::queue::{Queue, Segment};
 
 /// More bytes than this are not kept to encode frames in.
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
@@ -35,8 +35,7 @@ pub(crate) struct Lent {
     /// To encode frames in; without capacity while the lane does so.
     pub(crate) frames: Vec<u8>,
     /// Empty.
-    #[expect(clippy::box_collection, reason = "as it is in the lane")]
-    pub(crate) queue: Option<Box<VecDeque<Segment>>>,
+    pub(crate) queue: Option<Box<Queue>>,
     pub(crate) spares: Spares,
 }
 
@@ -91,13 +90,12 @@ impl Lent {
     }
 
     /// Keeps the memory of a queue for the next one.
-    #[expect(clippy::box_collection, reason = "as it is in the lane")]
-    pub(crate) fn keep_queue(&mut self, mut queue: Box<VecDeque<Segment>>) {
-        while let Some(segment) = queue.pop_front() {
+    pub(crate) fn keep_queue(&mut self, mut queue: Box<Queue>) {
+        queue.clear(|segment| {
             if let Segment::Own(bytes) = segment {
                 self.spares.keep(bytes);
             }
-        }
+        });
         self.queue = Some(queue).filter(|queue| queue.capacity() <= QUEUE_MAX);
     }
 }

@@ -15,8 +15,9 @@ use crate::closing::Sent;
 use crate::controls::{ControlFrame, Controls, ControlsFull};
 use crate::encoded::EncodedMessage;
 use crate::frame::{FrameHeader, OpCode};
-use crate::lane::{Lane, Segment};
+use crate::lane::Lane;
 use crate::memory::{Memory, Spares};
+use crate::queue::Segment;
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
 /// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.

@@ -15,9 +15,9 @@ use crate::encoded::EncodedMessage;
 use crate::error::SendError;
 use crate::event::Role;
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
-use crate::lane::Segment;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
+use crate::queue::Segment;
 use crate::utf8::Utf8;
 
 /// From this many bytes on, the payload of an owned message's frames is queued as it is.

@@ -731,6 +731,28 @@ fn pongs_that_wait_are_bounded() {
     }
 }
 
+/// Output that is never taken to its end does not grow with what has passed.
+#[test]
+fn a_queue_that_is_never_empty_is_as_long_as_what_waits() {
+    let config = config(|_| ());
+    for waiting in [1, 2, 7, 100] {
+        let mut server = endpoint(Role::Server, &config);
+        let payload = Bytes::from(vec![7; 10_000]);
+        let frame = payload.len() + 4;
+        for _ in 0..waiting {
+            server.send_shared(MessageKind::Binary, payload.clone()).unwrap();
+        }
+        let info = measure(|| {
+            for _ in 0..10_000 {
+                server.send_shared(MessageKind::Binary, payload.clone()).unwrap();
+                drain_all_but(&mut server, waiting * frame);
+            }
+        });
+        let most = 64 * (waiting as i64 + 4) * 4;
+        assert!(info.bytes_current <= most && info.bytes_max <= most as u64, "{waiting}: {info:?}");
+    }
+}
+
 /// A control frame that drips in is kept, and no more than it.
 #[test]
 fn a_partial_control_frame_costs_its_bytes() {
