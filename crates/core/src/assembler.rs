@@ -181,7 +181,7 @@ impl Assembly {
                 if bytes.capacity() - bytes.len() < piece.bytes.len() {
                     enlarge(bytes, &piece, spares);
                 }
-                sansocket_mask::append(bytes, piece.bytes, piece.key, 0);
+                append(bytes, piece.bytes, piece.key);
             }
         }
         Ok(())
@@ -255,7 +255,7 @@ fn enlarge_text(text: &mut String, carried: usize, piece: &Piece<'_>, spares: Op
 /// Moves what has arrived to other memory, which is empty.
 fn move_to(bytes: &mut Vec<u8>, mut other: Vec<u8>, spares: &mut Spares) {
     // a copy by masking with zeros: see `sender::copy`
-    sansocket_mask::append(&mut other, bytes, [0; 4], 0);
+    append(&mut other, bytes, [0; 4]);
     spares.keep(core::mem::replace(bytes, other));
 }
 
@@ -317,6 +317,11 @@ impl Room {
     fn due(&self, spares: &mut Spares) -> Vec<u8> {
         self.find_due(spares).unwrap_or_else(|| Vec::with_capacity(self.arrived + self.additional))
     }
+}
+
+#[inline(never)]
+fn append(bytes: &mut Vec<u8>, piece: &[u8], key: MaskingKey) {
+    sansocket_mask::append(bytes, piece, key, 0);
 }
 
 #[inline]

@@ -257,10 +257,12 @@ impl Sender {
 
     #[inline(always)]
     fn copied_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
-        let header = FrameHeader { fin, ..FrameHeader::new(opcode, payload.len() as u64) };
         match self.masking.key() {
-            None => output.push(&header, payload.len(), |frames| copy(frames, payload)),
-            Some(key) => masked_frame(output, header, payload, key),
+            None => {
+                let header = FrameHeader { fin, ..FrameHeader::new(opcode, payload.len() as u64) };
+                output.push(&header, payload.len(), |frames| copy(frames, payload));
+            }
+            Some(key) => masked_frame(output, opcode, payload, fin, key),
         }
     }
 
@@ -311,13 +313,18 @@ fn copy(frames: &mut Vec<u8>, payload: &[u8]) {
     if payload.len() < COPIED_BY_MASK {
         frames.extend_from_slice(payload);
     } else {
-        sansocket_mask::append(frames, payload, [0; 4], 0);
+        copy_by_mask(frames, payload);
     }
 }
 
 #[inline(never)]
-fn masked_frame(output: &mut Output, header: FrameHeader, payload: &[u8], key: MaskingKey) {
-    let header = FrameHeader { mask: Some(key), ..header };
+fn copy_by_mask(frames: &mut Vec<u8>, payload: &[u8]) {
+    sansocket_mask::append(frames, payload, [0; 4], 0);
+}
+
+#[inline(never)]
+fn masked_frame(output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool, key: MaskingKey) {
+    let header = FrameHeader { fin, mask: Some(key), ..FrameHeader::new(opcode, payload.len() as u64) };
     output.push(&header, payload.len(), |frames| sansocket_mask::append(frames, payload, key, 0));
 }
 

@@ -79,7 +79,7 @@ pub fn copy(output: &mut [u8], payload: &[u8], key: MaskingKey, offset: usize) {
 
 /// Appends `payload`, masked or unmasked, to `output`: one pass over the bytes.
 /// `offset` is the position of the first byte within the frame's payload, in bytes.
-#[inline]
+#[inline(always)]
 pub fn append(output: &mut Vec<u8>, payload: &[u8], key: MaskingKey, offset: usize) {
     let word = Word::new(key, offset);
     if payload.len() < body::SHORT {
