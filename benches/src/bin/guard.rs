@@ -24,9 +24,10 @@ type Operation = Box<dyn FnMut()>;
 /// What is done with a message, and what does it with one of so many bytes.
 type Kind = (&'static str, fn(usize) -> Operation);
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     ("receive, server, binary", |size| receive(From::Client, false, size)),
     ("receive in pieces, server, binary", |size| receive_in_pieces(size)),
+    ("receive refilled, server, binary", receive_refilled),
     ("receive, server, text", |size| receive(From::Client, true, size)),
     ("receive, client, binary", |size| receive(From::Server, false, size)),
     ("send, masked", |size| send(Connection::client(Arc::new(Config::default()), StdRng::seed_from_u64(1), NOW), size)),
@@ -107,6 +108,25 @@ fn receive_in_pieces(size: usize) -> Operation {
             }
         }
         connection.give_back(&mut memory);
+    })
+}
+
+/// The wire arrives in eight reads and a rest, in a buffer where the message stays until it is whole.
+fn receive_refilled(size: usize) -> Operation {
+    let wire = wire::messages(From::Client, false, &wire::payload(size), 1);
+    let mut connection = Connection::server(Arc::new(Config::default()), NOW);
+    let mut buffer = vec![0; wire.len()];
+    Box::new(move || {
+        let mut filled = 0;
+        for read in black_box(&wire).chunks(size / 8) {
+            wire::copy(&mut buffer[filled..filled + read.len()], read);
+            filled += read.len();
+            let mut input = Input::refillable(&mut buffer[..filled], wire.len());
+            while let Some(event) = connection.receive(&mut input, NOW).unwrap() {
+                black_box(&event);
+            }
+            filled = input.remaining().len();
+        }
     })
 }
 

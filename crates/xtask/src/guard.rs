@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !is_alike {
         println!("accepted with {:?}\n counted with {:?}", accepted.with, counted.with);
     }
-    println!("{:<34} {:>14} {:>9} {:>8} {:>13} {:>15}", "", "instructions", "accepted", "", "allocations", "bytes");
+    println!("{:<42} {:>14} {:>9} {:>8} {:>13} {:>15}", "", "instructions", "accepted", "", "allocations", "bytes");
     for (name, cost) in &counted.operations {
         line(name, cost, accepted.operations.get(name));
     }
@@ -115,7 +115,7 @@ fn line(name: &str, cost: &Cost, accepted: Option<&Cost>) {
         None => ("new".to_owned(), String::new()),
     };
     let Cost { instructions, allocations, bytes_allocated } = cost;
-    println!("{name:<34} {instructions:>14.0} {before:>9} {change:>8} {allocations:>13} {bytes_allocated:>15}");
+    println!("{name:<42} {instructions:>14.0} {before:>9} {change:>8} {allocations:>13} {bytes_allocated:>15}");
 }
 
 /// What costs more than was accepted, and by how much; and what was never accepted.
