@@ -74,9 +74,9 @@ impl<'b> Input<'b> {
         self.bytes
     }
 
-    /// How many bytes must follow those that remain until `receive` takes them: what a message lacks that was left in a
-    /// [refillable](Self::refillable) buffer, else 0. To read no more than that spares moving the beginning of the next
-    /// message.
+    /// How many bytes must follow those that remain until `receive` can tell more: what a message, or its frame's head, lacks
+    /// that was left in a [refillable](Self::refillable) buffer, else 0. To read no more than that spares moving the
+    /// beginning of the next message.
     #[inline]
     pub const fn missing(&self) -> usize {
         self.missing

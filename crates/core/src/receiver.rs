@@ -120,7 +120,7 @@ impl Receiver {
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
         let Some((size, length, key)) = FrameHeader::decode_rest(input.remaining(), is_masked) else {
-            return Whole::Other;
+            return if leave_head(input) { Whole::Left } else { Whole::Other };
         };
         if length > config.max_frame_payload || length > config.max_message_size as u64 {
             return Whole::Other;
@@ -411,6 +411,13 @@ impl Receiver {
         self.stage = Stage::Start;
         said.map(Some)
     }
+}
+
+/// Leaves a head that has not arrived whole.
+#[cold]
+fn leave_head(input: &mut Input<'_>) -> bool {
+    let size = FrameHeader::size_of(input.remaining());
+    input.remaining().len() < size && input.leave(size as u64)
 }
 
 /// The kind of a message whose beginning was left, the size of its head, the length of its payload and the key; `None` if

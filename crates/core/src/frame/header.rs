@@ -123,6 +123,17 @@ impl FrameHeader {
         Some((size + 4, length, *bytes.get(size..)?.first_chunk()?))
     }
 
+    /// The size of the head that begins with these bytes, as far as they say.
+    pub(crate) fn size_of(bytes: &[u8]) -> usize {
+        let second = bytes.get(1).copied().unwrap_or_default();
+        let length = match second & LENGTH {
+            LENGTH_16 => 2,
+            LENGTH_64 => 8,
+            _ => 0,
+        };
+        2 + length + if second & MASK == 0 { 0 } else { 4 }
+    }
+
     /// The head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is dropped.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {

@@ -41,10 +41,15 @@ fn a_message_that_fits_the_buffer_is_left_until_it_is_whole_and_then_lent() {
             let mut wire = wire(role, &[frame]);
             let size = wire.len();
             let mut connection = open(role);
-            let beginnings = [head, head, head + 1, size / 2, size - 1].into_iter();
-            for given in beginnings.filter(|&given| (head..size).contains(&given)) {
+            let beginnings = (1..=head).chain([head, head + 1, size.div_ceil(2).max(head), size - 1]);
+            for given in beginnings.filter(|&given| given < size) {
                 let seen = give(&mut connection, &mut wire[..given], size);
-                assert_eq!(seen, (None, given, size - given), "{role:?}, {given} of {size} bytes");
+                let missing = match given {
+                    1 => 1,
+                    given if given < head => head - given,
+                    given => size - given,
+                };
+                assert_eq!(seen, (None, given, missing), "{role:?}, {given} of {size} bytes");
             }
             assert_eq!(give(&mut connection, &mut wire, size), (Some((kind, payload.to_vec())), 0, 0), "{role:?}");
         }
@@ -65,6 +70,18 @@ fn a_message_of_one_byte_more_than_the_buffer_takes_is_taken_as_it_comes() {
 }
 
 #[test]
+fn a_head_that_does_not_fit_the_buffer_is_taken_as_it_comes() {
+    for role in BOTH {
+        let mut wire = wire(role, &[Frame::binary([7; 300])]);
+        let head = wire.len() - 300;
+        let mut connection = open(role);
+        assert_eq!(give(&mut connection, &mut wire[..2], head - 1), (None, 0, 0), "{role:?}");
+        let event = connection.receive(&mut Input::new(&mut wire[2..]), Instant::EPOCH);
+        assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; 300])))), "{role:?}");
+    }
+}
+
+#[test]
 fn what_was_left_may_be_given_to_be_taken() {
     for role in BOTH {
         for taken in 1..=5 {
@@ -72,8 +89,8 @@ fn what_was_left_may_be_given_to_be_taken() {
             let head = Frame::text("Hello").to(role).head_size();
             let (left, rest) = wire.split_at_mut(head + taken);
             let mut connection = open(role);
-            for given in head..left.len() {
-                assert_eq!(give(&mut connection, &mut left[..given], 64), (None, given, head + 5 - given), "{role:?}");
+            for given in 1..left.len() {
+                assert_eq!(give(&mut connection, &mut left[..given], 64).1, given, "{role:?}");
             }
             let mut events = Vec::new();
             for bytes in [left, rest] {
