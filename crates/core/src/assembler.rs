@@ -319,6 +319,7 @@ impl Room {
     }
 }
 
+/// Not inlined, so that a piece of text does not save the registers that the masking of a binary one needs.
 #[inline(never)]
 fn append(bytes: &mut Vec<u8>, piece: &[u8], key: MaskingKey) {
     sansocket_mask::append(bytes, piece, key, 0);

@@ -31,8 +31,9 @@ impl<'b> Input<'b> {
     /// each connection.
     ///
     /// A message of one frame that has not arrived whole, but fits the buffer, is then not taken: `receive` returns `None`
-    /// though bytes [remain](Self::remaining). They are to be given again as they are then, with what follows them. So every
-    /// message that fits is lent, and none of them is copied, nor needs memory of its own.
+    /// though bytes [remain](Self::remaining). They are to be given again as they are then, once more have followed them: bytes
+    /// that are given are a sign of life. So every message that fits is lent, and none of them is copied, nor needs memory of
+    /// its own.
     ///
     /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what remains as
     /// [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At the end of the

@@ -92,8 +92,8 @@
 //! * One event a call, and the state is what the caller has seen. [`Event::Close`] comes once, last, after
 //!   [`Event::Open`].
 //! * Events borrow the input. A message that lies whole in the input is unmasked where it lies and lent. One that does
-//!   not is assembled: a peer that claims a length must send a quarter of it before there is room for the rest, unless that
-//!   is in memory that the driver has lent for the turn.
+//!   not is assembled, or left to a driver that asks for it: a peer that claims a length must send a quarter of it before
+//!   there is room for the rest, unless that is in memory that the driver has lent for the turn.
 //! * A failure is for good: every later `receive` returns the same error, and nothing more is delivered.
 //! * Control frames find their way between data frames: a Pong does not wait for the messages that do. Our Close frame
 //!   follows what was accepted before it, and like a Pong it is never dropped for want of room.

@@ -317,6 +317,7 @@ fn copy(frames: &mut Vec<u8>, payload: &[u8]) {
     }
 }
 
+/// Not inlined, so that a short payload does not save the registers that the masking of a long one needs.
 #[inline(never)]
 fn copy_by_mask(frames: &mut Vec<u8>, payload: &[u8]) {
     sansocket_mask::append(frames, payload, [0; 4], 0);

@@ -104,8 +104,8 @@ impl WebSocket {
     }
 
     /// Takes bytes that arrived, up to the next event; `None` when the input is empty, or what remains of it is
-    /// [left](Input::refillable) to the caller. It may be empty from the start:
-    /// after [`accept`](Self::accept), that asks for [`Event::Open`] and for what has come before.
+    /// [left](Input::refillable) to the caller. It may be empty from the start: after [`accept`](Self::accept), that asks
+    /// for [`Event::Open`] and for what has come before.
     ///
     /// # Errors
     ///

@@ -366,6 +366,31 @@ fn a_message_in_fragments_begins_in_the_largest_memory_and_keeps_what_befits_it(
     }
 }
 
+/// The first fragment must fit, or the memory is left to others.
+#[test]
+fn memory_too_short_for_the_first_fragment_is_passed_over() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let begins = frame(role, BINARY_BEGINS, &[7; 10_000]);
+        let ends = frame(role, 0x80, &[]);
+        let other = frame(role, BINARY, &[7; 9_999]);
+        for spare in [9_999, 10_000] {
+            let mut connection = endpoint(role, &config);
+            let mut memory = Memory::new();
+            connection.lend(&mut memory);
+            connection.recycle(vec![7; spare].into());
+            let first = measured(|buffer| assert_eq!(receive(&mut connection, buffer, &begins), Ok(0)));
+            let fits = spare == 10_000;
+            assert_eq!(first.bytes_total < SMALL, fits, "{role:?}, {spare}: {first:?}");
+            let next = measured(|buffer| {
+                assert_eq!(receive(&mut connection, buffer, &ends), Ok(1));
+                assert_eq!(receive(&mut connection, buffer, &other[..5_000]), Ok(0));
+            });
+            assert_eq!(next.bytes_total < SMALL, !fits, "{role:?}, {spare}: {next:?}");
+        }
+    }
+}
+
 /// Nor does a claimed length get a peer the memory that others have left.
 #[test]
 fn lent_memory_goes_to_those_who_have_sent_enough() {
