@@ -11,7 +11,7 @@ use crate::queue::{Queue, Segment};
 /// More bytes than this are not kept to encode frames in.
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
 /// Longer queues are not kept.
-const QUEUE_MAX: usize = 64;
+pub(crate) const QUEUE_MAX: usize = 64;
 /// What was sent from less memory than this is not worth keeping: the allocator is as good, and much of it may have waited.
 const SENT_MIN: usize = 32 * 1024;
 /// A message in less memory than this is not worth recycling.
@@ -46,6 +46,8 @@ pub(crate) struct Spares {
     kept: Vec<Vec<u8>>,
     /// Bytes of all together.
     size: usize,
+    /// None that is kept has fewer bytes.
+    shortest: usize,
 }
 
 impl Memory {
@@ -89,14 +91,12 @@ impl Lent {
         }
     }
 
-    /// Keeps the memory of a queue for the next one.
-    pub(crate) fn keep_queue(&mut self, mut queue: Box<Queue>) {
-        queue.clear(|segment| {
-            if let Segment::Own(bytes) = segment {
-                self.spares.keep(bytes);
-            }
-        });
-        self.queue = Some(queue).filter(|queue| queue.capacity() <= QUEUE_MAX);
+    /// Keeps the memory of what has left.
+    #[inline]
+    pub(crate) fn keep(&mut self, segment: Segment) {
+        if let Segment::Own(bytes) = segment {
+            self.spares.keep(bytes);
+        }
     }
 }
 
@@ -119,13 +119,18 @@ impl Spares {
             return;
         }
         while self.size + size > SPARES_MAX || self.kept.len() == SPARES_COUNT {
+            if size <= self.shortest {
+                return;
+            }
             let sizes = self.kept.iter().map(Vec::capacity).enumerate();
-            match sizes.min_by_key(|&(_, size)| size) {
-                Some((place, shortest)) if shortest < size => _ = self.remove(place),
-                _ => return,
+            let Some((place, shortest)) = sizes.min_by_key(|&(_, size)| size) else { return };
+            self.shortest = shortest;
+            if shortest < size {
+                self.remove(place);
             }
         }
         bytes.clear();
+        self.shortest = if self.kept.is_empty() { size } else { self.shortest.min(size) };
         self.size += size;
         self.kept.push(bytes);
     }

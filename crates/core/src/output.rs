@@ -209,6 +209,12 @@ impl Output {
         first.chain(data).chain(last).filter(|chunk| !chunk.is_empty())
     }
 
+    #[cfg(feature = "std")]
+    #[inline(never)]
+    fn put_both<'a>(&'a self, controls: &'a Controls, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        put(self.chunks(controls), slices)
+    }
+
     #[inline(never)]
     fn chunk_of_both<'a>(&'a self, controls: &'a Controls) -> &'a [u8] {
         self.chunks(controls).next().unwrap_or_default()
@@ -311,11 +317,24 @@ impl Buf for Output {
     }
 
     #[cfg(feature = "std")]
+    #[inline]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        let put = |(slice, chunk): (&mut std::io::IoSlice<'a>, _)| *slice = std::io::IoSlice::new(chunk);
         match &self.controls {
-            Some(controls) => slices.iter_mut().zip(self.chunks(controls)).map(put).count(),
-            None => slices.iter_mut().zip(self.data.chunks()).map(put).count(),
+            Some(controls) => self.put_both(controls, slices),
+            None => put(self.data.chunks(), slices),
         }
     }
+}
+
+/// Puts chunks into the slices, as many as there are of both, and returns how many.
+#[cfg(feature = "std")]
+#[inline]
+fn put<'a>(mut chunks: impl Iterator<Item = &'a [u8]>, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+    let mut count = 0;
+    let _ = chunks.try_for_each(|chunk| {
+        *slices.get_mut(count)? = std::io::IoSlice::new(chunk);
+        count += 1;
+        Some(())
+    });
+    count
 }
