@@ -2,7 +2,7 @@
 //!
 //! Masking and unmasking are the same operation. All functions take the position within the payload at which the given
 //! bytes begin, so that a payload may arrive, and be masked, in pieces of any size. [`apply`] masks bytes where they lie;
-//! [`copy`] and [`append`] mask them on their way to where they are needed, which costs about what copying does.
+//! [`copy`], [`append`] and [`shift`] mask them on their way to where they are needed, which costs about what copying does.
 //!
 //! ```
 //! let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -75,6 +75,23 @@ pub fn copy(output: &mut [u8], payload: &[u8], key: MaskingKey, offset: usize) {
     } else {
         Kernel::best().copy_blocks(output, payload, word);
     }
+}
+
+/// Masks or unmasks the bytes behind the first `distance`, and moves them to the front: one pass over them. What the last
+/// `distance` bytes are then is not said. `offset` is the position of the first byte moved within the frame's payload, in bytes.
+///
+/// ```
+/// let mut bytes = [0x80, 0x85, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+/// sansocket_mask::shift(&mut bytes, 2, [0x37, 0xfa, 0x21, 0x3d], 0);
+/// assert_eq!(bytes[..5], *b"Hello");
+/// ```
+///
+/// # Panics
+///
+/// If there are fewer bytes than `distance`.
+#[inline]
+pub fn shift(bytes: &mut [u8], distance: usize, key: MaskingKey, offset: usize) {
+    if distance == 0 { apply(bytes, key, offset) } else { Kernel::best().shift(bytes, distance, key, offset) }
 }
 
 /// Appends `payload`, masked or unmasked, to `output`: one pass over the bytes.

@@ -3,7 +3,7 @@
 use std::array;
 
 use proptest::prelude::*;
-use sansocket_mask::{Kernel, MaskingKey, append, apply, copy};
+use sansocket_mask::{Kernel, MaskingKey, append, apply, copy, shift};
 
 const KEY: MaskingKey = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -38,6 +38,13 @@ impl Way {
         }
     }
 
+    fn shift(self, bytes: &mut [u8], distance: usize, key: MaskingKey, offset: usize) {
+        match self.0 {
+            Some(kernel) => kernel.shift(bytes, distance, key, offset),
+            None => shift(bytes, distance, key, offset),
+        }
+    }
+
     fn append(self, output: &mut Vec<u8>, payload: &[u8], key: MaskingKey, offset: usize) {
         match self.0 {
             Some(kernel) => kernel.append(output, payload, key, offset),
@@ -54,7 +61,8 @@ struct Arena {
 
 impl Arena {
     fn new(length: usize) -> Self {
-        let memory = vec![0; length + 64 + 64 + 2 * GUARD];
+        // twice as long, for what is shifted
+        let memory = vec![0; 2 * length + 64 + 64 + 2 * GUARD];
         let aligned = GUARD + (memory.as_ptr().addr() + GUARD).wrapping_neg() % 64;
         Self { memory, aligned }
     }
@@ -86,6 +94,13 @@ fn check(arena: &mut Arena, alignment: usize, payload: &[u8], key: MaskingKey, o
         let stale = vec![0xff; length];
         let copied = arena.with(alignment, &stale, |place| way.copy(place, payload, key, offset));
         assert!(copied == expected, "copy, {}", at());
+
+        // By little, so that it overlaps itself, and by so much that it does not.
+        for distance in [0, 1 + alignment % 14, length + alignment % 2] {
+            let bytes = [&vec![0xff; distance], payload].concat();
+            let shifted = arena.with(alignment, &bytes, |place| way.shift(place, distance, key, offset));
+            assert!(shifted[..length] == expected, "shift by {distance}, {}", at());
+        }
 
         // In the room that there is, and where the output has to grow first.
         for capacity in [0, alignment + length] {
@@ -154,6 +169,12 @@ fn an_offset_near_the_top_of_usize_is_taken_modulo_four() {
         check(&mut arena, 0, b"any payload", KEY, offset);
         check(&mut arena, 14, &payload(300), KEY, offset);
     }
+}
+
+#[test]
+#[should_panic = "mid"]
+fn a_shift_farther_than_there_are_bytes_is_refused() {
+    shift(&mut [0; 3], 4, KEY, 0);
 }
 
 #[test]
