@@ -7,7 +7,7 @@ use core::fmt;
 
 use bytes::Buf;
 
-use crate::memory::{FRAMES_MAX, Lent, Memory, QUEUE_MAX, Spares};
+use crate::memory::{FRAMES_MAX, Lent, Memory, Spares};
 use crate::queue::{Queue, Segment};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
@@ -57,17 +57,7 @@ impl Lane {
                     self.move_from(&mut lent);
                 }
             }
-            if self.behind.is_some() {
-                self.give_back_queue(&mut lent);
-            }
             memory.put_back(lent);
-        }
-    }
-
-    #[inline(never)]
-    fn give_back_queue(&mut self, lent: &mut Lent) {
-        if self.waiting().is_empty() {
-            lent.queue = self.behind.take();
         }
     }
 
@@ -99,7 +89,7 @@ impl Lane {
     /// The end of the lane, if it has room for `additional` bytes of frames, or room made for them.
     #[inline]
     pub(crate) fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
-        if self.waiting().is_empty() && self.front.capacity() - self.front.len() >= additional {
+        if self.behind.is_none() && self.front.capacity() - self.front.len() >= additional {
             return &mut self.front;
         }
         self.make_room(additional)
@@ -107,7 +97,7 @@ impl Lane {
 
     #[inline(never)]
     fn make_room(&mut self, additional: usize) -> &mut Vec<u8> {
-        if self.waiting().is_empty() && fits(&self.front, additional) {
+        if self.behind.is_none() && fits(&self.front, additional) {
             return self.grow_front(additional);
         }
         let behind = self.behind();
@@ -237,16 +227,11 @@ impl Lane {
         }
     }
 
-    /// Nothing lies behind the front any more. A queue stays while memory is lent.
     #[inline(never)]
     fn clear_behind(&mut self) {
-        if let (Some(lent), Some(behind)) = (&mut self.lent, &mut self.behind) {
-            behind.clear(|segment| lent.keep(segment));
-            if behind.capacity() <= QUEUE_MAX {
-                return;
-            }
+        if let (Some(lent), Some(behind)) = (&mut self.lent, self.behind.take()) {
+            lent.keep_queue(behind);
         }
-        self.behind = None;
     }
 }
 

@@ -11,7 +11,7 @@ use crate::queue::{Queue, Segment};
 /// More bytes than this are not kept to encode frames in.
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
 /// Longer queues are not kept.
-pub(crate) const QUEUE_MAX: usize = 64;
+const QUEUE_MAX: usize = 64;
 /// What was sent from less memory than this is not worth keeping: the allocator is as good, and much of it may have waited.
 const SENT_MIN: usize = 32 * 1024;
 /// A message in less memory than this is not worth recycling.
@@ -91,12 +91,14 @@ impl Lent {
         }
     }
 
-    /// Keeps the memory of what has left.
-    #[inline]
-    pub(crate) fn keep(&mut self, segment: Segment) {
-        if let Segment::Own(bytes) = segment {
-            self.spares.keep(bytes);
-        }
+    /// Keeps the memory of a queue for the next one.
+    pub(crate) fn keep_queue(&mut self, mut queue: Box<Queue>) {
+        queue.clear(|segment| {
+            if let Segment::Own(bytes) = segment {
+                self.spares.keep(bytes);
+            }
+        });
+        self.queue = Some(queue).filter(|queue| queue.capacity() <= QUEUE_MAX);
     }
 }
 
