@@ -17,10 +17,11 @@ use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::frame::OpCode;
 use crate::input::Input;
+use crate::left::Progress;
 use crate::memory::Memory;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
-use crate::receiver::{Received, Receiver, Whole};
+use crate::receiver::{Received, Receiver};
 use crate::sender::{Masking, Sender};
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
@@ -92,12 +93,11 @@ impl Connection {
             }
             self.heard();
             match self.receiver.whole_message(input, &self.config) {
-                Whole::Other => {}
-                Whole::Left => return Ok(None),
-                Whole::Message(MessageKind::Binary, payload) => {
+                None => {}
+                Some((MessageKind::Binary, payload)) => {
                     return Ok(Some(Event::Message(Message::Binary(Cow::Borrowed(payload)))));
                 }
-                Whole::Message(MessageKind::Text, payload) => match simdutf8::basic::from_utf8(payload) {
+                Some((MessageKind::Text, payload)) => match simdutf8::basic::from_utf8(payload) {
                     Ok(text) => return Ok(Some(Event::Message(Message::Text(Cow::Borrowed(text))))),
                     Err(_) => self.fail(ProtocolError::Utf8Invalid),
                 },
@@ -332,10 +332,10 @@ impl Connection {
             }
         }
         if self.closing.is_open() {
-            match self.receiver.what_was_left(input) {
-                Whole::Other => {}
-                Whole::Left => return Ok(None),
-                Whole::Message(kind, payload) => match message(kind, payload) {
+            match self.receiver.left_message(input, &self.config) {
+                Progress::Other => {}
+                Progress::Left => return Ok(None),
+                Progress::Whole(kind, payload) => match message(kind, payload) {
                     Ok(message) => return Ok(Some(Event::Message(message))),
                     Err(error) => self.fail(error),
                 },

@@ -30,10 +30,10 @@ impl<'b> Input<'b> {
     /// The same, in a buffer that takes `capacity` bytes in all, to whose end more can be read: for whoever has a buffer for
     /// each connection.
     ///
-    /// A message of one frame that has not arrived whole, but fits the buffer, is then not taken: `receive` returns `None`
-    /// though bytes [remain](Self::remaining). They are to be given again as they are then, once more have followed them: bytes
-    /// that are given are a sign of life. So every message that fits is lent, and none of them is copied, nor needs memory of
-    /// its own.
+    /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not taken:
+    /// `receive` returns `None` though bytes [remain](Self::remaining). They are to be given again as they are then, once more
+    /// have followed them: bytes that are given are a sign of life. So a message that fits is lent, and needs no memory of its
+    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it.)
     ///
     /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what remains as
     /// [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At the end of the
@@ -75,9 +75,9 @@ impl<'b> Input<'b> {
         self.bytes
     }
 
-    /// How many bytes must follow those that remain until `receive` can tell more: what a message, or its frame's head, lacks
-    /// that was left in a [refillable](Self::refillable) buffer, else 0. To read no more than that spares moving the
-    /// beginning of the next message.
+    /// How many bytes may belong to the message that was left in a [refillable](Self::refillable) buffer, beyond those that
+    /// remain, else 0: what it lacks, or its head; if more fragments are to come, as many as the buffer has room for. To read no
+    /// more than that spares moving the beginning of the next message.
     #[inline]
     pub const fn missing(&self) -> usize {
         self.missing
@@ -95,12 +95,33 @@ impl<'b> Input<'b> {
         self.bytes
     }
 
+    /// Whether anything can be left in the caller's buffer.
+    #[inline]
+    pub(crate) const fn is_refillable(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// Whether the caller's buffer has room for so many bytes.
+    #[inline]
+    pub(crate) const fn takes(&self, count: u64) -> bool {
+        count <= self.capacity as u64
+    }
+
     /// Leaves what remains, the beginning of `count` bytes, if those fit the caller's buffer.
     #[inline]
     pub(crate) fn leave(&mut self, count: u64) -> bool {
-        let fits = count <= self.capacity as u64;
+        let fits = self.takes(count);
         if fits {
             self.missing = (count as usize).saturating_sub(self.bytes.len());
+        }
+        fits
+    }
+
+    /// The same for the beginning of `count` bytes or more.
+    pub(crate) fn leave_open(&mut self, count: u64) -> bool {
+        let fits = self.takes(count);
+        if fits {
+            self.missing = self.capacity.saturating_sub(self.bytes.len());
         }
         fits
     }

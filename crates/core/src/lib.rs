@@ -125,6 +125,7 @@ pub mod frame;
 mod handshake;
 mod input;
 mod lane;
+mod left;
 mod memory;
 mod message;
 mod output;

@@ -12,6 +12,7 @@ use crate::error::ProtocolError;
 use crate::event::Role;
 use crate::frame::{FrameHeader, MaskingKey, OpCode};
 use crate::input::Input;
+use crate::left::{Left, Progress};
 use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 
@@ -22,17 +23,6 @@ pub(crate) enum Received<'b> {
     Ping(Cow<'b, [u8]>),
     Pong(Cow<'b, [u8]>),
     Close(CloseFrame),
-}
-
-/// What there is of a message of one frame.
-pub(crate) enum Whole<'b> {
-    /// All. Text is yet to be validated.
-    Message(MessageKind, &'b [u8]),
-    /// Its beginning, left for the caller to put the rest behind it.
-    Left,
-    /// Its beginning, of which the head is taken; or, with nothing done, something else comes next, or something that may
-    /// break a rule.
-    Other,
 }
 
 /// Reads frames, in whatever pieces they come.
@@ -50,8 +40,8 @@ pub(crate) struct Receiver {
 enum Stage {
     /// Between frames.
     Start,
-    /// The beginning of a frame lies before the input's next byte to come: its head, and so much of its payload, unmasked.
-    Left { payload: usize },
+    /// In a message of which what has arrived is left in the input.
+    Left(Left),
     /// In the head, of which these bytes have arrived.
     Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
     /// In the payload of a data frame.
@@ -61,16 +51,16 @@ enum Stage {
 }
 
 /// What is to come of a frame's payload.
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    length: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rest {
+    pub(crate) length: u64,
     /// Turned so that it begins with the byte for the next byte of payload.
-    key: MaskingKey,
-    fin: bool,
+    pub(crate) key: MaskingKey,
+    pub(crate) fin: bool,
 }
 
 impl Rest {
-    fn new(header: &FrameHeader) -> Self {
+    pub(crate) fn new(header: &FrameHeader) -> Self {
         Self { length: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
     }
 
@@ -78,9 +68,15 @@ impl Rest {
     fn take<'b>(&mut self, input: &mut Input<'b>) -> Piece<'b> {
         let bytes = input.take(usize::try_from(self.length).unwrap_or(usize::MAX));
         let key = self.key;
-        self.key.rotate_left(bytes.len() % 4);
-        self.length -= bytes.len() as u64;
+        self.advance(bytes.len());
         Piece { bytes, key, to_come: self.length, fin: self.fin }
+    }
+
+    /// So many bytes of it have come.
+    pub(crate) fn advance(&mut self, count: usize) {
+        // of so few bytes, as a number: to rotate the array is calls
+        self.key = u32::from_le_bytes(self.key).rotate_right(8 * (count % 4) as u32).to_le_bytes();
+        self.length -= count as u64;
     }
 }
 
@@ -109,87 +105,78 @@ impl Receiver {
         }
     }
 
-    /// The commonest case by itself: a message of one frame that lies whole in the input.
+    /// Whether a message may begin that is to be delivered whole.
     #[inline(always)]
-    pub(crate) fn whole_message<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Whole<'b> {
-        let is_between_messages = matches!(self.stage, Stage::Start) && self.assembly.is_none();
-        if !is_between_messages || config.delivery != Delivery::Messages {
-            return Whole::Other;
+    fn is_between_messages(&self, config: &Config) -> bool {
+        matches!(self.stage, Stage::Start) && self.assembly.is_none() && config.delivery == Delivery::Messages
+    }
+
+    /// The commonest case by itself: a message of one frame that lies whole in the input. Text is yet to be validated.
+    #[inline(always)]
+    pub(crate) fn whole_message<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Option<(MessageKind, &'b [u8])> {
+        if !self.is_between_messages(config) {
+            return None;
         }
-        let Some(kind) = message_kind(input.remaining()) else { return Whole::Other };
+        let kind = message_kind(input.remaining())?;
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
-        let Some((size, length, key)) = FrameHeader::decode_rest(input.remaining(), is_masked) else {
-            return if leave_head(input) { Whole::Left } else { Whole::Other };
-        };
+        let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
         if length > config.max_frame_payload || length > config.max_message_size as u64 {
-            return Whole::Other;
+            return None;
         }
         if length > (input.remaining().len() - size) as u64 {
-            if input.leave(size as u64 + length) {
-                self.leave(input, size, key);
-                return Whole::Left;
-            }
-            input.take(size);
-            self.begin_message(kind, Rest { length, key, fin: true });
-            return Whole::Other;
+            self.begin_message(input, kind, size, Rest { length, key, fin: true });
+            return None;
         }
         input.take(size);
         let payload = input.take(length as usize);
         if is_masked {
             sansocket_mask::apply(payload, key, 0);
         }
-        Whole::Message(kind, payload)
+        Some((kind, payload))
     }
 
-    /// The beginning of a message stays where it is. It is unmasked while the processor has it at hand.
-    #[inline(never)]
-    fn leave(&mut self, input: &mut Input<'_>, head_size: usize, key: MaskingKey) {
-        if self.role == Role::Server {
-            let (_, payload) = input.remaining_mut().split_at_mut(head_size);
-            sansocket_mask::apply(payload, key, 0);
-            self.stage = Stage::Left { payload: payload.len() };
+    /// A message that the caller's buffer has room for: begins it, or goes on with it, where it lies.
+    pub(crate) fn left_message<'b>(&mut self, input: &mut Input<'b>, config: &Config) -> Progress<'b> {
+        if self.is_between_messages(config) && input.is_refillable() {
+            self.stage = Stage::Left(Left::default());
         }
+        let Stage::Left(left) = &mut self.stage else { return Progress::Other };
+        let progress = left.receive(input, self.role, config);
+        if left.kind.is_none() || matches!(progress, Progress::Whole(..)) {
+            self.stage = Stage::Start;
+        }
+        progress
     }
 
-    /// Goes on with a message whose beginning was left, if one was.
-    #[inline]
-    pub(crate) fn what_was_left<'b>(&mut self, input: &mut Input<'b>) -> Whole<'b> {
-        let Stage::Left { payload: unmasked } = self.stage else { return Whole::Other };
-        let Some((kind, size, length, key)) = left_head(input.remaining()) else { return Whole::Other };
-        let is_whole = length <= (input.remaining().len() - size) as u64;
-        if !is_whole && !input.leave(size as u64 + length) {
-            return Whole::Other;
-        }
-        let (_, payload) = input.remaining_mut().split_at_mut(size);
-        let arrived = payload.len().min(length as usize);
-        let Some(masked) = payload.get_mut(unmasked..arrived) else { return Whole::Other };
-        sansocket_mask::apply(masked, key, unmasked);
-        if !is_whole {
-            self.stage = Stage::Left { payload: arrived };
-            return Whole::Left;
-        }
-        self.stage = Stage::Start;
-        input.take(size);
-        Whole::Message(kind, input.take(arrived))
-    }
-
-    /// What was left is to be taken after all: it is again as it came.
+    /// What was left is to be taken after all.
     #[cold]
-    fn take_what_was_left(&mut self, input: &mut Input<'_>, unmasked: usize) {
-        if let Some((_, size, _, key)) = left_head(input.remaining()) {
-            let (_, payload) = input.remaining_mut().split_at_mut(size);
-            let (payload, _) = payload.split_at_mut(unmasked.min(payload.len()));
-            sansocket_mask::apply(payload, key, 0);
-        }
-        self.stage = Stage::Start;
-    }
-
-    /// A message of one frame begins that does not lie whole in the input.
-    #[cold]
-    fn begin_message(&mut self, kind: MessageKind, rest: Rest) {
-        self.assembly = Some(Box::new(Assembly::new(kind)));
+    fn take_what_was_left(
+        &mut self,
+        left: Left,
+        input: &mut Input<'_>,
+        config: &Config,
+        spares: Option<&mut Spares>,
+    ) -> Result<(), ProtocolError> {
+        let (Some((kind, bytes)), rest) = (left.take(input), left.rest) else { return Ok(()) };
         self.stage = Stage::Data(rest);
+        let assembly = self.assembly.insert(Box::new(Assembly::new(kind)));
+        assembly.begin_frame(bytes.len() as u64 + rest.length, rest.fin, config)?;
+        assembly.add(Piece { bytes, key: [0; 4], to_come: rest.length, fin: rest.fin }, spares)
+    }
+
+    /// A message of one frame begins that does not lie whole in the input; unless it is to be left there.
+    #[cold]
+    fn begin_message(&mut self, input: &mut Input<'_>, kind: MessageKind, head_size: usize, rest: Rest) {
+        if !input.takes(head_size as u64 + rest.length) {
+            input.take(head_size);
+            self.assembly = Some(Box::new(Assembly::new(kind)));
+            self.stage = Stage::Data(rest);
+        }
     }
 
     /// Whether the next byte is payload of a message that is assembled: [`more`](Self::more) takes it.
@@ -205,10 +192,10 @@ impl Receiver {
         config: &Config,
         mut spares: Option<&mut Spares>,
     ) -> Result<Option<Received<'b>>, ProtocolError> {
-        if let Stage::Left { payload } = self.stage
+        if let Stage::Left(left) = self.stage
             && !input.is_empty()
         {
-            self.take_what_was_left(input, payload);
+            self.take_what_was_left(left, input, config, spares.as_deref_mut())?;
         }
         // a frame without payload is over with its head, though nothing is left of the input
         while !input.is_empty() || matches!(self.stage, Stage::Data(Rest { length: 0, .. })) {
@@ -216,7 +203,7 @@ impl Receiver {
                 self.middle_fragments(input, config, spares.as_deref_mut())?;
             }
             let received = match self.stage {
-                Stage::Start | Stage::Left { .. } | Stage::Head { .. } => {
+                Stage::Start | Stage::Left(_) | Stage::Head { .. } => {
                     let Some(header) = self.head(input)? else { return Ok(None) };
                     self.begin_frame(&header, input, config)?
                 }
@@ -343,16 +330,7 @@ impl Receiver {
     /// What depends on the role, on earlier frames, and on limits.
     #[inline]
     fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
-        // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
-        if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(ProtocolError::ReservedBitSet);
-        }
-        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
-        match (self.role, header.mask) {
-            (Role::Server, None) => return Err(ProtocolError::FrameNotMasked),
-            (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked),
-            _ => {}
-        }
+        check_frame(header, self.role)?;
         // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another
         match (header.opcode, &self.assembly) {
             (OpCode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
@@ -413,19 +391,19 @@ impl Receiver {
     }
 }
 
-/// Leaves a head that has not arrived whole.
-#[cold]
-fn leave_head(input: &mut Input<'_>) -> bool {
-    let size = FrameHeader::size_of(input.remaining());
-    input.remaining().len() < size && input.leave(size as u64)
-}
-
-/// The kind of a message whose beginning was left, the size of its head, the length of its payload and the key; `None` if
-/// this is not what was left.
-fn left_head(bytes: &[u8]) -> Option<(MessageKind, usize, u64, MaskingKey)> {
-    let kind = message_kind(bytes)?;
-    let (size, length, key) = FrameHeader::decode_rest(bytes, true)?;
-    Some((kind, size, length, key))
+/// What depends on nothing but the receiver's role.
+#[inline]
+pub(crate) const fn check_frame(header: &FrameHeader, role: Role) -> Result<(), ProtocolError> {
+    // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
+    if header.rsv1 || header.rsv2 || header.rsv3 {
+        return Err(ProtocolError::ReservedBitSet);
+    }
+    // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+    match (role, header.mask) {
+        (Role::Server, None) => Err(ProtocolError::FrameNotMasked),
+        (Role::Client, Some(_)) => Err(ProtocolError::FrameMasked),
+        _ => Ok(()),
+    }
 }
 
 /// The kind of the message that begins and ends with the next frame, if it is one.

@@ -2,8 +2,10 @@
 //! `support::check` shows for every wire test.
 
 use std::borrow::Cow;
+use std::io::Read;
+use std::slice;
 
-use sansocket::{Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError};
+use sansocket::{Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError, Role};
 
 use crate::support::{BOTH, Frame, endpoint, open, wire};
 
@@ -56,6 +58,101 @@ fn a_message_that_fits_the_buffer_is_left_until_it_is_whole_and_then_lent() {
     }
 }
 
+/// A message whose fragments are shorter, and longer, than all the heads before them; and its payload.
+fn in_fragments(kind: MessageKind) -> (Vec<Frame>, Vec<u8>) {
+    let lengths = [1, 3, 125, 1, 700, 8, 126, 70_000, 40, 5];
+    let mut letters = (b'a'..=b'w').cycle();
+    let fragments = lengths.map(|length| letters.by_ref().take(length).collect::<Vec<_>>());
+    let mut frames: Vec<_> = fragments.iter().map(|fragment| Frame::continuation(fragment).fin(false)).collect();
+    let first = if kind == MessageKind::Text { Frame::text(&fragments[0]) } else { Frame::binary(&fragments[0]) };
+    frames[0] = first.fin(false);
+    let last = frames.pop().unwrap();
+    frames.push(last.fin(true));
+    (frames, fragments.concat())
+}
+
+#[test]
+fn a_message_in_fragments_that_fits_the_buffer_is_left_until_it_is_whole_and_then_lent() {
+    for role in BOTH {
+        for kind in [MessageKind::Text, MessageKind::Binary] {
+            let (frames, payload) = in_fragments(kind);
+            let wire = wire(role, &frames);
+            let heads: Vec<_> = frames.iter().map(|frame| frame.clone().to(role).head_size()).collect();
+            // from here to there it is not known how long the message is
+            let open = heads[0]..wire.len() - 5;
+            for capacity in [wire.len(), 1 << 20] {
+                for step in [1, 2, 7, 100, 1_000, 40_000] {
+                    let mut buffer = wire.clone();
+                    let mut connection = self::open(role);
+                    for given in (step..buffer.len()).step_by(step) {
+                        let end = match given {
+                            1 => 2,
+                            given if given < open.start => heads[0],
+                            given if open.contains(&given) => capacity,
+                            _ => wire.len(),
+                        };
+                        let seen = give(&mut connection, &mut buffer[..given], capacity);
+                        assert_eq!(seen, (None, given, end - given), "{role:?}, {given} by {step}");
+                    }
+                    let seen = give(&mut connection, &mut buffer, capacity);
+                    assert_eq!(seen, (Some((kind, payload.clone())), 0, 0), "{role:?}, {step}");
+                }
+            }
+        }
+    }
+}
+
+/// At whatever place the buffer ends, or something else comes between the fragments.
+#[test]
+fn a_message_in_fragments_is_taken_where_it_cannot_be_left() {
+    for role in BOTH {
+        for kind in [MessageKind::Text, MessageKind::Binary] {
+            let (mut frames, payload) = in_fragments(kind);
+            let message = match kind {
+                MessageKind::Text => Message::from(String::from_utf8(payload).unwrap()),
+                MessageKind::Binary => Message::from(payload),
+            };
+            let message = Event::Message(message);
+            let whole = wire(role, &frames);
+            let short = whole.len() - 70_100;
+            for capacity in (1..short).chain([whole.len() - 6, whole.len() - 2, whole.len() - 1]) {
+                assert_eq!(received(role, &whole, capacity), slice::from_ref(&message), "{role:?}, {capacity}");
+            }
+            for place in 1..frames.len() {
+                frames.insert(place, Frame::ping("?"));
+                let events = [Event::Ping(b"?".into()), message.clone()];
+                assert_eq!(received(role, &wire(role, &frames), 1 << 20), events, "{role:?}, {place}");
+                frames[place] = Frame::continuation("").fin(false);
+                assert_eq!(
+                    received(role, &wire(role, &frames), 1 << 20),
+                    slice::from_ref(&message),
+                    "{role:?}, {place}"
+                );
+                frames.remove(place);
+            }
+        }
+    }
+}
+
+/// What is received from a buffer that takes so many bytes and is filled as far as it goes.
+fn received(role: Role, mut wire: &[u8], capacity: usize) -> Vec<Event<'static>> {
+    let mut connection = open(role);
+    let (mut buffer, mut filled, mut events) = (vec![0; capacity], 0, Vec::new());
+    while !wire.is_empty() {
+        let count = wire.read(&mut buffer[filled..]).unwrap();
+        assert!(count > 0, "a full buffer is left");
+        filled += count;
+        let mut input = Input::refillable(&mut buffer[..filled], capacity);
+        while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+            events.push(event.into_owned());
+        }
+        let left = input.remaining().len();
+        buffer.copy_within(filled - left..filled, 0);
+        filled = left;
+    }
+    events
+}
+
 #[test]
 fn a_message_of_one_byte_more_than_the_buffer_takes_is_taken_as_it_comes() {
     for role in BOTH {
@@ -78,6 +175,25 @@ fn a_head_that_does_not_fit_the_buffer_is_taken_as_it_comes() {
         assert_eq!(give(&mut connection, &mut wire[..2], head - 1), (None, 0, 0), "{role:?}");
         let event = connection.receive(&mut Input::new(&mut wire[2..]), Instant::EPOCH);
         assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; 300])))), "{role:?}");
+    }
+}
+
+#[test]
+fn fragments_that_were_left_may_be_given_to_be_taken() {
+    for role in BOTH {
+        let (frames, payload) = in_fragments(MessageKind::Binary);
+        let whole = wire(role, &frames);
+        for cut in (1..1_200).chain([whole.len() - 1]) {
+            let mut wire = whole.clone();
+            let (left, rest) = wire.split_at_mut(cut);
+            let mut connection = open(role);
+            for given in (1..=cut).step_by(10) {
+                assert_eq!(give(&mut connection, &mut left[..given], 1 << 20).1, given, "{role:?}, {cut}");
+            }
+            assert_eq!(give(&mut connection, left, 0), (None, 0, 0), "{role:?}, {cut}");
+            let event = connection.receive(&mut Input::new(rest), Instant::EPOCH);
+            assert_eq!(event, Ok(Some(Event::Message(Message::from(payload.clone())))), "{role:?}, {cut}");
+        }
     }
 }
 
@@ -128,13 +244,15 @@ fn something_else_than_what_was_left_is_harmless() {
         for other in
             [&b""[..], b"\x82", b"\x82\xFE", b"\x89\x80\0\0\0\0", b"\x82\x85\x01", b"\x82\x81\0\0\0\0\0", &[0xFF; 64]]
         {
-            let mut wire = wire(role, &[Frame::binary([7; 300])]);
-            let size = wire.len();
-            for capacity in [0, 8, 4096] {
-                let mut connection = open(role);
-                assert_eq!(give(&mut connection, &mut wire[..200], size), (None, 200, size - 200));
-                let mut other = other.to_vec();
-                let _ = connection.receive(&mut Input::refillable(&mut other, capacity), Instant::EPOCH);
+            let fragments = [Frame::binary([7; 90]).fin(false), Frame::continuation([7; 300])];
+            for frames in [&[Frame::binary([7; 300])][..], &fragments] {
+                for capacity in [0, 8, 4096] {
+                    let mut wire = wire(role, frames);
+                    let mut connection = open(role);
+                    assert_eq!(give(&mut connection, &mut wire[..200], 4096).1, 200);
+                    let mut other = other.to_vec();
+                    let _ = connection.receive(&mut Input::refillable(&mut other, capacity), Instant::EPOCH);
+                }
             }
         }
     }
@@ -142,14 +260,47 @@ fn something_else_than_what_was_left_is_harmless() {
 
 #[test]
 fn nothing_is_left_of_a_message_that_is_too_long() {
-    let mut config = Config::default();
-    config.max_message_size = 100;
     for role in BOTH {
-        let mut bytes = wire(role, &[Frame::binary([7; 101])])[..20].to_vec();
-        let mut input = Input::refillable(&mut bytes, 4096);
-        let result = endpoint(role, &config).receive(&mut input, Instant::EPOCH);
-        assert_eq!(result, Err(ProtocolError::MessageTooLong.into()), "{role:?}");
-        assert!(input.is_empty() && input.missing() == 0);
+        for (frames, limit, error) in [
+            (vec![Frame::binary([7; 100])], 100, ProtocolError::MessageTooLong),
+            (vec![Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70])], 100, ProtocolError::MessageTooLong),
+            (vec![Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70])], 70, ProtocolError::FrameTooLong),
+        ] {
+            let bytes = wire(role, &frames);
+            for excess in [0, 1] {
+                let mut config = Config::default();
+                match error {
+                    ProtocolError::FrameTooLong => config.max_frame_payload = limit - excess,
+                    _ => config.max_message_size = limit as usize - excess as usize,
+                }
+                let mut bytes = bytes[..bytes.len() - 1].to_vec();
+                let mut input = Input::refillable(&mut bytes, 4096);
+                let result = endpoint(role, &config).receive(&mut input, Instant::EPOCH);
+                let expected = if excess == 0 { Ok(None) } else { Err(error.into()) };
+                assert_eq!(result, expected, "{role:?}, {limit}");
+                assert_eq!(input.missing(), if excess == 0 { 1 } else { 0 }, "{role:?}, {limit}");
+                assert_eq!(input.is_empty(), excess == 1, "{role:?}, {limit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_left_and_taken_counts_towards_the_limit() {
+    for role in BOTH {
+        for limit in [100, 101] {
+            let mut config = Config::default();
+            config.max_message_size = limit;
+            let fragments = [Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70]).fin(false)];
+            let mut bytes = wire(role, &[&fragments[..], &[Frame::continuation([7])]].concat());
+            let mut connection = endpoint(role, &config);
+            let left = wire(role, &fragments).len() - 20;
+            assert_eq!(give(&mut connection, &mut bytes[..left], 4096), (None, left, 4096 - left), "{role:?}");
+            let event = connection.receive(&mut Input::new(&mut bytes), Instant::EPOCH);
+            let message = Ok(Some(Event::Message(Message::from(vec![7; 101]))));
+            let expected = if limit == 101 { message } else { Err(ProtocolError::MessageTooLong.into()) };
+            assert_eq!(event, expected, "{role:?}, {limit}");
+        }
     }
 }
 
