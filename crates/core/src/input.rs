@@ -33,7 +33,8 @@ impl<'b> Input<'b> {
     /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not taken:
     /// `receive` returns `None` though bytes [remain](Self::remaining). They are to be given again as they are then, once more
     /// have followed them: bytes that are given are a sign of life. So a message that fits is lent, and needs no memory of its
-    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it.)
+    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it.) The head of any
+    /// frame that is cut is left as well.
     ///
     /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what remains as
     /// [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At the end of the
@@ -76,8 +77,8 @@ impl<'b> Input<'b> {
     }
 
     /// How many bytes may belong to the message that was left in a [refillable](Self::refillable) buffer, beyond those that
-    /// remain, else 0: what it lacks, or its head; if more fragments are to come, as many as the buffer has room for. To read no
-    /// more than that spares moving the beginning of the next message.
+    /// remain, else 0: what it lacks, or the head that is cut; if more fragments are to come, as many as the buffer has room
+    /// for. To read no more than that spares moving the beginning of the next message.
     #[inline]
     pub const fn missing(&self) -> usize {
         self.missing

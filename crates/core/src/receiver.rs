@@ -74,7 +74,7 @@ impl Rest {
 
     /// So many bytes of it have come.
     pub(crate) fn advance(&mut self, count: usize) {
-        // of so few bytes, as a number: to rotate the array is calls
+        // as a number, in a register: to rotate so short an array takes three calls
         self.key = u32::from_le_bytes(self.key).rotate_right(8 * (count % 4) as u32).to_le_bytes();
         self.length -= count as u64;
     }

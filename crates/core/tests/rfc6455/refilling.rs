@@ -179,6 +179,22 @@ fn a_head_that_does_not_fit_the_buffer_is_taken_as_it_comes() {
 }
 
 #[test]
+fn the_head_of_a_control_frame_is_left_until_it_is_whole() {
+    for role in BOTH {
+        let mut wire = wire(role, &[Frame::ping("Hello")]);
+        let head = wire.len() - 5;
+        let mut connection = open(role);
+        for given in 1..head {
+            let missing = if given == 1 { 1 } else { head - given };
+            assert_eq!(give(&mut connection, &mut wire[..given], 64), (None, given, missing), "{role:?}");
+        }
+        assert_eq!(give(&mut connection, &mut wire[..head + 2], 64), (None, 0, 0), "{role:?}");
+        let event = connection.receive(&mut Input::refillable(&mut wire[head + 2..], 64), Instant::EPOCH);
+        assert_eq!(event, Ok(Some(Event::Ping(b"Hello".into()))), "{role:?}");
+    }
+}
+
+#[test]
 fn fragments_that_were_left_may_be_given_to_be_taken() {
     for role in BOTH {
         let (frames, payload) = in_fragments(MessageKind::Binary);
