@@ -93,6 +93,8 @@ impl Connection {
             }
             self.heard();
             match self.receiver.whole_message(input, &self.config) {
+                // the beginning of a short one, left where it lies
+                None if input.missing() > 0 => return Ok(None),
                 None => {}
                 Some((MessageKind::Binary, payload)) => {
                     return Ok(Some(Event::Message(Message::Binary(Cow::Borrowed(payload)))));

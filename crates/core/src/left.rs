@@ -3,10 +3,10 @@
 
 use crate::config::Config;
 use crate::event::Role;
-use crate::frame::{FrameHeader, OpCode};
+use crate::frame::{FrameHeader, MaskingKey, OpCode};
 use crate::input::Input;
 use crate::message::MessageKind;
-use crate::receiver::{Rest, check_frame};
+use crate::receiver::Rest;
 
 /// How it lies in the input, from the next byte on: the head of its first frame, what has arrived of its payload, a gap as
 /// long as the heads of its other frames, and then what has not been looked at.
@@ -34,6 +34,8 @@ pub(crate) enum Progress<'b> {
 impl Left {
     /// Looks at what has arrived.
     pub(crate) fn receive<'b>(&mut self, input: &mut Input<'b>, role: Role, config: &Config) -> Progress<'b> {
+        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+        let is_masked = role == Role::Server;
         loop {
             self.receive_payload(input.remaining_mut());
             if self.rest.length > 0 {
@@ -43,13 +45,17 @@ impl Left {
                 return self.take(input).map_or(Progress::Other, |(kind, payload)| Progress::Whole(kind, payload));
             }
             let bytes = input.remaining().get(self.size()..).unwrap_or_default();
-            match FrameHeader::decode(bytes) {
-                Ok(Some((header, size))) if self.goes_on_with(&header, role, config) => self.begin_frame(&header, size),
-                Ok(None) => {
-                    let head = FrameHeader::size_of(bytes);
-                    return self.leave(input, (self.size() + head) as u64);
-                }
-                _ => return Progress::Other,
+            let Some((head, length, key)) = FrameHeader::decode_rest(bytes, is_masked) else {
+                let head = FrameHeader::size_of(bytes);
+                return if bytes.len() < head {
+                    self.leave(input, (self.size() + head) as u64)
+                } else {
+                    Progress::Other
+                };
+            };
+            let first = bytes.first().copied().unwrap_or_default();
+            if !self.begin_frame(first, head, length, key, config) {
+                return Progress::Other;
             }
         }
     }
@@ -86,24 +92,20 @@ impl Left {
         self.rest.advance(count);
     }
 
-    /// Whether the message begins or goes on with this frame, and that breaks no rule and no limit. Fragments without payload
-    /// are counted elsewhere.
-    fn goes_on_with(&self, header: &FrameHeader, role: Role, config: &Config) -> bool {
-        let is_next = match header.opcode {
-            OpCode::Text | OpCode::Binary => self.kind.is_none(),
-            OpCode::Continuation => self.kind.is_some(),
-            OpCode::Close | OpCode::Ping | OpCode::Pong => false,
-        };
+    /// Begins the message or goes on with it, unless the frame that begins with this byte is none of it, or breaks a rule or a
+    /// limit. Fragments without payload are counted elsewhere.
+    fn begin_frame(&mut self, first: u8, head: usize, length: u64, key: MaskingKey, config: &Config) -> bool {
         let most = config.max_frame_payload.min(config.max_message_size.saturating_sub(self.payload) as u64);
-        is_next && (1..=most).contains(&header.payload_length) && check_frame(header, role).is_ok()
-    }
-
-    fn begin_frame(&mut self, header: &FrameHeader, head: usize) {
-        self.rest = Rest::new(header);
-        match header.opcode {
-            OpCode::Text => (self.kind, self.head) = (Some(MessageKind::Text), head as u8),
-            OpCode::Binary => (self.kind, self.head) = (Some(MessageKind::Binary), head as u8),
-            _ => self.gap += head,
+        if !(1..=most).contains(&length) {
+            return false;
         }
+        match (self.kind, OpCode::from_u8(first & !FrameHeader::FIN)) {
+            (None, Some(OpCode::Text)) => (self.kind, self.head) = (Some(MessageKind::Text), head as u8),
+            (None, Some(OpCode::Binary)) => (self.kind, self.head) = (Some(MessageKind::Binary), head as u8),
+            (Some(_), Some(OpCode::Continuation)) => self.gap += head,
+            _ => return false,
+        }
+        self.rest = Rest { length, key, fin: first & FrameHeader::FIN != 0 };
+        true
     }
 }

@@ -16,6 +16,9 @@ use crate::left::{Left, Progress};
 use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 
+/// A message of one frame that is left in the input, and shorter than this, is not looked at before it is whole.
+const AWAITED: u64 = 4 * 1024;
+
 /// What the peer said.
 #[derive(Debug)]
 pub(crate) enum Received<'b> {
@@ -169,13 +172,16 @@ impl Receiver {
         assembly.add(Piece { bytes, key: [0; 4], to_come: rest.length, fin: rest.fin }, spares)
     }
 
-    /// A message of one frame begins that does not lie whole in the input; unless it is to be left there.
+    /// A message of one frame begins that does not lie whole in the input.
     #[cold]
     fn begin_message(&mut self, input: &mut Input<'_>, kind: MessageKind, head_size: usize, rest: Rest) {
-        if !input.takes(head_size as u64 + rest.length) {
+        let size = head_size as u64 + rest.length;
+        if !input.takes(size) {
             input.take(head_size);
             self.assembly = Some(Box::new(Assembly::new(kind)));
             self.stage = Stage::Data(rest);
+        } else if rest.length < AWAITED {
+            input.leave(size);
         }
     }
 
@@ -330,7 +336,16 @@ impl Receiver {
     /// What depends on the role, on earlier frames, and on limits.
     #[inline]
     fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
-        check_frame(header, self.role)?;
+        // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(ProtocolError::ReservedBitSet);
+        }
+        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(ProtocolError::FrameNotMasked),
+            (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked),
+            _ => {}
+        }
         // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another
         match (header.opcode, &self.assembly) {
             (OpCode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
@@ -388,21 +403,6 @@ impl Receiver {
         let said = said(*opcode, Cow::Owned(core::mem::take(payload)));
         self.stage = Stage::Start;
         said.map(Some)
-    }
-}
-
-/// What depends on nothing but the receiver's role.
-#[inline]
-pub(crate) const fn check_frame(header: &FrameHeader, role: Role) -> Result<(), ProtocolError> {
-    // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
-    if header.rsv1 || header.rsv2 || header.rsv3 {
-        return Err(ProtocolError::ReservedBitSet);
-    }
-    // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
-    match (role, header.mask) {
-        (Role::Server, None) => Err(ProtocolError::FrameNotMasked),
-        (Role::Client, Some(_)) => Err(ProtocolError::FrameMasked),
-        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,6 @@ use core::ops::Deref;
 use super::{MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
 use crate::error::ProtocolError;
 
-const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const RSV2: u8 = 0x20;
 const RSV3: u8 = 0x10;
@@ -50,10 +49,12 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// Of the first byte, what says that the frame is the last of its message.
+    pub(crate) const FIN: u8 = 0x80;
     /// The first byte of a text message in one frame, with no reserved bit set.
-    pub(crate) const WHOLE_TEXT: u8 = FIN | OpCode::Text.as_u8();
+    pub(crate) const WHOLE_TEXT: u8 = Self::FIN | OpCode::Text.as_u8();
     /// The same of a binary one.
-    pub(crate) const WHOLE_BINARY: u8 = FIN | OpCode::Binary.as_u8();
+    pub(crate) const WHOLE_BINARY: u8 = Self::FIN | OpCode::Binary.as_u8();
 
     /// The most bytes that a head can have.
     pub const MAX_SIZE: usize = 14;
@@ -92,7 +93,7 @@ impl FrameHeader {
         };
 
         let header = Self {
-            fin: first & FIN != 0,
+            fin: first & Self::FIN != 0,
             rsv1: first & RSV1 != 0,
             rsv2: first & RSV2 != 0,
             rsv3: first & RSV3 != 0,
@@ -151,7 +152,7 @@ impl FrameHeader {
     #[inline(always)]
     fn write_to(&self, to: &mut impl Write) {
         let flag = |is_set, bit| if is_set { bit } else { 0 };
-        let first = flag(self.fin, FIN) | flag(self.rsv1, RSV1) | flag(self.rsv2, RSV2) | flag(self.rsv3, RSV3);
+        let first = flag(self.fin, Self::FIN) | flag(self.rsv1, RSV1) | flag(self.rsv2, RSV2) | flag(self.rsv3, RSV3);
         let first = first | self.opcode.as_u8();
         let mask = flag(self.mask.is_some(), MASK);
         // 5.2: the minimal number of bytes MUST be used to encode the length

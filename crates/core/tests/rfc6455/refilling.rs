@@ -216,24 +216,27 @@ fn fragments_that_were_left_may_be_given_to_be_taken() {
 #[test]
 fn what_was_left_may_be_given_to_be_taken() {
     for role in BOTH {
-        for taken in 1..=5 {
-            let mut wire = wire(role, &[Frame::text("Hello"), Frame::binary([7; 300])]);
-            let head = Frame::text("Hello").to(role).head_size();
-            let (left, rest) = wire.split_at_mut(head + taken);
-            let mut connection = open(role);
-            for given in 1..left.len() {
-                assert_eq!(give(&mut connection, &mut left[..given], 64).1, given, "{role:?}");
-            }
-            let mut events = Vec::new();
-            for bytes in [left, rest] {
-                let mut input = Input::new(bytes);
-                while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
-                    events.push(event.into_owned());
+        for length in [5, 10_000] {
+            for taken in (1..=5).chain([length / 2, length - 1]).filter(|&taken| taken < length) {
+                let text = "a".repeat(length);
+                let mut wire = wire(role, &[Frame::text(&text), Frame::binary([7; 300])]);
+                let head = Frame::text(&text).to(role).head_size();
+                let (left, rest) = wire.split_at_mut(head + taken);
+                let mut connection = open(role);
+                for given in (1..left.len()).step_by(length.div_ceil(1_000)) {
+                    assert_eq!(give(&mut connection, &mut left[..given], 1 << 20).1, given, "{role:?}");
                 }
-                assert!(input.is_empty(), "{role:?}");
+                let mut events = Vec::new();
+                for bytes in [left, rest] {
+                    let mut input = Input::new(bytes);
+                    while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
+                        events.push(event.into_owned());
+                    }
+                    assert!(input.is_empty(), "{role:?}");
+                }
+                let expected = [Message::from(text), Message::from(vec![7; 300])].map(Event::Message);
+                assert_eq!(events, expected, "{role:?}");
             }
-            let expected = [Message::from("Hello"), Message::from(vec![7; 300])].map(Event::Message);
-            assert_eq!(events, expected, "{role:?}");
         }
     }
 }
@@ -242,14 +245,16 @@ fn what_was_left_may_be_given_to_be_taken() {
 #[test]
 fn what_was_left_is_received_while_the_connection_closes() {
     for role in BOTH {
-        let mut wire = wire(role, &[Frame::binary([7; 300])]);
-        let size = wire.len();
-        let mut connection = open(role);
-        assert_eq!(give(&mut connection, &mut wire[..200], size), (None, 200, size - 200), "{role:?}");
-        connection.close(sansocket::CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
-        assert_eq!(connection.receive(&mut Input::new(&mut []), Instant::EPOCH), Ok(None), "{role:?}");
-        let event = connection.receive(&mut Input::refillable(&mut wire, size), Instant::EPOCH);
-        assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; 300])))), "{role:?}");
+        for length in [300, 10_000] {
+            let mut wire = wire(role, &[Frame::binary(vec![7; length])]);
+            let size = wire.len();
+            let mut connection = open(role);
+            assert_eq!(give(&mut connection, &mut wire[..200], size), (None, 200, size - 200), "{role:?}");
+            connection.close(sansocket::CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+            assert_eq!(connection.receive(&mut Input::new(&mut []), Instant::EPOCH), Ok(None), "{role:?}");
+            let event = connection.receive(&mut Input::refillable(&mut wire, size), Instant::EPOCH);
+            assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; length])))), "{role:?}");
+        }
     }
 }
 
@@ -261,11 +266,11 @@ fn something_else_than_what_was_left_is_harmless() {
             [&b""[..], b"\x82", b"\x82\xFE", b"\x89\x80\0\0\0\0", b"\x82\x85\x01", b"\x82\x81\0\0\0\0\0", &[0xFF; 64]]
         {
             let fragments = [Frame::binary([7; 90]).fin(false), Frame::continuation([7; 300])];
-            for frames in [&[Frame::binary([7; 300])][..], &fragments] {
-                for capacity in [0, 8, 4096] {
+            for frames in [&[Frame::binary([7; 300])][..], &[Frame::binary([7; 10_000])], &fragments] {
+                for capacity in [0, 8, 1 << 20] {
                     let mut wire = wire(role, frames);
                     let mut connection = open(role);
-                    assert_eq!(give(&mut connection, &mut wire[..200], 4096).1, 200);
+                    assert_eq!(give(&mut connection, &mut wire[..200], 1 << 20).1, 200);
                     let mut other = other.to_vec();
                     let _ = connection.receive(&mut Input::refillable(&mut other, capacity), Instant::EPOCH);
                 }
