@@ -21,7 +21,7 @@ const FRAGMENTS: [(&str, usize); 3] = [("1 frame", MESSAGE), ("64 fragments", 16
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case<'_>));
 
-/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a message lacks, so that what is unmasked lies in
+/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a long message goes, so that what is unmasked is in
 /// the nearest cache; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
 const PARTICIPANTS: [Participant; 10] = [
     ("sansocket", run::<Sansocket<Circle>>),

@@ -22,7 +22,7 @@ const SIZES: [usize; 7] = [0, 16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case));
 
-/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a message lacks, so that what is unmasked lies in
+/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a long message goes, so that what is unmasked is in
 /// the nearest cache; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
 const PARTICIPANTS: [Participant; 10] = [
     ("sansocket", run::<Sansocket<Circle>>),
