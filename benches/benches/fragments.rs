@@ -3,7 +3,6 @@
 #![allow(missing_docs, reason = "a bench has no users")]
 
 use std::hint::black_box;
-use std::rc::Rc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sansocket_benches::participants::{
@@ -39,11 +38,11 @@ const PARTICIPANTS: [Participant; 10] = [
 struct Case<'a> {
     shape: &'static str,
     payload: &'a [u8],
-    wire: Rc<[u8]>,
+    circle: Circle,
 }
 
 fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Case<'_>) {
-    let mut endpoint = E::new(Role::Server, Circle::new(Rc::clone(&case.wire)));
+    let mut endpoint = E::new(Role::Server, case.circle.clone());
     let mut received = 0;
     endpoint.receive(2, |is_text, payload| {
         assert!(is_text && payload == case.payload, "{name} receives something else");
@@ -62,13 +61,13 @@ fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Ca
 fn fragments(criterion: &mut Criterion) {
     let payload = wire::payload(MESSAGE);
     for (shape, bytes) in FRAGMENTS {
-        let wire = wire::fragments(From::Client, &payload, bytes).into();
-        let case = Case { shape, payload: &payload, wire };
+        let wire = wire::fragments(From::Client, &payload, bytes);
+        let case = Case { shape, payload: &payload, circle: Circle::new(&wire) };
         let mut group = table::group(criterion, "fragments: text of 1 MiB", 1, MESSAGE);
         for (name, run) in PARTICIPANTS {
             run(&mut group, name, &case);
         }
-        let (mut circle, mut buffer) = (Circle::new(Rc::clone(&case.wire)), vec![0; case.wire.len()]);
+        let (mut circle, mut buffer) = (case.circle.clone(), vec![0; wire.len()]);
         group.bench_function(BenchmarkId::new("memcpy", shape), |bencher| {
             bencher.iter(|| circle.read_into(black_box(&mut buffer)));
         });

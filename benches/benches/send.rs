@@ -1,8 +1,9 @@
 //! Binary messages sent: by a client, which masks, and by a server; as the application holds them, borrowed, owned or
 //! shared. It ends where every byte has been handed to the transport, which copies nothing: that is the system's part.
 //!
-//! For memcpy the payload alone is copied. "by reference" marks who hands a borrowed payload to the transport as it is:
-//! that copies nothing, but the caller has to wait until the transport has taken it.
+//! For memcpy the payload alone is copied; for the floor it is masked as well, with a key that is known. "by reference"
+//! marks who hands a borrowed payload to the transport as it is: that copies nothing, but the caller has to wait until the
+//! transport has taken it.
 //!
 //! An owned payload is made anew for each message, outside of what is timed, and freed within: by whoever takes it.
 
@@ -108,6 +109,14 @@ fn send(criterion: &mut Criterion) {
                 run(&mut group, if is_lent { borrowing } else { usual }, &case);
             }
             let (mut buffer, mut sink) = (vec![0; size], Sink::default());
+            if role == Role::Client {
+                group.bench_function(BenchmarkId::new("floor", size), |bencher| {
+                    bencher.iter(|| {
+                        sansocket_mask::copy(&mut buffer, black_box(&case.payload), black_box(wire::KEY), 0);
+                        sink.write(&buffer);
+                    });
+                });
+            }
             group.bench_function(BenchmarkId::new("memcpy", size), |bencher| {
                 bencher.iter(|| {
                     wire::copy(&mut buffer, black_box(&case.payload));

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::hint::black_box;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -29,27 +30,43 @@ pub trait Transport: Unpin + 'static {
 }
 
 /// Bytes that arrive again and again, for ever; a read ends where they do.
+///
+/// To copy takes a tenth less time if source and destination begin alike within 32 bytes. Who has that luck is decided by
+/// where the allocator has put buffers, to a multiple of 16. So the bytes lie in two places that differ in this, and every
+/// other round comes from the other one.
 #[derive(Clone, Debug)]
 pub struct Circle {
-    wire: Rc<[u8]>,
+    places: Rc<[u8]>,
+    length: usize,
+    /// Where this round began, and where the next one will.
+    begin: usize,
+    next: usize,
+    /// How many bytes of this round have been read.
     at: usize,
 }
 
 impl Circle {
     /// These bytes, from their beginning.
     #[must_use]
-    pub fn new(wire: Rc<[u8]>) -> Self {
-        Self { wire, at: 0 }
+    pub fn new(wire: &[u8]) -> Self {
+        let (length, next) = (wire.len(), wire.len().next_multiple_of(32) + 16);
+        let mut places = vec![0; next + length];
+        places[..length].copy_from_slice(wire);
+        places[next..].copy_from_slice(wire);
+        Self { places: places.into(), length, begin: 0, next, at: 0 }
     }
 }
 
 impl Transport for Circle {
     #[inline]
     fn read(&mut self, limit: usize, put: impl FnOnce(&[u8])) -> usize {
-        let rest = &self.wire[self.at..];
-        let count = limit.min(rest.len());
-        put(&rest[..count]);
-        self.at = if count == rest.len() { 0 } else { self.at + count };
+        let count = limit.min(self.length - self.at);
+        put(&self.places[self.begin + self.at..][..count]);
+        self.at += count;
+        if self.at == self.length {
+            self.at = 0;
+            mem::swap(&mut self.begin, &mut self.next);
+        }
         count
     }
 

@@ -12,6 +12,8 @@ use crate::workspace;
 pub(super) const OURS: &str = "sansocket";
 /// What no participant can do without.
 pub(super) const LIMIT: &str = "memcpy";
+/// The same, and the work that has to be done on each byte.
+const FLOOR: &str = "floor";
 
 /// Libraries that take part, in the order of their names in the lock file.
 const PEERS: [&str; 9] = [
@@ -60,9 +62,9 @@ fn table(text: &mut String, figures: &Figures, group: &str) -> Result<()> {
     }
     let ours = |size: &str| figures.get(group, OURS, size);
     if figures.participants(group).contains(&OURS) {
-        if figures.participants(group).contains(&LIMIT) {
-            row(text, "**sansocket / memcpy**", &sizes, |size| {
-                Some(format!("{:.2}", ours(size)?.ratio(figures.get(group, LIMIT, size)?)))
+        for limit in [LIMIT, FLOOR] {
+            row(text, &format!("**sansocket / {limit}**"), &sizes, |size| {
+                Some(format!("{:.2}", ours(size)?.ratio(figures.get(group, limit, size)?)))
             })?;
         }
         row(text, "**sansocket / best peer**", &sizes, |size| {
