@@ -39,7 +39,7 @@ fn run<E: Endpoint<End>>(group: &mut Group<'_>, name: &'static str, payload: &[u
         client.send(Payload::Borrowed(payload));
         server.receive(1, |_, payload| {
             held.clear();
-            held.extend_from_slice(payload);
+            payload.chunks(wire::PIECE).for_each(|piece| held.extend_from_slice(piece));
         });
         server.send(Payload::Borrowed(&held));
         client.receive(1, |_, payload| each(payload));
@@ -63,7 +63,7 @@ fn memcpy(group: &mut Group<'_>, payload: &[u8]) {
         bencher.iter(|| {
             here.write(payload);
             there.read_into(&mut buffer);
-            held.copy_from_slice(&buffer);
+            wire::copy(&mut held, &buffer);
             there.write(&held);
             here.read_into(black_box(&mut buffer))
         });

@@ -139,7 +139,8 @@ impl Transport for End {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.to.borrow_mut().bytes.extend_from_slice(bytes);
+        let flow = &mut self.to.borrow_mut().bytes;
+        bytes.chunks(wire::PIECE).for_each(|piece| flow.extend_from_slice(piece));
     }
 }
 
