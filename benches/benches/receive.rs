@@ -12,6 +12,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sansocket::frame::FrameHeader;
 use sansocket_benches::participants::{
     Endpoint, Fastwebsockets, Role, Sansocket, Sockudo, Soketto, TokioWebsockets, Tungstenite, WebSocket,
     WebsocketSansIo, Yawc,
@@ -79,7 +80,7 @@ fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Ca
 }
 
 /// The floor copies so many bytes at a time, as ours does.
-const READ: usize = 16 << 10;
+const READ: usize = (16 << 10) + FrameHeader::MAX_SIZE;
 
 fn floor(case: &Case, circle: &mut Circle, buffer: &mut [u8], mut each: impl FnMut(&[u8])) {
     let head = case.frame - case.payload.len();

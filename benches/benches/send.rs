@@ -80,7 +80,7 @@ fn run<E: Endpoint<Sink>, C: Endpoint<End>>(group: &mut Group<'_>, name: &str, c
     check::<C>(name, case);
     let mut endpoint = E::new(case.role, Sink::default());
     // so many that to look at the clock does not show
-    let most = 256;
+    let most = 64;
     group.bench_function(BenchmarkId::new(name, case.payload.len()), |bencher| match case.held {
         Held::Borrowed => bencher.iter(|| endpoint.send(Payload::Borrowed(black_box(&case.payload)))),
         Held::Owned => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
+use sansocket::frame::FrameHeader;
 use sansocket::{
     Accept, Config, Connection, Event, Input, Instant, Memory, MessageKind, OriginPolicy, Output, WebSocket,
 };
@@ -19,8 +20,8 @@ const WHOLE: usize = 5 << 18;
 /// So much of a message is moved to the front of the buffer: that costs less than a read of no more than is missing.
 const SHORT: usize = 2 << 10;
 
-/// sansocket with a buffer of so many bytes, into which it reads at most so many at a time. If those are fewer, it is
-/// refilled: what is left of a long message stays there, and no more is read than it lacks; of a short one it is moved.
+/// sansocket with a buffer of so many bytes, into which it reads at most so many at a time, and a head. If those are fewer, it
+/// is refilled: what is left of a long message stays there, and no more is read than it lacks; of a short one it is moved.
 #[derive(Debug)]
 pub struct Sansocket<T, const BUFFER: usize = WHOLE, const READ: usize = { 16 << 10 }> {
     connection: Connection,
@@ -43,7 +44,8 @@ impl<T: Transport, const BUFFER: usize, const READ: usize> Sansocket<T, BUFFER, 
             self.end = left;
             self.start = 0;
         }
-        let most = if left > SHORT { READ.min(self.missing) } else { READ };
+        let most = if left > SHORT { self.missing.min(READ) } else { READ + FrameHeader::MAX_SIZE };
+        let most = most.min(BUFFER - self.end);
         let count = self.transport.read_into(&mut self.buffer[self.end..self.end + most]);
         assert!(count > 0, "nothing has arrived");
         self.end += count;
