@@ -1,63 +1,21 @@
-//! `#![no_std]`, `#![no_main]`, its own panic handler, its own allocator: a server accepts a client and echoes one
+//! `#![no_std]`, `#![no_main]`, its own panic handler, an allocator that needs no std: a server accepts a client and echoes one
 //! message. Exit status 0 if the echo is right.
 
 #![no_std]
 #![no_main]
 
-use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_char, c_int};
 use core::panic::PanicInfo;
-use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
+use dlmalloc::GlobalDlmalloc;
 use sansocket::bytes::Buf;
 use sansocket::{Accept, Config, Event, Input, Instant, WebSocket};
 
-/// Hands out a fixed arena from front to back, and takes nothing back.
-struct Arena;
-
-const SIZE: usize = 64 * 1024;
-static mut MEMORY: [u8; SIZE] = [0; SIZE];
-static USED: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every block lies in `MEMORY`, is aligned as asked, and overlaps no other: `USED` only grows.
-unsafe impl GlobalAlloc for Arena {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let base = (&raw mut MEMORY).cast::<u8>();
-        let mut used = USED.load(Ordering::Relaxed);
-        loop {
-            let start = (base as usize + used).next_multiple_of(layout.align()) - base as usize;
-            let end = start + layout.size();
-            if end > SIZE {
-                return ptr::null_mut();
-            }
-            match USED.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
-                // SAFETY: `start` lies within the arena.
-                Ok(_) => return unsafe { base.add(start) },
-                Err(now) => used = now,
-            }
-        }
-    }
-
-    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
-}
-
 #[global_allocator]
-static ALLOCATOR: Arena = Arena;
+static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// The toolchain's `alloc` was compiled to unwind and names this and the next; nothing here unwinds.
-// SAFETY: std, which would bring its own, is not linked.
-#[unsafe(no_mangle)]
-pub extern "C" fn rust_eh_personality() {}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub extern "C" fn _Unwind_Resume() -> ! {
     loop {}
 }
 
