@@ -16,7 +16,8 @@ use crate::left::{Left, Progress};
 use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 
-/// A message of one frame that is left in the input, and shorter than this, is not looked at before it is whole.
+/// A message of one frame that is left in the input, and has fewer bytes of payload than this, is not looked at before it is
+/// whole: they are near whenever they are unmasked, and in parts that costs more.
 const AWAITED: u64 = 4 * 1024;
 
 /// What the peer said.
@@ -63,7 +64,7 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    pub(crate) fn new(header: &FrameHeader) -> Self {
+    fn new(header: &FrameHeader) -> Self {
         Self { length: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
     }
 
@@ -172,7 +173,8 @@ impl Receiver {
         assembly.add(Piece { bytes, key: [0; 4], to_come: rest.length, fin: rest.fin }, spares)
     }
 
-    /// A message of one frame begins that does not lie whole in the input.
+    /// A message of one frame begins that does not lie whole in the input. If the caller's buffer has no room for it, it is
+    /// taken; if it is short, all of it is left as it came; otherwise [`left_message`](Self::left_message) begins it.
     #[cold]
     fn begin_message(&mut self, input: &mut Input<'_>, kind: MessageKind, head_size: usize, rest: Rest) {
         let size = head_size as u64 + rest.length;

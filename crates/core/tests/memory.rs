@@ -662,8 +662,8 @@ fn a_message_whole_in_the_input_is_borrowed() {
 fn a_message_in_a_refilled_buffer_needs_no_memory() {
     let config = config(|_| ());
     for role in BOTH {
-        for fragments in [1, 2, 300] {
-            let fragment = [b'x'; 1_000];
+        for (fragments, length) in [(1, 1_000), (1, 300_000), (2, 1_000), (300, 1_000)] {
+            let fragment = vec![b'x'; length];
             let mut bytes: Vec<u8> = (0..fragments)
                 .flat_map(|number| {
                     let opcode = if number == 0 { TEXT } else { TEXT & 0xF0 };
@@ -682,7 +682,7 @@ fn a_message_in_a_refilled_buffer_needs_no_memory() {
                 let Ok(Some(Event::Message(message))) = &event else { panic!("{event:?}") };
                 assert_eq!(message.len(), payload);
             });
-            assert_eq!(info.count_total, 0, "{role:?}, {fragments}: {info:?}");
+            assert_eq!(info.count_total, 0, "{role:?}, {fragments} of {length}: {info:?}");
         }
     }
 }

@@ -35,6 +35,8 @@ fn a_message_that_fits_the_buffer_is_left_until_it_is_whole_and_then_lent() {
             (MessageKind::Binary, &binary[..1]),
             (MessageKind::Text, &text[..125]),
             (MessageKind::Binary, &binary[..300]),
+            (MessageKind::Binary, &binary[..4_095]),
+            (MessageKind::Text, &text[..4_096]),
             (MessageKind::Text, &text),
             (MessageKind::Binary, &binary),
         ] {
