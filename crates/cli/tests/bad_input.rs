@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use support::Running;
@@ -54,8 +54,11 @@ fn bad_subprotocols() {
 
 #[test]
 fn nobody_listens() {
-    // The listener is gone before anyone connects.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port in use, so that nobody else gets it, at which nobody listens: a listener that is dropped lives on for a moment
+    // in a process that another test is just starting.
+    let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
+    let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
+    let address = in_use.local_addr().unwrap();
     check(&["connect", &format!("ws://{address}/")], 1, &[&address.to_string(), "refused"]);
 }
 

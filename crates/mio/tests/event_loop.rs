@@ -251,8 +251,7 @@ fn what_is_given_up_before_it_opens_is_told_of_by_nothing() {
 fn an_address_that_refuses_gives_way_to_the_next() {
     bounded(|| {
         let (address, peer) = peer_server(|mut ws| while ws.read().is_ok() {});
-        // a port that nobody listens at
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (closed, _in_use) = closed_port();
         let client = run(
             &options(|_| ()),
             |_| (),

@@ -190,7 +190,7 @@ fn it_ends_with_its_peer_and_with_its_deadlines() {
 #[test]
 fn a_client_that_nobody_listens_to_is_told() {
     bounded(|| {
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (closed, _in_use) = closed_port();
         let request = || format!("ws://{closed}/").parse().unwrap();
         let socket = Socket::connect(request(), &[closed], default_config(), now()).unwrap();
         let owner = Owner::new(socket, 4_096);

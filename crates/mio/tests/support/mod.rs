@@ -237,6 +237,13 @@ pub(crate) fn peer_server<T: Send + 'static>(
     (address, task)
 }
 
+/// A port at which nobody listens, and what keeps it from being given to somebody else.
+pub(crate) fn closed_port() -> (SocketAddr, impl Sized) {
+    let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
+    let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
+    (in_use.local_addr().unwrap(), (unrelated, in_use))
+}
+
 pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];

@@ -1,6 +1,6 @@
 //! The two roles of an endpoint under test, and one run of the suite with one adapter in one role.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -103,11 +103,6 @@ impl Run {
         drop(self.listener);
         let spec = json!({ "url": format!("ws://{address}"), "cases": cases });
         let mut wstest = suite.start(&name, Mode::FuzzingServer, spec)?;
-        let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect_timeout(&address, POLL_INTERVAL).is_err() {
-            still_running(&mut wstest)?;
-            pause(deadline, &wstest)?;
-        }
 
         // In a thread of its own, so that a client that hangs is noticed.
         let client = thread::spawn(move || run_all_cases(adapter, address, entrance));
@@ -128,17 +123,29 @@ impl Run {
 /// Everything that a client does with the fuzzing server.
 fn run_all_cases(adapter: Adapter, server: SocketAddr, entrance: SocketAddr) -> Result<()> {
     let agent = adapter.agent();
-    let count = adapter
-        .ask(&format!("ws://{server}/getCaseCount"))
-        .context("cannot ask for the number of cases")?
-        .context("no answer to the number of cases")?;
-    let count: u32 = count.parse().with_context(|| format!("{count:?} cases"))?;
-    for case in 1..=count {
+    for case in 1..=number_of_cases(adapter, server)? {
         // Many cases are there to make a client fail. The suite knows which.
         let _ = adapter.echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"), entrance);
     }
     adapter.ask(&format!("ws://{server}/updateReports?agent={agent}")).context("cannot ask for the reports")?;
     Ok(())
+}
+
+/// Asks until `wstest` answers, which takes a while to listen.
+///
+/// That the port takes a connection says little: a process that another run is just starting has, for a moment, a copy of
+/// the listener that kept the port.
+fn number_of_cases(adapter: Adapter, server: SocketAddr) -> Result<u32> {
+    let url = format!("ws://{server}/getCaseCount");
+    let deadline = Instant::now() + START_LIMIT;
+    let count = loop {
+        match adapter.ask(&url) {
+            Ok(count) => break count.context("no answer to the number of cases")?,
+            Err(_) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
+            Err(error) => return Err(error.context("cannot ask for the number of cases")),
+        }
+    };
+    count.parse().with_context(|| format!("{count:?} cases"))
 }
 
 fn still_running(wstest: &mut Wstest) -> Result<()> {
