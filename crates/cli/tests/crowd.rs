@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::Config;
 use sansocket_net::{CloseCode, Connector, Event, WebSocket};
-use support::{Running, SERVERS};
+use support::{Running, SERVERS, bounded};
 
 const THREADS: usize = 8;
 const MESSAGES: usize = 100;
-/// Many times what it takes, so that only what hangs is ended.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Many times what it takes, even on a busy machine, so that only what hangs is ended.
+const LIMIT: Duration = Duration::from_secs(240);
 /// How much more memory the server may hold after the second round than after the first, in KiB.
 const GROWTH: u64 = 16 * 1024;
 
@@ -22,7 +22,7 @@ type Client = WebSocket<TcpStream>;
 /// Both in one test, one after the other: each wants the whole machine, and its files.
 #[test]
 fn a_thousand_clients_lose_nothing_and_half_of_a_thousand_may_vanish() {
-    SERVERS.iter().for_each(|kind| check(kind));
+    SERVERS.iter().for_each(|kind| bounded(LIMIT, move || check(kind)));
 }
 
 fn check(kind: &str) {
@@ -69,7 +69,6 @@ fn check(kind: &str) {
     server.interrupt();
     late.into_iter().for_each(|mut late| while let Ok(Some(_)) = late.read() {});
     assert_eq!(server.end().code(), 0);
-    assert!(started.elapsed() < LIMIT, "it took {:?}", started.elapsed());
 }
 
 /// A thousand, or as many as the limit of open files allows: this process has one for each, the server a few.

@@ -27,6 +27,16 @@ pub(crate) fn with_each_server(test: impl Fn(&str) + Sync) {
     });
 }
 
+/// Runs a test's body; fails if it takes longer.
+pub(crate) fn bounded(limit: Duration, body: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        body();
+        let _ = done.send(());
+    });
+    ended.recv_timeout(limit).expect("ends in time and without a panic");
+}
+
 /// A `sansocket` that runs; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
