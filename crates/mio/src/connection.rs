@@ -142,7 +142,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Answer`]: it could not be so answered. The client has been told.
+    /// [`Error::Answer`]: it could not be so answered, and the client has been told; or there is no request to answer.
     pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
         let now = self.connections.now();
         let answered = match answer.into() {

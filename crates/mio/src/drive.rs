@@ -61,13 +61,18 @@ fn take_in_more(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
         }
     }
     if place.socket().is_lost() {
+        // that what waits cannot be written lets what came be read, whatever kept it unread
+        flush(place, now);
+    }
+    if place.socket().is_lost() {
         end(place, Some(io::ErrorKind::ConnectionReset.into()), now);
     }
 }
 
 #[inline(never)]
 fn end_of_stream(place: &mut impl Place, error: Option<io::Error>, now: Instant) {
-    // a peer that only half-closed is answered before the connection ends
+    // a peer that only half-closed is told and answered, what the core has kept included, before the connection ends
+    receive_kept(place, now);
     flush(place, now);
     end(place, error, now);
 }
@@ -75,6 +80,9 @@ fn end_of_stream(place: &mut impl Place, error: Option<io::Error>, now: Instant)
 /// What comes before reading; returns whether there is anything to read from.
 #[inline(never)]
 fn prepare(place: &mut impl Place, now: Instant) -> bool {
+    if place.socket().ws.transport() == Transport::Close {
+        return false;
+    }
     if place.socket().is_connecting()
         && let Err(error) = place.socket().finish_connecting()
     {

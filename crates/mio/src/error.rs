@@ -20,7 +20,8 @@ pub enum Error {
     #[error("not sent: {0}")]
     Send(#[from] SendError),
     /// The request could not be answered so: the caller is at fault, or, with
-    /// [`AnswerError::OriginForbidden`], the client. The client has been told (403, or 500).
+    /// [`AnswerError::OriginForbidden`], the client. The client has been told (403, or 500), unless there was no request to
+    /// answer ([`AnswerError::NoRequest`]): then nothing has changed.
     #[error("not accepted: {0}")]
     Answer(#[from] AnswerError),
 }

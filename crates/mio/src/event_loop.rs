@@ -6,7 +6,8 @@ use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker, event};
+use mio::event::{self, Source};
+use mio::{Events, Poll, Token, Waker};
 use sansocket::{ClientRequest, Memory, ReadyState};
 
 use crate::connection::{Connection, ConnectionId};
@@ -59,6 +60,8 @@ pub struct EventLoop<H> {
     memory: Memory,
     /// Empty between turns.
     commands: Vec<Command>,
+    /// Connections whose output is to leave in this turn; empty between turns.
+    settling: Vec<u32>,
     thread: usize,
     has_mail: bool,
     /// A listener may have clients to accept, now or after a pause.
@@ -97,6 +100,7 @@ impl<H: Handler> EventLoop<H> {
             buffer: vec![0; options.buffer_size],
             memory: Memory::new(),
             commands: Vec::new(),
+            settling: Vec::new(),
             thread: thread.into(),
             has_mail: false,
             may_accept: false,
@@ -154,6 +158,10 @@ impl<H: Handler> EventLoop<H> {
     /// # Errors
     ///
     /// The system's: mio's `poll` failed. What goes wrong with a connection or a listener is told to the handler.
+    ///
+    /// # Panics
+    ///
+    /// A method of the handler does. The loop is then to be dropped: what it was about to do is forgotten.
     pub fn run(&mut self) -> io::Result<()> {
         self.connections.now = crate::now();
         while self.take_turn(None)? {}
@@ -164,6 +172,10 @@ impl<H: Handler> EventLoop<H> {
     /// goes on.
     ///
     /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    ///
+    /// # Panics
     ///
     /// As for [`run`](Self::run).
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
@@ -336,6 +348,8 @@ impl<H: Handler> EventLoop<H> {
             next = Next::End;
         }
         if next == Next::End {
+            // whoever holds the descriptor as well would keep it registered, under a token that another gets
+            let _ = place.socket().deregister(self.poll.registry());
             return self.connections.remove(index);
         }
         let congestion_ends = place.connections.ends_congestion(index);
@@ -359,7 +373,9 @@ impl<H: Handler> EventLoop<H> {
 
     #[inline(never)]
     fn settle_these(&mut self) {
-        while let Some(index) = self.connections.touched.pop() {
+        // whom they send to, when they hear that there is room, has the next turn
+        mem::swap(&mut self.settling, &mut self.connections.touched);
+        while let Some(index) = self.settling.pop() {
             if self.connections.contains(index as usize) {
                 self.settle(index as usize);
             }
@@ -373,8 +389,11 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
+    /// Tells that something was not sent, unless the handler has heard already that the connection is closed.
     fn tell_unsent(&mut self, id: ConnectionId, error: Error) {
-        if let Some(mut connection) = self.connections.get(id) {
+        if let Some(mut connection) = self.connections.get(id)
+            && connection.ready_state() != ReadyState::Closed
+        {
             self.handler.on_error(&mut connection, error);
         }
     }

@@ -21,7 +21,8 @@ const SLICES: usize = 64;
 /// Writes in one turn: a peer that takes without end lets others have theirs.
 const WRITES: usize = 16;
 /// Whether a read or write that did less than it could have has met the end of what there is: so say epoll(7) and
-/// kqueue(2). Elsewhere mio wants to see `WouldBlock`.
+/// kqueue(2). Elsewhere mio wants to see `WouldBlock`. (TCP's urgent data, which no WebSocket sends, ends a read as well: who
+/// sends it is read on when more comes.)
 const SHORT_IS_ALL: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",

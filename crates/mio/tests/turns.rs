@@ -3,72 +3,16 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
     Close, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open, Options,
     SendError, Threads,
 };
+use support::turned::Turned;
 use support::*;
-
-/// A loop that the test turns.
-struct Turned {
-    event_loop: EventLoop<Recorder>,
-    seen: mpsc::Receiver<Seen>,
-    address: SocketAddr,
-}
-
-impl Turned {
-    fn new(options: &Options) -> Self {
-        let (seen, receiver) = mpsc::channel();
-        let recorder = Recorder { seen, echoes: true, reports_messages: true, answers_later: false };
-        let mut event_loop = EventLoop::with_options(recorder, options).unwrap();
-        let address = event_loop.listen("127.0.0.1:0").unwrap();
-        Self { event_loop, seen: receiver, address }
-    }
-
-    /// Turns until it has seen what is asked for.
-    fn until<T>(&mut self, mut wanted: impl FnMut(Seen) -> Option<T>) -> T {
-        let began = Instant::now();
-        loop {
-            while let Ok(seen) = self.seen.try_recv() {
-                if let Some(found) = wanted(seen) {
-                    return found;
-                }
-            }
-            assert!(began.elapsed() < BOUND, "nothing of the kind happens");
-            self.event_loop.turn(Some(BOUND)).unwrap();
-        }
-    }
-
-    /// A client that is open.
-    fn client(&mut self) -> (TcpStream, ConnectionId) {
-        let address = self.address;
-        let client = spawn(move || raw_client(address));
-        let id = self.until(|seen| if let Seen::Open(id) = seen { Some(id) } else { None });
-        (client.join(), id)
-    }
-
-    fn with(&mut self, id: ConnectionId, ask: impl FnOnce(&mut Connection<'_>)) {
-        ask(&mut self.event_loop.connections().get(id).unwrap());
-    }
-
-    /// Turns until nothing has happened for a while; fails if that never comes.
-    fn until_quiet(&mut self) {
-        let began = Instant::now();
-        loop {
-            let turn = Instant::now();
-            self.event_loop.turn(Some(SHORT)).unwrap();
-            if turn.elapsed() >= SHORT {
-                return;
-            }
-            assert!(began.elapsed() < BOUND, "the loop does not come to rest");
-        }
-    }
-}
 
 #[test]
 fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {

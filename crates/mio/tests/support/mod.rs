@@ -1,6 +1,8 @@
 //! What the tests share: bounded waits, an event loop in a thread, peers that speak raw bytes.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod turned;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
