@@ -10,8 +10,8 @@
 //! | sent | CLOSING; messages still delivered | the server half-closes TCP, the client waits for it to |
 //!
 //! A connection that fails behaves as if it had closed, but reads nothing more, and half-closes TCP in either role.
-//! From the first entry other than OPEN a timer bounds it all. The end of TCP, the timer, or silence after a keepalive
-//! Ping ends the connection: CLOSED.
+//! From the first entry other than OPEN a timer bounds it all. The end of TCP or the timer ends the connection: CLOSED. After
+//! silence that follows a keepalive Ping the driver is to end TCP at once.
 
 use alloc::boxed::Box;
 use core::fmt;

@@ -22,7 +22,7 @@ pub struct Config {
     pub max_head_size: usize,
     /// Header lines in the head of a handshake message. More are answered with 431. Default: 100.
     pub max_header_lines: usize,
-    /// The payload of one received frame, in bytes. A longer frame fails the connection with 1009. Default: 16 MiB.
+    /// The payload of one received data frame, in bytes. A longer one fails the connection with 1009. Default: 16 MiB.
     pub max_frame_payload: u64,
     /// A received message, its fragments added up, in bytes. A longer one fails the connection with 1009.
     /// Default: 16 MiB.
@@ -42,7 +42,8 @@ pub struct Config {
     /// application's are refused. Default: 64.
     pub max_pending_controls: usize,
     /// The largest payload of a sent frame, in bytes. A longer message leaves in fragments, between which control frames
-    /// find a place. Default: 1 MiB.
+    /// find a place. (A message that was [encoded](crate::EncodedMessage) for many keeps the frames that it was encoded in.)
+    /// Default: 1 MiB.
     pub max_sent_frame_payload: NonZeroUsize,
     /// Whether a received message is handed over whole or as it arrives. Default: whole.
     pub delivery: Delivery,

@@ -82,8 +82,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol, or a timeout was reported before. The Close frame that tells the peer is in the
-    /// output; what the peer still sends is swallowed, and the same error returned.
+    /// The peer broke the protocol, and the Close frame that tells it is in the output, unless one was before; or a timeout
+    /// was reported before. What the peer still sends is swallowed, and the same error returned.
     #[inline(always)]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
@@ -161,8 +161,8 @@ impl Connection {
         self.send_message(message.into())
     }
 
-    /// Queues a message that others share. A server never copies it, unless it is so short (256 bytes) that a copy takes
-    /// less memory than a reference. Text is validated.
+    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short (below
+    /// 256 bytes) that a copy takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -207,8 +207,7 @@ impl Connection {
     ///
     /// The connection is not open, the payload too long, or [`Config::max_pending_controls`] wait already.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.check_open()?;
-        self.sender.control(&mut self.output, OpCode::Ping, payload, ControlKind::Asked, &self.config)
+        self.send_control(OpCode::Ping, payload)
     }
 
     /// Queues a Pong of up to 125 bytes that answers nothing: a one-way heartbeat (RFC 6455 section 5.5.3). Pings are
@@ -218,8 +217,7 @@ impl Connection {
     ///
     /// As for [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.check_open()?;
-        self.sender.control(&mut self.output, OpCode::Pong, payload, ControlKind::Asked, &self.config)
+        self.send_control(OpCode::Pong, payload)
     }
 
     /// Begins the closing handshake: queues a Close frame behind what was sent before. Messages of the peer's still
@@ -323,8 +321,17 @@ impl Connection {
         Ok(())
     }
 
+    /// A Ping or Pong of the application's.
+    fn send_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
+        self.check_open()?;
+        self.sender.control(&mut self.output, opcode, payload, ControlKind::Asked, &self.config)?;
+        self.held_back();
+        Ok(())
+    }
+
     #[inline(never)]
     fn receive_anything<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        input.look_again();
         if self.closing.is_listening() && self.receiver.is_assembling(&self.config) {
             match self.receiver.more(input, self.output.spares()) {
                 Ok(Some(message)) => return Ok(Some(Event::Message(message))),
@@ -389,7 +396,7 @@ impl Connection {
     fn keep_alive(&mut self) {
         let is_busy = self.output.has_remaining();
         let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Keepalive, &self.config);
-        self.await_pong(is_busy);
+        self.await_pong(is_busy || self.holds_back());
     }
 
     /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two endpoints
@@ -399,7 +406,7 @@ impl Connection {
         self.output.remaining() > self.config.high_water_mark && self.role() == Role::Server
     }
 
-    /// Messages were queued. If they keep the driver from reading, a Pong may lie unread.
+    /// Something of the application's was queued. If that keeps the driver from reading, a Pong may lie unread.
     #[inline]
     fn held_back(&mut self) {
         if self.holds_back() {

@@ -1,6 +1,7 @@
 //! Control frames on their way out (RFC 6455 section 5.5): small, bounded in number, and never in the way of each other.
 
 use alloc::collections::VecDeque;
+use core::fmt;
 
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD};
 
@@ -20,7 +21,6 @@ pub(crate) enum ControlKind {
 }
 
 /// An encoded Ping or Pong.
-#[derive(Debug)]
 pub(crate) struct ControlFrame {
     bytes: [u8; Self::MAX_SIZE],
     size: u8,
@@ -57,7 +57,7 @@ impl ControlFrame {
 }
 
 /// Pings and Pongs in the order in which they leave.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Controls {
     frames: VecDeque<ControlFrame>,
     pending: Pending,
@@ -66,7 +66,7 @@ pub(crate) struct Controls {
 }
 
 /// How many of each kind wait.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Pending {
     answers: usize,
     asked: usize,
@@ -133,5 +133,12 @@ impl Controls {
             self.taken = 0;
         }
         step
+    }
+}
+
+/// Payloads are nobody's business.
+impl fmt::Debug for Controls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controls").finish_non_exhaustive()
     }
 }

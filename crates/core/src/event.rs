@@ -22,7 +22,7 @@ pub enum Event<'b> {
     Message(Message<'b>),
     /// A piece of a message, if [`Delivery::Chunks`](crate::Delivery::Chunks) asks for pieces.
     Chunk(Chunk<'b>),
-    /// A Ping, up to 125 bytes. Its Pong is already in the output.
+    /// A Ping, up to 125 bytes. Its Pong is already in the output, unless our Close frame has begun to leave.
     Ping(Cow<'b, [u8]>),
     /// A Pong, up to 125 bytes, whether it answers a Ping or not.
     Pong(Cow<'b, [u8]>),

@@ -33,8 +33,9 @@ impl<'b> Input<'b> {
     /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not taken:
     /// `receive` returns `None` though bytes [remain](Self::remaining). They are to be given again as they are then, once more
     /// have followed them: bytes that are given are a sign of life. So a message that fits is lent, and needs no memory of its
-    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it.) The head of any
-    /// frame that is cut is left as well.
+    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it, and from there on
+    /// everything of it is taken.) The head of a frame between messages is left as well, if it is cut. Nothing is left once
+    /// the connection is closing, nor where messages are delivered in [chunks](crate::Delivery::Chunks).
     ///
     /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what remains as
     /// [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At the end of the
@@ -127,6 +128,11 @@ impl<'b> Input<'b> {
         fits
     }
 
+    /// Forgets what was said to be missing: it is to be said anew.
+    pub(crate) fn look_again(&mut self) {
+        self.missing = 0;
+    }
+
     /// Takes up to `count` bytes from the front.
     #[inline]
     pub(crate) fn take(&mut self, count: usize) -> &'b mut [u8] {
@@ -138,7 +144,7 @@ impl<'b> Input<'b> {
 
     /// Takes and forgets all that is left.
     pub(crate) fn discard(&mut self) {
-        self.bytes = &mut [];
+        *self = Self::new(&mut []);
     }
 }
 

@@ -200,6 +200,9 @@ impl Output {
             (None, self.current.remaining(), Some(controls))
         };
         let data = self.data.chunks().scan(data, |left, chunk| {
+            if *left == 0 {
+                return None;
+            }
             let (chunk, _) = chunk.split_at(chunk.len().min(*left));
             *left -= chunk.len();
             Some(chunk)

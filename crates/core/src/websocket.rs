@@ -196,8 +196,8 @@ impl WebSocket {
         self.connection()?.send(message)
     }
 
-    /// Queues a message that others share. A server never copies it, unless it is so short (256 bytes) that a copy takes
-    /// less memory than a reference. Text is validated.
+    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short (below
+    /// 256 bytes) that a copy takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///

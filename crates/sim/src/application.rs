@@ -251,8 +251,12 @@ impl Endpoint {
         if length > 125 {
             refusals.push(Refusal::ControlTooLong);
         }
-        if refusals.is_empty() && !self.model.writing.ask(opcode, &payload, self.model.config.max_pending_controls) {
-            refusals.push(Refusal::Full);
+        if refusals.is_empty() {
+            if self.model.writing.ask(opcode, &payload, self.model.config.max_pending_controls) {
+                self.model.sent();
+            } else {
+                refusals.push(Refusal::Full);
+            }
         }
         self.check(result, &refusals);
     }

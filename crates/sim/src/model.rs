@@ -208,7 +208,7 @@ impl Model {
     pub(crate) fn keep_alive(&mut self) {
         let is_busy = self.writing.len() > 0;
         self.writing.keep_alive();
-        self.await_pong(is_busy);
+        self.await_pong(is_busy || !self.wants_read());
     }
 
     fn await_pong(&mut self, is_excused: bool) {
@@ -237,7 +237,7 @@ impl Model {
         self.writing.leave(bytes);
     }
 
-    /// Messages were sent: they may keep the driver from reading.
+    /// The application has sent something: that may keep the driver from reading.
     pub(crate) fn sent(&mut self) {
         self.is_excused |= !self.wants_read();
     }

@@ -14,6 +14,7 @@ mod limits;
 mod output;
 mod refilling;
 mod sending;
+mod silence;
 mod support;
 mod text;
 mod timers;

@@ -465,3 +465,38 @@ fn a_short_shared_payload_is_copied_beside_its_head() {
     assert_eq!(places.len(), 1, "two frames, back to back");
     assert_eq!(places[0].1, 2 * (4 + 255));
 }
+
+// Design 3.4: a control frame that waits its turn does not make each look at the output go through all that waits behind it.
+// (If it did, this would take many minutes.)
+#[test]
+fn to_look_at_the_output_takes_constant_time_in_the_middle_of_a_frame() {
+    const MANY: usize = 30_000;
+    for role in BOTH {
+        let mut connection = endpoint(role, &Config::default());
+        connection.send(vec![0; MANY]).unwrap();
+        for _ in 0..MANY {
+            connection.send_shared(Binary, Bytes::from_static(&[1; 256])).unwrap();
+        }
+        take(&mut connection, 20);
+        connection.ping(b"").unwrap();
+        for _ in 0..MANY {
+            assert_eq!(places(&mut connection).len(), 2, "the rest of the frame, and the Ping");
+        }
+    }
+}
+
+// What the application sends, and what its peer sent, is not for logs.
+#[test]
+fn no_payload_is_shown_for_debugging() {
+    for role in BOTH {
+        let mut connection = open(role);
+        connection.ping(&[221]).unwrap();
+        connection.send("\u{dd}".repeat(300)).unwrap();
+        connection.send_shared(Binary, vec![221; 300].into()).unwrap();
+        let mut bytes = wire(role, &[Frame::ping([221; 100])]);
+        let cut = bytes.len() - 1;
+        assert!(connection.receive(&mut sansocket::Input::new(&mut bytes[..cut]), Instant::EPOCH).is_ok());
+        let shown = format!("{connection:?}");
+        assert!(!shown.contains("221") && !shown.contains('\u{dd}'), "{shown}");
+    }
+}

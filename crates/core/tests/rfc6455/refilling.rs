@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::slice;
 
-use sansocket::{Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError, Role};
+use sansocket::{CloseCode, Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError, Role};
 
 use crate::support::{BOTH, Frame, endpoint, open, wire};
 
@@ -252,7 +252,7 @@ fn what_was_left_is_received_while_the_connection_closes() {
             let size = wire.len();
             let mut connection = open(role);
             assert_eq!(give(&mut connection, &mut wire[..200], size), (None, 200, size - 200), "{role:?}");
-            connection.close(sansocket::CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+            connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
             assert_eq!(connection.receive(&mut Input::new(&mut []), Instant::EPOCH), Ok(None), "{role:?}");
             let event = connection.receive(&mut Input::refillable(&mut wire, size), Instant::EPOCH);
             assert_eq!(event, Ok(Some(Event::Message(Message::from(vec![7; length])))), "{role:?}");
@@ -339,5 +339,20 @@ fn text_that_was_left_is_validated_when_it_is_whole_or_taken() {
             let result = connection.receive(&mut Input::new(bytes), Instant::EPOCH);
             assert_eq!(result, Err(ProtocolError::Utf8Invalid.into()), "{role:?}");
         }
+    }
+}
+
+#[test]
+fn nothing_is_missing_once_what_was_left_is_taken() {
+    for role in BOTH {
+        let mut bytes = wire(role, &[Frame::binary([7; 5])]);
+        let most = bytes.len() - 1;
+        let mut connection = open(role);
+        let mut input = Input::refillable(&mut bytes[..most], 64);
+        assert_eq!(connection.receive(&mut input, Instant::EPOCH), Ok(None));
+        assert_eq!((input.remaining().len(), input.missing()), (most, 1), "{role:?}");
+        connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+        assert_eq!(connection.receive(&mut input, Instant::EPOCH), Ok(None));
+        assert_eq!((input.remaining().len(), input.missing()), (0, 0), "{role:?}");
     }
 }

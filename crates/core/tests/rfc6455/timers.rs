@@ -11,14 +11,14 @@ use sansocket::{
 
 use crate::support::{BOTH, Frame, Seen, abnormal, endpoint, take_output, wire};
 
-const SILENT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
+pub(crate) const SILENT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
 
-fn seconds(seconds: u64) -> Instant {
+pub(crate) fn seconds(seconds: u64) -> Instant {
     Instant::EPOCH + Duration::from_secs(seconds)
 }
 
 /// A Ping after 30 seconds of silence, and the end 10 seconds later.
-fn keepalive() -> Config {
+pub(crate) fn keepalive() -> Config {
     let mut config = Config::default();
     config.ping_interval = Some(Duration::from_secs(30));
     config.pong_timeout = Duration::from_secs(10);
@@ -35,7 +35,7 @@ fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -> Result<Ve
     Ok(events)
 }
 
-fn timeout(connection: &mut Connection, now: Instant) -> Result<Option<Seen>, Error> {
+pub(crate) fn timeout(connection: &mut Connection, now: Instant) -> Result<Option<Seen>, Error> {
     let event = connection.handle_timeout(now).map(|event| event.map(Seen::from));
     is_quiet(connection, now);
     event
@@ -523,74 +523,4 @@ fn a_refused_ping_leaves_the_output_sound() {
         assert_eq!(connection.buffered_amount(), 3);
         assert_eq!(take_output(&mut connection), [Frame::text("two")]);
     }
-}
-
-// Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame; one
-// that takes nothing is, and so is one that has the Ping and does not answer.
-#[test]
-fn a_peer_that_takes_a_long_message_is_not_silent() {
-    for role in BOTH {
-        let mut connection = endpoint(role, &keepalive());
-        connection.send(vec![0; 500_000]).unwrap();
-        connection.output().advance(100_000);
-        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None), "the Ping is asked for");
-        for deadline in [40, 50, 60] {
-            assert_eq!(connection.poll_timeout(), Some(seconds(deadline)));
-            connection.output().advance(100_000);
-            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the message is on its way");
-        }
-        let rest = connection.output().remaining();
-        connection.output().advance(rest);
-        assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping has only now left");
-        assert_eq!(timeout(&mut connection, seconds(80)).map(drop), SILENT);
-    }
-}
-
-#[test]
-fn a_peer_that_takes_nothing_is_silent() {
-    for role in BOTH {
-        let mut connection = endpoint(role, &keepalive());
-        connection.send(vec![0; 500_000]).unwrap();
-        connection.output().advance(100_000);
-        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
-        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
-    }
-}
-
-// A server that does not read (`wants_read`) does not hear either.
-#[test]
-fn a_client_that_is_not_read_is_not_silent_while_it_takes_its_messages() {
-    let mut config = keepalive();
-    config.high_water_mark = 1_000;
-    let mut server = endpoint(Role::Server, &config);
-    for _ in 0..10 {
-        server.send([0; 1_000].as_slice()).unwrap();
-    }
-    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
-    for deadline in [40, 50] {
-        server.output().advance(3_000);
-        assert!(!server.wants_read());
-        assert_eq!(timeout(&mut server, seconds(deadline)), Ok(None));
-    }
-    let rest = server.output().remaining();
-    server.output().advance(rest);
-    assert!(server.wants_read());
-    assert_eq!(timeout(&mut server, seconds(60)), Ok(None));
-    assert_eq!(timeout(&mut server, seconds(70)).map(drop), SILENT);
-}
-
-// The same if what keeps the server from reading was sent after the Ping had left.
-#[test]
-fn messages_sent_after_the_ping_do_not_make_the_client_silent() {
-    let mut config = keepalive();
-    config.high_water_mark = 1_000;
-    let mut server = endpoint(Role::Server, &config);
-    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
-    assert_eq!(take_output(&mut server), [Frame::ping("")]);
-    server.send(vec![0; 10_000]).unwrap();
-    assert!(!server.wants_read());
-    server.output().advance(9_500);
-    assert!(server.wants_read(), "but only since a moment ago");
-    assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
-    assert_eq!(timeout(&mut server, seconds(50)).map(drop), SILENT);
 }

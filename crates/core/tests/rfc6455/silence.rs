@@ -1,0 +1,120 @@
+//! Who is given up for not answering the Ping of keepalive, and who is not, because the answer may be on its way or unread.
+
+use sansocket::bytes::Buf;
+use sansocket::{Config, Connection, Role};
+
+use crate::support::{BOTH, Frame, endpoint, take_output};
+use crate::timers::{SILENT, keepalive, seconds, timeout};
+
+// Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame; one
+// that takes nothing is, and so is one that has the Ping and does not answer.
+#[test]
+fn a_peer_that_takes_a_long_message_is_not_silent() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        connection.send(vec![0; 500_000]).unwrap();
+        connection.output().advance(100_000);
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None), "the Ping is asked for");
+        for deadline in [40, 50, 60] {
+            assert_eq!(connection.poll_timeout(), Some(seconds(deadline)));
+            connection.output().advance(100_000);
+            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the message is on its way");
+        }
+        let rest = connection.output().remaining();
+        connection.output().advance(rest);
+        assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping has only now left");
+        assert_eq!(timeout(&mut connection, seconds(80)).map(drop), SILENT);
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_silent() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &keepalive());
+        connection.send(vec![0; 500_000]).unwrap();
+        connection.output().advance(100_000);
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
+        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
+    }
+}
+
+// A server that does not read (`wants_read`) does not hear either.
+#[test]
+fn a_client_that_is_not_read_is_not_silent_while_it_takes_its_messages() {
+    let mut config = keepalive();
+    config.high_water_mark = 1_000;
+    let mut server = endpoint(Role::Server, &config);
+    for _ in 0..10 {
+        server.send([0; 1_000].as_slice()).unwrap();
+    }
+    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
+    for deadline in [40, 50] {
+        server.output().advance(3_000);
+        assert!(!server.wants_read());
+        assert_eq!(timeout(&mut server, seconds(deadline)), Ok(None));
+    }
+    let rest = server.output().remaining();
+    server.output().advance(rest);
+    assert!(server.wants_read());
+    assert_eq!(timeout(&mut server, seconds(60)), Ok(None));
+    assert_eq!(timeout(&mut server, seconds(70)).map(drop), SILENT);
+}
+
+// The same if what keeps the server from reading was sent after the Ping had left.
+#[test]
+fn messages_sent_after_the_ping_do_not_make_the_client_silent() {
+    let mut config = keepalive();
+    config.high_water_mark = 1_000;
+    let mut server = endpoint(Role::Server, &config);
+    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
+    assert_eq!(take_output(&mut server), [Frame::ping("")]);
+    server.send(vec![0; 10_000]).unwrap();
+    assert!(!server.wants_read());
+    server.output().advance(9_500);
+    assert!(server.wants_read(), "but only since a moment ago");
+    assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
+    assert_eq!(timeout(&mut server, seconds(50)).map(drop), SILENT);
+}
+
+/// The Ping of keepalive has left, and then so much is sent by `send` that the server does not read the answer.
+fn check_held_back(mark: usize, send: impl Fn(&mut Connection)) {
+    let mut config = keepalive();
+    config.high_water_mark = mark;
+    let mut server = endpoint(Role::Server, &config);
+    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
+    assert_eq!(take_output(&mut server), [Frame::ping("")]);
+    send(&mut server);
+    server.output().advance(1);
+    assert!(!server.wants_read());
+    assert_eq!(timeout(&mut server, seconds(40)), Ok(None), "its Pong may lie unread");
+}
+
+// Nor if it was the application's own Pings and Pongs.
+#[test]
+fn control_frames_sent_after_the_ping_do_not_make_the_client_silent() {
+    check_held_back(0, |server| server.send("message").unwrap());
+    check_held_back(0, |server| server.ping(b"ping").unwrap());
+    check_held_back(0, |server| server.pong(b"pong").unwrap());
+    let mark = Config::default().high_water_mark;
+    check_held_back(mark, |server| {
+        server.send(vec![0; mark - 10]).unwrap();
+        assert!(server.wants_read());
+        (0..3).for_each(|_| server.ping(&[7; 125]).unwrap());
+    });
+}
+
+// Nor if the Ping itself is what keeps the server from reading.
+#[test]
+fn a_ping_that_is_under_way_does_not_make_the_client_silent() {
+    let mut config = keepalive();
+    config.high_water_mark = 0;
+    let mut server = endpoint(Role::Server, &config);
+    assert_eq!(timeout(&mut server, seconds(30)), Ok(None));
+    server.output().advance(1);
+    assert!(!server.wants_read());
+    assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
+    let rest = server.output().remaining();
+    server.output().advance(rest);
+    assert_eq!(timeout(&mut server, seconds(50)).map(drop), Ok(()), "now it can be answered");
+    assert_eq!(timeout(&mut server, seconds(60)).map(drop), SILENT);
+}
