@@ -14,7 +14,7 @@ use crate::stream::{Stream, Timeout, is_end, is_timeout};
 /// Pieces of output handed to one `write_vectored`.
 const SLICES: usize = 32;
 /// How long the last output may take when TCP has ended and no deadline is left.
-const LAST_WRITE: Duration = Duration::from_millis(100);
+pub(crate) const LAST_WRITE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Direct<S> {
@@ -23,7 +23,7 @@ pub(crate) struct Direct<S> {
     read_timeout: Timeout,
     write_timeout: Timeout,
     /// The stream has taken bytes that it may not have passed on.
-    is_unflushed: bool,
+    pub(crate) is_unflushed: bool,
     /// The sending direction is gone, or was ended: nothing more is written.
     pub(crate) is_write_ended: bool,
     is_closed: bool,
@@ -56,7 +56,13 @@ impl<S: Stream> Direct<S> {
                 return Err(io::Error::from(ErrorKind::BrokenPipe).into());
             }
             match self.write_some(progress.elapsed()) {
-                Ok(()) => progress = Instant::now(),
+                Ok(()) => {
+                    progress = Instant::now();
+                    // a peer that takes a little at a time has no more of it than the closing handshake
+                    if self.engine.has_ended() {
+                        self.engine.tick();
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) && !self.engine.has_ended() => {
                     self.engine.tick_stalled(progress.elapsed());
@@ -135,6 +141,7 @@ impl<S: Stream> Link for Direct<S> {
             _ => {}
         }
         if self.engine.has_ended() {
+            self.close();
             return 0;
         }
         if !self.engine.may_read() {

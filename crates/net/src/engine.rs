@@ -112,6 +112,13 @@ impl Engine {
         self.end();
     }
 
+    /// What the core gave to be sent last was not: our Close frame, if it had one to send.
+    pub(crate) fn cut_off(&mut self) {
+        if let Some(close) = &mut self.close {
+            close.was_clean = false;
+        }
+    }
+
     /// Calls a sending method of the core's.
     pub(crate) fn queue(&mut self, send: impl FnOnce(&mut WebSocket) -> Result<(), SendError>) -> Result<(), Error> {
         send(&mut self.core).map_err(Error::Send)
@@ -134,6 +141,8 @@ impl Engine {
     pub(crate) fn reason_not_sent(&self) -> Error {
         match &self.failure {
             Some(failure) => failure.into(),
+            // the stream takes nothing more, which the core does not know yet
+            None if self.ready_state() == ReadyState::Open => io::Error::from(io::ErrorKind::BrokenPipe).into(),
             None => Error::Send(SendError::NotOpen(self.core.ready_state())),
         }
     }

@@ -3,9 +3,9 @@
 //! Two locks. `engine` is the core's, held for as long as the core computes and never while a stream is waited for.
 //! `writing` is the stream's sending direction. Bytes leave the core only by a thread that holds `writing`, and stay with
 //! it (`staged`) until they are written, so that they leave in the order in which they were queued. Who needs both takes
-//! `writing` first. The reader never waits for a writer that waits for the peer: it writes Pongs and the like only if
-//! `writing` is free and the stream takes them at once. Otherwise whoever holds `writing` looks again before it goes, or
-//! the reader tries again soon.
+//! `writing` first. The reader never waits for a writer that waits for the peer, before the peer has ended: it writes Pongs
+//! and the like only if `writing` is free and the stream takes them at once. Otherwise whoever holds `writing` looks again
+//! before it goes, or the reader tries again soon.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -16,9 +16,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sansocket::{CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError, Transport};
 
 use crate::buffers::{Buffers, Link};
-use crate::direct::Direct;
+use crate::direct::{Direct, LAST_WRITE};
 use crate::engine::Engine;
-use crate::stream::{Timeout, TryClone, is_timeout};
+use crate::stream::{Timeout, TryClone, is_end, is_timeout};
 use crate::{Error, Stream, clock};
 
 /// The most that is taken from the core for one write, in bytes.
@@ -62,6 +62,7 @@ impl<S: TryClone> Reader<S> {
             stream: link.stream,
             staged: BytesMut::new(),
             timeout: Timeout::default(),
+            is_unflushed: link.is_unflushed,
             is_ended: link.is_write_ended,
         };
         let shared = Arc::new(Shared {
@@ -259,6 +260,8 @@ struct Writing<S> {
     /// Taken from the core, not yet written.
     staged: BytesMut,
     timeout: Timeout,
+    /// The stream has taken bytes that it may not have passed on.
+    is_unflushed: bool,
     /// The sending direction is gone, or was ended.
     is_ended: bool,
 }
@@ -287,18 +290,27 @@ impl<S: Stream> Shared<S> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn writing(&self) -> MutexGuard<'_, Writing<S>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn flush(&self, until: Until) -> Result<Flushed, Error> {
         loop {
             let mut writing = match self.writing.try_lock() {
                 Ok(writing) => writing,
                 Err(TryLockError::Poisoned(writing)) => writing.into_inner(),
                 Err(TryLockError::WouldBlock) if until == Until::StreamIsFull => return Ok(Flushed::Enough),
-                Err(TryLockError::WouldBlock) => self.writing.lock().unwrap_or_else(PoisonError::into_inner),
+                Err(TryLockError::WouldBlock) => self.writing(),
             };
             let flushed = writing.write_output(self, until)?;
+            let is_ended = writing.is_ended;
             drop(writing);
-            // the reader may have left output to this thread after its last look
-            if flushed == Flushed::Some || until == Until::Room || !self.engine().has_output() {
+            if flushed == Flushed::Some || until == Until::Room || is_ended {
+                return Ok(flushed);
+            }
+            // the reader may have left output, or to end this direction, to this thread after its last look
+            let mut engine = self.engine();
+            if !engine.has_output() && engine.transport() != Transport::ShutdownWrite {
                 return Ok(flushed);
             }
         }
@@ -308,22 +320,25 @@ impl<S: Stream> Shared<S> {
 impl<S: Stream> Writing<S> {
     fn write_output(&mut self, shared: &Shared<S>, until: Until) -> Result<Flushed, Error> {
         let mut progress = Instant::now();
+        let mut end = None;
         loop {
-            let stalled = progress.elapsed();
-            let Some(patience) = self.stage(&mut shared.engine(), until, stalled)? else {
+            let has_ended = shared.engine().has_ended();
+            let Some(patience) = self.stage(&mut shared.engine(), until, progress.elapsed())? else {
                 return Ok(Flushed::Enough);
             };
             let wait = match until {
                 Until::StreamIsFull => READER_WRITE,
+                Until::Empty | Until::Room if has_ended => LAST_WRITE,
                 Until::Empty | Until::Room => patience.min(shared.glance),
             };
-            match self.write_some(wait) {
+            // a peer that takes a little at a time has no more of it than the closing handshake
+            let is_late = has_ended && end.get_or_insert_with(Instant::now).elapsed() > shared.glance;
+            let written = if is_late { Err(ErrorKind::TimedOut.into()) } else { self.write_some(wait) };
+            match written {
                 Ok(()) => progress = Instant::now(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => {
-                    if until == Until::StreamIsFull {
-                        return Ok(Flushed::Some);
-                    }
+                Err(error) if is_timeout(&error) && until == Until::StreamIsFull => return Ok(Flushed::Some),
+                Err(error) if is_timeout(&error) && !has_ended => {
                     shared.engine().tick_stalled(progress.elapsed());
                 }
                 Err(error) => {
@@ -338,7 +353,7 @@ impl<S: Stream> Writing<S> {
     /// staged; `None` if there is nothing to write, or no need.
     fn stage(&mut self, engine: &mut Engine, until: Until, stalled: Duration) -> Result<Option<Duration>, Error> {
         if self.is_ended {
-            return if engine.has_output() { Err(engine.reason_not_sent()) } else { Ok(None) };
+            return self.ended(engine);
         }
         if self.staged.is_empty() {
             if until == Until::Room && engine.core.wants_read() {
@@ -347,31 +362,48 @@ impl<S: Stream> Writing<S> {
             self.staged.put(engine.core.output().take(STAGE));
         }
         match engine.transport() {
-            Transport::Close => {
+            // if it was the peer that ended TCP, what is staged may still reach it
+            Transport::Close if !(engine.has_ended() && self.holds_bytes()) => {
                 self.is_ended = true;
                 let _ = self.stream.shutdown_both();
                 engine.end();
-                if self.staged.is_empty() { Ok(None) } else { Err(engine.reason_not_sent()) }
+                self.ended(engine)
             }
-            Transport::ShutdownWrite if self.staged.is_empty() => {
+            Transport::ShutdownWrite if !self.holds_bytes() => {
                 self.is_ended = true;
                 let _ = self.stream.shutdown_write();
                 Ok(None)
             }
-            _ if self.staged.is_empty() => Ok(None),
+            _ if !self.holds_bytes() => Ok(None),
             _ => Ok(Some(engine.write_patience(stalled).unwrap_or(Duration::MAX))),
         }
     }
 
+    fn holds_bytes(&self) -> bool {
+        self.is_unflushed || !self.staged.is_empty()
+    }
+
+    /// Nothing more can be written. An error if something was to be; what the core has abandoned stays counted as buffered.
+    fn ended(&self, engine: &mut Engine) -> Result<Option<Duration>, Error> {
+        let is_cut_off = self.holds_bytes() || engine.has_output() || engine.core.buffered_amount() > 0;
+        if is_cut_off { Err(engine.reason_not_sent()) } else { Ok(None) }
+    }
+
     fn write_some(&mut self, wait: Duration) -> io::Result<()> {
         self.timeout.set(Some(wait), |timeout| self.stream.set_write_timeout(timeout))?;
-        match self.stream.write(&self.staged)? {
-            0 => Err(ErrorKind::WriteZero.into()),
-            count => {
-                self.staged.advance(count);
-                if self.staged.is_empty() { self.stream.flush() } else { Ok(()) }
+        if !self.staged.is_empty() {
+            let count = self.stream.write(&self.staged)?;
+            if count == 0 {
+                return Err(ErrorKind::WriteZero.into());
             }
+            self.is_unflushed = true;
+            self.staged.advance(count);
         }
+        if self.staged.is_empty() {
+            self.stream.flush()?;
+            self.is_unflushed = false;
+        }
+        Ok(())
     }
 }
 
@@ -392,6 +424,15 @@ impl<S: TryClone> ReaderLink<S> {
         }
     }
 
+    /// The same, once nothing more can leave: what a writer still holds does not.
+    fn finish(&mut self) {
+        self.close();
+        let writing = self.shared.writing();
+        if writing.holds_bytes() {
+            self.shared.engine().cut_off();
+        }
+    }
+
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
         self.timeout.set(Some(wait), |timeout| self.stream.set_read_timeout(timeout))?;
         self.stream.read(buffer)
@@ -405,14 +446,24 @@ impl<S: TryClone> Link for ReaderLink<S> {
 
     fn fill(&mut self, buffer: &mut [u8]) -> usize {
         // a stream that takes nothing more may still hold what the peer said last: reading tells
-        let flushed = self.shared.flush(Until::StreamIsFull).unwrap_or(Flushed::Enough);
+        let flushed = match self.shared.flush(Until::StreamIsFull) {
+            Ok(flushed) => flushed,
+            Err(error) => {
+                if let Error::Io(error) = error
+                    && !is_end(&error)
+                {
+                    self.shared.engine().lose(error);
+                }
+                Flushed::Enough
+            }
+        };
         let (may_read, is_over, wants_read, deadline) = {
             let mut engine = self.shared.engine();
             let is_over = engine.has_ended() || engine.transport() == Transport::Close;
             (engine.may_read(), is_over, engine.core.wants_read(), engine.patience())
         };
         if is_over {
-            self.close();
+            self.finish();
             return 0;
         }
         if !may_read {
@@ -431,8 +482,8 @@ impl<S: TryClone> Link for ReaderLink<S> {
             Err(error) => self.shared.engine().lose(error),
         }
         if self.shared.engine().has_ended() {
-            let _ = self.shared.flush(Until::StreamIsFull);
-            self.close();
+            let _ = self.shared.flush(Until::Empty);
+            self.finish();
         }
         0
     }
