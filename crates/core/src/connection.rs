@@ -135,6 +135,7 @@ impl Connection {
                 Timer::Pong => {
                     let failure = Failure::Timeout(TimeoutKind::Pong);
                     self.closing.fail(failure);
+                    self.receiver.discard();
                     self.timers.stop();
                     self.output.abandon();
                     return Err(failure.into());
@@ -459,6 +460,7 @@ impl Connection {
     fn end(&mut self) -> Option<Close> {
         let sent = self.output.close_sent();
         let close = self.closing.end(sent)?;
+        self.receiver.discard();
         // a peer that half-closed may still wait for our reply; the closing timer bounds how long
         if sent != Sent::Queued || close.code == CloseCode::ABNORMAL {
             self.timers.stop();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +17,7 @@ const BOTH: [Role; 2] = [Role::Client, Role::Server];
 /// What every test grants beside the payload: a box here, an error's text there.
 const SMALL: u64 = 1024;
 const MILLION: usize = 1_000_000;
+const SECOND: Duration = Duration::from_secs(1);
 
 fn endpoint(role: Role, config: &Arc<Config>) -> Connection {
     match role {
@@ -150,6 +152,34 @@ fn a_connection_that_idles_owns_nothing() {
             drain(&mut connection, 1_000);
         });
         assert_eq!(busy.bytes_current, 0, "{role:?}: {busy:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_over_holds_no_part_of_a_message() {
+    let config = config(|config| {
+        config.ping_interval = Some(SECOND);
+        config.pong_timeout = SECOND;
+    });
+    for role in BOTH {
+        let ends: [fn(&mut Connection); 3] = [
+            |connection| drop(connection.receive_eof(Instant::EPOCH).unwrap()),
+            |connection| {
+                connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+                drop(connection.handle_timeout(Instant::EPOCH + 60 * SECOND).unwrap());
+            },
+            |connection| {
+                connection.handle_timeout(Instant::EPOCH + SECOND).unwrap();
+                connection.handle_timeout(Instant::EPOCH + 3 * SECOND).unwrap_err();
+            },
+        ];
+        for end in ends {
+            let mut connection = endpoint(role, &config);
+            let begun = [head(role, 0x82, 1_000_000), vec![7; 300_000]].concat();
+            assert_eq!(receive(&mut connection, &mut Vec::new(), &begun), Ok(0));
+            let ends = measure(|| end(&mut connection));
+            assert!(ends.bytes_current < -300_000, "{ends:?}");
+        }
     }
 }
 
