@@ -46,8 +46,9 @@ fn main() -> Result<ExitCode> {
 
 fn range(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.replace('_', "").parse::<u64>().map_err(|error| format!("{text}: {error}"));
-    match text.split_once("..") {
-        Some((from, to)) => Ok(number(from)?..number(to)?),
-        None => Ok(0..number(text)?),
-    }
+    let seeds = match text.split_once("..") {
+        Some((from, to)) => number(from)?..number(to)?,
+        None => 0..number(text)?,
+    };
+    if seeds.is_empty() { Err("there is no seed in it".to_owned()) } else { Ok(seeds) }
 }

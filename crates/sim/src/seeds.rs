@@ -47,11 +47,11 @@ pub fn run_seeds(seeds: Range<u64>) -> Summary {
     let (next, runs, steps) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     let work = || loop {
-        let first = next.fetch_add(BATCH, Ordering::Relaxed);
+        let first = take_batch(&next);
         if first >= seeds.end {
             return;
         }
-        for seed in first..seeds.end.min(first + BATCH) {
+        for seed in first..seeds.end.min(first.saturating_add(BATCH)) {
             match panic::catch_unwind(AssertUnwindSafe(|| run(&mut Choices::from_seed(seed), Trace::silent()))) {
                 Ok(outcome) => steps.fetch_add(outcome.steps as u64, Ordering::Relaxed),
                 Err(_) => {
@@ -79,6 +79,12 @@ pub fn run_seeds(seeds: Range<u64>) -> Summary {
     let mut failures = failures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     failures.sort();
     Summary { runs: runs.into_inner(), steps: steps.into_inner(), elapsed: start.elapsed(), failures }
+}
+
+/// The first seed of the next batch. Behind the last seed of all comes no other.
+fn take_batch(next: &AtomicU64) -> u64 {
+    let behind = |first: u64| Some(first.saturating_add(BATCH));
+    next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, behind).unwrap_or(u64::MAX)
 }
 
 fn remember(info: &PanicHookInfo<'_>) {

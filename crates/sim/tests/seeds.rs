@@ -9,6 +9,14 @@ fn the_core_does_what_the_model_does() {
     assert_eq!(summary.runs, 4_000);
 }
 
+/// Nothing follows the last seed, least of all the first.
+#[test]
+fn the_last_seeds_end() {
+    let summary = run_seeds(u64::MAX - 100..u64::MAX);
+    assert!(summary.failures.is_empty(), "{summary}");
+    assert_eq!(summary.runs, 100);
+}
+
 #[test]
 fn any_bytes_make_a_run_that_ends() {
     run(&mut Choices::from_bytes(&[]), Trace::silent());

@@ -30,8 +30,14 @@ type Lines = BTreeMap<String, BTreeMap<usize, u64>>;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// How many lines must be reached, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 97.0)]
+    #[arg(long, value_name = "PERCENT", default_value = "97", value_parser = percentage)]
     goal: f64,
+}
+
+fn percentage(text: &str) -> Result<f64> {
+    let percent = text.parse()?;
+    ensure!((0.0..=100.0).contains(&percent), "between 0 and 100");
+    Ok(percent)
 }
 
 /// Measures, and prints the lines of each file, those that are not reached, and the total.

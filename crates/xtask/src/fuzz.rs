@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::builder::RangedU64ValueParser;
 
 use crate::workspace;
 
@@ -23,11 +24,11 @@ const TIMEOUT: u64 = 20;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// How long for each target
-    #[arg(long, value_name = "M", default_value = "5", conflicts_with = "seconds")]
+    #[arg(long, value_name = "M", default_value = "5", conflicts_with = "seconds", value_parser = at_least_one())]
     minutes: u64,
 
     /// The same in seconds
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = at_least_one())]
     seconds: Option<u64>,
 
     /// How many targets at a time
@@ -39,12 +40,18 @@ pub(crate) struct Args {
     target: Option<String>,
 }
 
+/// To libFuzzer zero means no limit.
+fn at_least_one() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..)
+}
+
 /// Fuzzes, and stops at the first finding.
 ///
 /// # Errors
 ///
-/// If there is a finding, or if there is no nightly toolchain, or cargo-fuzz cannot be installed.
+/// If there is a finding, or no such target, or no nightly toolchain, or cargo-fuzz cannot be installed.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let targets = args.targets()?;
     let has_nightly = succeeds(Command::new("cargo").args(["+nightly", "--version"]));
     ensure!(has_nightly, "fuzzing takes a nightly toolchain, which `rustup toolchain install nightly` brings");
     if !succeeds(Command::new("cargo").args(["fuzz", "--version"])) {
@@ -53,10 +60,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(installed.success(), "cannot install cargo-fuzz");
     }
     let time = Duration::from_secs(args.seconds.unwrap_or(args.minutes.saturating_mul(60)));
-    let targets = match &args.target {
-        Some(target) => vec![target.clone()],
-        None => targets()?,
-    };
     println!("building");
     let built = cargo_fuzz("build")?.args(&args.target).status()?;
     ensure!(built.success(), "the targets do not build");
@@ -68,6 +71,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("{} targets without a finding", targets.len());
     Ok(())
+}
+
+impl Args {
+    /// Those to fuzz.
+    fn targets(&self) -> Result<Vec<String>> {
+        let all = targets()?;
+        let Some(target) = &self.target else { return Ok(all) };
+        ensure!(all.contains(target), "there is no target {target:?}, but {}", all.join(", "));
+        Ok(vec![target.clone()])
+    }
 }
 
 /// The names of all targets.

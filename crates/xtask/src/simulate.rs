@@ -1,6 +1,6 @@
 //! `cargo xtask simulate`: many runs of the simulation.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sansocket_sim::run_seeds;
 
 /// Simulate connections: two endpoints, or one and an adversary, watched by a model.
@@ -10,7 +10,7 @@ use sansocket_sim::run_seeds;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// How many seeds, N
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
 
     /// The first seed
@@ -22,9 +22,10 @@ pub(crate) struct Args {
 ///
 /// # Errors
 ///
-/// If a run failed.
+/// If a run failed, or there are not so many seeds.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let summary = run_seeds(args.from..args.from.saturating_add(args.seeds));
+    let end = args.from.checked_add(args.seeds).context("there are not so many seeds from that one on")?;
+    let summary = run_seeds(args.from..end);
     println!("{summary}");
     ensure!(summary.failures.is_empty(), "the simulation failed");
     Ok(())
