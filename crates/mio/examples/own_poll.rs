@@ -26,6 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut events = Events::with_capacity(64);
     let mut buffer = vec![0; 64 * 1024];
     let mut next = Next::Wait;
+    let mut failure = None;
+    let mut print = |_: &mut WebSocket, event: Result<Event<'_>, sansocket_mio::Error>| match event {
+        Ok(event) => print(&event),
+        Err(error) => failure = Some(error),
+    };
     while next != Next::End {
         socket.update(poll.registry(), WEBSOCKET)?;
         match poll.poll(&mut events, socket.patience(next, now())) {
@@ -35,30 +40,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         for event in &events {
             match event.token() {
                 // what comes next is asked below, once
-                WEBSOCKET => _ = socket.ready(event, &mut buffer, now(), print),
+                WEBSOCKET => _ = socket.ready(event, &mut buffer, now(), &mut print),
                 _ => send_on(&udp, &mut buffer, socket.websocket()),
             }
         }
         // what was sent leaves, and what is due happens
-        next = socket.drive(&mut buffer, now(), print);
+        next = socket.drive(&mut buffer, now(), &mut print);
     }
-    Ok(())
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
 }
 
-fn print(_: &mut WebSocket, event: Result<Event<'_>, sansocket_mio::Error>) {
+fn print(event: &Event<'_>) {
     match event {
-        Ok(Event::Message(message)) => println!("{}", String::from_utf8_lossy(message.as_bytes())),
-        Ok(Event::Open(_)) => println!("open"),
-        Ok(Event::Close(close)) => println!("closed with {}", close.code),
-        Ok(_) => {}
-        Err(error) => println!("{error}"),
+        Event::Message(message) => println!("{}", String::from_utf8_lossy(message.as_bytes())),
+        Event::Open(_) => println!("open"),
+        Event::Close(close) => println!("closed with {}", close.code),
+        _ => {}
     }
 }
 
 fn send_on(udp: &UdpSocket, buffer: &mut [u8], ws: &mut WebSocket) {
     while let Ok(length) = udp.recv(buffer) {
         if let Err(error) = ws.send(&buffer[..length]) {
-            println!("{error}");
+            eprintln!("{error}");
         }
     }
 }
