@@ -28,8 +28,8 @@ type Writer = sansocket_net::Writer<TcpStream>;
 /// What else happens (opened, ping, pong, closed) is said on stderr.
 ///
 /// At the end of stdin the connection is closed with code 1000, but not before the replies: once as many messages have
-/// come as lines were sent, or once none has come for --wait seconds. Ctrl-C closes with code 1001; a second one ends at
-/// once.
+/// come as lines were sent, or once none has come for --wait seconds. Once it is open, Ctrl-C closes it with code 1001; a
+/// second one ends at once.
 #[derive(clap::Args, Debug)]
 #[command(after_help = exit::STATUSES)]
 pub(crate) struct Args {
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     binary: Binary,
 
     /// After the end of stdin, how long without a message to wait for replies
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     wait: Duration,
 }
 
@@ -66,8 +66,9 @@ enum Binary {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+    let seconds = seconds.ok_or("a number of seconds, 0 or more")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds, but not so many".to_owned())
 }
 
 /// Connects, and talks until the connection is closed.
@@ -183,8 +184,13 @@ fn send_lines(writer: &Writer, replies: &Replies) -> Result<(), String> {
         replies.expect();
         match writer.send(text) {
             Ok(()) => {}
-            Err(Error::Send(error @ SendError::BufferFull(_))) => {
-                return Err(format!("line {number} of stdin was not sent ({error}); nothing more is sent"));
+            // Had there been room for it later, `send` would have waited.
+            Err(Error::Send(SendError::BufferFull(_))) => {
+                let size = text.len();
+                return Err(format!(
+                    "line {number} of stdin was not sent: its {size} bytes are more than may wait to be sent; \
+                     nothing more is sent"
+                ));
             }
             // The connection closes or has failed: the main thread says how.
             Err(_) => break,

@@ -34,16 +34,35 @@ pub(crate) struct Args {}
 
 /// Runs the demonstration.
 pub(crate) fn run(_: &Args) -> Result<Exit, Failure> {
-    match show(anstream::stdout().lock()) {
-        Ok(()) => Ok(Exit::Clean),
+    let mut out = Watched { out: anstream::stdout().lock(), failure: None };
+    match (show(&mut out), out.failure) {
+        (Ok(()), _) => Ok(Exit::Clean),
         // Whoever reads has seen enough.
-        Err(error) if is_broken_pipe(&*error) => Ok(Exit::Clean),
-        Err(error) => Err(Failure::new(Exit::Failed, format_args!("the demo went wrong: {error}"))),
+        (Err(_), Some(ErrorKind::BrokenPipe)) => Ok(Exit::Clean),
+        (Err(error), Some(_)) => Err(Failure::new(Exit::Failed, format_args!("cannot write to stdout: {error}"))),
+        (Err(error), None) => Err(Failure::new(Exit::Failed, format_args!("the demo went wrong: {error}"))),
     }
 }
 
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+/// Tells the errors of stdout from those of the sockets.
+struct Watched<W> {
+    out: W,
+    /// How the latest write failed, if it did.
+    failure: Option<ErrorKind>,
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.out.write(bytes);
+        self.failure = result.as_ref().err().map(io::Error::kind);
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.out.flush();
+        self.failure = result.as_ref().err().map(io::Error::kind);
+        result
+    }
 }
 
 fn show(out: impl Write) -> Outcome {

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What `connect` prints below its options, and the only list of the statuses.
 pub(crate) const STATUSES: &str = "\
 Exit status:
-  0  the connection was closed cleanly, by either end, with code 1000, 1001 or none
-  1  it never came to that: bad usage, a bad URL, no such host, no connection, bad input
-  2  the server refused the opening handshake, or answered it wrongly
-  3  the connection ended without a closing handshake, or an endpoint broke the protocol
-  4  the server closed it cleanly, but with another code";
+  0    the connection was closed cleanly, by either end, with code 1000, 1001 or none
+  1    it never came to that: bad usage, a bad URL, no such host, no connection, bad input
+  2    the server refused the opening handshake, or answered it wrongly, or not at all
+  3    the connection ended without a closing handshake, or an endpoint broke the protocol
+  4    the server closed it cleanly, but with another code
+  130  a second Ctrl-C ended it at once";
 
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,11 @@ pub(crate) fn complain(message: &str) {
 /// Writes a line to stderr. If nobody reads it, nobody is to be told.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// What the user wrote, to be seen though it is empty.
+pub(crate) fn quoted_if_empty(text: &str) -> &str {
+    if text.is_empty() { "''" } else { text }
 }
 
 /// Something that is said at most once until it is settled.

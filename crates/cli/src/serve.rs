@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long)]
     mio: bool,
 
-    /// How many event loops, each in a thread of its own with its share of the connections
+    /// How many event loops, each in a thread of its own with its share of the connections: 1 to 1024
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
 
@@ -72,9 +72,12 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
         ErrorKind::AddrNotAvailable => "; the address is not one of this machine's",
         ErrorKind::PermissionDenied => "; ports below 1024 may be reserved",
         // The system has not even seen it.
-        _ if error.raw_os_error().is_none() => "; an address looks like 127.0.0.1:9001",
+        ErrorKind::InvalidInput if error.raw_os_error().is_none() => "; an address looks like 127.0.0.1:9001",
+        // No address belongs to the name.
+        _ if error.raw_os_error().is_none() => "; check the name",
         _ => "",
     };
+    let address = exit::quoted_if_empty(address);
     Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}{advice}"))
 }
 

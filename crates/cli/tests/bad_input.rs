@@ -27,6 +27,21 @@ fn bad_urls() {
     check(&["connect", "ws://user:secret@127.0.0.1/"], 1, &["user information"]);
     check(&["connect", "ws://127.0.0.1:99999/"], 1, &["port"]);
     check(&["connect", "127.0.0.1:9001"], 1, &["127.0.0.1:9001"]);
+    check(&["connect", ""], 1, &["'': ", "a URL looks like"]);
+    check(&["connect", "ws://127.0.0.1/a b"], 1, &["ws://127.0.0.1/a b", "percent encoding"]);
+}
+
+#[test]
+fn a_wait_of_no_use() {
+    for wait in ["-1", "-0.5", "nan", "inf", "soon", "1e300"] {
+        let ended = Running::start(&["connect", "ws://127.0.0.1:1/", "--wait", wait]).end();
+        let line = &ended.stderr[0];
+        assert!(
+            line.starts_with("error: ") && line.contains("--wait") && line.contains("a number of seconds"),
+            "{line}"
+        );
+        assert_eq!(ended.code(), 1, "{line}");
+    }
 }
 
 #[test]
@@ -89,6 +104,8 @@ fn a_busy_port() {
 fn an_address_of_no_use() {
     for server in SERVERS {
         check(&[server, &["nowhere"]].concat(), 1, &["nowhere", "an address looks like"]);
+        check(&[server, &[""]].concat(), 1, &["cannot listen on '': ", "an address looks like"]);
+        check(&[server, &["no-such-host.invalid:1"]].concat(), 1, &["no-such-host.invalid:1", "check the name"]);
         // reserved for documents, RFC 5737
         check(&[server, &["192.0.2.1:0"]].concat(), 1, &["192.0.2.1:0", "not one of this machine's"]);
     }
@@ -101,6 +118,15 @@ fn more_event_loops_than_files() {
     let ended = Running::start_through("sh", &["-c", command]).end();
     let [line] = &ended.stderr[..] else { panic!("not one line: {ended:#?}") };
     assert!(line.starts_with("error: cannot listen on 127.0.0.1:0: ") && !line.contains("an address looks"), "{line}");
+    assert_eq!(ended.code(), 1);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk() {
+    let ended = Running::start_through("sh", &["-c", "exec \"$0\" demo >/dev/full"]).end();
+    let [line] = &ended.stderr[..] else { panic!("not one line: {ended:#?}") };
+    assert!(line.starts_with("error: cannot write to stdout: "), "{line}");
     assert_eq!(ended.code(), 1);
 }
 

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use sansocket_net::sansocket::{Error as PeerError, HandshakeError, RequestError, Response, UriError};
 use sansocket_net::{ConnectError, Error};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 
 /// Characters shown of the body of a refusal.
 const BODY: usize = 200;
@@ -13,7 +13,10 @@ const BODY: usize = 200;
 /// The connection never opened.
 pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
     match error {
-        ConnectError::Uri(error) => Failure::new(Exit::Failed, format_args!("{url}: {error}{}", advice(url, *error))),
+        ConnectError::Uri(error) => {
+            let advice = advice(url, *error);
+            Failure::new(Exit::Failed, format_args!("{}: {error}{advice}", exit::quoted_if_empty(url)))
+        }
         ConnectError::Request(error) => Failure::new(Exit::Failed, request(error)),
         ConnectError::TlsNotBuiltIn => {
             Failure::new(Exit::Failed, format_args!("{url}: wss needs TLS, which is not built in yet; use a ws:// URL"))
@@ -40,6 +43,9 @@ fn advice(url: &str, error: UriError) -> String {
             format!("; try ws://{rest}")
         }
         (UriError::UserInfo, _) => "; use --header 'Authorization: ...'".to_owned(),
+        (UriError::Malformed, Some(_)) if url.contains(|c: char| c == ' ' || !c.is_ascii()) => {
+            "; blanks and characters outside ASCII are written in percent encoding".to_owned()
+        }
         (UriError::Fragment | UriError::PortInvalid, _) => String::new(),
         _ => "; a URL looks like ws://127.0.0.1:9001/chat".to_owned(),
     }
