@@ -36,7 +36,8 @@ pub(super) fn write(figures: &Figures, passes: usize) -> Result<String> {
         "Written by `cargo xtask bench`; what is measured, and how, is said at the top of each file in \
          [benches](benches). Medians of {passes} {}, in nanoseconds a message; ratios are medians of ratios within a \
          pass. Noisy figures are marked `~`: the middle half of the passes lies further apart than a quarter of the \
-         median. Ratios alone mean anything, and only within a table.\n\n",
+         median. Ratios alone mean anything, and only within a table. The best peer is the fastest of those that are not \
+         marked \"by reference\".\n\n",
         if passes == 1 { "pass" } else { "passes" },
     )?;
     writeln!(text, "* Machine: {}", machine())?;
@@ -135,7 +136,7 @@ fn machine() -> String {
     let number = text.lines().filter(|line| line.starts_with("processor")).count();
     let flags = field("flags").unwrap_or_default();
     let vectors = match flags {
-        _ if flags.contains("avx512bw") => "AVX2, AVX-512",
+        _ if flags.contains("avx512bw") => "AVX2, AVX-512 (unused by default)",
         _ if flags.contains("avx2") => "AVX2",
         _ => "neither AVX2 nor AVX-512",
     };
