@@ -4,7 +4,7 @@ use core::num::NonZeroUsize;
 use core::time::Duration;
 
 /// The settings of a connection. Connections share one by [`Arc`](alloc::sync::Arc); every limit has a default, and
-/// zero means zero.
+/// zero means zero; but one Pong may always wait ([`max_pending_controls`](Self::max_pending_controls)).
 ///
 /// ```
 /// use sansocket::Config;

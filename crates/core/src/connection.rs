@@ -167,7 +167,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`]. The payload is not handed back.
     #[inline]
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
         self.check_open()?;
@@ -181,7 +181,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// As for [`send`](Self::send), but nothing is handed back.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.check_open()?;
         self.sender.encoded(&mut self.output, message, &self.config)?;
@@ -194,7 +194,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::FragmentKindMismatch`] and [`SendError::Utf8Invalid`].
+    /// The connection is not open, the payload does not fit the buffer (and is not handed back),
+    /// [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unharmed.
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
         self.check_open()?;
         self.sender.fragment(&mut self.output, kind, payload, last, &self.config)?;
@@ -226,7 +227,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes.
+    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes, or comes
+    /// without a code.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         self.timers.advance(now);
         if self.ready_state() != ReadyState::Open {

@@ -16,7 +16,7 @@ pub enum Error {
     /// The opening handshake failed.
     #[error("opening handshake failed: {0}")]
     Handshake(#[from] HandshakeError),
-    /// The peer broke a rule of the protocol.
+    /// The peer broke a rule of the protocol, or exceeded a limit of ours ([`Config`](crate::Config)).
     #[error("the peer broke the protocol: {0}")]
     Protocol(#[from] ProtocolError),
     /// A deadline passed.
@@ -24,7 +24,7 @@ pub enum Error {
     Timeout(#[from] TimeoutKind),
 }
 
-/// The rule that the peer broke.
+/// The rule that the peer broke, or the limit of ours ([`Config`](crate::Config)) that it exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -118,8 +118,8 @@ pub enum TimeoutKind {
 #[non_exhaustive]
 pub enum SendError {
     /// It would exceed [`Config::max_buffered_amount`](crate::Config::max_buffered_amount) or
-    /// [`Config::max_pending_controls`](crate::Config::max_pending_controls): take output first. `send` hands the
-    /// message back.
+    /// [`Config::max_pending_controls`](crate::Config::max_pending_controls): take output first. A payload longer than
+    /// the former never fits. `send` hands the message back, its kin do not.
     #[error("too much is waiting to be sent: let the transport take some of the output first")]
     BufferFull(Option<Message<'static>>),
     /// The status code must not travel (RFC 6455 section 7.4).

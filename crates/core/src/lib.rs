@@ -1,6 +1,7 @@
 //! **A WebSocket, sans socket**: RFC 6455 as a pure state machine. Bytes in, events out; messages in, bytes out; the
 //! clock and the dice are handed to it. It does no IO, reads no clock, starts no thread and never waits, so it fits any
-//! event loop, blocking or not. [`sansocket-net`](https://docs.rs/sansocket-net) drives it over `std::net`.
+//! event loop, blocking or not. [`sansocket-net`](https://docs.rs/sansocket-net) drives it over `std::net`,
+//! [`sansocket-mio`](https://docs.rs/sansocket-mio) over mio.
 //!
 //! # The driver loop
 //!
@@ -30,7 +31,7 @@
 //!             let n = socket.write(ws.output().chunk())?;
 //!             ws.output().advance(n);
 //!         }
-//!         handled?;
+//!         handled?; // but not before TCP has ended as `transport` says
 //!     }
 //!     Ok(())
 //! }
@@ -90,7 +91,7 @@
 //!
 //! * Any split of the same bytes gives the same events and the same output.
 //! * One event a call, and the state is what the caller has seen. [`Event::Close`] comes once, last, after
-//!   [`Event::Open`].
+//!   [`Event::Open`], with the one exception that is told there.
 //! * Events borrow the input. A message that lies whole in the input is unmasked where it lies and lent. One that does
 //!   not is assembled, or left to a driver that asks for it: a peer that claims a length must send a quarter of it before
 //!   there is room for the rest, unless that is in memory that the driver has lent for the turn.

@@ -201,7 +201,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`]. The payload is not handed back.
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
         self.connection()?.send_shared(kind, payload)
     }
@@ -211,7 +211,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// As for [`send`](Self::send), but nothing is handed back.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connection()?.send_encoded(message)
     }
@@ -221,7 +221,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::FragmentKindMismatch`] and [`SendError::Utf8Invalid`].
+    /// The connection is not open, the payload does not fit the buffer (and is not handed back),
+    /// [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unharmed.
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
         self.connection()?.send_fragment(kind, payload, last)
     }
@@ -252,7 +253,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes.
+    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes, or comes
+    /// without a code.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         match &mut self.state {
             State::Opened { connection, .. } => connection.close(code, reason, now),

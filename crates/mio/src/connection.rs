@@ -63,18 +63,18 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// The connection is not open, or [`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount) would be
-    /// exceeded and the message is handed back. The connection is unharmed.
+    /// The connection is not open, [`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount) would be
+    /// exceeded and the message is handed back, or a fragmented message is unfinished. The connection is unharmed.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         self.connections.send(self.index, |ws| ws.send(message))
     }
 
-    /// Sends a message that others share. A server never copies it.
+    /// Sends a message that others share. A server never copies it, but for frames below 256 bytes.
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and text must be UTF-8.
+    /// As for [`send`](Self::send), and text must be UTF-8. The payload is not handed back.
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
         self.connections.send(self.index, |ws| ws.send_shared(kind, payload))
     }
@@ -83,7 +83,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// As for [`send`](Self::send), but nothing is handed back.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connections.send(self.index, |ws| ws.send_encoded(message))
     }
@@ -93,7 +93,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// Those of [`WebSocket::send_fragment`].
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
         self.connections.send(self.index, |ws| ws.send_fragment(kind, payload, last))
     }
@@ -102,7 +102,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// Those of [`WebSocket::ping`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.with(|ws| ws.ping(payload))
     }
@@ -111,7 +111,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// Those of [`WebSocket::pong`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.with(|ws| ws.pong(payload))
     }
@@ -131,7 +131,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// The code must not be sent or the reason is too long.
+    /// The code must not be sent, or the reason is too long or comes without a code.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let now = self.connections.now();
         self.with(|ws| ws.close(code, reason, now))

@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// [`default_config`], a read buffer of 64 KiB, a low-water mark at half of [`Config::high_water_mark`].
+    /// [`default_config`], a read buffer of 64 KiB, a low-water mark at half of the high one.
     pub fn new() -> Self {
         Self { config: Arc::new(default_config()), buffer_size: DEFAULT_BUFFER_SIZE, low_water_mark: None }
     }
@@ -38,16 +38,18 @@ impl Options {
         self
     }
 
-    /// The size of the read buffer that all connections share, in bytes. A message that fits is lent, a longer one
-    /// assembled.
+    /// The size of the read buffer that all connections share, in bytes, at least 256. A message that fits is lent, a
+    /// longer one assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes.max(MIN_BUFFER_SIZE);
         self
     }
 
-    /// To how many bytes [`buffered_amount`](crate::Connection::buffered_amount) must fall, after it was above
-    /// [`Config::high_water_mark`], for [`Handler::on_writable`](crate::Handler::on_writable) to be called and for reading
-    /// to go on.
+    /// To how many bytes [`buffered_amount`](crate::Connection::buffered_amount) must fall, after it was above the
+    /// high-water mark, for [`Handler::on_writable`](crate::Handler::on_writable) to be called and for reading to go on.
+    ///
+    /// The high-water mark is [`Config::high_water_mark`], but at most half of [`Config::max_buffered_amount`]; the low one
+    /// is at most as high.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.low_water_mark = Some(bytes);
         self

@@ -60,7 +60,9 @@
 //!   fault it was: the transport's, the peer's or the caller's ([`Error`]).
 //! * **Two ends that only send** wait for each other: each waits for TCP to take more, which it does when the other
 //!   reads. Where your peer may send while you send much, [`WebSocket::split`] the connection: one thread reads while
-//!   another sends. Otherwise keepalive ends the wait, with the connection.
+//!   another sends. Otherwise keepalive ends the wait, with the connection. A split client always reads, but a server
+//!   stops above [`Config::high_water_mark`]: where both ends may send much before they read, let the client split, or
+//!   raise that mark.
 //! * **Deadlines are on**: ten seconds for the opening handshake, five for the closing one, a Ping after thirty seconds of
 //!   silence and as long again for its answer. They are [`Config`]'s; [`default_config`] has these. They hold while a
 //!   thread waits in a method of the connection.

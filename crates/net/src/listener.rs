@@ -52,7 +52,8 @@ impl Acceptor {
         self
     }
 
-    /// How much to read at a time, in bytes; default 16 KiB. A message that fits is lent, a longer one assembled.
+    /// How much to read at a time, in bytes, at least 256; default 16 KiB. A message that fits is lent, a longer one
+    /// assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self

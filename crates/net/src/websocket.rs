@@ -22,7 +22,8 @@ use crate::{Error, clock};
 ///   thread waits in `read`, and at no other time. So read until it returns `None`, even to close.
 /// * **What is sent has left** when the sending method returns: the operating system has it. That can take as long as the
 ///   peer takes to read. Two endpoints that both only send, and both wait for the other to read, wait until their
-///   keepalive ends them: where that can happen, [`split`](Self::split) the connection.
+///   keepalive ends them: where that can happen, [`split`](Self::split) the connection. A split client always reads, a
+///   server no more above [`Config::high_water_mark`]: split the client, or raise that mark too.
 /// * **To drop it ends TCP** at once, with no closing handshake: the peer's side reports
 ///   [`CloseCode::ABNORMAL`]. To part in good order call [`close`](Self::close), then read until `None`.
 ///
@@ -86,7 +87,8 @@ impl<S: Stream> WebSocket<S> {
         self.link.flush()
     }
 
-    /// Sends a message that others share, such as one that goes to many connections. A server never copies it.
+    /// Sends a message that others share, such as one that goes to many connections. A server never copies it,
+    /// but for frames below 256 bytes.
     ///
     /// # Errors
     ///
@@ -132,7 +134,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`]: the code must not be sent or the reason is too long. That the peer is gone is not an error here.
+    /// [`Error::Send`]: the code must not be sent, or the reason is too long or comes without a code. That the peer is
+    /// gone is not an error here.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.link.engine.queue(|core| core.close(code, reason, clock::now()))?;
         // whether it left, and how the connection ended, is told by `read`
@@ -140,7 +143,8 @@ impl<S: Stream> WebSocket<S> {
         Ok(())
     }
 
-    /// Writes what waits to be written. Every other method does so too: only after an error is there anything to do.
+    /// Writes what waits to be written. Whatever reads, sends or closes does so too: there is something to do only after
+    /// [`Event::Ping`], whose Pong leaves with the next of these calls, and after an error.
     ///
     /// # Errors
     ///
@@ -191,7 +195,7 @@ impl<S: Stream> WebSocket<S> {
         self.link.engine.core.role()
     }
 
-    /// The stream: its addresses and options.
+    /// The stream: its addresses and options. Its timeouts belong to the connection: to change them disables the deadlines.
     pub fn stream(&self) -> &S {
         &self.link.stream
     }
