@@ -219,18 +219,12 @@ impl Sender {
 
     /// Our Close frame, behind everything accepted before it (section 5.5.1).
     pub(crate) fn close(&mut self, output: &mut Output, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        check_close(code, reason)?;
         let mut body = Vec::new();
         if code.is_sendable() {
             body.extend_from_slice(&code.as_u16().to_be_bytes());
-        } else if code != CloseCode::NO_STATUS {
-            return Err(SendError::CloseCodeNotSendable(code));
-        } else if !reason.is_empty() {
-            return Err(SendError::ReasonTooLong);
         }
         body.extend_from_slice(reason.as_bytes());
-        if body.len() > MAX_CONTROL_PAYLOAD {
-            return Err(SendError::ReasonTooLong);
-        }
         self.copied_frame(output, OpCode::Close, &body, true);
         Ok(())
     }
@@ -305,6 +299,17 @@ impl Sender {
             opcode = OpCode::Continuation;
         }
     }
+}
+
+/// Whether a Close frame can hold this code, or none, and this reason (sections 5.5.1 and 7.4).
+pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<(), SendError> {
+    let room = match code {
+        code if code.is_sendable() => MAX_CONTROL_PAYLOAD - size_of::<u16>(),
+        // a reason comes behind a code
+        CloseCode::NO_STATUS => 0,
+        code => return Err(SendError::CloseCodeNotSendable(code)),
+    };
+    if reason.len() > room { Err(SendError::ReasonTooLong) } else { Ok(()) }
 }
 
 /// Appends a payload as it is.

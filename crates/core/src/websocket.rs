@@ -254,14 +254,11 @@ impl WebSocket {
     /// # Errors
     ///
     /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes, or comes
-    /// without a code.
+    /// without a code. The connection is unharmed.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         match &mut self.state {
             State::Opened { connection, .. } => connection.close(code, reason, now),
-            State::Unopened(unopened) => {
-                unopened.close(now);
-                Ok(())
-            }
+            State::Unopened(unopened) => unopened.close(code, reason, now),
         }
     }
 

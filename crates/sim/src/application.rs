@@ -267,7 +267,8 @@ impl Endpoint {
         self.is_clock_read = self.model.phase == Phase::Opened;
         cx.trace.line(self.name, format_args!("closes with {code} {reason:?}: {result:?}"));
         let mut refusals = Vec::new();
-        if self.model.is_open() {
+        let (was_open, was_connecting) = (self.model.is_open(), self.model.phase == Phase::Connecting);
+        if was_open || was_connecting {
             if !code.is_sendable() && code != CloseCode::NO_STATUS {
                 refusals.push(Refusal::Code);
             }
@@ -275,12 +276,13 @@ impl Endpoint {
                 refusals.push(Refusal::Reason);
             }
         }
-        let was_open = self.model.is_open();
-        if self.check(result, &refusals) && was_open {
+        if !self.check(result, &refusals) {
+            return;
+        }
+        if was_open {
             let number = if code == CloseCode::NO_STATUS { Vec::new() } else { code.as_u16().to_be_bytes().to_vec() };
             self.model.close([&number, reason.as_bytes()].concat());
-        }
-        if self.model.phase == Phase::Connecting {
+        } else if was_connecting {
             // to close a connection that is not open gives it up
             let response = self.waiting();
             self.model.refuse(None, response);

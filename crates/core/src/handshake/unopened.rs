@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::error::{Error, TimeoutKind};
+use crate::error::{Error, SendError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, Transport};
 use crate::input::Input;
 use crate::output::Output;
+use crate::sender::check_close;
 use crate::time::Instant;
 use crate::timer::Timers;
 
@@ -130,15 +132,21 @@ impl Unopened {
         Ok(())
     }
 
-    pub(crate) fn close(&mut self, now: Instant) {
+    /// Gives up. The code and the reason leave in no frame, but are checked as if the connection were open: the application
+    /// need not know whether it is.
+    pub(crate) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
+        if let Self::Ended(_) = self {
+            return Ok(());
+        }
+        check_close(code, reason)?;
         match self {
             Self::Server(server) if server.is_asked() => {
                 server.timers.advance(now);
                 self.answer(&Reject::from_protocol(503, "this server is closing"), None);
             }
-            Self::Client(_) | Self::Server(_) => self.abandon(None),
-            Self::Ended(_) => {}
+            _ => self.abandon(None),
         }
+        Ok(())
     }
 
     #[inline(never)]

@@ -335,6 +335,31 @@ fn close_while_connecting() {
     assert_eq!(server.transport(), Transport::ShutdownWrite);
 }
 
+/// What an open connection could not be closed with is refused before it is open as well, and changes nothing.
+#[test]
+fn close_while_connecting_with_what_cannot_be_sent() {
+    let long = "x".repeat(124);
+    for (code, reason, error) in [
+        (CloseCode::ABNORMAL, "", SendError::CloseCodeNotSendable(CloseCode::ABNORMAL)),
+        (CloseCode::NORMAL, long.as_str(), SendError::ReasonTooLong),
+        (CloseCode::NO_STATUS, "x", SendError::ReasonTooLong),
+    ] {
+        let mut client = client(client_request());
+        assert_eq!(client.close(code, reason, NOW), Err(error.clone()));
+        assert!(matches!(receive(&mut client, response().as_bytes()).unwrap()[..], [Event::Open(_)]));
+
+        let mut asked = asked();
+        assert_eq!(asked.close(code, reason, NOW), Err(error.clone()));
+        asked.accept(Accept::default(), NOW).unwrap();
+        assert_eq!((asked.close(code, reason, NOW), asked.ready_state()), (Err(error), ReadyState::Open));
+
+        // to close again does nothing
+        let mut ended = server();
+        ended.close(CloseCode::NORMAL, &long[1..], NOW).unwrap();
+        assert_eq!((ended.close(code, reason, NOW), ended.ready_state()), (Ok(()), ReadyState::Closed));
+    }
+}
+
 /// Conformance 50, 51: a failure stays, and nothing is processed after it.
 #[test]
 fn failures_stay() {
