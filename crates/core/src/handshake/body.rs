@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Headers;
-use super::syntax::lists;
+use super::syntax::elements;
 use crate::input::Input;
 
 /// A body on its way in.
@@ -38,18 +38,26 @@ enum Chunk {
     End,
 }
 
-impl Body {
-    /// The body that follows a head with this status and these fields (RFC 9112 section 6.3), up to `limit` bytes.
-    pub(crate) fn new(status: u16, headers: &Headers, limit: usize) -> Self {
+impl Framing {
+    /// RFC 9112 section 6.3: the transfer codings tell, if there are any, and only otherwise a length.
+    fn of(status: u16, headers: &Headers, limit: usize) -> Self {
+        let codings = || headers.get_all("Transfer-Encoding");
+        let is_chunked =
+            || codings().flat_map(elements).last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"));
         let length = || headers.get("Content-Length").and_then(|length| length.parse().ok());
-        let framing = match status {
-            204 | 304 => Framing::Length(0),
-            _ if lists(headers, "Transfer-Encoding", "chunked") => {
-                Framing::Chunked { stage: Chunk::Size(Vec::new()), room: limit }
-            }
-            _ => length().map_or(Framing::UntilEof, Framing::Length),
-        };
-        Self { bytes: Vec::new(), framing, room: limit }
+        match status {
+            204 | 304 => Self::Length(0),
+            _ if is_chunked() => Self::Chunked { stage: Chunk::Size(Vec::new()), room: limit },
+            _ if codings().next().is_some() => Self::UntilEof,
+            _ => length().map_or(Self::UntilEof, Self::Length),
+        }
+    }
+}
+
+impl Body {
+    /// The body that follows a head with this status and these fields, up to `limit` bytes.
+    pub(crate) fn new(status: u16, headers: &Headers, limit: usize) -> Self {
+        Self { bytes: Vec::new(), framing: Framing::of(status, headers, limit), room: limit }
     }
 
     /// Takes bytes of the input. Whether the body is over: complete, longer than is kept, or malformed from here on.

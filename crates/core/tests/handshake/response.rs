@@ -142,6 +142,7 @@ fn refused() {
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", ""),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n2;x=y\r\n, \r\n0\r\n\r\n", "Hello, "),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 1\r\n\r\n1\r\nA\r\n0\r\n\r\n", "A"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked,\r\n\r\n1\r\nA\r\n0\r\n\r\n", "A"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHelloX", "Hello"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nHello", ""),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nHello", ""),
@@ -158,7 +159,8 @@ fn refused() {
     }
 }
 
-/// Conformance 20: a body without a length ends with the transport, and so does one that is cut off.
+/// Conformance 20: a body without a length ends with the transport, and so does one that is cut off. A transfer coding
+/// overrides the length, and does not tell the end unless `chunked` is the last (RFC 9112 section 6.3).
 #[test]
 fn refused_until_eof() {
     for (response, body) in [
@@ -166,6 +168,11 @@ fn refused_until_eof() {
         ("HTTP/1.1 500 Oops\r\nContent-Length: many\r\n\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nTransfer-Encoding:\r\nContent-Length: 2\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: xchunked\r\nContent-Length: 2\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked, gzip\r\n\r\n5\r\nsorry", "5\r\nsorry"),
+        ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\n\r\n", ""),
     ] {
         let mut client = client(client_request());
