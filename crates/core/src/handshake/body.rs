@@ -44,12 +44,11 @@ impl Framing {
         let codings = || headers.get_all("Transfer-Encoding");
         let is_chunked =
             || codings().flat_map(elements).last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"));
-        let length = || headers.get("Content-Length").and_then(|length| length.parse().ok());
         match status {
             204 | 304 => Self::Length(0),
             _ if is_chunked() => Self::Chunked { stage: Chunk::Size(Vec::new()), room: limit },
             _ if codings().next().is_some() => Self::UntilEof,
-            _ => length().map_or(Self::UntilEof, Self::Length),
+            _ => length(headers).map_or(Self::UntilEof, Self::Length),
         }
     }
 }
@@ -98,6 +97,18 @@ impl Body {
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
+}
+
+/// What all `Content-Length` fields say (RFC 9110 section 8.6), if they agree.
+fn length(headers: &Headers) -> Option<u64> {
+    // a sign, which Rust would read, is none of HTTP's
+    let is_number = |length: &str| length.bytes().all(|digit| digit.is_ascii_digit());
+    let mut lengths = headers
+        .get_all("Content-Length")
+        .flat_map(elements)
+        .map(|length| length.parse::<u64>().ok().filter(|_| is_number(length)));
+    let first = lengths.next()?;
+    first.filter(|_| lengths.all(|other| other == first))
 }
 
 /// Copies up to `count` bytes; returns how many.

@@ -136,6 +136,7 @@ fn malformed() {
 fn refused() {
     for (response, body) in [
         ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 5\r\n\r\nHello, not this", "Hello"),
+        ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 5, 5\r\nContent-Length: 5\r\n\r\nHello, not this", "Hello"),
         ("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ""),
         ("HTTP/1.0 404\r\nContent-Length: 2\r\n\r\nno", "no"),
         ("HTTP/1.1 204 No Content\r\n\r\n", ""),
@@ -160,12 +161,18 @@ fn refused() {
 }
 
 /// Conformance 20: a body without a length ends with the transport, and so does one that is cut off. A transfer coding
-/// overrides the length, and does not tell the end unless `chunked` is the last (RFC 9112 section 6.3).
+/// overrides the length, and does not tell the end unless `chunked` is the last (RFC 9112 section 6.3). Lengths that are no
+/// numbers, or not the same, tell nothing.
 #[test]
 fn refused_until_eof() {
     for (response, body) in [
         ("HTTP/1.1 500 Oops\r\n\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\nContent-Length: many\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: +2\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 99999999999999999999\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 2, many\r\n\r\nsorry", "sorry"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length:\r\n\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nsorry", "sorry"),
         ("HTTP/1.1 500 Oops\r\nTransfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nsorry", "sorry"),
