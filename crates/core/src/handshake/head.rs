@@ -22,6 +22,9 @@ pub(crate) enum HeadFault {
     LinesTooMany,
 }
 
+/// What the start line of a request of this method begins with.
+const METHOD_HEAD: &[u8] = b"HEAD ";
+
 /// Collects a head, in whatever pieces it comes.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReader {
@@ -38,6 +41,8 @@ struct Scan {
     lines: usize,
     /// Bytes of the line that has not ended.
     line_size: usize,
+    /// How many bytes the start line has in common with one of the method HEAD.
+    in_common: usize,
     after_cr: bool,
 }
 
@@ -67,6 +72,11 @@ impl HeadReader {
         self.scan.lines.saturating_sub(1)
     }
 
+    /// Whether it is known that this is a request of the method HEAD.
+    pub(crate) const fn asks_for_head(&self) -> bool {
+        self.scan.in_common == METHOD_HEAD.len()
+    }
+
     /// Begins another head, on account of the same limit.
     pub(crate) fn restart(&mut self) {
         self.scan = Scan { size: self.scan.size, ..Scan::default() };
@@ -87,6 +97,7 @@ impl Scan {
             }
             let end = memchr::memchr(b'\n', rest);
             let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            self.compare(line, config.max_head_size - self.size);
             self.size += line.len() + usize::from(end.is_some());
             if self.size > config.max_head_size {
                 return Err(HeadFault::TooLong);
@@ -100,6 +111,14 @@ impl Scan {
             rest = behind;
         }
         Ok(None)
+    }
+
+    /// Goes on comparing the start line with one of the method HEAD, within the limit of the head.
+    fn compare(&mut self, line: &[u8], limit: usize) {
+        if self.lines == 0 && self.line_size == self.in_common {
+            let expected = METHOD_HEAD.iter().skip(self.in_common);
+            self.in_common += line.iter().take(limit).zip(expected).take_while(|(byte, other)| byte == other).count();
+        }
     }
 
     /// Whether the line that ends here is the empty one.

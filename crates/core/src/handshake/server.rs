@@ -54,7 +54,10 @@ impl Server {
     pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<Event<'static>>, HandshakeError> {
         match &mut self.stage {
             Stage::Head(reader) => {
-                let Some(request) = read_request(reader, input, &self.config)? else { return Ok(None) };
+                let request = read_request(reader, input, &self.config);
+                // what is refused may be no request that could be asked for its method
+                self.answers_head = reader.asks_for_head();
+                let Some(request) = request? else { return Ok(None) };
                 let parts = Parts::of(&request);
                 self.answers_head = parts.method == "HEAD";
                 parts.check_host()?;

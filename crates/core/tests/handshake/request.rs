@@ -6,7 +6,10 @@ use fluent_uri::UriRef;
 use proptest::prelude::*;
 use sansocket::{ClientRequest, Config, Event, HandshakeError, WebSocket, WsUri};
 
-use crate::support::{NOW, Scripted, client, client_request, drive, output, request, request_with, served, server};
+use crate::support::{
+    NOW, Outcome, Scripted, client, client_request, drive, in_all_splits, output, receive, request, request_with,
+    served, server,
+};
 
 /// Conformance 2, 4, 6: the request line and `Host` (section 4.1).
 #[test]
@@ -156,6 +159,40 @@ fn not_http() {
     }
     // the preface of HTTP/2 (RFC 9113 section 3.4)
     assert_eq!(served("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").status(), 505);
+}
+
+/// The answer to HEAD has no body (RFC 9110 section 9.3.2), however early it is clear that there is nothing else to answer.
+#[test]
+fn refusals_of_head() {
+    let body = |outcome: &Outcome| outcome.output.len() - outcome.head().len() - 4;
+    for (rest, status) in [
+        (" / HTTP/1.0\r\n\r\n", 505),
+        (" * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (" / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", 400),
+        (" / HTTP/1.1\nHost: a\n\n", 400),
+        (&format!(" / HTTP/1.1\r\nX: {}", "y".repeat(17_000)), 431),
+        (&format!(" /{}", "y".repeat(17_000)), 431),
+        (&format!(" / HTTP/1.1\r\n{}", "X: y\r\n".repeat(101)), 431),
+    ] {
+        for (method, has_body) in [("HEAD", false), ("\r\nHEAD", false), ("GET", true), ("HEADS", true), ("head", true)]
+        {
+            let outcome = served(format!("{method}{rest}"));
+            assert_eq!(outcome.status(), status, "{method}{rest}");
+            assert_ne!(outcome.header("Content-Length").as_deref(), Some("0"), "{method}{rest}");
+            assert_eq!(body(&outcome) > 0, has_body, "{method}{rest}");
+        }
+    }
+    for limit in 0..10 {
+        let mut config = Config::default();
+        config.max_head_size = limit;
+        let outcome = in_all_splits(b"HEAD / HTTP/1.1\r\n", || WebSocket::server(config.clone(), NOW));
+        assert_eq!((outcome.status(), body(&outcome) > 0), (431, limit < 5), "{limit}");
+    }
+    let mut late = server();
+    receive(&mut late, b"HEAD / HT").unwrap();
+    assert!(late.handle_timeout(NOW + Config::default().opening_timeout).is_err());
+    let answer = output(&mut late);
+    assert!(answer.starts_with(b"HTTP/1.1 408 ") && answer.ends_with(b"\r\n\r\n"));
 }
 
 /// Header fields are there to be looked at, in their order and whatever their bytes.
