@@ -54,17 +54,22 @@ impl ClientRequest {
         self
     }
 
-    /// Adds a header field, such as `Authorization`. `Host` and those of the opening handshake are not to be added.
+    /// Adds a header field, such as `Authorization`. `Host` and those of the opening handshake are not to be added. An
+    /// `Origin` replaces the one before.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        let name = name.into();
+        // RFC 6454 7.3: "the user agent MUST NOT include more than one Origin header field in any HTTP request"
+        if name.eq_ignore_ascii_case("Origin") {
+            self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case("Origin"));
+        }
+        self.headers.push((name, value.into()));
         self
     }
 
     /// Says on whose behalf the client acts, as a browser does (`Origin`, RFC 6455 section 10.2).
     #[must_use]
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Origin"));
+    pub fn origin(self, origin: impl Into<String>) -> Self {
         self.header("Origin", origin)
     }
 

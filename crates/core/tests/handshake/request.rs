@@ -161,6 +161,21 @@ fn not_http() {
     assert_eq!(served("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").status(), 505);
 }
 
+/// There is one `Origin` at most (RFC 6454 section 7.3): the last one that was set.
+#[test]
+fn one_origin_is_sent() {
+    for request in [
+        client_request().origin("http://a").header("Origin", "http://b"),
+        client_request().header("origin", "http://a").header("Origin", "http://b"),
+        client_request().header("oriGin", "http://a").origin("http://b"),
+        client_request().origin("http://a").origin("http://b"),
+    ] {
+        let sent = String::from_utf8(output(&mut client(request))).unwrap();
+        let origins = sent.lines().filter(|line| line.to_ascii_lowercase().starts_with("origin:"));
+        assert_eq!(origins.collect::<Vec<_>>(), ["Origin: http://b"]);
+    }
+}
+
 /// The answer to HEAD has no body (RFC 9110 section 9.3.2), however early it is clear that there is nothing else to answer.
 #[test]
 fn refusals_of_head() {
