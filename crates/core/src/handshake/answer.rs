@@ -106,7 +106,7 @@ impl Reject {
         self
     }
 
-    /// The body and its media type, such as `text/plain`.
+    /// The body and its media type, such as `text/plain`. With 204, 205 and 304 none is sent.
     #[must_use]
     pub fn body(mut self, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some((content_type.into(), body.into()));
@@ -154,11 +154,12 @@ impl Reject {
         }
         head.fields(&self.headers);
         let body = match &self.body {
-            Some((content_type, body)) => {
+            // RFC 9110 15.3.6: "a server MUST NOT generate content in a 205 response"
+            Some((content_type, body)) if self.status != 205 => {
                 head.field("Content-Type", content_type);
                 body.as_slice()
             }
-            None => &[],
+            _ => &[],
         };
         // RFC 9110 8.6, 15.3.5 and 15.4.5: with these two there is no body, and no length of it
         if matches!(self.status, 204 | 304) {

@@ -206,7 +206,7 @@ fn rejections_have_reason_phrases() {
     }
 }
 
-/// Without content: no body and no length (RFC 9110 section 15.3.5). An answer to HEAD: no body.
+/// Without content: no body and no length (RFC 9110 section 15.3.5), or one of zero (15.3.6). An answer to HEAD: no body.
 #[test]
 fn answers_without_body() {
     let mut server = asked();
@@ -215,6 +215,10 @@ fn answers_without_body() {
     assert!(
         sent.starts_with("HTTP/1.1 204 No Content\r\n") && !sent.contains("Content-Length") && !sent.ends_with("no")
     );
+
+    let mut server = asked();
+    server.reject(Reject::new(205).body("text/plain", "no"), NOW).unwrap();
+    assert_eq!(output(&mut server), b"HTTP/1.1 205 \r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
 
     let mut server = crate::support::server();
     receive_one(&mut server, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
