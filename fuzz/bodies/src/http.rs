@@ -1,5 +1,5 @@
 //! A plain reading of RFC 9112, RFC 9110 and RFC 6455 section 4, in the strictness that the core has chosen: lines end in CR LF,
-//! and nothing is repaired.
+//! and nothing is repaired but what a user agent must repair.
 
 /// The head of a message.
 #[derive(Debug)]
@@ -65,6 +65,23 @@ impl Fields {
             Some((name, text.trim_matches([' ', '\t']).to_owned()))
         };
         lines.iter().map(field).collect::<Option<_>>().map(Self)
+    }
+
+    /// The same of a response, where a line that begins with a blank goes on with the value before it (RFC 9112 section 5.2).
+    pub(crate) fn parse_folded(lines: &[Vec<u8>]) -> Option<Self> {
+        let mut unfolded: Vec<Vec<u8>> = Vec::new();
+        for line in lines {
+            if line.starts_with(b" ") || line.starts_with(b"\t") {
+                let field = unfolded.last_mut()?;
+                let value = |byte: &u8| !matches!(byte, b' ' | b'\t');
+                field.truncate(field.iter().rposition(value).map_or(0, |at| at + 1));
+                field.push(b' ');
+                field.extend(line.iter().skip_while(|byte| !value(byte)));
+            } else {
+                unfolded.push(line.clone());
+            }
+        }
+        Self::parse(&unfolded)
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {

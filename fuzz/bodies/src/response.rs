@@ -143,7 +143,7 @@ fn plain_reading(mut bytes: &[u8]) -> Verdict {
 /// The digit of the minor version, the status, and the fields (RFC 9112 section 4).
 fn start(lines: &[Vec<u8>]) -> Option<(u8, u16, Fields)> {
     let (start, fields) = lines.split_first()?;
-    let fields = Fields::parse(fields)?;
+    let fields = Fields::parse_folded(fields)?;
     let (&minor, rest) = start.strip_prefix(b"HTTP/1.")?.split_first()?;
     let rest = rest.strip_prefix(b" ").filter(|_| matches!(minor, b'0' | b'1'))?;
     let (status, reason) = rest.split_at_checked(3)?;

@@ -1,6 +1,6 @@
 //! Responses as a client receives them, RFC 9112 section 4.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -19,6 +19,7 @@ pub struct Response {
 impl Response {
     /// Reads a head. Returns also whether it is of HTTP/1.1.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<(Self, bool), HandshakeError> {
+        let head = &*unfolded(head);
         let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(head) {
@@ -56,4 +57,31 @@ impl Response {
     pub fn body(&self) -> &[u8] {
         &self.body
     }
+}
+
+/// The head, whose lines all end in CR LF, with every value in one line. RFC 9112 5.2: "A user agent that receives an
+/// obs-fold in a response message [...] MUST replace each received obs-fold with one or more SP octets prior to
+/// interpreting the field value."
+fn unfolded(head: &[u8]) -> Cow<'_, [u8]> {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let lines = || head.split_inclusive(|&byte| byte == b'\n');
+    if !lines().any(|line| line.first().is_some_and(is_blank)) {
+        return Cow::Borrowed(head);
+    }
+    let mut unfolded = Vec::with_capacity(head.len());
+    let mut begun = 0;
+    for line in lines() {
+        let blanks = line.iter().take_while(|byte| is_blank(byte)).count();
+        // 2.2: the start line has no such lines behind it, and is not to be mistaken for a field
+        if blanks > 0 && begun > 1 {
+            unfolded.truncate(unfolded.len().saturating_sub(b"\r\n".len()));
+            while unfolded.pop_if(|byte| is_blank(byte)).is_some() {}
+            unfolded.push(b' ');
+            unfolded.extend(line.iter().skip(blanks));
+        } else {
+            begun += usize::from(line != b"\r\n");
+            unfolded.extend_from_slice(line);
+        }
+    }
+    Cow::Owned(unfolded)
 }

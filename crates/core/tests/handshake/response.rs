@@ -122,13 +122,40 @@ fn malformed() {
         (response().replace("HTTP/1.1", "HTTP/2.0"), HandshakeError::ResponseMalformed),
         (response().replace("101", "abc"), HandshakeError::ResponseMalformed),
         (response().replace("\r\n", "\n"), HandshakeError::ResponseMalformed),
-        (response_with("", None, "X: a\r\n b\r\n"), HandshakeError::ResponseMalformed),
+        (response().replacen("\r\n", "\r\n b\r\n", 1), HandshakeError::ResponseMalformed),
+        (response_with("", None, "X\r\n : a\r\n"), HandshakeError::ResponseMalformed),
+        (response_with("", None, "X: a\r\n b\0\r\n"), HandshakeError::ResponseMalformed),
+        (response_with("", None, "X: a\r\r\n b\r\n"), HandshakeError::ResponseMalformed),
         (response_with("", None, "X: a\0b\r\n"), HandshakeError::ResponseMalformed),
         (response_with("", None, "X : a\r\n"), HandshakeError::ResponseMalformed),
         ("\x16\x03\x01".into(), HandshakeError::ResponseNotHttp),
     ] {
         check_refused(&answered(&response), &error);
     }
+}
+
+/// A value that goes on in the next line is one value (RFC 9112 section 5.2).
+#[test]
+fn folded_values() {
+    for (lines, value) in [
+        ("X: a\r\n b\r\n", "a b"),
+        ("X: a \t\r\n\t b: c\r\n\td\r\n", "a b: c d"),
+        ("X:\r\n a\r\n \t\r\n", "a"),
+        ("X: \r\n \r\n", ""),
+        ("X: caf\u{e9}\r\n au lait\r\n", "caf\u{e9} au lait"),
+    ] {
+        for added in [lines.to_owned(), format!("{lines}Y: y\r\n")] {
+            let outcome = answered("\r\n".to_owned() + &response_with("", None, &added));
+            let [Event::Open(open)] = &outcome.events[..] else { panic!("{added}: {outcome:?}") };
+            let headers = open.response().unwrap().headers();
+            assert_eq!((headers.get("X"), headers.len()), (Some(value), 4 + usize::from(added != lines)), "{added}");
+        }
+    }
+    assert_eq!(answered(response_with("Upgrade", Some("\r\n websocket"), "")).ready_state, ReadyState::Open);
+    let refusal = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\n realm=\"a\"\r\nContent-Length: 0\r\n\r\n";
+    let outcome = answered(refusal);
+    let HandshakeError::Refused(refused) = outcome.handshake_error() else { panic!("{outcome:?}") };
+    assert_eq!(refused.headers().get("WWW-Authenticate"), Some("Basic realm=\"a\""));
 }
 
 /// Conformance 20: whatever is not 101 is handed over, with its body (section 4.1 item 1).
