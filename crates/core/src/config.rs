@@ -16,11 +16,12 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The head of a handshake message, start line to blank line, in bytes. A longer request is answered with 431. The
-    /// body of a refusal, and frames that arrive before a server has accepted, are kept up to this many bytes.
-    /// Default: 16 KiB.
+    /// The head of a handshake message, start line to blank line, in bytes. A longer request is answered with 431; a client
+    /// gives up a longer response. The body of a refusal is kept up to this many bytes, and so are frames that arrive
+    /// before a server has accepted; more of them are answered with 400. Default: 16 KiB.
     pub max_head_size: usize,
-    /// Header lines in the head of a handshake message. More are answered with 431. Default: 100.
+    /// Header lines in the head of a handshake message. More in a request are answered with 431; a client gives up a
+    /// response with more. Default: 100.
     pub max_header_lines: usize,
     /// The payload of one received data frame, in bytes. A longer one fails the connection with 1009. Default: 16 MiB.
     pub max_frame_payload: u64,
@@ -47,7 +48,8 @@ pub struct Config {
     pub max_sent_frame_payload: NonZeroUsize,
     /// Whether a received message is handed over whole or as it arrives. Default: whole.
     pub delivery: Delivery,
-    /// How long the opening handshake may take. Default: 10 s.
+    /// How long the opening handshake may take. Then a client gives up, and a server answers: with 408 if the request has
+    /// not come whole, with 503 if the application has left it unanswered. Default: 10 s.
     pub opening_timeout: Duration,
     /// How long the closing handshake, and the end of TCP after it, may take. Default: 5 s.
     pub closing_timeout: Duration,

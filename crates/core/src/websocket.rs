@@ -141,8 +141,9 @@ impl WebSocket {
     /// # Errors
     ///
     /// The opening handshake took too long ([`TimeoutKind::Opening`](crate::TimeoutKind::Opening)), or the peer did not
-    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). [`transport`](Self::transport) says what
-    /// to do.
+    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited for
+    /// the rest of the response's body, is told of the refusal ([`Error::Handshake`]). [`transport`](Self::transport) says
+    /// what to do.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened { connection, opening } => {
@@ -163,7 +164,8 @@ impl WebSocket {
     /// # Errors
     ///
     /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
-    /// has been refused: [`AnswerError::OriginForbidden`].
+    /// has been refused: [`AnswerError::OriginForbidden`]. Or there is none that could be accepted, or none any more:
+    /// [`AnswerError::NoRequest`].
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (connection, agreement, early) = unopened.accept(&accept, now)?;

@@ -43,7 +43,7 @@ impl Response {
         self.status
     }
 
-    /// The reason phrase; often empty.
+    /// The reason phrase; often empty. One with bytes outside ASCII is taken for an empty one.
     pub fn reason(&self) -> &str {
         &self.reason
     }
