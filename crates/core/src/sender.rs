@@ -342,9 +342,9 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 /// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
-    // what is below can be added up with no overflow
+    // so that no sum overflows: what waits is below, and no payload is longer than half of `usize::MAX`
     let limit = config.max_buffered_amount.min(usize::MAX / 4);
-    let fits = |amount: usize| amount.saturating_add(payload) <= limit;
+    let fits = |amount: usize| amount + payload <= limit;
     // all together fits nearly always, and then each does
     fits(output.remaining()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }
