@@ -29,6 +29,8 @@ fn bad_urls() {
     check(&["connect", "127.0.0.1:9001"], 1, &["127.0.0.1:9001"]);
     check(&["connect", ""], 1, &["'': ", "a URL looks like"]);
     check(&["connect", "ws://127.0.0.1/a b"], 1, &["ws://127.0.0.1/a b", "percent encoding"]);
+    check(&["connect", "ws://127.0.0.1?\u{e4}"], 1, &["percent encoding"]);
+    check(&["connect", "ws://\u{e4}.example/"], 1, &["a URL looks like"]);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::handler::Answer;
 
 /// Reaches an event loop, or all that run together, from any thread. Clones reach the same.
 ///
-/// What is asked for is done in the order in which one thread asks for it. A connection that is gone by then is passed
-/// over. What could not be sent to a connection is told to [`Handler::on_error`](crate::Handler::on_error).
+/// What is asked for is done in the order in which one thread asks for it. A connection that is gone or closed by then is
+/// passed over. What could not be sent to a connection is told to [`Handler::on_error`](crate::Handler::on_error).
 ///
 /// No method waits for the loop, nor refuses because it is busy: what is asked for is kept until the loop's next turn,
 /// which takes all of it. How much that can be is up to those who ask. What then waits for a peer is bounded, by

@@ -43,12 +43,18 @@ fn advice(url: &str, error: UriError) -> String {
             format!("; try ws://{rest}")
         }
         (UriError::UserInfo, _) => "; use --header 'Authorization: ...'".to_owned(),
-        (UriError::Malformed, Some(_)) if url.contains(|c: char| c == ' ' || !c.is_ascii()) => {
+        (UriError::Malformed, Some((_, rest)))
+            if rest.split_once(['/', '?']).is_some_and(|(_, path)| needs_encoding(path)) =>
+        {
             "; blanks and characters outside ASCII are written in percent encoding".to_owned()
         }
         (UriError::Fragment | UriError::PortInvalid, _) => String::new(),
         _ => "; a URL looks like ws://127.0.0.1:9001/chat".to_owned(),
     }
+}
+
+fn needs_encoding(text: &str) -> bool {
+    text.contains(|c: char| c == ' ' || !c.is_ascii())
 }
 
 fn request(error: &RequestError) -> String {
