@@ -4,7 +4,7 @@
 //! waits here until the application reads: first the failure, once TCP has ended in good order, then the Close event.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sansocket::bytes::Buf;
 use sansocket::{Close, Config, Event, Input, ReadyState, SendError, Transport, WebSocket};
@@ -22,8 +22,8 @@ pub(crate) struct Engine {
     failure: Option<Failure>,
     is_failure_reported: bool,
     close: Option<Close>,
-    /// TCP has ended, or been ended, and the core knows.
-    has_ended: bool,
+    /// When TCP had ended, or been ended, and the core knew.
+    end: Option<Instant>,
     /// How long the stream may take nothing.
     stall: Duration,
     /// Reads since a deadline has passed.
@@ -43,7 +43,7 @@ impl Engine {
             failure: None,
             is_failure_reported: false,
             close: None,
-            has_ended: false,
+            end: None,
             stall: config.pong_timeout,
             late_reads: 0,
         }
@@ -94,7 +94,7 @@ impl Engine {
 
     /// TCP has ended.
     pub(crate) fn end(&mut self) {
-        self.has_ended = true;
+        self.end.get_or_insert_with(Instant::now);
         loop {
             match self.core.receive_eof(clock::now()) {
                 // what came before is read before TCP is, unless a deadline has cut it off
@@ -126,7 +126,7 @@ impl Engine {
 
     /// What the application is to hear, once TCP has ended: the failure, then the Close event, then `None` for ever.
     pub(crate) fn report(&mut self) -> Option<Result<Option<Event<'static>>, Error>> {
-        if !self.has_ended {
+        if !self.has_ended() {
             return None;
         }
         if !std::mem::replace(&mut self.is_failure_reported, true)
@@ -148,7 +148,12 @@ impl Engine {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended
+        self.end.is_some()
+    }
+
+    /// Whether TCP has ended longer ago than this.
+    pub(crate) fn is_over_for(&self, time: Duration) -> bool {
+        self.end.is_some_and(|end| end.elapsed() > time)
     }
 
     pub(crate) fn has_output(&mut self) -> bool {

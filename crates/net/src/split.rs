@@ -10,6 +10,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -294,6 +295,19 @@ impl<S: Stream> Shared<S> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same once TCP has ended, if whoever holds it lets go in time: what a thread waits for may be a stream that the end
+    /// of TCP does not wake.
+    fn writing_in_time(&self, time: Duration) -> Option<MutexGuard<'_, Writing<S>>> {
+        loop {
+            match self.writing.try_lock() {
+                Ok(writing) => return Some(writing),
+                Err(TryLockError::Poisoned(writing)) => return Some(writing.into_inner()),
+                Err(TryLockError::WouldBlock) if self.engine().is_over_for(time) => return None,
+                Err(TryLockError::WouldBlock) => thread::sleep(READER_WRITE),
+            }
+        }
+    }
+
     fn flush(&self, until: Until) -> Result<Flushed, Error> {
         loop {
             let mut writing = match self.writing.try_lock() {
@@ -320,9 +334,12 @@ impl<S: Stream> Shared<S> {
 impl<S: Stream> Writing<S> {
     fn write_output(&mut self, shared: &Shared<S>, until: Until) -> Result<Flushed, Error> {
         let mut progress = Instant::now();
-        let mut end = None;
         loop {
-            let has_ended = shared.engine().has_ended();
+            // a peer that takes a little at a time has no more of it than the closing handshake
+            let (has_ended, is_late) = {
+                let engine = shared.engine();
+                (engine.has_ended(), engine.is_over_for(shared.glance))
+            };
             let Some(patience) = self.stage(&mut shared.engine(), until, progress.elapsed())? else {
                 return Ok(Flushed::Enough);
             };
@@ -331,8 +348,6 @@ impl<S: Stream> Writing<S> {
                 Until::Empty | Until::Room if has_ended => LAST_WRITE,
                 Until::Empty | Until::Room => patience.min(shared.glance),
             };
-            // a peer that takes a little at a time has no more of it than the closing handshake
-            let is_late = has_ended && end.get_or_insert_with(Instant::now).elapsed() > shared.glance;
             let written = if is_late { Err(ErrorKind::TimedOut.into()) } else { self.write_some(wait) };
             match written {
                 Ok(()) => progress = Instant::now(),
@@ -424,11 +439,11 @@ impl<S: TryClone> ReaderLink<S> {
         }
     }
 
-    /// The same, once nothing more can leave: what a writer still holds does not.
+    /// The same, and what a writer then still holds has not left.
     fn finish(&mut self) {
         self.close();
-        let writing = self.shared.writing();
-        if writing.holds_bytes() {
+        let writing = self.shared.writing_in_time(self.shared.glance.saturating_add(LAST_WRITE));
+        if writing.is_none_or(|writing| writing.holds_bytes()) {
             self.shared.engine().cut_off();
         }
     }
@@ -482,7 +497,9 @@ impl<S: TryClone> Link for ReaderLink<S> {
             Err(error) => self.shared.engine().lose(error),
         }
         if self.shared.engine().has_ended() {
-            let _ = self.shared.flush(Until::Empty);
+            if let Some(mut writing) = self.shared.writing_in_time(self.shared.glance) {
+                let _ = writing.write_output(&self.shared, Until::Empty);
+            }
             self.finish();
         }
         0

@@ -20,6 +20,8 @@ enum Mood {
     Willing,
     /// Nothing until the timeout.
     Full,
+    /// Nothing, and neither a timeout nor the end of TCP wakes who waits.
+    Asleep,
     /// Once, and after that nothing any more.
     Last,
     Gone,
@@ -46,9 +48,12 @@ impl Read for Moody {
 
 impl Write for Moody {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        while let Mood::Asleep = *self.mood.lock().unwrap() {
+            thread::sleep(Duration::from_millis(1));
+        }
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Willing => return self.tcp.write(bytes),
+            Mood::Willing | Mood::Asleep => return self.tcp.write(bytes),
             Mood::Last => *self.mood.lock().unwrap() = Mood::Gone,
             Mood::Full => {
                 thread::sleep(self.timeout);
@@ -192,6 +197,23 @@ fn what_waits_when_the_peer_half_closes_leaves() {
         let (sent, close) = server.join();
         sent.unwrap();
         assert_eq!(close.code, CloseCode::NORMAL);
+    });
+}
+
+#[test]
+fn a_writer_that_nothing_wakes_does_not_keep_the_end_from_the_reader() {
+    bounded(|| {
+        let (mut client, ws, mood) = moody(config(|config| config.closing_timeout = SHORT));
+        let (mut reader, writer) = ws.split().unwrap();
+        *mood.lock().unwrap() = Mood::Asleep;
+        let sending = two_that_wait(&writer);
+        client.write_all(CLOSE).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(!last_close(reader.events()).was_clean);
+        *mood.lock().unwrap() = Mood::Gone;
+        for sending in sending {
+            sending.join().unwrap_err();
+        }
     });
 }
 
