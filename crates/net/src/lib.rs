@@ -86,6 +86,7 @@ mod listener;
 mod split;
 mod stream;
 mod websocket;
+mod writing;
 
 pub use connect::{Connector, connect};
 pub use error::{ConnectError, Error};
