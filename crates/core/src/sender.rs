@@ -342,7 +342,8 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 /// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
-    // so that no sum overflows: what waits is below, and no payload is longer than half of `usize::MAX`
+    // so that no sum overflows: no more of payload waits, and no more of framing but that of one message, which is memory, as
+    // the next payload is
     let limit = config.max_buffered_amount.min(usize::MAX / 4);
     let fits = |amount: usize| amount + payload <= limit;
     // all together fits nearly always, and then each does

@@ -63,9 +63,9 @@ fn take_in_more(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
     if place.socket().is_lost() {
         // that what waits cannot be written lets what came be read, whatever kept it unread
         flush(place, now);
-    }
-    if place.socket().is_lost() {
-        end(place, Some(io::ErrorKind::ConnectionReset.into()), now);
+        if place.socket().is_lost() {
+            end(place, Some(io::ErrorKind::ConnectionReset.into()), now);
+        }
     }
 }
 
