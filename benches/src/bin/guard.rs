@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::{Buf, Bytes};
-use sansocket::{Accept, Config, Connection, Event, Input, Instant, Memory, MessageKind, OriginPolicy, WebSocket};
+use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, OriginPolicy, Scratch, WebSocket};
 use sansocket_benches::wire::{self, From, REQUEST};
 
 const NOW: Instant = Instant::EPOCH;
@@ -95,9 +95,9 @@ fn receive_in_pieces(size: usize) -> Operation {
     let wire = wire::messages(From::Client, false, &wire::payload(size), 1);
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
     let mut buffer = vec![0; size / 8];
-    let mut memory = Memory::new();
+    let mut memory = Scratch::new();
     Box::new(move || {
-        connection.lend(&mut memory);
+        connection.attach_scratch(&mut memory);
         for read in black_box(&wire).chunks(size / 8) {
             let buffer = &mut buffer[..read.len()];
             wire::copy(buffer, read);
@@ -107,7 +107,7 @@ fn receive_in_pieces(size: usize) -> Operation {
                 connection.recycle(black_box(message));
             }
         }
-        connection.give_back(&mut memory);
+        connection.detach_scratch(&mut memory);
     })
 }
 
@@ -133,9 +133,9 @@ fn receive_refilled(size: usize) -> Operation {
 /// The payload is borrowed, the memory lent; all output is taken.
 fn send(mut connection: Connection, size: usize) -> Operation {
     let payload = wire::payload(size);
-    let mut memory = Memory::new();
+    let mut memory = Scratch::new();
     Box::new(move || {
-        connection.lend(&mut memory);
+        connection.attach_scratch(&mut memory);
         connection.send(black_box(&payload)).unwrap();
         drain(&mut connection, &mut memory);
     })
@@ -144,16 +144,16 @@ fn send(mut connection: Connection, size: usize) -> Operation {
 fn send_shared(size: usize) -> Operation {
     let payload = Bytes::from(wire::payload(size));
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
-    let mut memory = Memory::new();
+    let mut memory = Scratch::new();
     Box::new(move || {
-        connection.lend(&mut memory);
+        connection.attach_scratch(&mut memory);
         connection.send_shared(MessageKind::Binary, black_box(&payload).clone()).unwrap();
         drain(&mut connection, &mut memory);
     })
 }
 
 /// Takes all output, in its pieces if there are several: as the adapters.
-fn drain(connection: &mut Connection, memory: &mut Memory) {
+fn drain(connection: &mut Connection, memory: &mut Scratch) {
     let output = connection.output();
     while output.has_remaining() {
         let chunk = black_box(output.chunk());
@@ -165,7 +165,7 @@ fn drain(connection: &mut Connection, memory: &mut Memory) {
         }
         output.advance(count);
     }
-    connection.give_back(memory);
+    connection.detach_scratch(memory);
 }
 
 /// A browser's request, parsed and accepted; the response taken.

@@ -8,7 +8,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
 use sansocket::frame::FrameHeader;
 use sansocket::{
-    Accept, Config, Connection, Event, Input, Instant, Memory, MessageKind, OriginPolicy, Output, WebSocket,
+    Accept, Config, Connection, Event, Input, Instant, MessageKind, OriginPolicy, Output, Scratch, WebSocket,
 };
 
 use super::{Endpoint, Payload, Role};
@@ -60,7 +60,7 @@ impl<T: Transport, const BUFFER: usize, const READ: usize> Endpoint<T> for Sanso
             Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
             Role::Server => Connection::server(config, Instant::EPOCH),
         };
-        connection.lend(&mut Memory::new());
+        connection.attach_scratch(&mut Scratch::new());
         Self { connection, transport, buffer: vec![0; BUFFER], start: 0, end: 0, missing: 0 }
     }
 

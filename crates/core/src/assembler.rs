@@ -189,7 +189,7 @@ impl Assembly {
 
     /// The connection's turn is over: gives back lent memory that the peer has not sent enough for. So many bytes of the
     /// frame that arrives are to come.
-    pub(crate) fn give_back(&mut self, to_come: u64, spares: &mut Spares) {
+    pub(crate) fn detach_scratch(&mut self, to_come: u64, spares: &mut Spares) {
         match &mut self.payload {
             Payload::Text { text, utf8 } => {
                 let room = Room::new(text.len() + utf8.carried(), 0, to_come);
@@ -209,7 +209,7 @@ impl Assembly {
     /// The message has ended. Of lent memory it keeps no more than befits its length.
     pub(crate) fn finish(&mut self, spares: Option<&mut Spares>) -> Result<Message<'static>, ProtocolError> {
         if let Some(spares) = spares {
-            self.give_back(0, spares);
+            self.detach_scratch(0, spares);
         }
         Ok(match &mut self.payload {
             Payload::Text { text, utf8 } => {

@@ -17,7 +17,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::error::{Error, ProtocolError, TimeoutKind};
-use crate::event::{ReadyState, Role, Transport};
+use crate::event::{ReadyState, Role, TransportAction};
 
 /// Why a connection is closed (RFC 6455 section 7.4): a status code that may travel in a Close frame, or one of the two
 /// that report that none arrived.
@@ -219,16 +219,16 @@ impl Closing {
         }
     }
 
-    pub(crate) fn transport(&self, sent: Sent, role: Role, output_is_empty: bool) -> Transport {
+    pub(crate) fn transport(&self, sent: Sent, role: Role, output_is_empty: bool) -> TransportAction {
         let received = self.received.is_some();
         // silent for too long: there is nobody to close with
         let given_up = matches!(self.failure, Some(Failure::Timeout(_)));
         match (self.ended || given_up, sent) {
-            (true, _) if output_is_empty => Transport::Close,
+            (true, _) if output_is_empty => TransportAction::Close,
             // 7.1.1: the server closes TCP first, so that TIME_WAIT is its burden and not the client's
-            (false, Sent::Taken) if received && role == Role::Server => Transport::ShutdownWrite,
-            (false, Sent::Taken) if self.failure.is_some() => Transport::ShutdownWrite,
-            _ => Transport::Open,
+            (false, Sent::Taken) if received && role == Role::Server => TransportAction::ShutdownWrite,
+            (false, Sent::Taken) if self.failure.is_some() => TransportAction::ShutdownWrite,
+            _ => TransportAction::Open,
         }
     }
 }

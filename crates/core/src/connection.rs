@@ -14,11 +14,11 @@ use crate::config::Config;
 use crate::controls::ControlKind;
 use crate::encoded::EncodedMessage;
 use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
-use crate::event::{Event, ReadyState, Role, Transport};
+use crate::event::{Event, ReadyState, Role, TransportAction};
 use crate::frame::OpCode;
 use crate::input::Input;
 use crate::left::Progress;
-use crate::memory::Memory;
+use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::receiver::{Received, Receiver};
@@ -246,21 +246,21 @@ impl Connection {
         &mut self.output
     }
 
-    /// Takes the driver's memory for the connection's turn: see [`WebSocket::lend`](crate::WebSocket::lend).
+    /// Takes the driver's memory for the connection's turn: see [`WebSocket::lend`](crate::WebSocket::attach_scratch).
     #[inline]
-    pub fn lend(&mut self, memory: &mut Memory) {
-        self.output.lend(memory);
+    pub fn attach_scratch(&mut self, memory: &mut Scratch) {
+        self.output.attach_scratch(memory);
     }
 
-    /// Gives back the memory that was [lent](Self::lend): see [`WebSocket::give_back`](crate::WebSocket::give_back).
+    /// Gives back the memory that was [lent](Self::attach_scratch): see [`WebSocket::give_back`](crate::WebSocket::detach_scratch).
     #[inline(always)]
-    pub fn give_back(&mut self, memory: &mut Memory) {
+    pub fn detach_scratch(&mut self, memory: &mut Scratch) {
         if self.receiver.has_begun()
             && let Some(spares) = self.output.spares()
         {
-            self.receiver.give_back(spares);
+            self.receiver.detach_scratch(spares);
         }
-        self.output.give_back(memory);
+        self.output.detach_scratch(memory);
     }
 
     /// Takes the memory of a message that is not needed any more: see
@@ -285,9 +285,9 @@ impl Connection {
 
     /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
     #[inline]
-    pub fn transport(&self) -> Transport {
+    pub fn transport(&self) -> TransportAction {
         if self.closing.is_open() {
-            return Transport::Open;
+            return TransportAction::Open;
         }
         self.closing.transport(self.output.close_sent(), self.role(), !self.output.has_remaining())
     }

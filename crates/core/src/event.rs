@@ -11,11 +11,11 @@ use crate::message::{Chunk, Message};
 #[non_exhaustive]
 pub enum Event<'b> {
     /// Server: a valid opening handshake. Answer with [`accept`](crate::WebSocket::accept) or
-    /// [`reject`](crate::WebSocket::reject); until then nothing is read.
+    /// [`respond`](crate::WebSocket::respond); until then nothing is read.
     Request(Request),
-    /// Server: an HTTP request that does not ask for a WebSocket. Answer it with [`reject`](crate::WebSocket::reject)
+    /// Server: an HTTP request that does not ask for a WebSocket. Answer it with [`respond`](crate::WebSocket::respond)
     /// and any response; unless that is done at once, the answer is 426.
-    PlainRequest(Request),
+    HttpRequest(Request),
     /// The connection is open.
     Open(Open),
     /// A whole message.
@@ -36,7 +36,7 @@ impl Event<'_> {
     pub fn into_owned(self) -> Event<'static> {
         match self {
             Self::Request(request) => Event::Request(request),
-            Self::PlainRequest(request) => Event::PlainRequest(request),
+            Self::HttpRequest(request) => Event::HttpRequest(request),
             Self::Open(open) => Event::Open(open),
             Self::Message(message) => Event::Message(message.into_owned()),
             Self::Chunk(chunk) => Event::Chunk(chunk.into_owned()),
@@ -75,7 +75,7 @@ pub enum ReadyState {
 /// What the driver should do with TCP now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must obey each of these")]
-pub enum Transport {
+pub enum TransportAction {
     /// Go on reading and writing.
     Open,
     /// All output is taken and none will follow: close the sending direction, and go on reading until the end of the

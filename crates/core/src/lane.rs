@@ -7,7 +7,7 @@ use core::fmt;
 
 use bytes::Buf;
 
-use crate::memory::{FRAMES_MAX, Lent, Memory, Spares};
+use crate::memory::{FRAMES_MAX, Lent, Scratch, Spares};
 use crate::queue::{Queue, Segment};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
@@ -36,7 +36,7 @@ impl Lane {
     }
 
     #[inline]
-    pub(crate) fn lend(&mut self, memory: &mut Memory) {
+    pub(crate) fn attach_scratch(&mut self, memory: &mut Scratch) {
         if self.lent.is_none() {
             let mut lent = memory.take();
             if self.front.capacity() == 0 {
@@ -49,7 +49,7 @@ impl Lane {
     }
 
     #[inline(always)]
-    pub(crate) fn give_back(&mut self, memory: &mut Memory) {
+    pub(crate) fn detach_scratch(&mut self, memory: &mut Scratch) {
         if let Some(mut lent) = self.lent.take() {
             if lent.frames.capacity() == 0 {
                 core::mem::swap(&mut self.front, &mut lent.frames);

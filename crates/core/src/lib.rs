@@ -18,12 +18,12 @@
 //! use std::error::Error;
 //! use std::io::{Read, Write};
 //! use sansocket::bytes::Buf;
-//! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, Transport, WebSocket};
+//! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, TransportAction, WebSocket};
 //!
 //! fn echo(mut socket: impl Read + Write, now: impl Fn() -> Instant) -> Result<(), Box<dyn Error>> {
 //!     let mut ws = WebSocket::server(Config::default(), now());
 //!     let mut buffer = [0; 4096];
-//!     while ws.transport() != Transport::Close { // and half-close at `Transport::ShutdownWrite`
+//!     while ws.transport() != TransportAction::Close { // and half-close at `TransportAction::ShutdownWrite`
 //!         // wait for bytes, if `wants_read`, but no longer than `poll_timeout`: then `handle_timeout`
 //!         let n = socket.read(&mut buffer)?;
 //!         let handled = handle(&mut ws, &mut buffer[..n], now());
@@ -79,12 +79,12 @@
 //!    [`receive_eof`](WebSocket::receive_eof).
 //! 2. **Write** what [`output`](WebSocket::output) holds, after every call that may have added to it, and
 //!    [`advance`](bytes::Buf::advance) by what the transport took, before anything else is asked of the connection.
-//!    A driver of many connections may [`lend`](WebSocket::lend) each, for its turn, the memory that it works in, and
+//!    A driver of many connections may [`attach_scratch`](WebSocket::attach_scratch) each, for its turn, the memory that it works in, and
 //!    [`recycle`](WebSocket::recycle) messages that nobody needs any more.
 //! 3. **Wait** no longer than [`poll_timeout`](WebSocket::poll_timeout), then call
 //!    [`handle_timeout`](WebSocket::handle_timeout).
-//! 4. **End TCP** as [`transport`](WebSocket::transport) says: half-close it at [`Transport::ShutdownWrite`], close it
-//!    at [`Transport::Close`].
+//! 4. **End TCP** as [`transport`](WebSocket::transport) says: half-close it at [`TransportAction::ShutdownWrite`], close it
+//!    at [`TransportAction::Close`].
 //! 5. **After an error** go on writing and ending TCP in the same way: the peer is told why.
 //!
 //! # What it promises
@@ -144,13 +144,13 @@ pub use config::{Config, Delivery};
 pub use connection::Connection;
 pub use encoded::EncodedMessage;
 pub use error::{Error, ProtocolError, SendError, TimeoutKind};
-pub use event::{Event, ReadyState, Role, Transport};
+pub use event::{Event, ReadyState, Role, TransportAction};
 pub use handshake::{
-    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, Open, OriginPolicy, Reject, Request,
+    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, Open, OriginPolicy, Request,
     RequestError, Response,
 };
 pub use input::Input;
-pub use memory::Memory;
+pub use memory::Scratch;
 pub use message::{Chunk, Message, MessageKind};
 pub use output::Output;
 pub use time::Instant;

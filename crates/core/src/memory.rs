@@ -21,13 +21,13 @@ const SPARES_MAX: usize = 4 * 1024 * 1024;
 /// The memory of so many payloads is kept: it is searched from one end to the other.
 const SPARES_COUNT: usize = 64;
 
-/// Memory for the connection that has its turn: see [`WebSocket::lend`](crate::WebSocket::lend). It serves any number of
+/// Memory for the connection that has its turn: see [`WebSocket::lend`](crate::WebSocket::attach_scratch). It serves any number of
 /// connections, best one after the other: if it is lent while it is lent already, there is nothing in it.
 ///
 /// It grows with use: up to 128 KiB to encode frames in, and up to 4 MiB in which messages that arrive in pieces are
 /// assembled. The latter comes from messages that were given away to be sent and left in one frame, or that were
 /// [recycled](crate::WebSocket::recycle).
-pub struct Memory(Option<Box<Lent>>);
+pub struct Scratch(Option<Box<Lent>>);
 
 /// What is lent.
 #[derive(Default)]
@@ -50,7 +50,7 @@ pub(crate) struct Spares {
     shortest: usize,
 }
 
-impl Memory {
+impl Scratch {
     /// Nothing yet.
     #[must_use]
     pub fn new() -> Self {
@@ -157,13 +157,13 @@ impl Spares {
     }
 }
 
-impl Default for Memory {
+impl Default for Scratch {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Memory {
+impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory").finish_non_exhaustive()
     }

@@ -16,7 +16,7 @@ use crate::controls::{ControlFrame, Controls, ControlsFull};
 use crate::encoded::EncodedMessage;
 use crate::frame::{FrameHeader, OpCode};
 use crate::lane::Lane;
-use crate::memory::{Memory, Spares};
+use crate::memory::{Scratch, Spares};
 use crate::queue::Segment;
 
 /// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
@@ -74,14 +74,14 @@ enum CloseProgress {
 impl Output {
     /// Takes the driver's memory.
     #[inline]
-    pub(crate) fn lend(&mut self, memory: &mut Memory) {
-        self.data.lend(memory);
+    pub(crate) fn attach_scratch(&mut self, memory: &mut Scratch) {
+        self.data.attach_scratch(memory);
     }
 
     /// Gives back what was lent. Bytes that still wait there move to memory of the connection's own.
     #[inline]
-    pub(crate) fn give_back(&mut self, memory: &mut Memory) {
-        self.data.give_back(memory);
+    pub(crate) fn detach_scratch(&mut self, memory: &mut Scratch) {
+        self.data.detach_scratch(memory);
     }
 
     /// Memory to assemble messages in, if any was lent.

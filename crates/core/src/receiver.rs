@@ -101,10 +101,10 @@ impl Receiver {
 
     /// The connection's turn is over: gives back the memory that was lent for it.
     #[cold]
-    pub(crate) fn give_back(&mut self, spares: &mut Spares) {
+    pub(crate) fn detach_scratch(&mut self, spares: &mut Spares) {
         if let Some(assembly) = &mut self.assembly {
             let to_come = if let Stage::Data(rest) = &self.stage { rest.length } else { 0 };
-            assembly.give_back(to_come, spares);
+            assembly.detach_scratch(to_come, spares);
         }
     }
 

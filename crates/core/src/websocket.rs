@@ -12,12 +12,12 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::encoded::EncodedMessage;
 use crate::error::{Error, SendError};
-use crate::event::{Event, ReadyState, Role, Transport};
+use crate::event::{Event, ReadyState, Role, TransportAction};
 use crate::handshake::{
-    Accept, Agreement, AnswerError, ClientRequest, Extension, Open, Reject, RequestError, Step, Unopened,
+    Accept, Agreement, AnswerError, ClientRequest, Extension, HttpResponse, Open, RequestError, Step, Unopened,
 };
 use crate::input::Input;
-use crate::memory::Memory;
+use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::time::Instant;
@@ -27,7 +27,7 @@ use crate::time::Instant;
 /// It does no IO. Its driver, which has the socket and the clock, hands it what came from the network
 /// ([`receive`](Self::receive), [`receive_eof`](Self::receive_eof)) and the time
 /// ([`handle_timeout`](Self::handle_timeout)); all three answer with an event. The application answers the request
-/// ([`accept`](Self::accept), [`reject`](Self::reject)), sends ([`send`](Self::send) and its kin) and closes
+/// ([`accept`](Self::accept), [`respond`](Self::respond)), sends ([`send`](Self::send) and its kin) and closes
 /// ([`close`](Self::close)). After any of these the driver asks anew what to do: write [`output`](Self::output), obey
 /// [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), and wait no longer than
 /// [`poll_timeout`](Self::poll_timeout).
@@ -174,16 +174,16 @@ impl WebSocket {
         Ok(())
     }
 
-    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::PlainRequest`], with a response
+    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::HttpRequest`], with a response
     /// after which TCP closes. No event follows.
     ///
     /// # Errors
     ///
     /// The request is still unanswered: the response is not valid. Or there is no request to answer.
-    pub fn reject(&mut self, reject: Reject, now: Instant) -> Result<(), AnswerError> {
+    pub fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match &mut self.state {
             State::Opened { .. } => Err(AnswerError::NoRequest),
-            State::Unopened(unopened) => unopened.reject(&reject, now),
+            State::Unopened(unopened) => unopened.respond(&response, now),
         }
     }
 
@@ -277,39 +277,39 @@ impl WebSocket {
     /// at a time, and for one that wants to spare the allocator. Frames are encoded there, and messages that arrive in
     /// pieces are assembled in the memory of payloads that were sent or [recycled](Self::recycle), so that a busy connection
     /// need not ask the allocator for memory, and an idle one owns none. It is to be given back
-    /// ([`give_back`](Self::give_back)) when the turn ends, after writing.
+    /// ([`detach_scratch`](Self::detach_scratch)) when the turn ends, after writing.
     ///
     /// ```
     /// use sansocket::bytes::Buf;
     /// use sansocket::{Config, Connection, Instant, Memory};
     ///
-    /// let mut memory = Memory::new();
+    /// let mut memory = Scratch::new();
     /// let mut connection = Connection::server(Config::default(), Instant::EPOCH); // or a WebSocket
     ///
-    /// connection.lend(&mut memory);
+    /// connection.attach_scratch(&mut memory);
     /// connection.send("Hello")?;
     /// let written = connection.output().chunk().len(); // as much as the transport takes
     /// connection.output().advance(written);
-    /// connection.give_back(&mut memory);
+    /// connection.detach_scratch(&mut memory);
     /// # Ok::<(), sansocket::SendError>(())
     /// ```
     #[inline]
-    pub fn lend(&mut self, memory: &mut Memory) {
-        self.output().lend(memory);
+    pub fn attach_scratch(&mut self, memory: &mut Scratch) {
+        self.output().attach_scratch(memory);
     }
 
-    /// Gives back the memory that was [lent](Self::lend). Bytes that still wait there, and what has arrived of a message,
+    /// Gives back the memory that was [lent](Self::attach_scratch). Bytes that still wait there, and what has arrived of a message,
     /// move to memory of the connection's own.
     #[inline]
-    pub fn give_back(&mut self, memory: &mut Memory) {
+    pub fn detach_scratch(&mut self, memory: &mut Scratch) {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.give_back(memory),
-            State::Unopened(unopened) => unopened.output().give_back(memory),
+            State::Opened { connection, .. } => connection.detach_scratch(memory),
+            State::Unopened(unopened) => unopened.output().detach_scratch(memory),
         }
     }
 
     /// Takes the memory of a message that is not needed any more, so that another one that arrives in pieces may be
-    /// assembled there. It goes to what was [lent](Self::lend); if nothing was, or the message was borrowed or is short
+    /// assembled there. It goes to what was [lent](Self::attach_scratch); if nothing was, or the message was borrowed or is short
     /// (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
     ///
     /// ```
@@ -317,9 +317,9 @@ impl WebSocket {
     ///
     /// # fn rng() -> impl sansocket::rand_core::CryptoRng + Send { use rand_chacha::rand_core::SeedableRng; rand_chacha::ChaCha12Rng::from_seed([0; 32]) }
     /// # let mut reads = [vec![0x82, 126, 0x20, 0x00], vec![7; 8192]];
-    /// let (mut memory, now) = (Memory::new(), Instant::EPOCH);
+    /// let (mut memory, now) = (Scratch::new(), Instant::EPOCH);
     /// let mut client = Connection::client(Config::default(), rng(), now);
-    /// client.lend(&mut memory);
+    /// client.attach_scratch(&mut memory);
     /// for bytes in &mut reads {
     ///     let mut input = Input::new(bytes);
     ///     while let Some(event) = client.receive(&mut input, now)? {
@@ -329,7 +329,7 @@ impl WebSocket {
     ///         }
     ///     }
     /// }
-    /// client.give_back(&mut memory);
+    /// client.detach_scratch(&mut memory);
     /// # Ok::<(), sansocket::Error>(())
     /// ```
     #[inline]
@@ -351,7 +351,7 @@ impl WebSocket {
 
     /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
     #[inline]
-    pub fn transport(&self) -> Transport {
+    pub fn transport(&self) -> TransportAction {
         match &self.state {
             State::Opened { connection, .. } => connection.transport(),
             State::Unopened(unopened) => unopened.transport(),

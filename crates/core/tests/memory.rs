@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::rand_core::SeedableRng;
 use sansocket::{
-    Chunk, Close, CloseCode, Config, Connection, Delivery, EncodedMessage, Error, Event, Input, Instant, Memory,
-    Message, MessageKind, Output, ProtocolError, Role, SendError,
+    Chunk, Close, CloseCode, Config, Connection, Delivery, EncodedMessage, Error, Event, Input, Instant, Message,
+    MessageKind, Output, ProtocolError, Role, Scratch, SendError,
 };
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
@@ -111,7 +111,7 @@ fn types_go_to_other_threads() {
 
     send::<Connection>();
     send::<Input<'_>>();
-    send_and_sync::<Memory>();
+    send_and_sync::<Scratch>();
     send_and_sync::<Output>();
     send_and_sync::<Config>();
     send_and_sync::<Event<'static>>();
@@ -231,12 +231,12 @@ fn lent_memory_spares_the_allocator() {
     let config = config(|_| ());
     for role in BOTH {
         let mut connections = [endpoint(role, &config), endpoint(role, &config)];
-        let mut memory = Memory::new();
+        let mut memory = Scratch::new();
         let shared = Bytes::from(vec![7; 5_000]);
         let mut run = |rounds| {
             for round in 0..rounds {
                 let connection = &mut connections[round % 2];
-                connection.lend(&mut memory);
+                connection.attach_scratch(&mut memory);
                 if round % 10 == 9 {
                     connection.send(vec![7; 5_000]).unwrap();
                     drain(connection, 300);
@@ -245,7 +245,7 @@ fn lent_memory_spares_the_allocator() {
                 connection.send(&[7; 500]).unwrap();
                 connection.send_shared(MessageKind::Binary, shared.clone()).unwrap();
                 drain(connection, 300);
-                connection.give_back(&mut memory);
+                connection.detach_scratch(&mut memory);
             }
         };
         // until as much is kept as is kept at all
@@ -261,15 +261,15 @@ fn lent_memory_spares_the_allocator() {
 fn a_connection_gives_back_an_empty_queue() {
     let config = config(|_| ());
     let mut connections = [endpoint(Role::Server, &config), endpoint(Role::Server, &config)];
-    let mut memory = Memory::new();
+    let mut memory = Scratch::new();
     let shared = Bytes::from_static(&[7; 5_000]);
     let mut run = |connection: &mut Connection| {
-        connection.lend(&mut memory);
+        connection.attach_scratch(&mut memory);
         for step in [usize::MAX, 300] {
             connection.send_shared(MessageKind::Binary, shared.clone()).unwrap();
             drain(connection, step);
         }
-        connection.give_back(&mut memory);
+        connection.detach_scratch(&mut memory);
     };
     run(&mut connections[0]);
     let info = measure(|| run(&mut connections[1]));
@@ -284,13 +284,13 @@ fn lent_memory_serves_messages_in_pieces() {
         let payload: Vec<u8> = (0..MILLION).map(|index| b'a' + (index % 23) as u8).collect();
         let wire = frame(role, first, &payload);
         let mut connections = [endpoint(role, &config), endpoint(role, &config)];
-        let mut memory = Memory::new();
+        let mut memory = Scratch::new();
         let mut buffer = Vec::with_capacity(128 * 1024);
         let mut echo = |rounds| {
             for round in 0..rounds {
                 let connection = &mut connections[round % 2];
                 for piece in wire.chunks(100_000) {
-                    connection.lend(&mut memory);
+                    connection.attach_scratch(&mut memory);
                     buffer.clear();
                     buffer.extend_from_slice(piece);
                     let mut input = Input::new(&mut buffer);
@@ -300,7 +300,7 @@ fn lent_memory_serves_messages_in_pieces() {
                         connection.send(message).unwrap();
                     }
                     drain(connection, 300_000);
-                    connection.give_back(&mut memory);
+                    connection.detach_scratch(&mut memory);
                 }
             }
         };
@@ -318,11 +318,11 @@ fn recycled_messages_spare_the_allocator() {
         for length in [4 * 1024, 20_000, MILLION] {
             let wire = frame(role, first, &vec![b'x'; length]);
             let mut connection = endpoint(role, &config);
-            let mut memory = Memory::new();
+            let mut memory = Scratch::new();
             let mut buffer = Vec::with_capacity(128 * 1024);
             let mut run = |rounds| {
                 for _ in 0..rounds {
-                    connection.lend(&mut memory);
+                    connection.attach_scratch(&mut memory);
                     for piece in wire.chunks(4_000) {
                         buffer.clear();
                         buffer.extend_from_slice(piece);
@@ -334,7 +334,7 @@ fn recycled_messages_spare_the_allocator() {
                             connection.recycle(message);
                         }
                     }
-                    connection.give_back(&mut memory);
+                    connection.detach_scratch(&mut memory);
                 }
             };
             run(2);
@@ -355,8 +355,8 @@ fn recycled_memory_fits_the_message() {
         let info = measure(|| connection.recycle(vec![7; MILLION].into()));
         assert_eq!(info.bytes_current, 0, "nothing was lent: {info:?}");
 
-        let mut memory = Memory::new();
-        connection.lend(&mut memory);
+        let mut memory = Scratch::new();
+        connection.attach_scratch(&mut memory);
         for length in [MILLION, 80_001, 80_000, 40_000, 39_999] {
             connection.recycle(vec![7; length].into());
         }
@@ -383,8 +383,8 @@ fn a_message_in_fragments_begins_in_the_largest_memory_and_keeps_what_befits_it(
     let config = config(|_| ());
     for (role, first) in [(Role::Server, TEXT), (Role::Server, BINARY), (Role::Client, TEXT), (Role::Client, BINARY)] {
         let mut connection = endpoint(role, &config);
-        let mut memory = Memory::new();
-        connection.lend(&mut memory);
+        let mut memory = Scratch::new();
+        connection.attach_scratch(&mut memory);
         connection.recycle(vec![7; MILLION].into());
         connection.recycle(vec![7; 40_000].into());
         let mut receive_in_fragments = |length: usize| {
@@ -426,8 +426,8 @@ fn memory_too_short_for_the_first_fragment_is_passed_over() {
         let other = frame(role, BINARY, &[7; 9_999]);
         for spare in [9_999, 10_000] {
             let mut connection = endpoint(role, &config);
-            let mut memory = Memory::new();
-            connection.lend(&mut memory);
+            let mut memory = Scratch::new();
+            connection.attach_scratch(&mut memory);
             connection.recycle(vec![7; spare].into());
             let first = measured(|buffer| assert_eq!(receive(&mut connection, buffer, &begins), Ok(0)));
             let fits = spare == 10_000;
@@ -447,11 +447,11 @@ fn lent_memory_goes_to_those_who_have_sent_enough() {
     let config = config(|_| ());
     for role in BOTH {
         let mut sender = endpoint(role, &config);
-        let mut memory = Memory::new();
-        sender.lend(&mut memory);
+        let mut memory = Scratch::new();
+        sender.attach_scratch(&mut memory);
         (0..4).for_each(|_| sender.send(vec![7; MILLION]).unwrap());
         drain(&mut sender, usize::MAX);
-        sender.give_back(&mut memory);
+        sender.detach_scratch(&mut memory);
         for first in [TEXT, BINARY] {
             for (arrived, most) in
                 [(100, 2 * 100 + SMALL), (50_000, 2 * 50_000 + SMALL), (200_000, 4 * 200_000 + SMALL)]
@@ -460,9 +460,9 @@ fn lent_memory_goes_to_those_who_have_sent_enough() {
                 let wire = [head(role, first, MILLION as u64), vec![b'x'; arrived]].concat();
                 let mut kept = None;
                 let held = measured(|buffer| {
-                    receiver.lend(&mut memory);
+                    receiver.attach_scratch(&mut memory);
                     receive(&mut receiver, buffer, &wire).unwrap();
-                    receiver.give_back(&mut memory);
+                    receiver.detach_scratch(&mut memory);
                     kept = Some(receiver);
                 });
                 let given_up = measure(|| drop(kept)).bytes_current;
@@ -478,8 +478,8 @@ fn lent_memory_fits_the_message() {
     let config = config(|_| ());
     for role in BOTH {
         let mut connection = endpoint(role, &config);
-        let mut memory = Memory::new();
-        connection.lend(&mut memory);
+        let mut memory = Scratch::new();
+        connection.attach_scratch(&mut memory);
         for length in [300_000, 40_000] {
             connection.send(vec![7; length]).unwrap();
             drain(&mut connection, usize::MAX);
@@ -518,12 +518,12 @@ fn lent_memory_comes_back() {
     let config = config(|_| ());
     for role in BOTH {
         let mut connection = endpoint(role, &config);
-        let mut memory = Memory::new();
+        let mut memory = Scratch::new();
         let mut send = |rest| {
-            connection.lend(&mut memory);
+            connection.attach_scratch(&mut memory);
             connection.send(&[7; 9_000]).unwrap();
             drain_all_but(&mut connection, rest);
-            connection.give_back(&mut memory);
+            connection.detach_scratch(&mut memory);
             connection.output().remaining()
         };
         send(0);
@@ -543,18 +543,18 @@ fn lent_memory_is_not_taken_for_the_connections_own() {
         // the payload comes to the front
         connection.output().advance(100);
         let info = measure(|| {
-            let mut memory = Memory::new();
-            connection.lend(&mut memory);
-            connection.give_back(&mut memory);
+            let mut memory = Scratch::new();
+            connection.attach_scratch(&mut memory);
+            connection.detach_scratch(&mut memory);
         });
         assert!(info.bytes_max < 2 * SMALL && info.bytes_current == 0, "{role:?}: {info:?}");
 
-        let mut memory = Memory::new();
-        connection.lend(&mut memory);
+        let mut memory = Scratch::new();
+        connection.attach_scratch(&mut memory);
         drain(&mut connection, MILLION);
         connection.send(vec![7; MILLION]).unwrap();
         connection.output().advance(100);
-        let info = measure(|| connection.give_back(&mut memory));
+        let info = measure(|| connection.detach_scratch(&mut memory));
         assert!(info.bytes_max < SMALL, "{role:?}: {info:?}");
     }
 }
@@ -565,14 +565,14 @@ fn lent_memory_is_not_lost_when_it_is_lent_twice() {
     let config = config(|_| ());
     let mut connections = [endpoint(Role::Server, &config), endpoint(Role::Server, &config)];
     for order in [[0, 1], [1, 0]] {
-        let mut memory = Memory::new();
-        connections[0].lend(&mut memory);
+        let mut memory = Scratch::new();
+        connections[0].attach_scratch(&mut memory);
         connections[0].send(vec![7; MILLION]).unwrap();
         drain(&mut connections[0], usize::MAX);
-        connections[0].give_back(&mut memory);
+        connections[0].detach_scratch(&mut memory);
         let info = measure(|| {
-            order.into_iter().for_each(|index| connections[index].lend(&mut memory));
-            (0..2).for_each(|index| connections[index].give_back(&mut memory));
+            order.into_iter().for_each(|index| connections[index].attach_scratch(&mut memory));
+            (0..2).for_each(|index| connections[index].detach_scratch(&mut memory));
         });
         assert_eq!(info.bytes_current, 0, "{order:?}: {info:?}");
     }
@@ -587,14 +587,14 @@ fn lent_memory_is_bounded() {
     let config = config(|config| config.max_buffered_amount = 100 * MILLION);
     for role in BOTH {
         let mut connection = endpoint(role, &config);
-        let mut memory = Memory::new();
+        let mut memory = Scratch::new();
         let mut held = 0;
         let mut keeps_at_most = |most, send: &dyn Fn(&mut Connection)| {
             let info = measure(|| {
-                connection.lend(&mut memory);
+                connection.attach_scratch(&mut memory);
                 send(&mut connection);
                 drain(&mut connection, usize::MAX);
-                connection.give_back(&mut memory);
+                connection.detach_scratch(&mut memory);
             });
             held += info.bytes_current;
             assert!(held <= most, "{role:?}: {held} bytes, {info:?}");
@@ -634,7 +634,7 @@ fn lent_memory_is_in_few_pieces() {
     let config = config(|_| ());
     for role in BOTH {
         let mut connection = endpoint(role, &config);
-        connection.lend(&mut Memory::new());
+        connection.attach_scratch(&mut Scratch::new());
         let info = measure(|| (0..2 * COUNT).for_each(|_| connection.recycle(vec![7; LENGTH].into())));
         let kept = info.bytes_current as usize / LENGTH;
         assert_eq!(kept, COUNT, "{role:?}: {info:?}");

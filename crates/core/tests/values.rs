@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use sansocket::{
-    CloseCode, Config, Connection, Delivery, EncodedMessage, Event, Input, Instant, Memory, Message, MessageKind,
-    ReadyState, SendError,
+    CloseCode, Config, Connection, Delivery, EncodedMessage, Event, Input, Instant, Message, MessageKind, ReadyState,
+    Scratch, SendError,
 };
 
 /// Time never goes backwards: a later moment lies no time after an earlier one.
@@ -84,7 +84,7 @@ fn payloads_are_not_printed() {
     let message = EncodedMessage::new("secret", &Config::default());
     assert_eq!(format!("{message:?}"), "EncodedMessage { kind: Text, len: 6 }");
 
-    assert_eq!(format!("{:?}", Memory::default()), "Memory { .. }");
+    assert_eq!(format!("{:?}", Scratch::default()), "Scratch { .. }");
 
     let mut server = Connection::server(Config::default(), Instant::EPOCH);
     server.send("secret").unwrap();

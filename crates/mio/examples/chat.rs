@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::{env, io};
 
 use sansocket_mio::{
-    Accept, Answer, Close, CloseCode, Connection, ConnectionId, Error, EventLoop, Handler, Message, Open, Reject,
+    Accept, Answer, Close, CloseCode, Connection, ConnectionId, Error, EventLoop, Handler, HttpResponse, Message, Open,
     Request,
 };
 
@@ -30,7 +30,7 @@ impl Chat {
 impl Handler for Chat {
     fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
         let Some(name) = request.query().filter(|name| !name.is_empty()) else {
-            return Reject::new(400).body("text/plain", "who are you? ws://.../room?name").into();
+            return HttpResponse::new(400).body("text/plain", "who are you? ws://.../room?name").into();
         };
         self.guests.insert(connection.id(), Guest { name: name.into(), room: request.path().into() });
         Accept::default().into()

@@ -148,7 +148,7 @@ impl<'a> Connection<'a> {
         let answered = match answer.into() {
             Answer::Later => return Ok(()),
             Answer::Accept(accept) => self.with(|ws| ws.accept(accept, now)),
-            Answer::Reject(reject) => self.with(|ws| ws.reject(reject, now)),
+            Answer::Respond(response) => self.with(|ws| ws.respond(response, now)),
         };
         let Err(error) = answered else {
             // the core has kept what came behind the request

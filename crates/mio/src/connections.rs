@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sansocket::{
-    AnswerError, ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Reject, Role, SendError,
+    AnswerError, ClientRequest, CloseCode, EncodedMessage, HttpResponse, Instant, Message, ReadyState, Role, SendError,
 };
 use slab::Slab;
 
@@ -369,7 +369,7 @@ fn counts(slab: &Slab<Entry>, deadline: &Deadline) -> bool {
 /// A request could not be answered as asked. Silence would be the worst answer.
 pub(crate) fn refuse(ws: &mut sansocket::WebSocket, error: &AnswerError, now: Instant) {
     if *error != AnswerError::OriginForbidden {
-        let _ = ws.reject(Reject::new(500), now);
+        let _ = ws.respond(HttpResponse::new(500), now);
     }
 }
 

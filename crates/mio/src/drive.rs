@@ -3,7 +3,7 @@
 
 use std::io;
 
-use sansocket::{Event, Input, Instant, Message, Transport};
+use sansocket::{Event, Input, Instant, Message, TransportAction};
 
 use crate::Error;
 use crate::error::is_end;
@@ -80,7 +80,7 @@ fn end_of_stream(place: &mut impl Place, error: Option<io::Error>, now: Instant)
 /// What comes before reading; returns whether there is anything to read from.
 #[inline(never)]
 fn prepare(place: &mut impl Place, now: Instant) -> bool {
-    if place.socket().ws.transport() == Transport::Close {
+    if place.socket().ws.transport() == TransportAction::Close {
         return false;
     }
     if place.socket().is_connecting()
@@ -141,9 +141,9 @@ pub(crate) fn settle_written(place: &mut impl Place, written: io::Result<()>, no
     heed(place, written, now);
     let socket = place.socket();
     match socket.ws.transport() {
-        Transport::Open => {}
-        Transport::ShutdownWrite => socket.shutdown_write(),
-        Transport::Close => {
+        TransportAction::Open => {}
+        TransportAction::ShutdownWrite => socket.shutdown_write(),
+        TransportAction::Close => {
             end(place, None, now);
             return Next::End;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mio::event::{self, Source};
 use mio::{Events, Poll, Token, Waker};
-use sansocket::{ClientRequest, Memory, ReadyState};
+use sansocket::{ClientRequest, ReadyState, Scratch};
 
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
@@ -57,7 +57,7 @@ pub struct EventLoop<H> {
     /// What every connection reads into.
     buffer: Vec<u8>,
     /// What the connection that has its turn works in.
-    memory: Memory,
+    memory: Scratch,
     /// Empty between turns.
     commands: Vec<Command>,
     /// Connections whose output is to leave in this turn; empty between turns.
@@ -98,7 +98,7 @@ impl<H: Handler> EventLoop<H> {
             connections: Connections::new(handle, thread, options),
             listeners: Vec::new(),
             buffer: vec![0; options.buffer_size],
-            memory: Memory::new(),
+            memory: Scratch::new(),
             commands: Vec::new(),
             settling: Vec::new(),
             thread: thread.into(),
@@ -297,7 +297,7 @@ impl<H: Handler> EventLoop<H> {
         }
         // what it sends to itself is seen to here
         let was_touched = mem::replace(&mut entry.is_touched, true);
-        entry.socket.ws.lend(&mut self.memory);
+        entry.socket.ws.attach_scratch(&mut self.memory);
         let now = self.connections.now;
         let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
         if event.is_none() {
@@ -327,7 +327,7 @@ impl<H: Handler> EventLoop<H> {
     fn settle(&mut self, index: usize) {
         let entry = self.connections.entry_mut(index);
         let written = entry.socket.flush();
-        entry.socket.ws.give_back(&mut self.memory);
+        entry.socket.ws.detach_scratch(&mut self.memory);
         if written.is_ok() && entry.is_quiet() {
             entry.is_touched = false;
         } else {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use sansocket::{Accept, Chunk, Close, Message, Open, Reject, Request};
+use sansocket::{Accept, Chunk, Close, HttpResponse, Message, Open, Request};
 
 use crate::Error;
 use crate::connection::Connection;
@@ -52,7 +52,7 @@ pub trait Handler {
     }
 
     /// A client asks, by HTTP, for something else. By default it is told 426, Upgrade Required.
-    fn on_plain_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<Reject> {
+    fn on_http_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<HttpResponse> {
         None
     }
 
@@ -99,8 +99,8 @@ pub trait Handler {
 pub enum Answer {
     /// To accept, if its origin policy permits.
     Accept(Accept),
-    /// To refuse.
-    Reject(Reject),
+    /// To answer with an HTTP response other than 101, and end.
+    Respond(HttpResponse),
     /// To answer later, by [`Connection::answer`] or [`Handle::answer`](crate::Handle::answer), before
     /// [`Config::opening_timeout`](sansocket::Config::opening_timeout) has passed.
     Later,
@@ -112,8 +112,8 @@ impl From<Accept> for Answer {
     }
 }
 
-impl From<Reject> for Answer {
-    fn from(reject: Reject) -> Self {
-        Self::Reject(reject)
+impl From<HttpResponse> for Answer {
+    fn from(response: HttpResponse) -> Self {
+        Self::Respond(response)
     }
 }

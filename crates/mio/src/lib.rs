@@ -104,8 +104,8 @@ pub use mio;
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;
 pub use sansocket::{
-    Accept, Chunk, ClientRequest, Close, CloseCode, Config, EncodedMessage, Event, Instant, Message, MessageKind, Open,
-    OriginPolicy, ReadyState, Reject, Request, SendError, WebSocket,
+    Accept, Chunk, ClientRequest, Close, CloseCode, Config, EncodedMessage, Event, HttpResponse, Instant, Message,
+    MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token, event};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use sansocket::bytes::Buf;
-use sansocket::{ClientRequest, Config, Event, Instant, Output, Transport, WebSocket};
+use sansocket::{ClientRequest, Config, Event, Instant, Output, TransportAction, WebSocket};
 
 use crate::drive::{self, Place};
 use crate::flags::Flags;
@@ -231,7 +231,7 @@ impl Socket {
     /// Whether it waits for bytes to read, as mio knows, and for nothing else but its time.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.flags == Flags::WATCHES_READING && self.ws.transport() == Transport::Open
+        self.flags == Flags::WATCHES_READING && self.ws.transport() == TransportAction::Open
     }
 
     #[inline]

@@ -41,10 +41,10 @@ impl<H: Handler> Place for At<'_, H> {
                 let answer = handler.on_request(connection, &request);
                 self.answer(answer, now);
             }
-            Ok(Event::PlainRequest(request)) => {
-                let reject = handler.on_plain_request(connection, &request);
-                if let Some(reject) = reject {
-                    self.answer(Answer::Reject(reject), now);
+            Ok(Event::HttpRequest(request)) => {
+                let response = handler.on_http_request(connection, &request);
+                if let Some(response) = response {
+                    self.answer(Answer::Respond(response), now);
                 }
             }
             Ok(Event::Open(open)) => handler.on_open(connection, open),
@@ -64,7 +64,7 @@ impl<H: Handler> At<'_, H> {
         }
         let answered = match answer {
             Answer::Accept(accept) => ws.accept(accept, now),
-            Answer::Reject(reject) => ws.reject(reject, now),
+            Answer::Respond(response) => ws.respond(response, now),
             Answer::Later => Ok(()),
         };
         if let Err(error) = answered {

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    Accept, Answer, CloseCode, Connection, Connections, Error, EventLoop, Handler, Reject, Request, sansocket,
+    Accept, Answer, CloseCode, Connection, Connections, Error, EventLoop, Handler, HttpResponse, Request, sansocket,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -157,7 +157,7 @@ fn a_request_can_be_answered_later() {
         stream.write_all(HELLO).unwrap();
         expect(&mut stream, b"\x81\x05Hello");
         let (mut stream, id) = ask(REQUEST.as_bytes());
-        server.handle.answer(id, Reject::new(401)).unwrap();
+        server.handle.answer(id, HttpResponse::new(401)).unwrap();
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 401 "));
         // an answer that is none
         let (mut stream, id) = ask(REQUEST.as_bytes());
@@ -176,9 +176,9 @@ impl Handler for Quitter {
         Accept::default().into()
     }
 
-    fn on_plain_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Option<Reject> {
+    fn on_http_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Option<HttpResponse> {
         connection.connections().stop();
-        Some(Reject::new(404))
+        Some(HttpResponse::new(404))
     }
 
     fn on_error(&mut self, _: &mut Connection<'_>, error: Error) {

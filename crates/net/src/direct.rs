@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 
-use sansocket::Transport;
+use sansocket::TransportAction;
 use sansocket::bytes::Buf;
 
 use crate::Error;
@@ -66,7 +66,7 @@ impl<S: Stream> Direct<S> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) && !self.engine.has_ended() => {
                     self.engine.tick_stalled(progress.elapsed());
-                    if self.engine.transport() == Transport::Close {
+                    if self.engine.transport() == TransportAction::Close {
                         return Err(self.engine.reason_not_sent());
                     }
                 }
@@ -102,14 +102,14 @@ impl<S: Stream> Direct<S> {
 
     fn obey(&mut self) {
         match self.engine.transport() {
-            Transport::Open => {}
-            Transport::ShutdownWrite => {
+            TransportAction::Open => {}
+            TransportAction::ShutdownWrite => {
                 if !self.is_write_ended {
                     self.is_write_ended = true;
                     let _ = self.stream.shutdown_write();
                 }
             }
-            Transport::Close => self.close(),
+            TransportAction::Close => self.close(),
         }
     }
 

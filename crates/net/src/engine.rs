@@ -7,7 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use sansocket::bytes::Buf;
-use sansocket::{Close, Config, Event, Input, ReadyState, SendError, Transport, WebSocket};
+use sansocket::{Close, Config, Event, Input, ReadyState, SendError, TransportAction, WebSocket};
 
 use crate::Error;
 use crate::clock;
@@ -160,7 +160,7 @@ impl Engine {
         self.core.output().has_remaining()
     }
 
-    pub(crate) fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> TransportAction {
         self.core.transport()
     }
 

@@ -98,7 +98,7 @@ pub use websocket::{Events, WebSocket};
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;
 pub use sansocket::{
-    Accept, Close, CloseCode, Config, Event, Message, MessageKind, OriginPolicy, ReadyState, Reject, Request,
+    Accept, Close, CloseCode, Config, Event, HttpResponse, Message, MessageKind, OriginPolicy, ReadyState, Request,
 };
 
 use std::time::Duration;

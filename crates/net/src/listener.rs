@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 
-use sansocket::{Accept, AnswerError, Config, Event, OriginPolicy, Reject, Request};
+use sansocket::{Accept, AnswerError, Config, Event, HttpResponse, OriginPolicy, Request};
 
 use crate::buffers::Buffers;
 use crate::direct::Direct;
@@ -191,13 +191,13 @@ impl From<TcpListener> for Listener {
 /// A client that has connected and asks for something.
 ///
 /// ```no_run
-/// use sansocket_net::{Error, Incoming, Reject, WebSocket};
+/// use sansocket_net::{Error, Incoming, HttpResponse, WebSocket};
 ///
 /// fn open(mut incoming: Incoming) -> Result<Option<WebSocket>, Error> {
 ///     match incoming.request()?.path() {
 ///         "/chat" => incoming.accept().map(Some),
-///         "/health" => incoming.reject(Reject::new(200).body("text/plain", "well")).map(|()| None),
-///         _ => incoming.reject(Reject::new(404)).map(|()| None),
+///         "/health" => incoming.respond(HttpResponse::new(200).body("text/plain", "well")).map(|()| None),
+///         _ => incoming.respond(HttpResponse::new(404)).map(|()| None),
 ///     }
 /// }
 /// ```
@@ -226,7 +226,7 @@ impl<S: Stream> Incoming<S> {
         Ok(self.request.insert(request))
     }
 
-    /// Whether the request is for something other than a WebSocket: to be answered with [`reject`](Self::reject), such as
+    /// Whether the request is for something other than a WebSocket: to be answered with [`respond`](Self::respond), such as
     /// a page or a health check. If it is accepted nevertheless, the client is told 426, Upgrade Required.
     ///
     /// # Errors
@@ -279,9 +279,9 @@ impl<S: Stream> Incoming<S> {
     /// # Errors
     ///
     /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client was told 500.
-    pub fn reject(mut self, reject: Reject) -> Result<(), Error> {
+    pub fn respond(mut self, response: HttpResponse) -> Result<(), Error> {
         self.request()?;
-        if let Err(error) = self.link.engine.core.reject(reject, clock::now()) {
+        if let Err(error) = self.link.engine.core.respond(response, clock::now()) {
             return Err(self.refuse(error));
         }
         self.finish()
@@ -301,7 +301,7 @@ impl<S: Stream> Incoming<S> {
         loop {
             match opening_event(&mut self.link, &mut self.buffers)? {
                 Event::Request(request) => return Ok(request),
-                Event::PlainRequest(request) => {
+                Event::HttpRequest(request) => {
                     self.is_plain = true;
                     return Ok(request);
                 }
@@ -313,7 +313,7 @@ impl<S: Stream> Incoming<S> {
     /// An answer could not be given as asked. Silence would be the worst answer.
     fn refuse(&mut self, error: AnswerError) -> Error {
         if error != AnswerError::OriginForbidden {
-            let _ = self.link.engine.core.reject(Reject::new(500), clock::now());
+            let _ = self.link.engine.core.respond(HttpResponse::new(500), clock::now());
         }
         let _ = self.finish();
         error.into()

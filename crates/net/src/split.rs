@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError, Transport};
+use sansocket::{CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError, TransportAction};
 
 use crate::buffers::{Buffers, Link};
 use crate::direct::Direct;
@@ -275,7 +275,7 @@ impl<S: TryClone> Link for ReaderLink<S> {
         };
         let (may_read, is_over, wants_read, deadline) = {
             let mut engine = self.shared.engine();
-            let is_over = engine.has_ended() || engine.transport() == Transport::Close;
+            let is_over = engine.has_ended() || engine.transport() == TransportAction::Close;
             (engine.may_read(), is_over, engine.core.wants_read(), engine.patience())
         };
         if is_over {

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, BytesMut};
-use sansocket::Transport;
+use sansocket::TransportAction;
 
 use crate::direct::{Direct, LAST_WRITE};
 use crate::engine::Engine;
@@ -115,7 +115,7 @@ impl<S: Stream> Shared<S> {
             }
             // the reader may have left output, or to end this direction, to this thread after its last look
             let mut engine = self.engine();
-            if !engine.has_output() && engine.transport() != Transport::ShutdownWrite {
+            if !engine.has_output() && engine.transport() != TransportAction::ShutdownWrite {
                 return Ok(flushed);
             }
         }
@@ -184,13 +184,13 @@ impl<S: Stream> Writing<S> {
         }
         match engine.transport() {
             // if it was the peer that ended TCP, what is staged may still reach it
-            Transport::Close if !(engine.has_ended() && self.holds_bytes()) => {
+            TransportAction::Close if !(engine.has_ended() && self.holds_bytes()) => {
                 self.is_ended = true;
                 let _ = self.stream.shutdown_both();
                 engine.end();
                 self.ended(engine)
             }
-            Transport::ShutdownWrite if !self.holds_bytes() => {
+            TransportAction::ShutdownWrite if !self.holds_bytes() => {
                 self.is_ended = true;
                 let _ = self.stream.shutdown_write();
                 Ok(None)

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, TimeoutKind};
-use sansocket_net::{Accept, ConnectError, Connector, Error, Listener, OriginPolicy, Reject};
+use sansocket_net::{Accept, ConnectError, Connector, Error, HttpResponse, Listener, OriginPolicy};
 use support::*;
 
 /// What a client is told that sends these bytes and no more, to a server that does this.
@@ -40,8 +40,9 @@ fn a_refusal_tells_status_headers_and_body() {
         let server = serve(listener, |mut incoming| {
             let request = incoming.request().unwrap();
             assert_eq!((request.path(), request.query()), ("/rooms", Some("id=1")));
-            let reject = Reject::new(401).header("WWW-Authenticate", "Basic").body("text/plain", "who are you?");
-            incoming.reject(reject).unwrap();
+            let response =
+                HttpResponse::new(401).header("WWW-Authenticate", "Basic").body("text/plain", "who are you?");
+            incoming.respond(response).unwrap();
         });
         let error = Connector::new().connect(&format!("ws://{address}/rooms?id=1")).unwrap_err();
         let ConnectError::Handshake(Error::Peer(Failure::Handshake(HandshakeError::Refused(response)))) = error else {
@@ -60,7 +61,7 @@ fn a_plain_request_gets_the_applications_response() {
         let (answer, _) = answer(listen().0, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n", |mut incoming| {
             assert!(incoming.is_plain().unwrap());
             assert_eq!(incoming.request().unwrap().path(), "/health");
-            incoming.reject(Reject::new(200).body("text/plain", "well")).unwrap();
+            incoming.respond(HttpResponse::new(200).body("text/plain", "well")).unwrap();
         });
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert_eq!(body(&answer), "well");
@@ -114,7 +115,8 @@ fn an_answer_that_is_not_valid_is_the_servers_fault() {
         assert!(answer_to_accept.starts_with("HTTP/1.1 500 "), "{answer_to_accept}");
         assert!(matches!(result, Err(Error::Answer(AnswerError::ProtocolNotOffered(_)))));
 
-        let (answer_to_reject, result) = answer(listen().0, REQUEST, |incoming| incoming.reject(Reject::new(101)));
+        let (answer_to_reject, result) =
+            answer(listen().0, REQUEST, |incoming| incoming.respond(HttpResponse::new(101)));
         assert!(answer_to_reject.starts_with("HTTP/1.1 500 "), "{answer_to_reject}");
         assert!(matches!(result, Err(Error::Answer(AnswerError::StatusInvalid(101)))));
     });
@@ -291,7 +293,7 @@ fn a_refused_client_that_stays_is_left() {
         let listener = listener.config(config(|config| config.closing_timeout = SHORT));
         let server = serve(listener, |incoming| {
             let started = Instant::now();
-            incoming.reject(Reject::new(404)).unwrap();
+            incoming.respond(HttpResponse::new(404)).unwrap();
             started.elapsed()
         });
         let mut client = TcpStream::connect(address).unwrap();

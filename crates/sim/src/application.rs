@@ -3,7 +3,7 @@
 
 use sansocket::bytes::Bytes;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, EncodedMessage, Message, MessageKind, ReadyState, Reject, SendError,
+    Accept, AnswerError, CloseCode, Config, EncodedMessage, HttpResponse, Message, MessageKind, ReadyState, SendError,
 };
 
 use crate::choices::Choices;
@@ -76,7 +76,7 @@ impl Application {
 impl Endpoint {
     /// The application does something.
     pub(crate) fn act(&mut self, cx: &mut Context<'_, '_>) {
-        self.lend(cx);
+        self.attach_scratch(cx);
         let before = self.application.next_at.take();
         match self.model.phase {
             Phase::Connecting if self.application.is_asked => self.answer(cx),
@@ -101,8 +101,8 @@ impl Endpoint {
             20 => {
                 let now = self.clock(cx);
                 cx.trace.line(self.name, format_args!("rejects"));
-                let reject = Reject::new(403).body("text/plain", content::text(cx.choices, 300));
-                self.ws.reject(reject, now).expect("a good answer");
+                let response = HttpResponse::new(403).body("text/plain", content::text(cx.choices, 300));
+                self.ws.respond(response, now).expect("a good answer");
                 let response = self.waiting();
                 self.model.refuse(None, response);
             }
@@ -129,7 +129,7 @@ impl Endpoint {
         let now = self.clock(cx);
         assert_eq!(self.ws.accept(Accept::default(), now), Err(AnswerError::NoRequest));
         if cx.choices.once_in(2) {
-            self.ws.reject(Reject::new(200).body("text/plain", "hello"), now).expect("a good answer");
+            self.ws.respond(HttpResponse::new(200).body("text/plain", "hello"), now).expect("a good answer");
         }
         let response = self.waiting();
         assert!(response > 0, "a plain request was not answered");
@@ -332,7 +332,7 @@ impl Endpoint {
                 self.is_clock_read = false;
                 if !self.application.is_asked || self.model.phase != Phase::Connecting {
                     assert_eq!(self.ws.accept(Accept::default(), now), Err(AnswerError::NoRequest));
-                    assert_eq!(self.ws.reject(Reject::new(404), now), Err(AnswerError::NoRequest));
+                    assert_eq!(self.ws.respond(HttpResponse::new(404), now), Err(AnswerError::NoRequest));
                 }
             }
         }

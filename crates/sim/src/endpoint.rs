@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use sansocket::bytes::Buf;
 use sansocket::rand_core::SeedableRng;
-use sansocket::{ClientRequest, Config, Error, Input, Instant, Memory, ReadyState, Role, Transport, WebSocket};
+use sansocket::{ClientRequest, Config, Error, Input, Instant, ReadyState, Role, Scratch, TransportAction, WebSocket};
 
 use crate::application::Application;
 use crate::choices::Choices;
@@ -52,7 +52,7 @@ pub(crate) struct Endpoint {
     /// Whether `receive` is to be called although nothing has arrived.
     pub(crate) is_poked: bool,
     /// Memory that is lent to the output now and then.
-    memory: Memory,
+    memory: Scratch,
     /// Whether the latest reading of the clock has been looked at.
     pub(crate) is_clock_read: bool,
 }
@@ -87,7 +87,7 @@ impl Endpoint {
             has_shut: false,
             is_done: false,
             is_poked: false,
-            memory: Memory::new(),
+            memory: Scratch::new(),
             is_clock_read: true,
             model,
         };
@@ -126,7 +126,7 @@ impl Endpoint {
         }
         self.model.leave(&taken);
         if cx.choices.once_in(4) {
-            self.ws.give_back(&mut self.memory);
+            self.ws.detach_scratch(&mut self.memory);
         }
         self.inspect();
         link.write(&taken, cx.now)
@@ -296,14 +296,14 @@ impl Endpoint {
     /// Does with TCP what the core asks for.
     pub(crate) fn obey(&mut self, out: &mut Link, back: &mut Link, cx: &mut Context<'_, '_>) {
         match self.ws.transport() {
-            Transport::Open => {}
-            Transport::ShutdownWrite if self.has_shut => {}
-            Transport::ShutdownWrite => {
+            TransportAction::Open => {}
+            TransportAction::ShutdownWrite if self.has_shut => {}
+            TransportAction::ShutdownWrite => {
                 cx.trace.line(self.name, format_args!("closes its direction"));
                 self.has_shut = true;
                 out.shut(cx.now);
             }
-            Transport::Close => self.leave(out, back, cx),
+            TransportAction::Close => self.leave(out, back, cx),
         }
     }
 
@@ -320,10 +320,10 @@ impl Endpoint {
     }
 
     /// Lends memory to the output, or takes it back.
-    pub(crate) fn lend(&mut self, cx: &mut Context<'_, '_>) {
+    pub(crate) fn attach_scratch(&mut self, cx: &mut Context<'_, '_>) {
         match cx.choices.below(8) {
-            5 => self.ws.lend(&mut self.memory),
-            6 => self.ws.give_back(&mut self.memory),
+            5 => self.ws.attach_scratch(&mut self.memory),
+            6 => self.ws.detach_scratch(&mut self.memory),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role, TimeoutKind, Transport};
+use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role, TimeoutKind, TransportAction};
 
 use crate::reading::{Reading, Said};
 use crate::writing::{Farewell, Writing};
@@ -256,16 +256,16 @@ impl Model {
     }
 
     /// What is to be done with TCP: the table of the closing handshake (7.1.1).
-    pub(crate) fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> TransportAction {
         let gave_up = matches!(self.failure, Some(Error::Timeout(_)));
         if self.has_ended || gave_up {
-            return if self.writing.len() == 0 { Transport::Close } else { Transport::Open };
+            return if self.writing.len() == 0 { TransportAction::Close } else { TransportAction::Open };
         }
         let both = self.writing.has_closed() && self.received.is_some();
         match self.role {
-            _ if self.failure.is_some() && self.writing.has_closed() => Transport::ShutdownWrite,
-            Role::Server if both => Transport::ShutdownWrite,
-            _ => Transport::Open,
+            _ if self.failure.is_some() && self.writing.has_closed() => TransportAction::ShutdownWrite,
+            Role::Server if both => TransportAction::ShutdownWrite,
+            _ => TransportAction::Open,
         }
     }
 

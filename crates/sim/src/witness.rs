@@ -12,7 +12,7 @@ impl Endpoint {
     /// Something was told: it must be what came.
     pub(crate) fn see(&mut self, event: Event<'_>, cx: &mut Context<'_, '_>) {
         assert_eq!(self.closed, None, "Close was not the last event: {event:?}");
-        if !matches!(event, Event::Request(_) | Event::PlainRequest(_) | Event::Open(_) | Event::Close(_)) {
+        if !matches!(event, Event::Request(_) | Event::HttpRequest(_) | Event::Open(_) | Event::Close(_)) {
             assert!(self.is_told_open, "an event before Open: {event:?}");
         }
         match event {
@@ -21,7 +21,7 @@ impl Endpoint {
                 assert_eq!((&self.model.phase, self.model.role), (&Phase::Connecting, Role::Server));
                 self.application.be_asked(cx);
             }
-            Event::PlainRequest(_) => {
+            Event::HttpRequest(_) => {
                 cx.trace.line(self.name, format_args!("is asked for no WebSocket"));
                 assert_eq!((&self.model.phase, self.model.role), (&Phase::Connecting, Role::Server));
                 self.answer_plainly(cx);

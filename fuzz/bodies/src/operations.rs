@@ -63,7 +63,7 @@ enum Operation {
     Accept {
         offered: bool,
     },
-    Reject {
+    HttpResponse {
         status: u16,
     },
 }
@@ -92,7 +92,7 @@ impl Operation {
             24 => Self::Lend,
             25 => Self::GiveBack,
             26 => Self::Accept { offered: u.arbitrary()? },
-            _ => Self::Reject { status: u.arbitrary()? },
+            _ => Self::HttpResponse { status: u.arbitrary()? },
         })
     }
 }

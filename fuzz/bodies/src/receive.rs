@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use arbitrary::{Result, Unstructured};
-use sansocket::{Config, Delivery, Initiator, Role, Transport};
+use sansocket::{Config, Delivery, Initiator, Role, TransportAction};
 
 use crate::drive::{self, Cuts, NOW, Outcome};
 use crate::model::{self, Seen, Verdict};
@@ -118,6 +118,6 @@ fn check_failure(role: Role, config: &Arc<Config>, stream: &[u8]) {
     }
     assert_eq!(sansocket::bytes::Buf::remaining(connection.output()), output);
     sansocket::bytes::Buf::advance(connection.output(), output);
-    assert_eq!(connection.transport(), Transport::ShutdownWrite);
+    assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
     assert!(connection.send("more").is_err());
 }

@@ -3,7 +3,9 @@
 //! application sees of it, is the same request.
 
 use arbitrary::{Result, Unstructured};
-use sansocket::{Accept, Config, Error, Event, HandshakeError, Input, OriginPolicy, Request, Transport, WebSocket};
+use sansocket::{
+    Accept, Config, Error, Event, HandshakeError, Input, OriginPolicy, Request, TransportAction, WebSocket,
+};
 
 use crate::drive::{Cuts, NOW};
 use crate::http::{self, Fields, Head, is_token};
@@ -35,7 +37,7 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
             check_again(request);
             Verdict::WebSocket
         }
-        Ok(Some(Event::PlainRequest(request))) => {
+        Ok(Some(Event::HttpRequest(request))) => {
             check_again(request);
             Verdict::Plain
         }
@@ -81,7 +83,7 @@ fn check_answer(mut server: WebSocket, request: &Request) {
         accept = accept.protocol(protocol);
     }
     server.accept(accept, NOW).expect("what was asked for can be accepted");
-    assert_eq!((server.protocol(), server.transport()), (protocol.as_deref(), Transport::Open));
+    assert_eq!((server.protocol(), server.transport()), (protocol.as_deref(), TransportAction::Open));
 }
 
 /// A refusal has a status, and an error never concerns a response.
@@ -99,7 +101,7 @@ fn check_again(request: &Request) {
     }
     head += "\r\n";
     match serve(head.as_bytes(), Cuts::NONE) {
-        Ok(Some(Event::Request(again) | Event::PlainRequest(again))) => assert_eq!(&again, request),
+        Ok(Some(Event::Request(again) | Event::HttpRequest(again))) => assert_eq!(&again, request),
         // a character of ISO 8859-1 takes two bytes when it is written anew
         Err(Error::Handshake(HandshakeError::RequestTooLong)) => {}
         other => panic!("{other:?}: {head}"),

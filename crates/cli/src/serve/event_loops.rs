@@ -8,7 +8,7 @@ use std::{io, process, thread};
 
 use sansocket_mio::sansocket::AnswerError;
 use sansocket_mio::{
-    Answer, Close, CloseCode, Connection, Connections, Error, Handler, Message, Open, Options, Reject, Request,
+    Answer, Close, CloseCode, Connection, Connections, Error, Handler, HttpResponse, Message, Open, Options, Request,
     SendError, Threads,
 };
 
@@ -59,7 +59,7 @@ impl Handler for Echo {
         self.server.answer(request).into()
     }
 
-    fn on_plain_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<Reject> {
+    fn on_http_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<HttpResponse> {
         if let Some(mut story) = self.stories.take(connection) {
             story.asks(request);
             story.is_refused_plainly(&self.server.log);

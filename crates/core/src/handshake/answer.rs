@@ -71,22 +71,22 @@ impl Accept {
 /// Refuses a request, or answers a plain one, with an HTTP response.
 ///
 /// ```
-/// use sansocket::Reject;
+/// use sansocket::HttpResponse;
 ///
-/// let unauthorized = Reject::new(401).header("WWW-Authenticate", "Basic realm=\"chat\"");
-/// let moved = Reject::new(307).header("Location", "wss://example.com/chat");
-/// let healthy = Reject::new(200).body("text/plain", "I am well");
+/// let unauthorized = HttpResponse::new(401).header("WWW-Authenticate", "Basic realm=\"chat\"");
+/// let moved = HttpResponse::new(307).header("Location", "wss://example.com/chat");
+/// let healthy = HttpResponse::new(200).body("text/plain", "I am well");
 /// # let _ = (unauthorized, moved, healthy);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
+pub struct HttpResponse {
     status: u16,
     reason: Option<String>,
     headers: Vec<(String, String)>,
     body: Option<(String, Vec<u8>)>,
 }
 
-impl Reject {
+impl HttpResponse {
     /// A response with this status, from 200 to 599.
     pub const fn new(status: u16) -> Self {
         Self { status, reason: None, headers: Vec::new(), body: None }
@@ -115,11 +115,11 @@ impl Reject {
 
     /// The response that says why the protocol refuses.
     pub(crate) fn from_protocol(status: u16, why: &str) -> Self {
-        let reject = Self::new(status).body("text/plain; charset=utf-8", format!("{why}\n"));
+        let response = Self::new(status).body("text/plain; charset=utf-8", format!("{why}\n"));
         match status {
             // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response"
-            405 => reject.header("Allow", "GET"),
-            _ => reject,
+            405 => response.header("Allow", "GET"),
+            _ => response,
         }
     }
 
@@ -205,8 +205,8 @@ pub enum AnswerError {
 }
 
 /// The response to a request that the protocol refuses.
-pub(crate) fn refusal(error: &HandshakeError) -> Option<Reject> {
-    error.status().map(|status| Reject::from_protocol(status, &error.to_string()))
+pub(crate) fn refusal(error: &HandshakeError) -> Option<HttpResponse> {
+    error.status().map(|status| HttpResponse::from_protocol(status, &error.to_string()))
 }
 
 fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {

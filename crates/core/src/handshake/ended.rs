@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Buf;
 
 use crate::error::Error;
-use crate::event::{ReadyState, Role, Transport};
+use crate::event::{ReadyState, Role, TransportAction};
 use crate::output::Output;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
@@ -53,11 +53,11 @@ impl Ended {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    pub(crate) fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> TransportAction {
         match self.is_over {
-            _ if self.output.has_remaining() => Transport::Open,
-            true => Transport::Close,
-            false => Transport::ShutdownWrite,
+            _ if self.output.has_remaining() => TransportAction::Open,
+            true => TransportAction::Close,
+            false => TransportAction::ShutdownWrite,
         }
     }
 

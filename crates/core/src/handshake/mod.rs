@@ -19,7 +19,7 @@ mod server;
 mod syntax;
 mod unopened;
 
-pub use answer::{Accept, AnswerError, Reject};
+pub use answer::{Accept, AnswerError, HttpResponse};
 pub use client::{ClientRequest, RequestError};
 pub use error::HandshakeError;
 pub use extension::Extension;

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::answer::{Accept, AnswerError, Reject};
+use super::answer::{Accept, AnswerError, HttpResponse};
 use super::head::{HeadFault, HeadReader};
 use super::open::Agreement;
 use super::parts::Parts;
@@ -63,7 +63,7 @@ impl Server {
                 parts.check_host()?;
                 if !parts.ask_for_websocket() {
                     self.stage = Stage::AskedPlainly;
-                    return Ok(Some(Event::PlainRequest(request)));
+                    return Ok(Some(Event::HttpRequest(request)));
                 }
                 let accept = key::accept(parts.check()?);
                 self.stage = Stage::Asked { request: request.clone(), accept, early: Vec::new() };
@@ -97,17 +97,18 @@ impl Server {
     }
 
     /// The answer to a plain request that the application has left to us (RFC 9110 section 15.5.22).
-    pub(crate) fn plain_answer(&self) -> Option<Reject> {
-        matches!(self.stage, Stage::AskedPlainly)
-            .then(|| Reject::from_protocol(426, "only opening handshakes of WebSocket connections are answered here"))
+    pub(crate) fn plain_answer(&self) -> Option<HttpResponse> {
+        matches!(self.stage, Stage::AskedPlainly).then(|| {
+            HttpResponse::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
+        })
     }
 
     /// The answer that time has run out: to a client that has not asked yet, or to one that got no answer.
-    pub(crate) fn late_answer(&self) -> Reject {
+    pub(crate) fn late_answer(&self) -> HttpResponse {
         if self.is_asked() {
-            Reject::from_protocol(503, "no answer was found in time")
+            HttpResponse::from_protocol(503, "no answer was found in time")
         } else {
-            Reject::from_protocol(408, "the request did not come in time")
+            HttpResponse::from_protocol(408, "the request did not come in time")
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, SendError, TimeoutKind};
-use crate::event::{Event, ReadyState, Role, Transport};
+use crate::event::{Event, ReadyState, Role, TransportAction};
 use crate::input::Input;
 use crate::output::Output;
 use crate::sender::check_close;
@@ -20,7 +20,8 @@ use crate::timer::Timers;
 
 use super::ended::Ended;
 use super::{
-    Accept, Agreement, AnswerError, Client, ClientRequest, HandshakeError, Open, Reject, RequestError, Server, refusal,
+    Accept, Agreement, AnswerError, Client, ClientRequest, HandshakeError, HttpResponse, Open, RequestError, Server,
+    refusal,
 };
 
 /// A WebSocket before it opens, or instead.
@@ -117,18 +118,18 @@ impl Unopened {
         server.timers.advance(now);
         let accepted = server.accept(accept);
         if let Err(AnswerError::OriginForbidden) = accepted {
-            self.answer(&Reject::from_protocol(403, "this origin may not open a connection"), None);
+            self.answer(&HttpResponse::from_protocol(403, "this origin may not open a connection"), None);
         }
         accepted
     }
 
-    pub(crate) fn reject(&mut self, reject: &Reject, now: Instant) -> Result<(), AnswerError> {
+    pub(crate) fn respond(&mut self, response: &HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match self {
             Self::Server(server) if server.is_asked() => server.timers.advance(now),
             _ => return Err(AnswerError::NoRequest),
         }
-        reject.check()?;
-        self.answer(reject, None);
+        response.check()?;
+        self.answer(response, None);
         Ok(())
     }
 
@@ -142,7 +143,7 @@ impl Unopened {
         match self {
             Self::Server(server) if server.is_asked() => {
                 server.timers.advance(now);
-                self.answer(&Reject::from_protocol(503, "this server is closing"), None);
+                self.answer(&HttpResponse::from_protocol(503, "this server is closing"), None);
             }
             _ => self.abandon(None),
         }
@@ -167,14 +168,14 @@ impl Unopened {
         match self {
             Self::Client(client) => client.timers.next(),
             Self::Server(server) => server.timers.next(),
-            Self::Ended(ended) if ended.transport() == Transport::Close => None,
+            Self::Ended(ended) if ended.transport() == TransportAction::Close => None,
             Self::Ended(ended) => ended.timers.next(),
         }
     }
 
-    pub(crate) fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> TransportAction {
         match self {
-            Self::Client(_) | Self::Server(_) => Transport::Open,
+            Self::Client(_) | Self::Server(_) => TransportAction::Open,
             Self::Ended(ended) => ended.transport(),
         }
     }
@@ -235,7 +236,7 @@ impl Unopened {
     }
 
     /// Ends the opening handshake with a response.
-    fn answer(&mut self, answer: &Reject, error: Option<Error>) {
+    fn answer(&mut self, answer: &HttpResponse, error: Option<Error>) {
         if let Self::Server(server) = self {
             let response = answer.encode(server.answers_head);
             let output = core::mem::take(&mut server.output).with_head(response);

@@ -116,7 +116,7 @@ fn check_response(file: &str, answers: &str, status: &str) {
 /// The header fields of a captured request, if it is one that we read.
 fn headers_of(file: &str) -> Option<Headers> {
     match served(testdata(file)).events.first() {
-        Some(Event::Request(request) | Event::PlainRequest(request)) => Some(request.headers().clone()),
+        Some(Event::Request(request) | Event::HttpRequest(request)) => Some(request.headers().clone()),
         _ => None,
     }
 }

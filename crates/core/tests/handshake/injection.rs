@@ -1,7 +1,7 @@
 //! Conformance 23: what the application adds cannot end a line, nor speak for the handshake.
 //! CVE-2026-1527 (requests), CVE-2020-35678 (responses); RFC 9110 section 5.5.
 
-use sansocket::{Accept, AnswerError, Config, Reject, RequestError, WebSocket};
+use sansocket::{Accept, AnswerError, Config, HttpResponse, RequestError, WebSocket};
 
 use crate::support::{NONCE, NOW, Scripted, client_request, output, receive, request, server};
 
@@ -62,25 +62,25 @@ fn acceptances() {
 fn rejections() {
     let mut server = server();
     receive(&mut server, request().as_bytes()).unwrap();
-    let mut reject = |reject: Reject| server.reject(reject, NOW);
+    let mut respond = |reject: HttpResponse| server.respond(reject, NOW);
     for value in VALUES {
-        let location = Reject::new(302).header("Location", value);
-        assert_eq!(reject(location), Err(AnswerError::HeaderValueInvalid("Location".into())), "{value:?}");
-        assert_eq!(reject(Reject::new(400).reason(value)), Err(AnswerError::ReasonInvalid), "{value:?}");
-        let body = Reject::new(400).body(value, "");
-        assert_eq!(reject(body), Err(AnswerError::HeaderValueInvalid("Content-Type".into())), "{value:?}");
+        let location = HttpResponse::new(302).header("Location", value);
+        assert_eq!(respond(location), Err(AnswerError::HeaderValueInvalid("Location".into())), "{value:?}");
+        assert_eq!(respond(HttpResponse::new(400).reason(value)), Err(AnswerError::ReasonInvalid), "{value:?}");
+        let body = HttpResponse::new(400).body(value, "");
+        assert_eq!(respond(body), Err(AnswerError::HeaderValueInvalid("Content-Type".into())), "{value:?}");
     }
     for name in NAMES {
-        assert_eq!(reject(Reject::new(400).header(name, "a")), Err(AnswerError::HeaderNameInvalid(name.into())));
+        assert_eq!(respond(HttpResponse::new(400).header(name, "a")), Err(AnswerError::HeaderNameInvalid(name.into())));
     }
     for name in RESERVED {
-        assert_eq!(reject(Reject::new(400).header(name, "a")), Err(AnswerError::HeaderReserved(name.into())));
+        assert_eq!(respond(HttpResponse::new(400).header(name, "a")), Err(AnswerError::HeaderReserved(name.into())));
     }
     for status in [0, 99, 100, 101, 199, 600, 999, u16::MAX] {
-        assert_eq!(reject(Reject::new(status)), Err(AnswerError::StatusInvalid(status)));
+        assert_eq!(respond(HttpResponse::new(status)), Err(AnswerError::StatusInvalid(status)));
     }
-    let answer = Reject::new(401).reason("Who?").header("WWW-Authenticate", "Basic").body("text/plain", "no");
-    assert_eq!(reject(answer), Ok(()));
+    let answer = HttpResponse::new(401).reason("Who?").header("WWW-Authenticate", "Basic").body("text/plain", "no");
+    assert_eq!(respond(answer), Ok(()));
     assert_eq!(
         String::from_utf8(output(&mut server)).unwrap(),
         "HTTP/1.1 401 Who?\r\nConnection: close\r\nWWW-Authenticate: Basic\r\nContent-Type: text/plain\r\n\

@@ -1,7 +1,7 @@
 //! Origins (RFC 6455 sections 4.2.2 and 10.2). CVE-2023-26114, CVE-2025-24010, CVE-2026-44514, CVE-2026-44211: a page of
 //! another site must not open a connection unless the application says so.
 
-use sansocket::{Accept, AnswerError, Event, OriginPolicy, ReadyState, Request, Transport};
+use sansocket::{Accept, AnswerError, Event, OriginPolicy, ReadyState, Request, TransportAction};
 
 use crate::support::{NOW, output, receive, request_with, served, server};
 
@@ -99,7 +99,7 @@ fn refused_unless_said_otherwise() {
     assert!(matches!(events[..], [Event::Request(_)]));
     assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::OriginForbidden));
     assert!(output(&mut server).starts_with(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n"));
-    assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, Transport::ShutdownWrite));
+    assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, TransportAction::ShutdownWrite));
     assert_eq!(server.accept(Accept::new(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
     assert_eq!(receive(&mut server, b"more"), Ok(vec![]));
 }

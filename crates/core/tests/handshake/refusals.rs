@@ -1,6 +1,6 @@
 //! `testdata/handshake/refusals.txt`: each record gets its status (Conformance 6, 7, 8, 9, 12, 13, 14, 19; sections 4.2.1, 4.2.2, 4.4).
 
-use sansocket::{Event, ReadyState, Transport};
+use sansocket::{Event, ReadyState, TransportAction};
 
 use crate::support::{Outcome, records, served, testdata};
 
@@ -39,14 +39,18 @@ fn check_accepted(name: &str, outcome: &Outcome, target: &str, subprotocols: &st
 
 fn check_refused(name: &str, outcome: &Outcome, is_plain: bool) {
     if is_plain {
-        assert!(matches!(outcome.events[..], [Event::PlainRequest(_)]), "{name}");
+        assert!(matches!(outcome.events[..], [Event::HttpRequest(_)]), "{name}");
         assert_eq!(outcome.error, None, "{name}");
     } else {
         // CVE-2025-11677: nothing is called back about a request that was refused
         assert_eq!(outcome.events, [], "{name}");
         assert_eq!(outcome.handshake_error().status(), Some(outcome.status()), "{name}");
     }
-    assert_eq!((outcome.ready_state, outcome.transport), (ReadyState::Closing, Transport::ShutdownWrite), "{name}");
+    assert_eq!(
+        (outcome.ready_state, outcome.transport),
+        (ReadyState::Closing, TransportAction::ShutdownWrite),
+        "{name}"
+    );
     assert!(outcome.lists("Connection", "close"), "{name}");
     // RFC 9112 6.3: the length tells where the body ends; there is none in an answer to HEAD
     let length: usize = outcome.header("Content-Length").unwrap().parse().unwrap();

@@ -253,7 +253,7 @@ fn equality() {
 fn plain_requests() {
     for method in ["GET", "POST", "HEAD"] {
         let outcome = served(format!("{method} /health?x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n!"));
-        assert!(matches!(outcome.events[..], [Event::PlainRequest(_)]));
+        assert!(matches!(outcome.events[..], [Event::HttpRequest(_)]));
         assert_eq!((outcome.request().method(), outcome.request().path()), (method, "/health"));
         assert_eq!(outcome.status(), 426);
     }

@@ -1,6 +1,6 @@
 //! What a client makes of a response (RFC 6455 section 4.1).
 
-use sansocket::{Event, HandshakeError, Message, ReadyState, Transport};
+use sansocket::{Event, HandshakeError, Message, ReadyState, TransportAction};
 
 use crate::support::{
     ACCEPT, HELLO, NOW, Outcome, answered, answered_to_offer, client, client_request, receive, response, response_with,
@@ -9,7 +9,7 @@ use crate::support::{
 fn check_refused(outcome: &Outcome, error: &HandshakeError) {
     assert_eq!(outcome.handshake_error(), error);
     // Conformance 51: no Close frame, TCP is closed
-    assert_eq!((outcome.output.as_slice(), outcome.transport), (&b""[..], Transport::Close));
+    assert_eq!((outcome.output.as_slice(), outcome.transport), (&b""[..], TransportAction::Close));
     assert_eq!((&outcome.events[..], outcome.ready_state), (&[][..], ReadyState::Closed));
 }
 
@@ -21,7 +21,7 @@ fn accepted() {
     let response = open.response().unwrap();
     assert_eq!((response.status(), response.reason()), (101, "Switching Protocols"));
     assert_eq!(response.headers().get("x-server"), Some("one"));
-    assert_eq!((outcome.ready_state, outcome.transport), (ReadyState::Open, Transport::Open));
+    assert_eq!((outcome.ready_state, outcome.transport), (ReadyState::Open, TransportAction::Open));
 }
 
 /// Conformance 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and 3).
@@ -215,7 +215,7 @@ fn refused_until_eof() {
         let sansocket::Error::Handshake(HandshakeError::Refused(refused)) = &error else { panic!("{error:?}") };
         assert_eq!((refused.status(), refused.body()), (500, body.as_bytes()), "{response}");
         assert_eq!(receive(&mut client, b"more"), Err(error));
-        assert_eq!(client.transport(), Transport::Close);
+        assert_eq!(client.transport(), TransportAction::Close);
     }
 }
 

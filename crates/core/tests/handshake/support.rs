@@ -6,7 +6,7 @@ use bytes::Buf;
 use rand_core::{TryCryptoRng, TryRng};
 use sansocket::{
     Accept, ClientRequest, Config, Error, Event, HandshakeError, Input, Instant, OriginPolicy, ReadyState, Request,
-    Transport, WebSocket,
+    TransportAction, WebSocket,
 };
 
 pub(crate) const NOW: Instant = Instant::from_nanos(1_000);
@@ -64,13 +64,13 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<Error>,
     pub(crate) output: Vec<u8>,
     pub(crate) ready_state: ReadyState,
-    pub(crate) transport: Transport,
+    pub(crate) transport: TransportAction,
 }
 
 impl Outcome {
     pub(crate) fn request(&self) -> &Request {
         match &self.events[0] {
-            Event::Request(request) | Event::PlainRequest(request) => request,
+            Event::Request(request) | Event::HttpRequest(request) => request,
             event => panic!("{event:?}"),
         }
     }

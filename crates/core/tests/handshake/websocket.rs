@@ -4,8 +4,9 @@ use core::time::Duration;
 
 use allocation_counter::measure;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, HandshakeError, Initiator, Input,
-    Message, MessageKind, OriginPolicy, ReadyState, Reject, Role, SendError, TimeoutKind, Transport, WebSocket,
+    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, HandshakeError, HttpResponse,
+    Initiator, Input, Message, MessageKind, OriginPolicy, ReadyState, Role, SendError, TimeoutKind, TransportAction,
+    WebSocket,
 };
 
 use crate::support::{
@@ -74,11 +75,11 @@ fn server_opens() {
     );
     assert_eq!(server.send("x"), Err(SendError::NotOpen(ReadyState::Connecting)));
     assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
-    assert_eq!(server.reject(Reject::new(404), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.respond(HttpResponse::new(404), NOW), Err(AnswerError::NoRequest));
 
     let early = [request().as_bytes(), MASKED_HELLO, &MASKED_HELLO[..4]].concat();
     assert!(matches!(receive(&mut server, &early).unwrap()[..], [Event::Request(_)]));
-    assert_eq!((server.wants_read(), server.transport()), (false, Transport::Open));
+    assert_eq!((server.wants_read(), server.transport()), (false, TransportAction::Open));
     assert_eq!(server.ping(b""), Err(SendError::NotOpen(ReadyState::Connecting)));
     server.accept(Accept::default(), NOW).unwrap();
     assert_eq!((server.ready_state(), server.wants_read()), (ReadyState::Open, true));
@@ -135,18 +136,18 @@ fn rejected() {
     for by_timer in [false, true] {
         let mut server = asked();
         receive(&mut server, MASKED_HELLO).unwrap();
-        server.reject(Reject::new(404).body("text/plain", "no"), NOW).unwrap();
-        assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, Transport::Open));
+        server.respond(HttpResponse::new(404).body("text/plain", "no"), NOW).unwrap();
+        assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, TransportAction::Open));
         assert_eq!(server.poll_timeout(), Some(NOW + CLOSING));
         assert!(output(&mut server).ends_with(b"Content-Length: 2\r\n\r\nno"));
-        assert_eq!((server.transport(), server.wants_read()), (Transport::ShutdownWrite, true));
+        assert_eq!((server.transport(), server.wants_read()), (TransportAction::ShutdownWrite, true));
         // CVE-2025-11677: no later events
         assert_eq!(receive(&mut server, MASKED_HELLO), Ok(vec![]));
         assert_eq!(server.send("x"), Err(SendError::NotOpen(ReadyState::Closing)));
-        assert_eq!(server.reject(Reject::new(404), NOW), Err(AnswerError::NoRequest));
+        assert_eq!(server.respond(HttpResponse::new(404), NOW), Err(AnswerError::NoRequest));
         let ended = if by_timer { server.handle_timeout(NOW + CLOSING) } else { server.receive_eof(NOW) };
         assert_eq!(ended, Ok(None));
-        assert_eq!((server.transport(), server.ready_state()), (Transport::Close, ReadyState::Closed));
+        assert_eq!((server.transport(), server.ready_state()), (TransportAction::Close, ReadyState::Closed));
         assert_eq!((server.poll_timeout(), server.wants_read()), (None, false));
     }
 }
@@ -155,11 +156,11 @@ fn rejected() {
 #[test]
 fn rejected_and_not_read() {
     let mut server = asked();
-    server.reject(Reject::new(404), NOW).unwrap();
+    server.respond(HttpResponse::new(404), NOW).unwrap();
     assert_eq!(server.receive_eof(NOW), Ok(None));
-    assert_eq!(server.transport(), Transport::Open);
+    assert_eq!(server.transport(), TransportAction::Open);
     assert_eq!(server.handle_timeout(NOW + CLOSING), Ok(None));
-    assert_eq!((server.transport(), output(&mut server)), (Transport::Close, vec![]));
+    assert_eq!((server.transport(), output(&mut server)), (TransportAction::Close, vec![]));
 }
 
 /// What an application answers with is said in words as well (RFC 9110 section 15, RFC 6585); a status without usual words
@@ -196,13 +197,13 @@ fn rejections_have_reason_phrases() {
         (505, "HTTP Version Not Supported"),
         (599, ""),
     ] {
-        let first_line = |reject: Reject| {
+        let first_line = |reject: HttpResponse| {
             let mut server = asked();
-            server.reject(reject, NOW).unwrap();
+            server.respond(reject, NOW).unwrap();
             String::from_utf8(output(&mut server)).unwrap().lines().next().unwrap().to_owned()
         };
-        assert_eq!(first_line(Reject::new(status)), format!("HTTP/1.1 {status} {reason}"));
-        assert_eq!(first_line(Reject::new(status).reason("No")), format!("HTTP/1.1 {status} No"));
+        assert_eq!(first_line(HttpResponse::new(status)), format!("HTTP/1.1 {status} {reason}"));
+        assert_eq!(first_line(HttpResponse::new(status).reason("No")), format!("HTTP/1.1 {status} No"));
     }
 }
 
@@ -210,19 +211,19 @@ fn rejections_have_reason_phrases() {
 #[test]
 fn answers_without_body() {
     let mut server = asked();
-    server.reject(Reject::new(204).body("text/plain", "no"), NOW).unwrap();
+    server.respond(HttpResponse::new(204).body("text/plain", "no"), NOW).unwrap();
     let sent = String::from_utf8(output(&mut server)).unwrap();
     assert!(
         sent.starts_with("HTTP/1.1 204 No Content\r\n") && !sent.contains("Content-Length") && !sent.ends_with("no")
     );
 
     let mut server = asked();
-    server.reject(Reject::new(205).body("text/plain", "no"), NOW).unwrap();
+    server.respond(HttpResponse::new(205).body("text/plain", "no"), NOW).unwrap();
     assert_eq!(output(&mut server), b"HTTP/1.1 205 \r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
 
     let mut server = crate::support::server();
     receive_one(&mut server, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
-    server.reject(Reject::new(200).body("text/plain", "yes"), NOW).unwrap();
+    server.respond(HttpResponse::new(200).body("text/plain", "yes"), NOW).unwrap();
     assert!(output(&mut server).ends_with(b"Content-Length: 3\r\n\r\n"));
 }
 
@@ -236,13 +237,13 @@ fn receive_one(server: &mut WebSocket, bytes: &[u8]) -> Event<'static> {
 fn plain_requests() {
     let asked = || {
         let mut server = server();
-        assert!(matches!(receive_one(&mut server, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Event::PlainRequest(_)));
+        assert!(matches!(receive_one(&mut server, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Event::HttpRequest(_)));
         assert_eq!((server.wants_read(), server.ready_state()), (false, ReadyState::Connecting));
         server
     };
     let mut server = asked();
     assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
-    server.reject(Reject::new(200).body("text/plain", "well"), NOW).unwrap();
+    server.respond(HttpResponse::new(200).body("text/plain", "well"), NOW).unwrap();
     assert!(output(&mut server).starts_with(b"HTTP/1.1 200 OK\r\n"));
 
     let ways: [fn(&mut WebSocket); 4] = [
@@ -258,7 +259,7 @@ fn plain_requests() {
         assert!(
             sent.starts_with("HTTP/1.1 426 Upgrade Required\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n")
         );
-        assert_eq!(server.reject(Reject::new(404), NOW), Err(AnswerError::NoRequest));
+        assert_eq!(server.respond(HttpResponse::new(404), NOW), Err(AnswerError::NoRequest));
     }
 }
 
@@ -272,7 +273,7 @@ fn server_timeouts() {
         assert_eq!(server.handle_timeout(NOW + OPENING), late);
         assert_eq!(server.poll_timeout(), Some(NOW + OPENING + CLOSING));
         assert!(output(&mut server).starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
-        assert_eq!(server.transport(), Transport::ShutdownWrite);
+        assert_eq!(server.transport(), TransportAction::ShutdownWrite);
         assert_eq!(receive(&mut server, request().as_bytes()), Err(Error::Timeout(TimeoutKind::Opening)));
         assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
     }
@@ -285,7 +286,7 @@ fn server_timeouts() {
 fn client_timeouts() {
     let mut late = client(client_request());
     assert_eq!(late.handle_timeout(NOW + OPENING), Err(TimeoutKind::Opening.into()));
-    assert_eq!((late.transport(), late.poll_timeout(), output(&mut late)), (Transport::Close, None, vec![]));
+    assert_eq!((late.transport(), late.poll_timeout(), output(&mut late)), (TransportAction::Close, None, vec![]));
     // with the response there, but not its body (list 20)
     let mut refused = client(client_request());
     receive(&mut refused, b"HTTP/1.1 500 Oops\r\n\r\nsorry").unwrap();
@@ -304,7 +305,7 @@ fn backwards() {
     let later = NOW + Duration::from_secs(9);
     assert_eq!(server.handle_timeout(later), Ok(None));
     receive(&mut server, request().as_bytes()).unwrap();
-    server.reject(Reject::new(404), NOW).unwrap();
+    server.respond(HttpResponse::new(404), NOW).unwrap();
     assert_eq!(server.poll_timeout(), Some(later + CLOSING));
 }
 
@@ -318,7 +319,7 @@ fn eof() {
         assert_eq!(endpoint.receive_eof(NOW), Err(error.clone()));
         assert_eq!(receive(&mut endpoint, b"more"), Err(error));
         assert_eq!(endpoint.receive_eof(NOW), Ok(None));
-        assert_eq!((endpoint.transport(), endpoint.ready_state()), (Transport::Close, ReadyState::Closed));
+        assert_eq!((endpoint.transport(), endpoint.ready_state()), (TransportAction::Close, ReadyState::Closed));
         assert_eq!((output(&mut endpoint), endpoint.poll_timeout()), (vec![], None));
     }
 }
@@ -328,7 +329,7 @@ fn eof() {
 fn close_while_connecting() {
     for mut endpoint in [client(client_request()), server()] {
         assert_eq!(endpoint.close(CloseCode::NORMAL, "", NOW), Ok(()));
-        assert_eq!((endpoint.ready_state(), endpoint.transport()), (ReadyState::Closed, Transport::Close));
+        assert_eq!((endpoint.ready_state(), endpoint.transport()), (ReadyState::Closed, TransportAction::Close));
         assert_eq!(output(&mut endpoint), b"");
         assert_eq!(receive(&mut endpoint, response().as_bytes()), Ok(vec![]));
         assert_eq!(endpoint.close(CloseCode::NORMAL, "", NOW), Ok(()));
@@ -336,7 +337,7 @@ fn close_while_connecting() {
     let mut server = asked();
     assert_eq!(server.close(CloseCode::GOING_AWAY, "", NOW), Ok(()));
     assert!(output(&mut server).starts_with(b"HTTP/1.1 503 "));
-    assert_eq!(server.transport(), Transport::ShutdownWrite);
+    assert_eq!(server.transport(), TransportAction::ShutdownWrite);
 }
 
 /// What an open connection could not be closed with is refused before it is open as well, and changes nothing.
@@ -374,7 +375,7 @@ fn failures_stay() {
     assert!(output(&mut server).starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
     assert_eq!(receive(&mut server, request().as_bytes()), Err(error));
     assert_eq!(server.handle_timeout(NOW + CLOSING), Ok(None));
-    assert_eq!(server.transport(), Transport::Close);
+    assert_eq!(server.transport(), TransportAction::Close);
 }
 
 /// Contract 4: a connection that fails before its `Open` was asked for does not open any more.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sansocket::bytes::Buf;
 use sansocket::{
     CloseCode, Config, Connection, Error, Event, Initiator, Input, Instant, MessageKind, ProtocolError, ReadyState,
-    Role, SendError, Transport,
+    Role, SendError, TransportAction,
 };
 
 use crate::support::{
@@ -79,7 +79,7 @@ struct Cell {
     steps: &'static [Step],
     state: ReadyState,
     /// What a client, and what a server should do with TCP.
-    transport: [Transport; 2],
+    transport: [TransportAction; 2],
     hears: Hears,
     /// How the connection closes, at the end of TCP or at the timer. `None` for the timer of an open connection.
     ending: (u16, &'static str, bool, Initiator),
@@ -93,7 +93,7 @@ const TABLE: &[Cell] = {
     use Initiator::{Local, Peer};
     use ReadyState::{Closing, Open};
     use Step::{Close, Drain, Fail, Receive};
-    use Transport::{Open as Keep, ShutdownWrite};
+    use TransportAction::{Open as Keep, ShutdownWrite};
     &[
         Cell {
             steps: &[],
@@ -214,7 +214,7 @@ impl Cell {
         close_event(code, reason, was_clean, initiator)
     }
 
-    fn transport(&self, role: Role) -> Transport {
+    fn transport(&self, role: Role) -> TransportAction {
         let [client, server] = self.transport;
         match role {
             Role::Client => client,
@@ -270,7 +270,7 @@ fn every_cell_closes_once_at_the_end_of_tcp() {
         assert_eq!(connection.output().has_remaining(), cell.flushes);
         if cell.flushes {
             // the peer may have half-closed, and waits for our reply
-            assert_eq!(connection.transport(), Transport::Open);
+            assert_eq!(connection.transport(), TransportAction::Open);
             assert_eq!(take_output(&mut connection).len(), 1);
         }
         is_over(&mut connection, cell.hears == Hears::Failure);
@@ -301,7 +301,7 @@ fn is_over(connection: &mut Connection, failed: bool) {
     let late = seconds(1_000);
     let failure = if failed { Err(Error::from(ProtocolError::ContinuationUnexpected)) } else { Ok(()) };
     assert_eq!(connection.ready_state(), ReadyState::Closed);
-    assert_eq!(connection.transport(), Transport::Close);
+    assert_eq!(connection.transport(), TransportAction::Close);
     assert!(!connection.wants_read());
     assert_eq!(connection.receive_eof(late), Ok(None));
     assert_eq!(connection.handle_timeout(late), Ok(None));
@@ -314,7 +314,7 @@ fn is_over(connection: &mut Connection, failed: bool) {
     assert_eq!(connection.receive_eof(late), Ok(None));
     assert_eq!(connection.poll_timeout(), None);
     assert_eq!(take_output(connection), []);
-    assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, Transport::Close));
+    assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, TransportAction::Close));
 }
 
 // CVE-2024-23672; section 7.1.1: a reply that the peer does not take keeps nothing after the deadline, not even when
@@ -326,7 +326,7 @@ fn a_reply_that_is_not_taken_after_the_end_of_tcp_is_given_up_at_the_deadline() 
             let mut connection = open(role);
             steps.iter().for_each(|&next| step(&mut connection, next));
             assert!(matches!(connection.receive_eof(seconds(1)), Ok(Some(Event::Close(_)))));
-            assert_eq!(connection.transport(), Transport::Open);
+            assert_eq!(connection.transport(), TransportAction::Open);
 
             let deadline = connection.poll_timeout().expect("the transport must not be kept for ever");
             assert_eq!(deadline, seconds(5));
@@ -507,7 +507,7 @@ fn a_reason_of_123_bytes_is_sent_and_one_of_124_refused() {
 /// A connection that refused to close is open, and closes when asked properly.
 fn is_unharmed(connection: &mut Connection) {
     let role = connection.role();
-    assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, Transport::Open));
+    assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, TransportAction::Open));
     assert_eq!(connection.poll_timeout(), None);
     assert_eq!(connection.send("open"), Ok(()));
     assert_eq!(feed(connection, &wire(role, &[Frame::text("open")])), (vec![text("open")], Ok(())));
@@ -576,7 +576,7 @@ fn a_peer_that_breaks_a_rule_after_our_close_fails_the_connection_without_a_seco
             assert_eq!(result, Err(ProtocolError::Utf8Invalid.into()));
             sent.extend(take_output(&mut connection));
             assert_eq!(sent, [Frame::close(1000, "")]);
-            assert_eq!(connection.transport(), Transport::ShutdownWrite);
+            assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
         }
     }
 }
@@ -631,26 +631,26 @@ fn when_both_close_at_once_both_are_clean() {
     assert_eq!(feed(&mut server, &from_client), (vec![], Ok(())));
     assert_eq!((take_output(&mut client), take_output(&mut server)), (vec![], vec![]));
 
-    assert_eq!(client.transport(), Transport::Open);
-    assert_eq!(server.transport(), Transport::ShutdownWrite);
+    assert_eq!(client.transport(), TransportAction::Open);
+    assert_eq!(server.transport(), TransportAction::ShutdownWrite);
     let at_client = close_event(4002, "server", true, Initiator::Local);
     assert_eq!(seen(client.receive_eof(Instant::EPOCH)), Ok(Some(at_client)));
-    assert_eq!(client.transport(), Transport::Close);
+    assert_eq!(client.transport(), TransportAction::Close);
     let at_server = close_event(4001, "client", true, Initiator::Local);
     assert_eq!(seen(server.receive_eof(Instant::EPOCH)), Ok(Some(at_server)));
-    assert_eq!(server.transport(), Transport::Close);
+    assert_eq!(server.transport(), TransportAction::Close);
 }
 
 // Conformance 48; section 7.1.1: the server says when, byte for byte; the client does not before the server has.
 #[test]
 fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
-    for (role, after) in [(Role::Server, Transport::ShutdownWrite), (Role::Client, Transport::Open)] {
+    for (role, after) in [(Role::Server, TransportAction::ShutdownWrite), (Role::Client, TransportAction::Open)] {
         let mut connection = open(role);
         connection.send("on its way").unwrap();
         let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
         while connection.output().remaining() > 1 {
             take(&mut connection, 1);
-            assert_eq!(connection.transport(), Transport::Open);
+            assert_eq!(connection.transport(), TransportAction::Open);
         }
         take(&mut connection, 1);
         assert_eq!(connection.transport(), after);
@@ -660,7 +660,7 @@ fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
         assert_eq!(connection.transport(), after);
         assert_eq!(connection.poll_timeout(), Some(seconds(5)));
         assert!(matches!(connection.handle_timeout(seconds(5)), Ok(Some(Event::Close(close))) if close.was_clean));
-        assert_eq!(connection.transport(), Transport::Close);
+        assert_eq!(connection.transport(), TransportAction::Close);
     }
 }
 
@@ -678,7 +678,7 @@ fn tcp_that_ends_before_the_peers_close_is_abnormal_wherever_it_ends() {
             assert_eq!(result, Ok(()));
             let close = seen(connection.receive_eof(Instant::EPOCH));
             assert_eq!(close, Ok(Some(abnormal(Initiator::Peer))), "after {end} bytes");
-            assert_eq!(connection.transport(), Transport::Close);
+            assert_eq!(connection.transport(), TransportAction::Close);
             assert!(!connection.output().has_remaining());
         }
         check(&Config::default(), role, &stream, &[ping("?"), text("hey"), closed(1000, "bye")], Ok(()));
@@ -803,7 +803,7 @@ fn after_any_fatal_error_nothing_more_happens() {
             assert_eq!(connection.handle_timeout(seconds(4)), Ok(None));
             let expected = Frame::close(error.close_code().as_u16(), &error.to_string());
             assert_eq!(take_output(&mut connection), [expected], "one Close frame");
-            assert_eq!(connection.transport(), Transport::ShutdownWrite);
+            assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
             assert_eq!(seen(connection.receive_eof(seconds(4))), Ok(Some(abnormal(Initiator::Local))));
             assert_eq!(connection.receive_eof(seconds(4)), Ok(None));
             assert_eq!(connection.handle_timeout(seconds(9)), Ok(None));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{
     CloseCode, Config, Connection, Delivery, Error, Event, Input, Instant, MessageKind, ReadyState, Role, SendError,
-    Transport,
+    TransportAction,
 };
 
 use crate::support::{
@@ -253,17 +253,17 @@ proptest! {
             return Ok(());
         };
         let failed = || Err(Error::from(error));
-        prop_assert_eq!(connection.transport(), Transport::Open, "until the Close frame has left");
+        prop_assert_eq!(connection.transport(), TransportAction::Open, "until the Close frame has left");
         let frames = take_output(&mut connection);
         prop_assert_eq!(frames.last(), Some(&Frame::close(error.close_code().as_u16(), &error.to_string())));
-        prop_assert_eq!(connection.transport(), Transport::ShutdownWrite);
+        prop_assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
         for bytes in [&after[..], &before, &[], &wire(role, &[Frame::close(1000, "")])] {
             prop_assert_eq!(feed(&mut connection, bytes), (vec![], failed()));
         }
         prop_assert_eq!(take_output(&mut connection), []);
         let close = connection.receive_eof(Instant::EPOCH);
         prop_assert!(matches!(close, Ok(Some(Event::Close(close))) if close.code == CloseCode::ABNORMAL));
-        prop_assert_eq!(connection.transport(), Transport::Close);
+        prop_assert_eq!(connection.transport(), TransportAction::Close);
         prop_assert_eq!(feed(&mut connection, &after), (vec![], failed()));
     }
 }
@@ -395,7 +395,7 @@ proptest! {
             state = connection.ready_state();
             prop_assert_eq!(state == ReadyState::Closed, closed);
             prop_assert!(failure.is_none() || state >= ReadyState::Closing);
-            let order = [Transport::Open, Transport::ShutdownWrite, Transport::Close];
+            let order = [TransportAction::Open, TransportAction::ShutdownWrite, TransportAction::Close];
             let position = order.iter().position(|&one| one == connection.transport()).unwrap();
             prop_assert!(position >= transport, "TCP cannot be opened again");
             transport = position;

@@ -3,7 +3,7 @@
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::rand_core::{Rng, SeedableRng};
-use sansocket::{Connection, Event, Input, Instant, Memory, Message, MessageKind};
+use sansocket::{Connection, Event, Input, Instant, Message, MessageKind, Scratch};
 
 use crate::support::*;
 
@@ -70,7 +70,7 @@ fn lent_memory_changes_nothing() {
     for seed in 0..40 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut plain, mut lent) = (Pair::new(), Pair::new());
-        let mut memories = [Memory::new(), Memory::new()];
+        let mut memories = [Scratch::new(), Scratch::new()];
         let mut sent = [Vec::new(), Vec::new()];
         for _ in 0..100 {
             let mut below = |limit: u32| (rng.next_u32() % limit) as usize;
@@ -78,8 +78,8 @@ fn lent_memory_changes_nothing() {
             let most = [300, 6_000, 60_000, 400_000][below(4)];
             let (size, given) = (below(most), below(200_000));
             match below(10) {
-                0 | 1 => lent.ends[end].lend(memory),
-                2 => lent.ends[end].give_back(memory),
+                0 | 1 => lent.ends[end].attach_scratch(memory),
+                2 => lent.ends[end].detach_scratch(memory),
                 3..=5 => {
                     let how = below(3) as u32;
                     let message = message(&mut rng, size);

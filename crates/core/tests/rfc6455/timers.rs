@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sansocket::bytes::Buf;
 use sansocket::{
     CloseCode, Config, Connection, Error, Event, Initiator, Input, Instant, ReadyState, Role, SendError, TimeoutKind,
-    Transport,
+    TransportAction,
 };
 
 use crate::support::{BOTH, Frame, Seen, abnormal, endpoint, take_output, wire};
@@ -147,10 +147,10 @@ fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
         assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
         connection.send("into the void").unwrap();
         assert_eq!(timeout(&mut connection, Instant::from_nanos(seconds(40).as_nanos() - 1)), Ok(None), "not early");
-        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, Transport::Open));
+        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, TransportAction::Open));
 
         assert_eq!(timeout(&mut connection, seconds(40)), SILENT.map(|()| None));
-        assert_eq!(connection.transport(), Transport::Close, "there is nobody to say Close to");
+        assert_eq!(connection.transport(), TransportAction::Close, "there is nobody to say Close to");
         assert_eq!(connection.ready_state(), ReadyState::Closing);
         assert_eq!(connection.poll_timeout(), None);
         assert!(!connection.output().has_remaining());
@@ -171,7 +171,7 @@ fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
         assert_eq!(close, Some(abnormal(Initiator::Local)));
         assert_eq!(connection.receive_eof(seconds(44)), Ok(None));
         assert_eq!(timeout(&mut connection, seconds(100)), Ok(None));
-        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, Transport::Close));
+        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, TransportAction::Close));
         assert_eq!(receive(&mut connection, &late, seconds(101)), SILENT.map(|()| vec![]));
     }
 }

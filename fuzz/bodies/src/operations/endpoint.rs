@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sansocket::bytes::Bytes;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, Input, Instant, Memory, Message,
-    MessageKind, Output, ReadyState, Reject, Role, SendError, Transport, WebSocket,
+    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, HttpResponse, Input, Instant,
+    Message, MessageKind, Output, ReadyState, Role, Scratch, SendError, TransportAction, WebSocket,
 };
 
 use crate::drive::{self, NOW};
@@ -54,12 +54,12 @@ impl Endpoint {
         either!(self, it => it.handle_timeout(now))
     }
 
-    pub(super) fn lend(&mut self, memory: &mut Memory) {
-        either!(self, it => it.lend(memory));
+    pub(super) fn attach_scratch(&mut self, memory: &mut Scratch) {
+        either!(self, it => it.attach_scratch(memory));
     }
 
-    pub(super) fn give_back(&mut self, memory: &mut Memory) {
-        either!(self, it => it.give_back(memory));
+    pub(super) fn detach_scratch(&mut self, memory: &mut Scratch) {
+        either!(self, it => it.detach_scratch(memory));
     }
 
     pub(super) fn recycle(&mut self, message: Message<'_>) {
@@ -103,9 +103,9 @@ impl Endpoint {
     }
 
     /// Rejects a request.
-    pub(super) fn reject(&mut self, reject: Reject, now: Instant) -> Result<(), AnswerError> {
+    pub(super) fn respond(&mut self, reject: HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match self {
-            Self::WebSocket(it) => it.reject(reject, now),
+            Self::WebSocket(it) => it.respond(reject, now),
             Self::Connection(_) => Err(AnswerError::NoRequest),
         }
     }
@@ -118,7 +118,7 @@ impl Endpoint {
         either!(self, it => it.poll_timeout())
     }
 
-    pub(super) fn transport(&self) -> Transport {
+    pub(super) fn transport(&self) -> TransportAction {
         either!(self, it => it.transport())
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, EncodedMessage, Error, Event, Input, Instant, Memory, Message, MessageKind,
-    OriginPolicy, ReadyState, Reject, Role, SendError, Transport,
+    Accept, AnswerError, CloseCode, Config, EncodedMessage, Error, Event, HttpResponse, Input, Instant, Message,
+    MessageKind, OriginPolicy, ReadyState, Role, Scratch, SendError, TransportAction,
 };
 
 use super::Operation;
@@ -33,7 +33,7 @@ pub(super) struct Run {
     /// The latest time that the endpoint was told.
     latest: Instant,
     outbox: Outbox,
-    memory: Memory,
+    memory: Scratch,
     /// Whether the opening handshake is over, and a connection came of it.
     is_opened: bool,
     /// Whether output may have been abandoned: TCP has ended, or is to.
@@ -54,7 +54,7 @@ impl Run {
             now: NOW,
             latest: NOW,
             outbox: Outbox::new(endpoint.role(), endpoint.is_web_socket()),
-            memory: Memory::new(),
+            memory: Scratch::new(),
             is_opened,
             is_over: false,
             is_fragmenting: false,
@@ -86,13 +86,13 @@ impl Run {
             }
             Operation::Take { count } => self.take(count.into()),
             Operation::TakeAll => self.take_all(),
-            Operation::Lend => self.endpoint.lend(&mut self.memory),
-            Operation::GiveBack => self.endpoint.give_back(&mut self.memory),
+            Operation::Lend => self.endpoint.attach_scratch(&mut self.memory),
+            Operation::GiveBack => self.endpoint.detach_scratch(&mut self.memory),
             Operation::Accept { offered } => self.accept(offered),
-            Operation::Reject { status } => {
-                let reject = Reject::new(status).body("text/plain", "no");
+            Operation::HttpResponse { status } => {
+                let reject = HttpResponse::new(status).body("text/plain", "no");
                 // with nothing to reject, the endpoint does not look at the time
-                if self.endpoint.reject(reject, self.now) != Err(AnswerError::NoRequest) {
+                if self.endpoint.respond(reject, self.now) != Err(AnswerError::NoRequest) {
                     self.tell_time();
                 }
             }
@@ -324,8 +324,8 @@ impl Run {
         self.state = state;
         let has_output = self.endpoint.output().has_remaining();
         let transport = self.endpoint.transport();
-        assert!(transport != Transport::ShutdownWrite || !has_output, "output would be cut off");
-        assert!(state != ReadyState::Open || transport == Transport::Open);
+        assert!(transport != TransportAction::ShutdownWrite || !has_output, "output would be cut off");
+        assert!(state != ReadyState::Open || transport == TransportAction::Open);
         let _ = self.endpoint.wants_read();
         if self.is_opened && !self.is_over {
             assert_eq!(self.endpoint.buffered_amount(), self.outbox.buffered);
@@ -353,7 +353,7 @@ impl Run {
 
     /// All output is taken, and TCP ends.
     pub(super) fn finish(&mut self) {
-        self.endpoint.give_back(&mut self.memory);
+        self.endpoint.detach_scratch(&mut self.memory);
         self.take_all();
         if self.is_opened && !self.is_over {
             self.outbox.check_drained();
@@ -364,7 +364,7 @@ impl Run {
         self.take_all();
         assert_eq!(self.closes, usize::from(self.is_opened), "Close comes once");
         assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
-        assert_eq!(self.endpoint.transport(), Transport::Close);
+        assert_eq!(self.endpoint.transport(), TransportAction::Close);
         // the deadline of a reply that was still on its way may outlast the reply; to let it pass is harmless
         if let Some(due) = self.endpoint.poll_timeout() {
             self.timeout(due);
