@@ -1,23 +1,33 @@
-//! The closing handshake (RFC 6455 section 7) as one table; every transition of it lives here.
+//! The closing handshake (RFC 6455 section 7) and the end of TCP. Every transition lives here.
 //!
-//! Two things happen, in either order: our Close frame goes out (first it is queued behind the messages that were
-//! accepted before it, then the transport takes it), and the peer's comes in. What follows from each combination:
-//!
-//! | sent \ received | nothing | Close |
+//! | our Close \ the peer's Close | not received | received |
 //! |---|---|---|
-//! | nothing | OPEN | (our reply is queued at once) |
-//! | queued | CLOSING; messages still delivered | CLOSING; flush |
-//! | sent | CLOSING; messages still delivered | the server half-closes TCP, the client waits for it to |
+//! | not queued | OPEN | CLOSING; the reply is queued at once |
+//! | queued | CLOSING, draining; messages still delivered | CLOSING, draining |
+//! | delivered | CLOSING, awaiting the peer's Close; messages still delivered | awaiting the end of TCP |
 //!
-//! A connection that fails behaves as if it had closed, but reads nothing more, and half-closes TCP in either role.
-//! From the first entry other than OPEN a timer bounds it all. The end of TCP or the timer ends the connection: CLOSED. After
-//! silence that follows a keepalive Ping the driver is to end TCP at once.
+//! | [`Phase`] | progress | at the deadline | transport |
+//! |---|---|---|---|
+//! | `Draining`: our last byte is not delivered | bytes delivered | output dropped, 1006 or the peer's code, not clean, Abort | Open |
+//! | `AwaitingClose` | bytes received | 1006, not clean, Abort | Open |
+//! | `AwaitingEnd`: both Closes exchanged, or failed and our Close delivered | none | the peer's code, clean (a failure: 1006, not clean), Close | server or failure: ShutdownWrite; client: Open |
+//! | `WriteLost`: nothing more can be written | bytes received, until the peer's Close or a failure | as for `Draining` | Open, then Abort |
+//!
+//! Acknowledged bytes ([`Closing::progress`]) count in every phase. The deadline is `closing_timeout` after the latest
+//! progress, and at most `closing_limit` after the beginning.
+//!
+//! The FIN of the peer is remembered while output is pending; the connection ends when the output is delivered. A
+//! response that refuses an opening handshake, or answers a plain request, ends its connection in the same phases: it
+//! is a failure without a Close frame.
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::time::Duration;
 
-use crate::error::{Error, ProtocolError, TimeoutKind};
+use crate::config::Config;
+use crate::error::Error;
 use crate::event::{ReadyState, Role, TransportAction};
+use crate::time::Instant;
 
 /// Why a connection is closed (RFC 6455 section 7.4): a status code that may travel in a Close frame, or one of the two
 /// that report that none arrived.
@@ -103,7 +113,7 @@ pub struct Close {
     pub code: CloseCode,
     /// The reason in the peer's Close frame (section 7.1.6); often empty.
     pub reason: Box<str>,
-    /// Whether both Close frames travelled (section 7.1.4).
+    /// Whether the peer's Close frame arrived, ours was delivered, and nothing failed (section 7.1.4).
     pub was_clean: bool,
     /// Who began to close.
     pub initiator: Initiator,
@@ -119,116 +129,221 @@ pub enum Initiator {
     Peer,
 }
 
-/// The content of a Close frame from the peer.
-#[derive(Debug)]
-pub(crate) struct CloseFrame {
-    pub(crate) code: CloseCode,
-    pub(crate) reason: Box<str>,
+/// The content of the peer's Close frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseFrame {
+    /// The status code; [`CloseCode::NO_STATUS`] if the frame had none (RFC 6455 section 7.1.5).
+    pub code: CloseCode,
+    /// The reason (section 7.1.6), up to 123 bytes; often empty.
+    pub reason: Box<str>,
 }
 
-/// How far our own Close frame has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Nothing,
-    Queued,
-    /// The transport has taken its last byte.
-    Taken,
-}
-
-/// Why a connection was failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Failure {
-    Protocol(ProtocolError),
-    Timeout(TimeoutKind),
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Protocol(error) => error.into(),
-            Failure::Timeout(kind) => kind.into(),
-        }
+impl CloseFrame {
+    pub(crate) fn new(code: CloseCode, reason: &str) -> Self {
+        Self { code, reason: reason.into() }
     }
 }
 
-/// What has happened so far of the closing handshake, but for our own frame, whose way the output knows.
-#[derive(Debug, Default)]
+/// Where in its end a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Our Close frame, or after the peer's FIN our last byte, is not delivered.
+    Draining,
+    /// Our Close frame is delivered; the peer's has not arrived.
+    AwaitingClose,
+    /// Nothing is left to say; TCP has to end.
+    AwaitingEnd,
+    /// Nothing more can be written; what the peer sent is still read.
+    WriteLost,
+    /// The connection is over: the driver has to close the transport, or to abort it.
+    Ended(TransportAction),
+}
+
+/// A connection that has begun to end. Boxed by its owner, so that an open connection does not pay for it.
+#[derive(Debug)]
 pub(crate) struct Closing {
-    received: Option<Box<CloseFrame>>,
-    initiator: Option<Initiator>,
-    failure: Option<Failure>,
-    ended: bool,
+    initiator: Initiator,
+    received: Option<CloseFrame>,
+    /// What every `receive` reports from now on.
+    error: Option<Error>,
+    /// The connection was failed (7.1.7), or never opened: nothing more is delivered.
+    is_failed: bool,
+    has_eof: bool,
+    is_write_lost: bool,
+    /// Output was dropped before our Close frame was delivered: never clean.
+    has_lost_output: bool,
+    /// Set by a deadline or by `abort`; otherwise the end follows from the other fields.
+    ended: Option<TransportAction>,
+    is_reported: bool,
+    timeout: Duration,
+    progress_at: Instant,
+    limit_at: Instant,
 }
 
 impl Closing {
-    /// This endpoint has queued a Close frame of its own accord.
-    pub(crate) fn begin(&mut self) {
-        self.initiator.get_or_insert(Initiator::Local);
+    pub(crate) fn new(initiator: Initiator, config: &Config, now: Instant) -> Self {
+        Self {
+            initiator,
+            received: None,
+            error: None,
+            is_failed: false,
+            has_eof: false,
+            is_write_lost: false,
+            has_lost_output: false,
+            ended: None,
+            is_reported: false,
+            timeout: config.closing_timeout,
+            progress_at: now,
+            limit_at: now + config.closing_limit,
+        }
     }
 
-    /// The peer's Close frame came. The first one counts (RFC 6455 section 7.1.5); no other is ever read.
-    pub(crate) fn receive(&mut self, frame: CloseFrame) {
-        self.initiator.get_or_insert(Initiator::Peer);
-        self.received = Some(Box::new(frame));
+    /// Records the peer's Close frame. The first one counts (RFC 6455 section 7.1.5); no other is ever read.
+    pub(crate) fn receive_close(&mut self, frame: CloseFrame) {
+        self.received = Some(frame);
     }
 
-    /// The connection is failed (section 7.1.7).
-    pub(crate) fn fail(&mut self, failure: Failure) {
-        self.begin();
-        self.failure.get_or_insert(failure);
+    /// Fails the connection (section 7.1.7), or the opening handshake. Without an error, the application wanted it so.
+    pub(crate) fn fail(&mut self, error: Option<Error>) {
+        self.is_failed = true;
+        self.error = error;
     }
 
-    /// TCP has ended or is given up. Returns how the connection closed, the first time.
-    pub(crate) fn end(&mut self, sent: Sent) -> Option<Close> {
-        if core::mem::replace(&mut self.ended, true) {
+    /// Records the peer's FIN.
+    pub(crate) fn receive_eof(&mut self) {
+        self.has_eof = true;
+    }
+
+    /// Records that nothing more can be written; `close_delivered`: our Close frame was delivered before.
+    pub(crate) fn lose_write(&mut self, close_delivered: bool) {
+        if !self.is_write_lost && self.ended.is_none() {
+            self.is_write_lost = true;
+            self.has_lost_output |= !close_delivered;
+        }
+    }
+
+    /// Ends the connection now; `close_delivered`: our Close frame was delivered before.
+    pub(crate) fn end(&mut self, action: TransportAction, close_delivered: bool) {
+        if self.ended.is_none() {
+            self.ended = Some(action);
+            self.has_lost_output |= !close_delivered;
+        }
+    }
+
+    /// Received bytes keep the connection alive while the peer's Close frame is awaited. In the other phases they do
+    /// not: a peer that drips or floods would hold the connection.
+    pub(crate) fn note_received(&mut self, is_delivered: bool, now: Instant) {
+        match self.phase(is_delivered) {
+            Phase::AwaitingClose => self.progress_at = now,
+            Phase::WriteLost if !self.is_failed => self.progress_at = now,
+            _ => {}
+        }
+    }
+
+    /// Bytes were delivered, or acknowledged by the peer.
+    pub(crate) fn progress(&mut self, now: Instant) {
+        self.progress_at = now;
+    }
+
+    /// Ends the connection if its deadline has come; returns whether it has.
+    pub(crate) fn expire(&mut self, is_delivered: bool, close_delivered: bool, now: Instant) -> bool {
+        if now < self.deadline() {
+            return false;
+        }
+        let action = match self.phase(is_delivered) {
+            Phase::AwaitingEnd => TransportAction::Close,
+            Phase::Ended(action) => action,
+            Phase::Draining | Phase::AwaitingClose | Phase::WriteLost => TransportAction::Abort,
+        };
+        self.end(action, close_delivered);
+        true
+    }
+
+    fn deadline(&self) -> Instant {
+        (self.progress_at + self.timeout).min(self.limit_at)
+    }
+
+    /// How long after `now` to look again: at the deadline, and before it four times per `closing_timeout`, since the time
+    /// at which bytes are delivered is known only to a call that has the time.
+    pub(crate) fn next_look(&self, now: Instant) -> Duration {
+        (self.deadline() - now).min(self.timeout / 4)
+    }
+
+    /// The phase, which depends on whether all output was delivered.
+    pub(crate) fn phase(&self, is_delivered: bool) -> Phase {
+        if let Some(action) = self.ended {
+            return Phase::Ended(action);
+        }
+        if self.is_write_lost {
+            let is_over = self.received.is_some() || self.has_eof;
+            return if is_over { Phase::Ended(TransportAction::Abort) } else { Phase::WriteLost };
+        }
+        match is_delivered {
+            false => Phase::Draining,
+            true if self.has_eof => Phase::Ended(TransportAction::Close),
+            true if self.received.is_some() || self.is_failed => Phase::AwaitingEnd,
+            true => Phase::AwaitingClose,
+        }
+    }
+
+    /// What the driver has to do with TCP (7.1.1: the server closes first, so that TIME_WAIT is its burden).
+    pub(crate) fn transport(&self, role: Role, is_delivered: bool) -> TransportAction {
+        match self.phase(is_delivered) {
+            Phase::Draining | Phase::AwaitingClose | Phase::WriteLost => TransportAction::Open,
+            Phase::AwaitingEnd if role == Role::Server || self.is_failed => TransportAction::ShutdownWrite,
+            Phase::AwaitingEnd => TransportAction::Open,
+            Phase::Ended(action) => action,
+        }
+    }
+
+    /// Whether the connection is over. If so, nothing more is read or written.
+    pub(crate) fn has_ended(&self, is_delivered: bool) -> bool {
+        matches!(self.phase(is_delivered), Phase::Ended(_))
+    }
+
+    /// Whether received bytes still mean something (sections 1.4 and 7.1.7); otherwise they are discarded.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.received.is_none() && !self.is_failed && !self.has_eof && self.ended.is_none()
+    }
+
+    /// Whether frames can still be queued: Pongs, and our Close frame.
+    pub(crate) fn can_write(&self) -> bool {
+        !self.is_write_lost && !self.has_eof && self.ended.is_none()
+    }
+
+    /// Whether the driver should read.
+    pub(crate) fn wants_read(&self, is_delivered: bool) -> bool {
+        !self.has_eof && !self.has_ended(is_delivered)
+    }
+
+    /// The error that every `receive` returns.
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// Whether the end has not been reported yet.
+    pub(crate) fn has_pending_close(&self, is_delivered: bool) -> bool {
+        !self.is_reported && self.has_ended(is_delivered)
+    }
+
+    /// Returns how the connection closed: once, when it has ended.
+    pub(crate) fn take_close(&mut self, is_delivered: bool) -> Option<Close> {
+        let Phase::Ended(action) = self.phase(is_delivered) else { return None };
+        if core::mem::replace(&mut self.is_reported, true) {
             return None;
         }
-        let initiator = self.initiator.unwrap_or(Initiator::Peer);
+        self.ended = Some(action);
+        let initiator = self.initiator;
         Some(match self.received.take() {
-            Some(frame) => Close { code: frame.code, reason: frame.reason, was_clean: sent == Sent::Taken, initiator },
+            Some(CloseFrame { code, reason }) => {
+                Close { code, reason, was_clean: !self.is_failed && !self.has_lost_output, initiator }
+            }
             None => Close { code: CloseCode::ABNORMAL, reason: Box::default(), was_clean: false, initiator },
         })
     }
 
-    /// The failure, which every `receive` reports.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        self.failure
-    }
-
-    /// Whether nobody has begun to close, nor the connection ended otherwise.
-    #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        self.initiator.is_none() && !self.ended
-    }
-
-    /// Whether bytes from the peer still mean anything (sections 1.4 and 7.1.7).
-    pub(crate) fn is_listening(&self) -> bool {
-        self.received.is_none() && self.failure.is_none() && !self.ended
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    #[inline]
     pub(crate) fn ready_state(&self) -> ReadyState {
-        match self.is_open() {
-            true => ReadyState::Open,
-            false if self.ended => ReadyState::Closed,
-            false => ReadyState::Closing,
-        }
-    }
-
-    pub(crate) fn transport(&self, sent: Sent, role: Role, output_is_empty: bool) -> TransportAction {
-        let received = self.received.is_some();
-        // silent for too long: there is nobody to close with
-        let given_up = matches!(self.failure, Some(Failure::Timeout(_)));
-        match (self.ended || given_up, sent) {
-            (true, _) if output_is_empty => TransportAction::Close,
-            // 7.1.1: the server closes TCP first, so that TIME_WAIT is its burden and not the client's
-            (false, Sent::Taken) if received && role == Role::Server => TransportAction::ShutdownWrite,
-            (false, Sent::Taken) if self.failure.is_some() => TransportAction::ShutdownWrite,
-            _ => TransportAction::Open,
-        }
+        if self.is_reported { ReadyState::Closed } else { ReadyState::Closing }
     }
 }

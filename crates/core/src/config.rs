@@ -30,11 +30,11 @@ pub struct Config {
     pub max_message_size: usize,
     /// Empty fragments in a row within one received message. More fail the connection with 1008. Default: 1,000.
     pub max_empty_fragments: u32,
-    /// Payload bytes accepted by `send` and not yet taken from the output; a message that would exceed it is handed
+    /// Payload bytes accepted by `send` and not yet delivered; a message that would exceed it is handed
     /// back in [`SendError::BufferFull`](crate::SendError::BufferFull). Nor is one taken while more framing than this waits.
     /// Default: 64 MiB.
     pub max_buffered_amount: usize,
-    /// Bytes of output above which a server's [`wants_read`](crate::WebSocket::wants_read) is false, so that a client
+    /// Bytes of output not yet delivered above which a server's [`wants_read`](crate::WebSocket::wants_read) is false, so that a client
     /// that does not read its answers is not given more to wait for. A client always reads: two endpoints that each
     /// wait for the other to read would wait for ever. Default: 1 MiB.
     pub high_water_mark: usize,
@@ -51,8 +51,13 @@ pub struct Config {
     /// How long the opening handshake may take. Then a client gives up, and a server answers: with 408 if the request has
     /// not come whole, with 503 if the application has left it unanswered. Default: 10 s.
     pub opening_timeout: Duration,
-    /// How long the closing handshake, and the end of TCP after it, may take. Default: 5 s.
+    /// How long a closing connection may make no progress: deliver no byte while output is pending, or receive none while
+    /// the peer's Close frame is awaited. Also how long the end of TCP may take after both Close frames. Then the driver is
+    /// told to end TCP. Default: 5 s.
     pub closing_timeout: Duration,
+    /// How long a closing connection may take in total, however slowly it makes progress. It bounds how long a slow or
+    /// malicious peer can hold the connection and its pending output. Default: 5 min.
+    pub closing_limit: Duration,
     /// After how long without a byte from the peer to send a Ping. Default: never.
     pub ping_interval: Option<Duration>,
     /// How long after such a Ping the peer may stay silent before the connection is given up. While a message on its way
@@ -76,6 +81,7 @@ impl Default for Config {
             delivery: Delivery::Messages,
             opening_timeout: Duration::from_secs(10),
             closing_timeout: Duration::from_secs(5),
+            closing_limit: Duration::from_secs(5 * 60),
             ping_interval: None,
             pong_timeout: Duration::from_secs(30),
         }

@@ -5,11 +5,11 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use crate::assembler::{Delivered, message};
-use crate::closing::{Close, CloseCode, CloseFrame, Closing, Failure, Sent};
+use crate::closing::{Close, CloseCode, CloseFrame, Closing, Initiator};
 use crate::config::Config;
 use crate::controls::ControlKind;
 use crate::encoded::EncodedMessage;
@@ -51,13 +51,14 @@ pub struct Connection {
     receiver: Receiver,
     sender: Sender,
     output: Output,
-    closing: Closing,
+    /// `None` while the connection is open.
+    closing: Option<Box<Closing>>,
     timers: Timers,
 }
 
 impl Connection {
     /// The client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
-    pub fn client(config: impl Into<Arc<Config>>, rng: impl CryptoRng + Send + 'static, now: Instant) -> Self {
+    pub fn client(config: impl Into<Arc<Config>>, rng: impl CryptoRng + Send + Sync + 'static, now: Instant) -> Self {
         Self::new(Masking::Client(Box::new(rng)), config.into(), Output::default(), now)
     }
 
@@ -74,20 +75,21 @@ impl Connection {
         if let Some(interval) = config.ping_interval {
             timers.set(Timer::Ping, interval);
         }
-        Self { config, receiver, sender, output, closing: Closing::default(), timers }
+        Self { config, receiver, sender, output, closing: None, timers }
     }
 
-    /// Takes bytes that arrived, up to the next event; `None` when the input is empty, or what remains of it is
+    /// Consumes received bytes up to the next event; `None` when the input is empty, or what remains of it is
     /// [left](Input::refillable) to the caller.
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol, and the Close frame that tells it is in the output, unless one was before; or a timeout
-    /// was reported before. What the peer still sends is swallowed, and the same error returned.
+    /// The peer broke the protocol, and the Close frame that says so is in the output, unless one was before; or a timeout
+    /// was reported before. Every later call returns the same error and discards its input, except that one call returns
+    /// [`Event::Close`] when the connection has ended.
     #[inline(always)]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
-        if self.closing.is_open() {
+        if self.closing.is_none() {
             if input.is_empty() {
                 return Ok(None);
             }
@@ -101,29 +103,62 @@ impl Connection {
                 }
                 Some((MessageKind::Text, payload)) => match simdutf8::basic::from_utf8(payload) {
                     Ok(text) => return Ok(Some(Event::Message(Message::Text(Cow::Borrowed(text))))),
-                    Err(_) => self.fail(ProtocolError::Utf8Invalid),
+                    Err(_) => {
+                        self.fail(ProtocolError::Utf8Invalid);
+                        return self.discard(input);
+                    }
                 },
             }
         }
         self.receive_anything(input)
     }
 
-    /// The transport has ended: the peer sent its FIN, or the connection was lost, or the driver has closed it.
+    /// Reports the end of the stream: the peer sent its FIN. If the connection was lost, call
+    /// [`write_lost`](Self::write_lost) as well. Output that is pending is still to be written: the connection ends when it
+    /// was delivered.
     ///
     /// # Errors
     ///
-    /// None: how the connection ended is in [`Event::Close`].
+    /// None: [`Event::Close`] says how the connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         self.timers.advance(now);
-        Ok(self.end().map(Event::Close))
+        self.closing(Initiator::Peer).receive_eof();
+        self.receiver.discard();
+        Ok(self.take_close().map(Event::Close))
     }
 
-    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
-    /// harmless.
+    /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;
+    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in the
+    /// receive buffer.
+    pub fn write_lost(&mut self, now: Instant) {
+        self.timers.advance(now);
+        let close_delivered = self.output.is_close_delivered();
+        self.closing(Initiator::Peer).lose_write(close_delivered);
+        self.output.abandon();
+    }
+
+    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection, and
+    /// the deadline for the Pong of an open one.
+    pub fn progress(&mut self, now: Instant) {
+        self.timers.advance(now);
+        match &mut self.closing {
+            Some(closing) => closing.progress(self.timers.now()),
+            None => _ = self.timers.restart(Timer::Pong),
+        }
+    }
+
+    /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows.
+    pub fn abort(&mut self, now: Instant) {
+        self.timers.advance(now);
+        self.end(Initiator::Local, TransportAction::Abort);
+    }
+
+    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing what the
+    /// transport has and takes. Calls at other times are harmless.
     ///
     /// # Errors
     ///
-    /// [`TimeoutKind::Pong`]: the peer did not answer a keepalive Ping. TCP is to be closed.
+    /// [`TimeoutKind::Pong`]: the peer did not answer a keepalive Ping. [`Event::Close`] follows.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         self.timers.advance(now);
         while let Some(timer) = self.timers.pop_expired() {
@@ -133,22 +168,16 @@ impl Connection {
                     self.await_pong(self.output.has_keepalive() || !self.wants_read());
                 }
                 Timer::Pong => {
-                    let failure = Failure::Timeout(TimeoutKind::Pong);
-                    self.closing.fail(failure);
-                    self.receiver.discard();
-                    self.timers.stop();
-                    self.output.abandon();
-                    return Err(failure.into());
+                    let error = Error::from(TimeoutKind::Pong);
+                    self.closing(Initiator::Local).fail(Some(error.clone()));
+                    self.end(Initiator::Local, TransportAction::Abort);
+                    return Err(error);
                 }
-                Timer::Closing => {
-                    let close = self.end();
-                    self.output.abandon();
-                    return Ok(close.map(Event::Close));
-                }
+                Timer::Closing => self.check_deadline(),
                 Timer::Opening => {}
             }
         }
-        Ok(None)
+        Ok(self.take_close().map(Event::Close))
     }
 
     /// Queues a message. An owned payload of some size is queued as it is, a borrowed one copied.
@@ -222,8 +251,9 @@ impl Connection {
         self.send_control(OpCode::Pong, payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. Messages of the peer's still
-    /// arrive until its Close frame does. To close again does nothing.
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer that
+    /// keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame does. To
+    /// close again does nothing.
     ///
     /// # Errors
     ///
@@ -231,16 +261,14 @@ impl Connection {
     /// without a code.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         self.timers.advance(now);
-        if self.ready_state() != ReadyState::Open {
-            return Ok(());
+        if self.closing.is_none() {
+            self.sender.close(&mut self.output, code, reason)?;
+            self.closing(Initiator::Local);
         }
-        self.sender.close(&mut self.output, code, reason)?;
-        self.closing.begin();
-        self.await_end();
         Ok(())
     }
 
-    /// The bytes that wait for the transport.
+    /// The bytes to be written to the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         &mut self.output
@@ -283,29 +311,40 @@ impl Connection {
         self.timers.next()
     }
 
-    /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
+    /// What the driver should do with the transport now. Ask again after every call that changes the connection or its
+    /// output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
-        if self.closing.is_open() {
-            return TransportAction::Open;
+        match &self.closing {
+            None => TransportAction::Open,
+            Some(closing) => closing.transport(self.role(), self.output.is_delivered()),
         }
-        self.closing.transport(self.output.close_sent(), self.role(), !self.output.has_remaining())
     }
 
     /// Whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows down
-    /// the peer; ask again when output was taken.
+    /// the peer; ask again when output was delivered. A closing connection is always read, until the end of the stream.
     #[inline]
     pub fn wants_read(&self) -> bool {
-        if self.closing.is_listening() { !self.holds_back() } else { !self.closing.has_ended() }
+        match &self.closing {
+            None => !self.holds_back(),
+            Some(closing) => closing.wants_read(self.output.is_delivered()),
+        }
     }
 
-    /// Where in its life the connection is.
+    /// Whether an event is pending that no received byte causes, such as [`Event::Close`] once the last output was
+    /// delivered: call [`receive`](Self::receive) with an empty input.
+    #[inline]
+    pub fn has_pending_event(&self) -> bool {
+        self.closing.as_ref().is_some_and(|closing| closing.has_pending_close(self.output.is_delivered()))
+    }
+
+    /// The state of the connection.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
-        self.closing.ready_state()
+        self.closing.as_ref().map_or(ReadyState::Open, |closing| closing.ready_state())
     }
 
-    /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted.
+    /// Payload bytes of messages that were sent and not yet delivered. Framing is not counted.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         self.output.buffered_amount()
@@ -335,21 +374,35 @@ impl Connection {
     #[inline(never)]
     fn receive_anything<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
         input.look_again();
-        if self.closing.is_listening() && self.receiver.is_assembling(&self.config) {
+        if let Some(closing) = &mut self.closing {
+            if !input.is_empty() {
+                closing.note_received(self.output.is_delivered(), self.timers.now());
+            }
+            if !closing.is_listening() {
+                return self.discard_closing(input);
+            }
+        }
+        if self.receiver.is_assembling(&self.config) {
             match self.receiver.more(input, self.output.spares()) {
                 Ok(Some(message)) => return Ok(Some(Event::Message(message))),
                 Ok(None) if input.is_empty() => return Ok(None),
                 Ok(None) => {}
-                Err(error) => self.fail(error),
+                Err(error) => {
+                    self.fail(error);
+                    return self.discard(input);
+                }
             }
         }
-        if self.closing.is_open() {
+        if self.closing.is_none() {
             match self.receiver.left_message(input, &self.config) {
                 Progress::Other => {}
                 Progress::Left => return Ok(None),
                 Progress::Whole(kind, payload) => match message(kind, payload) {
                     Ok(message) => return Ok(Some(Event::Message(message))),
-                    Err(error) => self.fail(error),
+                    Err(error) => {
+                        self.fail(error);
+                        return self.discard(input);
+                    }
                 },
             }
         }
@@ -357,32 +410,50 @@ impl Connection {
     }
 
     fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        while self.closing.is_listening() {
-            match self.receiver.receive(input, &self.config, self.output.spares()) {
-                Ok(None) => return Ok(None),
-                Ok(Some(Received::Data(Delivered::Message(message)))) => return Ok(Some(Event::Message(message))),
-                Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => return Ok(Some(Event::Chunk(chunk))),
-                Ok(Some(Received::Ping(payload))) => {
-                    self.answer(&payload);
-                    return Ok(Some(Event::Ping(payload)));
-                }
-                Ok(Some(Received::Pong(payload))) => return Ok(Some(Event::Pong(payload))),
-                Ok(Some(Received::Close(frame))) => self.receive_close(frame),
-                Err(error) => self.fail(error),
+        Ok(match self.receiver.receive(input, &self.config, self.output.spares()) {
+            Ok(None) => None,
+            Ok(Some(Received::Data(Delivered::Message(message)))) => Some(Event::Message(message)),
+            Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => Some(Event::Chunk(chunk)),
+            Ok(Some(Received::Ping(payload))) => {
+                self.answer(&payload);
+                Some(Event::Ping(payload))
             }
+            Ok(Some(Received::Pong(payload))) => Some(Event::Pong(payload)),
+            Ok(Some(Received::Close(frame))) => {
+                self.receive_close(frame.clone());
+                Some(Event::CloseReceived(frame))
+            }
+            Err(error) => {
+                self.fail(error);
+                return self.discard(input);
+            }
+        })
+    }
+
+    /// A connection that listens no more: reports its end when that has come.
+    fn discard_closing<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        match self.take_close() {
+            Some(close) => {
+                input.discard();
+                Ok(Some(Event::Close(close)))
+            }
+            None => self.discard(input),
         }
-        // 1.4, 7.1.7: what comes after a Close frame, or after a failure, is discarded, as is what was unfinished then
+    }
+
+    /// 1.4, 7.1.7: what follows a Close frame, or a failure, is discarded, as is what was unfinished then.
+    fn discard<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
         input.discard();
         self.receiver.discard();
-        match self.closing.failure() {
-            Some(failure) => Err(failure.into()),
+        match self.closing.as_ref().and_then(|closing| closing.error()) {
+            Some(error) => Err(error.clone()),
             None => Ok(None),
         }
     }
 
     #[inline]
     fn check_open(&self) -> Result<(), SendError> {
-        if self.closing.is_open() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
+        if self.closing.is_none() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
     }
 
     /// Something came from the peer of an open connection: it is alive.
@@ -397,7 +468,7 @@ impl Connection {
 
     /// Nothing came for a while: asks the peer whether it is alive, unless such a question waits already.
     fn keep_alive(&mut self) {
-        let is_busy = self.output.has_remaining();
+        let is_busy = !self.output.is_delivered();
         let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Keepalive, &self.config);
         self.await_pong(is_busy || self.holds_back());
     }
@@ -406,7 +477,7 @@ impl Connection {
     /// that did would wait for each other for ever.
     #[inline]
     fn holds_back(&self) -> bool {
-        self.output.remaining() > self.config.high_water_mark && self.role() == Role::Server
+        self.output.undelivered() > self.config.high_water_mark && self.role() == Role::Server
     }
 
     /// Something of the application's was queued. If that keeps the driver from reading, a Pong may lie unread.
@@ -425,49 +496,76 @@ impl Connection {
         self.timers.set(Timer::Pong, self.config.pong_timeout);
     }
 
-    /// From here on the closing timer alone runs.
-    fn await_end(&mut self) {
-        if !self.timers.is_set(Timer::Closing) {
-            self.timers.set(Timer::Closing, self.config.closing_timeout);
+    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
+    fn answer(&mut self, payload: &[u8]) {
+        if self.output.takes_controls() && self.can_write() {
+            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlKind::Answer, &self.config);
         }
     }
 
-    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
-    fn answer(&mut self, payload: &[u8]) {
-        if self.output.takes_controls() {
-            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlKind::Answer, &self.config);
-        }
+    fn can_write(&self) -> bool {
+        self.closing.as_ref().is_none_or(|closing| closing.can_write())
     }
 
     /// 5.5.1: if an endpoint receives a Close frame and did not previously send one, it MUST send one in response,
     /// and typically echoes the status code
     fn receive_close(&mut self, frame: CloseFrame) {
-        if self.output.close_sent() == Sent::Nothing {
-            let _ = self.sender.close(&mut self.output, frame.code, "");
-        }
-        self.closing.receive(frame);
-        self.await_end();
+        self.queue_close(frame.code, "");
+        self.closing(Initiator::Peer).receive_close(frame);
+        self.receiver.discard();
     }
 
     /// 7.1.7: an endpoint that fails the connection SHOULD send a Close frame with an appropriate status code.
     /// Its reason names the rule that was broken.
     fn fail(&mut self, error: ProtocolError) {
-        if self.output.close_sent() == Sent::Nothing {
-            let _ = self.sender.close(&mut self.output, error.close_code(), &error.to_string());
-        }
-        self.closing.fail(Failure::Protocol(error));
-        self.await_end();
+        self.queue_close(error.close_code(), &error.to_string());
+        self.closing(Initiator::Local).fail(Some(error.into()));
     }
 
-    fn end(&mut self) -> Option<Close> {
-        let sent = self.output.close_sent();
-        let close = self.closing.end(sent)?;
-        self.receiver.discard();
-        // a peer that half-closed may still wait for our reply; the closing timer bounds how long
-        if sent != Sent::Queued || close.code == CloseCode::ABNORMAL {
-            self.timers.stop();
-            self.output.abandon();
+    /// Queues our Close frame, unless it was queued before or cannot be written.
+    fn queue_close(&mut self, code: CloseCode, reason: &str) {
+        if !self.output.is_close_queued() && self.can_write() {
+            let _ = self.sender.close(&mut self.output, code, reason);
         }
+    }
+
+    /// The state of the end, which begins here unless it has begun. From here on the closing timer alone runs.
+    fn closing(&mut self, initiator: Initiator) -> &mut Closing {
+        let Self { closing, timers, config, output, .. } = self;
+        closing.get_or_insert_with(|| {
+            let closing = Closing::new(initiator, config, timers.now());
+            timers.set(Timer::Closing, closing.next_look(timers.now()));
+            output.take_moved();
+            Box::new(closing)
+        })
+    }
+
+    /// The closing timer has fired: the connection has made progress, or has ended, or has time left.
+    fn check_deadline(&mut self) {
+        let Self { closing: Some(closing), timers, output, .. } = self else { return };
+        if output.take_moved() {
+            closing.progress(timers.now());
+        }
+        if closing.expire(output.is_delivered(), output.is_close_delivered(), timers.now()) {
+            output.abandon();
+            self.receiver.discard();
+        } else {
+            timers.set(Timer::Closing, closing.next_look(timers.now()));
+        }
+    }
+
+    fn end(&mut self, initiator: Initiator, action: TransportAction) {
+        let close_delivered = self.output.is_close_delivered();
+        self.closing(initiator).end(action, close_delivered);
+        self.output.abandon();
+        self.receiver.discard();
+        self.timers.stop();
+    }
+
+    /// The report of the end, once.
+    fn take_close(&mut self) -> Option<Close> {
+        let close = self.closing.as_mut()?.take_close(self.output.is_delivered())?;
+        self.timers.stop();
         Some(close)
     }
 }

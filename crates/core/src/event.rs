@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use crate::closing::Close;
+use crate::closing::{Close, CloseFrame};
 use crate::handshake::{Open, Request};
 use crate::message::{Chunk, Message};
 
@@ -26,8 +26,11 @@ pub enum Event<'b> {
     Ping(Cow<'b, [u8]>),
     /// A Pong, up to 125 bytes, whether it answers a Ping or not.
     Pong(Cow<'b, [u8]>),
-    /// The connection is closed: the last event, and the only one of its kind, of a connection that was open. (If a server
-    /// that has accepted is out of time before `receive` is called again, `Open` is not told any more.)
+    /// The peer's Close frame arrived: it sends nothing more. Our reply is queued, unless our Close frame was before.
+    /// [`Close`](Self::Close) follows when the connection has ended.
+    CloseReceived(CloseFrame),
+    /// The connection has ended. The last event, exactly once, of a connection that was open. (Exception: if a server has
+    /// accepted, and its time runs out before `receive` is called again, `Open` does not precede it.)
     Close(Close),
 }
 
@@ -42,6 +45,7 @@ impl Event<'_> {
             Self::Chunk(chunk) => Event::Chunk(chunk.into_owned()),
             Self::Ping(payload) => Event::Ping(Cow::Owned(payload.into_owned())),
             Self::Pong(payload) => Event::Pong(Cow::Owned(payload.into_owned())),
+            Self::CloseReceived(frame) => Event::CloseReceived(frame),
             Self::Close(close) => Event::Close(close),
         }
     }
@@ -72,15 +76,18 @@ pub enum ReadyState {
     Closed = 3,
 }
 
-/// What the driver should do with TCP now.
+/// What the driver should do with the transport now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must obey each of these")]
 pub enum TransportAction {
-    /// Go on reading and writing.
+    /// Keep reading and writing.
     Open,
-    /// All output is taken and none will follow: close the sending direction, and go on reading until the end of the
-    /// stream, which `receive_eof` is told, or until the timer.
+    /// All output is delivered and none will follow: close the sending direction (`shutdown(SHUT_WR)`), and keep reading
+    /// until the end of the stream, which `receive_eof` reports, or the deadline. The bytes read are discarded.
     ShutdownWrite,
-    /// Close TCP at once. Whatever remains in the output has nowhere to go.
+    /// The connection is over, and all output was delivered: close the transport.
     Close,
+    /// The connection is over, and the rest of the output was dropped: drop the transport without waiting for the peer. On
+    /// TCP, set `SO_LINGER` to zero before closing; otherwise a peer that never reads keeps megabytes in the kernel.
+    Abort,
 }

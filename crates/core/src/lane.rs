@@ -5,13 +5,15 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 
 use crate::memory::{FRAMES_MAX, Lent, Scratch, Spares};
 use crate::queue::{Queue, Segment};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
 pub(crate) const SEGMENT_MIN: usize = 1024;
+/// [`Lane::take`] copies this many bytes; more are given away with the memory that they are in.
+const TAKEN_BY_COPY: usize = 4 * 1024;
 /// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
 const SEGMENT_MAX: usize = 16 * 1024;
 
@@ -180,6 +182,33 @@ impl Lane {
                 self.next_segment();
             }
         }
+    }
+
+    /// Takes `count` bytes of the first chunk, which has as many. Copies nothing longer than `TAKEN_BY_COPY`.
+    pub(crate) fn take(&mut self, count: usize) -> Bytes {
+        let available = self.chunk().len();
+        if self.taken < self.front.len() && available <= TAKEN_BY_COPY {
+            let bytes = Bytes::copy_from_slice(self.chunk().get(..count).unwrap_or_default());
+            self.advance(count);
+            return bytes;
+        }
+        let mut bytes = if self.taken < self.front.len() {
+            let mut front = Bytes::from(core::mem::take(&mut self.front));
+            front.advance(core::mem::take(&mut self.taken));
+            front
+        } else {
+            match self.behind.as_mut().and_then(|behind| behind.pop()) {
+                Some(Segment::Own(bytes)) => bytes.into(),
+                Some(Segment::Shared(bytes)) => bytes,
+                None => return Bytes::new(),
+            }
+        };
+        let taken = bytes.split_to(count.min(bytes.len()));
+        if !bytes.is_empty() {
+            self.behind().push_front(Segment::Shared(bytes));
+        }
+        self.next_segment();
+        taken
     }
 
     /// The contiguous bytes at the front have all been taken: brings up what lies behind.

@@ -122,6 +122,7 @@ mod controls;
 mod encoded;
 mod error;
 mod event;
+mod flight;
 pub mod frame;
 mod handshake;
 mod input;
@@ -139,7 +140,7 @@ mod uri;
 mod utf8;
 mod websocket;
 
-pub use closing::{Close, CloseCode, Initiator};
+pub use closing::{Close, CloseCode, CloseFrame, Initiator};
 pub use config::{Config, Delivery};
 pub use connection::Connection;
 pub use encoded::EncodedMessage;

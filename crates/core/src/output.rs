@@ -9,22 +9,37 @@ extern crate std;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 
-use crate::closing::Sent;
 use crate::controls::{ControlFrame, Controls, ControlsFull};
 use crate::encoded::EncodedMessage;
+use crate::flight::InFlight;
 use crate::frame::{FrameHeader, OpCode};
 use crate::lane::Lane;
 use crate::memory::{Scratch, Spares};
 use crate::queue::Segment;
 
-/// Bytes waiting for the transport, as a [`Buf`]: write [`chunk`](Buf::chunk) (with feature `std` also
-/// [`chunks_vectored`](Buf::chunks_vectored)) to the transport, then [`advance`](Buf::advance) by what it took.
+/// Bytes to be written to the transport. A driver uses one of two ways:
 ///
-/// Nothing else may be asked of the connection between the two, or the chunk may no longer be what is next. To advance
-/// by more than there is takes all there is. To hold a chunk, bind the output first:
-/// `let output = ws.output(); let chunk = output.chunk();`.
+/// * **A transport that delivers what it takes**, such as a kernel socket: the output is a [`Buf`]. Write
+///   [`chunk`](Buf::chunk) (with feature `std` also [`chunks_vectored`](Buf::chunks_vectored)), then
+///   [`advance`](Buf::advance) by the number of bytes that the transport took. `advance` by more than there is takes all
+///   there is. Nothing else may be asked of the connection between `chunk` and `advance`.
+/// * **A transport that takes first and delivers later**, such as TLS, HTTP/2 or io_uring:
+///   [`take_bytes`](Self::take_bytes) moves bytes out of the output, and [`delivered`](Self::delivered) reports them once
+///   they were written. Until then they count in `buffered_amount`, and the closing handshake waits for them.
+///
+/// ```
+/// use sansocket::{Config, Connection, Instant, bytes::Buf};
+///
+/// let mut server = Connection::server(Config::default(), Instant::EPOCH);
+/// server.send("Hello")?;
+/// let bytes = server.output().take_bytes(16 * 1024);
+/// assert_eq!((&bytes[..], server.output().remaining(), server.buffered_amount()), (&b"\x81\x05Hello"[..], 0, 5));
+/// server.output().delivered(bytes.len()); // the transport wrote them
+/// assert_eq!(server.buffered_amount(), 0);
+/// # Ok::<(), sansocket::SendError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Output {
     data: Lane,
@@ -34,10 +49,12 @@ pub struct Output {
     controls: Option<Box<Controls>>,
     /// Bytes of both lanes.
     len: usize,
-    /// Payload bytes of data frames not yet taken.
+    /// Bytes that `take_bytes` took and `delivered` has not reported. Never empty.
+    in_flight: Option<Box<InFlight>>,
+    /// Payload bytes of data frames not yet delivered.
     buffered_amount: usize,
     close: CloseProgress,
-    /// Whether bytes were taken since that was last asked.
+    /// Whether bytes were delivered since that was last asked.
     has_moved: bool,
     /// Whether what waits, or waited, may keep the peer from answering the Ping of keepalive, or its Pong from being read.
     pub(crate) excuses_silence: bool,
@@ -59,6 +76,15 @@ impl Current {
 
     fn remaining(&self) -> usize {
         usize::from(self.head) + self.payload
+    }
+
+    /// Moves on by `count` bytes, no more than remain; returns how many of them are head and how many payload.
+    fn advance(&mut self, count: usize) -> (usize, usize) {
+        let head = count.min(usize::from(self.head));
+        let payload = count - head;
+        self.head -= head as u8;
+        self.payload -= payload;
+        (head, payload)
     }
 }
 
@@ -98,33 +124,76 @@ impl Output {
         Self { data: self.data, current, len, ..Self::default() }
     }
 
-    /// Payload bytes accepted and not yet taken.
+    /// Moves up to `max` bytes out of the output, from the front, as many as lie together; empty only if there are none.
+    /// They are to be written in order, and reported to [`delivered`](Self::delivered) when they were.
+    ///
+    /// Shared and owned payloads of 4 KiB or more are not copied.
+    pub fn take_bytes(&mut self, max: usize) -> Bytes {
+        if max == 0 || self.len == 0 {
+            return Bytes::new();
+        }
+        let is_between_frames = self.current.is_between_frames();
+        let bytes = match &self.controls {
+            Some(_) if is_between_frames => self.take_controls(max),
+            Some(_) => self.take_data(max.min(self.current.remaining())),
+            None => self.take_data(max),
+        };
+        self.len -= bytes.len();
+        bytes
+    }
+
+    /// Reports that the transport has written `count` of the bytes that [`take_bytes`](Self::take_bytes) returned, in the
+    /// order in which they were taken, in any pieces. More than were taken are as many as were taken.
+    pub fn delivered(&mut self, count: usize) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        self.has_moved |= count > 0;
+        self.buffered_amount -= in_flight.deliver(count);
+        if in_flight.is_empty() {
+            self.in_flight = None;
+        }
+    }
+
+    /// Payload bytes accepted and not yet delivered.
     #[inline]
     pub(crate) fn buffered_amount(&self) -> usize {
         self.buffered_amount
     }
 
-    /// Bytes that are not payload of messages.
+    /// All bytes that are not delivered: queued or taken.
+    #[inline]
+    pub(crate) fn undelivered(&self) -> usize {
+        self.len + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.len())
+    }
+
+    /// Bytes not yet delivered that are not payload of messages.
     #[inline]
     pub(crate) fn framing_len(&self) -> usize {
-        self.len.saturating_sub(self.buffered_amount)
+        self.undelivered().saturating_sub(self.buffered_amount)
     }
 
-    /// How far our Close frame has come. It is the last thing that is ever queued.
-    pub(crate) fn close_sent(&self) -> Sent {
-        match self.close {
-            CloseProgress::NotQueued => Sent::Nothing,
-            _ if self.len > 0 => Sent::Queued,
-            _ => Sent::Taken,
-        }
+    /// Whether every byte was delivered.
+    #[inline]
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.len == 0 && self.in_flight.is_none()
     }
 
-    /// Whether a Ping of keepalive waits.
+    /// Whether our Close frame, the last thing that is ever queued, was delivered.
+    pub(crate) fn is_close_delivered(&self) -> bool {
+        self.is_close_queued() && self.is_delivered()
+    }
+
+    /// Whether our Close frame was queued.
+    pub(crate) fn is_close_queued(&self) -> bool {
+        self.close != CloseProgress::NotQueued
+    }
+
+    /// Whether a Ping of keepalive is queued, or taken and not delivered.
     pub(crate) fn has_keepalive(&self) -> bool {
         self.controls.as_ref().is_some_and(|controls| controls.has_keepalive())
+            || self.in_flight.as_ref().is_some_and(|in_flight| in_flight.has_keepalive())
     }
 
-    /// Whether bytes were taken since the last call.
+    /// Whether bytes were delivered since the last call.
     pub(crate) fn take_moved(&mut self) -> bool {
         core::mem::take(&mut self.has_moved)
     }
@@ -176,7 +245,7 @@ impl Output {
         Ok(())
     }
 
-    /// Forgets all bytes: there is no transport to take them. What the application was told is buffered stays buffered.
+    /// Drops all bytes: there is no transport to take them. `buffered_amount` keeps its value.
     pub(crate) fn abandon(&mut self) {
         let mut data = core::mem::take(&mut self.data);
         data.clear();
@@ -190,6 +259,47 @@ impl Output {
             OpCode::Close => self.close = CloseProgress::Queued,
             _ => self.buffered_amount += payload_length,
         }
+    }
+
+    /// Takes control frames, which are next.
+    fn take_controls(&mut self, max: usize) -> Bytes {
+        let Some(controls) = &mut self.controls else { return Bytes::new() };
+        let mut bytes = Vec::new();
+        let in_flight = self.in_flight.get_or_insert_default();
+        while bytes.len() < max && !controls.is_empty() {
+            let had_keepalive = controls.has_keepalive();
+            let before = bytes.len();
+            bytes.extend(controls.chunks().next().unwrap_or_default().iter().take(max - before));
+            in_flight.push(bytes.len() - before, 0);
+            controls.advance(bytes.len() - before);
+            if had_keepalive && !controls.has_keepalive() {
+                in_flight.note_keepalive();
+            }
+        }
+        if controls.is_empty() {
+            self.controls = None;
+        }
+        bytes.into()
+    }
+
+    /// Takes up to `max` bytes of the data lane, and records which of them are payload.
+    fn take_data(&mut self, max: usize) -> Bytes {
+        let count = max.min(self.data.chunk().len());
+        let mut at = 0;
+        while at < count {
+            if self.current.is_between_frames() {
+                self.begin_frame(at);
+            }
+            let step = (count - at).min(self.current.remaining());
+            if step == 0 {
+                break; // not reached: every frame in the lane is our own
+            }
+            let (head, payload) = self.current.advance(step);
+            let (framing, payload) = if self.current.is_data { (head, payload) } else { (step, 0) };
+            self.in_flight.get_or_insert_default().push(framing, payload);
+            at += step;
+        }
+        self.data.take(count)
     }
 
     /// The pieces of both lanes in the order in which they leave; up to the first control frame that waits its turn.
@@ -223,9 +333,11 @@ impl Output {
         self.chunks(controls).next().unwrap_or_default()
     }
 
-    /// Reads the head of the data frame that is next: frames in the lane are our own, so that it can be read.
-    fn begin_frame(&mut self) {
-        let Ok(Some((header, size))) = FrameHeader::decode(self.data.chunk()) else { return };
+    /// Reads the head of the data frame that begins `at` bytes into the first chunk: frames in the lane are our own, and a
+    /// head lies in one piece.
+    fn begin_frame(&mut self, at: usize) {
+        let head = self.data.chunk().get(at..).unwrap_or_default();
+        let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };
         if header.opcode == OpCode::Close {
             self.close = CloseProgress::Begun;
         }
@@ -257,6 +369,20 @@ impl Output {
         }
     }
 
+    /// Takes bytes while others are in flight: they leave, and are delivered, behind those.
+    #[cold]
+    fn advance_behind(&mut self, count: usize) {
+        let count = count.min(self.len);
+        let mut left = count;
+        while left > 0 {
+            match self.take_bytes(left).len() {
+                0 => break,
+                taken => left -= taken,
+            }
+        }
+        self.delivered(count);
+    }
+
     #[inline(never)]
     fn advance_part(&mut self, count: usize) {
         self.has_moved = true;
@@ -280,13 +406,10 @@ impl Output {
             return taken;
         }
         if self.current.is_between_frames() {
-            self.begin_frame();
+            self.begin_frame(0);
         }
         let count = count.min(self.current.remaining());
-        let head = count.min(usize::from(self.current.head));
-        let payload = count - head;
-        self.current.head -= head as u8;
-        self.current.payload -= payload;
+        let (_, payload) = self.current.advance(count);
         if self.current.is_data {
             self.buffered_amount -= payload;
         }
@@ -312,7 +435,9 @@ impl Buf for Output {
 
     #[inline]
     fn advance(&mut self, count: usize) {
-        if count >= self.len {
+        if self.in_flight.is_some() {
+            self.advance_behind(count);
+        } else if count >= self.len {
             self.drain();
         } else if count > 0 {
             self.advance_part(count);

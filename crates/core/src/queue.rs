@@ -69,6 +69,19 @@ impl Queue {
         self.places.get_mut(self.empty..)?.last_mut()
     }
 
+    /// Puts a segment in front of all others.
+    pub(crate) fn push_front(&mut self, segment: Segment) {
+        match self.empty.checked_sub(1) {
+            Some(empty) => {
+                self.empty = empty;
+                if let Some(place) = self.places.get_mut(empty) {
+                    *place = segment;
+                }
+            }
+            None => self.places.insert(0, segment),
+        }
+    }
+
     /// The first leaves.
     pub(crate) fn pop(&mut self) -> Option<Segment> {
         let first = core::mem::take(self.first_mut()?);

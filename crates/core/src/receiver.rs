@@ -430,13 +430,13 @@ fn said(opcode: OpCode, payload: Cow<'_, [u8]>) -> Result<Received<'_>, Protocol
 fn close_frame(body: &[u8]) -> Result<CloseFrame, ProtocolError> {
     let Some((code, reason)) = body.split_first_chunk() else {
         return match body {
-            [] => Ok(CloseFrame { code: CloseCode::NO_STATUS, reason: Box::default() }),
+            [] => Ok(CloseFrame::new(CloseCode::NO_STATUS, "")),
             _ => Err(ProtocolError::CloseBodyTooShort),
         };
     };
     let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(ProtocolError::CloseCodeInvalid)?;
     let reason = simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::Utf8Invalid)?;
-    Ok(CloseFrame { code, reason: reason.into() })
+    Ok(CloseFrame::new(code, reason))
 }
 
 /// Payloads are nobody's business.

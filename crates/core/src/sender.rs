@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use crate::closing::CloseCode;
@@ -31,7 +31,7 @@ const COPIED_BY_MASK: usize = 3 * 1024;
 
 /// Where a client's masking keys come from; a server has none (RFC 6455 section 5.1).
 pub(crate) enum Masking {
-    Client(Box<dyn CryptoRng + Send>),
+    Client(Box<dyn CryptoRng + Send + Sync>),
     Server,
 }
 
@@ -347,5 +347,5 @@ fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = config.max_buffered_amount.min(usize::MAX / 4);
     let fits = |amount: usize| amount + payload <= limit;
     // all together fits nearly always, and then each does
-    fits(output.remaining()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
+    fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }

@@ -91,7 +91,7 @@ impl WebSocket {
     pub fn client(
         request: ClientRequest,
         config: impl Into<Arc<Config>>,
-        rng: impl CryptoRng + Send + 'static,
+        rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
         let client = Unopened::client(&request, config.into(), rng, now)?;
@@ -103,14 +103,15 @@ impl WebSocket {
         Self { state: State::Unopened(Unopened::server(config.into(), now)) }
     }
 
-    /// Takes bytes that arrived, up to the next event; `None` when the input is empty, or what remains of it is
-    /// [left](Input::refillable) to the caller. It may be empty from the start: after [`accept`](Self::accept), that asks
-    /// for [`Event::Open`] and for what has come before.
+    /// Consumes received bytes up to the next event; `None` when the input is empty, or what remains of it is
+    /// [left](Input::refillable) to the caller. It may be empty from the start, to ask for pending events
+    /// ([`has_pending_event`](Self::has_pending_event)).
     ///
     /// # Errors
     ///
     /// The opening handshake failed, the peer broke the protocol, or a timeout was reported before. What tells the peer
-    /// is in the output; what the peer still sends is swallowed, and the same error returned.
+    /// is in the output. Every later call returns the same error and discards its input, except that one call returns
+    /// [`Event::Close`] when a connection that was open has ended.
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
@@ -119,31 +120,63 @@ impl WebSocket {
         }
     }
 
-    /// The transport has ended: the peer sent its FIN, or the connection was lost, or the driver has closed it. To be
-    /// called until it answers `None`: there may be events that came before the end.
+    /// Reports the end of the stream: the peer sent its FIN. If the connection was lost, call
+    /// [`write_lost`](Self::write_lost) first. Call it until it returns `Ok(None)`: events that came before the end are
+    /// returned first. Output that is pending is still to be written: the connection ends when it was delivered.
     ///
     /// # Errors
     ///
-    /// It ended within the opening handshake. How an open connection ended is in [`Event::Close`].
+    /// The stream ended within the opening handshake, or frames that came before the request was accepted broke the
+    /// protocol. [`Event::Close`] says how an open connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
-                Ok(None) | Err(_) => connection.receive_eof(now),
-                Ok(event) => Ok(event),
+                Ok(None) => connection.receive_eof(now),
+                outcome => outcome,
             },
             State::Unopened(unopened) => unopened.receive_eof(now).map(|()| None),
         }
     }
 
-    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come. Calls at other times are
-    /// harmless.
+    /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;
+    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in the
+    /// receive buffer.
+    pub fn write_lost(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Opened { connection, .. } => connection.write_lost(now),
+            State::Unopened(unopened) => unopened.write_lost(now),
+        }
+    }
+
+    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection, and
+    /// the deadline for the Pong of an open one: a slow reader cannot answer a Ping that is queued behind its backlog.
+    ///
+    /// While a connection is closing, [`poll_timeout`](Self::poll_timeout) comes four times per
+    /// [`Config::closing_timeout`]: a driver that knows what was acknowledged looks then.
+    pub fn progress(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Opened { connection, .. } => connection.progress(now),
+            State::Unopened(unopened) => unopened.progress(now),
+        }
+    }
+
+    /// Ends the connection without a closing handshake, and drops the output. [`Event::Close`] follows if the connection
+    /// was open; [`transport`](Self::transport) is [`TransportAction::Abort`].
+    pub fn abort(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Opened { connection, .. } => connection.abort(now),
+            State::Unopened(unopened) => unopened.abort(now),
+        }
+    }
+
+    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing what the
+    /// transport has and takes. Calls at other times are harmless.
     ///
     /// # Errors
     ///
     /// The opening handshake took too long ([`TimeoutKind::Opening`](crate::TimeoutKind::Opening)), or the peer did not
     /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited for
-    /// the rest of the response's body, is told of the refusal ([`Error::Handshake`]). [`transport`](Self::transport) says
-    /// what to do.
+    /// the rest of the response's body, gets the refusal ([`Error::Handshake`]).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened { connection, opening } => {
@@ -248,10 +281,11 @@ impl WebSocket {
         self.connection()?.pong(payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. Messages of the peer's still
-    /// arrive until its Close frame does. To close again does nothing.
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer that
+    /// keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame does. To
+    /// close again does nothing.
     ///
-    /// A connection that is not open yet is given up without a Close frame: a request that waits for its answer gets 503.
+    /// A connection that is not open yet ends without a Close frame: a request that is not answered yet gets 503.
     ///
     /// # Errors
     ///
@@ -264,7 +298,7 @@ impl WebSocket {
         }
     }
 
-    /// The bytes that wait for the transport.
+    /// The bytes to be written to the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         match &mut self.state {
@@ -349,7 +383,8 @@ impl WebSocket {
         }
     }
 
-    /// What the driver should do with TCP now. Ask again after every call that changes the connection or its output.
+    /// What the driver should do with the transport now. Ask again after every call that changes the connection or its
+    /// output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
@@ -369,7 +404,21 @@ impl WebSocket {
         }
     }
 
-    /// Where in its life the connection is.
+    /// Whether an event is pending that no received byte causes: [`Event::Open`] and what follows it after a late
+    /// [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
+    /// [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
+    #[inline]
+    pub fn has_pending_event(&self) -> bool {
+        match &self.state {
+            State::Opened { connection, opening: None } => connection.has_pending_event(),
+            State::Opened { connection, opening: Some(opening) } => {
+                opening.is_pending() || connection.has_pending_event()
+            }
+            State::Unopened(unopened) => unopened.has_pending_event(),
+        }
+    }
+
+    /// The state of the connection.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         match &self.state {
@@ -378,8 +427,8 @@ impl WebSocket {
         }
     }
 
-    /// Payload bytes of messages that were sent and that the transport has not yet taken. Framing is not counted, nor is
-    /// the opening handshake.
+    /// Payload bytes of messages that were sent and not yet delivered. Framing is not counted, nor is the opening
+    /// handshake.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
@@ -448,6 +497,11 @@ impl Opening {
     /// What is left once nothing is due any more; an agreement on nothing is not kept.
     fn new(agreement: Agreement) -> Option<Box<Self>> {
         (!agreement.is_empty()).then(|| Box::new(Self { agreement, is_due: false, early: Vec::new(), used: 0 }))
+    }
+
+    /// Whether an event, or a frame that came early, has not been returned.
+    fn is_pending(&self) -> bool {
+        self.is_due || self.used < self.early.len()
     }
 
     /// The next event that was due before anything else is received.

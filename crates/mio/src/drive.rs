@@ -143,7 +143,7 @@ pub(crate) fn settle_written(place: &mut impl Place, written: io::Result<()>, no
     match socket.ws.transport() {
         TransportAction::Open => {}
         TransportAction::ShutdownWrite => socket.shutdown_write(),
-        TransportAction::Close => {
+        TransportAction::Close | TransportAction::Abort => {
             end(place, None, now);
             return Next::End;
         }

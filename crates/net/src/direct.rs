@@ -109,7 +109,7 @@ impl<S: Stream> Direct<S> {
                     let _ = self.stream.shutdown_write();
                 }
             }
-            TransportAction::Close => self.close(),
+            TransportAction::Close | TransportAction::Abort => self.close(),
         }
     }
 

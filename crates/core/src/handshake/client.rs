@@ -176,7 +176,7 @@ pub enum RequestError {
 /// A client that has asked and waits for the answer.
 #[derive(Debug)]
 pub(crate) struct Client {
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     masking: Masking,
     pub(crate) output: Output,
     pub(crate) timers: Timers,
@@ -208,7 +208,7 @@ impl Client {
     pub(crate) fn new(
         request: &ClientRequest,
         config: Arc<Config>,
-        mut rng: impl CryptoRng + Send + 'static,
+        mut rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
         request.check()?;

@@ -1,10 +1,10 @@
-//! The end of a connection that never opened: a response may still have to leave, and the peer to end TCP.
-//! No Close frame is ever sent here (RFC 6455 section 7.1.7).
+//! The end of a connection that never opened: a response may still have to be delivered, and TCP to end.
+//! No Close frame is ever sent here (RFC 6455 section 7.1.7), but the phases are those of [`Closing`].
 
-use core::time::Duration;
+use alloc::boxed::Box;
 
-use bytes::Buf;
-
+use crate::closing::{Closing, Initiator};
+use crate::config::Config;
 use crate::error::Error;
 use crate::event::{ReadyState, Role, TransportAction};
 use crate::output::Output;
@@ -17,55 +17,105 @@ pub(crate) struct Ended {
     pub(crate) role: Role,
     pub(crate) output: Output,
     pub(crate) timers: Timers,
-    /// What every `receive` reports; nothing if this endpoint's application wanted it so.
-    error: Option<Error>,
-    /// TCP has ended, or is to end.
-    is_over: bool,
+    closing: Box<Closing>,
+    /// No call has returned the error yet.
+    is_untold: bool,
 }
 
 impl Ended {
-    /// Ends with a response in its output, within the time given.
-    pub(crate) fn answered(output: Output, error: Option<Error>, now: Instant, timeout: Duration) -> Self {
+    /// Ends with a response in its output. `error` is what every `receive` reports; nothing if the application responded.
+    pub(crate) fn answered(output: Output, error: Option<Error>, config: &Config, now: Instant) -> Self {
+        let mut closing = Box::new(Closing::new(Initiator::Local, config, now));
+        closing.fail(error);
         let mut timers = Timers::new(now);
-        timers.set(Timer::Closing, timeout);
-        Self { role: Role::Server, output, timers, error, is_over: false }
+        timers.set(Timer::Closing, closing.next_look(now));
+        Self { role: Role::Server, output, timers, closing, is_untold: false }
     }
 
     /// Ends at once.
-    pub(crate) fn abandoned(role: Role, mut output: Output, error: Option<Error>) -> Self {
+    pub(crate) fn abandoned(
+        role: Role,
+        mut output: Output,
+        error: Option<Error>,
+        action: TransportAction,
+        config: &Config,
+    ) -> Self {
         output.abandon();
         let timers = Timers::new(Instant::EPOCH);
-        Self { role, output, timers, error, is_over: true }
+        let mut closing = Box::new(Closing::new(Initiator::Local, config, Instant::EPOCH));
+        closing.fail(error);
+        closing.end(action, false);
+        Self { role, output, timers, closing, is_untold: false }
     }
 
-    pub(crate) fn end(&mut self) {
-        self.is_over = true;
+    /// The caller cannot return the error: the next `receive` does.
+    pub(crate) fn leave_untold(&mut self) {
+        self.is_untold = self.closing.error().is_some();
+    }
+
+    pub(crate) fn is_untold(&self) -> bool {
+        self.is_untold
+    }
+
+    pub(crate) fn receive_eof(&mut self) -> Result<(), Error> {
+        self.closing.receive_eof();
+        if self.is_untold { self.outcome() } else { Ok(()) }
+    }
+
+    pub(crate) fn write_lost(&mut self) {
+        let is_delivered = self.output.is_delivered();
+        self.closing.lose_write(is_delivered);
+        // a response is all there was to say: nothing the peer sends matters
+        self.end(TransportAction::Abort);
+    }
+
+    pub(crate) fn progress(&mut self) {
+        self.closing.progress(self.timers.now());
+    }
+
+    pub(crate) fn end(&mut self, action: TransportAction) {
+        self.closing.end(action, false);
+        self.output.abandon();
+        self.timers.stop();
     }
 
     pub(crate) fn handle_timeout(&mut self) {
-        if self.timers.pop_expired().is_some() {
+        if self.timers.pop_expired().is_none() {
+            return;
+        }
+        if self.output.take_moved() {
+            self.closing.progress(self.timers.now());
+        }
+        if self.closing.expire(self.output.is_delivered(), false, self.timers.now()) {
             self.output.abandon();
-            self.is_over = true;
+        } else {
+            self.timers.set(Timer::Closing, self.closing.next_look(self.timers.now()));
         }
     }
 
-    pub(crate) fn outcome(&self) -> Result<(), Error> {
-        self.error.clone().map_or(Ok(()), Err)
+    /// What every `receive` returns.
+    pub(crate) fn outcome(&mut self) -> Result<(), Error> {
+        self.is_untold = false;
+        self.closing.error().cloned().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_over() { None } else { self.timers.next() }
     }
 
     pub(crate) fn transport(&self) -> TransportAction {
-        match self.is_over {
-            _ if self.output.has_remaining() => TransportAction::Open,
-            true => TransportAction::Close,
-            false => TransportAction::ShutdownWrite,
-        }
+        self.closing.transport(self.role, self.output.is_delivered())
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
+    pub(crate) fn wants_read(&self) -> bool {
+        self.closing.wants_read(self.output.is_delivered())
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
-        if self.is_over { ReadyState::Closed } else { ReadyState::Closing }
+        if self.is_over() { ReadyState::Closed } else { ReadyState::Closing }
+    }
+
+    fn is_over(&self) -> bool {
+        self.closing.has_ended(self.output.is_delivered())
     }
 }

@@ -44,7 +44,7 @@ impl Unopened {
     pub(crate) fn client(
         request: &ClientRequest,
         config: Arc<Config>,
-        rng: impl CryptoRng + Send + 'static,
+        rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
         Client::new(request, config, rng, now).map(Box::new).map(Self::Client)
@@ -78,11 +78,44 @@ impl Unopened {
                 Err(self.abandon_with(error))
             }
             Self::Server(_) => Err(self.abandon_with(HandshakeError::UnexpectedEof)),
-            Self::Ended(ended) => {
-                ended.end();
-                Ok(())
-            }
+            Self::Ended(ended) => ended.receive_eof(),
         }
+    }
+
+    /// A client may still read why its request was refused. A server that cannot answer has failed.
+    pub(crate) fn write_lost(&mut self, now: Instant) {
+        self.advance(now);
+        match self {
+            Self::Client(client) => client.output.abandon(),
+            Self::Server(_) => {
+                let error = HandshakeError::UnexpectedEof.into();
+                self.abandon(Some(error), TransportAction::Abort);
+                if let Self::Ended(ended) = self {
+                    ended.leave_untold();
+                }
+            }
+            Self::Ended(ended) => ended.write_lost(),
+        }
+    }
+
+    pub(crate) fn progress(&mut self, now: Instant) {
+        self.advance(now);
+        if let Self::Ended(ended) = self {
+            ended.progress();
+        }
+    }
+
+    pub(crate) fn abort(&mut self, now: Instant) {
+        self.advance(now);
+        match self {
+            Self::Ended(ended) => ended.end(TransportAction::Abort),
+            _ => self.abandon(None, TransportAction::Abort),
+        }
+    }
+
+    /// Whether an error has not been returned by any call.
+    pub(crate) fn has_pending_event(&self) -> bool {
+        matches!(self, Self::Ended(ended) if ended.is_untold())
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
@@ -145,7 +178,7 @@ impl Unopened {
                 server.timers.advance(now);
                 self.answer(&HttpResponse::from_protocol(503, "this server is closing"), None);
             }
-            _ => self.abandon(None),
+            _ => self.abandon(None, TransportAction::Close),
         }
         Ok(())
     }
@@ -168,8 +201,7 @@ impl Unopened {
         match self {
             Self::Client(client) => client.timers.next(),
             Self::Server(server) => server.timers.next(),
-            Self::Ended(ended) if ended.transport() == TransportAction::Close => None,
-            Self::Ended(ended) => ended.timers.next(),
+            Self::Ended(ended) => ended.poll_timeout(),
         }
     }
 
@@ -184,7 +216,7 @@ impl Unopened {
         match self {
             Self::Client(_) => true,
             Self::Server(server) => !server.is_asked(),
-            Self::Ended(ended) => !ended.is_over(),
+            Self::Ended(ended) => ended.wants_read(),
         }
     }
 
@@ -240,20 +272,24 @@ impl Unopened {
         if let Self::Server(server) = self {
             let response = answer.encode(server.answers_head);
             let output = core::mem::take(&mut server.output).with_head(response);
-            let ended = Ended::answered(output, error, server.timers.now(), server.config.closing_timeout);
-            *self = Self::Ended(ended);
+            *self = Self::Ended(Ended::answered(output, error, &server.config, server.timers.now()));
         }
     }
 
     /// Ends the opening handshake without a word (RFC 6455 section 7.1.7: no Close frame, the connection is not open).
-    fn abandon(&mut self, error: Option<Error>) {
-        let output = core::mem::take(self.output_so_far());
-        *self = Self::Ended(Ended::abandoned(self.role(), output, error));
+    fn abandon(&mut self, error: Option<Error>, action: TransportAction) {
+        let (role, output) = (self.role(), core::mem::take(self.output_so_far()));
+        let config = match self {
+            Self::Client(client) => &client.config,
+            Self::Server(server) => &server.config,
+            Self::Ended(_) => return,
+        };
+        *self = Self::Ended(Ended::abandoned(role, output, error, action, config));
     }
 
     fn abandon_with(&mut self, error: impl Into<Error>) -> Error {
         let error = error.into();
-        self.abandon(Some(error.clone()));
+        self.abandon(Some(error.clone()), TransportAction::Close);
         error
     }
 }
