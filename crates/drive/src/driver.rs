@@ -1,0 +1,348 @@
+//! Driver: one connection, and what its transport reported.
+
+use std::fmt;
+use std::io;
+
+use bytes::{Buf, Bytes};
+use sansocket::{Accept, AnswerError, Event, HttpResponse, Input, Instant, TransportAction, WebSocket};
+
+use crate::error::{Error, is_disconnect};
+use crate::flags::Flags;
+use crate::layer::{Layer, LayerScratch, Plain};
+use crate::outgoing::Outgoing;
+
+/// What to do next with the transport. Ask again after every call that changes the driver or its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a loop must obey each of these")]
+pub enum Action {
+    /// Wait for the transport or the clock.
+    Wait {
+        /// Read when bytes, or the end of the stream, have arrived. If false, leave them in the kernel.
+        read: bool,
+        /// Write when the transport takes bytes. If false, there is nothing to write.
+        write: bool,
+        /// Call [`Driver::timeout`] at this time.
+        until: Option<Instant>,
+    },
+    /// Call [`Driver::next_event`] now, with an empty input.
+    Again,
+    /// Close the sending direction, then call [`Driver::write_shut_down`].
+    ShutdownWrite,
+    /// The connection is over: close the transport.
+    Close,
+    /// The connection is over: drop the transport without waiting for the peer. On TCP, set `SO_LINGER` to zero first.
+    Abort,
+}
+
+/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, asks for events until there are none,
+/// writes what there is to write, and obeys [`next_action`](Self::next_action). An owner that does so loses no output, leaks no descriptor
+/// and never busy-loops, however the connection ends.
+///
+/// Events borrow the buffer that was read into, or the scratch memory, never the driver: a handler may use the driver, and
+/// all others, while it has an event.
+pub struct Driver<L: Layer = Plain> {
+    ws: WebSocket,
+    layer: L,
+    flags: Flags,
+    /// What few connections need.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// To be reported.
+    failure: Option<io::Error>,
+    sample: Option<Sample>,
+}
+
+/// The send queue of the transport when it was last looked at.
+#[derive(Debug)]
+struct Sample {
+    outstanding: usize,
+    /// Bytes written since.
+    written: usize,
+}
+
+impl Driver {
+    /// Drives a connection whose bytes are the transport's.
+    #[inline]
+    pub fn new(ws: WebSocket) -> Self {
+        Self::with_layer(ws, Plain)
+    }
+}
+
+impl<L: Layer> Driver<L> {
+    /// Drives a connection through a layer, such as TLS.
+    pub fn with_layer(ws: WebSocket, layer: L) -> Self {
+        Self { ws, layer, flags: Flags::default(), rare: None }
+    }
+
+    /// The connection, to look at.
+    #[inline]
+    pub fn websocket(&self) -> &WebSocket {
+        &self.ws
+    }
+
+    /// The connection, to send and to close. Its network side (`receive`, `output` and the like) is the driver's.
+    #[inline]
+    pub fn websocket_mut(&mut self) -> &mut WebSocket {
+        &mut self.ws
+    }
+
+    /// The layer.
+    pub fn layer(&self) -> &L {
+        &self.layer
+    }
+
+    /// Opens received bytes: the result is to be given to [`next_event`](Self::next_event), until that returns `Ok(None)`.
+    /// Received bytes may be empty; call it so at [`Action::Again`].
+    #[inline]
+    pub fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b> {
+        if L::IS_PLAIN {
+            return Input::new(received);
+        }
+        if self.flags.has(Flags::READ_ENDED) {
+            return Input::new(&mut []);
+        }
+        match self.layer.open(received, scratch) {
+            Ok(plaintext) => {
+                if self.layer.has_received_close() && !self.layer.holds_plaintext() {
+                    self.eof();
+                }
+                Input::new(plaintext)
+            }
+            Err(error) => {
+                self.flags.insert(Flags::FAILURE_PENDING);
+                self.rare().failure.get_or_insert(error);
+                self.eof();
+                Input::new(&mut [])
+            }
+        }
+    }
+
+    /// Returns the next event: of the input, or that something else has caused. `Ok(None)` when the input is empty and
+    /// nothing else is pending.
+    ///
+    /// # Errors
+    ///
+    /// The connection failed: [`Error::Peer`] or [`Error::Io`]. Reported once. Go on driving: the peer is told why, and
+    /// [`Event::Close`] follows if the connection was open.
+    #[inline(always)]
+    pub fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
+        match self.ws.receive(input, now) {
+            Ok(None) if !self.flags.is_pending() => Ok(None),
+            Ok(None) => self.next_other(now),
+            Ok(Some(event)) => Ok(Some(event)),
+            Err(error) => self.report(error, now),
+        }
+    }
+
+    /// The transport has reached the end of the stream.
+    pub fn eof(&mut self) {
+        if self.flags.insert(Flags::READ_ENDED) {
+            self.flags.insert(Flags::EOF_PENDING);
+        }
+    }
+
+    /// Reading failed: the connection is lost in both directions.
+    pub fn read_lost(&mut self, error: io::Error, now: Instant) {
+        self.write_lost(error, now);
+        self.eof();
+    }
+
+    /// Writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in the receive buffer.
+    pub fn write_lost(&mut self, error: io::Error, now: Instant) {
+        self.flags.insert(Flags::WRITE_ENDED);
+        self.ws.write_lost(now);
+        if !is_disconnect(&error) && !self.flags.has(Flags::FAILED) {
+            self.flags.insert(Flags::FAILURE_PENDING);
+            self.rare().failure.get_or_insert(error);
+        }
+    }
+
+    /// The time that [`Action::Wait`] named has come. Read and write what the transport has and takes before: what has
+    /// arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not acknowledged, if that is
+    /// known; while their number falls, the peer is alive, and no deadline ends the connection.
+    pub fn timeout(&mut self, outstanding: Option<usize>, now: Instant) {
+        if let Some(outstanding) = outstanding {
+            self.acknowledged(outstanding, now);
+        }
+        if self.flags.remove(Flags::LAYER_WROTE) {
+            self.ws.progress(now);
+        }
+        self.flags.insert(Flags::TIMEOUT_PENDING);
+    }
+
+    /// The same as part of [`timeout`](Self::timeout), at any time.
+    pub fn acknowledged(&mut self, outstanding: usize, now: Instant) {
+        let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
+        let has_progressed = match before {
+            Some(Sample { outstanding: before, written }) => outstanding < before.saturating_add(written),
+            // bytes whose number was never seen before may have fallen: no deadline is to end the connection yet
+            None => outstanding > 0,
+        };
+        if has_progressed {
+            self.ws.progress(now);
+        }
+        if outstanding > 0 {
+            self.rare().sample = Some(Sample { outstanding, written: 0 });
+        } else if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none()) {
+            self.rare = None;
+        }
+    }
+
+    /// The bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
+    #[inline]
+    pub fn to_write(&mut self) -> Outgoing<'_, L> {
+        let written = self.rare.as_mut().and_then(|rare| rare.sample.as_mut()).map(|sample| &mut sample.written);
+        Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, written)
+    }
+
+    /// For transports that take bytes first and deliver them later: moves up to `max` bytes out, without copying what is
+    /// shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
+    pub fn take_bytes(&mut self, max: usize) -> Bytes {
+        if L::IS_PLAIN {
+            return self.ws.output().take_bytes(max);
+        }
+        let mut outgoing = self.to_write();
+        let count = outgoing.remaining().min(max);
+        outgoing.copy_to_bytes(count)
+    }
+
+    /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned. (Bytes
+    /// that a layer has sealed count as delivered when they are taken.)
+    pub fn delivered(&mut self, count: usize) {
+        if L::IS_PLAIN {
+            self.ws.output().delivered(count);
+            if let Some(sample) = self.rare.as_mut().and_then(|rare| rare.sample.as_mut()) {
+                sample.written += count;
+            }
+        }
+    }
+
+    /// The sending direction was closed, as [`Action::ShutdownWrite`] asked.
+    pub fn write_shut_down(&mut self) {
+        self.flags.insert(Flags::WRITE_ENDED);
+    }
+
+    /// Whether the sending direction is closed or lost.
+    #[inline]
+    pub fn has_write_ended(&self) -> bool {
+        self.flags.has(Flags::WRITE_ENDED)
+    }
+
+    /// Whether the end of the stream was reported, or reading failed.
+    #[inline]
+    pub fn has_read_ended(&self) -> bool {
+        self.flags.has(Flags::READ_ENDED)
+    }
+
+    /// What to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
+    pub fn next_action(&mut self) -> Action {
+        let holds_plaintext = !L::IS_PLAIN && self.layer.holds_plaintext() && self.ws.wants_read();
+        if self.flags.is_pending() || holds_plaintext || self.ws.has_pending_event() {
+            return Action::Again;
+        }
+        match self.ws.transport() {
+            TransportAction::Close => return Action::Close,
+            TransportAction::Abort => return Action::Abort,
+            TransportAction::ShutdownWrite if !self.has_write_ended() => {
+                if !L::IS_PLAIN && self.flags.insert(Flags::LAYER_CLOSED) {
+                    self.layer.close();
+                }
+                if L::IS_PLAIN || self.layer.pending().is_empty() {
+                    return Action::ShutdownWrite;
+                }
+            }
+            _ => {}
+        }
+        let write = !self.has_write_ended() && self.to_write().has_remaining();
+        let read = !self.has_read_ended() && self.ws.wants_read();
+        Action::Wait { read, write, until: self.ws.poll_timeout() }
+    }
+
+    /// Whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
+    /// [`next_action`](Self::next_action) for a loop that has just written all output.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        L::IS_PLAIN
+            && self.flags.is_empty()
+            && self.ws.transport() == TransportAction::Open
+            && !self.ws.has_pending_event()
+    }
+
+    /// Server: accepts the request of [`Event::Request`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Answer`]: the request cannot be accepted like this. The client gets 403 if its origin is forbidden, and
+    /// otherwise 500; with [`AnswerError::NoRequest`] nothing changes.
+    pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error> {
+        self.ws.accept(accept, now).map_err(|error| self.refuse(error, now))
+    }
+
+    /// Server: answers the request of [`Event::Request`] or [`Event::HttpRequest`] with an HTTP response.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Answer`]: the response is not valid, and the client gets 500; with [`AnswerError::NoRequest`] nothing
+    /// changes.
+    pub fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), Error> {
+        self.ws.respond(response, now).map_err(|error| self.refuse(error, now))
+    }
+
+    /// A request must not stay unanswered because its answer was not valid.
+    fn refuse(&mut self, error: AnswerError, now: Instant) -> Error {
+        if !matches!(error, AnswerError::OriginForbidden | AnswerError::NoRequest) {
+            let _ = self.ws.respond(HttpResponse::new(500), now);
+        }
+        error.into()
+    }
+
+    /// What is pending though the input is empty: a failure of the transport, a deadline, the end of the stream.
+    #[inline(never)]
+    fn next_other<'b>(&mut self, now: Instant) -> Result<Option<Event<'b>>, Error> {
+        if self.flags.remove(Flags::FAILURE_PENDING)
+            && let Some(failure) = self.rare.as_mut().and_then(|rare| rare.failure.take())
+            && self.flags.insert(Flags::FAILED)
+        {
+            return Err(failure.into());
+        }
+        if self.flags.remove(Flags::TIMEOUT_PENDING) {
+            match self.ws.handle_timeout(now) {
+                Ok(None) => {}
+                Ok(event) => return Ok(event),
+                Err(error) => return self.report(error, now),
+            }
+        }
+        while self.flags.has(Flags::EOF_PENDING) {
+            match self.ws.receive_eof(now) {
+                Ok(None) => _ = self.flags.remove(Flags::EOF_PENDING),
+                Ok(event) => return Ok(event),
+                Err(error) => return self.report(error, now),
+            }
+        }
+        // what those have led to; an error was reported
+        if self.ws.has_pending_event() {
+            Ok(self.ws.receive(&mut Input::new(&mut []), now).ok().flatten())
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Reports a failure of the connection, unless one was reported before.
+    #[cold]
+    fn report<'b>(&mut self, error: sansocket::Error, now: Instant) -> Result<Option<Event<'b>>, Error> {
+        if self.flags.insert(Flags::FAILED) { Err(error.into()) } else { self.next_other(now) }
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+}
+
+impl<L: Layer> fmt::Debug for Driver<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("ready_state", &self.ws.ready_state()).finish_non_exhaustive()
+    }
+}

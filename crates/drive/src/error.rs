@@ -1,0 +1,36 @@
+//! The error of the adapters: what went wrong with a connection, and who is at fault.
+
+use std::io;
+
+use sansocket::{AnswerError, SendError};
+use thiserror::Error;
+
+/// What went wrong with a connection.
+///
+/// Closing is never an error. Neither is a peer that vanishes: it is reported as a [`Close`](sansocket::Close) with
+/// [`CloseCode::ABNORMAL`](sansocket::CloseCode::ABNORMAL).
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transport is at fault.
+    #[error("transport: {0}")]
+    Io(#[from] io::Error),
+    /// The peer is at fault: it broke the protocol, refused the opening handshake, or let a deadline pass.
+    #[error(transparent)]
+    Peer(#[from] sansocket::Error),
+    /// The caller is at fault, or a peer that does not read: this was not sent. The connection is unaffected.
+    #[error("not sent: {0}")]
+    Send(#[from] SendError),
+    /// The request could not be answered as asked. The caller is at fault; with [`AnswerError::OriginForbidden`], the
+    /// client is. The client got a response (403, or 500), except with [`AnswerError::NoRequest`]: then nothing changed.
+    #[error("not accepted: {0}")]
+    Answer(#[from] AnswerError),
+}
+
+/// Whether the error only says that the peer, or the network, has ended the connection.
+///
+/// Such an error is not reported: [`Event::Close`](sansocket::Event::Close) says that the connection ended.
+pub fn is_disconnect(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}

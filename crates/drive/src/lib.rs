@@ -1,0 +1,86 @@
+//! The driver of a [`sansocket`] WebSocket, without IO: what every event loop must get right, in one place.
+//!
+//! The core turns bytes into events and messages into bytes. A driver connects it to a transport, and most errors are made
+//! at the end of a connection: output lost at the end of the stream, descriptors leaked after a failed write, events that
+//! nobody fetches, a slow reader taken for a dead one. [`Driver`] makes these decisions. Its owner has the socket, the clock
+//! and the buffers, and does five things:
+//!
+//! 1. **Report** what the transport did: bytes ([`Driver::open`]), the end of the stream ([`Driver::eof`]), a failed read or
+//!    write ([`Driver::read_lost`], [`Driver::write_lost`]), a deadline that has come ([`Driver::timeout`]).
+//! 2. **Fetch events** with [`Driver::next_event`] after each report, until it returns `Ok(None)`.
+//! 3. **Write** what [`Driver::to_write`] holds, as far as the transport takes it.
+//! 4. **Obey** [`Driver::next_action`]: wait, go on, close the sending direction, close the transport, or abort it.
+//! 5. **Before a deadline takes effect**, read and write once more, and pass the size of the transport's send queue to
+//!    [`Driver::timeout`] (`sansocket-acked` reads it on Linux). Where it is unknown, a byte counts as delivered when the
+//!    kernel has accepted it: a peer that reads its last megabytes too slowly may then lose them at a deadline.
+//!
+//! ```
+//! use sansocket::bytes::Buf;
+//! use sansocket::{Accept, Config, Event, Instant, OriginPolicy, WebSocket};
+//! use sansocket_drive::{Driver, LayerScratch, Action};
+//!
+//! # let mut wire = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//! #     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec();
+//! let now = Instant::EPOCH; // from the loop's clock
+//! let mut driver = Driver::new(WebSocket::server(Config::default(), now));
+//! let mut scratch = LayerScratch::new();
+//!
+//! let mut input = driver.open(&mut wire, &mut scratch); // bytes that were read
+//! while let Some(event) = driver.next_event(&mut input, now)? {
+//!     match event {
+//!         Event::Request(_) => driver.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+//!         Event::Message(message) => driver.websocket_mut().send(message)?,
+//!         _ => {}
+//!     }
+//! }
+//! let mut outgoing = driver.to_write();
+//! let written = outgoing.chunk().len(); // as many as the socket took
+//! assert!(outgoing.chunk().ends_with(b"\r\n\r\n\x81\x05Hello"));
+//! outgoing.advance(written);
+//! assert!(matches!(driver.next_action(), Action::Wait { read: true, write: false, .. }));
+//! # Ok::<(), sansocket_drive::Error>(())
+//! ```
+//!
+//! The loop around it, complete: `examples/driver.rs` of this crate. [`sansocket-net`](https://docs.rs/sansocket-net) and
+//! [`sansocket-mio`](https://docs.rs/sansocket-mio) are built on this crate, and re-export its [`Error`].
+//!
+//! # Layers
+//!
+//! A [`Layer`] lies between the transport and the core, such as TLS. [`Plain`], the default, compiles away.
+//!
+//! # Many connections
+//!
+//! [`Deadlines`] tells which of many connections is due next, at no cost for those that idle. [`Clock`] is a clock that
+//! they can share.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod deadlines;
+mod driver;
+mod error;
+mod flags;
+mod layer;
+mod outgoing;
+
+pub use clock::Clock;
+pub use deadlines::{Armed, Deadline, Deadlines};
+pub use driver::{Action, Driver};
+pub use error::{Error, is_disconnect};
+pub use layer::{Layer, LayerScratch, Plain};
+pub use outgoing::Outgoing;
+
+/// The protocol, whose types appear in this crate's interface.
+pub use sansocket;
+
+use std::time::Duration;
+
+use sansocket::Config;
+
+/// The settings that the adapters give to connections unless the caller has a [`Config`] of its own: [`Config::default`]
+/// with keepalive, a Ping after 30 s of silence.
+pub fn default_config() -> Config {
+    let mut config = Config::default();
+    config.ping_interval = Some(Duration::from_secs(30));
+    config
+}

@@ -1,0 +1,91 @@
+//! The bytes to write to the transport: the core's, or those of the layer.
+
+use std::fmt;
+use std::io::IoSlice;
+
+use bytes::Buf;
+use sansocket::Output;
+
+use crate::flags::Flags;
+use crate::layer::Layer;
+
+/// The bytes to write, as a [`Buf`]; see [`Driver::to_write`](crate::Driver::to_write).
+pub struct Outgoing<'a, L> {
+    output: &'a mut Output,
+    layer: &'a mut L,
+    flags: &'a mut Flags,
+    /// Counts what is written since the send queue was looked at.
+    written: Option<&'a mut usize>,
+}
+
+impl<'a, L: Layer> Outgoing<'a, L> {
+    #[inline]
+    pub(crate) fn new(
+        output: &'a mut Output,
+        layer: &'a mut L,
+        flags: &'a mut Flags,
+        written: Option<&'a mut usize>,
+    ) -> Self {
+        let mut outgoing = Self { output, layer, flags, written };
+        if !L::IS_PLAIN {
+            outgoing.seal();
+        }
+        outgoing
+    }
+
+    /// Has the layer prepare more, once it has nothing pending.
+    fn seal(&mut self) {
+        if self.layer.pending().is_empty() && !self.flags.has(Flags::LAYER_CLOSED) {
+            self.layer.seal(self.output);
+        }
+    }
+}
+
+impl<L: Layer> Buf for Outgoing<'_, L> {
+    /// With a layer: the bytes that it has prepared; more may follow when they are written.
+    #[inline]
+    fn remaining(&self) -> usize {
+        if L::IS_PLAIN { self.output.remaining() } else { self.layer.pending().len() }
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        if L::IS_PLAIN { self.output.chunk() } else { self.layer.pending() }
+    }
+
+    #[inline]
+    fn advance(&mut self, count: usize) {
+        if let Some(written) = &mut self.written {
+            **written += count;
+        }
+        if L::IS_PLAIN {
+            return self.output.advance(count);
+        }
+        if count > 0 {
+            self.flags.insert(Flags::LAYER_WROTE);
+            let delivered = self.layer.advance(count);
+            self.output.delivered(delivered);
+            self.seal();
+        }
+    }
+
+    #[inline]
+    fn chunks_vectored<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
+        if L::IS_PLAIN {
+            return self.output.chunks_vectored(slices);
+        }
+        match (self.layer.pending(), slices.first_mut()) {
+            (pending, Some(slice)) if !pending.is_empty() => {
+                *slice = IoSlice::new(pending);
+                1
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl<L> fmt::Debug for Outgoing<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").finish_non_exhaustive()
+    }
+}
