@@ -3,6 +3,7 @@
 //! `cargo run -p sansocket-drive --example driver -- 127.0.0.1:9001`; the loop is [`drive`].
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -25,59 +26,58 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Drives a connection from its first byte to its last.
-fn drive(mut stream: &TcpStream) -> io::Result<()> {
+fn drive(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let clock = Clock::of_process();
     let mut driver = Driver::new(WebSocket::server(default_config(), clock.now()));
     let (mut buffer, mut scratch) = (vec![0; 16 * 1024], LayerScratch::new());
     let mut received = 0;
     loop {
-        let mut input = driver.open(&mut buffer[..received], &mut scratch);
-        loop {
-            match driver.next_event(&mut input, clock.now()) {
-                Ok(None) => break,
-                Ok(Some(event)) => handle(&mut driver, event, clock.now()).unwrap_or_else(|error| eprintln!("{error}")),
-                Err(error) => eprintln!("{error}"), // the peer is told, and the connection ends in good order
-            }
+        let mut input = driver.open(&mut buffer[..mem::take(&mut received)], &mut scratch);
+        while let Some(event) = driver.next_event(&mut input, clock.now()).transpose() {
+            handle(&mut driver, event, clock.now()).unwrap_or_else(|error| eprintln!("{error}"));
         }
         flush(&mut driver, stream, clock.now());
-        received = 0;
         match driver.next_action() {
             Action::Again => {}
             Action::Wait { read, write, until } => match wait(stream, read, write, until.map(|at| clock.until(at)))? {
-                ready if ready.is_empty() => {
-                    flush(&mut driver, stream, clock.now()); // it may take bytes though poll has not said so
+                Ready::Read => received = self::read(&mut driver, stream, &mut buffer, clock.now()),
+                Ready::Write => {}
+                Ready::Timeout => {
+                    flush(&mut driver, stream, clock.now()); // it may take bytes though poll does not say so
                     driver.timeout(sansocket_acked::outstanding(&stream), clock.now());
                 }
-                ready if !read || ready == PollFlags::OUT => {}
-                _ => match stream.read(&mut buffer) {
-                    Ok(0) => driver.eof(),
-                    Ok(count) => received = count,
-                    Err(error) if is_temporary(&error) => {}
-                    Err(error) => driver.read_lost(error, clock.now()),
-                },
             },
             Action::ShutdownWrite => {
-                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, reading reports it
+                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, reading says so
                 driver.write_shut_down();
             }
             Action::Close => return Ok(()),
-            Action::Abort => {
-                return rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into);
-            }
+            Action::Abort => return abort(stream),
         }
     }
 }
 
-/// What the application does: an echo.
-fn handle(driver: &mut Driver, event: Event<'_>, now: Instant) -> Result<(), Error> {
-    match event {
+/// What the application does: an echo. After an error the connection ends in good order: the peer is told why.
+fn handle(driver: &mut Driver, event: Result<Event<'_>, Error>, now: Instant) -> Result<(), Error> {
+    match event? {
         Event::Request(_) => driver.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
         Event::Message(message) => driver.websocket_mut().send(message)?,
         Event::Close(close) => println!("closed: {}, clean: {}", close.code, close.was_clean),
         _ => {}
     }
     Ok(())
+}
+
+/// Reads what has arrived; returns how many bytes.
+fn read(driver: &mut Driver, mut stream: &TcpStream, buffer: &mut [u8], now: Instant) -> usize {
+    match stream.read(buffer) {
+        Ok(0) => driver.eof(),
+        Ok(count) => return count,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+        Err(error) => driver.read_lost(error, now),
+    }
+    0
 }
 
 /// Writes as much as the kernel takes.
@@ -96,20 +96,28 @@ fn flush(driver: &mut Driver, mut stream: &TcpStream, now: Instant) {
     }
 }
 
-/// Waits until the stream is ready, and returns for what; empty when the time is over.
-fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<PollFlags> {
+enum Ready {
+    Read,
+    Write,
+    Timeout,
+}
+
+/// Waits until the stream is ready, or the time is over.
+fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<Ready> {
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::IN, read);
     flags.set(PollFlags::OUT, write);
     let mut fds = [PollFd::new(stream, flags)];
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     match poll(&mut fds, timeout.as_ref()) {
-        Ok(_) => Ok(fds[0].revents()),
-        Err(rustix::io::Errno::INTR) => Ok(PollFlags::OUT), // look again
+        Ok(0) => Ok(Ready::Timeout),
+        Ok(_) if read && fds[0].revents() != PollFlags::OUT => Ok(Ready::Read),
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(Ready::Write),
         Err(error) => Err(error.into()),
     }
 }
 
-fn is_temporary(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+/// Drops the connection: without SO_LINGER at zero, the kernel would keep what the peer does not read.
+fn abort(stream: &TcpStream) -> io::Result<()> {
+    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
 }

@@ -1,0 +1,150 @@
+//! An echo server over `std::net` and poll(2), one connection at a time: a complete driver of the core.
+//!
+//! `cargo run -p sansocket --example driver -- 127.0.0.1:9001`; the loop is [`drive`]. Each of its five parts is explained in
+//! the crate's guide. `sansocket-drive` has a shorter one, which also tells a slow reader from a dead one.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the example does the IO that the core does not"
+)]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{self, Duration};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sansocket::bytes::Buf;
+use sansocket::{Accept, Config, Error, Event, Input, Instant, OriginPolicy, TransportAction, WebSocket};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let listener = TcpListener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    for stream in listener.incoming() {
+        stream.and_then(|stream| drive(&stream)).unwrap_or_else(|error| eprintln!("{error}"));
+    }
+    Ok(())
+}
+
+/// Drives a connection from its first byte to its last.
+fn drive(mut stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let started = time::Instant::now();
+    let now = || Instant::from_nanos(started.elapsed().as_nanos() as u64);
+    let mut ws = WebSocket::server(Config::default(), now());
+    let (mut buffer, mut received) = (vec![0; 16 * 1024], 0);
+    let (mut eof, mut write_ended, mut failed) = (false, false, false);
+    loop {
+        // 1. hand over the received bytes, and fetch events until there are no more
+        let mut input = Input::new(&mut buffer[..std::mem::take(&mut received)]);
+        loop {
+            match ws.receive(&mut input, now()) {
+                Ok(Some(event)) => handle(&mut ws, event, now()),
+                Ok(None) => break,
+                Err(error) => {
+                    report(&error, &mut failed);
+                    break;
+                }
+            }
+        }
+        // 2. write as much as the kernel takes: also after an error, so that the peer learns of it
+        while !write_ended && ws.output().has_remaining() {
+            match stream.write(ws.output().chunk()) {
+                Ok(count) => ws.output().advance(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    ws.write_lost(now());
+                    write_ended = true;
+                }
+            }
+        }
+        // 3. end TCP as the connection says
+        match ws.transport() {
+            _ if ws.has_pending_event() => continue,
+            TransportAction::ShutdownWrite if !write_ended => {
+                write_ended = true;
+                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, reading says so
+            }
+            TransportAction::Close => return Ok(()),
+            TransportAction::Abort => return abort(stream),
+            TransportAction::Open | TransportAction::ShutdownWrite => {}
+        }
+        // 4. wait until something can be read or written, but no longer than the deadline
+        let read = ws.wants_read() && !eof;
+        let write = !write_ended && ws.output().has_remaining();
+        let ready = wait(stream, read, write, ws.poll_timeout().map(|deadline| deadline - now()))?;
+        // 5. handle the deadline, or read
+        if ready.is_empty() {
+            outcome(&mut ws, |ws| ws.handle_timeout(now()), now(), &mut failed);
+        } else if read && ready != PollFlags::OUT {
+            match stream.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(count) if count > 0 => received = count,
+                end => {
+                    if end.is_err() {
+                        ws.write_lost(now());
+                        write_ended = true;
+                    }
+                    eof = true;
+                    while outcome(&mut ws, |ws| ws.receive_eof(now()), now(), &mut failed) {}
+                }
+            }
+        }
+    }
+}
+
+/// Handles what a call returned; returns whether it was an event or an error.
+fn outcome(
+    ws: &mut WebSocket,
+    call: impl FnOnce(&mut WebSocket) -> Result<Option<Event<'static>>, Error>,
+    now: Instant,
+    failed: &mut bool,
+) -> bool {
+    match call(ws) {
+        Ok(None) => return false,
+        Ok(Some(event)) => handle(ws, event, now),
+        Err(error) => report(&error, failed),
+    }
+    true
+}
+
+/// What the application does: an echo.
+fn handle(ws: &mut WebSocket, event: Event<'_>, now: Instant) {
+    let result = match event {
+        Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now).map_err(|error| error.to_string()),
+        Event::Message(message) => ws.send(message).map_err(|error| error.to_string()),
+        Event::Close(close) => {
+            println!("closed: {}, clean: {}", close.code, close.was_clean);
+            Ok(())
+        }
+        _ => Ok(()),
+    };
+    result.unwrap_or_else(|error| eprintln!("{error}"));
+}
+
+/// A failed connection returns its error again and again.
+fn report(error: &Error, reported: &mut bool) {
+    if !std::mem::replace(reported, true) {
+        eprintln!("{error}");
+    }
+}
+
+/// Waits until the stream is ready, and returns for what; empty when the time is over.
+fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<PollFlags> {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, read);
+    flags.set(PollFlags::OUT, write);
+    let mut fds = [PollFd::new(stream, flags)];
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) => Ok(fds[0].revents()),
+        Err(rustix::io::Errno::INTR) => Ok(PollFlags::OUT), // look again
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Drops the connection: without SO_LINGER at zero, the kernel would keep what the peer does not read.
+fn abort(stream: &TcpStream) -> io::Result<()> {
+    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
+}
