@@ -164,7 +164,7 @@ impl Connection {
         while let Some(timer) = self.timers.pop_expired() {
             match timer {
                 Timer::Ping => self.keep_alive(),
-                Timer::Pong if self.output.excuses_silence && self.output.take_moved() => {
+                Timer::Pong if self.output.excuses_silence() && self.output.take_moved() => {
                     self.await_pong(self.output.has_keepalive() || !self.wants_read());
                 }
                 Timer::Pong => {
@@ -484,14 +484,14 @@ impl Connection {
     #[inline]
     fn held_back(&mut self) {
         if self.holds_back() {
-            self.output.excuses_silence = true;
+            self.output.excuse_silence(true);
         }
     }
 
     /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long
     /// as it takes what is sent.
     fn await_pong(&mut self, excuses_silence: bool) {
-        self.output.excuses_silence = excuses_silence;
+        self.output.excuse_silence(excuses_silence);
         self.output.take_moved();
         self.timers.set(Timer::Pong, self.config.pong_timeout);
     }

@@ -23,10 +23,6 @@ impl InFlight {
         self.len
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Whether a Ping of keepalive is among the bytes.
     pub(crate) fn has_keepalive(&self) -> bool {
         self.keepalive > 0

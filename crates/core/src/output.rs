@@ -43,33 +43,34 @@ use crate::queue::Segment;
 #[derive(Debug, Default)]
 pub struct Output {
     data: Lane,
-    /// What is left of the data frame at the front of its lane.
-    current: Current,
+    progress: Progress,
     /// Never empty.
     controls: Option<Box<Controls>>,
     /// Bytes of both lanes.
     len: usize,
-    /// Bytes that `take_bytes` took and `delivered` has not reported. Never empty.
+    /// Bytes that `take_bytes` took and `delivered` has not reported: `in_flight_len`, with their kinds. Never empty.
     in_flight: Option<Box<InFlight>>,
+    in_flight_len: usize,
     /// Payload bytes of data frames not yet delivered.
     buffered_amount: usize,
+}
+
+/// How far the output has left. (One struct, so that its small fields share a word.)
+#[derive(Debug, Default)]
+struct Progress {
+    /// What is left of the data frame at the front of its lane, of which a part was taken; both zero between frames.
+    head: u8,
+    payload: usize,
+    /// Whether that payload counts in `buffered_amount`.
+    is_data: bool,
     close: CloseProgress,
     /// Whether bytes were delivered since that was last asked.
     has_moved: bool,
     /// Whether what waits, or waited, may keep the peer from answering the Ping of keepalive, or its Pong from being read.
-    pub(crate) excuses_silence: bool,
+    excuses_silence: bool,
 }
 
-/// A data frame of which a part has been taken; both zero between frames.
-#[derive(Debug, Default)]
-struct Current {
-    head: u8,
-    payload: usize,
-    /// Whether the payload counts in `buffered_amount`.
-    is_data: bool,
-}
-
-impl Current {
+impl Progress {
     fn is_between_frames(&self) -> bool {
         self.head == 0 && self.payload == 0
     }
@@ -119,9 +120,9 @@ impl Output {
     /// Forgets all bytes, and begins with the head of a handshake message.
     pub(crate) fn with_head(mut self, head: Vec<u8>) -> Self {
         let len = head.len();
-        let current = Current { head: 0, payload: len, is_data: false };
+        let progress = Progress { payload: len, ..Progress::default() };
         self.data.restart(head);
-        Self { data: self.data, current, len, ..Self::default() }
+        Self { data: self.data, progress, len, ..Self::default() }
     }
 
     /// Moves up to `max` bytes out of the output, from the front, as many as lie together; empty only if there are none.
@@ -132,13 +133,14 @@ impl Output {
         if max == 0 || self.len == 0 {
             return Bytes::new();
         }
-        let is_between_frames = self.current.is_between_frames();
+        let is_between_frames = self.progress.is_between_frames();
         let bytes = match &self.controls {
             Some(_) if is_between_frames => self.take_controls(max),
-            Some(_) => self.take_data(max.min(self.current.remaining())),
+            Some(_) => self.take_data(max.min(self.progress.remaining())),
             None => self.take_data(max),
         };
         self.len -= bytes.len();
+        self.in_flight_len += bytes.len();
         bytes
     }
 
@@ -146,9 +148,10 @@ impl Output {
     /// order in which they were taken, in any pieces. More than were taken are as many as were taken.
     pub fn delivered(&mut self, count: usize) {
         let Some(in_flight) = &mut self.in_flight else { return };
-        self.has_moved |= count > 0;
+        self.progress.has_moved |= count > 0;
         self.buffered_amount -= in_flight.deliver(count);
-        if in_flight.is_empty() {
+        self.in_flight_len = in_flight.len();
+        if self.in_flight_len == 0 {
             self.in_flight = None;
         }
     }
@@ -162,7 +165,7 @@ impl Output {
     /// All bytes that are not delivered: queued or taken.
     #[inline]
     pub(crate) fn undelivered(&self) -> usize {
-        self.len + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.len())
+        self.len + self.in_flight_len
     }
 
     /// Bytes not yet delivered that are not payload of messages.
@@ -174,7 +177,7 @@ impl Output {
     /// Whether every byte was delivered.
     #[inline]
     pub(crate) fn is_delivered(&self) -> bool {
-        self.len == 0 && self.in_flight.is_none()
+        self.undelivered() == 0
     }
 
     /// Whether our Close frame, the last thing that is ever queued, was delivered.
@@ -184,7 +187,18 @@ impl Output {
 
     /// Whether our Close frame was queued.
     pub(crate) fn is_close_queued(&self) -> bool {
-        self.close != CloseProgress::NotQueued
+        self.progress.close != CloseProgress::NotQueued
+    }
+
+    /// Records whether silence of the peer is excused: see [`Progress`].
+    #[inline]
+    pub(crate) fn excuse_silence(&mut self, is_excused: bool) {
+        self.progress.excuses_silence = is_excused;
+    }
+
+    /// Whether silence of the peer is excused.
+    pub(crate) fn excuses_silence(&self) -> bool {
+        self.progress.excuses_silence
     }
 
     /// Whether a Ping of keepalive is queued, or taken and not delivered.
@@ -195,12 +209,12 @@ impl Output {
 
     /// Whether bytes were delivered since the last call.
     pub(crate) fn take_moved(&mut self) -> bool {
-        core::mem::take(&mut self.has_moved)
+        core::mem::take(&mut self.progress.has_moved)
     }
 
     /// Whether control frames can still precede our Close frame.
     pub(crate) fn takes_controls(&self) -> bool {
-        self.close != CloseProgress::Begun
+        self.progress.close != CloseProgress::Begun
     }
 
     /// Queues a data frame whose payload `write` appends.
@@ -256,7 +270,7 @@ impl Output {
     fn count(&mut self, opcode: OpCode, size: usize, payload_length: usize) {
         self.len += size;
         match opcode {
-            OpCode::Close => self.close = CloseProgress::Queued,
+            OpCode::Close => self.progress.close = CloseProgress::Queued,
             _ => self.buffered_amount += payload_length,
         }
     }
@@ -287,15 +301,15 @@ impl Output {
         let count = max.min(self.data.chunk().len());
         let mut at = 0;
         while at < count {
-            if self.current.is_between_frames() {
+            if self.progress.is_between_frames() {
                 self.begin_frame(at);
             }
-            let step = (count - at).min(self.current.remaining());
+            let step = (count - at).min(self.progress.remaining());
             if step == 0 {
                 break; // not reached: every frame in the lane is our own
             }
-            let (head, payload) = self.current.advance(step);
-            let (framing, payload) = if self.current.is_data { (head, payload) } else { (step, 0) };
+            let (head, payload) = self.progress.advance(step);
+            let (framing, payload) = if self.progress.is_data { (head, payload) } else { (step, 0) };
             self.in_flight.get_or_insert_default().push(framing, payload);
             at += step;
         }
@@ -304,10 +318,10 @@ impl Output {
 
     /// The pieces of both lanes in the order in which they leave; up to the first control frame that waits its turn.
     fn chunks<'a>(&'a self, controls: &'a Controls) -> impl Iterator<Item = &'a [u8]> {
-        let (first, data, last) = if self.current.is_between_frames() {
+        let (first, data, last) = if self.progress.is_between_frames() {
             (Some(controls), usize::MAX, None)
         } else {
-            (None, self.current.remaining(), Some(controls))
+            (None, self.progress.remaining(), Some(controls))
         };
         let data = self.data.chunks().scan(data, |left, chunk| {
             if *left == 0 {
@@ -339,13 +353,11 @@ impl Output {
         let head = self.data.chunk().get(at..).unwrap_or_default();
         let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };
         if header.opcode == OpCode::Close {
-            self.close = CloseProgress::Begun;
+            self.progress.close = CloseProgress::Begun;
         }
-        self.current = Current {
-            head: size as u8,
-            payload: header.payload_length as usize,
-            is_data: header.opcode != OpCode::Close,
-        };
+        self.progress.head = size as u8;
+        self.progress.payload = header.payload_length as usize;
+        self.progress.is_data = header.opcode != OpCode::Close;
     }
 
     /// All has been taken.
@@ -359,13 +371,14 @@ impl Output {
         if self.controls.is_some() {
             self.controls = None;
         }
-        self.current = Current::default();
+        self.progress.head = 0;
+        self.progress.payload = 0;
         self.len = 0;
         self.buffered_amount = 0;
-        self.has_moved = true;
+        self.progress.has_moved = true;
         // 5.5.1: what follows a Close frame would be discarded, so that nothing may
-        if self.close != CloseProgress::NotQueued {
-            self.close = CloseProgress::Begun;
+        if self.progress.close != CloseProgress::NotQueued {
+            self.progress.close = CloseProgress::Begun;
         }
     }
 
@@ -385,7 +398,10 @@ impl Output {
 
     #[inline(never)]
     fn advance_part(&mut self, count: usize) {
-        self.has_moved = true;
+        if self.in_flight_len > 0 {
+            return self.advance_behind(count);
+        }
+        self.progress.has_moved = true;
         self.len -= count;
         let mut left = count;
         while left > 0 {
@@ -398,19 +414,19 @@ impl Output {
 
     /// Takes up to `count` bytes, no further than the end of a frame; returns how many.
     fn advance_frame(&mut self, count: usize) -> usize {
-        if let Some(controls) = self.controls.as_mut().filter(|_| self.current.is_between_frames()) {
+        if let Some(controls) = self.controls.as_mut().filter(|_| self.progress.is_between_frames()) {
             let taken = controls.advance(count);
             if controls.is_empty() {
                 self.controls = None;
             }
             return taken;
         }
-        if self.current.is_between_frames() {
+        if self.progress.is_between_frames() {
             self.begin_frame(0);
         }
-        let count = count.min(self.current.remaining());
-        let (_, payload) = self.current.advance(count);
-        if self.current.is_data {
+        let count = count.min(self.progress.remaining());
+        let (_, payload) = self.progress.advance(count);
+        if self.progress.is_data {
             self.buffered_amount -= payload;
         }
         self.data.advance(count);
@@ -435,9 +451,7 @@ impl Buf for Output {
 
     #[inline]
     fn advance(&mut self, count: usize) {
-        if self.in_flight.is_some() {
-            self.advance_behind(count);
-        } else if count >= self.len {
+        if count >= self.len && self.in_flight_len == 0 {
             self.drain();
         } else if count > 0 {
             self.advance_part(count);
