@@ -1,10 +1,10 @@
 //! `sansocket connect`: lines of stdin become text messages, messages become lines of stdout.
 //!
-//! The main thread reads the connection; a thread reads stdin and sends. Whoever begins to close, it is the main thread
-//! that sees the connection end and says how.
+//! The main thread reads from the connection and reports how it ended. Another thread reads stdin and sends, and a third one
+//! waits for a signal.
 
-mod replies;
-mod why;
+mod diagnosis;
+mod reply_counter;
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::net::TcpStream;
@@ -17,9 +17,10 @@ use clap::ValueEnum;
 use sansocket_net::sansocket::{Initiator, SendError};
 use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, WebSocket};
 
-use crate::exit::{self, Exit, Failure, OneLine};
+use crate::escape::Escaped;
+use crate::exit::{self, Exit, Failure};
 use crate::interrupt;
-use replies::Replies;
+use reply_counter::ReplyCounter;
 
 type Writer = sansocket_net::Writer<TcpStream>;
 
@@ -71,12 +72,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds, but not so many".to_owned())
 }
 
-/// Connects, and talks until the connection is closed.
+/// Connects, and exchanges messages until the connection has ended.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let connector = connector(args)?;
-    let ws = connector.connect(&args.url).map_err(|error| why::not_connected(&args.url, &error))?;
+    let ws = connector.connect(&args.url).map_err(|error| diagnosis::not_connected(&args.url, &error))?;
     let protocol = ws.protocol().map(|protocol| format!(", subprotocol {protocol}"));
-    exit::note(&format!("opened: {}{}", OneLine(&args.url), protocol.unwrap_or_default()));
+    exit::note(&format!("opened: {}{}", args.url, protocol.unwrap_or_default()));
     talk(ws, args)
 }
 
@@ -102,7 +103,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
         let writer = writer.clone();
         move || drop(writer.close(CloseCode::GOING_AWAY, "interrupted"))
     })?;
-    let replies = Arc::new(Replies::default());
+    let replies = Arc::new(ReplyCounter::default());
     let has_failed = Arc::new(AtomicBool::new(false));
     thread::spawn({
         let (writer, replies, has_failed, wait) =
@@ -113,7 +114,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
                 exit::complain(&complaint);
             }
             replies.wait(wait);
-            // Whether it was open still, the main thread says.
+            // If the connection has ended already, the main thread reports how.
             let _ = writer.close(CloseCode::NORMAL, "");
         }
     });
@@ -129,7 +130,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
                     exit::note(&format!("cannot write to stdout: {error}; closing the connection"));
                     let _ = writer.close(CloseCode::GOING_AWAY, "");
                 }
-                replies.came();
+                replies.count_received();
             }
             Ok(Some(Event::Ping(payload))) => exit::note(&format!("ping: {:?}", String::from_utf8_lossy(&payload))),
             Ok(Some(Event::Pong(payload))) => exit::note(&format!("pong: {:?}", String::from_utf8_lossy(&payload))),
@@ -167,8 +168,8 @@ fn closed(close: &Close) -> String {
 ///
 /// # Errors
 ///
-/// A line that cannot be sent, which is also the last one.
-fn send_lines(writer: &Writer, replies: &Replies) -> Result<(), String> {
+/// A line cannot be sent. The lines after it are not sent either.
+fn send_lines(writer: &Writer, replies: &ReplyCounter) -> Result<(), String> {
     let mut stdin = io::stdin().lock();
     let mut line = Vec::new();
     for number in 1.. {
@@ -180,11 +181,11 @@ fn send_lines(writer: &Writer, replies: &Replies) -> Result<(), String> {
         let text = std::str::from_utf8(trim_end(&line)).map_err(|error| {
             format!("line {number} of stdin is not UTF-8 ({error}), as text messages must be; nothing more is sent")
         })?;
-        // Counted before, so that no reply can come first.
-        replies.expect();
+        // The count precedes the message, so that no reply can arrive before it.
+        replies.count_sent();
         match writer.send(text) {
             Ok(()) => {}
-            // Had there been room for it later, `send` would have waited.
+            // `send` waits for room, so there will never be enough.
             Err(Error::Send(SendError::BufferFull(_))) => {
                 let size = text.len();
                 return Err(format!(
@@ -192,7 +193,7 @@ fn send_lines(writer: &Writer, replies: &Replies) -> Result<(), String> {
                      nothing more is sent"
                 ));
             }
-            // The connection closes or has failed: the main thread says how.
+            // The connection is closing or has failed: the main thread reports how.
             Err(_) => break,
         }
     }
@@ -204,7 +205,7 @@ fn trim_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Messages on stdout, until that is closed.
+/// Prints messages to stdout until a write fails.
 #[derive(Debug)]
 struct Printer {
     binary: Binary,
@@ -213,7 +214,7 @@ struct Printer {
 }
 
 impl Printer {
-    /// Reports the first error, and prints nothing after it.
+    /// Returns the first error of stdout. Prints nothing after it.
     fn print(&mut self, message: &Message<'_>) -> io::Result<()> {
         if self.is_closed {
             return Ok(());
@@ -226,8 +227,8 @@ impl Printer {
     fn write(&self, message: &Message<'_>) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match (message, self.binary) {
-            // A peer must not write to our terminal as it likes; a file or program gets what was sent.
-            (Message::Text(text), _) if self.is_terminal => writeln!(stdout, "{}", OneLine(text))?,
+            // A peer must not control the terminal. A file or program receives the text as it was sent.
+            (Message::Text(text), _) if self.is_terminal => writeln!(stdout, "{}", Escaped::new(text))?,
             (Message::Text(text), _) => writeln!(stdout, "{text}")?,
             (Message::Binary(bytes), Binary::Raw) => stdout.write_all(bytes)?,
             (Message::Binary(bytes), Binary::Hex) => {

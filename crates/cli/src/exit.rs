@@ -1,11 +1,13 @@
-//! How the command ends: its exit status, and the one line that says why. And what else is said on stderr.
+//! The exit status, the line on stderr that explains a failure, and other lines on stderr.
 
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What `connect` prints below its options, and the only list of the statuses.
+use crate::escape::Escaped;
+
+/// The list of exit statuses, which the help of `connect` shows below the options.
 pub(crate) const STATUSES: &str = "\
 Exit status:
   0    the connection was closed cleanly, by either end, with code 1000, 1001 or none
@@ -32,11 +34,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The command did not do what it was asked to.
+/// The reason why the command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    /// One line: what was wrong, where it came from, what to do.
+    /// One line: what happened, who is at fault, what to do.
     pub(crate) message: String,
 }
 
@@ -46,17 +48,17 @@ impl Failure {
     }
 }
 
-/// Says one line on stderr, however many the message has.
+/// Writes an error message to stderr, as one line.
 pub(crate) fn complain(message: &str) {
-    note(&format!("error: {}", OneLine(message)));
+    note(&format!("error: {message}"));
 }
 
-/// Writes a line to stderr. If nobody reads it, nobody is to be told.
+/// Writes a line to stderr, escaped. Ignores errors: there is no place left to report them.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{}", Escaped::new(line));
 }
 
-/// What the user wrote, to be seen though it is empty.
+/// Returns the argument of the user, or a pair of quotes if it is empty and would not be visible.
 pub(crate) fn quoted_if_empty(text: &str) -> &str {
     if text.is_empty() { "''" } else { text }
 }
@@ -76,22 +78,5 @@ impl Once {
     pub(crate) fn settle(&self) -> bool {
         // Mostly it has not, and to look costs less than to write.
         self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Text from elsewhere on one line, its control characters escaped: a peer must not write on our terminal.
-#[derive(Debug)]
-pub(crate) struct OneLine<'a>(pub(crate) &'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            if c.is_control() {
-                write!(f, "{}", c.escape_debug())?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        Ok(())
     }
 }

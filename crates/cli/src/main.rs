@@ -1,9 +1,11 @@
 //! The `sansocket` command: an echo server, a client for the terminal, and a demonstration.
 //!
-//! One module per subcommand. This file names them, and turns how they ended into one line on stderr and an exit status.
+//! Each subcommand has a module. This file runs one of them and turns its result into an exit status and, after a failure,
+//! one line on stderr.
 
 mod connect;
 mod demo;
+mod escape;
 mod exit;
 mod interrupt;
 mod serve;
@@ -47,9 +49,9 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Help and version are no failure; anything else is, and clap says what it was.
+/// Prints what clap reports: help and version, which are no failure, or an error in the arguments.
 fn usage(error: &clap::Error) -> ExitCode {
-    // A reader that has gone away has nothing to be told.
+    // If this fails, nothing reads the output.
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Clean.into(),

@@ -8,7 +8,8 @@ use std::time::Instant;
 use sansocket_net::Close;
 use sansocket_net::sansocket::Request;
 
-use crate::exit::{Once, OneLine};
+use crate::escape::Escaped;
+use crate::exit::Once;
 
 /// Lines on stdout. The server serves on if nobody reads them.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Story {
 
     fn tell(&self, log: &Log, what: impl Display) {
         if !log.is_quiet() {
-            log.always(&format!("{} {}", self.peer, OneLine(&what.to_string())));
+            log.always(&format!("{} {}", self.peer, Escaped::new(&what.to_string())));
         }
     }
 }

@@ -65,8 +65,10 @@ impl Running {
         Self::spawn(Command::new(program).args(arguments).arg(env!("CARGO_BIN_EXE_sansocket")))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: impl std::borrow::BorrowMut<Command>) -> Self {
+        let mut command = command;
         let mut child = command
+            .borrow_mut()
             // Whoever sets it must still get one line, not a backtrace.
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())
@@ -83,10 +85,15 @@ impl Running {
     /// An echo server on a port of its own choosing, and its address.
     pub(crate) fn serve(arguments: &[&str]) -> (Self, SocketAddr) {
         let server = Self::start(&[&["serve", "127.0.0.1:0"], arguments].concat());
-        let line = server.stdout_line();
-        let address = line.strip_prefix("listening on ws://").unwrap_or_else(|| panic!("not listening: {line}"));
-        let address = address.parse().expect("an address");
+        let address = server.listening();
         (server, address)
+    }
+
+    /// Reads the address from the first line of a server.
+    pub(crate) fn listening(&self) -> SocketAddr {
+        let line = self.stdout_line();
+        let address = line.strip_prefix("listening on ws://").unwrap_or_else(|| panic!("not listening: {line}"));
+        address.parse().expect("an address")
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -105,6 +112,15 @@ impl Running {
     /// The next line of stdout.
     pub(crate) fn stdout_line(&self) -> String {
         self.stdout.recv_timeout(PATIENCE).expect("a line on stdout")
+    }
+
+    /// The next line of stdout; `None` if stdout has ended.
+    pub(crate) fn try_stdout_line(&self) -> Option<String> {
+        match self.stdout.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("neither a line on stdout nor its end"),
+        }
     }
 
     /// The next line of stderr.
@@ -132,10 +148,19 @@ impl Running {
     }
 }
 
-/// As Ctrl-C does.
+/// Sends SIGINT, as Ctrl-C does.
 pub(crate) fn interrupt(id: u32) {
-    let kill = Command::new("kill").args(["-INT", &id.to_string()]).status();
-    assert!(kill.expect("kill runs").success(), "cannot interrupt");
+    signal("-INT", id);
+}
+
+/// Sends SIGTERM.
+pub(crate) fn terminate(id: u32) {
+    signal("-TERM", id);
+}
+
+fn signal(signal: &str, id: u32) {
+    let kill = Command::new("kill").args([signal, &id.to_string()]).status();
+    assert!(kill.expect("kill runs").success(), "cannot send {signal}");
 }
 
 impl Drop for Running {
@@ -152,7 +177,8 @@ impl Ended {
     }
 }
 
-fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+/// Reads lines in a thread.
+pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines() {

@@ -1,16 +1,17 @@
-//! Why there is no connection, in one line: what was wrong, where it came from, what to do.
+//! Explains in one line why there is no connection: what happened, who is at fault, what to do.
 
 use std::io::ErrorKind;
 
 use sansocket_net::sansocket::{Error as PeerError, HandshakeError, RequestError, Response, UriError};
 use sansocket_net::{ConnectError, Error};
 
+use crate::escape::Escaped;
 use crate::exit::{self, Exit, Failure};
 
-/// Characters shown of the body of a refusal.
-const BODY: usize = 200;
+/// The largest number of bytes shown of each part of a refusal: the reason, the location, the body.
+const MAX_PART: usize = 256;
 
-/// The connection never opened.
+/// Turns an error of `Connector::connect` into the message and the exit status of the command.
 pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
     match error {
         ConnectError::Uri(error) => {
@@ -80,13 +81,13 @@ fn peer(error: &PeerError) -> String {
 }
 
 fn refused(response: &Response) -> String {
-    let status = format!("{} {}", response.status(), response.reason());
-    let location = response.headers().get("Location").map(|location| format!(", to {location}"));
+    let part = |text| Escaped::truncated(text, MAX_PART);
+    let status = format!("{} {}", response.status(), part(response.reason()));
+    let location = response.headers().get("Location").map(|location| format!(", to {}", part(location)));
     let body = String::from_utf8_lossy(response.body());
-    let mut shown: String = body.trim().chars().take(BODY).collect();
-    if shown.len() < body.trim().len() {
-        shown.push('…');
-    }
-    let body = if shown.is_empty() { String::new() } else { format!(": {shown}") };
+    let body = match body.trim() {
+        "" => String::new(),
+        body => format!(": {}", part(body)),
+    };
     format!("the server refused the opening handshake: {}{}{body}", status.trim_end(), location.unwrap_or_default())
 }
