@@ -10,7 +10,6 @@ use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -19,7 +18,8 @@ use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, WebSocke
 
 use crate::escape::Escaped;
 use crate::exit::{self, Exit, Failure};
-use crate::interrupt;
+use crate::interrupt::Interrupt;
+use crate::threads;
 use reply_counter::ReplyCounter;
 
 type Writer = sansocket_net::Writer<TcpStream>;
@@ -99,13 +99,18 @@ fn connector(args: &Args) -> Result<Connector, Failure> {
 fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
     let split = |error| Failure::new(Exit::Failed, format_args!("cannot share the connection: {error}"));
     let (mut reader, writer) = ws.split().map_err(split)?;
-    interrupt::on_first({
+    let interrupt = Interrupt::install()?;
+    threads::start("closing", {
         let writer = writer.clone();
-        move || drop(writer.close(CloseCode::GOING_AWAY, "interrupted"))
+        move || {
+            interrupt.wait();
+            // This fails if the connection has ended already.
+            let _ = writer.close(CloseCode::GOING_AWAY, "interrupted");
+        }
     })?;
     let replies = Arc::new(ReplyCounter::default());
     let has_failed = Arc::new(AtomicBool::new(false));
-    thread::spawn({
+    threads::start("stdin", {
         let (writer, replies, has_failed, wait) =
             (writer.clone(), Arc::clone(&replies), Arc::clone(&has_failed), args.wait);
         move || {
@@ -117,7 +122,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
             // If the connection has ended already, the main thread reports how.
             let _ = writer.close(CloseCode::NORMAL, "");
         }
-    });
+    })?;
 
     let mut printer = Printer { binary: args.binary, is_terminal: io::stdout().is_terminal(), is_closed: false };
     let mut failure = None;

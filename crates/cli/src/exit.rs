@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::escape::Escaped;
 
@@ -61,22 +60,4 @@ pub(crate) fn note(line: &str) {
 /// Returns the argument of the user, or a pair of quotes if it is empty and would not be visible.
 pub(crate) fn quoted_if_empty(text: &str) -> &str {
     if text.is_empty() { "''" } else { text }
-}
-
-/// Something that is said at most once until it is settled.
-#[derive(Debug, Default)]
-pub(crate) struct Once(AtomicBool);
-
-impl Once {
-    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
-        if !self.0.swap(true, Ordering::Relaxed) {
-            note(&line());
-        }
-    }
-
-    /// Whether it had been said.
-    pub(crate) fn settle(&self) -> bool {
-        // Mostly it has not, and to look costs less than to write.
-        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
-    }
 }

@@ -9,6 +9,7 @@ mod escape;
 mod exit;
 mod interrupt;
 mod serve;
+mod threads;
 
 use std::process::ExitCode;
 

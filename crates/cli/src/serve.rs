@@ -1,12 +1,17 @@
-//! `sansocket serve`: an echo server, of two kinds: event loops, or a thread for each connection.
+//! `sansocket serve`: an echo server, which runs on event loops or with a thread for each connection.
 //!
-//! Here is what both share, so that nobody can tell them apart by what they say: the arguments, who is let in, and how it
-//! ends. The lines about connections are in `log`.
+//! This file holds what both kinds of server share, so that they behave alike: the arguments, the answer to a request, and
+//! the end of the server. `log` and `session_log` write the log.
+//!
+//! A server starts every thread that its log and its end need before it listens. At the limit on processes it still logs,
+//! handles signals and closes its connections.
 
 mod blocking;
 mod event_loops;
-mod guests;
+mod line_queue;
 mod log;
+mod session_log;
+mod sessions;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -17,16 +22,19 @@ use std::time::Duration;
 use sansocket_net::sansocket::Request;
 use sansocket_net::{Accept, Close, OriginPolicy, default_config};
 
-use crate::exit::{self, Exit, Failure, Once};
-use log::{Log, Story};
+use crate::exit::{self, Exit, Failure};
+use crate::interrupt::Interrupt;
+use log::Log;
+use session_log::SessionLog;
 
-/// What closing may take beyond the closing timeout: the connections learn of it one after the other.
+/// The time that shutdown takes beyond the closing timeout: the connections receive their Close frames one by one.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Run an echo server: every message goes back to where it came from
 ///
-/// Prints one line when a connection opens and one when it has closed. Any path is served, and the first subprotocol
-/// offered is selected. Ctrl-C (or SIGTERM) closes every connection with code 1001 and ends with status 0; a second one ends at once.
+/// Prints one line when a connection opens and one when it has closed. If stdout is not read fast enough, lines are
+/// dropped, and their number is printed. Any path is served, and the first subprotocol offered is selected. Ctrl-C (or
+/// SIGTERM) closes every connection with code 1001 and ends with status 0; a second one ends at once.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Where to listen; port 0 lets the system choose one
@@ -54,26 +62,35 @@ pub(crate) struct Args {
     blocking: bool,
 }
 
-/// Serves until Ctrl-C.
+/// Serves until the first signal.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let server = Arc::new(Server::new(args));
-    if args.blocking {
-        blocking::serve(&args.address, &server)?;
+    let server = Arc::new(Server::start(args)?);
+    let interrupt = Interrupt::install()?;
+    let outcome = if args.blocking {
+        blocking::serve(&args.address, &server, interrupt)
     } else {
-        event_loops::serve(&args.address, args.threads, &server)?;
+        event_loops::serve(&args.address, args.threads, &server, interrupt)
+    };
+    match outcome {
+        Ok(()) => {
+            server.finish();
+            Ok(Exit::Clean)
+        }
+        Err(failure) if server.log.flush() => Err(failure),
+        // Nothing reads stderr: to write the message there would block.
+        Err(failure) => Ok(failure.exit),
     }
-    server.tell_dropped();
-    Ok(Exit::Clean)
 }
 
 fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     let advice = match error.kind() {
         ErrorKind::AddrInUse => "; another program listens there: end it, or choose another port (0: any)",
         ErrorKind::AddrNotAvailable => "; the address is not one of this machine's",
+        ErrorKind::WouldBlock => "; the limit on processes and threads (ulimit -u) may be reached",
         ErrorKind::PermissionDenied => "; ports below 1024 may be reserved",
-        // The system has not even seen it.
+        // The address could not be parsed.
         ErrorKind::InvalidInput if error.raw_os_error().is_none() => "; an address looks like 127.0.0.1:9001",
-        // No address belongs to the name.
+        // The name could not be resolved.
         _ if error.raw_os_error().is_none() => "; check the name",
         _ => "",
     };
@@ -81,53 +98,59 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}{advice}"))
 }
 
-/// How long the connections have to close.
-fn farewell() -> Duration {
+/// Returns the time that the connections have to close.
+fn shutdown_timeout() -> Duration {
     default_config().closing_timeout + GRACE
 }
 
-/// What both kinds of server share.
+/// The state that both kinds of server share.
 #[derive(Debug)]
 struct Server {
     policy: OriginPolicy,
     log: Log,
-    /// That it cannot accept has been said.
-    trouble: Once,
+    /// Whether accepting fails, which has been reported.
+    accept_fails: AtomicBool,
     open: AtomicUsize,
-    is_leaving: AtomicBool,
-    /// Connections that ended without a closing handshake, once the server was leaving.
-    dropped: AtomicUsize,
+    is_ending: AtomicBool,
+    /// The number of connections that ended without a closing handshake while the server was ending.
+    unclosed: AtomicUsize,
+    finish: std::sync::Once,
 }
 
 impl Server {
-    fn new(args: &Args) -> Self {
-        Self {
+    /// Starts the log.
+    fn start(args: &Args) -> Result<Self, Failure> {
+        Ok(Self {
             policy: if args.any_origin { OriginPolicy::Any } else { OriginPolicy::SameOrigin },
-            log: Log::new(args.quiet),
-            trouble: Once::default(),
+            log: Log::start(args.quiet)?,
+            accept_fails: AtomicBool::new(false),
             open: AtomicUsize::new(0),
-            is_leaving: AtomicBool::new(false),
-            dropped: AtomicUsize::new(0),
+            is_ending: AtomicBool::new(false),
+            unclosed: AtomicUsize::new(0),
+            finish: std::sync::Once::new(),
+        })
+    }
+
+    fn note_listening(&self, address: SocketAddr) {
+        self.log.write(&format_args!("listening on ws://{address}"));
+    }
+
+    /// Reports that accepting has failed, unless this has been reported. The server will try again.
+    fn note_accept_error(&self, error: &io::Error) {
+        if !self.accept_fails.swap(true, Ordering::Relaxed) {
+            self.log.note(&format_args!("cannot accept connections for now: {error}"));
         }
     }
 
-    fn listens(&self, address: SocketAddr) {
-        self.log.always(&format!("listening on ws://{address}"));
-    }
-
-    /// Accepting has failed. It will be tried again.
-    fn cannot_accept(&self, error: &io::Error) {
-        self.trouble.note(|| format!("cannot accept connections for now: {error}"));
-    }
-
-    /// A client has been accepted.
-    fn accepts(&self) {
-        if self.trouble.settle() {
-            exit::note("accepting connections again");
+    /// Reports that accepting works again, if a failure has been reported.
+    fn note_accepted(&self) {
+        // The load avoids a write by each accepted connection.
+        if self.accept_fails.load(Ordering::Relaxed) && self.accept_fails.swap(false, Ordering::Relaxed) {
+            self.log.note(&"accepting connections again");
         }
     }
 
-    /// What a client is granted that asks for a WebSocket.
+    /// Returns the answer to a request for a WebSocket.
     fn answer(&self, request: &Request) -> Accept {
         let accept = Accept::new(self.policy.clone());
         match request.protocols().next() {
@@ -136,33 +159,39 @@ impl Server {
         }
     }
 
-    /// A connection is open.
-    fn opens(&self) {
+    /// Counts a connection that has opened.
+    fn session_opened(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A connection that was open has ended; there may be no story to tell of it.
-    fn ends(&self, story: Option<&Story>, close: Option<&Close>) {
-        if let Some(story) = story {
-            story.closes(close, &self.log);
+    /// Logs and counts the end of a connection that was open. A quiet server has no `session`.
+    fn session_ended(&self, session: Option<&SessionLog>, close: Option<&Close>) {
+        if let Some(session) = session {
+            session.log_close(close, &self.log);
         }
-        if !close.is_some_and(|close| close.was_clean) && self.is_leaving.load(Ordering::Relaxed) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if !close.is_some_and(|close| close.was_clean) && self.is_ending.load(Ordering::Relaxed) {
+            self.unclosed.fetch_add(1, Ordering::Relaxed);
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// From now on whoever does not close in good order is counted.
-    fn leaves(&self) {
-        self.is_leaving.store(true, Ordering::Relaxed);
+    /// Begins to count the connections that end without a closing handshake.
+    fn begin_shutdown(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
     }
 
-    /// The process is about to end, and with it whoever is still there.
-    fn tell_dropped(&self) {
-        match self.dropped.load(Ordering::Relaxed) + self.open.load(Ordering::Relaxed) {
-            0 => {}
-            1 => exit::note("1 connection was dropped: there was no closing handshake in time"),
-            many => exit::note(&format!("{many} connections were dropped: there was no closing handshake in time")),
-        }
+    /// Reports the connections without a closing handshake, including those that are still open, and flushes the log. The
+    /// process ends next. If two threads call this, the second one waits for the first.
+    fn finish(&self) {
+        self.finish.call_once(|| {
+            match self.unclosed.load(Ordering::Relaxed) + self.open.load(Ordering::Relaxed) {
+                0 => {}
+                1 => self.log.note(&"1 connection was dropped: there was no closing handshake in time"),
+                many => self
+                    .log
+                    .note(&format_args!("{many} connections were dropped: there was no closing handshake in time")),
+            }
+            self.log.flush();
+        });
     }
 }

@@ -40,6 +40,26 @@ fn requests_and_reasons_in_the_log() {
 }
 
 #[test]
+fn long_parts_of_a_request_are_cut() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let path = "a".repeat(6000);
+        let origin = "\u{202e}".repeat(2000);
+        let request = format!(
+            "GET /{path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        TcpStream::connect(address).unwrap().write_all(request.as_bytes()).unwrap();
+        let refused = server.stdout_line();
+        assert!(refused.len() < 1100, "{} bytes: {refused}", refused.len());
+        assert!(refused.contains(" refused: GET /aaa"), "{refused}");
+        assert!(refused.contains(&format!("a… ({} bytes cut) from a page of \\u{{202e}}", 6001 - 512)), "{refused}");
+        assert!(refused.contains(r"\u{202e}… ("), "{refused}");
+        assert!(refused.ends_with(" bytes cut): told 403 (--any-origin lets it in)"), "{refused}");
+    });
+}
+
+#[test]
 fn pings_pongs_and_reasons_on_stderr() {
     let url = server(|incoming| {
         let mut ws = incoming.accept().unwrap();

@@ -1,118 +1,116 @@
 //! The server over std::net: a thread for each connection.
 
 use std::net::TcpStream;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use sansocket_net::sansocket::AnswerError;
 use sansocket_net::{Error, Event, Incoming, Listener, WebSocket};
 
-use super::guests::Guests;
-use super::log::Story;
-use super::{Server, cannot_listen, farewell};
+use super::session_log::SessionLog;
+use super::sessions::Sessions;
+use super::{Server, cannot_listen, shutdown_timeout};
 use crate::exit::Failure;
-use crate::interrupt;
+use crate::interrupt::Interrupt;
+use crate::threads;
 
-/// What a connection's thread needs is little: its messages are on the heap.
-const STACK: usize = 128 * 1024;
-/// How long to wait before the next `accept` when the system has no more files, threads or memory.
+/// The stack size of a connection's thread. It is small because messages are on the heap.
+const STACK_SIZE: usize = 128 * 1024;
+/// The time between two calls of `accept` while the system has no more files, threads or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Serves until Ctrl-C, and closes every connection.
-pub(super) fn serve(address: &str, server: &Arc<Server>) -> Result<(), Failure> {
+/// Serves until the first signal, then closes every connection.
+pub(super) fn serve(address: &str, server: &Arc<Server>, interrupt: Interrupt) -> Result<(), Failure> {
+    let sessions = Arc::new(Sessions::start()?);
     let listener = Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
     let local = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
-    let (interrupted, interrupt) = mpsc::channel();
-    interrupt::on_first(move || {
-        // Unless the main thread is gone, and the process with it.
-        let _ = interrupted.send(());
+    threads::start("accepting", {
+        let (server, sessions) = (Arc::clone(server), Arc::clone(&sessions));
+        move || accept_all(&listener, &server, &sessions)
     })?;
+    server.note_listening(local);
 
-    let guests = Arc::new(Guests::default());
-    server.listens(local);
-    thread::spawn({
-        let (server, guests) = (Arc::clone(server), Arc::clone(&guests));
-        move || accept_all(&listener, &server, &guests)
-    });
-
-    // The handler holds the other end for as long as the process lives.
-    let _ = interrupt.recv();
-    server.leaves();
-    guests.close_all(farewell());
+    interrupt.wait();
+    server.begin_shutdown();
+    sessions.close_all(shutdown_timeout());
     Ok(())
 }
 
-/// Accepts connections for ever. What goes wrong with one must not end the others.
-fn accept_all(listener: &Listener, server: &Arc<Server>, guests: &Arc<Guests>) {
+/// Accepts connections for ever. A failure of one connection does not affect the others.
+fn accept_all(listener: &Listener, server: &Arc<Server>, sessions: &Arc<Sessions>) {
     loop {
         let accepted = listener.accept().and_then(|incoming| {
-            let (server, guests) = (Arc::clone(server), Arc::clone(guests));
-            // A connection that gets no thread is dropped, which ends its TCP.
-            thread::Builder::new().stack_size(STACK).spawn(move || serve_one(incoming, &server, &guests))
+            let (server, sessions) = (Arc::clone(server), Arc::clone(sessions));
+            // If the thread cannot be started, this drops the connection, which closes its socket.
+            thread::Builder::new().stack_size(STACK_SIZE).spawn(move || serve_one(incoming, &server, &sessions))
         });
         match accepted {
-            Ok(_) => server.accepts(),
+            Ok(_) => server.note_accepted(),
             Err(error) => {
-                server.cannot_accept(&error);
+                server.note_accept_error(&error);
                 thread::sleep(BACK_OFF);
             }
         }
     }
 }
 
-/// One connection, from its first byte to its last.
-fn serve_one(incoming: Incoming, server: &Server, guests: &Guests) {
-    // Whoever is gone already has no address.
+/// Serves one connection from the opening handshake to the end of TCP.
+fn serve_one(incoming: Incoming, server: &Server, sessions: &Sessions) {
+    // A client that has disconnected already has no address.
     let Ok(peer) = incoming.stream().peer_addr() else { return };
-    let mut story = Story::new(peer);
-    match accept(incoming, server, &mut story) {
-        Ok(Some(ws)) => echo(ws, server, guests, story),
-        Ok(None) => story.is_refused_plainly(&server.log),
-        Err(Error::Answer(AnswerError::OriginForbidden)) => story.is_forbidden(&server.log),
-        Err(error) => story.is_refused(&error, &server.log),
+    let mut session = SessionLog::new(peer);
+    match accept(incoming, server, &mut session) {
+        Ok(Some(ws)) => echo(ws, server, sessions, session),
+        Ok(None) => session.log_http_request(&server.log),
+        Err(Error::Answer(AnswerError::OriginForbidden)) => session.log_forbidden_origin(&server.log),
+        Err(error) => session.log_failed_handshake(&error, &server.log),
     }
 }
 
-/// Opens the connection, unless the client asks for something other than a WebSocket.
-fn accept(mut incoming: Incoming, server: &Server, story: &mut Story) -> Result<Option<WebSocket<TcpStream>>, Error> {
+/// Opens the connection. Returns `None` if the client asks for something other than a WebSocket.
+fn accept(
+    mut incoming: Incoming,
+    server: &Server,
+    session: &mut SessionLog,
+) -> Result<Option<WebSocket<TcpStream>>, Error> {
     let is_plain = incoming.is_plain()?;
     let request = incoming.request()?;
-    story.asks(request);
+    session.set_request(request);
     let accept = server.answer(request);
     match incoming.accept_with(accept) {
-        // It has been told 426, whatever became of it then.
+        // The answer was 426, whether or not it could be sent.
         _ if is_plain => Ok(None),
         opened => opened.map(Some),
     }
 }
 
-fn echo(ws: WebSocket<TcpStream>, server: &Server, guests: &Guests, mut story: Story) {
-    server.opens();
-    story.opens(ws.protocol(), &server.log);
+fn echo(ws: WebSocket<TcpStream>, server: &Server, sessions: &Sessions, mut session: SessionLog) {
+    server.session_opened();
+    session.log_open(ws.protocol(), &server.log);
     let (mut reader, writer) = match ws.split() {
         Ok(halves) => halves,
         Err(error) => {
-            story.fails(&error);
-            return server.ends(Some(&story), None);
+            session.set_error(&error);
+            return server.session_ended(Some(&session), None);
         }
     };
-    let _guest = guests.enter(writer.clone());
+    let _session = sessions.add(writer.clone());
     let mut end = None;
     loop {
         match reader.read() {
             Ok(Some(Event::Message(message))) => {
                 let bytes = message.len();
-                // Why it could not be sent, if it could not, `read` tells.
+                // If it cannot be sent, `read` returns the reason.
                 if writer.send(message).is_ok() {
-                    story.echoes(bytes);
+                    session.count_echo(bytes);
                 }
             }
             Ok(Some(Event::Close(close))) => end = Some(close),
             Ok(Some(_)) => {}
             Ok(None) => break,
-            Err(error) => story.fails(&error),
+            Err(error) => session.set_error(&error),
         }
     }
-    server.ends(Some(&story), end.as_ref());
+    server.session_ended(Some(&session), end.as_ref());
 }

@@ -1,76 +1,90 @@
 //! The server over mio: event loops, each with its share of the connections.
 //!
-//! What a quiet server knows of a connection is what the loop knows: there is no story to keep.
+//! A quiet server keeps no `SessionLog`s: the event loop knows all that it needs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::{io, process, thread};
 
 use sansocket_mio::sansocket::AnswerError;
 use sansocket_mio::{
-    Answer, Close, CloseCode, Connection, Connections, Error, Handler, HttpResponse, Message, Open, Options, Request,
-    SendError, Threads,
+    Answer, Close, CloseCode, Connection, Connections, Error, Handle, Handler, HttpResponse, Message, Open, Options,
+    Request, SendError, Threads,
 };
 
-use super::log::Story;
-use super::{Server, cannot_listen, farewell};
+use super::session_log::SessionLog;
+use super::{Server, cannot_listen, shutdown_timeout};
 use crate::exit::{Exit, Failure};
-use crate::interrupt;
+use crate::interrupt::Interrupt;
+use crate::threads;
 
-/// Serves until Ctrl-C, and closes every connection.
-pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>) -> Result<(), Failure> {
-    let echo = |_| Echo { server: Arc::clone(server), stories: Stories::default() };
-    let threads =
-        Threads::start(count, &Options::new(), address, echo).map_err(|error| cannot_listen(address, &error))?;
-    interrupt::on_first({
-        let (server, handle) = (Arc::clone(server), threads.handle());
+/// Serves until the first signal, then closes every connection.
+pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>, interrupt: Interrupt) -> Result<(), Failure> {
+    // The closing thread exists before the event loops do, and receives their handle once they run.
+    let (handles, handle) = mpsc::channel();
+    threads::start("closing", {
+        let server = Arc::clone(server);
         move || {
-            server.leaves();
-            // Unless the loops have ended.
-            let _ = handle.stop();
-            // They do in time, unless something holds one up, such as lines on stdout that nobody reads.
-            thread::sleep(farewell());
-            server.tell_dropped();
-            process::exit(Exit::Clean as i32);
+            // Without event loops, the process ends.
+            if let Ok(handle) = handle.recv() {
+                close_all(&server, &handle, interrupt);
+            }
         }
     })?;
-    server.listens(threads.local_addr());
-    threads.join().map_err(|error| Failure::new(Exit::Failed, format_args!("an event loop failed: {error}")))
+    let echo = |_| Echo { server: Arc::clone(server), sessions: SessionLogs::default() };
+    let event_loops =
+        Threads::start(count, &Options::new(), address, echo).map_err(|error| cannot_listen(address, &error))?;
+    // The closing thread receives for as long as it lives.
+    let _ = handles.send(event_loops.handle());
+    server.note_listening(event_loops.local_addr());
+    event_loops.join().map_err(|error| Failure::new(Exit::Failed, format_args!("an event loop failed: {error}")))
 }
 
-/// What one loop does with its connections.
+/// Waits for the first signal and stops the event loops, which then close their connections. Ends the process if the event
+/// loops have not ended in time.
+fn close_all(server: &Server, handle: &Handle, interrupt: Interrupt) {
+    interrupt.wait();
+    server.begin_shutdown();
+    // This fails if the event loops have ended already.
+    let _ = handle.stop();
+    thread::sleep(shutdown_timeout());
+    server.finish();
+    process::exit(Exit::Clean as i32);
+}
+
+/// The handler of one event loop.
 struct Echo {
     server: Arc<Server>,
-    stories: Stories,
+    sessions: SessionLogs,
 }
 
 impl Handler for Echo {
     fn on_accept(&mut self, connection: &mut Connection<'_>) {
-        self.server.accepts();
+        self.server.note_accepted();
         if !self.server.log.is_quiet() {
-            self.stories.begin(connection);
+            self.sessions.begin(connection);
         }
     }
 
     fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
-        if let Some(story) = self.stories.get(connection) {
-            story.asks(request);
+        if let Some(session) = self.sessions.get(connection) {
+            session.set_request(request);
         }
         self.server.answer(request).into()
     }
 
     fn on_http_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<HttpResponse> {
-        if let Some(mut story) = self.stories.take(connection) {
-            story.asks(request);
-            story.is_refused_plainly(&self.server.log);
+        if let Some(mut session) = self.sessions.take(connection) {
+            session.set_request(request);
+            session.log_http_request(&self.server.log);
         }
         None
     }
 
     fn on_open(&mut self, connection: &mut Connection<'_>, open: Open) {
-        self.server.opens();
-        if let Some(story) = self.stories.get(connection) {
-            story.opens(open.protocol(), &self.server.log);
+        self.server.session_opened();
+        if let Some(session) = self.sessions.get(connection) {
+            session.log_open(open.protocol(), &self.server.log);
         }
     }
 
@@ -79,74 +93,74 @@ impl Handler for Echo {
         let bytes = message.len();
         if let Err(error) = connection.send(message) {
             self.cannot_echo(connection, &error);
-        } else if let Some(story) = self.stories.get(connection) {
-            story.echoes(bytes);
+        } else if let Some(session) = self.sessions.get(connection) {
+            session.count_echo(bytes);
         }
     }
 
     fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
-        // None also if it has been told how it ended: with 426.
-        let Some(story) = self.stories.get(connection) else { return };
-        if story.is_open() {
-            return story.fails(&error);
+        // There is none if `on_http_request` has logged the end.
+        let Some(session) = self.sessions.get(connection) else { return };
+        if session.is_open() {
+            return session.set_error(&error);
         }
-        let Some(story) = self.stories.take(connection) else { return };
+        let Some(session) = self.sessions.take(connection) else { return };
         match error {
-            Error::Answer(AnswerError::OriginForbidden) => story.is_forbidden(&self.server.log),
-            error => story.is_refused(&error, &self.server.log),
+            Error::Answer(AnswerError::OriginForbidden) => session.log_forbidden_origin(&self.server.log),
+            error => session.log_failed_handshake(&error, &self.server.log),
         }
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
-        let story = self.stories.take(connection);
-        self.server.ends(story.as_deref(), Some(&close));
+        let session = self.sessions.take(connection);
+        self.server.session_ended(session.as_deref(), Some(&close));
     }
 
     fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &io::Error) {
-        self.server.cannot_accept(error);
+        self.server.note_accept_error(error);
     }
 }
 
 impl Echo {
     #[cold]
     fn cannot_echo(&mut self, connection: &mut Connection<'_>, error: &SendError) {
-        // The message came while the connection was closing.
+        // The message arrived while the connection was closing.
         if matches!(error, SendError::NotOpen(_)) {
             return;
         }
-        // Nothing is read from a client that does not read its echoes, so that they never are too many to wait. If they
-        // were, the client would have to know that one is missing.
-        if let Some(story) = self.stories.get(connection) {
-            story.fails(error);
+        // The event loop does not read from a client that does not read its echoes, so the buffer cannot become full. If it
+        // did, the connection would have to end: the client must not miss an echo without knowing.
+        if let Some(session) = self.sessions.get(connection) {
+            session.set_error(error);
         }
         let _ = connection.close(CloseCode::INTERNAL_ERROR, "a message cannot be echoed");
     }
 }
 
-/// The stories of a loop's connections, by their indices, which are small. A quiet server has none.
+/// The logs of the connections of one event loop, by the connections' indices, which are small. A quiet server has none.
 #[derive(Debug, Default)]
-struct Stories(Vec<Option<Box<Story>>>);
+struct SessionLogs(Vec<Option<Box<SessionLog>>>);
 
-impl Stories {
+impl SessionLogs {
     fn begin(&mut self, connection: &Connection<'_>) {
         let index = connection.id().index();
         if self.0.len() <= index {
             self.0.resize_with(index + 1, || None);
         }
-        // Whoever is gone already has no address.
-        self.0[index] = connection.peer_addr().ok().map(Story::new).map(Box::new);
+        // A client that has disconnected already has no address.
+        self.0[index] = connection.peer_addr().ok().map(SessionLog::new).map(Box::new);
     }
 
-    /// The connection's story, if there is one: a quiet server need not even ask which connection this is.
+    /// Returns the log of the connection. A quiet server returns before it looks up the connection's index.
     #[inline]
-    fn get(&mut self, connection: &Connection<'_>) -> Option<&mut Story> {
+    fn get(&mut self, connection: &Connection<'_>) -> Option<&mut SessionLog> {
         if self.0.is_empty() {
             return None;
         }
         self.0.get_mut(connection.id().index())?.as_deref_mut()
     }
 
-    fn take(&mut self, connection: &Connection<'_>) -> Option<Box<Story>> {
+    fn take(&mut self, connection: &Connection<'_>) -> Option<Box<SessionLog>> {
         self.0.get_mut(connection.id().index())?.take()
     }
 }
