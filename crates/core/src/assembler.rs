@@ -293,7 +293,7 @@ impl Room {
         Self { arrived, claimed, most, additional: piece.saturating_add(to_come.min(as_much_again)) }
     }
 
-    /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::give_back`]), and thus a
+    /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::detach_scratch`]), and thus a
     /// message that begins may have as much as is claimed for it; or, if it comes in fragments, as much as there is
     /// ([`Assembly::finish`]).
     fn find(&self, begins: bool, fin: bool, spares: &mut Spares) -> Option<Vec<u8>> {

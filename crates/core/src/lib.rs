@@ -1,112 +1,94 @@
-//! **A WebSocket, sans socket**: RFC 6455 as a pure state machine. Bytes in, events out; messages in, bytes out; the
-//! clock and the dice are handed to it. It does no IO, reads no clock, starts no thread and never waits, so it fits any
-//! event loop, blocking or not. [`sansocket-net`](https://docs.rs/sansocket-net) drives it over `std::net`,
-//! [`sansocket-mio`](https://docs.rs/sansocket-mio) over mio.
+//! RFC 6455 WebSockets as a pure state machine: received bytes go in and events come out, messages go in and bytes to write
+//! come out. The crate does no IO, reads no clock, starts no thread and never waits; time and randomness are arguments, so it
+//! fits any event loop. [`sansocket-net`](https://docs.rs/sansocket-net) drives it over `std::net`,
+//! [`sansocket-mio`](https://docs.rs/sansocket-mio) over mio, and [`sansocket-drive`](https://docs.rs/sansocket-drive) holds
+//! what every driver has in common.
 //!
 //! # The driver loop
 //!
-//! [`WebSocket`] is one connection, from the first byte of the opening handshake to the last of the closing one;
-//! [`Connection`] is what follows the opening handshake alone, for whoever did that elsewhere. Its methods are of four
-//! kinds: the network and the clock come in ([`receive`](WebSocket::receive), [`receive_eof`](WebSocket::receive_eof),
-//! [`handle_timeout`](WebSocket::handle_timeout), all three answering with events), the application comes in
-//! ([`send`](WebSocket::send), [`close`](WebSocket::close) and the like), the driver takes out
-//! ([`output`](WebSocket::output), [`poll_timeout`](WebSocket::poll_timeout), [`transport`](WebSocket::transport),
-//! [`wants_read`](WebSocket::wants_read)), and anyone may look ([`ready_state`](WebSocket::ready_state),
-//! [`buffered_amount`](WebSocket::buffered_amount)). This is an echo server's heart, but for what its comments leave out:
+//! [`WebSocket`] is one connection, from the first byte of the opening handshake to the last of the closing handshake;
+//! [`Connection`] is the part after the opening handshake, for applications that performed that elsewhere. This is
+//! `examples/driver.rs`, an echo server over `std::net` and poll(2). The loop is in `drive`.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/driver.rs")]
+//! ```
+//!
+//! Without IO the same looks like this:
 //!
 //! ```
-//! use std::error::Error;
-//! use std::io::{Read, Write};
-//! use sansocket::bytes::Buf;
-//! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, TransportAction, WebSocket};
+//! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, WebSocket};
 //!
-//! fn echo(mut socket: impl Read + Write, now: impl Fn() -> Instant) -> Result<(), Box<dyn Error>> {
-//!     let mut ws = WebSocket::server(Config::default(), now());
-//!     let mut buffer = [0; 4096];
-//!     while ws.transport() != TransportAction::Close { // and half-close at `TransportAction::ShutdownWrite`
-//!         // wait for bytes, if `wants_read`, but no longer than `poll_timeout`: then `handle_timeout`
-//!         let n = socket.read(&mut buffer)?;
-//!         let handled = handle(&mut ws, &mut buffer[..n], now());
-//!         while ws.output().has_remaining() { // also what tells the peer of an error
-//!             let n = socket.write(ws.output().chunk())?;
-//!             ws.output().advance(n);
-//!         }
-//!         handled?; // but not before TCP has ended as `transport` says
+//! # let mut received = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//! #     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec();
+//! let now = Instant::EPOCH;
+//! let mut ws = WebSocket::server(Config::default(), now);
+//! let mut input = Input::new(&mut received); // an opening handshake, and the frame of "Hello"
+//! while let Some(event) = ws.receive(&mut input, now)? {
+//!     match event {
+//!         Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+//!         Event::Message(message) => ws.send(message)?, // the event borrows the input, not `ws`
+//!         _ => {}
 //!     }
-//!     Ok(())
 //! }
-//!
-//! fn handle(ws: &mut WebSocket, bytes: &mut [u8], now: Instant) -> Result<(), Box<dyn Error>> {
-//!     if bytes.is_empty() {
-//!         while ws.receive_eof(now)?.is_some() {}
-//!     }
-//!     let mut input = Input::new(bytes);
-//!     while let Some(event) = ws.receive(&mut input, now)? {
-//!         match event {
-//!             Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
-//!             Event::Message(message) => ws.send(message)?, // the event borrows the bytes, not `ws`
-//!             _ => {}
-//!         }
-//!     }
-//!     Ok(())
-//! }
-//! # struct Socket { to_read: &'static [u8], written: Vec<u8> }
-//! # impl Read for Socket {
-//! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.to_read.read(buffer) }
-//! # }
-//! # impl Write for Socket {
-//! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.written.write(bytes) }
-//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
-//! # }
-//! # let mut socket = Socket {
-//! #     to_read: b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-//! #         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\
-//! #         \x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
-//! #     written: Vec::new(),
-//! # };
-//! # echo(&mut socket, || Instant::EPOCH)?;
-//! # assert!(socket.written.starts_with(b"HTTP/1.1 101 "));
-//! # assert!(socket.written.ends_with(b"\r\n\r\n\x81\x05Hello"));
+//! let to_write = ws.output().take_bytes(usize::MAX); // `delivered` follows when they were written
+//! assert!(to_write.starts_with(b"HTTP/1.1 101 ") && to_write.ends_with(b"\r\n\r\n\x81\x05Hello"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What a driver owes
+//! # The order of events
 //!
-//! 1. **Read** while [`wants_read`](WebSocket::wants_read) says so, into a buffer of its own, which all its connections
-//!    may share, and hand the bytes to [`receive`](WebSocket::receive) until that returns `None`: then all of them have
-//!    been taken. (A driver whose connections have a buffer each may ask to be left with what is not whole:
-//!    [`Input::refillable`].) At the end of the stream, or when the connection is lost, call
-//!    [`receive_eof`](WebSocket::receive_eof).
-//! 2. **Write** what [`output`](WebSocket::output) holds, after every call that may have added to it, and
-//!    [`advance`](bytes::Buf::advance) by what the transport took, before anything else is asked of the connection.
-//!    A driver of many connections may [`attach_scratch`](WebSocket::attach_scratch) each, for its turn, the memory that it works in, and
-//!    [`recycle`](WebSocket::recycle) messages that nobody needs any more.
-//! 3. **Wait** no longer than [`poll_timeout`](WebSocket::poll_timeout), then call
-//!    [`handle_timeout`](WebSocket::handle_timeout).
-//! 4. **End TCP** as [`transport`](WebSocket::transport) says: half-close it at [`TransportAction::ShutdownWrite`], close it
-//!    at [`TransportAction::Close`].
-//! 5. **After an error** go on writing and ending TCP in the same way: the peer is told why.
+//! ```text
+//! server: Request ─ accept ─┐                                        ┌─ CloseReceived ─┐
+//!                           ├─ Open ─ (Message │ Chunk │ Ping │ Pong)* ┤                 ├─ Close
+//! client:    (the request) ─┘                                        └─────────────────┘
+//! ```
 //!
-//! # What it promises
+//! [`Event::CloseReceived`] says that the peer closes, [`Event::Close`] that the connection has ended; the latter comes
+//! exactly once and last. A connection that never opens has no `Close`: an error says why, unless the application itself
+//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`].
+//!
+//! # What the driver must do
+//!
+//! 1. **Hand over received bytes** with [`receive`](WebSocket::receive), in a buffer that all its connections may share, and
+//!    fetch events until it returns `Ok(None)`: then every byte is consumed. Call it with an empty input while
+//!    [`has_pending_event`](WebSocket::has_pending_event) is true.
+//! 2. **Write the output** after every call that may have added to it, also after an error: the peer is told why. Use
+//!    [`output`](WebSocket::output) as a [`Buf`](bytes::Buf), or [`Output::take_bytes`] and [`Output::delivered`] if the
+//!    transport takes bytes before it delivers them. If writing fails, call [`write_lost`](WebSocket::write_lost) and keep
+//!    reading.
+//! 3. **Obey [`transport`](WebSocket::transport)**: half-close TCP at [`TransportAction::ShutdownWrite`], close it at
+//!    [`TransportAction::Close`], drop it at [`TransportAction::Abort`].
+//! 4. **Wait** until something can be read (if [`wants_read`](WebSocket::wants_read)) or written (if there is output), but no
+//!    longer than [`poll_timeout`](WebSocket::poll_timeout).
+//! 5. **Report what happened**: bytes as in 1; the end of the stream with [`receive_eof`](WebSocket::receive_eof), until it
+//!    returns `Ok(None)`; a deadline with [`handle_timeout`](WebSocket::handle_timeout), after one more attempt to read and
+//!    write. A driver that can see how many bytes the peer has acknowledged calls [`progress`](WebSocket::progress) when
+//!    their number has grown: a slow reader then is not taken for a dead one.
+//!
+//! A driver of many connections may [attach](WebSocket::attach_scratch) its scratch memory to the connection that has its
+//! turn, and [`recycle`](WebSocket::recycle) messages that are not needed any more.
+//!
+//! # What the library guarantees
 //!
 //! * Any split of the same bytes gives the same events and the same output.
-//! * One event a call, and the state is what the caller has seen. [`Event::Close`] comes once, last, after
-//!   [`Event::Open`], with the one exception that is told there.
-//! * Events borrow the input. A message that lies whole in the input is unmasked where it lies and lent. One that does
-//!   not is assembled, or left to a driver that asks for it: a peer that claims a length must send a quarter of it before
-//!   there is room for the rest, unless that is in memory that the driver has lent for the turn.
-//! * A failure is for good: every later `receive` returns the same error, and nothing more is delivered.
-//! * Control frames find their way between data frames: a Pong does not wait for the messages that do. Our Close frame
-//!   follows what was accepted before it, and like a Pong it is never dropped for want of room.
-//! * Every limit of [`Config`] is on. Work is linear in the bytes received, memory bounded by the limits, an idle
-//!   connection owns no heap, and no input, no order of calls and no configuration makes it panic.
+//! * Each call returns one event, and the state never runs ahead of the events delivered.
+//! * Events borrow the input, never the connection. A message that lies whole in the input is unmasked in place. Otherwise it
+//!   is assembled; memory grows with the bytes that arrived, not with the length that the peer claims.
+//! * A failure is final: every later `receive` returns the same error, and no more data is delivered.
+//! * Every message accepted before `close`, before the peer's FIN or before the peer's Close is delivered to a peer that
+//!   keeps reading, within [`Config::closing_limit`]. A closing connection without progress ends after
+//!   [`Config::closing_timeout`].
+//! * Control frames are sent between data frames: a Pong does not wait for pending messages.
+//! * Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received, memory is bounded by the
+//!   limits, an idle open connection owns no heap memory, and no input, order of calls or configuration causes a panic.
 //!
 //! # Features
 //!
-//! * `simd` (default): masking by the instructions that the machine turns out to have. Needs `std`. Without it no crate of
-//!   the workspace has any `unsafe`.
-//! * `std` (default): vectored output, and SIMD chosen at run time in the other libraries below. Without it the crate
-//!   needs `alloc` alone.
+//! * `simd` (default): masking with the SIMD instructions of the machine, detected at run time. Needs `std`. Without it, no
+//!   crate of the workspace has `unsafe` code except `sansocket-acked`.
+//! * `std` (default): vectored output, and run-time detection of SIMD in the libraries below. Without it, the crate needs
+//!   only `alloc`.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -315,16 +315,16 @@ impl WebSocket {
     ///
     /// ```
     /// use sansocket::bytes::Buf;
-    /// use sansocket::{Config, Connection, Instant, Memory};
+    /// use sansocket::{Config, Connection, Instant, Scratch};
     ///
-    /// let mut memory = Scratch::new();
+    /// let mut scratch = Scratch::new();
     /// let mut connection = Connection::server(Config::default(), Instant::EPOCH); // or a WebSocket
     ///
-    /// connection.attach_scratch(&mut memory);
+    /// connection.attach_scratch(&mut scratch);
     /// connection.send("Hello")?;
     /// let written = connection.output().chunk().len(); // as much as the transport takes
     /// connection.output().advance(written);
-    /// connection.detach_scratch(&mut memory);
+    /// connection.detach_scratch(&mut scratch);
     /// # Ok::<(), sansocket::SendError>(())
     /// ```
     #[inline]
@@ -347,13 +347,13 @@ impl WebSocket {
     /// (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
     ///
     /// ```
-    /// use sansocket::{Config, Connection, Event, Input, Instant, Memory};
+    /// use sansocket::{Config, Connection, Event, Input, Instant, Scratch};
     ///
     /// # fn rng() -> impl sansocket::rand_core::CryptoRng + Send { use rand_chacha::rand_core::SeedableRng; rand_chacha::ChaCha12Rng::from_seed([0; 32]) }
     /// # let mut reads = [vec![0x82, 126, 0x20, 0x00], vec![7; 8192]];
-    /// let (mut memory, now) = (Scratch::new(), Instant::EPOCH);
+    /// let (mut scratch, now) = (Scratch::new(), Instant::EPOCH);
     /// let mut client = Connection::client(Config::default(), rng(), now);
-    /// client.attach_scratch(&mut memory);
+    /// client.attach_scratch(&mut scratch);
     /// for bytes in &mut reads {
     ///     let mut input = Input::new(bytes);
     ///     while let Some(event) = client.receive(&mut input, now)? {
@@ -363,7 +363,7 @@ impl WebSocket {
     ///         }
     ///     }
     /// }
-    /// client.detach_scratch(&mut memory);
+    /// client.detach_scratch(&mut scratch);
     /// # Ok::<(), sansocket::Error>(())
     /// ```
     #[inline]
