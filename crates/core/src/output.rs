@@ -45,14 +45,20 @@ pub struct Output {
     data: Lane,
     progress: Progress,
     /// Never empty.
-    controls: Option<Box<Controls>>,
+    aside: Option<Box<Aside>>,
     /// Bytes of both lanes.
     len: usize,
-    /// Bytes that `take_bytes` took and `delivered` has not reported: `in_flight_len`, with their kinds. Never empty.
-    in_flight: Option<Box<InFlight>>,
+    /// Bytes that `take_bytes` took and `delivered` has not reported.
     in_flight_len: usize,
     /// Payload bytes of data frames not yet delivered.
     buffered_amount: usize,
+}
+
+/// What few connections have, and not for long.
+#[derive(Debug, Default)]
+struct Aside {
+    controls: Controls,
+    in_flight: InFlight,
 }
 
 /// How far the output has left. (One struct, so that its small fields share a word.)
@@ -134,7 +140,7 @@ impl Output {
             return Bytes::new();
         }
         let is_between_frames = self.progress.is_between_frames();
-        let bytes = match &self.controls {
+        let bytes = match self.controls() {
             Some(_) if is_between_frames => self.take_controls(max),
             Some(_) => self.take_data(max.min(self.progress.remaining())),
             None => self.take_data(max),
@@ -147,13 +153,12 @@ impl Output {
     /// Reports that the transport has written `count` of the bytes that [`take_bytes`](Self::take_bytes) returned, in the
     /// order in which they were taken, in any pieces. More than were taken are as many as were taken.
     pub fn delivered(&mut self, count: usize) {
-        let Some(in_flight) = &mut self.in_flight else { return };
+        let Some(aside) = &mut self.aside else { return };
+        let payload = aside.in_flight.deliver(count);
         self.progress.has_moved |= count > 0;
-        self.buffered_amount -= in_flight.deliver(count);
-        self.in_flight_len = in_flight.len();
-        if self.in_flight_len == 0 {
-            self.in_flight = None;
-        }
+        self.buffered_amount -= payload;
+        self.in_flight_len = aside.in_flight.len();
+        self.tidy();
     }
 
     /// Payload bytes accepted and not yet delivered.
@@ -203,8 +208,8 @@ impl Output {
 
     /// Whether a Ping of keepalive is queued, or taken and not delivered.
     pub(crate) fn has_keepalive(&self) -> bool {
-        self.controls.as_ref().is_some_and(|controls| controls.has_keepalive())
-            || self.in_flight.as_ref().is_some_and(|in_flight| in_flight.has_keepalive())
+        let has_keepalive = |aside: &Aside| aside.controls.has_keepalive() || aside.in_flight.has_keepalive();
+        self.aside.as_deref().is_some_and(has_keepalive)
     }
 
     /// Whether bytes were delivered since the last call.
@@ -252,10 +257,9 @@ impl Output {
     /// Queues a control frame; see [`Controls::push`].
     pub(crate) fn push_control(&mut self, frame: ControlFrame, max_pending: usize) -> Result<(), ControlsFull> {
         let size = frame.len();
-        let mut controls = self.controls.take().unwrap_or_default();
-        let pushed = controls.push(frame, max_pending);
-        self.controls = Some(controls).filter(|controls| !controls.is_empty());
-        self.len = self.len + size - pushed?;
+        let replaced = self.aside.get_or_insert_default().controls.push(frame, max_pending);
+        self.tidy();
+        self.len = self.len + size - replaced?;
         Ok(())
     }
 
@@ -277,9 +281,8 @@ impl Output {
 
     /// Takes control frames, which are next.
     fn take_controls(&mut self, max: usize) -> Bytes {
-        let Some(controls) = &mut self.controls else { return Bytes::new() };
+        let Some(Aside { controls, in_flight }) = self.aside.as_deref_mut() else { return Bytes::new() };
         let mut bytes = Vec::new();
-        let in_flight = self.in_flight.get_or_insert_default();
         while bytes.len() < max && !controls.is_empty() {
             let had_keepalive = controls.has_keepalive();
             let before = bytes.len();
@@ -290,10 +293,21 @@ impl Output {
                 in_flight.note_keepalive();
             }
         }
-        if controls.is_empty() {
-            self.controls = None;
-        }
         bytes.into()
+    }
+
+    /// The control frames, if there are any.
+    #[inline]
+    fn controls(&self) -> Option<&Controls> {
+        let aside = self.aside.as_deref()?;
+        (!aside.controls.is_empty()).then_some(&aside.controls)
+    }
+
+    /// Frees what is not needed any more.
+    fn tidy(&mut self) {
+        if self.in_flight_len == 0 && self.controls().is_none() {
+            self.aside = None;
+        }
     }
 
     /// Takes up to `max` bytes of the data lane, and records which of them are payload.
@@ -310,7 +324,7 @@ impl Output {
             }
             let (head, payload) = self.progress.advance(step);
             let (framing, payload) = if self.progress.is_data { (head, payload) } else { (step, 0) };
-            self.in_flight.get_or_insert_default().push(framing, payload);
+            self.aside.get_or_insert_default().in_flight.push(framing, payload);
             at += step;
         }
         self.data.take(count)
@@ -368,8 +382,8 @@ impl Output {
         }
         self.data.clear();
         // to drop nothing is a call too
-        if self.controls.is_some() {
-            self.controls = None;
+        if self.aside.is_some() {
+            self.aside = None;
         }
         self.progress.head = 0;
         self.progress.payload = 0;
@@ -414,11 +428,11 @@ impl Output {
 
     /// Takes up to `count` bytes, no further than the end of a frame; returns how many.
     fn advance_frame(&mut self, count: usize) -> usize {
-        if let Some(controls) = self.controls.as_mut().filter(|_| self.progress.is_between_frames()) {
-            let taken = controls.advance(count);
-            if controls.is_empty() {
-                self.controls = None;
-            }
+        if self.progress.is_between_frames()
+            && let Some(aside) = &mut self.aside
+        {
+            let taken = aside.controls.advance(count);
+            self.tidy();
             return taken;
         }
         if self.progress.is_between_frames() {
@@ -443,7 +457,7 @@ impl Buf for Output {
     /// The bytes that are next; as many as lie together.
     #[inline]
     fn chunk(&self) -> &[u8] {
-        match &self.controls {
+        match self.controls() {
             Some(controls) => self.chunk_of_both(controls),
             None => self.data.chunk(),
         }
@@ -461,7 +475,7 @@ impl Buf for Output {
     #[cfg(feature = "std")]
     #[inline]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        match &self.controls {
+        match self.controls() {
             Some(controls) => self.put_both(controls, slices),
             None => put(self.data.chunks(), slices),
         }

@@ -1,4 +1,4 @@
-//! The deadline of a connection. Whatever its state, it waits for one thing at a time.
+//! The deadline of a connection. In every state, a connection waits for one thing at a time.
 
 use core::time::Duration;
 
@@ -9,30 +9,48 @@ use crate::time::Instant;
 pub(crate) enum Timer {
     /// The opening handshake must be over.
     Opening,
-    /// Nothing has been heard for the keepalive interval: send a Ping.
+    /// Nothing was received for the keepalive interval: send a Ping.
     Ping,
-    /// Something must have been heard since the keepalive Ping.
+    /// Something must have been received since the keepalive Ping.
     Pong,
-    /// The closing handshake, and TCP after it, must be over.
+    /// Look at a closing connection.
     Closing,
 }
 
-/// The clock's latest reading, and the deadline: `after` nanoseconds since `since`.
+impl Timer {
+    /// Where its number lies in the word that holds the timer and its time.
+    const SHIFT: u32 = 62;
+
+    const fn bits(self) -> u64 {
+        (self as u64) << Self::SHIFT
+    }
+
+    const fn from_bits(word: u64) -> Self {
+        match word >> Self::SHIFT {
+            0 => Self::Opening,
+            1 => Self::Ping,
+            2 => Self::Pong,
+            _ => Self::Closing,
+        }
+    }
+}
+
+/// The clock's latest reading, and the deadline: a number of nanoseconds since `since`. The number shares a word with the
+/// timer, so that an idle connection is 8 bytes smaller.
 #[derive(Debug)]
 pub(crate) struct Timers {
     now: Instant,
     since: Instant,
-    after: u64,
-    timer: Timer,
+    timer_and_after: u64,
 }
 
-/// No deadline.
-const NEVER: u64 = u64::MAX;
+/// No deadline. Otherwise a deadline is less than this many nanoseconds, 146 years, away.
+const NEVER: u64 = (1 << Timer::SHIFT) - 1;
 
 impl Timers {
     /// No deadline yet.
     pub(crate) fn new(now: Instant) -> Self {
-        let mut timers = Self { now: Instant::EPOCH, since: Instant::EPOCH, after: NEVER, timer: Timer::Opening };
+        let mut timers = Self { now: Instant::EPOCH, since: Instant::EPOCH, timer_and_after: NEVER };
         timers.advance(now);
         timers
     }
@@ -53,8 +71,8 @@ impl Timers {
     /// fired may be set again at once without `poll_timeout` naming the same moment for ever.
     pub(crate) fn set(&mut self, timer: Timer, after: Duration) {
         self.since = self.now;
-        self.after = u64::try_from(after.as_nanos()).unwrap_or(NEVER).max(1);
-        self.timer = timer;
+        let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER).clamp(1, NEVER);
+        self.timer_and_after = timer.bits() | after;
     }
 
     /// Lets the timer begin anew, if it is this one that is set; returns whether it is.
@@ -68,12 +86,12 @@ impl Timers {
     }
 
     pub(crate) fn stop(&mut self) {
-        self.after = NEVER;
+        self.timer_and_after |= NEVER;
     }
 
     #[inline]
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.timer == timer && self.after != NEVER
+        self.timer_and_after >> Timer::SHIFT == timer as u64 && self.after() != NEVER
     }
 
     /// Stops the timer if its deadline has come, and says which it was.
@@ -81,14 +99,19 @@ impl Timers {
         let has_come = self.next().is_some_and(|deadline| deadline <= self.now);
         has_come.then(|| {
             self.stop();
-            self.timer
+            Timer::from_bits(self.timer_and_after)
         })
     }
 
     /// The deadline.
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        let deadline = self.since.as_nanos().saturating_add(self.after);
-        (deadline != NEVER).then_some(Instant::from_nanos(deadline))
+        let deadline = self.since.as_nanos().saturating_add(self.after());
+        (self.after() != NEVER && deadline != u64::MAX).then_some(Instant::from_nanos(deadline))
+    }
+
+    #[inline]
+    const fn after(&self) -> u64 {
+        self.timer_and_after & NEVER
     }
 }

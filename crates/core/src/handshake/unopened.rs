@@ -34,7 +34,6 @@ pub(crate) enum Unopened {
 }
 
 /// What bytes from the peer have led to.
-#[expect(clippy::large_enum_variant, reason = "a connection goes straight to where it stays")]
 pub(crate) enum Step {
     Event(Option<Event<'static>>),
     Opened(Connection, Open),
