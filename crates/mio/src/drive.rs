@@ -7,7 +7,7 @@ use sansocket::{Event, Input, Instant, Message, TransportAction};
 
 use crate::Error;
 use crate::error::is_end;
-use crate::socket::{Next, Read, Socket};
+use crate::socket::{FLOOD_BYTES, FLOOD_READ, Next, Read, Socket};
 
 /// Buffers filled in one turn: a peer that sends without end lets others have theirs. They are as many, of the size that is
 /// usual, as a message of 1 MiB takes, which is read to its end while the processor has its beginning at hand.
@@ -36,23 +36,56 @@ pub(crate) fn take_in(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
         }
         socket = place.socket();
     }
+    if socket.is_flooded() {
+        return take_in_flood(place, buffer, now);
+    }
     match socket.read(buffer) {
-        Read::Bytes(count) => _ = receive(place, &mut buffer[..count], now),
+        Read::Bytes(count) if count < FLOOD_BYTES => _ = receive(place, &mut buffer[..count], now),
+        Read::Bytes(count) => return take_in_much(place, buffer, count, now),
         Read::Nothing => {}
         Read::End(error) => return end_of_stream(place, error, now),
     }
     if place.socket().may_hold_more() {
-        take_in_more(place, buffer, now);
+        take_in_more(place, buffer, READS, now);
+    }
+}
+
+/// The same, if the first read gave so many bytes that the peer may flood.
+#[inline(never)]
+fn take_in_much(place: &mut impl Place, buffer: &mut [u8], count: usize, now: Instant) {
+    let events = receive(place, &mut buffer[..count], now);
+    let reads = if place.socket().begins_flood(events) { 1 } else { READS };
+    if place.socket().may_hold_more() {
+        take_in_more(place, buffer, reads, now);
+    }
+}
+
+/// One short read, which bounds the events of a peer that sends many small frames.
+#[inline(never)]
+fn take_in_flood(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
+    let length = buffer.len().min(FLOOD_READ);
+    match place.socket().read(&mut buffer[..length]) {
+        Read::Bytes(count) => {
+            let events = receive(place, &mut buffer[..count], now);
+            place.socket().go_on_flooded(events);
+        }
+        Read::Nothing => {}
+        Read::End(error) => return end_of_stream(place, error, now),
+    }
+    if place.socket().may_hold_more() {
+        take_in_more(place, buffer, 1, now);
     }
 }
 
 /// The buffers behind the first.
 #[inline(never)]
-fn take_in_more(place: &mut impl Place, buffer: &mut [u8], now: Instant) {
-    for _ in 1..READS {
+fn take_in_more(place: &mut impl Place, buffer: &mut [u8], reads: usize, now: Instant) {
+    for _ in 1..reads {
         match place.socket().read(buffer) {
             Read::Bytes(count) => {
-                if receive(place, &mut buffer[..count], now) {
+                let events = receive(place, &mut buffer[..count], now);
+                if events > 0 {
+                    place.socket().begins_flood(events);
                     break;
                 }
             }
@@ -102,22 +135,22 @@ pub(crate) fn receive_kept(place: &mut impl Place, now: Instant) {
     receive(place, &mut [], now);
 }
 
-/// Returns whether there was anything to tell.
+/// Returns how many events there were.
 #[inline(always)]
-fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) -> bool {
+fn receive(place: &mut impl Place, bytes: &mut [u8], now: Instant) -> usize {
     let mut input = Input::new(bytes);
-    let mut has_told = false;
+    let mut events = 0;
     loop {
         match place.socket().ws.receive(&mut input, now) {
-            Ok(None) => return has_told,
+            Ok(None) => return events,
             Ok(Some(Event::Message(message))) => place.tell_message(message),
             Ok(Some(event)) => place.tell(Ok(event)),
             Err(error) => {
                 fail(place, error.into());
-                return true;
+                return events + 1;
             }
         }
-        has_told = true;
+        events += 1;
     }
 }
 

@@ -31,6 +31,8 @@ impl Flags {
     pub(crate) const WRITE_ENDED: Self = Self(1 << 10);
     /// The application has heard of a failure.
     pub(crate) const FAILED: Self = Self(1 << 11);
+    /// The peer sends many small frames: each of its turns reads a slice of the buffer, once.
+    pub(crate) const FLOODS: Self = Self(1 << 12);
 
     pub(crate) const NONE: Self = Self(0);
     /// What keeps output from being written.

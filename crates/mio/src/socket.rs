@@ -20,6 +20,15 @@ use crate::{ConnectError, Error};
 const SLICES: usize = 64;
 /// Writes in one turn: a peer that takes without end lets others have theirs.
 const WRITES: usize = 16;
+/// Events in one read above which a peer floods. The core consumes a read whole, so only shorter reads bound the events
+/// of a turn: a buffer of 64 KiB holds 10,922 empty Pings.
+const FLOOD_EVENTS: usize = 256;
+/// Bytes that so many events take at least: a masked frame takes six. A shorter read is not counted.
+pub(crate) const FLOOD_BYTES: usize = 6 * FLOOD_EVENTS;
+/// Bytes that a turn reads from a peer that floods: at most 682 empty Pings.
+pub(crate) const FLOOD_READ: usize = 4096;
+/// Events in one read at or below which a peer that flooded no longer does.
+const CALM_EVENTS: usize = 64;
 /// Whether a read or write that did less than it could have has met the end of what there is: so say epoll(7) and
 /// kqueue(2). Elsewhere mio wants to see `WouldBlock`. (TCP's urgent data, which no WebSocket sends, ends a read as well: who
 /// sends it is read on when more comes.)
@@ -321,6 +330,25 @@ impl Socket {
         }
         // what a broken connection still holds is read even if the peer could not be answered
         self.flags.any(Flags::WRITE_ENDED) || (!self.flags.any(Flags::HELD) && self.ws.wants_read())
+    }
+
+    /// Whether reads are short, because the peer floods.
+    #[inline]
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.flags.any(Flags::FLOODS)
+    }
+
+    /// Notes that a read of a peer that did not flood gave this many events. Returns whether it floods now.
+    #[inline]
+    pub(crate) fn begins_flood(&mut self, events: usize) -> bool {
+        events > FLOOD_EVENTS && self.flags.insert(Flags::FLOODS)
+    }
+
+    /// Notes that a read of a peer that floods gave this many events.
+    pub(crate) fn go_on_flooded(&mut self, events: usize) {
+        if events <= CALM_EVENTS {
+            self.flags.remove(Flags::FLOODS);
+        }
     }
 
     #[inline(always)]
