@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
-use sansocket::{CloseCode, EncodedMessage, Message, MessageKind, ReadyState, SendError, WebSocket};
+use sansocket_drive::sansocket::{CloseCode, EncodedMessage, Message, MessageKind, ReadyState, SendError, WebSocket};
 
 use crate::Error;
-use crate::connections::{Connections, refuse};
+use crate::connections::Connections;
 use crate::handler::Answer;
 
 /// Names a connection of an event loop, or of several that run together: [`Threads`](crate::Threads). When the connection
@@ -120,7 +120,7 @@ impl<'a> Connection<'a> {
     /// [`WebSocket::recycle`].
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {
-        self.connections.entry_mut(self.index).socket.ws.recycle(message);
+        self.connections.entry_mut(self.index).socket.websocket().recycle(message);
     }
 
     /// Begins to close; to close again does nothing. Messages of the peer's still arrive until
@@ -145,18 +145,14 @@ impl<'a> Connection<'a> {
     /// [`Error::Answer`]: it could not be so answered, and the client has been told; or there is no request to answer.
     pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
         let now = self.connections.now();
-        let answered = match answer.into() {
-            Answer::Later => return Ok(()),
-            Answer::Accept(accept) => self.with(|ws| ws.accept(accept, now)),
-            Answer::Respond(response) => self.with(|ws| ws.respond(response, now)),
-        };
-        let Err(error) = answered else {
-            // the core has kept what came behind the request
-            self.connections.touch_again(self.index);
-            return Ok(());
-        };
-        self.with(|ws| refuse(ws, &error, now));
-        Err(error.into())
+        self.connections.touch_again(self.index);
+        self.connections.touch(self.index);
+        let driver = &mut self.connections.entry_mut(self.index).socket.driver;
+        match answer.into() {
+            Answer::Later => Ok(()),
+            Answer::Accept(accept) => driver.accept(accept, now),
+            Answer::Respond(response) => driver.respond(response, now),
+        }
     }
 
     /// Answers a request, unless it is too late.
@@ -195,7 +191,7 @@ impl<'a> Connection<'a> {
 
     /// The core's view of the connection.
     pub fn websocket(&self) -> &WebSocket {
-        &self.connections.entry(self.index).socket.ws
+        self.connections.entry(self.index).socket.driver.websocket()
     }
 
     /// The stream: its addresses and options.

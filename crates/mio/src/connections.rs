@@ -5,13 +5,13 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket::{
-    AnswerError, ClientRequest, CloseCode, EncodedMessage, HttpResponse, Instant, Message, ReadyState, Role, SendError,
+use sansocket_drive::sansocket::{
+    ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Role, SendError, WebSocket,
 };
+use sansocket_drive::{Armed, Deadline, Deadlines};
 use slab::Slab;
 
 use crate::connection::{Connection, ConnectionId};
-use crate::deadlines::{Armed, Deadline, Deadlines};
 use crate::error::{ConnectError, Stopped};
 use crate::handle::{Command, Handle};
 use crate::options::Options;
@@ -169,7 +169,7 @@ impl Connections {
 
     /// The open connections.
     pub fn open(&self) -> impl Iterator<Item = ConnectionId> {
-        let is_open = |(_, entry): &(usize, &Entry)| entry.socket.ws.ready_state() == ReadyState::Open;
+        let is_open = |(_, entry): &(usize, &Entry)| entry.socket.driver.websocket().ready_state() == ReadyState::Open;
         self.slab.iter().filter(is_open).map(|(index, _)| self.id(index))
     }
 
@@ -264,10 +264,10 @@ impl Connections {
 
     /// Changes a connection, with whatever that leads to when the loop has gone through what woke it.
     #[inline]
-    pub(crate) fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut sansocket::WebSocket) -> R) -> R {
+    pub(crate) fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut WebSocket) -> R) -> R {
         let entry = &mut self.slab[index];
-        let result = change(&mut entry.socket.ws);
-        entry.is_congested |= entry.socket.ws.buffered_amount() > self.water_marks.0;
+        let result = change(entry.socket.websocket());
+        entry.is_congested |= entry.socket.driver.websocket().buffered_amount() > self.water_marks.0;
         if !std::mem::replace(&mut entry.is_touched, true) {
             self.touched.push(index as u32);
         }
@@ -279,12 +279,12 @@ impl Connections {
     pub(crate) fn send(
         &mut self,
         index: usize,
-        send: impl FnOnce(&mut sansocket::WebSocket) -> Result<(), SendError>,
+        send: impl FnOnce(&mut WebSocket) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let sent = self.change(index, send);
         if let Err(SendError::BufferFull(_)) = sent {
             let entry = &mut self.slab[index];
-            entry.is_congested |= entry.socket.ws.buffered_amount() > self.water_marks.1;
+            entry.is_congested |= entry.socket.driver.websocket().buffered_amount() > self.water_marks.1;
         }
         sent
     }
@@ -309,13 +309,13 @@ impl Connections {
         if !entry.is_congested {
             return false;
         }
-        if entry.socket.ws.buffered_amount() <= self.water_marks.1 {
+        if entry.socket.driver.websocket().buffered_amount() <= self.water_marks.1 {
             entry.is_congested = false;
             entry.socket.hold(false);
             return true;
         }
         // the core knows nothing of a mark that is lower than its own
-        let ws = &entry.socket.ws;
+        let ws = entry.socket.driver.websocket();
         let is_above = ws.role() == Role::Server && ws.buffered_amount() > self.water_marks.0;
         if is_above || !ws.wants_read() {
             entry.socket.hold(true);
@@ -341,7 +341,7 @@ impl Connections {
     }
 
     fn send_or_tell(&mut self, index: usize, message: &EncodedMessage) {
-        if self.slab[index].socket.ws.ready_state() == ReadyState::Open
+        if self.slab[index].socket.driver.websocket().ready_state() == ReadyState::Open
             && let Err(error) = self.send(index, |ws| ws.send_encoded(message))
             && !std::mem::replace(&mut self.slab[index].has_unsent, true)
         {
@@ -364,13 +364,6 @@ impl fmt::Debug for Connections {
 fn counts(slab: &Slab<Entry>, deadline: &Deadline) -> bool {
     let entry = slab.get(deadline.index as usize);
     entry.is_some_and(|entry| entry.generation == deadline.generation && entry.armed.is_at(deadline.at))
-}
-
-/// A request could not be answered as asked. Silence would be the worst answer.
-pub(crate) fn refuse(ws: &mut sansocket::WebSocket, error: &AnswerError, now: Instant) {
-    if *error != AnswerError::OriginForbidden {
-        let _ = ws.respond(HttpResponse::new(500), now);
-    }
 }
 
 const _: () = assert!(size_of::<Entry>() <= 296);

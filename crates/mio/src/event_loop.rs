@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use mio::event::{self, Source};
 use mio::{Events, Poll, Token, Waker};
-use sansocket::{ClientRequest, ReadyState, Scratch};
+use sansocket_drive::sansocket::{ClientRequest, ReadyState, Scratch};
 
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
-use crate::drive::{self, Place};
-use crate::error::{ConnectError, Error};
+use crate::dispatch::Dispatch;
+use crate::Error;
+use crate::error::ConnectError;
 use crate::handle::{Command, Handle, Mailbox};
 use crate::handler::Handler;
 use crate::listener::{self, Accepted, Listener};
 use crate::options::Options;
 use crate::socket::Next;
-use crate::telling::At;
+use crate::turn::{self, Driven};
 
 /// Events taken from mio at a time.
 const EVENTS: usize = 1024;
@@ -297,13 +298,13 @@ impl<H: Handler> EventLoop<H> {
         }
         // what it sends to itself is seen to here
         let was_touched = mem::replace(&mut entry.is_touched, true);
-        entry.socket.ws.attach_scratch(&mut self.memory);
+        entry.socket.websocket().attach_scratch(&mut self.memory);
         let now = self.connections.now;
-        let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
+        let mut place = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
         if event.is_none() {
-            drive::receive_kept(&mut place, now);
+            turn::dispatch_pending(&mut place, now);
         }
-        drive::take_in(&mut place, &mut self.buffer, now);
+        turn::read(&mut place, &mut self.buffer, now);
         if !was_touched {
             // where connections talk to each other, all that is sent to one in this turn leaves together
             if self.connections.touched.is_empty() {
@@ -325,26 +326,28 @@ impl<H: Handler> EventLoop<H> {
     /// Lets the output of a connection that is touched leave, and sees to what it needs next.
     #[inline(always)]
     fn settle(&mut self, index: usize) {
+        let now = self.connections.now;
         let entry = self.connections.entry_mut(index);
-        let written = entry.socket.flush();
-        entry.socket.ws.detach_scratch(&mut self.memory);
-        if written.is_ok() && entry.is_quiet() {
+        entry.socket.flush(now);
+        entry.socket.websocket().detach_scratch(&mut self.memory);
+        if entry.is_quiet() {
             entry.is_touched = false;
         } else {
-            self.settle_written(index, written);
+            self.settle_written(index);
         }
     }
 
     /// Something more is to be done for a connection, or it has ended.
     #[inline(never)]
-    fn settle_written(&mut self, index: usize, written: io::Result<()>) {
+    fn settle_written(&mut self, index: usize) {
         let now = self.connections.now;
-        let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
-        let mut next = drive::settle_written(&mut place, written, now);
+        let mut place = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+        let mut next = turn::finish_written(&mut place, now);
         if next != Next::End
             && let Err(error) = place.socket().update(self.poll.registry(), Token(index))
         {
-            drive::end(&mut place, Some(error), now);
+            place.socket().driver.read_lost(error, now);
+            turn::dispatch_pending(&mut place, now);
             next = Next::End;
         }
         if next == Next::End {
@@ -353,7 +356,7 @@ impl<H: Handler> EventLoop<H> {
             return self.connections.remove(index);
         }
         let congestion_ends = place.connections.ends_congestion(index);
-        if congestion_ends && place.socket().ws.ready_state() == ReadyState::Open {
+        if congestion_ends && place.socket().driver.websocket().ready_state() == ReadyState::Open {
             place.handler.on_writable(&mut Connection::new(place.connections, index));
         }
         let connections = place.connections;
@@ -426,12 +429,10 @@ impl<H: Handler> EventLoop<H> {
         let now = self.connections.now;
         while let Some(due) = self.connections.pop_due() {
             let Some(index) = due else { continue };
-            if self.connections.entry(index).socket.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            if self.connections.entry(index).socket.is_due(now) {
                 // what has arrived counts, though the loop was too busy to be told of it
-                self.connections.entry_mut(index).socket.look_again();
-                let mut place = At { handler: &mut self.handler, connections: &mut self.connections, index };
-                drive::take_in(&mut place, &mut self.buffer, now);
-                drive::handle_timeout(&mut place, now);
+                let mut place = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+                turn::handle_timeout(&mut place, Some(&mut self.buffer), now);
                 self.connections.touch(index);
             } else {
                 self.connections.arm(index);

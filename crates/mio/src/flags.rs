@@ -19,24 +19,20 @@ impl Flags {
     pub(crate) const MAY_READ: Self = Self(1 << 4);
     /// What follows the bytes is the end: to be read up to.
     pub(crate) const HUNG_UP: Self = Self(1 << 5);
-    /// Nothing more is read.
-    pub(crate) const READ_ENDED: Self = Self(1 << 6);
+    /// The driver has said that TCP is to be closed: to drop the socket does no more.
+    pub(crate) const CLOSED: Self = Self(1 << 6);
     /// The owner wants nothing read for now.
     pub(crate) const HELD: Self = Self(1 << 7);
     /// The last flush could not let all output go.
     pub(crate) const LEFTOVER: Self = Self(1 << 8);
     /// The kernel takes no more for now.
     pub(crate) const WRITE_BLOCKED: Self = Self(1 << 9);
-    /// The sending direction is gone, or was ended: nothing more is written.
-    pub(crate) const WRITE_ENDED: Self = Self(1 << 10);
-    /// The application has heard of a failure.
-    pub(crate) const FAILED: Self = Self(1 << 11);
     /// The peer sends many small frames: each of its turns reads a slice of the buffer, once.
-    pub(crate) const FLOODS: Self = Self(1 << 12);
+    pub(crate) const FLOODS: Self = Self(1 << 10);
 
     pub(crate) const NONE: Self = Self(0);
     /// What keeps output from being written.
-    pub(crate) const NO_WRITING: Self = Self::WRITE_BLOCKED.and(Self::WRITE_ENDED).and(Self::CONNECTING);
+    pub(crate) const NO_WRITING: Self = Self::WRITE_BLOCKED.and(Self::CONNECTING);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

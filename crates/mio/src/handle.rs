@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
-use sansocket::{CloseCode, Config, EncodedMessage, Message};
+use sansocket_drive::sansocket::{CloseCode, Config, EncodedMessage, Message};
 
 use crate::connection::ConnectionId;
 use crate::error::Stopped;

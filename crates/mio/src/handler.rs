@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use sansocket::{Accept, Chunk, Close, HttpResponse, Message, Open, Request};
+use sansocket_drive::sansocket::{Accept, Chunk, Close, CloseFrame, HttpResponse, Message, Open, Request};
 
 use crate::Error;
 use crate::connection::Connection;
@@ -75,6 +75,10 @@ pub trait Handler {
     /// The connection failed, or never opened; or, with [`Error::Send`], something sent by a
     /// [`Handle`](crate::Handle) or to many was not sent to this one.
     fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {}
+
+    /// The peer's Close frame arrived: it sends nothing more. The connection is closing; [`on_close`](Self::on_close)
+    /// follows when it has ended.
+    fn on_close_received(&mut self, connection: &mut Connection<'_>, frame: CloseFrame) {}
 
     /// The connection, which was open, is closed.
     fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {}

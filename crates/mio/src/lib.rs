@@ -72,11 +72,9 @@
 
 #![forbid(unsafe_code)]
 
-mod clock;
 mod connection;
 mod connections;
-mod deadlines;
-mod drive;
+mod dispatch;
 mod error;
 mod event_loop;
 mod flags;
@@ -85,13 +83,12 @@ mod handler;
 mod listener;
 mod options;
 mod socket;
-mod telling;
 mod threads;
+mod turn;
 
-pub use clock::now;
 pub use connection::{Connection, ConnectionId};
 pub use connections::Connections;
-pub use error::{ConnectError, Error, Stopped};
+pub use error::{ConnectError, Stopped};
 pub use event_loop::EventLoop;
 pub use handle::Handle;
 pub use handler::{Answer, Handler};
@@ -102,24 +99,20 @@ pub use threads::Threads;
 /// The library whose types appear in this crate's interface.
 pub use mio;
 /// The protocol, whose types appear in this crate's interface.
-pub use sansocket;
-pub use sansocket::{
-    Accept, Chunk, ClientRequest, Close, CloseCode, Config, EncodedMessage, Event, HttpResponse, Instant, Message,
-    MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
+pub use sansocket_drive::sansocket;
+pub use sansocket_drive::sansocket::{
+    Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
+    Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
+pub use sansocket_drive::{Error, default_config};
 
-use std::time::Duration;
-
-/// [`Config::default`] with keepalive: a Ping after thirty seconds of silence. Connections are given it unless the caller
-/// has a [`Config`] of its own.
+/// Reads the clock of the process, as the core counts time.
 ///
 /// ```
-/// let mut config = sansocket_mio::default_config();
-/// config.max_message_size = 64 * 1024;
-/// let options = sansocket_mio::Options::new().config(config);
+/// let now = sansocket_mio::now();
+/// assert!(sansocket_mio::now() >= now);
 /// ```
-pub fn default_config() -> Config {
-    let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
-    config
+#[inline]
+pub fn now() -> Instant {
+    sansocket_drive::Clock::of_process().now()
 }

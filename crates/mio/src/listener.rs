@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use sansocket::Instant;
+use sansocket_drive::is_disconnect;
+use sansocket_drive::sansocket::Instant;
 use socket2::{Domain, Protocol, Socket, Type};
-
-use crate::error::is_end;
 
 /// Clients accepted in one turn: those that are connected have theirs in between.
 const ACCEPTS: usize = 64;
@@ -84,7 +83,7 @@ impl Listener {
                 Accepted::Nobody
             }
             // a client that is gone already is not the listener's trouble: the next turn sees to the others
-            Err(error) if error.kind() == ErrorKind::Interrupted || is_end(&error) => Accepted::Nobody,
+            Err(error) if error.kind() == ErrorKind::Interrupted || is_disconnect(&error) => Accepted::Nobody,
             Err(error) => {
                 self.paused_until = Some(now + PAUSE);
                 if std::mem::replace(&mut self.is_failing, true) { Accepted::Nobody } else { Accepted::Failed(error) }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sansocket::Config;
+use sansocket_drive::sansocket::Config;
 
-use crate::default_config;
+use sansocket_drive::default_config;
 
 /// How much is read at a time unless the caller says otherwise, in bytes.
 const DEFAULT_BUFFER_SIZE: usize = 64 * 1024;

@@ -4,16 +4,19 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, event};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
-use sansocket::bytes::Buf;
-use sansocket::{ClientRequest, Config, Event, Instant, Output, TransportAction, WebSocket};
+use sansocket_drive::sansocket::bytes::Buf;
+use sansocket_drive::sansocket::{ClientRequest, Config, Event, Instant, TransportAction, WebSocket};
+use sansocket_drive::{Driver, Outgoing, Plain};
+use socket2::SockRef;
 
-use crate::drive::{self, Place};
 use crate::flags::Flags;
+use crate::turn::{self, Driven};
 use crate::{ConnectError, Error};
 
 /// Pieces of output handed to one `writev`.
@@ -80,8 +83,11 @@ const SHORT_IS_ALL: bool = cfg!(any(
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// To drop a socket that has not ended ([`Next::End`]) aborts the connection: TCP is reset, and what the peer has not read is
+/// lost. To end it in good order, close it and go on until [`Next::End`].
 pub struct Socket {
-    pub(crate) ws: WebSocket,
+    pub(crate) driver: Driver,
     /// Addresses to try when this one cannot be reached.
     #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every idle connection")]
     untried: Option<Box<Vec<SocketAddr>>>,
@@ -106,8 +112,8 @@ pub enum Next {
 pub(crate) enum Read {
     Bytes(usize),
     Nothing,
-    /// The end of the stream; with an error, of both directions.
-    End(Option<io::Error>),
+    /// The stream has ended, or is lost: the driver knows.
+    Ended,
 }
 
 impl Socket {
@@ -132,7 +138,10 @@ impl Socket {
         let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
         let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
         let untried = Some(untried).filter(|untried| !untried.is_empty()).map(Box::new);
-        Ok(Self { untried, flags: Flags::CONNECTING | Flags::LEFTOVER, ..Self::new(ws, stream) })
+        let mut socket = Self::new(ws, stream);
+        socket.untried = untried;
+        socket.flags.insert(Flags::CONNECTING);
+        Ok(socket)
     }
 
     /// The server's end of a stream just accepted. The client's time for the opening handshake runs from `now`.
@@ -143,7 +152,7 @@ impl Socket {
     }
 
     fn new(ws: WebSocket, stream: TcpStream) -> Self {
-        Self { ws, untried: None, stream, flags: Flags::LEFTOVER }
+        Self { driver: Driver::new(ws), untried: None, stream, flags: Flags::LEFTOVER }
     }
 
     /// mio has an event for this socket. `on_event` hears of what happened and may send, answer and close; a failure of
@@ -158,9 +167,9 @@ impl Socket {
         on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
     ) -> Next {
         self.note(event);
-        let mut place = Alone { socket: self, on_event };
-        drive::take_in(&mut place, buffer, now);
-        drive::settle(&mut place, now)
+        let mut alone = Alone { socket: self, on_event };
+        turn::read(&mut alone, buffer, now);
+        turn::finish(&mut alone, now)
     }
 
     /// Does whatever can be done now: as [`ready`](Self::ready), without an event of mio's. A deadline that has come
@@ -171,36 +180,39 @@ impl Socket {
         now: Instant,
         on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
     ) -> Next {
-        let mut place = Alone { socket: self, on_event };
-        drive::take_in(&mut place, buffer, now);
-        // what the application did at another time, such as to answer a request, may have more to tell
-        drive::receive_kept(&mut place, now);
-        drive::handle_timeout(&mut place, now);
-        drive::settle(&mut place, now)
+        let mut alone = Alone { socket: self, on_event };
+        if alone.socket.is_due(now) {
+            turn::handle_timeout(&mut alone, Some(buffer), now);
+        } else {
+            turn::read(&mut alone, buffer, now);
+        }
+        turn::finish(&mut alone, now)
     }
 
-    /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio had at
+    /// Handles a deadline: call it when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio had at
     /// that time: what has arrived counts. Calls at other times are harmless.
     pub fn handle_timeout(
         &mut self,
         now: Instant,
         on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
     ) -> Next {
-        let mut place = Alone { socket: self, on_event };
-        drive::handle_timeout(&mut place, now);
-        drive::settle(&mut place, now)
+        let mut alone = Alone { socket: self, on_event };
+        if alone.socket.is_due(now) {
+            turn::handle_timeout(&mut alone, None, now);
+        }
+        turn::finish(&mut alone, now)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.ws.poll_timeout()
+        self.driver.websocket().poll_timeout()
     }
 
     /// How long mio's `poll` may wait for this socket alone.
-    pub fn patience(&self, next: Next, now: Instant) -> Option<std::time::Duration> {
+    pub fn patience(&self, next: Next, now: Instant) -> Option<Duration> {
         match next {
             Next::Wait => self.poll_timeout().map(|deadline| deadline - now),
-            Next::Again | Next::End => Some(std::time::Duration::ZERO),
+            Next::Again | Next::End => Some(Duration::ZERO),
         }
     }
 
@@ -220,7 +232,7 @@ impl Socket {
 
     /// The connection: its state, and whatever can be done with it. To do it let [`drive`](Self::drive) follow.
     pub fn websocket(&mut self) -> &mut WebSocket {
-        &mut self.ws
+        self.driver.websocket_mut()
     }
 
     /// The stream: its addresses and options. Bytes that are read from it or written to it are lost to the connection.
@@ -240,7 +252,7 @@ impl Socket {
     /// Whether it waits for bytes to read, as mio knows, and for nothing else but its time.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.flags == Flags::WATCHES_READING && self.ws.transport() == TransportAction::Open
+        self.flags == Flags::WATCHES_READING && self.driver.is_quiet()
     }
 
     #[inline]
@@ -260,11 +272,27 @@ impl Socket {
         }
     }
 
-    /// Reads at the next occasion whether or not mio has told of anything to read, or the owner wants it read: the core
-    /// alone knows which silence is excused.
-    pub(crate) fn look_again(&mut self) {
+    /// Reads at the next occasion whether or not mio has told of anything to read, or the owner wants it read: what has
+    /// arrived counts before a deadline takes effect.
+    pub(crate) fn retry_read(&mut self) {
         self.flags.insert(Flags::MAY_READ);
         self.flags.remove(Flags::HELD);
+    }
+
+    /// Writes whether or not mio has told of room: it does so only once a large share of the send buffer is free.
+    pub(crate) fn retry_write(&mut self, now: Instant) {
+        self.flags.remove(Flags::WRITE_BLOCKED);
+        self.flush(now);
+    }
+
+    /// Whether a deadline has come.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.poll_timeout().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Reports a deadline that has come.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        self.driver.timeout(sansocket_acked::outstanding(&self.stream), now);
     }
 
     /// Whether the owner wants nothing read for now.
@@ -288,21 +316,29 @@ impl Socket {
         self.flags.any(Flags::LOST) && !self.reads_now()
     }
 
-    /// Whether the application is to hear of a failure: the first time.
-    pub(crate) fn begin_failing(&mut self) -> bool {
-        self.flags.insert(Flags::FAILED)
+    /// The connection is broken, and reading says nothing of it.
+    pub(crate) fn lose(&mut self, now: Instant) {
+        self.flags.remove(Flags::LOST);
+        self.driver.read_lost(ErrorKind::ConnectionReset.into(), now);
     }
 
-    /// Nothing more is read, and if the connection was lost nothing more written. Returns whether that is new.
-    pub(crate) fn end_reading(&mut self, is_lost: bool) -> bool {
-        if is_lost {
-            self.flags.insert(Flags::WRITE_ENDED);
+    /// What comes before reading: sees how far connecting has come, and writes, since a peer that takes its answers may be
+    /// read again.
+    #[inline(never)]
+    pub(crate) fn prepare(&mut self, now: Instant) {
+        if self.is_connecting()
+            && self.driver.websocket().transport() == TransportAction::Open
+            && let Err(error) = self.finish_connecting()
+        {
+            self.driver.read_lost(error, now);
         }
-        self.flags.insert(Flags::READ_ENDED)
+        if self.has_leftover() {
+            self.flush(now);
+        }
     }
 
     /// How far connecting has come. An address that cannot be reached gives way to the next.
-    pub(crate) fn finish_connecting(&mut self) -> io::Result<()> {
+    fn finish_connecting(&mut self) -> io::Result<()> {
         let failure = match self.stream.take_error()? {
             Some(error) => error,
             None => match self.stream.peer_addr() {
@@ -324,12 +360,12 @@ impl Socket {
 
     #[inline]
     fn reads_now(&self) -> bool {
-        const MATTER: Flags = Flags::MAY_READ.and(Flags::READ_ENDED).and(Flags::CONNECTING);
-        if self.flags.among(MATTER) != Flags::MAY_READ {
+        const MATTER: Flags = Flags::MAY_READ.and(Flags::CONNECTING);
+        if self.flags.among(MATTER) != Flags::MAY_READ || self.driver.has_read_ended() {
             return false;
         }
-        // what a broken connection still holds is read even if the peer could not be answered
-        self.flags.any(Flags::WRITE_ENDED) || (!self.flags.any(Flags::HELD) && self.ws.wants_read())
+        // what a broken connection still holds is read even if the owner holds it back
+        self.driver.websocket().wants_read() && (!self.flags.any(Flags::HELD) || self.driver.has_write_ended())
     }
 
     /// Whether reads are short, because the peer floods.
@@ -352,25 +388,31 @@ impl Socket {
     }
 
     #[inline(always)]
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+    pub(crate) fn read(&mut self, buffer: &mut [u8], now: Instant) -> Read {
         if !self.reads_now() || buffer.is_empty() {
             return Read::Nothing;
         }
         loop {
             match self.stream.read(buffer) {
-                Ok(0) => return Read::End(None),
-                Ok(count) => {
+                Ok(count) if count > 0 => {
                     if count < buffer.len() && SHORT_IS_ALL && !self.flags.any(Flags::HUNG_UP) {
                         self.flags.remove(Flags::MAY_READ);
                     }
                     return Read::Bytes(count);
+                }
+                Ok(_) => {
+                    self.driver.eof();
+                    return Read::Ended;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.flags.remove(Flags::MAY_READ | Flags::HUNG_UP);
                     return Read::Nothing;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Read::End(Some(error)),
+                Err(error) => {
+                    self.driver.read_lost(error, now);
+                    return Read::Ended;
+                }
             }
         }
     }
@@ -378,49 +420,60 @@ impl Socket {
     /// Whether the last flush left something: only then is there a reason to write before anything else happens.
     #[inline]
     pub(crate) fn has_leftover(&self) -> bool {
-        self.flags.among(Flags::LEFTOVER | Flags::WRITE_BLOCKED | Flags::WRITE_ENDED) == Flags::LEFTOVER
+        self.flags.among(Flags::LEFTOVER | Flags::NO_WRITING) == Flags::LEFTOVER
     }
 
-    /// Writes what waits, as far as the kernel takes it.
+    /// Writes what is pending, as far as the kernel takes it.
     #[inline(always)]
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let output = self.ws.output();
+    pub(crate) fn flush(&mut self, now: Instant) {
+        let mut outgoing = self.driver.to_write();
         let mut writes = WRITES;
-        while output.has_remaining() {
+        while outgoing.has_remaining() {
             self.flags.insert(Flags::LEFTOVER);
             if self.flags.any(Flags::NO_WRITING) || writes == 0 {
-                return Ok(());
+                return;
             }
             writes -= 1;
-            match write(&mut self.stream, output) {
+            match write(&mut self.stream, &mut outgoing) {
                 Ok(false) => {}
                 Ok(true) => _ = self.flags.insert(Flags::WRITE_BLOCKED),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => _ = self.flags.insert(Flags::WRITE_BLOCKED),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.flags.insert(Flags::WRITE_ENDED | Flags::MAY_READ);
-                    return Err(error);
+                    // keep reading: the peer's last bytes may still be in the receive buffer
+                    self.flags.insert(Flags::MAY_READ);
+                    self.driver.write_lost(error, now);
+                    break;
                 }
             }
         }
         self.flags.remove(Flags::LEFTOVER);
-        Ok(())
     }
 
     pub(crate) fn shutdown_write(&mut self) {
-        if self.flags.insert(Flags::WRITE_ENDED) {
-            // if the stream is gone already, reading tells
-            let _ = self.stream.shutdown(Shutdown::Write);
-        }
+        // if the stream is lost, reading says so
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.driver.write_shut_down();
     }
 
+    /// The connection is over, and all output was delivered.
+    pub(crate) fn close(&mut self) {
+        self.flags.insert(Flags::CLOSED);
+    }
+
+    /// Whether it can do something at once.
     pub(crate) fn next(&self) -> Next {
-        const ENDED: Flags = Flags::READ_ENDED.and(Flags::WRITE_ENDED);
-        if self.flags.among(ENDED) == ENDED {
-            return Next::End;
+        if self.has_leftover() || self.reads_now() { Next::Again } else { Next::Wait }
+    }
+}
+
+/// A connection that has not ended is aborted: the kernel is not to keep what the peer does not read.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if !self.flags.any(Flags::CLOSED) {
+            // without it, TCP ends in another way
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
-        let writes_now = self.has_leftover() && !self.is_connecting();
-        if writes_now || self.reads_now() { Next::Again } else { Next::Wait }
     }
 }
 
@@ -428,7 +481,7 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
             .field("stream", &self.stream)
-            .field("ready_state", &self.ws.ready_state())
+            .field("ready_state", &self.driver.websocket().ready_state())
             .finish_non_exhaustive()
     }
 }
@@ -465,13 +518,13 @@ struct Alone<'a, F> {
     on_event: F,
 }
 
-impl<F: FnMut(&mut WebSocket, Result<Event<'_>, Error>)> Place for Alone<'_, F> {
+impl<F: FnMut(&mut WebSocket, Result<Event<'_>, Error>)> Driven for Alone<'_, F> {
     fn socket(&mut self) -> &mut Socket {
         self.socket
     }
 
-    fn tell(&mut self, event: Result<Event<'_>, Error>) {
-        (self.on_event)(&mut self.socket.ws, event);
+    fn dispatch(&mut self, event: Result<Event<'_>, Error>) {
+        (self.on_event)(self.socket.websocket(), event);
     }
 }
 
@@ -488,7 +541,7 @@ fn begin_connecting(untried: &mut Vec<SocketAddr>, mut failure: io::Error) -> io
 
 /// Writes once; returns whether the kernel takes no more for now.
 #[inline(always)]
-fn write(stream: &mut TcpStream, output: &mut Output) -> io::Result<bool> {
+fn write(stream: &mut TcpStream, output: &mut Outgoing<'_, Plain>) -> io::Result<bool> {
     let chunk = output.chunk();
     let (offered, taken) = if chunk.len() == output.remaining() {
         (chunk.len(), stream.write(chunk)?)
@@ -501,7 +554,7 @@ fn write(stream: &mut TcpStream, output: &mut Output) -> io::Result<bool> {
 
 /// Writes many pieces at once; returns how many bytes were offered and taken.
 #[inline(never)]
-fn write_vectored(stream: &mut TcpStream, output: &Output) -> io::Result<(usize, usize)> {
+fn write_vectored(stream: &mut TcpStream, output: &Outgoing<'_, Plain>) -> io::Result<(usize, usize)> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let count = output.chunks_vectored(&mut slices);
     let slices = &slices[..count];

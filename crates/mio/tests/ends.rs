@@ -111,15 +111,20 @@ fn nothing_follows_close() {
         server.until_quiet();
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
-        // a broadcast that does not fit, in the turn in which the connection closes
+        // a broadcast that does not fit, in the turn in which the connection begins to close
         server.event_loop.connections().broadcast(vec![7; LIMIT]);
-        server.until(|seen| matches!(seen, Seen::Close(..)).then_some(()));
-        // and a command that comes later, while what was sent still waits
+        server.until_quiet();
+        // and a command that comes later, while the output is still pending
         server.event_loop.handle().send(id, "late").unwrap();
         server.until_quiet();
         assert!(server.event_loop.connections().get(id).is_some(), "the connection is there, to write");
+        let reader = spawn(move || read_rest(&mut client));
+        server.until(|seen| matches!(seen, Seen::Close(_, close) if close.was_clean).then_some(()));
+        server.until_quiet();
         let seen: Vec<_> = server.seen.try_iter().collect();
         assert!(seen.is_empty(), "{seen:?}");
+        let read = reader.join();
+        assert!(read.len() > LIMIT / 2 && read.ends_with(&[0x88, 2, 3, 0xE8]), "all of it, and our reply");
     });
 }
 

@@ -277,11 +277,13 @@ pub(crate) fn expect(stream: &mut TcpStream, bytes: &[u8]) {
     assert_eq!(got, bytes);
 }
 
-/// All that still comes.
+/// All that still comes, whether TCP then ends or is reset.
 pub(crate) fn read_rest(stream: &mut impl Read) -> Vec<u8> {
     let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).unwrap();
-    rest
+    match stream.read_to_end(&mut rest) {
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => rest,
+    }
 }
 
 /// Drops the stream with an error for the peer: TCP is reset.

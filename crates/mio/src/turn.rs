@@ -1,0 +1,163 @@
+//! A turn of one connection: read, dispatch the events, write, and end TCP as the driver says. Written once, for a
+//! [`Socket`] alone and for the connections of an event loop.
+
+use sansocket_drive::Action;
+use sansocket_drive::sansocket::{Event, Input, Instant, Message};
+
+use crate::Error;
+use crate::socket::{FLOOD_BYTES, FLOOD_READ, Next, Read, Socket};
+
+/// Reads in one turn, so that a peer that sends without end does not starve others. With the default buffer they hold a
+/// message of 1 MiB, which is read to its end while its beginning is in the processor's cache.
+const READS: usize = 18;
+/// How often a turn goes on because writing has caused events. There are fewer causes than this.
+const ROUNDS: usize = 8;
+
+/// A socket, and where its events go. Events borrow the buffer that was read into, never the socket.
+pub(crate) trait Driven {
+    fn socket(&mut self) -> &mut Socket;
+
+    fn dispatch(&mut self, event: Result<Event<'_>, Error>);
+
+    /// The same, for the most frequent event.
+    #[inline]
+    fn dispatch_message(&mut self, message: Message<'_>) {
+        self.dispatch(Ok(Event::Message(message)));
+    }
+}
+
+/// Reads what has arrived, and dispatches its events: one buffer, and then others until there is an event. The caller then
+/// finishes the turn.
+#[inline(always)]
+pub(crate) fn read(driven: &mut impl Driven, buffer: &mut [u8], now: Instant) {
+    let mut socket = driven.socket();
+    if socket.is_connecting() || socket.has_leftover() {
+        socket.prepare(now);
+    }
+    if socket.is_flooded() {
+        return read_flood(driven, buffer, now);
+    }
+    match socket.read(buffer, now) {
+        Read::Bytes(count) if count < FLOOD_BYTES => _ = receive(driven, &mut buffer[..count], now),
+        Read::Bytes(count) => return read_much(driven, buffer, count, now),
+        Read::Nothing => {}
+        Read::Ended => return dispatch_pending(driven, now),
+    }
+    socket = driven.socket();
+    if socket.may_hold_more() {
+        read_more(driven, buffer, READS, now);
+    }
+}
+
+/// The rest of a turn whose first read gave so many bytes that the peer may flood.
+#[inline(never)]
+fn read_much(driven: &mut impl Driven, buffer: &mut [u8], count: usize, now: Instant) {
+    let events = receive(driven, &mut buffer[..count], now);
+    let reads = if driven.socket().begins_flood(events) { 1 } else { READS };
+    if driven.socket().may_hold_more() {
+        read_more(driven, buffer, reads, now);
+    }
+}
+
+/// One short read, which bounds the events of a peer that sends many small frames.
+#[inline(never)]
+fn read_flood(driven: &mut impl Driven, buffer: &mut [u8], now: Instant) {
+    let length = buffer.len().min(FLOOD_READ);
+    match driven.socket().read(&mut buffer[..length], now) {
+        Read::Bytes(count) => {
+            let events = receive(driven, &mut buffer[..count], now);
+            driven.socket().go_on_flooded(events);
+        }
+        Read::Nothing => {}
+        Read::Ended => return dispatch_pending(driven, now),
+    }
+    if driven.socket().may_hold_more() {
+        read_more(driven, buffer, 1, now);
+    }
+}
+
+/// The reads after the first.
+#[inline(never)]
+fn read_more(driven: &mut impl Driven, buffer: &mut [u8], reads: usize, now: Instant) {
+    for _ in 1..reads {
+        match driven.socket().read(buffer, now) {
+            Read::Bytes(count) => {
+                let events = receive(driven, &mut buffer[..count], now);
+                if events > 0 {
+                    driven.socket().begins_flood(events);
+                    break;
+                }
+            }
+            Read::Nothing => break,
+            Read::Ended => return dispatch_pending(driven, now),
+        }
+    }
+    if driven.socket().is_lost() {
+        // a failed write lets the peer's last bytes be read, though they were held back
+        driven.socket().flush(now);
+        if driven.socket().is_lost() {
+            driven.socket().lose(now);
+            dispatch_pending(driven, now);
+        }
+    }
+}
+
+/// Dispatches events that no received byte causes: a deadline, the end of the stream, frames that came early.
+#[inline(never)]
+pub(crate) fn dispatch_pending(driven: &mut impl Driven, now: Instant) {
+    receive(driven, &mut [], now);
+}
+
+/// Returns how many events there were.
+#[inline(always)]
+fn receive(driven: &mut impl Driven, bytes: &mut [u8], now: Instant) -> usize {
+    let mut input = Input::new(bytes);
+    let mut events = 0;
+    loop {
+        match driven.socket().driver.next_event(&mut input, now) {
+            Ok(None) => return events,
+            Ok(Some(Event::Message(message))) => driven.dispatch_message(message),
+            Ok(Some(event)) => driven.dispatch(Ok(event)),
+            Err(error) => driven.dispatch(Err(error)),
+        }
+        events += 1;
+    }
+}
+
+/// Handles a deadline that has come; the caller then finishes the turn. Without a buffer, the caller has read before.
+pub(crate) fn handle_timeout(driven: &mut impl Driven, buffer: Option<&mut [u8]>, now: Instant) {
+    // the kernel may take bytes, or have some, though it has not said so
+    driven.socket().retry_write(now);
+    if let Some(buffer) = buffer {
+        driven.socket().retry_read();
+        read(driven, buffer, now);
+    }
+    driven.socket().timeout(now);
+    dispatch_pending(driven, now);
+}
+
+/// Writes what is pending, does to TCP what the driver says, and returns what the socket needs next.
+pub(crate) fn finish(driven: &mut impl Driven, now: Instant) -> Next {
+    driven.socket().flush(now);
+    finish_written(driven, now)
+}
+
+/// The same, after a flush.
+pub(crate) fn finish_written(driven: &mut impl Driven, now: Instant) -> Next {
+    for _ in 0..ROUNDS {
+        match driven.socket().driver.next_action() {
+            Action::Wait { .. } => return driven.socket().next(),
+            Action::Again => {
+                dispatch_pending(driven, now);
+                driven.socket().flush(now);
+            }
+            Action::ShutdownWrite => driven.socket().shutdown_write(),
+            Action::Close => {
+                driven.socket().close();
+                return Next::End;
+            }
+            Action::Abort => return Next::End,
+        }
+    }
+    Next::Again
+}
