@@ -133,7 +133,8 @@ impl<'a> Connection<'a> {
     ///
     /// The code must not be sent, or the reason is too long or comes without a code.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        let now = self.connections.now();
+        // the closing handshake has its whole time, however long the handler has worked
+        let now = crate::now();
         self.with(|ws| ws.close(code, reason, now))
     }
 
@@ -144,8 +145,7 @@ impl<'a> Connection<'a> {
     ///
     /// [`Error::Answer`]: it could not be so answered, and the client has been told; or there is no request to answer.
     pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
-        let now = self.connections.now();
-        self.connections.touch_again(self.index);
+        let now = crate::now();
         self.connections.touch(self.index);
         let driver = &mut self.connections.entry_mut(self.index).socket.driver;
         match answer.into() {
@@ -153,6 +153,13 @@ impl<'a> Connection<'a> {
             Answer::Accept(accept) => driver.accept(accept, now),
             Answer::Respond(response) => driver.respond(response, now),
         }
+    }
+
+    /// Ends the connection without a closing handshake: TCP is reset, and what is pending is dropped.
+    /// [`Handler::on_close`](crate::Handler::on_close) follows if the connection was open.
+    pub fn abort(&mut self) {
+        let now = crate::now();
+        self.with(|ws| ws.abort(now));
     }
 
     /// Answers a request, unless it is too late.

@@ -1,7 +1,9 @@
 //! Connections: all of an event loop's, as its handler sees them.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::ToSocketAddrs;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,22 +14,27 @@ use sansocket_drive::{Armed, Deadline, Deadlines};
 use slab::Slab;
 
 use crate::connection::{Connection, ConnectionId};
-use crate::error::{ConnectError, Stopped};
-use crate::handle::{Command, Handle};
+use crate::error::{ConnectError, PostError, Stopped};
+use crate::handle::Handle;
 use crate::options::Options;
 use crate::socket::Socket;
 
 /// The connections of an event loop.
 pub struct Connections {
     slab: Slab<Entry>,
+    /// No connection has had this index, nor a higher one.
+    slots: usize,
     pub(crate) deadlines: Deadlines,
     /// Connections with something to write or to do when the loop has gone through what woke it.
     pub(crate) touched: Vec<u32>,
     /// Connections that had more to do than one turn may.
-    pub(crate) again: Vec<u32>,
+    pub(crate) again: VecDeque<u32>,
     /// What could not be sent, and whom the handler is to hear it of.
     pub(crate) unsent: Vec<(ConnectionId, SendError)>,
     pub(crate) timer: Option<Instant>,
+    /// When the connections that are left are aborted, once the loop is stopping.
+    stop_at: Option<Instant>,
+    stop_timeout: Duration,
     pub(crate) now: Instant,
     handle: Handle,
     /// Above how many bytes of `buffered_amount` a connection is congested, and to how many they must fall.
@@ -67,11 +74,14 @@ impl Connections {
     pub(crate) fn new(handle: Handle, thread: u16, options: &Options) -> Self {
         Self {
             slab: Slab::new(),
+            slots: 0,
             deadlines: Deadlines::default(),
             touched: Vec::new(),
-            again: Vec::new(),
+            again: VecDeque::new(),
             unsent: Vec::new(),
             timer: None,
+            stop_at: None,
+            stop_timeout: options.stop_timeout,
             now: crate::now(),
             handle,
             water_marks: options.water_marks(),
@@ -110,55 +120,107 @@ impl Connections {
         let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
         let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
         let config = Arc::clone(self.handle.config());
-        let index = self.insert(Socket::connect(request, &addresses, config, self.now)?);
+        let index = self.insert(Socket::connect(request, &addresses, config, crate::now())?);
         Ok(self.id(index))
     }
 
     /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom it
     /// cannot be sent is told to [`Handler::on_error`](crate::Handler::on_error): once a turn, however much it is.
-    pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) {
-        let message = EncodedMessage::new(message, self.handle.config());
-        self.broadcast_encoded(&message);
+    ///
+    /// This loop's connections get it at once, which is work of the handler's own. The other loops find it in their
+    /// mailboxes.
+    ///
+    /// # Errors
+    ///
+    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was sent to no
+    /// connection of any loop. A loop that runs alone never fails, nor does this fail because other loops have stopped.
+    pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
+        let message = self.handle.encode_and_post(Some(self.thread.into()), message.into())?;
+        self.broadcast_here(&message);
+        Ok(())
     }
 
     /// Sends an encoded message to all open connections of this loop and of those that run with it.
-    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) {
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) -> Result<(), PostError> {
+        self.handle.post_broadcast(Some(self.thread.into()), message)?;
         self.broadcast_here(message);
-        self.handle.post_to_others(self.thread.into(), || Command::Broadcast(message.clone()));
+        Ok(())
     }
 
     /// Sends a message to these connections, as far as they are open. It is encoded once. To whom it cannot be sent is told
     /// to [`Handler::on_error`](crate::Handler::on_error).
-    pub fn broadcast_to<'m>(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: impl Into<Message<'m>>) {
+    ///
+    /// # Errors
+    ///
+    /// Some of the connections belong to other loops, whose mailboxes are full ([`PostError::Full`]). Hands back those to
+    /// which the message was not sent; it was sent to the others.
+    pub fn broadcast_to<'m>(
+        &mut self,
+        ids: impl IntoIterator<Item = ConnectionId>,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), PostError<Vec<ConnectionId>>> {
         let message = EncodedMessage::new(message, self.handle.config());
+        let mut missed = Vec::new();
         for id in ids {
             if id.thread != self.thread {
-                let _ = self.handle.send_encoded(id, &message);
+                if let Err(PostError::Full(())) = self.handle.send_encoded(id, &message) {
+                    missed.push(id);
+                }
             } else if let Some(index) = self.index(id) {
                 self.send_or_tell(index, &message);
             }
         }
+        if missed.is_empty() { Ok(()) } else { Err(PostError::Full(missed)) }
     }
 
     /// Has [`Handler::on_timer`](crate::Handler::on_timer) called once, this long from now; not at all if another time is
     /// set before.
     pub fn set_timer(&mut self, after: Duration) {
-        self.timer = Some(self.now + after);
+        self.timer = Some(crate::now() + after);
     }
 
     /// Stops the loop in good order: it listens and connects no more, closes every connection with
-    /// [`CloseCode::GOING_AWAY`], and ends when all are closed, which takes no longer than
-    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout). Loops that run with it go on:
+    /// [`CloseCode::GOING_AWAY`], and ends when all are closed. Connections that are left after
+    /// [`Options::stop_timeout`](crate::Options::stop_timeout) are aborted. Loops that run with it go on:
     /// [`Handle::stop`] stops them all.
     pub fn stop(&mut self) {
         if std::mem::replace(&mut self.is_stopping, true) {
             return;
         }
-        let now = self.now;
-        for index in self.indices() {
-            // 1001 may be sent, and there is no reason to be too long
-            let _ = self.change(index, |ws| ws.close(CloseCode::GOING_AWAY, "", now));
+        if let Some(mailbox) = self.handle.mailbox(self.thread.into()) {
+            mailbox.refuse();
         }
+        let now = crate::now();
+        self.stop_at = Some(now + self.stop_timeout);
+        for index in 0..self.slots {
+            if self.slab.contains(index) {
+                // 1001 may be sent, and there is no reason to be too long
+                let _ = self.change(index, |ws| ws.close(CloseCode::GOING_AWAY, "", now));
+            }
+        }
+    }
+
+    /// Aborts the connections that are left when the loop has been stopping for `stop_timeout`.
+    pub(crate) fn keep_stop_timeout(&mut self) {
+        if self.stop_at.is_some_and(|at| at <= self.now) {
+            self.stop_at = None;
+            let now = self.now;
+            for index in 0..self.slots {
+                if self.slab.contains(index) {
+                    self.change(index, |ws| ws.abort(now));
+                }
+            }
+        }
+    }
+
+    /// The next time at which the loop has something to do.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next().into_iter().chain(self.timer).chain(self.stop_at).min()
     }
 
     /// A connection of this loop; `None` if it is gone, or another loop's.
@@ -198,9 +260,30 @@ impl Connections {
         self.insert(Socket::accepted(stream, config, self.now))
     }
 
-    pub(crate) fn broadcast_here(&mut self, message: &EncodedMessage) {
-        for index in self.indices() {
-            self.send_or_tell(index, message);
+    fn broadcast_here(&mut self, message: &EncodedMessage) {
+        self.broadcast_slots(0..self.slots, message);
+    }
+
+    /// Sends a message to the open connections from a slot on, until all have it or the budget, which counts slots, is
+    /// spent. Returns the slot to go on with.
+    pub(crate) fn broadcast_from(
+        &mut self,
+        first: usize,
+        budget: &mut usize,
+        message: &EncodedMessage,
+    ) -> Option<usize> {
+        let count = self.slots.saturating_sub(first).min(*budget);
+        *budget -= count;
+        let end = first + count;
+        self.broadcast_slots(first..end, message);
+        (end < self.slots).then_some(end)
+    }
+
+    fn broadcast_slots(&mut self, slots: Range<usize>, message: &EncodedMessage) {
+        for index in slots {
+            if self.slab.contains(index) {
+                self.send_or_tell(index, message);
+            }
         }
     }
 
@@ -237,6 +320,12 @@ impl Connections {
         self.slab.remove(index);
         let Self { deadlines, slab, .. } = self;
         deadlines.tidy(slab.len(), |deadline| counts(slab, deadline));
+    }
+
+    /// Whether a deadline or the timer has come up.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.next_deadline().is_some_and(|at| at <= self.now)
     }
 
     /// The connection whose deadline has come up, if this is the entry that counts.
@@ -298,7 +387,7 @@ impl Connections {
 
     pub(crate) fn touch_again(&mut self, index: usize) {
         if !std::mem::replace(&mut self.slab[index].is_again, true) {
-            self.again.push(index as u32);
+            self.again.push_back(index as u32);
         }
     }
 
@@ -335,6 +424,7 @@ impl Connections {
             has_unsent: false,
         };
         let index = self.slab.insert(entry);
+        self.slots = self.slots.max(index + 1);
         // to be registered, and its deadline noted
         self.touch(index);
         index
@@ -347,10 +437,6 @@ impl Connections {
         {
             self.unsent.push((self.id(index), error));
         }
-    }
-
-    fn indices(&self) -> Vec<usize> {
-        self.slab.iter().map(|(index, _)| index).collect()
     }
 }
 

@@ -40,3 +40,40 @@ pub enum ConnectError {
 #[error("the event loop has stopped")]
 #[non_exhaustive]
 pub struct Stopped;
+
+/// Why an event loop did not take a command. Hands back what was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[expect(clippy::exhaustive_enums, reason = "a mailbox is full, or nobody empties it any more")]
+pub enum PostError<T = ()> {
+    /// The mailbox is full: the caller posts faster than the event loop works. Nothing was posted. Try again later, or
+    /// drop the command.
+    #[error(
+        "the mailbox of the event loop is full (limits: `max_pending_commands`, `max_pending_bytes`): try again later"
+    )]
+    Full(T),
+    /// The event loop has been told to stop, or has stopped: it takes nothing more.
+    #[error("the event loop has stopped")]
+    Stopped(T),
+}
+
+impl<T> PostError<T> {
+    /// Whether a later try may succeed.
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    /// Returns what was not posted.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(value) | Self::Stopped(value) => value,
+        }
+    }
+
+    /// Replaces what is handed back.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> PostError<U> {
+        match self {
+            Self::Full(value) => PostError::Full(change(value)),
+            Self::Stopped(value) => PostError::Stopped(change(value)),
+        }
+    }
+}

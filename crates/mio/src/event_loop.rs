@@ -1,21 +1,25 @@
 //! EventLoop: listeners and connections on one thread, driven by what mio tells of.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
 use mio::event::{self, Source};
 use mio::{Events, Poll, Token, Waker};
 use sansocket_drive::sansocket::{ClientRequest, ReadyState, Scratch};
 
+use crate::Error;
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
 use crate::dispatch::Dispatch;
-use crate::Error;
 use crate::error::ConnectError;
-use crate::handle::{Command, Handle, Mailbox};
+use crate::handle::{Command, Handle, Mailbox, TURN_COMMANDS};
 use crate::handler::Handler;
 use crate::listener::{self, Accepted, Listener};
 use crate::options::Options;
@@ -24,13 +28,61 @@ use crate::turn::{self, Driven};
 
 /// Events taken from mio at a time.
 const EVENTS: usize = 1024;
+/// Connections that ask for another turn and get it at a time.
+const TURN_AGAIN: usize = 256;
+/// Deadlines looked at in one turn.
+const TURN_DEADLINES: usize = 1024;
+/// Slots of the table of connections that the broadcasts of the mailbox visit in one turn.
+const TURN_DELIVERIES: usize = 4096;
+/// Connections whose output is written at the end of a turn, and as many told what was not sent to them.
+const TURN_SETTLED: usize = 1024;
+/// A wait that is shorter is computed from the clock as it is after the handlers, whose reading costs a tenth of an echo.
+const NEAR: Duration = Duration::from_secs(1);
+/// How long the loop waits instead of longer, after handlers have run: then it knows the time, and waits for the rest. So a
+/// deadline is late only behind handlers that take more than `NEAR - GLANCE`, and at most by this.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Tokens count connections from zero, and from here down the mailbox and the listeners.
 const MAILBOX: Token = Token(usize::MAX);
 
 /// Any number of listeners and connections on one thread.
 ///
-/// Connections share one read buffer, and an idle one owns no other memory than its place in a table. Each gets bounded
-/// work done in one turn of the loop; one that does not read what it is sent is not read from either, until it does.
+/// Connections share one read buffer, and an idle one owns no other memory than its place in a table. A server does not
+/// read from a client that does not read what it is sent, until it does.
+///
+/// # The work of one turn
+///
+/// A turn polls once and does a bounded amount of work. What is left over is done in the next turn, which polls without
+/// waiting, and which goes on where this one stopped: nothing starves. In the order in which a turn does it:
+///
+/// | work | at most |
+/// |---|---|
+/// | a stop ([`Handle::stop`]) | ahead of everything, after at most the commands of one turn |
+/// | connections that had more to read or write than their last turn allowed | 256 |
+/// | readiness events | 1,024 |
+/// | deadlines of connections (Pings, Pongs, closing) | 1,024 |
+/// | calls of [`Handler::on_timer`] | 1 |
+/// | clients accepted, from each listener | 64 |
+/// | commands of [`Handle`]s | 1,024 |
+/// | slots of the connection table that broadcasts of [`Handle`]s and of other loops visit | 4,096 |
+/// | connections whose output is written at the end, and reports of what was not sent | 1,024 each |
+///
+/// Each time that a connection is served in a turn (because of an event, because it had more to do, because of a deadline):
+///
+/// | work | at most |
+/// |---|---|
+/// | reads that yield no event | 18 buffers (64 KiB each: [`Options::buffer_size`]); reading ends once a read yields an event |
+/// | events of a peer that has behaved | those of two buffers; the first that yields more than 256 ends it |
+/// | events of a peer whose last read yielded more than 256 | those of 4 KiB (682 empty Pings), until a read yields 64 or fewer |
+/// | writes | 16 |
+///
+/// What a handler does within one call is not bounded: a broadcast from a handler serves all connections of this loop at
+/// once.
+///
+/// # Memory
+///
+/// Commands that wait for the loop take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`]
+/// permit; what waits for a peer takes at most [`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount), and
+/// as much again for the overhead of frames. No thread can make the loop hold more than these.
 ///
 /// ```no_run
 /// use sansocket_mio::{Connection, EventLoop, Handler, Message};
@@ -59,14 +111,23 @@ pub struct EventLoop<H> {
     buffer: Vec<u8>,
     /// What the connection that has its turn works in.
     memory: Scratch,
-    /// Empty between turns.
-    commands: Vec<Command>,
+    /// Commands taken from the mailbox; between turns only those for which the budget was too small.
+    commands: VecDeque<Command>,
+    /// The slot at which the broadcast goes on that is the first of the commands.
+    next_slot: usize,
     /// Connections whose output is to leave in this turn; empty between turns.
     settling: Vec<u32>,
+    /// A [`Handle`] has asked the loop to stop.
+    stop_requested: Arc<AtomicBool>,
     thread: usize,
+    /// Either of the next two.
+    has_chores: bool,
+    /// The mailbox may hold commands, or some that were taken are left.
     has_mail: bool,
     /// A listener may have clients to accept, now or after a pause.
     may_accept: bool,
+    /// Handlers may have run since the clock was read.
+    is_stale: bool,
     has_started: bool,
 }
 
@@ -86,13 +147,15 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// The system's.
     pub fn with_options(handler: H, options: &Options) -> io::Result<Self> {
-        let (poll, mailbox) = poll()?;
+        let (poll, mailbox) = poll(options)?;
         Ok(Self::build(handler, options, poll, Handle::new(vec![mailbox], options.config.clone()), 0))
     }
 
     /// One of the loops that the handle reaches.
     pub(crate) fn build(handler: H, options: &Options, poll: Poll, handle: Handle, thread: u16) -> Self {
+        let stop_requested = handle.mailbox(thread.into()).map(Mailbox::stop_requested).unwrap_or_default();
         Self {
+            stop_requested,
             poll,
             events: Some(Events::with_capacity(EVENTS)),
             handler,
@@ -100,11 +163,14 @@ impl<H: Handler> EventLoop<H> {
             listeners: Vec::new(),
             buffer: vec![0; options.buffer_size],
             memory: Scratch::new(),
-            commands: Vec::new(),
+            commands: VecDeque::new(),
+            next_slot: 0,
             settling: Vec::new(),
             thread: thread.into(),
+            has_chores: false,
             has_mail: false,
             may_accept: false,
+            is_stale: true,
             has_started: false,
         }
     }
@@ -182,6 +248,7 @@ impl<H: Handler> EventLoop<H> {
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         // its owner may have been elsewhere
         self.connections.now = crate::now();
+        self.is_stale = false;
         self.take_turn(max_wait)
     }
 
@@ -189,6 +256,7 @@ impl<H: Handler> EventLoop<H> {
     fn take_turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         if !mem::replace(&mut self.has_started, true) {
             self.handler.on_start(&mut self.connections);
+            self.is_stale = true;
             self.settle_touched();
         }
         if !self.goes_on() {
@@ -200,15 +268,20 @@ impl<H: Handler> EventLoop<H> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.connections.now = crate::now(),
         }
+        self.is_stale = false;
+        if self.stop_requested.load(Acquire) {
+            self.obey_stop();
+        }
         if !self.connections.again.is_empty() {
             self.go_on_with_those();
         }
         self.take_events();
-        if self.may_accept {
-            self.accept();
+        if self.connections.is_due() {
+            self.keep_deadlines();
         }
-        self.keep_deadlines();
-        self.take_mail();
+        if self.has_chores {
+            self.do_chores();
+        }
         self.settle_touched();
         Ok(self.goes_on())
     }
@@ -253,15 +326,27 @@ impl<H: Handler> EventLoop<H> {
     #[inline]
     fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
         let connections = &self.connections;
-        if !(connections.again.is_empty() && connections.touched.is_empty() && connections.unsent.is_empty()) {
+        let is_idle = connections.again.is_empty() && connections.touched.is_empty() && connections.unsent.is_empty();
+        if !is_idle {
             return Some(Duration::ZERO);
         }
-        let mut next = connections.deadlines.next().into_iter().chain(connections.timer).min();
-        if self.may_accept {
+        let mut next = connections.next_deadline();
+        if self.has_chores {
+            if self.has_mail {
+                return Some(Duration::ZERO);
+            }
             let listeners = self.listeners.iter().filter_map(Listener::poll_timeout);
             next = listeners.chain(next).min();
         }
-        let wait = next.map(|next| next - connections.now);
+        let wait = next.map(|next| {
+            if !self.is_stale {
+                next - connections.now
+            } else if next >= connections.now + NEAR {
+                GLANCE
+            } else {
+                next - crate::now()
+            }
+        });
         wait.into_iter().chain(max_wait).min()
     }
 
@@ -269,6 +354,7 @@ impl<H: Handler> EventLoop<H> {
     fn take_events(&mut self) {
         let Some(events) = self.events.take() else { return };
         for event in &events {
+            self.is_stale = true;
             let token = event.token();
             // an event for a connection that is gone, and whose place another has taken, is as good as none
             if !self.go_on_with(token.0, Some(event)) {
@@ -281,10 +367,10 @@ impl<H: Handler> EventLoop<H> {
     /// There is something for the loop itself to do.
     fn note_other(&mut self, token: Token) {
         if token == MAILBOX {
-            self.has_mail = true;
+            (self.has_mail, self.has_chores) = (true, true);
         } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
             listener.note();
-            self.may_accept = true;
+            (self.may_accept, self.has_chores) = (true, true);
         }
     }
 
@@ -300,11 +386,11 @@ impl<H: Handler> EventLoop<H> {
         let was_touched = mem::replace(&mut entry.is_touched, true);
         entry.socket.websocket().attach_scratch(&mut self.memory);
         let now = self.connections.now;
-        let mut place = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+        let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
         if event.is_none() {
-            turn::dispatch_pending(&mut place, now);
+            turn::dispatch_pending(&mut dispatch, now);
         }
-        turn::read(&mut place, &mut self.buffer, now);
+        turn::read(&mut dispatch, &mut self.buffer, now);
         if !was_touched {
             // where connections talk to each other, all that is sent to one in this turn leaves together
             if self.connections.touched.is_empty() {
@@ -318,8 +404,12 @@ impl<H: Handler> EventLoop<H> {
 
     #[inline(never)]
     fn go_on_with_those(&mut self) {
-        for index in mem::take(&mut self.connections.again) {
-            self.go_on_with(index as usize, None);
+        self.is_stale = true;
+        // those that ask again go to the end
+        for _ in 0..self.connections.again.len().min(TURN_AGAIN) {
+            if let Some(index) = self.connections.again.pop_front() {
+                self.go_on_with(index as usize, None);
+            }
         }
     }
 
@@ -341,25 +431,25 @@ impl<H: Handler> EventLoop<H> {
     #[inline(never)]
     fn settle_written(&mut self, index: usize) {
         let now = self.connections.now;
-        let mut place = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
-        let mut next = turn::finish_written(&mut place, now);
+        let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+        let mut next = turn::finish_written(&mut dispatch, now);
         if next != Next::End
-            && let Err(error) = place.socket().update(self.poll.registry(), Token(index))
+            && let Err(error) = dispatch.socket().update(self.poll.registry(), Token(index))
         {
-            place.socket().driver.read_lost(error, now);
-            turn::dispatch_pending(&mut place, now);
+            dispatch.socket().driver.read_lost(error, now);
+            turn::dispatch_pending(&mut dispatch, now);
             next = Next::End;
         }
         if next == Next::End {
             // whoever holds the descriptor as well would keep it registered, under a token that another gets
-            let _ = place.socket().deregister(self.poll.registry());
+            let _ = dispatch.socket().deregister(self.poll.registry());
             return self.connections.remove(index);
         }
-        let congestion_ends = place.connections.ends_congestion(index);
-        if congestion_ends && place.socket().driver.websocket().ready_state() == ReadyState::Open {
-            place.handler.on_writable(&mut Connection::new(place.connections, index));
+        let congestion_ends = dispatch.connections.ends_congestion(index);
+        if congestion_ends && dispatch.socket().driver.websocket().ready_state() == ReadyState::Open {
+            dispatch.handler.on_writable(&mut Connection::new(dispatch.connections, index));
         }
-        let connections = place.connections;
+        let connections = dispatch.connections;
         connections.arm(index);
         if congestion_ends || next == Next::Again {
             connections.touch_again(index);
@@ -376,15 +466,25 @@ impl<H: Handler> EventLoop<H> {
 
     #[inline(never)]
     fn settle_these(&mut self) {
-        // whom they send to, when they hear that there is room, has the next turn
+        self.is_stale = true;
+        // whom they send to, when they hear that there is room, has the next turn; so have those behind whom a turn ended
         mem::swap(&mut self.settling, &mut self.connections.touched);
-        while let Some(index) = self.settling.pop() {
-            if self.connections.contains(index as usize) {
-                self.settle(index as usize);
+        let count = self.settling.len().min(TURN_SETTLED);
+        for number in 0..count {
+            let index = self.settling[number] as usize;
+            if self.connections.contains(index) {
+                self.settle(index);
             }
         }
+        self.settling.drain(..count);
+        if !self.settling.is_empty() {
+            self.settling.append(&mut self.connections.touched);
+            mem::swap(&mut self.settling, &mut self.connections.touched);
+        }
         // what is sent, or cannot be, in answer to this is seen to in the next turn
-        for (id, error) in mem::take(&mut self.connections.unsent) {
+        let count = self.connections.unsent.len().min(TURN_SETTLED);
+        let rest = self.connections.unsent.split_off(count);
+        for (id, error) in mem::replace(&mut self.connections.unsent, rest) {
             if let Some(index) = self.connections.index(id) {
                 self.connections.entry_mut(index).has_unsent = false;
                 self.tell_unsent(id, error.into());
@@ -399,6 +499,19 @@ impl<H: Handler> EventLoop<H> {
         {
             self.handler.on_error(&mut connection, error);
         }
+    }
+
+    /// What there is to do beside connections.
+    #[inline(never)]
+    fn do_chores(&mut self) {
+        self.is_stale = true;
+        if self.may_accept {
+            self.accept();
+        }
+        if self.has_mail {
+            self.take_mail();
+        }
+        self.has_chores = self.may_accept || self.has_mail;
     }
 
     fn accept(&mut self) {
@@ -425,45 +538,71 @@ impl<H: Handler> EventLoop<H> {
         self.may_accept = self.listeners.iter().any(|listener| listener.poll_timeout().is_some());
     }
 
+    #[inline(never)]
     fn keep_deadlines(&mut self) {
+        self.is_stale = true;
         let now = self.connections.now;
-        while let Some(due) = self.connections.pop_due() {
+        for _ in 0..TURN_DEADLINES {
+            let Some(due) = self.connections.pop_due() else { break };
             let Some(index) = due else { continue };
             if self.connections.entry(index).socket.is_due(now) {
-                // what has arrived counts, though the loop was too busy to be told of it
-                let mut place = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
-                turn::handle_timeout(&mut place, Some(&mut self.buffer), now);
+                let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+                turn::handle_timeout(&mut dispatch, Some(&mut self.buffer), now);
                 self.connections.touch(index);
             } else {
                 self.connections.arm(index);
             }
         }
+        self.connections.keep_stop_timeout();
         if self.connections.timer.is_some_and(|timer| timer <= now) {
             self.connections.timer = None;
             self.handler.on_timer(&mut self.connections);
         }
     }
 
+    /// Stops because a handle asked for it. What was posted before the stop still goes before the Close frames, as far as
+    /// one turn's budget reaches.
+    #[cold]
+    fn obey_stop(&mut self) {
+        self.stop_requested.store(false, Relaxed);
+        if !self.connections.is_stopping {
+            self.take_mail();
+            self.has_chores |= self.has_mail;
+            self.connections.stop();
+        }
+    }
+
+    /// Does the commands of one turn, in their order.
+    #[inline(never)]
     fn take_mail(&mut self) {
-        if !mem::take(&mut self.has_mail) {
-            return;
+        self.is_stale = true;
+        let handle = self.connections.handle();
+        let Some(mailbox) = handle.mailbox(self.thread) else { return };
+        let has_more = mailbox.take(&mut self.commands, TURN_COMMANDS);
+        let (mut done, mut bytes, mut deliveries) = (0, 0, TURN_DELIVERIES);
+        while let Some(command) = self.commands.pop_front() {
+            let length = command.payload_len();
+            if let Command::Broadcast(message) = &command {
+                let next = self.connections.broadcast_from(self.next_slot, &mut deliveries, message);
+                self.next_slot = next.unwrap_or(0);
+                if next.is_some() {
+                    self.commands.push_front(command);
+                    break;
+                }
+            } else {
+                self.obey(command);
+            }
+            done += 1;
+            bytes += length;
         }
-        let mut commands = mem::take(&mut self.commands);
-        if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
-            mailbox.take(&mut commands);
-        }
-        for command in commands.drain(..) {
-            self.obey(command);
-        }
-        // a crowd of commands leaves no memory behind
-        commands.shrink_to(EVENTS);
-        self.commands = commands;
+        mailbox.finish(done, bytes);
+        self.has_mail = has_more || !self.commands.is_empty();
     }
 
     fn obey(&mut self, command: Command) {
         let (id, result) = match command {
-            Command::Broadcast(message) => return self.connections.broadcast_here(&message),
-            Command::Stop => return self.connections.stop(),
+            // it is done by the caller
+            Command::Broadcast(_) => return,
             Command::Send(id, message) => {
                 (id, self.with(id, |connection| connection.send(message).map_err(Error::Send)))
             }
@@ -473,7 +612,7 @@ impl<H: Handler> EventLoop<H> {
             Command::Close(id, code, reason) => {
                 (id, self.with(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
             }
-            Command::Answer(id, answer) => (id, self.with(id, |connection| connection.answer_in_time(answer))),
+            Command::Answer(id, answer) => (id, self.with(id, |connection| connection.answer_in_time(*answer))),
         };
         if let Err(error) = result {
             self.tell_unsent(id, error);
@@ -511,8 +650,8 @@ impl<H> fmt::Debug for EventLoop<H> {
 }
 
 /// A poll and the mailbox that wakes it.
-pub(crate) fn poll() -> io::Result<(Poll, Mailbox)> {
+pub(crate) fn poll(options: &Options) -> io::Result<(Poll, Mailbox)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), MAILBOX)?;
-    Ok((poll, Mailbox::new(waker)))
+    Ok((poll, Mailbox::new(waker, options.mailbox)))
 }

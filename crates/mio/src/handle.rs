@@ -1,25 +1,36 @@
 //! Handle: what other threads may ask of event loops.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 use sansocket_drive::sansocket::{CloseCode, Config, EncodedMessage, Message};
 
 use crate::connection::ConnectionId;
-use crate::error::Stopped;
+use crate::error::{PostError, Stopped};
 use crate::handler::Answer;
+use crate::options::MailboxLimits;
+
+/// Commands done in one turn.
+pub(crate) const TURN_COMMANDS: usize = 1024;
 
 /// Reaches an event loop, or all that run together, from any thread. Clones reach the same.
 ///
 /// What is asked for is done in the order in which one thread asks for it. A connection that is gone or closed by then is
 /// passed over. What could not be sent to a connection is told to [`Handler::on_error`](crate::Handler::on_error).
 ///
-/// No method waits for the loop, nor refuses because it is busy: what is asked for is kept until the loop's next turn,
-/// which takes all of it. How much that can be is up to those who ask. What then waits for a peer is bounded, by
-/// [`Config::max_buffered_amount`]. So a thread that has more to send than the network takes should be paced by the
+/// No method waits for the loop. Each loop has a mailbox of bounded size, by default 16,384 commands and 16 MiB of payloads
+/// ([`Options::max_pending_commands`](crate::Options::max_pending_commands),
+/// [`Options::max_pending_bytes`](crate::Options::max_pending_bytes)). A command that does not fit is refused with
+/// [`PostError::Full`], which hands back the message. [`pending`](Self::pending) counts what is not done yet.
+///
+/// The mailbox bounds what waits for the loop. What then waits for a peer is bounded by
+/// [`Config::max_buffered_amount`]. A thread that has more to send than the network takes should be paced by the
 /// handler, which knows: by [`buffered_amount`](crate::Connection::buffered_amount) and
 /// [`on_writable`](crate::Handler::on_writable).
 ///
@@ -34,7 +45,9 @@ use crate::handler::Answer;
 /// event_loop.listen("127.0.0.1:9001")?;
 /// let handle = event_loop.handle();
 /// thread::spawn(move || {
-///     handle.broadcast("Hello to all")?;
+///     if let Err(error) = handle.broadcast("Hello to all") {
+///         eprintln!("{error}");
+///     }
 ///     handle.stop()
 /// });
 /// event_loop.run()?;
@@ -55,76 +68,157 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// The loop has stopped.
-    pub fn send<'m>(&self, id: ConnectionId, message: impl Into<Message<'m>>) -> Result<(), Stopped> {
-        self.post(id, Command::Send(id, message.into().into_owned()))
+    /// The mailbox is full, or the loop has stopped. The message is handed back.
+    pub fn send<'m>(&self, id: ConnectionId, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
+        let message = message.into();
+        let Some(mailbox) = self.mailbox(id.thread()) else { return Err(PostError::Stopped(message)) };
+        // A full mailbox is common under load: a borrowed payload is then not copied.
+        if !mailbox.has_room(message.len()) && mailbox.is_open() {
+            return Err(PostError::Full(message));
+        }
+        mailbox.post(Command::Send(id, message.into_owned())).map_err(|error| {
+            error.map(|command| match command {
+                Command::Send(_, message) => message,
+                _ => unreachable!("the command that was posted is handed back"),
+            })
+        })
     }
 
     /// Sends a message that was encoded once for many.
     ///
     /// # Errors
     ///
-    /// The loop has stopped.
-    pub fn send_encoded(&self, id: ConnectionId, message: &EncodedMessage) -> Result<(), Stopped> {
-        self.post(id, Command::SendEncoded(id, message.clone()))
+    /// The mailbox is full, or the loop has stopped.
+    pub fn send_encoded(&self, id: ConnectionId, message: &EncodedMessage) -> Result<(), PostError> {
+        self.post(id, Command::SendEncoded(id, message.clone())).map_err(|error| error.map(drop))
     }
 
     /// Sends a message to all open connections, of all loops. It is encoded once.
     ///
     /// # Errors
     ///
-    /// The loops have stopped.
-    pub fn broadcast<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Stopped> {
-        self.broadcast_encoded(&EncodedMessage::new(message, &self.config))
+    /// The mailbox of one of the loops is full, or the loops have stopped. The message is handed back, and was sent to no
+    /// connection of any loop.
+    pub fn broadcast<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
+        self.encode_and_post(None, message.into())?;
+        Ok(())
     }
 
     /// Sends an encoded message to all open connections, of all loops.
     ///
     /// # Errors
     ///
-    /// The loops have stopped.
-    pub fn broadcast_encoded(&self, message: &EncodedMessage) -> Result<(), Stopped> {
-        self.post_to_all(|| Command::Broadcast(message.clone()))
+    /// The mailbox of one of the loops is full, or the loops have stopped. The message was sent to no connection of any
+    /// loop.
+    pub fn broadcast_encoded(&self, message: &EncodedMessage) -> Result<(), PostError> {
+        self.post_broadcast(None, message)
     }
 
     /// Begins to close a connection.
     ///
     /// # Errors
     ///
-    /// The loop has stopped. A code or a reason that must not be sent is told to the handler.
-    pub fn close(&self, id: ConnectionId, code: CloseCode, reason: impl Into<String>) -> Result<(), Stopped> {
-        self.post(id, Command::Close(id, code, reason.into()))
+    /// The mailbox is full, or the loop has stopped. The reason is handed back. A code or a reason that must not be sent
+    /// is told to the handler.
+    pub fn close(&self, id: ConnectionId, code: CloseCode, reason: impl Into<String>) -> Result<(), PostError<String>> {
+        self.post(id, Command::Close(id, code, reason.into())).map_err(|error| {
+            error.map(|command| match command {
+                Command::Close(_, _, reason) => reason,
+                _ => unreachable!("the command that was posted is handed back"),
+            })
+        })
     }
 
     /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) left for later.
     ///
     /// # Errors
     ///
-    /// The loop has stopped.
-    pub fn answer(&self, id: ConnectionId, answer: impl Into<Answer>) -> Result<(), Stopped> {
-        self.post(id, Command::Answer(id, answer.into()))
+    /// The mailbox is full, or the loop has stopped. The answer is handed back.
+    pub fn answer(&self, id: ConnectionId, answer: impl Into<Answer>) -> Result<(), PostError<Box<Answer>>> {
+        self.post(id, Command::Answer(id, Box::new(answer.into()))).map_err(|error| {
+            error.map(|command| match command {
+                Command::Answer(_, answer) => answer,
+                _ => unreachable!("the command that was posted is handed back"),
+            })
+        })
     }
 
-    /// Stops the loops in good order: see [`Connections::stop`](crate::Connections::stop).
+    /// Stops the loops in good order: see [`Connections::stop`](crate::Connections::stop). From now on they refuse
+    /// commands. Each loop stops in its next turn, however many commands are pending: it first does up to one turn's
+    /// budget of them (see [`EventLoop`](crate::EventLoop)). Later ones find their connections closing.
     ///
     /// # Errors
     ///
     /// They have stopped.
     pub fn stop(&self) -> Result<(), Stopped> {
-        self.post_to_all(|| Command::Stop)
+        let told = self.mailboxes.iter().filter(|mailbox| mailbox.request_stop()).count();
+        if told == 0 { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Does to all loops but one.
-    pub(crate) fn post_to_others(&self, thread: usize, command: impl Fn() -> Command) {
-        for (number, mailbox) in self.mailboxes.iter().enumerate() {
-            if number != thread {
-                let _ = mailbox.post(command());
-            }
+    /// Returns how many commands are pending: posted and not yet done, in all loops together. A broadcast counts once for
+    /// each loop.
+    pub fn pending(&self) -> usize {
+        self.mailboxes.iter().map(|mailbox| mailbox.pending_commands.load(Relaxed)).sum()
+    }
+
+    /// Returns how many payload bytes the pending commands have, in all loops together.
+    pub fn pending_bytes(&self) -> usize {
+        self.mailboxes.iter().map(|mailbox| mailbox.pending_bytes.load(Relaxed)).sum()
+    }
+
+    /// Encodes a message and posts it to all loops, or to all but one. Returns what was posted.
+    pub(crate) fn encode_and_post<'m>(
+        &self,
+        except: Option<usize>,
+        message: Message<'m>,
+    ) -> Result<EncodedMessage, PostError<Message<'m>>> {
+        let mut others = self.mailboxes.iter().enumerate().filter(|&(number, _)| Some(number) != except);
+        // A full mailbox is common under load: the message is then not encoded.
+        if others.any(|(_, mailbox)| mailbox.is_open() && !mailbox.has_room(message.len())) {
+            return Err(PostError::Full(message));
+        }
+        let borrowed = match &message {
+            Message::Text(text) => Message::from(&**text),
+            Message::Binary(bytes) => Message::from(&**bytes),
+        };
+        let encoded = EncodedMessage::new(borrowed, &self.config);
+        match self.post_broadcast(except, &encoded) {
+            Ok(()) => Ok(encoded),
+            Err(error) => Err(error.map(|()| message)),
         }
     }
 
-    pub(crate) fn post(&self, id: ConnectionId, command: Command) -> Result<(), Stopped> {
-        self.mailboxes.get(id.thread()).ok_or(Stopped)?.post(command)
+    /// Posts a broadcast to all loops, or to all but one: to each that has not stopped, or, if one of them is full, to
+    /// none. Never waits for room, so loops that broadcast to each other cannot wait for each other.
+    pub(crate) fn post_broadcast(&self, except: Option<usize>, message: &EncodedMessage) -> Result<(), PostError> {
+        let mut locked = Vec::new();
+        // Everyone locks in the order of the loops.
+        for (number, mailbox) in self.mailboxes.iter().enumerate() {
+            if Some(number) == except {
+                continue;
+            }
+            let letters = mailbox.lock();
+            if letters.is_refusing {
+                continue;
+            }
+            if !mailbox.has_room(message.len()) {
+                return Err(PostError::Full(()));
+            }
+            locked.push((mailbox, letters));
+        }
+        if locked.is_empty() && except.is_none() {
+            return Err(PostError::Stopped(()));
+        }
+        let mut sleeping = Vec::new();
+        for (mailbox, mut letters) in locked {
+            if mailbox.push(&mut letters, Command::Broadcast(message.clone())) {
+                sleeping.push(mailbox);
+            }
+        }
+        for mailbox in sleeping {
+            mailbox.wake();
+        }
+        Ok(())
     }
 
     pub(crate) fn mailbox(&self, thread: usize) -> Option<&Mailbox> {
@@ -135,10 +229,11 @@ impl Handle {
         &self.config
     }
 
-    /// An error only if no loop is left.
-    fn post_to_all(&self, command: impl Fn() -> Command) -> Result<(), Stopped> {
-        let posted = self.mailboxes.iter().filter(|mailbox| mailbox.post(command()).is_ok()).count();
-        if posted == 0 { Err(Stopped) } else { Ok(()) }
+    fn post(&self, id: ConnectionId, command: Command) -> Result<(), PostError<Command>> {
+        match self.mailbox(id.thread()) {
+            Some(mailbox) => mailbox.post(command),
+            None => Err(PostError::Stopped(command)),
+        }
     }
 }
 
@@ -154,61 +249,154 @@ pub(crate) enum Command {
     SendEncoded(ConnectionId, EncodedMessage),
     Broadcast(EncodedMessage),
     Close(ConnectionId, CloseCode, String),
-    Answer(ConnectionId, Answer),
-    Stop,
+    Answer(ConnectionId, Box<Answer>),
 }
 
-/// Where a loop finds what it is asked to do.
+impl Command {
+    /// Returns the bytes that count against [`Options::max_pending_bytes`](crate::Options::max_pending_bytes).
+    pub(crate) fn payload_len(&self) -> usize {
+        match self {
+            Self::Send(_, message) => message.len(),
+            Self::SendEncoded(_, message) | Self::Broadcast(message) => message.len(),
+            Self::Close(_, _, reason) => reason.len(),
+            Self::Answer(..) => 0,
+        }
+    }
+}
+
+/// Where a loop finds what it is asked to do. Bounded: a command counts from when it is posted until it is done.
 pub(crate) struct Mailbox {
     waker: Waker,
+    limits: MailboxLimits,
+    /// Written under the lock, read without.
+    pending_commands: AtomicUsize,
+    pending_bytes: AtomicUsize,
+    stop_requested: Arc<AtomicBool>,
     letters: Mutex<Letters>,
 }
 
 #[derive(Default)]
 struct Letters {
-    commands: Vec<Command>,
+    commands: VecDeque<Command>,
+    /// The loop has been woken, and has not taken all commands since.
+    is_woken: bool,
+    /// No more commands are taken: the loop has been told to stop.
+    is_refusing: bool,
+    /// The loop has ended.
     is_closed: bool,
 }
 
 impl Mailbox {
-    pub(crate) fn new(waker: Waker) -> Self {
-        Self { waker, letters: Mutex::default() }
+    pub(crate) fn new(waker: Waker, limits: MailboxLimits) -> Self {
+        Self {
+            waker,
+            limits,
+            pending_commands: AtomicUsize::new(0),
+            pending_bytes: AtomicUsize::new(0),
+            stop_requested: Arc::default(),
+            letters: Mutex::default(),
+        }
     }
 
-    fn post(&self, command: Command) -> Result<(), Stopped> {
+    /// Whether a command with so many payload bytes fits.
+    fn has_room(&self, payload: usize) -> bool {
+        let (commands, bytes) = (self.pending_commands.load(Relaxed), self.pending_bytes.load(Relaxed));
+        // A payload longer than the limit must fit at some time.
+        let fits = bytes == 0 || bytes.saturating_add(payload) <= self.limits.bytes;
+        commands < self.limits.commands && (fits || payload == 0)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.lock().is_refusing
+    }
+
+    fn post(&self, command: Command) -> Result<(), PostError<Command>> {
         let mut letters = self.lock();
-        if letters.is_closed {
-            return Err(Stopped);
+        if letters.is_refusing {
+            return Err(PostError::Stopped(command));
         }
-        letters.commands.push(command);
-        // whoever put the first one in has woken the loop, which takes all
-        if letters.commands.len() == 1 {
-            drop(letters);
-            wake(&self.waker);
+        if !self.has_room(command.payload_len()) {
+            return Err(PostError::Full(command));
+        }
+        let is_sleeping = self.push(&mut letters, command);
+        drop(letters);
+        if is_sleeping {
+            self.wake();
         }
         Ok(())
     }
 
-    /// Takes everything; `commands` must be empty, and its memory is used for what comes next.
-    pub(crate) fn take(&self, commands: &mut Vec<Command>) {
-        mem::swap(&mut self.lock().commands, commands);
+    /// Adds a command, for which there is room. Returns whether the loop must be woken.
+    fn push(&self, letters: &mut Letters, command: Command) -> bool {
+        self.pending_commands.fetch_add(1, Relaxed);
+        self.pending_bytes.fetch_add(command.payload_len(), Relaxed);
+        letters.commands.push_back(command);
+        !mem::replace(&mut letters.is_woken, true)
     }
 
+    /// Moves commands to the end of `commands` until it holds `count`. Returns whether some are left; if not, the next one
+    /// wakes the loop.
+    pub(crate) fn take(&self, commands: &mut VecDeque<Command>, count: usize) -> bool {
+        let mut letters = self.lock();
+        let count = count.saturating_sub(commands.len()).min(letters.commands.len());
+        commands.extend(letters.commands.drain(..count));
+        let has_more = !letters.commands.is_empty();
+        letters.is_woken = has_more;
+        if !has_more {
+            // a crowd of commands leaves no memory behind
+            letters.commands.shrink_to(TURN_COMMANDS);
+        }
+        has_more
+    }
+
+    /// Notes that commands that were taken are done.
+    pub(crate) fn finish(&self, commands: usize, bytes: usize) {
+        let _letters = self.lock();
+        self.pending_commands.fetch_sub(commands, Relaxed);
+        self.pending_bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Asks the loop to stop, ahead of all commands. Returns whether it still runs.
+    fn request_stop(&self) -> bool {
+        let mut letters = self.lock();
+        if letters.is_closed {
+            return false;
+        }
+        letters.is_refusing = true;
+        drop(letters);
+        self.stop_requested.store(true, Release);
+        self.wake();
+        true
+    }
+
+    /// Whether [`Handle::stop`] was called, and the loop has not seen it yet.
+    pub(crate) fn stop_requested(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop_requested)
+    }
+
+    /// Takes no more commands.
+    pub(crate) fn refuse(&self) {
+        self.lock().is_refusing = true;
+    }
+
+    /// The loop has ended: what is pending is dropped.
     pub(crate) fn close(&self) {
         let mut letters = self.lock();
-        letters.is_closed = true;
-        letters.commands = Vec::new();
+        (letters.is_refusing, letters.is_closed) = (true, true);
+        letters.commands = VecDeque::new();
+        self.pending_commands.store(0, Relaxed);
+        self.pending_bytes.store(0, Relaxed);
+    }
+
+    fn wake(&self) {
+        while let Err(error) = self.waker.wake() {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Letters> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn wake(waker: &Waker) {
-    while let Err(error) = waker.wake() {
-        if error.kind() != io::ErrorKind::Interrupted {
-            return;
-        }
     }
 }

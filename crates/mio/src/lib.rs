@@ -16,7 +16,7 @@
 //!
 //! impl Handler for Chat {
 //!     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
-//!         connection.connections().broadcast(message); // encoded once, however many there are
+//!         let _ = connection.connections().broadcast(message); // encoded once, however many there are
 //!     }
 //! }
 //!
@@ -88,7 +88,7 @@ mod turn;
 
 pub use connection::{Connection, ConnectionId};
 pub use connections::Connections;
-pub use error::{ConnectError, Stopped};
+pub use error::{ConnectError, PostError, Stopped};
 pub use event_loop::EventLoop;
 pub use handle::Handle;
 pub use handler::{Answer, Handler};

@@ -1,15 +1,23 @@
 //! How an event loop behaves.
 
 use std::sync::Arc;
-
-use sansocket_drive::sansocket::Config;
+use std::time::Duration;
 
 use sansocket_drive::default_config;
+use sansocket_drive::sansocket::Config;
 
 /// How much is read at a time unless the caller says otherwise, in bytes.
 const DEFAULT_BUFFER_SIZE: usize = 64 * 1024;
 /// The least that is read at a time, in bytes.
 const MIN_BUFFER_SIZE: usize = 256;
+
+/// Commands that may be pending in a loop's mailbox unless the caller says otherwise.
+const DEFAULT_PENDING_COMMANDS: usize = 16_384;
+/// Their payloads, in bytes.
+const DEFAULT_PENDING_BYTES: usize = 16 << 20;
+
+/// How long a loop takes to stop unless the caller says otherwise.
+const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How an [`EventLoop`](crate::EventLoop) behaves.
 ///
@@ -24,12 +32,28 @@ pub struct Options {
     pub(crate) config: Arc<Config>,
     pub(crate) buffer_size: usize,
     low_water_mark: Option<usize>,
+    pub(crate) mailbox: MailboxLimits,
+    pub(crate) stop_timeout: Duration,
+}
+
+/// How much may be pending in a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MailboxLimits {
+    pub(crate) commands: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Options {
-    /// [`default_config`], a read buffer of 64 KiB, a low-water mark at half of the high one.
+    /// [`default_config`], a read buffer of 64 KiB, a low-water mark at half of the high one, a mailbox of 16,384
+    /// commands and 16 MiB, and 5 s to stop.
     pub fn new() -> Self {
-        Self { config: Arc::new(default_config()), buffer_size: DEFAULT_BUFFER_SIZE, low_water_mark: None }
+        Self {
+            config: Arc::new(default_config()),
+            buffer_size: DEFAULT_BUFFER_SIZE,
+            low_water_mark: None,
+            mailbox: MailboxLimits { commands: DEFAULT_PENDING_COMMANDS, bytes: DEFAULT_PENDING_BYTES },
+            stop_timeout: DEFAULT_STOP_TIMEOUT,
+        }
     }
 
     /// The limits and timeouts, instead of [`default_config`]. All connections share them.
@@ -52,6 +76,28 @@ impl Options {
     /// is at most as high.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.low_water_mark = Some(bytes);
+        self
+    }
+
+    /// Sets how many commands of [`Handle`](crate::Handle)s may be pending in the mailbox of each loop, at least 1
+    /// (default: 16,384). Further commands are refused with [`PostError::Full`](crate::PostError::Full). A broadcast is one
+    /// command.
+    pub fn max_pending_commands(mut self, commands: usize) -> Self {
+        self.mailbox.commands = commands.max(1);
+        self
+    }
+
+    /// Sets how many payload bytes the pending commands of each loop may have together (default: 16 MiB). A longer message
+    /// is accepted while no other payload is pending. A broadcast counts once in each loop, although its bytes are shared.
+    pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
+        self.mailbox.bytes = bytes;
+        self
+    }
+
+    /// Sets how long after [`Connections::stop`](crate::Connections::stop) connections may take to close (default: 5 s).
+    /// Those that are left then are aborted, whatever their [`Config::closing_limit`] is.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout = timeout;
         self
     }
 

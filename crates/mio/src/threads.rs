@@ -91,7 +91,7 @@ impl Threads {
         let address = listeners[0].local_addr()?;
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let (poll, mailbox) = poll()?;
+            let (poll, mailbox) = poll(options)?;
             polls.push(poll);
             mailboxes.push(mailbox);
         }

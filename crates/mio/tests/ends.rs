@@ -112,7 +112,7 @@ fn nothing_follows_close() {
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         // a broadcast that does not fit, in the turn in which the connection begins to close
-        server.event_loop.connections().broadcast(vec![7; LIMIT]);
+        server.event_loop.connections().broadcast(vec![7; LIMIT]).unwrap();
         server.until_quiet();
         // and a command that comes later, while the output is still pending
         server.event_loop.handle().send(id, "late").unwrap();

@@ -23,7 +23,7 @@ impl Handler for Crier {
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
-        connection.connections().broadcast(message);
+        connection.connections().broadcast(message).unwrap();
     }
 }
 

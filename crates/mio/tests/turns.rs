@@ -80,7 +80,7 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
         };
         // more than is written in one turn, or two, though the system would take it
         for _ in 0..6_500 {
-            server.event_loop.connections().broadcast(vec![7; 256]);
+            server.event_loop.connections().broadcast(vec![7; 256]).unwrap();
         }
         server.with(id, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
         server.event_loop.turn(Some(BOUND)).unwrap();
@@ -226,7 +226,7 @@ impl Handler for Alarm {
     fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
         assert!(matches!(error, Error::Send(SendError::BufferFull(_))), "{error}");
         self.errors += 1;
-        connection.connections().broadcast(vec![7; 60_000]);
+        connection.connections().broadcast(vec![7; 60_000]).unwrap();
     }
 }
 
@@ -243,7 +243,7 @@ fn broadcasting_that_a_broadcast_failed_does_not_stop_the_loop() {
         }
         let _deaf = clients.join();
         while event_loop.handler().errors == 0 {
-            event_loop.connections().broadcast(vec![7; 60_000]);
+            event_loop.connections().broadcast(vec![7; 60_000]).unwrap();
             event_loop.turn(Some(Duration::ZERO)).unwrap();
         }
         // each is told of once in a turn, however much it was not sent
@@ -341,7 +341,7 @@ impl Restless {
                 let _ = other.ping(b"?");
             }
         }
-        connections.broadcast("news");
+        connections.broadcast("news").unwrap();
         if connections.len() < 20 && self.opened.len() < 100 {
             connections.connect(&self.url).unwrap();
         }

@@ -3,7 +3,7 @@
 
 pub(crate) mod turned;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
@@ -61,7 +61,7 @@ pub(crate) enum Seen {
     Error(ConnectionId, Error),
     Close(ConnectionId, Close),
     Writable(ConnectionId, usize),
-    AcceptError(std::io::ErrorKind, Option<i32>),
+    AcceptError(io::ErrorKind, Option<i32>),
 }
 
 /// Sends every message back if it is to, and reports what happens.
@@ -118,7 +118,7 @@ impl Handler for Recorder {
         self.tell(Seen::Writable(connection.id(), connection.buffered_amount()));
     }
 
-    fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &std::io::Error) {
+    fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &io::Error) {
         self.tell(Seen::AcceptError(error.kind(), error.raw_os_error()));
     }
 }

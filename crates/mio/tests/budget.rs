@@ -1,0 +1,347 @@
+//! What a turn may do before a Pong, a timer and a stop: counted, not timed. And the mailbox, which is bounded.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use sansocket_mio::{
+    CloseCode, Connection, Connections, EncodedMessage, Error, EventLoop, Handler, Message, Open, Options, PostError,
+    SendError, Threads, default_config,
+};
+use support::turned::Turned;
+use support::*;
+
+/// Commands that a turn does, and slots that its broadcasts visit.
+const COMMANDS: usize = 1024;
+const DELIVERIES: usize = 4096;
+
+/// Posts until the mailbox is full; returns how many commands fitted.
+fn fill(mut post: impl FnMut() -> bool) -> usize {
+    (0..).take_while(|_| post()).count()
+}
+
+#[test]
+fn a_full_mailbox_hands_back_what_was_posted() {
+    bounded(|| {
+        let mut server = Turned::new(&Options::new().max_pending_commands(3).max_pending_bytes(100));
+        let (mut client, id) = server.client();
+        let handle = server.event_loop.handle();
+        handle.send(id, "one").unwrap();
+        handle.close(id, CloseCode::NORMAL, "two").unwrap();
+        assert_eq!((handle.pending(), handle.pending_bytes()), (2, 6));
+        // the bytes are too many
+        assert_eq!(handle.send(id, vec![7; 95]), Err(PostError::Full(Message::from(vec![7; 95]))));
+        handle.send(id, "three").unwrap();
+        // the commands are too many
+        assert_eq!(handle.send(id, "four"), Err(PostError::Full(Message::from("four"))));
+        assert_eq!(handle.broadcast("four"), Err(PostError::Full(Message::from("four"))));
+        assert_eq!(handle.close(id, CloseCode::NORMAL, "four"), Err(PostError::Full("four".into())));
+        let encoded = EncodedMessage::new("four", &default_config());
+        assert_eq!(handle.send_encoded(id, &encoded), Err(PostError::Full(())));
+        assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full(())));
+        assert!(handle.answer(id, sansocket_mio::Accept::default()).unwrap_err().is_full());
+        server.event_loop.turn(Some(BOUND)).unwrap();
+        assert_eq!((handle.pending(), handle.pending_bytes()), (0, 0));
+        expect(&mut client, b"\x81\x03one\x88\x05\x03\xe8two");
+        // a message that is longer than the limit fits alone
+        handle.send(id, vec![7; 101]).unwrap();
+        assert!(handle.send(id, "x").unwrap_err().is_full());
+        drop(server);
+        assert_eq!(handle.send(id, "late"), Err(PostError::Stopped(Message::from("late"))));
+        assert_eq!(handle.pending(), 0);
+    });
+}
+
+#[test]
+fn a_turn_does_so_many_commands_and_the_next_one_goes_on() {
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut client, id) = server.client();
+        let handle = server.event_loop.handle();
+        const COUNT: usize = 3 * COMMANDS + 1;
+        for number in 0..COUNT {
+            handle.send(id, u32::try_from(number).unwrap().to_be_bytes().to_vec()).unwrap();
+        }
+        for done in [COMMANDS, 2 * COMMANDS, 3 * COMMANDS, COUNT] {
+            // without waiting, although nothing else happens
+            server.event_loop.turn(None).unwrap();
+            assert_eq!(handle.pending(), COUNT - done);
+        }
+        for number in 0..COUNT {
+            expect(&mut client, &[&[0x82, 4], &u32::try_from(number).unwrap().to_be_bytes()[..]].concat());
+        }
+    });
+}
+
+#[test]
+fn a_stop_overtakes_the_mailbox() {
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut client, id) = server.client();
+        let handle = server.event_loop.handle();
+        let posted = fill(|| handle.send(id, "x").is_ok());
+        assert_eq!(posted, 16_384);
+        handle.stop().unwrap();
+        assert_eq!(handle.send(id, "late"), Err(PostError::Stopped(Message::from("late"))));
+        server.event_loop.turn(None).unwrap();
+        // what was posted before goes first, as far as one turn reaches
+        let reading = spawn(move || {
+            let mut got = vec![0; 3 * COMMANDS + 4];
+            client.read_exact(&mut got).unwrap();
+            client.write_all(CLOSE).unwrap();
+            got
+        });
+        server.event_loop.run().unwrap();
+        let got = reading.join();
+        assert!(got.ends_with(b"\x81\x01x\x88\x02\x03\xe9"), "{:?}", &got[got.len() - 7..]);
+        // and what was not sent is told
+        let is_unsent = |seen: &Seen| matches!(seen, Seen::Error(_, Error::Send(SendError::NotOpen(_))));
+        assert!(server.seen.try_iter().any(|seen| is_unsent(&seen)));
+    });
+}
+
+#[test]
+fn a_full_mailbox_does_not_delay_a_pong() {
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut client, _) = server.client();
+        let handle = server.event_loop.handle();
+        fill(|| handle.broadcast("x").is_ok());
+        client.write_all(PING).unwrap();
+        // the Ping is in the kernel at the latest when its Pong can be seen: turn until it is
+        let mut turns = 0;
+        while !server.seen.try_iter().any(|seen| matches!(seen, Seen::Ping(_))) {
+            server.event_loop.turn(None).unwrap();
+            turns += 1;
+        }
+        assert!(handle.pending() >= 16_384 - turns * COMMANDS && turns < 16, "{turns} turns");
+        let pending = handle.pending();
+        assert!(pending > 0, "the mailbox was emptied first");
+        let mut got = vec![0; (16_384 - pending) * 3 + PONG.len()];
+        client.read_exact(&mut got).unwrap();
+        assert!(got.windows(PONG.len()).any(|window| window == PONG));
+    });
+}
+
+/// Counts what is pending when its time comes.
+struct Alarm {
+    rang: mpsc::Sender<usize>,
+}
+
+impl Handler for Alarm {
+    fn on_timer(&mut self, connections: &mut Connections) {
+        self.rang.send(connections.handle().pending()).unwrap();
+    }
+}
+
+#[test]
+fn a_full_mailbox_does_not_delay_a_timer() {
+    bounded(|| {
+        let (rang, rings) = mpsc::channel();
+        let mut event_loop = EventLoop::new(Alarm { rang }).unwrap();
+        let handle = event_loop.handle();
+        let posted = fill(|| handle.broadcast("x").is_ok());
+        event_loop.connections().set_timer(Duration::ZERO);
+        event_loop.turn(None).unwrap();
+        let pending = rings.try_recv().expect("the first turn rings");
+        assert!(pending >= posted - COMMANDS, "{pending} of {posted}");
+    });
+}
+
+#[test]
+fn a_broadcast_goes_on_where_the_turn_ended() {
+    const CLIENTS: usize = 3;
+    // each turn ends within a broadcast
+    const COUNT: usize = DELIVERIES / CLIENTS + 100;
+    bounded(|| {
+        let options = Options::new().max_pending_commands(10_000);
+        let mut server = Turned::new(&options);
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client().0).collect();
+        let handle = server.event_loop.handle();
+        for number in 0..COUNT {
+            handle.broadcast(u32::try_from(number).unwrap().to_be_bytes().to_vec()).unwrap();
+        }
+        let mut turns = 0;
+        while handle.pending() > 0 {
+            server.event_loop.turn(None).unwrap();
+            turns += 1;
+        }
+        assert_eq!(turns, COUNT.div_ceil(COMMANDS));
+        for client in &mut clients {
+            for number in 0..COUNT {
+                expect(client, &[&[0x82, 4], &u32::try_from(number).unwrap().to_be_bytes()[..]].concat());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_turn_of_broadcasts_visits_so_many_connections() {
+    const CLIENTS: usize = 60;
+    const COUNT: usize = 200;
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client().0).collect();
+        let handle = server.event_loop.handle();
+        for number in 0..COUNT {
+            handle.broadcast([number as u8].to_vec()).unwrap();
+        }
+        // what is begun is still pending
+        for turn in 1..=COUNT * CLIENTS / DELIVERIES {
+            server.event_loop.turn(None).unwrap();
+            assert_eq!(handle.pending(), COUNT - turn * DELIVERIES / CLIENTS);
+        }
+        // between its parts others are heard
+        clients[0].write_all(HELLO).unwrap();
+        server.until(|seen| matches!(seen, Seen::Message(..)).then_some(()));
+        while handle.pending() > 0 {
+            server.event_loop.turn(None).unwrap();
+        }
+        for client in &mut clients[1..] {
+            for number in 0..COUNT {
+                expect(client, &[0x82, 1, number as u8]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_small_frames_is_read_in_slices() {
+    const EMPTY: &[u8] = b"\x89\x80\0\0\0\0";
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut client, _) = server.client();
+        client.write_all(&EMPTY.repeat(60_000)).unwrap();
+        let mut most = Vec::new();
+        let mut pings = 0;
+        while pings < 60_000 {
+            server.event_loop.turn(Some(BOUND)).unwrap();
+            let seen = server.seen.try_iter().filter(|seen| matches!(seen, Seen::Ping(_))).count();
+            pings += seen;
+            most.push(seen);
+        }
+        // until it is known to flood, a buffer; then a slice for its turn, and one for the event
+        assert!(most[0] <= 10_923, "{most:?}");
+        assert!(most[1..].iter().all(|&seen| seen <= 2 * 683), "{most:?}");
+        // who no longer floods gets whole buffers again
+        client.write_all(HELLO).unwrap();
+        server.until(|seen| matches!(seen, Seen::Message(..)).then_some(()));
+        client.write_all(&[&[0x82, 0xfe, 0x40, 0, 0, 0, 0, 0][..], &[0; 16_384]].concat()).unwrap();
+        let mut turns = 0;
+        while !server.seen.try_iter().any(|seen| matches!(seen, Seen::Message(..))) {
+            server.event_loop.turn(Some(BOUND)).unwrap();
+            turns += 1;
+        }
+        assert!(turns <= 2, "{turns} turns");
+    });
+}
+
+/// Works for long when it has set its timer.
+struct Slow {
+    set: Option<Instant>,
+    rang: Option<Duration>,
+    delay: Duration,
+}
+
+impl Handler for Slow {
+    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+        self.set = Some(Instant::now());
+        connection.connections().set_timer(self.delay);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+
+    fn on_timer(&mut self, connections: &mut Connections) {
+        self.rang = self.set.map(|set| set.elapsed());
+        connections.stop();
+    }
+}
+
+#[test]
+fn a_timer_counts_the_time_that_a_handler_takes() {
+    bounded(|| {
+        for (delay, bound) in [(1, 750), (700, 1_050), (1_200, 1_550)] {
+            let slow = Slow { set: None, rang: None, delay: Duration::from_millis(delay) };
+            let mut event_loop = EventLoop::new(slow).unwrap();
+            let address = event_loop.listen("127.0.0.1:0").unwrap();
+            let client = spawn(move || {
+                let mut client = raw_client(address);
+                client.write_all(HELLO).unwrap();
+                let _ = client.read_to_end(&mut Vec::new());
+            });
+            event_loop.run().unwrap();
+            let rang = event_loop.handler().rang.unwrap();
+            let range = Duration::from_millis(delay)..Duration::from_millis(bound);
+            assert!(range.contains(&rang), "{delay} ms: after {rang:?}");
+            drop(event_loop);
+            client.join();
+        }
+    });
+}
+
+/// One loop is held up, and the other one broadcasts.
+struct Crier {
+    opened: mpsc::Sender<usize>,
+    results: mpsc::Sender<usize>,
+    held: Option<mpsc::Receiver<()>>,
+}
+
+impl Handler for Crier {
+    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+        self.opened.send(connection.id().thread()).unwrap();
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+        if let Some(held) = self.held.take() {
+            self.opened.send(usize::MAX).unwrap();
+            let _ = held.recv();
+            return;
+        }
+        let connections = connection.connections();
+        let posted = fill(|| match connections.broadcast("x") {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(error, PostError::Full(Message::from("x")));
+                false
+            }
+        });
+        self.results.send(posted).unwrap();
+    }
+}
+
+#[test]
+fn a_broadcast_to_a_loop_whose_mailbox_is_full_is_handed_back() {
+    const LIMIT: usize = 10;
+    bounded(|| {
+        let (opened, opens) = mpsc::channel();
+        let (results, posted) = mpsc::channel();
+        let (free, held) = mpsc::channel();
+        let mut held = Some(held);
+        let threads = Threads::start(2, &Options::new().max_pending_commands(LIMIT), "127.0.0.1:0", |_| Crier {
+            opened: opened.clone(),
+            results: results.clone(),
+            held: held.take(),
+        })
+        .unwrap();
+        let mut clients = [vec![], vec![]];
+        while clients.iter().any(Vec::is_empty) {
+            let client = raw_client(threads.local_addr());
+            clients[opens.recv_timeout(BOUND).unwrap()].push(client);
+        }
+        clients[0][0].write_all(HELLO).unwrap();
+        assert_eq!(opens.recv_timeout(BOUND).unwrap(), usize::MAX);
+        clients[1][0].write_all(HELLO).unwrap();
+        assert_eq!(posted.recv_timeout(BOUND).unwrap(), LIMIT);
+        free.send(()).unwrap();
+        // those that were taken, and no other, reach the clients of both loops
+        threads.handle().stop().unwrap();
+        let expected = [b"\x81\x01x".repeat(LIMIT), b"\x88\x02\x03\xe9".to_vec()].concat();
+        for client in clients.iter_mut().flatten() {
+            expect(client, &expected);
+            client.write_all(CLOSE).unwrap();
+        }
+        drop(clients);
+        threads.join().unwrap();
+    });
+}
