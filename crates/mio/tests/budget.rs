@@ -83,12 +83,13 @@ fn a_stop_overtakes_the_mailbox() {
         let handle = server.event_loop.handle();
         let posted = fill(|| handle.send(id, "x").is_ok());
         assert_eq!(posted, 16_384);
+        server.event_loop.turn(None).unwrap();
         handle.stop().unwrap();
         assert_eq!(handle.send(id, "late"), Err(PostError::Stopped(Message::from("late"))));
         server.event_loop.turn(None).unwrap();
         // what was posted before goes first, as far as one turn reaches
         let reading = spawn(move || {
-            let mut got = vec![0; 3 * COMMANDS + 4];
+            let mut got = vec![0; 2 * 3 * COMMANDS + 4];
             client.read_exact(&mut got).unwrap();
             client.write_all(CLOSE).unwrap();
             got
@@ -268,7 +269,8 @@ fn a_timer_counts_the_time_that_a_handler_takes() {
             let client = spawn(move || {
                 let mut client = raw_client(address);
                 client.write_all(HELLO).unwrap();
-                let _ = client.read_to_end(&mut Vec::new());
+                expect(&mut client, b"\x88\x02\x03\xe9");
+                client.write_all(CLOSE).unwrap();
             });
             event_loop.run().unwrap();
             let rang = event_loop.handler().rang.unwrap();
