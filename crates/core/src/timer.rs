@@ -44,8 +44,10 @@ pub(crate) struct Timers {
     timer_and_after: u64,
 }
 
-/// No deadline. Otherwise a deadline is less than this many nanoseconds, 146 years, away.
-const NEVER: u64 = (1 << Timer::SHIFT) - 1;
+/// No deadline, and no timer is set.
+const NEVER: u64 = u64::MAX;
+/// The bits that hold the number of nanoseconds. All set, they stand for more than 146 years, which is no deadline either.
+const AFTER: u64 = (1 << Timer::SHIFT) - 1;
 
 impl Timers {
     /// No deadline yet.
@@ -71,8 +73,8 @@ impl Timers {
     /// fired may be set again at once without `poll_timeout` naming the same moment for ever.
     pub(crate) fn set(&mut self, timer: Timer, after: Duration) {
         self.since = self.now;
-        let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER).clamp(1, NEVER);
-        self.timer_and_after = timer.bits() | after;
+        let after = u64::try_from(after.as_nanos()).unwrap_or(AFTER).max(1);
+        self.timer_and_after = if after < AFTER { timer.bits() | after } else { NEVER };
     }
 
     /// Lets the timer begin anew, if it is this one that is set; returns whether it is.
@@ -86,32 +88,27 @@ impl Timers {
     }
 
     pub(crate) fn stop(&mut self) {
-        self.timer_and_after |= NEVER;
+        self.timer_and_after = NEVER;
     }
 
     #[inline]
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.timer_and_after >> Timer::SHIFT == timer as u64 && self.after() != NEVER
+        self.timer_and_after >> Timer::SHIFT == timer as u64 && self.timer_and_after != NEVER
     }
 
     /// Stops the timer if its deadline has come, and says which it was.
     pub(crate) fn pop_expired(&mut self) -> Option<Timer> {
         let has_come = self.next().is_some_and(|deadline| deadline <= self.now);
-        has_come.then(|| {
-            self.stop();
-            Timer::from_bits(self.timer_and_after)
-        })
+        has_come.then(|| Timer::from_bits(core::mem::replace(&mut self.timer_and_after, NEVER)))
     }
 
     /// The deadline.
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        let deadline = self.since.as_nanos().saturating_add(self.after());
-        (self.after() != NEVER && deadline != u64::MAX).then_some(Instant::from_nanos(deadline))
-    }
-
-    #[inline]
-    const fn after(&self) -> u64 {
-        self.timer_and_after & NEVER
+        if self.timer_and_after == NEVER {
+            return None;
+        }
+        let deadline = self.since.as_nanos().saturating_add(self.timer_and_after & AFTER);
+        (deadline != u64::MAX).then_some(Instant::from_nanos(deadline))
     }
 }

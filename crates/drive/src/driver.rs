@@ -127,9 +127,39 @@ impl<L: Layer> Driver<L> {
     ///
     /// The connection failed: [`Error::Peer`] or [`Error::Io`]. Reported once. Go on driving: the peer is told why, and
     /// [`Event::Close`] follows if the connection was open.
-    #[inline(always)]
+    #[inline]
     pub fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
-        match self.ws.receive(input, now) {
+        let received = self.receive(input, now);
+        self.resolve(received, now)
+    }
+
+    /// The first half of [`next_event`](Self::next_event), for loops that handle the most frequent event apart. Give every
+    /// result that is not handled to [`resolve`](Self::resolve).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WebSocket::receive`].
+    #[inline(always)]
+    pub fn receive<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        now: Instant,
+    ) -> Result<Option<Event<'b>>, sansocket::Error> {
+        self.ws.receive(input, now)
+    }
+
+    /// The second half of [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next_event`](Self::next_event).
+    #[inline]
+    pub fn resolve<'b>(
+        &mut self,
+        received: Result<Option<Event<'b>>, sansocket::Error>,
+        now: Instant,
+    ) -> Result<Option<Event<'b>>, Error> {
+        match received {
             Ok(None) if !self.flags.is_pending() => Ok(None),
             Ok(None) => self.next_other(now),
             Ok(Some(event)) => Ok(Some(event)),
