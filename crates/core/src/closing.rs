@@ -223,11 +223,12 @@ impl Closing {
         }
     }
 
-    /// Ends the connection now; `close_delivered`: our Close frame was delivered before.
+    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. After `lose_write`, which was told
+    /// the same when the output still existed, this is not known any more.
     pub(crate) fn end(&mut self, action: TransportAction, close_delivered: bool) {
         if self.ended.is_none() {
             self.ended = Some(action);
-            self.has_lost_output |= !close_delivered;
+            self.has_lost_output |= !close_delivered && !self.is_write_lost;
         }
     }
 
