@@ -55,7 +55,10 @@ fn an_owned_event_says_the_same() {
             events.push(event);
         }
         events.extend(server.receive_eof(Instant::EPOCH).unwrap());
-        assert!(matches!(events[..], [_, _, Event::Ping(_), Event::Pong(_), Event::Close(_)]), "{events:?}");
+        assert!(
+            matches!(events[..], [_, _, Event::Ping(_), Event::Pong(_), Event::CloseReceived(_), Event::Close(_)]),
+            "{events:?}"
+        );
         let owned: Vec<_> = events.iter().cloned().map(Event::into_owned).collect();
         assert_eq!(owned, events);
     }

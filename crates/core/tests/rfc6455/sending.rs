@@ -8,8 +8,8 @@ use sansocket::rand_core::{Rng, SeedableRng};
 use sansocket::{CloseCode, Config, Connection, Instant, Message, MessageKind, ReadyState, Role, SendError};
 
 use crate::support::{
-    BINARY, BOTH, CLOSE, CONTINUATION, ChaCha8Rng, Frame, Seen, TEXT, binary, endpoint, feed, open, take, take_output,
-    text, wire, with_frames_of,
+    BINARY, BOTH, CLOSE, CONTINUATION, ChaCha8Rng, Frame, Seen, TEXT, binary, endpoint, feed, open, pending, take,
+    take_output, text, wire, with_frames_of,
 };
 
 use MessageKind::{Binary, Text};
@@ -594,7 +594,17 @@ fn nothing_is_sent_in_another_state_than_open() {
         (|connection| connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap(), ReadyState::Closing),
         (|it| drop(feed(it, &wire(it.role(), &[Frame::close(1000, "")]))), ReadyState::Closing),
         (|it| drop(feed(it, &wire(it.role(), &[Frame::continuation("")]))), ReadyState::Closing),
-        (|connection| drop(connection.receive_eof(Instant::EPOCH)), ReadyState::Closed),
+        // the begun message is still to be delivered
+        (|connection| drop(connection.receive_eof(Instant::EPOCH)), ReadyState::Closing),
+        (|connection| connection.write_lost(Instant::EPOCH), ReadyState::Closing),
+        (|connection| connection.abort(Instant::EPOCH), ReadyState::Closing),
+        (
+            |connection| {
+                connection.abort(Instant::EPOCH);
+                assert!(pending(connection, Instant::EPOCH).is_some());
+            },
+            ReadyState::Closed,
+        ),
     ];
     for role in BOTH {
         for (reach, state) in reach {

@@ -3,8 +3,8 @@
 use sansocket::bytes::Buf;
 use sansocket::{Config, Connection, Role};
 
-use crate::support::{BOTH, Frame, endpoint, take_output};
-use crate::timers::{SILENT, keepalive, seconds, timeout};
+use crate::support::{BOTH, Frame, endpoint, seconds, take_output};
+use crate::timers::{SILENT, keepalive, timeout};
 
 // Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame; one
 // that takes nothing is, and so is one that has the Ping and does not answer.

@@ -1,21 +1,17 @@
-//! Keepalive and the closing timer: sections 5.5.2, 5.5.3 and 7.1.1, and lines 7 and 8 of the contract.
+//! Keepalive: sections 5.5.2 and 5.5.3, and lines 7 and 8 of the contract. The deadlines of a closing connection are in
+//! `deadlines.rs`.
 
 use std::time::Duration;
 
-use proptest::prelude::*;
 use sansocket::bytes::Buf;
 use sansocket::{
     CloseCode, Config, Connection, Error, Event, Initiator, Input, Instant, ReadyState, Role, SendError, TimeoutKind,
     TransportAction,
 };
 
-use crate::support::{BOTH, Frame, Seen, abnormal, endpoint, take_output, wire};
+use crate::support::{BOTH, Frame, Seen, abnormal, endpoint, millis, pending, seconds, take_output, wire};
 
 pub(crate) const SILENT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
-
-pub(crate) fn seconds(seconds: u64) -> Instant {
-    Instant::EPOCH + Duration::from_secs(seconds)
-}
 
 /// A Ping after 30 seconds of silence, and the end 10 seconds later.
 pub(crate) fn keepalive() -> Config {
@@ -25,7 +21,7 @@ pub(crate) fn keepalive() -> Config {
     config
 }
 
-fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -> Result<Vec<Seen>, Error> {
+pub(crate) fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -> Result<Vec<Seen>, Error> {
     let mut bytes = bytes.to_vec();
     let mut input = Input::new(&mut bytes);
     let mut events = Vec::new();
@@ -150,10 +146,12 @@ fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
         assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, TransportAction::Open));
 
         assert_eq!(timeout(&mut connection, seconds(40)), SILENT.map(|()| None));
-        assert_eq!(connection.transport(), TransportAction::Close, "there is nobody to say Close to");
+        assert_eq!(connection.transport(), TransportAction::Abort, "the rest of the output is dropped");
         assert_eq!(connection.ready_state(), ReadyState::Closing);
         assert_eq!(connection.poll_timeout(), None);
         assert!(!connection.output().has_remaining());
+        assert!(connection.has_pending_event() && !connection.wants_read());
+        assert_eq!(pending(&mut connection, seconds(41)), Some(abnormal(Initiator::Local)));
         assert_eq!(timeout(&mut connection, seconds(41)), Ok(None), "reported once");
 
         // contract 4: failure is sticky, should the peer speak after all
@@ -162,17 +160,33 @@ fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
             assert_eq!(receive(&mut connection, &late, seconds(42)), SILENT.map(|()| vec![]));
         }
         assert_eq!(connection.poll_timeout(), None, "no keepalive of the dead");
-        assert_eq!(connection.send("?"), Err(SendError::NotOpen(ReadyState::Closing)));
-        assert_eq!(connection.ping(b"?"), Err(SendError::NotOpen(ReadyState::Closing)));
+        assert_eq!(connection.send("?"), Err(SendError::NotOpen(ReadyState::Closed)));
+        assert_eq!(connection.ping(b"?"), Err(SendError::NotOpen(ReadyState::Closed)));
         assert_eq!(connection.close(CloseCode::NORMAL, "", seconds(43)), Ok(()));
         assert_eq!((connection.poll_timeout(), take_output(&mut connection)), (None, vec![]));
-
-        let close = connection.receive_eof(seconds(44)).unwrap().map(Seen::from);
-        assert_eq!(close, Some(abnormal(Initiator::Local)));
         assert_eq!(connection.receive_eof(seconds(44)), Ok(None));
         assert_eq!(timeout(&mut connection, seconds(100)), Ok(None));
-        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, TransportAction::Close));
-        assert_eq!(receive(&mut connection, &late, seconds(101)), SILENT.map(|()| vec![]));
+        assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Closed, TransportAction::Abort));
+    }
+}
+
+// Contract 5: any call reports the Close that follows.
+#[test]
+fn any_call_reports_the_close_after_a_missing_pong() {
+    type Call = fn(&mut Connection) -> Option<Seen>;
+    let calls: [Call; 3] = [
+        |connection| timeout(connection, seconds(40)).unwrap(),
+        |connection| connection.receive_eof(seconds(40)).unwrap().map(Seen::from),
+        |connection| pending(connection, seconds(40)),
+    ];
+    for role in BOTH {
+        for call in calls {
+            let mut connection = endpoint(role, &keepalive());
+            assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
+            assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
+            assert_eq!(call(&mut connection), Some(abnormal(Initiator::Local)));
+            assert_eq!(connection.ready_state(), ReadyState::Closed);
+        }
     }
 }
 
@@ -215,8 +229,8 @@ fn time_that_goes_backwards_stands_still() {
         assert_eq!(connection.poll_timeout(), Some(seconds(50)), "heard at 20, not at 3");
         assert_eq!(timeout(&mut connection, Instant::EPOCH), Ok(None));
         connection.close(CloseCode::NORMAL, "", seconds(1)).unwrap();
-        assert_eq!(connection.poll_timeout(), Some(seconds(25)));
-        assert_eq!(timeout(&mut connection, seconds(24)), Ok(None));
+        assert_eq!(timeout(&mut connection, millis(24_999)), Ok(None), "closed at 20, not at 1");
+        assert_eq!(timeout(&mut connection, seconds(3)), Ok(None));
         // a deadline that has been reached stays so for a clock that then goes back
         assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(Seen::Close { .. }))));
     }
@@ -229,27 +243,31 @@ fn every_call_reads_the_clock() {
         |connection| drop(receive(connection, &[], seconds(20))),
         |connection| drop(connection.handle_timeout(seconds(20))),
         |connection| drop(connection.close(CloseCode::ABNORMAL, "", seconds(20))),
+        |connection| connection.progress(seconds(20)),
     ];
     for role in BOTH {
         for read in read {
             let mut connection = endpoint(role, &keepalive());
             read(&mut connection);
             connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
-            assert_eq!(connection.poll_timeout(), Some(seconds(25)));
+            assert_eq!(timeout(&mut connection, millis(24_999)), Ok(None));
+            assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(Seen::Close { .. }))));
         }
     }
 }
 
-// Section 7.1.1: from the first Close frame on the closing timer alone runs, whoever began, and nothing renews it.
+// Section 7.1.1: from the first Close frame on the closing timer alone runs, whoever began: no Ping is sent any more.
 #[test]
 fn keepalive_stops_when_the_connection_closes() {
     let begin: &[fn(&mut Connection)] = &[
         |connection| drop(connection.close(CloseCode::NORMAL, "", seconds(32))),
         |connection| drop(receive(connection, &wire(connection.role(), &[Frame::close(1000, "")]), seconds(32))),
         |connection| drop(receive(connection, &[0xff; 14], seconds(32))),
+        |connection| connection.write_lost(seconds(32)),
     ];
     let mut config = keepalive();
     config.closing_timeout = Duration::from_secs(1_000);
+    config.closing_limit = Duration::from_secs(1_000);
     for role in BOTH {
         for begin in begin {
             for asked in [false, true] {
@@ -261,9 +279,9 @@ fn keepalive_stops_when_the_connection_closes() {
                 begin(&mut connection);
                 take_output(&mut connection);
                 for now in (32..1_032).step_by(100) {
-                    assert_eq!(connection.poll_timeout(), Some(seconds(1_032)));
                     assert_eq!(timeout(&mut connection, seconds(now)), Ok(None));
                     let _ = receive(&mut connection, &wire(role, &[Frame::pong("")]), seconds(now));
+                    assert!(connection.poll_timeout().is_some_and(|next| next <= seconds(now + 250)));
                 }
                 assert_eq!(take_output(&mut connection), [], "no Ping");
                 assert!(matches!(timeout(&mut connection, seconds(1_032)), Ok(Some(Seen::Close { .. }))));
@@ -376,116 +394,6 @@ fn polls_take_constant_time_whatever_waits() {
             let _ = (connection.ready_state(), connection.buffered_amount(), connection.output().remaining());
             assert!(!connection.output().chunk().is_empty());
             assert_eq!(connection.handle_timeout(seconds(1)), Ok(None));
-        }
-    }
-}
-
-/// What a driver may do at some moment.
-#[derive(Clone, Debug)]
-enum Step {
-    /// The clock is read again, this many nanoseconds later, or earlier.
-    Tick(i64),
-    Wake,
-    Hear(usize),
-    Drain,
-    Close,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (-20_i64..60).prop_map(Step::Tick),
-        4 => Just(Step::Wake),
-        2 => (0_usize..4).prop_map(Step::Hear),
-        1 => Just(Step::Drain),
-        1 => Just(Step::Close),
-    ];
-    proptest::collection::vec(step, 0..80)
-}
-
-proptest! {
-    // Contract 7: never early, never a spin; a model of the three timers foretells every deadline.
-    #[test]
-    fn deadlines_are_those_of_a_model(
-        steps in steps(),
-        interval in 0_u64..40,
-        wait in 0_u64..40,
-        closing in 0_u64..40,
-        role in proptest::sample::select(&BOTH[..]),
-    ) {
-        let mut config = Config::default();
-        config.ping_interval = Some(Duration::from_nanos(interval));
-        config.pong_timeout = Duration::from_nanos(wait);
-        config.closing_timeout = Duration::from_nanos(closing);
-        // a timer is never due at the moment at which it is set
-        let [interval, wait, closing] = [interval, wait, closing].map(|nanos| nanos.max(1));
-
-        #[derive(PartialEq, Clone, Copy, Debug)]
-        enum Model { Ping(u64), Pong(u64), Closing(u64), Failed, Closed }
-        let mut connection = endpoint(role, &config);
-        let mut model = Model::Ping(interval);
-        let mut clock = 0_i64;
-        let mut latest = 0_u64;
-        // whether output waits, whether some has left since the Ping was asked for, and whether it had to wait for that
-        let (mut waits, mut has_moved, mut is_excused) = (false, false, false);
-        for step in steps {
-            if let Step::Tick(nanos) = step {
-                clock = (clock + nanos).max(0);
-                continue;
-            }
-            let now = Instant::from_nanos(clock as u64);
-            // draining is no reading of the clock
-            if !matches!(step, Step::Drain) {
-                latest = latest.max(clock as u64);
-            }
-            match step {
-                Step::Tick(_) => {}
-                Step::Drain => {
-                    has_moved |= !take_output(&mut connection).is_empty();
-                    waits = false;
-                }
-                Step::Wake => {
-                    let got = timeout(&mut connection, now);
-                    let expected = match model {
-                        Model::Ping(due) if due <= latest => {
-                            model = Model::Pong(latest + wait);
-                            (is_excused, waits, has_moved) = (waits, true, false);
-                            Ok(None)
-                        }
-                        Model::Pong(due) if due <= latest && is_excused && has_moved => {
-                            model = Model::Pong(latest + wait);
-                            (is_excused, has_moved) = (waits, false);
-                            Ok(None)
-                        }
-                        Model::Pong(due) if due <= latest => {
-                            model = Model::Failed;
-                            Err(Error::Timeout(TimeoutKind::Pong))
-                        }
-                        Model::Closing(due) if due <= latest => {
-                            model = Model::Closed;
-                            Ok(Some(abnormal(Initiator::Local)))
-                        }
-                        _ => Ok(None),
-                    };
-                    prop_assert_eq!(got, expected);
-                }
-                Step::Hear(count) => {
-                    let _ = receive(&mut connection, &wire(role, &[Frame::pong("")]).repeat(count), now);
-                    if count > 0 && matches!(model, Model::Ping(_) | Model::Pong(_)) {
-                        model = Model::Ping(latest + interval);
-                    }
-                }
-                Step::Close => {
-                    prop_assert_eq!(connection.close(CloseCode::NORMAL, "", now), Ok(()));
-                    if matches!(model, Model::Ping(_) | Model::Pong(_)) {
-                        model = Model::Closing(latest + closing);
-                    }
-                }
-            }
-            let expected = match model {
-                Model::Ping(due) | Model::Pong(due) | Model::Closing(due) => Some(Instant::from_nanos(due)),
-                Model::Failed | Model::Closed => None,
-            };
-            prop_assert_eq!(connection.poll_timeout(), expected);
         }
     }
 }

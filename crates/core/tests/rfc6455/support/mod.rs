@@ -1,178 +1,21 @@
 //! An oracle for frames that shares no code with the crate, and one way to check what an endpoint makes of bytes.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use sansocket::bytes::Buf;
 use sansocket::rand_core::{Rng, SeedableRng};
 use sansocket::{
-    Config, Connection, Error, Event, Initiator, Input, Instant, Message, MessageKind, ProtocolError, Role,
+    CloseCode, Config, Connection, Error, Event, Initiator, Input, Instant, Message, MessageKind, ProtocolError, Role,
 };
 
+mod frame;
+pub(crate) mod transport;
+
+pub(crate) use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub(crate) use rand_chacha::ChaCha8Rng;
 
 pub(crate) const BOTH: [Role; 2] = [Role::Client, Role::Server];
-pub(crate) const CONTINUATION: u8 = 0x0;
-pub(crate) const TEXT: u8 = 0x1;
-pub(crate) const BINARY: u8 = 0x2;
-pub(crate) const CLOSE: u8 = 0x8;
-pub(crate) const PING: u8 = 0x9;
-pub(crate) const PONG: u8 = 0xA;
-
-/// A frame of section 5.2, legal or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) fin: bool,
-    /// RSV1 is 4, RSV2 is 2, RSV3 is 1.
-    pub(crate) rsv: u8,
-    pub(crate) opcode: u8,
-    pub(crate) key: Option<[u8; 4]>,
-    /// The payload before masking.
-    pub(crate) payload: Vec<u8>,
-    length: Length,
-}
-
-/// How the payload length is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Length {
-    Minimal,
-    In16Bits,
-    In64Bits,
-    /// In the fewest bytes, but not the length of the payload.
-    Claimed(u64),
-}
-
-impl Frame {
-    pub(crate) fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
-        let payload = payload.as_ref().to_vec();
-        Self { fin: true, rsv: 0, opcode, key: None, payload, length: Length::Minimal }
-    }
-
-    pub(crate) fn text(text: impl AsRef<[u8]>) -> Self {
-        Self::new(TEXT, text)
-    }
-
-    pub(crate) fn binary(bytes: impl AsRef<[u8]>) -> Self {
-        Self::new(BINARY, bytes)
-    }
-
-    pub(crate) fn continuation(bytes: impl AsRef<[u8]>) -> Self {
-        Self::new(CONTINUATION, bytes)
-    }
-
-    pub(crate) fn ping(bytes: impl AsRef<[u8]>) -> Self {
-        Self::new(PING, bytes)
-    }
-
-    pub(crate) fn pong(bytes: impl AsRef<[u8]>) -> Self {
-        Self::new(PONG, bytes)
-    }
-
-    /// A Close frame with a status code.
-    pub(crate) fn close(code: u16, reason: &str) -> Self {
-        Self::new(CLOSE, [&code.to_be_bytes(), reason.as_bytes()].concat())
-    }
-
-    pub(crate) fn fin(self, fin: bool) -> Self {
-        Self { fin, ..self }
-    }
-
-    pub(crate) fn rsv(self, rsv: u8) -> Self {
-        Self { rsv, ..self }
-    }
-
-    pub(crate) fn masked(self, key: [u8; 4]) -> Self {
-        Self { key: Some(key), ..self }
-    }
-
-    /// Masked as the peer of an endpoint with this role has to: section 5.1.
-    pub(crate) fn to(self, role: Role) -> Self {
-        match (role, self.key) {
-            (Role::Server, None) => self.masked([0x37, 0xfa, 0x21, 0x3d]),
-            _ => self,
-        }
-    }
-
-    /// Masked exactly as the peer of an endpoint with this role must not.
-    pub(crate) fn wrongly_to(self, role: Role) -> Self {
-        self.to(match role {
-            Role::Client => Role::Server,
-            Role::Server => Role::Client,
-        })
-    }
-
-    pub(crate) fn length_in_16_bits(self) -> Self {
-        Self { length: Length::In16Bits, ..self }
-    }
-
-    pub(crate) fn length_in_64_bits(self) -> Self {
-        Self { length: Length::In64Bits, ..self }
-    }
-
-    /// Says that the payload has this length, whatever it has.
-    pub(crate) fn claiming(self, length: u64) -> Self {
-        Self { length: Length::Claimed(length), ..self }
-    }
-
-    /// The frame on the wire.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let actual = self.payload.len() as u64;
-        let (field, extended) = match self.length {
-            Length::Minimal => length_field(actual),
-            Length::Claimed(length) => length_field(length),
-            Length::In16Bits => (126, (actual as u16).to_be_bytes().to_vec()),
-            Length::In64Bits => (127, actual.to_be_bytes().to_vec()),
-        };
-        let mut wire = vec![u8::from(self.fin) * 128 + self.rsv * 16 + self.opcode];
-        wire.push(u8::from(self.key.is_some()) * 128 + field);
-        wire.extend(extended);
-        wire.extend(self.key.iter().flatten());
-        let key = self.key.unwrap_or_default();
-        wire.extend(self.payload.iter().enumerate().map(|(index, byte)| byte ^ key[index % 4]));
-        wire
-    }
-
-    /// Bytes on the wire up to the payload.
-    pub(crate) fn head_size(&self) -> usize {
-        self.bytes().len() - self.payload.len()
-    }
-
-    /// Reads whole frames; their keys, and any length that is not minimal, included.
-    pub(crate) fn parse_all(mut wire: &[u8]) -> Vec<Self> {
-        let mut frames = Vec::new();
-        while !wire.is_empty() {
-            let (first, second) = (wire[0], wire[1]);
-            let (length, encoding, size) = match second % 128 {
-                126 => (u64::from(u16::from_be_bytes([wire[2], wire[3]])), Length::In16Bits, 4),
-                127 => (u64::from_be_bytes(wire[2..10].try_into().unwrap()), Length::In64Bits, 10),
-                field => (u64::from(field), Length::Minimal, 2),
-            };
-            let key: Option<[u8; 4]> = (second >= 128).then(|| wire[size..size + 4].try_into().unwrap());
-            let begin = size + key.map_or(0, |_| 4);
-            let end = begin + length as usize;
-            let mask = key.unwrap_or_default();
-            let payload = wire[begin..end].iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]).collect();
-            let is_minimal = length_field(length).1.len() == size - 2;
-            let length = if is_minimal { Length::Minimal } else { encoding };
-            frames.push(Self { fin: first >= 128, rsv: first / 16 % 8, opcode: first % 16, key, payload, length });
-            wire = &wire[end..];
-        }
-        frames
-    }
-
-    /// The frame without its masking key, so that it can be compared.
-    pub(crate) fn unmasked(self) -> Self {
-        Self { key: None, ..self }
-    }
-}
-
-/// 5.2: the 7 bits, and the bytes after them.
-fn length_field(length: u64) -> (u8, Vec<u8>) {
-    match length {
-        0..=125 => (length as u8, vec![]),
-        126..=65_535 => (126, (length as u16).to_be_bytes().to_vec()),
-        _ => (127, length.to_be_bytes().to_vec()),
-    }
-}
 
 /// Frames on the wire, masked as an endpoint with this role must receive them.
 pub(crate) fn wire(role: Role, frames: &[Frame]) -> Vec<u8> {
@@ -212,6 +55,10 @@ fn receive_all(connection: &mut Connection, input: &mut Input<'_>) -> (Vec<Seen>
     let mut events = Vec::new();
     loop {
         let before = input.remaining().len();
+        // a Close that no byte causes: `pending` asks for it
+        if before == 0 && !events.is_empty() && connection.has_pending_event() {
+            return (events, Ok(()));
+        }
         match connection.receive(input, Instant::EPOCH) {
             Ok(Some(event)) => {
                 // CVE-2020-13935: every step takes something
@@ -244,7 +91,7 @@ pub(crate) fn take_output(connection: &mut Connection) -> Vec<Frame> {
     frames.into_iter().map(Frame::unmasked).collect()
 }
 
-/// All that can be seen of a connection that was given some bytes and then the end of the stream.
+/// Everything that a connection shows after it received some bytes and then the end of the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
     /// Neighbouring chunks of a message put together.
@@ -269,7 +116,7 @@ impl Outcome {
             more.into_iter().for_each(|event| join(&mut events, event));
             result = now;
         }
-        Self::at_end(connection, events, result)
+        Self::at_end(connection, events, result, false)
     }
 
     /// What comes of a stream that is read, at most so many bytes at a time, into a buffer in which stays what is left.
@@ -297,12 +144,24 @@ impl Outcome {
             more.into_iter().for_each(|event| join(&mut events, event));
             result = now;
         }
-        Self::at_end(connection, events, result)
+        Self::at_end(connection, events, result, true)
     }
 
-    fn at_end(mut connection: Connection, events: Vec<Seen>, result: Result<(), Error>) -> Self {
-        let output = take_output(&mut connection);
-        let close = connection.receive_eof(Instant::EPOCH).unwrap().map(Seen::from);
+    /// The end of the stream arrives before the output is delivered, or after: design 3.7, the outcome is the same.
+    fn at_end(mut connection: Connection, events: Vec<Seen>, result: Result<(), Error>, eof_first: bool) -> Self {
+        let mut output = vec![];
+        let mut close = None;
+        if eof_first {
+            close = connection.receive_eof(Instant::EPOCH).unwrap();
+            assert_eq!(close.is_some(), !connection.output().has_remaining(), "the connection ends with its output");
+        }
+        output.extend(take_output(&mut connection));
+        if eof_first && close.is_none() {
+            assert!(connection.has_pending_event());
+            close = connection.receive(&mut Input::new(&mut []), Instant::EPOCH).unwrap();
+        }
+        let close = if eof_first { close } else { connection.receive_eof(Instant::EPOCH).unwrap() };
+        let close = close.map(Seen::from);
         assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None), "Close comes once");
         assert_eq!(take_output(&mut connection), [], "nothing is sent after the end");
         Self { events, result, output, close }
@@ -327,8 +186,9 @@ pub(crate) fn join(events: &mut Vec<Seen>, event: Seen) {
 /// Checks what an endpoint makes of these bytes: given whole, byte by byte, and in random pieces, of which the caller's
 /// buffer may keep some.
 ///
-/// Of `events` a Close is the last, if any, and tells what `receive_eof` returns; without one the end is abnormal.
-/// What the endpoint must send follows from the events: its Pongs, and its Close frame.
+/// If the peer closes, the last of `events` is the Close that the connection reports at its end; the `CloseReceived` before
+/// it follows from it. Without a Close the end is abnormal. What the endpoint must send follows from the events: its Pongs,
+/// and its Close frame.
 #[track_caller]
 pub(crate) fn check(config: &Config, role: Role, wire: &[u8], events: &[Seen], result: Result<(), ProtocolError>) {
     check_named("", config, role, wire, events, result);
@@ -397,8 +257,12 @@ fn expect(config: &Config, events: &[Seen], result: Result<(), ProtocolError>) -
         _ => None,
     };
     output.extend(end);
+    let mut events = events.to_vec();
+    if let Some(Seen::Close { code, reason, .. }) = &close {
+        events.push(close_received(*code, reason));
+    }
     let close = close.unwrap_or_else(|| abnormal(if result.is_ok() { Initiator::Peer } else { Initiator::Local }));
-    Outcome { events: events.to_vec(), result: result.map_err(Error::from), output, close: Some(close) }
+    Outcome { events, result: result.map_err(Error::from), output, close: Some(close) }
 }
 
 /// Cuts bytes at random places; neighbouring cuts make empty pieces.
@@ -418,6 +282,7 @@ pub(crate) enum Seen {
     Chunk { kind: MessageKind, payload: Vec<u8>, last: bool },
     Ping(Vec<u8>),
     Pong(Vec<u8>),
+    CloseReceived { code: u16, reason: String },
     Close { code: u16, reason: String, was_clean: bool, initiator: Initiator },
 }
 
@@ -431,6 +296,9 @@ impl From<Event<'_>> for Seen {
             }
             Event::Ping(payload) => Self::Ping(payload.into_owned()),
             Event::Pong(payload) => Self::Pong(payload.into_owned()),
+            Event::CloseReceived(frame) => {
+                Self::CloseReceived { code: frame.code.as_u16(), reason: frame.reason.into() }
+            }
             Event::Close(close) => Self::Close {
                 code: close.code.as_u16(),
                 reason: close.reason.into(),
@@ -460,6 +328,11 @@ pub(crate) fn pong(bytes: impl AsRef<[u8]>) -> Seen {
 
 pub(crate) fn chunk(kind: MessageKind, bytes: impl AsRef<[u8]>, last: bool) -> Seen {
     Seen::Chunk { kind, payload: bytes.as_ref().to_vec(), last }
+}
+
+/// The peer's Close frame.
+pub(crate) fn close_received(code: u16, reason: &str) -> Seen {
+    Seen::CloseReceived { code, reason: reason.into() }
 }
 
 /// A clean closing handshake that the peer began.
@@ -504,4 +377,56 @@ pub(crate) fn take(connection: &mut Connection, mut count: usize) -> Vec<u8> {
         count -= step;
     }
     taken
+}
+
+/// What a call returned, as the tests compare it.
+pub(crate) fn seen(event: Result<Option<Event<'_>>, Error>) -> Result<Option<Seen>, Error> {
+    event.map(|event| event.map(Seen::from))
+}
+
+/// The end of a connection.
+pub(crate) fn close_event(code: u16, reason: &str, was_clean: bool, initiator: Initiator) -> Seen {
+    Seen::Close { code, reason: reason.to_owned(), was_clean, initiator }
+}
+
+/// Returns the event that is pending, if any.
+pub(crate) fn pending(connection: &mut Connection, now: Instant) -> Option<Seen> {
+    if !connection.has_pending_event() {
+        return None;
+    }
+    let event = seen(connection.receive(&mut Input::new(&mut []), now)).unwrap();
+    assert!(event.is_some(), "an event is pending");
+    event
+}
+
+pub(crate) fn seconds(seconds: u64) -> Instant {
+    Instant::EPOCH + Duration::from_secs(seconds)
+}
+
+pub(crate) fn millis(millis: u64) -> Instant {
+    Instant::EPOCH + Duration::from_millis(millis)
+}
+
+/// Calls `close` with a code that may travel.
+pub(crate) fn close(connection: &mut Connection, code: u16, reason: &str) {
+    let code = CloseCode::new(code).expect("a code that may travel");
+    connection.close(code, reason, Instant::EPOCH).expect("a reason that fits");
+}
+
+/// Lets time pass until the connection ends, as a driver whose transport does nothing any more. Returns when the
+/// connection reported Close, and the Close.
+pub(crate) fn silent_end(connection: &mut Connection) -> (Instant, Seen) {
+    let mut now = Instant::EPOCH;
+    for _ in 0..1_000 {
+        if let Some(close) = pending(connection, now) {
+            return (now, close);
+        }
+        let deadline = connection.poll_timeout().expect("a connection that has not ended has a deadline");
+        assert!(deadline > now || now == Instant::EPOCH, "contract 7: {deadline:?} is not after {now:?}");
+        now = now.max(deadline);
+        if let Some(close) = seen(connection.handle_timeout(now)).unwrap() {
+            return (now, close);
+        }
+    }
+    panic!("the driver spins, or the connection does not end: it is {now:?}");
 }

@@ -1,0 +1,367 @@
+//! DESIGN 3.7, columns "progress" and "deadline": what keeps a closing connection, and for how long. In each phase, for both
+//! roles: a silent peer, a peer that drips, floods, reads a byte at a time, or only acknowledges.
+
+use std::time::Duration;
+
+use sansocket::bytes::Buf;
+use sansocket::{CloseCode, Config, Connection, Input, Instant, Role, TransportAction};
+
+use crate::phases::{Cell, Phase, Step, in_every_cell, is_over, step};
+use crate::support::{
+    BOTH, Frame, Seen, abnormal, close, close_event, closed, endpoint, open, pending, seconds, seen, silent_end, take,
+    take_output, wire,
+};
+
+use sansocket::Initiator::{Local, Peer};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.closing_timeout = TIMEOUT;
+    config.closing_limit = LIMIT;
+    config
+}
+
+/// A closing cell with a backlog in phase D, so that there is something to deliver for longer than the limit.
+fn reach(cell: &Cell, role: Role) -> Option<Connection> {
+    if matches!(cell.phase, Phase::Open | Phase::Ended) {
+        return None;
+    }
+    let mut connection = endpoint(role, &config());
+    if cell.phase == Phase::Draining {
+        connection.send(&[1; 1_000]).unwrap();
+    }
+    cell.steps.iter().for_each(|&next| step(&mut connection, next));
+    Some(connection)
+}
+
+/// Lets time pass while the peer acts every `interval` until `until`. Returns when the connection ended, and how.
+fn run(
+    connection: &mut Connection,
+    interval: Duration,
+    until: Instant,
+    mut act: impl FnMut(&mut Connection, Instant) -> Option<Seen>,
+) -> (Instant, Seen) {
+    let mut now = Instant::EPOCH;
+    let mut next_act = now + interval;
+    loop {
+        let deadline = connection.poll_timeout().expect("a closing connection has a deadline");
+        let is_acting = next_act <= until && next_act <= deadline;
+        now = now.max(if is_acting { next_act } else { deadline });
+        let mut event = if is_acting { act(connection, now) } else { None };
+        next_act = if is_acting { next_act + interval } else { next_act };
+        if event.is_none() && connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            event = seen(connection.handle_timeout(now)).unwrap();
+        }
+        if let Some(close) = event.or_else(|| pending(connection, now)) {
+            return (now, close);
+        }
+        assert!(now <= seconds(1_000), "the connection never ends");
+    }
+}
+
+/// What the peer does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Act {
+    /// Nothing.
+    Nothing,
+    /// Reads a byte every 4 s.
+    Reads,
+    /// Sends a byte of a long message every 4 s.
+    Drips,
+    /// Sends a Ping every 100 ms.
+    Floods,
+    /// Acknowledges bytes every 4 s.
+    Acknowledges,
+}
+
+impl Act {
+    const ALL: [Self; 5] = [Self::Nothing, Self::Reads, Self::Drips, Self::Floods, Self::Acknowledges];
+
+    /// DESIGN 3.7: whether it counts as progress in this cell.
+    fn is_progress(self, cell: &Cell) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Reads => cell.phase == Phase::Draining,
+            Self::Drips | Self::Floods => {
+                matches!(cell.phase, Phase::AwaitingClose | Phase::WriteLost) && !cell.has_failed()
+            }
+            Self::Acknowledges => true,
+        }
+    }
+
+    fn interval(self) -> Duration {
+        if self == Self::Floods { Duration::from_millis(100) } else { Duration::from_secs(4) }
+    }
+
+    fn act(self, connection: &mut Connection, now: Instant, drip: &mut impl Iterator<Item = u8>) {
+        let mut bytes = match self {
+            Self::Nothing => return,
+            Self::Reads => return drop(take(connection, 1)),
+            Self::Acknowledges => return connection.progress(now),
+            _ if !connection.wants_read() => return,
+            Self::Drips => vec![drip.next().unwrap()],
+            Self::Floods => wire(connection.role(), &[Frame::ping([7; 100])]),
+        };
+        let mut input = Input::new(&mut bytes);
+        while let Ok(Some(event)) = connection.receive(&mut input, now) {
+            assert!(matches!(Seen::from(event), Seen::Ping(_)));
+        }
+    }
+}
+
+/// Runs a cell while the peer acts until `until`.
+fn run_cell(cell: &Cell, role: Role, act: Act, until: Instant) -> Option<(Instant, Seen, Connection)> {
+    let mut connection = reach(cell, role)?;
+    let mut drip = wire(role, &[Frame::binary([7; 200])]).into_iter();
+    let (at, close) = run(&mut connection, act.interval(), until, |connection, now| {
+        act.act(connection, now, &mut drip);
+        None
+    });
+    Some((at, close, connection))
+}
+
+// DESIGN 3.7, second table, columns "progress" and "when closing_timeout has passed, or closing_limit in total". A peer
+// that makes progress is kept until `closing_limit`; any other ends after `closing_timeout` (1.5 times that is allowed).
+#[test]
+fn every_phase_is_kept_by_its_own_progress_until_the_limit() {
+    in_every_cell(|cell, role| {
+        for act in Act::ALL {
+            let Some((at, close, mut connection)) = run_cell(cell, role, act, seconds(900)) else { continue };
+            let after = at - Instant::EPOCH;
+            if act.is_progress(cell) {
+                assert_eq!(after, LIMIT, "{act:?}");
+            } else {
+                assert!(TIMEOUT <= after && after <= TIMEOUT * 3 / 2, "{act:?}: {at:?}");
+            }
+            // the output is dropped: the Close event has the peer's code or 1006
+            assert_eq!(close, cell.ending_without_output(), "{act:?}");
+            assert_eq!(connection.transport(), cell.transport_at_deadline(), "{act:?}");
+            assert!(!connection.output().has_remaining());
+            is_over(&mut connection, cell.has_failed());
+        }
+    });
+}
+
+// The deadline runs from the latest progress, not from the beginning.
+#[test]
+fn every_phase_ends_a_timeout_after_its_latest_progress() {
+    in_every_cell(|cell, role| {
+        for act in Act::ALL {
+            let Some((at, ..)) = run_cell(cell, role, act, seconds(20)) else { continue };
+            let latest = if act.is_progress(cell) { seconds(20) } else { Instant::EPOCH };
+            assert!((latest + TIMEOUT..=latest + TIMEOUT * 3 / 2).contains(&at), "{act:?}: {at:?}");
+        }
+    });
+}
+
+// Each phase has its own whole time: a slow D, then a slow A, then a slow E.
+#[test]
+fn each_phase_begins_with_a_whole_timeout() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &config());
+        connection.send(&[1; 100]).unwrap();
+        close(&mut connection, 4000, "mine");
+        let (at, event) = run(&mut connection, Duration::from_secs(4), seconds(12), |connection, now| {
+            let count = if now == seconds(12) { usize::MAX } else { 20 };
+            take(connection, count);
+            None
+        });
+        assert_eq!(event, abnormal(Local));
+        assert!((seconds(17)..=seconds(20)).contains(&at), "phase A: {at:?}");
+
+        let mut connection = endpoint(role, &config());
+        close(&mut connection, 4000, "mine");
+        let (at, event) = run(&mut connection, Duration::from_secs(4), seconds(12), |connection, now| {
+            take_output(connection);
+            let mut bytes = wire(role, &[if now == seconds(12) { Frame::close(3000, "") } else { Frame::pong("") }]);
+            drop(connection.receive(&mut Input::new(&mut bytes), now));
+            None
+        });
+        assert_eq!(event, close_event(3000, "", true, Local));
+        assert!((seconds(17)..=seconds(20)).contains(&at), "phase E: {at:?}");
+    }
+}
+
+// DESIGN 3.7: "this limit runs from the first of `close`, the peer's Close, failure, FIN and `write_lost`."
+#[test]
+fn the_limit_runs_from_the_first_step_of_the_end() {
+    type Begin = fn(&mut Connection, Instant) -> Option<Seen>;
+    let begins: [Begin; 5] = [
+        |connection, now| {
+            connection.close(CloseCode::NORMAL, "", now).unwrap();
+            None
+        },
+        |connection, now| {
+            let mut bytes = wire(connection.role(), &[Frame::close(1000, "")]);
+            drop(connection.receive(&mut Input::new(&mut bytes), now));
+            None
+        },
+        |connection, now| {
+            let mut bytes = wire(connection.role(), &[Frame::continuation("")]);
+            drop(connection.receive(&mut Input::new(&mut bytes), now));
+            None
+        },
+        |connection, now| seen(connection.receive_eof(now)).unwrap(),
+        |connection, now| {
+            connection.write_lost(now);
+            None
+        },
+    ];
+    for role in BOTH {
+        for first in begins {
+            for second in begins {
+                let mut connection = endpoint(role, &config());
+                connection.send(&[1; 1_000]).unwrap();
+                assert_eq!(first(&mut connection, seconds(10)), None);
+                let mut until_second = 20;
+                let act = |connection: &mut Connection, now: Instant| {
+                    connection.progress(now);
+                    until_second -= 1;
+                    if until_second == 0 { second(connection, now) } else { None }
+                };
+                let (at, _) = run(&mut connection, Duration::from_secs(1), seconds(900), act);
+                assert!(at <= seconds(10) + LIMIT, "{at:?}");
+            }
+        }
+        // and no earlier than the limit, if the second step does not end the connection
+        let mut connection = endpoint(role, &config());
+        connection.send(&[1; 1_000]).unwrap();
+        connection.receive_eof(seconds(10)).unwrap();
+        let (at, _) = run(&mut connection, Duration::from_secs(1), seconds(900), |connection, now| {
+            connection.progress(now);
+            connection.close(CloseCode::NORMAL, "", now).unwrap();
+            None
+        });
+        assert_eq!(at, seconds(10) + LIMIT);
+    }
+}
+
+// Section 7.1.1: a timeout of nothing, or of very long, is one too; the limit bounds it.
+#[test]
+fn the_closing_timeout_and_limit_are_the_configured_ones() {
+    let nanos = Duration::from_nanos;
+    for role in BOTH {
+        for (timeout, limit, earliest, latest) in [
+            (Duration::ZERO, LIMIT, nanos(0), nanos(2)),
+            (nanos(1), LIMIT, nanos(1), nanos(3)),
+            (Duration::from_secs(40), LIMIT, Duration::from_secs(40), Duration::from_secs(60)),
+            (Duration::MAX, LIMIT, LIMIT, LIMIT),
+            (TIMEOUT, Duration::ZERO, nanos(0), nanos(2)),
+            (TIMEOUT, Duration::from_secs(1), Duration::from_secs(1), Duration::from_secs(1)),
+        ] {
+            let mut config = Config::default();
+            (config.closing_timeout, config.closing_limit) = (timeout, limit);
+            for begin in [Step::Close, Step::Receive, Step::Fail, Step::LoseWrite] {
+                let mut connection = endpoint(role, &config);
+                step(&mut connection, begin);
+                let (at, _) = silent_end(&mut connection);
+                let after = at - Instant::EPOCH;
+                assert!(earliest <= after && after <= latest, "{timeout:?}, {limit:?}: after {after:?}");
+            }
+        }
+        let mut config = Config::default();
+        (config.closing_timeout, config.closing_limit) = (Duration::MAX, Duration::MAX);
+        let mut connection = endpoint(role, &config);
+        close(&mut connection, 1000, "");
+        assert_eq!(connection.poll_timeout(), None, "beyond all time");
+    }
+}
+
+// CVE-2024-23672: the defaults, for a peer that never answers our Close and drips a message that it never finishes.
+#[test]
+fn a_peer_that_drips_is_dropped_at_the_limit() {
+    for role in BOTH {
+        let mut connection = open(role);
+        close(&mut connection, 1000, "");
+        take_output(&mut connection);
+        let mut drip = wire(role, &[Frame::binary([7; 1_000])]).into_iter();
+        let (at, event) = run(&mut connection, Duration::from_secs(1), seconds(900), |connection, now| {
+            let mut byte = [drip.next().unwrap()];
+            assert_eq!(connection.receive(&mut Input::new(&mut byte), now), Ok(None));
+            None
+        });
+        assert_eq!((at, event), (seconds(300), abnormal(Local)));
+        assert_eq!(connection.transport(), TransportAction::Abort);
+    }
+}
+
+// DESIGN 3.7, E: a client whose server keeps TCP open has everything; the deadline ends TCP, and the close is clean.
+#[test]
+fn a_deadline_after_both_close_frames_is_clean() {
+    for role in BOTH {
+        let mut connection = open(role);
+        let mut bytes = wire(role, &[Frame::close(1000, "")]);
+        drop(connection.receive(&mut Input::new(&mut bytes), Instant::EPOCH));
+        take_output(&mut connection);
+        let (at, event) = silent_end(&mut connection);
+        assert!((seconds(5)..=seconds(7)).contains(&at), "{at:?}");
+        assert_eq!((event, connection.transport()), (closed(1000, ""), TransportAction::Close));
+    }
+}
+
+// DESIGN 3.7: `handle_timeout` at any other time changes nothing; a driver that is late ends the connection all the same.
+#[test]
+fn early_and_late_calls_are_harmless() {
+    for role in BOTH {
+        let mut connection = open(role);
+        close(&mut connection, 1000, "");
+        for millis in [0, 1, 1_000, 1_249] {
+            let next = connection.poll_timeout();
+            assert_eq!(connection.handle_timeout(crate::support::millis(millis)), Ok(None));
+            assert_eq!(connection.poll_timeout(), next);
+        }
+        take(&mut connection, 1);
+        // 100 s late, but a byte has moved since the driver last looked
+        assert_eq!(connection.handle_timeout(seconds(100)), Ok(None));
+        assert_eq!(seen(connection.handle_timeout(seconds(200))), Ok(Some(abnormal(Local))));
+    }
+}
+
+// DESIGN 3.5 and 3.7: `progress` restarts the pong deadline of an open connection, and no other timer.
+#[test]
+fn progress_restarts_the_pong_deadline_of_an_open_connection() {
+    let mut config = Config::default();
+    config.ping_interval = Some(Duration::from_secs(30));
+    config.pong_timeout = Duration::from_secs(10);
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        connection.progress(seconds(20));
+        assert_eq!(connection.poll_timeout(), Some(seconds(30)), "an acknowledgement is no sign of life");
+        assert_eq!(connection.handle_timeout(seconds(30)), Ok(None));
+        take_output(&mut connection);
+        for now in [35, 44, 53] {
+            connection.progress(seconds(now));
+            assert_eq!(connection.poll_timeout(), Some(seconds(now + 10)));
+            assert_eq!(connection.handle_timeout(seconds(now + 8)), Ok(None));
+        }
+        assert!(connection.handle_timeout(seconds(63)).is_err());
+        assert_eq!(pending(&mut connection, seconds(63)), Some(abnormal(Local)));
+        assert_eq!(connection.transport(), TransportAction::Abort);
+
+        let mut idle = endpoint(role, &Config::default());
+        idle.progress(seconds(1));
+        assert_eq!((idle.poll_timeout(), idle.transport()), (None, TransportAction::Open));
+    }
+}
+
+// DESIGN 3.7, FIN in OPEN with output pending: a slow reader gets its data, and the initiator is the peer.
+#[test]
+fn a_slow_reader_that_half_closed_gets_everything() {
+    for role in BOTH {
+        let mut connection = endpoint(role, &config());
+        connection.send(&[1; 100]).unwrap();
+        assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None));
+        let size = connection.output().remaining();
+        let mut delivered = 0;
+        let (at, event) = run(&mut connection, Duration::from_secs(4), seconds(900), |connection, _| {
+            delivered += take(connection, 10).len();
+            None
+        });
+        assert_eq!((delivered, event), (size, abnormal(Peer)));
+        assert_eq!(at, seconds(4 * size.div_ceil(10) as u64));
+        assert_eq!(connection.transport(), TransportAction::Close);
+    }
+}

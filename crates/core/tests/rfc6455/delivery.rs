@@ -1,0 +1,229 @@
+//! Contract 12: every accepted message is delivered. The inputs are those that lost data, in simulated time.
+
+use std::time::Duration;
+
+use sansocket::bytes::Bytes;
+use sansocket::{CloseCode, Config, Initiator, Instant, MessageKind, ReadyState, Role, TransportAction};
+
+use crate::support::transport::{Driven, TICK, Transport, run};
+use crate::support::{BOTH, Frame, Seen, abnormal, close_event, close_received, endpoint, open, seconds, wire};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+/// What the kernels of both ends hold of a transport that buffers.
+const KERNEL: usize = 5 * MIB / 2;
+
+const fn other(role: Role) -> Role {
+    match role {
+        Role::Client => Role::Server,
+        Role::Server => Role::Client,
+    }
+}
+
+/// A sender with this role to a peer that reads `rate` bytes per second.
+fn pair(role: Role, config: &Config, rate: usize, capacity: usize) -> [Driven; 2] {
+    let peer = Driven::new(endpoint(other(role), config), Transport::new(100 * MIB, 0));
+    [Driven::new(endpoint(role, config), Transport::new(rate, capacity)), peer]
+}
+
+/// Checks that the peer received messages of these lengths and then the Close frame with code 1000, and that both ends are
+/// clean.
+#[track_caller]
+fn check_all_delivered(ends: &[Driven; 2], lengths: &[usize], name: &str) {
+    let [sender, peer] = ends;
+    assert!(peer.lengths() == lengths, "{name}: {:?} messages of {}", peer.lengths().len(), lengths.len());
+    let [.., received, end] = &peer.events[..] else { panic!("{name}: {} events", peer.events.len()) };
+    assert_eq!((received, end), (&close_received(1000, ""), &close_event(1000, "", true, Initiator::Peer)), "{name}");
+    assert_eq!(sender.last(), Some(&close_event(1000, "", true, Initiator::Local)), "{name}");
+    for end in ends {
+        assert_eq!((end.connection.transport(), &end.error), (TransportAction::Close, &None), "{name}");
+        assert_eq!(end.connection.ready_state(), ReadyState::Closed);
+        assert_eq!(end.connection.buffered_amount(), 0);
+    }
+}
+
+/// An input: the sender accepts `count` messages of `size` bytes and closes at t = 0.
+struct Input {
+    name: &'static str,
+    role: Role,
+    count: usize,
+    size: usize,
+    rate: usize,
+    /// How often the peer sends a Ping.
+    pings_every: Option<Duration>,
+}
+
+const INPUTS: &[Input] = &[
+    Input { name: "20 x 1 MiB", role: Role::Server, count: 20, size: MIB, rate: MIB, pings_every: None },
+    Input { name: "24 x 1 MiB", role: Role::Server, count: 24, size: MIB, rate: 2 * MIB, pings_every: None },
+    Input {
+        name: "4 MiB, pings",
+        role: Role::Server,
+        count: 1,
+        size: 4 * MIB,
+        rate: 300 * KIB,
+        pings_every: Some(Duration::from_millis(500)),
+    },
+    Input {
+        name: "3 MiB of lines, pings",
+        role: Role::Client,
+        count: 3 * MIB / 64,
+        size: 64,
+        rate: 300 * KIB,
+        pings_every: Some(Duration::from_secs(1)),
+    },
+];
+
+/// Runs an input at some rate, and returns when both ends had ended.
+fn run_input(input: &Input, rate: usize, capacity: usize) -> Instant {
+    let name = format!("{} at {rate} bytes per second, {capacity} bytes in the kernel", input.name);
+    let mut ends = pair(input.role, &Config::default(), rate, capacity);
+    let payload = Bytes::from(vec![b'x'; input.size]);
+    for _ in 0..input.count {
+        ends[0].connection.send_shared(MessageKind::Binary, payload.clone()).unwrap();
+    }
+    ends[0].connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+    let mut next_ping = Instant::EPOCH;
+    let ended = run(&mut ends, seconds(400), |[_, peer], now| {
+        if let Some(interval) = input.pings_every
+            && now >= next_ping
+        {
+            next_ping = now + interval;
+            // refused once the peer has received our Close
+            let _ = peer.connection.ping(b"still here");
+        }
+    });
+    check_all_delivered(&ends, &vec![input.size; input.count], &name);
+    let transfer = Duration::from_secs((input.count * input.size / rate) as u64);
+    assert!(ended - Instant::EPOCH >= transfer, "{name}: ended at {ended:?}");
+    assert!(ended - Instant::EPOCH <= transfer + Duration::from_secs(5), "{name}: ended at {ended:?}");
+    ended
+}
+
+// Issue input A: `close` at t = 0 drops nothing, however slow the peer, whatever the kernel holds, whoever chatters.
+#[test]
+fn close_delivers_what_was_accepted_at_the_rates_of_the_reports() {
+    for input in INPUTS {
+        for capacity in [0, KERNEL] {
+            run_input(input, input.rate, capacity);
+        }
+    }
+}
+
+#[test]
+fn close_delivers_what_was_accepted_at_100_kib_per_second() {
+    for input in INPUTS {
+        for capacity in [0, KERNEL] {
+            run_input(input, 100 * KIB, capacity);
+        }
+    }
+}
+
+// Issue input A, in `on_message`: the messages and the Close answer a message of the peer, which has another on its way.
+#[test]
+fn close_in_answer_to_a_message_delivers_what_was_accepted() {
+    for role in BOTH {
+        let mut ends = pair(role, &Config::default(), 2 * MIB, 64 * KIB);
+        ends[1].connection.send("all, please").unwrap();
+        ends[1].connection.send("and more").unwrap();
+        let mut is_answered = false;
+        run(&mut ends, seconds(100), |[sender, _], now| {
+            if !is_answered && !sender.events.is_empty() {
+                is_answered = true;
+                for _ in 0..24 {
+                    sender.connection.send(vec![7; MIB]).unwrap();
+                }
+                sender.connection.close(CloseCode::NORMAL, "", now).unwrap();
+            }
+        });
+        check_all_delivered(&ends, &[MIB; 24], "answered");
+        assert_eq!(ends[0].lengths(), ["all, please".len(), "and more".len()]);
+    }
+}
+
+/// Sends `size` bytes to `role` and then FIN without a Close frame; the connection echoes, and the peer begins to read
+/// at 1 s. Returns the frames that the peer read and how the connection ended.
+fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec<Frame>, Driven) {
+    let mut end = Driven::new(open(role), Transport::new(0, capacity));
+    let message = wire(role, &[Frame::binary(vec![7; size])]);
+    let arrival = crate::support::transport::Arrival { bytes: message, fin: false, reset: false };
+    end.receive(&arrival, Instant::EPOCH);
+    let Some(Seen::Binary(received)) = end.events.pop() else { panic!("no message") };
+    end.connection.send(received).unwrap();
+    let fin = crate::support::transport::Arrival { fin: true, ..Default::default() };
+    end.receive(&fin, Instant::EPOCH);
+    assert_eq!(end.connection.ready_state(), ReadyState::Closing);
+
+    let (mut now, mut bytes, mut fin) = (Instant::EPOCH, vec![], false);
+    while !fin && now < seconds(400) {
+        if now == seconds(1) {
+            let kernel = std::mem::replace(&mut end.transport, Transport::new(rate, capacity));
+            end.transport.refill(kernel);
+        }
+        let arrival = end.tick(now);
+        assert!(!arrival.reset, "{size} bytes, {rate} bytes per second: reset at {now:?}");
+        bytes.extend(arrival.bytes);
+        fin = arrival.fin;
+        now = now + TICK;
+    }
+    assert!(fin, "the end of TCP follows the last byte");
+    (Frame::parse_all(&bytes).into_iter().map(Frame::unmasked).collect(), end)
+}
+
+// Issue input B: the peer's FIN drops nothing either, and the reply to it is no Close frame.
+#[test]
+fn fin_delivers_what_was_accepted() {
+    for role in BOTH {
+        for size in [3_600_000, 4_000_000, 4_400_000, 4_800_000, 5_200_000] {
+            for rate in [MIB, 100 * KIB] {
+                for capacity in [0, KERNEL] {
+                    let (frames, end) = echo_after_fin(role, size, rate, capacity);
+                    let data: Vec<_> = frames.iter().flat_map(|frame| &frame.payload).collect();
+                    assert!(data.len() == size && frames.iter().all(|frame| frame.opcode < 8), "{size} at {rate}");
+                    assert_eq!(end.events, [abnormal(Initiator::Peer)]);
+                    assert_eq!(end.action, TransportAction::Close);
+                }
+            }
+        }
+    }
+}
+
+// Issue input B2: a Ping of keepalive is queued behind the backlog of a slow reader, in the kernel.
+#[test]
+fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
+    let mut config = Config::default();
+    config.ping_interval = Some(Duration::from_secs(30));
+    config.pong_timeout = Duration::from_secs(30);
+    for role in BOTH {
+        for (rate, capacity) in [(30 * KIB, KERNEL), (30 * KIB, 4 * MIB), (100 * KIB, KERNEL), (30 * KIB, 0)] {
+            let mut ends = pair(role, &config, rate, capacity);
+            ends[0].connection.send(vec![7; 3_400_000]).unwrap();
+            // the reader answers no Ping that it has not read, and sends nothing else
+            let mut closed = false;
+            run(&mut ends, seconds(400), |[sender, peer], now| {
+                if !closed && !peer.events.is_empty() {
+                    closed = true;
+                    sender.connection.close(CloseCode::NORMAL, "", now).unwrap();
+                }
+            });
+            check_all_delivered(&ends, &[3_400_000], "slow reader");
+        }
+    }
+}
+
+// The same reader, but it stops to read: nothing is acknowledged any more, and keepalive ends the connection.
+#[test]
+fn keepalive_ends_the_connection_of_a_reader_that_stops() {
+    let mut config = Config::default();
+    config.ping_interval = Some(Duration::from_secs(30));
+    config.pong_timeout = Duration::from_secs(30);
+    let mut ends = pair(Role::Server, &config, 0, KERNEL);
+    ends[0].connection.send(vec![7; 2_000_000]).unwrap();
+    let mut now = Instant::EPOCH;
+    while ends[0].ended_at.is_none() && now < seconds(400) {
+        ends[0].tick(now);
+        now = now + TICK;
+    }
+    assert_eq!((ends[0].last(), ends[0].action), (Some(&abnormal(Initiator::Local)), TransportAction::Abort));
+    assert!(now <= seconds(91), "{now:?}");
+}
