@@ -121,10 +121,15 @@ impl Connection {
     ///
     /// None: [`Event::Close`] says how the connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        self.note_eof(now);
+        Ok(self.take_close().map(Event::Close))
+    }
+
+    /// Records the end of the stream, and leaves the events that follow to another call.
+    pub(crate) fn note_eof(&mut self, now: Instant) {
         self.timers.advance(now);
         self.closing(Initiator::Peer).receive_eof();
         self.receiver.discard();
-        Ok(self.take_close().map(Event::Close))
     }
 
     /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;

@@ -132,7 +132,12 @@ impl WebSocket {
         match &mut self.state {
             State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
                 Ok(None) => connection.receive_eof(now),
-                outcome => outcome,
+                Ok(event) => Ok(event),
+                Err(error) => {
+                    // no event can precede the end any more, and a driver may not call again after an error
+                    connection.note_eof(now);
+                    Err(error)
+                }
             },
             State::Unopened(unopened) => unopened.receive_eof(now).map(|()| None),
         }
