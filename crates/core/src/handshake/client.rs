@@ -182,6 +182,8 @@ pub(crate) struct Client {
     pub(crate) timers: Timers,
     expected: Expected,
     stage: Stage,
+    /// Nothing more can be written.
+    is_write_lost: bool,
 }
 
 /// What a response is held against.
@@ -224,6 +226,7 @@ impl Client {
             timers,
             expected,
             stage: Stage::Head(HeadReader::default()),
+            is_write_lost: false,
         })
     }
 
@@ -252,6 +255,12 @@ impl Client {
         }
     }
 
+    /// Records that nothing more can be written, and drops the rest of the request. The response may say why.
+    pub(crate) fn lose_write(&mut self) {
+        self.output.abandon();
+        self.is_write_lost = true;
+    }
+
     /// The transport has ended, or must.
     pub(crate) fn end_of_response(&mut self) -> HandshakeError {
         match core::mem::replace(&mut self.stage, Stage::Over) {
@@ -277,7 +286,10 @@ impl Client {
         let agreement = self.expected.check(response.headers())?;
         let masking = core::mem::replace(&mut self.masking, Masking::Server);
         let output = core::mem::take(&mut self.output);
-        let connection = Connection::new(masking, self.config.clone(), output, self.timers.now());
+        let mut connection = Connection::new(masking, self.config.clone(), output, self.timers.now());
+        if self.is_write_lost {
+            connection.write_lost(self.timers.now());
+        }
         Ok((connection, Open::new(agreement, Some(response))))
     }
 }

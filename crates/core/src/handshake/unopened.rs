@@ -85,7 +85,7 @@ impl Unopened {
     pub(crate) fn write_lost(&mut self, now: Instant) {
         self.advance(now);
         match self {
-            Self::Client(client) => client.output.abandon(),
+            Self::Client(client) => client.lose_write(),
             Self::Server(_) => {
                 let error = HandshakeError::UnexpectedEof.into();
                 self.abandon(Some(error), TransportAction::Abort);
