@@ -2,6 +2,7 @@
 //! is a line of the project's list of what implementations get wrong.
 
 mod captures;
+mod ends;
 mod extensions;
 mod injection;
 mod limits;

@@ -1,6 +1,6 @@
 //! What a client makes of a response (RFC 6455 section 4.1).
 
-use sansocket::{Event, HandshakeError, Message, ReadyState, TransportAction};
+use sansocket::{CloseCode, Event, HandshakeError, Message, ReadyState, TransportAction};
 
 use crate::support::{
     ACCEPT, HELLO, NOW, Outcome, answered, answered_to_offer, client, client_request, receive, response, response_with,
@@ -226,8 +226,10 @@ fn frames_behind_the_head() {
     for before in ["", interim, "\r\n"] {
         let bytes = [before.as_bytes(), response().as_bytes(), HELLO, b"\x88\x00"].concat();
         let outcome = answered(bytes);
-        let [Event::Open(_), Event::Message(message)] = &outcome.events[..] else { panic!("{outcome:?}") };
-        assert_eq!(*message, Message::from("Hello"));
+        let [Event::Open(_), Event::Message(message), Event::CloseReceived(frame)] = &outcome.events[..] else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((message, frame.code), (&Message::from("Hello"), CloseCode::NO_STATUS));
         assert_eq!(outcome.ready_state, ReadyState::Closing);
     }
 }

@@ -257,3 +257,14 @@ pub(crate) fn in_moments(work: impl FnOnce()) {
     work();
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
+
+/// Lets time pass until the connection that never opened ends, as a driver whose transport does nothing any more.
+pub(crate) fn silent_end(ws: &mut WebSocket, mut now: Instant) -> Instant {
+    for _ in 0..1_000 {
+        let Some(deadline) = ws.poll_timeout() else { return now };
+        now = now.max(deadline);
+        assert_eq!(ws.handle_timeout(now), Ok(None));
+        assert!(ws.poll_timeout().is_none_or(|next| next > now), "contract 7");
+    }
+    panic!("the driver spins: it is {now:?}");
+}
