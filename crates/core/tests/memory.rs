@@ -150,6 +150,16 @@ fn a_connection_that_idles_owns_nothing() {
             connection.send_fragment(MessageKind::Text, b"b", true).unwrap();
             connection.ping(b"ping").unwrap();
             drain(&mut connection, 1_000);
+            // nor if the transport takes first and delivers later
+            for max in [1_000, 100_000] {
+                connection.send(vec![3; 200_000]).unwrap();
+                connection.send("Hello").unwrap();
+                connection.ping(b"ping").unwrap();
+                while !connection.output().take_bytes(max).is_empty() {}
+                connection.output().delivered(10_000);
+                connection.output().delivered(usize::MAX);
+            }
+            connection.progress(Instant::EPOCH);
         });
         assert_eq!(busy.bytes_current, 0, "{role:?}: {busy:?}");
     }
@@ -162,8 +172,13 @@ fn a_connection_that_is_over_holds_no_part_of_a_message() {
         config.pong_timeout = SECOND;
     });
     for role in BOTH {
-        let ends: [fn(&mut Connection); 3] = [
+        let ends: [fn(&mut Connection); 5] = [
             |connection| drop(connection.receive_eof(Instant::EPOCH).unwrap()),
+            |connection| connection.abort(Instant::EPOCH),
+            |connection| {
+                connection.write_lost(Instant::EPOCH);
+                drop(connection.receive_eof(Instant::EPOCH).unwrap());
+            },
             |connection| {
                 connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
                 drop(connection.handle_timeout(Instant::EPOCH + 60 * SECOND).unwrap());
@@ -180,6 +195,43 @@ fn a_connection_that_is_over_holds_no_part_of_a_message() {
             let ends = measure(|| end(&mut connection));
             assert!(ends.bytes_current < -300_000, "{ends:?}");
         }
+    }
+}
+
+/// DESIGN 3.7: `write_lost` and `abort` free what is pending, taken or not, and what remains of a connection is small: a
+/// broken connection pins no memory, however long its driver keeps it.
+#[test]
+fn a_broken_connection_frees_its_output() {
+    let config = config(|_| ());
+    for role in BOTH {
+        for breaks in [Connection::write_lost, Connection::abort] {
+            for taken in [0, 10_000] {
+                let mut connection = endpoint(role, &config);
+                let info = measure(|| {
+                    for _ in 0..20 {
+                        connection.send(vec![7; 50_000]).unwrap();
+                        connection.send("Hello").unwrap();
+                    }
+                    drop(connection.output().take_bytes(taken));
+                    breaks(&mut connection, Instant::EPOCH);
+                });
+                assert!(info.bytes_max > 1_000_000 && info.bytes_current < 256, "{role:?}: {info:?}");
+            }
+        }
+    }
+}
+
+/// The record of what is in flight grows with the frames, not with the bytes, and goes when they are delivered.
+#[test]
+fn bytes_in_flight_cost_little() {
+    let config = config(|_| ());
+    for role in BOTH {
+        let mut connection = endpoint(role, &config);
+        connection.send(vec![7; MILLION]).unwrap();
+        let info = measure(|| while !connection.output().take_bytes(1_000).is_empty() {});
+        assert!(info.bytes_max < SMALL, "{role:?}: {info:?}");
+        connection.output().delivered(MILLION / 2);
+        assert_eq!(connection.output().remaining(), 0);
     }
 }
 

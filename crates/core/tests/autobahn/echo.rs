@@ -24,7 +24,7 @@ pub(crate) enum End {
     Lost,
 }
 
-/// What it does when it receives these pieces and then the end of the stream.
+/// What it does when it receives these pieces and then the end of the stream, which comes before the last replies are taken.
 pub(crate) fn run<'a>(role: Role, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut connection = match role {
         Role::Client => Connection::client(Config::default(), ChaCha8Rng::seed_from_u64(6455), Instant::EPOCH),
@@ -32,14 +32,18 @@ pub(crate) fn run<'a>(role: Role, pieces: impl IntoIterator<Item = &'a [u8]>) ->
     };
     let (mut output, mut end) = (Vec::new(), None);
     for piece in pieces {
+        take_output(&mut connection, &mut output);
         let mut piece = piece.to_vec();
         let mut input = Input::new(&mut piece);
         while !input.is_empty() {
             end = receive(&mut connection, &mut input).or(end);
         }
-        take_output(&mut connection, &mut output);
     }
-    let closed = connection.receive_eof(Instant::EPOCH).expect("the end of the stream is no error");
+    let mut closed = connection.receive_eof(Instant::EPOCH).expect("the end of the stream is no error");
+    take_output(&mut connection, &mut output);
+    if connection.has_pending_event() {
+        closed = connection.receive(&mut Input::new(&mut []), Instant::EPOCH).expect("the Close is pending");
+    }
     let end = end.or_else(|| closed.and_then(end_of)).expect("a connection has an end");
     assert!(!connection.output().has_remaining(), "something is sent after the end");
     Outcome { output, end }
