@@ -141,6 +141,32 @@ fn close_in_answer_to_a_message_delivers_what_was_accepted() {
     }
 }
 
+// DESIGN 3.7: "If both ends close at the same time, each drains its output and delivers messages until the other's Close
+// arrives. Neither answers the other's Close. Both report Local as the initiator and a clean close."
+#[test]
+fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
+    for (rate, other_rate) in [(MIB, MIB), (100 * KIB, 2 * MIB), (2 * MIB, 100 * KIB)] {
+        for capacity in [0, 64 * KIB] {
+            let client = Driven::new(open(Role::Client), Transport::new(rate, capacity));
+            let server = Driven::new(open(Role::Server), Transport::new(other_rate, capacity));
+            let mut ends = [client, server];
+            for (end, code) in ends.iter_mut().zip([4001, 4002]) {
+                for _ in 0..3 {
+                    end.connection.send(vec![7; MIB]).unwrap();
+                }
+                crate::support::close(&mut end.connection, code, "");
+            }
+            run(&mut ends, seconds(400), |_, _| {});
+            for (end, code) in ends.iter().zip([4002, 4001]) {
+                assert_eq!(end.lengths(), [MIB; 3]);
+                let closes = [close_received(code, ""), close_event(code, "", true, Initiator::Local)];
+                assert_eq!(end.events[3..], closes);
+                assert_eq!(end.connection.transport(), TransportAction::Close);
+            }
+        }
+    }
+}
+
 /// Sends `size` bytes to `role` and then FIN without a Close frame; the connection echoes, and the peer begins to read
 /// at 1 s. Returns the frames that the peer read and how the connection ended.
 fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec<Frame>, Driven) {

@@ -385,10 +385,15 @@ proptest! {
         in_flight += take_all(&mut connection, 5_000).concat().len();
         let received = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
         prop_assert_eq!(received, (vec![close_received(1000, "")], Ok(())));
-        connection.output().delivered(in_flight - 1);
-        prop_assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None));
-        connection.output().delivered(1);
-        prop_assert_eq!(pending(&mut connection, Instant::EPOCH), Some(close_event(1000, "", true, Local)));
+        let mut close = None;
+        if in_flight > 0 {
+            connection.output().delivered(in_flight - 1);
+            prop_assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None));
+            connection.output().delivered(1);
+            close = pending(&mut connection, Instant::EPOCH);
+        }
+        let close = close.or(seen(connection.receive_eof(Instant::EPOCH)).unwrap());
+        prop_assert_eq!(close, Some(close_event(1000, "", true, Local)));
         prop_assert_eq!(connection.buffered_amount(), 0);
         connection.detach_scratch(&mut scratch);
     }

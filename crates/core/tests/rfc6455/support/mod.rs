@@ -76,15 +76,25 @@ fn receive_all(connection: &mut Connection, input: &mut Input<'_>) -> (Vec<Seen>
 
 /// Takes all output, and reads it as frames. A client masks all of them, a server none: section 5.1.
 pub(crate) fn take_output(connection: &mut Connection) -> Vec<Frame> {
+    let bytes = take(connection, usize::MAX);
+    frames_of(connection, &bytes)
+}
+
+/// Takes all output, some bytes at a time, and delivers it afterwards.
+fn take_and_deliver(connection: &mut Connection, max: usize) -> Vec<Frame> {
     let mut bytes = Vec::new();
-    let output = connection.output();
-    while output.has_remaining() {
-        let chunk = output.chunk();
-        assert!(!chunk.is_empty(), "bytes remain, but the chunk is empty");
-        bytes.extend_from_slice(chunk);
-        output.advance(chunk.len());
+    while connection.output().has_remaining() {
+        bytes.extend_from_slice(&connection.output().take_bytes(max));
     }
-    let frames = Frame::parse_all(&bytes);
+    for _ in &bytes {
+        assert!(!connection.has_pending_event(), "a byte is in flight");
+        connection.output().delivered(1);
+    }
+    frames_of(connection, &bytes)
+}
+
+fn frames_of(connection: &Connection, bytes: &[u8]) -> Vec<Frame> {
+    let frames = Frame::parse_all(bytes);
     for frame in &frames {
         assert_eq!(frame.key.is_some(), connection.role() == Role::Client, "5.1: {frame:?}");
     }
@@ -147,7 +157,8 @@ impl Outcome {
         Self::at_end(connection, events, result, true)
     }
 
-    /// The end of the stream arrives before the output is delivered, or after: design 3.7, the outcome is the same.
+    /// The end of the stream arrives before the output is delivered, or after; the transport delivers the output when it
+    /// takes it, or later. DESIGN 3.7: the outcome is the same.
     fn at_end(mut connection: Connection, events: Vec<Seen>, result: Result<(), Error>, eof_first: bool) -> Self {
         let mut output = vec![];
         let mut close = None;
@@ -155,7 +166,7 @@ impl Outcome {
             close = connection.receive_eof(Instant::EPOCH).unwrap();
             assert_eq!(close.is_some(), !connection.output().has_remaining(), "the connection ends with its output");
         }
-        output.extend(take_output(&mut connection));
+        output.extend(if eof_first { take_and_deliver(&mut connection, 7) } else { take_output(&mut connection) });
         if eof_first && close.is_none() {
             assert!(connection.has_pending_event());
             close = connection.receive(&mut Input::new(&mut []), Instant::EPOCH).unwrap();
