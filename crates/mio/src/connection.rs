@@ -146,7 +146,7 @@ impl<'a> Connection<'a> {
     /// [`Error::Answer`]: it could not be so answered, and the client has been told; or there is no request to answer.
     pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
         let now = crate::now();
-        self.connections.touch(self.index);
+        self.connections.mark_dirty(self.index);
         let driver = &mut self.connections.entry_mut(self.index).socket.driver;
         match answer.into() {
             Answer::Later => Ok(()),

@@ -25,9 +25,9 @@ pub struct Connections {
     /// No connection has had this index, nor a higher one.
     slots: usize,
     pub(crate) deadlines: Deadlines,
-    /// Connections with something to write or to do when the loop has gone through what woke it.
-    pub(crate) touched: Vec<u32>,
-    /// Connections that had more to do than one turn may.
+    /// Connections whose turn has to be finished: their output written, their next interest and deadline registered.
+    pub(crate) dirty: Vec<u32>,
+    /// Connections whose last turn left work.
     pub(crate) again: VecDeque<u32>,
     /// What could not be sent, and whom the handler is to hear it of.
     pub(crate) unsent: Vec<(ConnectionId, SendError)>,
@@ -49,7 +49,7 @@ pub(crate) struct Entry {
     pub(crate) socket: Socket,
     pub(crate) armed: Armed,
     generation: u32,
-    pub(crate) is_touched: bool,
+    pub(crate) is_dirty: bool,
     pub(crate) is_again: bool,
     /// More was sent than the high-water mark allows, and has not fallen below the low-water mark.
     pub(crate) is_congested: bool,
@@ -76,7 +76,7 @@ impl Connections {
             slab: Slab::new(),
             slots: 0,
             deadlines: Deadlines::default(),
-            touched: Vec::new(),
+            dirty: Vec::new(),
             again: VecDeque::new(),
             unsent: Vec::new(),
             timer: None,
@@ -171,7 +171,7 @@ impl Connections {
                     missed.push(id);
                 }
             } else if let Some(index) = self.index(id) {
-                self.send_or_tell(index, &message);
+                self.send_or_report(index, &message);
             }
         }
         if missed.is_empty() { Ok(()) } else { Err(PostError::Full(missed)) }
@@ -205,7 +205,7 @@ impl Connections {
     }
 
     /// Aborts the connections that are left when the loop has been stopping for `stop_timeout`.
-    pub(crate) fn keep_stop_timeout(&mut self) {
+    pub(crate) fn expire_stop_timeout(&mut self) {
         if self.stop_at.is_some_and(|at| at <= self.now) {
             self.stop_at = None;
             let now = self.now;
@@ -282,7 +282,7 @@ impl Connections {
     fn broadcast_slots(&mut self, slots: Range<usize>, message: &EncodedMessage) {
         for index in slots {
             if self.slab.contains(index) {
-                self.send_or_tell(index, message);
+                self.send_or_report(index, message);
             }
         }
     }
@@ -319,7 +319,7 @@ impl Connections {
     pub(crate) fn remove(&mut self, index: usize) {
         self.slab.remove(index);
         let Self { deadlines, slab, .. } = self;
-        deadlines.tidy(slab.len(), |deadline| counts(slab, deadline));
+        deadlines.tidy(slab.len(), |deadline| is_current(slab, deadline));
     }
 
     /// Whether a deadline or the timer has come up.
@@ -332,7 +332,7 @@ impl Connections {
     pub(crate) fn pop_due(&mut self) -> Option<Option<usize>> {
         let deadline = self.deadlines.pop_due(self.now)?;
         let index = deadline.index as usize;
-        if !counts(&self.slab, &deadline) {
+        if !is_current(&self.slab, &deadline) {
             return Some(None);
         }
         self.slab[index].armed = Armed::default();
@@ -357,8 +357,8 @@ impl Connections {
         let entry = &mut self.slab[index];
         let result = change(entry.socket.websocket());
         entry.is_congested |= entry.socket.driver.websocket().buffered_amount() > self.water_marks.0;
-        if !std::mem::replace(&mut entry.is_touched, true) {
-            self.touched.push(index as u32);
+        if !std::mem::replace(&mut entry.is_dirty, true) {
+            self.dirty.push(index as u32);
         }
         result
     }
@@ -379,13 +379,13 @@ impl Connections {
     }
 
     #[inline]
-    pub(crate) fn touch(&mut self, index: usize) {
-        if !std::mem::replace(&mut self.slab[index].is_touched, true) {
-            self.touched.push(index as u32);
+    pub(crate) fn mark_dirty(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.slab[index].is_dirty, true) {
+            self.dirty.push(index as u32);
         }
     }
 
-    pub(crate) fn touch_again(&mut self, index: usize) {
+    pub(crate) fn schedule_again(&mut self, index: usize) {
         if !std::mem::replace(&mut self.slab[index].is_again, true) {
             self.again.push_back(index as u32);
         }
@@ -418,7 +418,7 @@ impl Connections {
             socket,
             armed: Armed::default(),
             generation: self.next_generation,
-            is_touched: false,
+            is_dirty: false,
             is_again: false,
             is_congested: false,
             has_unsent: false,
@@ -426,11 +426,11 @@ impl Connections {
         let index = self.slab.insert(entry);
         self.slots = self.slots.max(index + 1);
         // to be registered, and its deadline noted
-        self.touch(index);
+        self.mark_dirty(index);
         index
     }
 
-    fn send_or_tell(&mut self, index: usize, message: &EncodedMessage) {
+    fn send_or_report(&mut self, index: usize, message: &EncodedMessage) {
         if self.slab[index].socket.driver.websocket().ready_state() == ReadyState::Open
             && let Err(error) = self.send(index, |ws| ws.send_encoded(message))
             && !std::mem::replace(&mut self.slab[index].has_unsent, true)
@@ -447,7 +447,7 @@ impl fmt::Debug for Connections {
 }
 
 /// Whether the entry is the one of the connection's that counts.
-fn counts(slab: &Slab<Entry>, deadline: &Deadline) -> bool {
+fn is_current(slab: &Slab<Entry>, deadline: &Deadline) -> bool {
     let entry = slab.get(deadline.index as usize);
     entry.is_some_and(|entry| entry.generation == deadline.generation && entry.armed.is_at(deadline.at))
 }

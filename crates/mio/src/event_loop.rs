@@ -1,30 +1,33 @@
 //! EventLoop: listeners and connections on one thread, driven by what mio tells of.
 
+mod commands;
+mod finish;
+mod listening;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
-use mio::event::{self, Source};
+use mio::event;
 use mio::{Events, Poll, Token, Waker};
-use sansocket_drive::sansocket::{ClientRequest, ReadyState, Scratch};
+use sansocket_drive::sansocket::{ClientRequest, Scratch};
 
-use crate::Error;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::ConnectionId;
 use crate::connections::Connections;
 use crate::dispatch::Dispatch;
 use crate::error::ConnectError;
-use crate::handle::{Command, Handle, Mailbox, TURN_COMMANDS};
+use crate::handle::Handle;
 use crate::handler::Handler;
-use crate::listener::{self, Accepted, Listener};
+use crate::listener::Listener;
+use crate::mailbox::{Command, Mailbox};
 use crate::options::Options;
-use crate::socket::Next;
-use crate::turn::{self, Driven};
+use crate::turn;
 
 /// Events taken from mio at a time.
 const EVENTS: usize = 1024;
@@ -32,15 +35,11 @@ const EVENTS: usize = 1024;
 const TURN_AGAIN: usize = 256;
 /// Deadlines looked at in one turn.
 const TURN_DEADLINES: usize = 1024;
-/// Slots of the table of connections that the broadcasts of the mailbox visit in one turn.
-const TURN_DELIVERIES: usize = 4096;
-/// Connections whose output is written at the end of a turn, and as many told what was not sent to them.
-const TURN_SETTLED: usize = 1024;
 /// A wait that is shorter is computed from the clock as it is after the handlers, whose reading costs a tenth of an echo.
 const NEAR: Duration = Duration::from_secs(1);
 /// How long the loop waits instead of longer, after handlers have run: then it knows the time, and waits for the rest. So a
-/// deadline is late only behind handlers that take more than `NEAR - GLANCE`, and at most by this.
-const GLANCE: Duration = Duration::from_millis(100);
+/// deadline is late only behind handlers that take more than `NEAR - MAX_BLOCK`, and at most by this.
+const MAX_BLOCK: Duration = Duration::from_millis(100);
 /// Tokens count connections from zero, and from here down the mailbox and the listeners.
 const MAILBOX: Token = Token(usize::MAX);
 
@@ -102,32 +101,32 @@ const MAILBOX: Token = Token(usize::MAX);
 /// ```
 pub struct EventLoop<H> {
     poll: Poll,
-    /// Absent while they are gone through.
+    /// Absent while the loop iterates over them.
     events: Option<Events>,
     handler: H,
     connections: Connections,
     listeners: Vec<Listener>,
-    /// What every connection reads into.
+    /// The read buffer that all connections share.
     buffer: Vec<u8>,
-    /// What the connection that has its turn works in.
-    memory: Scratch,
-    /// Commands taken from the mailbox; between turns only those for which the budget was too small.
+    /// The working memory of the connection that has its turn.
+    scratch: Scratch,
+    /// Commands taken from the mailbox. Between turns: those beyond the budget of the last turn.
     commands: VecDeque<Command>,
-    /// The slot at which the broadcast goes on that is the first of the commands.
+    /// Where the first command goes on, if it is a broadcast that was interrupted: a slot of the table of connections.
     next_slot: usize,
-    /// Connections whose output is to leave in this turn; empty between turns.
-    settling: Vec<u32>,
+    /// Connections whose turn is being finished; empty between turns of the loop.
+    finishing: Vec<u32>,
     /// A [`Handle`] has asked the loop to stop.
     stop_requested: Arc<AtomicBool>,
     thread: usize,
-    /// Either of the next two.
-    has_chores: bool,
-    /// The mailbox may hold commands, or some that were taken are left.
-    has_mail: bool,
+    /// Whether `has_commands` or `may_accept` is set.
+    has_other_work: bool,
+    /// The mailbox, or `commands`, may hold commands.
+    has_commands: bool,
     /// A listener may have clients to accept, now or after a pause.
     may_accept: bool,
     /// Handlers may have run since the clock was read.
-    is_stale: bool,
+    is_clock_stale: bool,
     has_started: bool,
 }
 
@@ -162,40 +161,17 @@ impl<H: Handler> EventLoop<H> {
             connections: Connections::new(handle, thread, options),
             listeners: Vec::new(),
             buffer: vec![0; options.buffer_size],
-            memory: Scratch::new(),
+            scratch: Scratch::new(),
             commands: VecDeque::new(),
             next_slot: 0,
-            settling: Vec::new(),
+            finishing: Vec::new(),
             thread: thread.into(),
-            has_chores: false,
-            has_mail: false,
+            has_other_work: false,
+            has_commands: false,
             may_accept: false,
-            is_stale: true,
+            is_clock_stale: true,
             has_started: false,
         }
-    }
-
-    /// Listens for clients at an address, which is returned; port 0 lets the system choose one. A loop may listen at
-    /// several.
-    ///
-    /// # Errors
-    ///
-    /// The address is in use, or not this machine's.
-    pub fn listen(&mut self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
-        self.listen_on(listener::bind(address)?)
-    }
-
-    /// Listens with a listener of the caller's making.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn listen_on(&mut self, listener: std::net::TcpListener) -> io::Result<SocketAddr> {
-        let mut listener = Listener::new(listener)?;
-        listener.register(self.poll.registry(), Token(MAILBOX.0 - 1 - self.listeners.len()))?;
-        let address = listener.address();
-        self.listeners.push(listener);
-        Ok(address)
     }
 
     /// Begins to connect to a `ws://` URL: see [`Connections::connect`].
@@ -248,7 +224,7 @@ impl<H: Handler> EventLoop<H> {
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         // its owner may have been elsewhere
         self.connections.now = crate::now();
-        self.is_stale = false;
+        self.is_clock_stale = false;
         self.take_turn(max_wait)
     }
 
@@ -256,10 +232,10 @@ impl<H: Handler> EventLoop<H> {
     fn take_turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         if !mem::replace(&mut self.has_started, true) {
             self.handler.on_start(&mut self.connections);
-            self.is_stale = true;
-            self.settle_touched();
+            self.is_clock_stale = true;
+            self.finish_dirty();
         }
-        if !self.goes_on() {
+        if !self.is_running() {
             return Ok(false);
         }
         let wait = self.wait(max_wait);
@@ -268,22 +244,22 @@ impl<H: Handler> EventLoop<H> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.connections.now = crate::now(),
         }
-        self.is_stale = false;
+        self.is_clock_stale = false;
         if self.stop_requested.load(Acquire) {
-            self.obey_stop();
+            self.execute_stop();
         }
         if !self.connections.again.is_empty() {
-            self.go_on_with_those();
+            self.serve_again();
         }
         self.take_events();
         if self.connections.is_due() {
-            self.keep_deadlines();
+            self.expire_deadlines();
         }
-        if self.has_chores {
-            self.do_chores();
+        if self.has_other_work {
+            self.serve_others();
         }
-        self.settle_touched();
-        Ok(self.goes_on())
+        self.finish_dirty();
+        Ok(self.is_running())
     }
 
     /// A way to reach this loop from any thread.
@@ -304,45 +280,31 @@ impl<H: Handler> EventLoop<H> {
 
     /// Whether the loop has not been told to stop, or has connections to close.
     #[inline]
-    fn goes_on(&mut self) -> bool {
+    fn is_running(&mut self) -> bool {
         !self.connections.is_stopping || self.is_closing()
     }
 
-    /// Stops listening; returns whether there are connections to close.
-    #[cold]
-    fn is_closing(&mut self) -> bool {
-        for mut listener in self.listeners.drain(..) {
-            // whoever waits to be accepted is refused when the listener is dropped
-            let _ = listener.deregister(self.poll.registry());
-        }
-        let is_closing = !self.connections.is_empty();
-        if !is_closing {
-            self.close_mailbox();
-        }
-        is_closing
-    }
-
-    /// How long mio may wait.
+    /// Returns how long the poll may wait.
     #[inline]
     fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
         let connections = &self.connections;
-        let is_idle = connections.again.is_empty() && connections.touched.is_empty() && connections.unsent.is_empty();
+        let is_idle = connections.again.is_empty() && connections.dirty.is_empty() && connections.unsent.is_empty();
         if !is_idle {
             return Some(Duration::ZERO);
         }
         let mut next = connections.next_deadline();
-        if self.has_chores {
-            if self.has_mail {
+        if self.has_other_work {
+            if self.has_commands {
                 return Some(Duration::ZERO);
             }
             let listeners = self.listeners.iter().filter_map(Listener::poll_timeout);
             next = listeners.chain(next).min();
         }
         let wait = next.map(|next| {
-            if !self.is_stale {
+            if !self.is_clock_stale {
                 next - connections.now
             } else if next >= connections.now + NEAR {
-                GLANCE
+                MAX_BLOCK
             } else {
                 next - crate::now()
             }
@@ -354,193 +316,82 @@ impl<H: Handler> EventLoop<H> {
     fn take_events(&mut self) {
         let Some(events) = self.events.take() else { return };
         for event in &events {
-            self.is_stale = true;
+            self.is_clock_stale = true;
             let token = event.token();
             // an event for a connection that is gone, and whose place another has taken, is as good as none
-            if !self.go_on_with(token.0, Some(event)) {
-                self.note_other(token);
+            if !self.serve(token.0, Some(event)) {
+                self.note_wakeup(token);
             }
         }
         self.events = Some(events);
     }
 
-    /// There is something for the loop itself to do.
-    fn note_other(&mut self, token: Token) {
+    /// Notes an event of the mailbox or of a listener.
+    fn note_wakeup(&mut self, token: Token) {
         if token == MAILBOX {
-            (self.has_mail, self.has_chores) = (true, true);
+            (self.has_commands, self.has_other_work) = (true, true);
         } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
             listener.note();
-            (self.may_accept, self.has_chores) = (true, true);
+            (self.may_accept, self.has_other_work) = (true, true);
         }
     }
 
-    /// Gives a connection its turn, because of an event or because it asked for one. Returns whether it is there.
+    /// Gives a connection a turn, for an event or because its last turn left work. Returns whether the connection exists.
     #[inline(always)]
-    fn go_on_with(&mut self, index: usize, event: Option<&event::Event>) -> bool {
+    fn serve(&mut self, index: usize, event: Option<&event::Event>) -> bool {
         let Some(entry) = self.connections.find(index) else { return false };
         match event {
             Some(event) => entry.socket.note(event),
             None => entry.is_again = false,
         }
-        // what it sends to itself is seen to here
-        let was_touched = mem::replace(&mut entry.is_touched, true);
-        entry.socket.websocket().attach_scratch(&mut self.memory);
+        // This turn writes what the connection's own events make it send.
+        let was_dirty = mem::replace(&mut entry.is_dirty, true);
+        entry.socket.websocket().attach_scratch(&mut self.scratch);
         let now = self.connections.now;
         let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
         if event.is_none() {
             turn::dispatch_pending(&mut dispatch, now);
         }
         turn::read(&mut dispatch, &mut self.buffer, now);
-        if !was_touched {
-            // where connections talk to each other, all that is sent to one in this turn leaves together
-            if self.connections.touched.is_empty() {
-                self.settle(index);
+        if !was_dirty {
+            // If connections send to each other, all that one of them is sent in this turn leaves together.
+            if self.connections.dirty.is_empty() {
+                self.finish_turn(index);
             } else {
-                self.connections.touched.push(index as u32);
+                self.connections.dirty.push(index as u32);
             }
         }
         true
     }
 
+    /// Gives another turn to connections whose last turn left work, the longest waiting first.
     #[inline(never)]
-    fn go_on_with_those(&mut self) {
-        self.is_stale = true;
-        // those that ask again go to the end
+    fn serve_again(&mut self) {
+        self.is_clock_stale = true;
         for _ in 0..self.connections.again.len().min(TURN_AGAIN) {
             if let Some(index) = self.connections.again.pop_front() {
-                self.go_on_with(index as usize, None);
+                self.serve(index as usize, None);
             }
         }
     }
 
-    /// Lets the output of a connection that is touched leave, and sees to what it needs next.
-    #[inline(always)]
-    fn settle(&mut self, index: usize) {
-        let now = self.connections.now;
-        let entry = self.connections.entry_mut(index);
-        entry.socket.flush(now);
-        entry.socket.websocket().detach_scratch(&mut self.memory);
-        if entry.is_quiet() {
-            entry.is_touched = false;
-        } else {
-            self.settle_written(index);
-        }
-    }
-
-    /// Something more is to be done for a connection, or it has ended.
+    /// Serves the listeners and the mailbox.
     #[inline(never)]
-    fn settle_written(&mut self, index: usize) {
-        let now = self.connections.now;
-        let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
-        let mut next = turn::finish_written(&mut dispatch, now);
-        if next != Next::End
-            && let Err(error) = dispatch.socket().update(self.poll.registry(), Token(index))
-        {
-            dispatch.socket().driver.read_lost(error, now);
-            turn::dispatch_pending(&mut dispatch, now);
-            next = Next::End;
-        }
-        if next == Next::End {
-            // whoever holds the descriptor as well would keep it registered, under a token that another gets
-            let _ = dispatch.socket().deregister(self.poll.registry());
-            return self.connections.remove(index);
-        }
-        let congestion_ends = dispatch.connections.ends_congestion(index);
-        if congestion_ends && dispatch.socket().driver.websocket().ready_state() == ReadyState::Open {
-            dispatch.handler.on_writable(&mut Connection::new(dispatch.connections, index));
-        }
-        let connections = dispatch.connections;
-        connections.arm(index);
-        if congestion_ends || next == Next::Again {
-            connections.touch_again(index);
-        }
-        connections.entry_mut(index).is_touched = false;
-    }
-
-    #[inline]
-    fn settle_touched(&mut self) {
-        if !(self.connections.touched.is_empty() && self.connections.unsent.is_empty()) {
-            self.settle_these();
-        }
-    }
-
-    #[inline(never)]
-    fn settle_these(&mut self) {
-        self.is_stale = true;
-        // whom they send to, when they hear that there is room, has the next turn; so have those behind whom a turn ended
-        mem::swap(&mut self.settling, &mut self.connections.touched);
-        let count = self.settling.len().min(TURN_SETTLED);
-        for number in 0..count {
-            let index = self.settling[number] as usize;
-            if self.connections.contains(index) {
-                self.settle(index);
-            }
-        }
-        self.settling.drain(..count);
-        if !self.settling.is_empty() {
-            self.settling.append(&mut self.connections.touched);
-            mem::swap(&mut self.settling, &mut self.connections.touched);
-        }
-        // what is sent, or cannot be, in answer to this is seen to in the next turn
-        let count = self.connections.unsent.len().min(TURN_SETTLED);
-        let rest = self.connections.unsent.split_off(count);
-        for (id, error) in mem::replace(&mut self.connections.unsent, rest) {
-            if let Some(index) = self.connections.index(id) {
-                self.connections.entry_mut(index).has_unsent = false;
-                self.tell_unsent(id, error.into());
-            }
-        }
-    }
-
-    /// Tells that something was not sent, unless the handler has heard already that the connection is closed.
-    fn tell_unsent(&mut self, id: ConnectionId, error: Error) {
-        if let Some(mut connection) = self.connections.get(id)
-            && connection.ready_state() != ReadyState::Closed
-        {
-            self.handler.on_error(&mut connection, error);
-        }
-    }
-
-    /// What there is to do beside connections.
-    #[inline(never)]
-    fn do_chores(&mut self) {
-        self.is_stale = true;
+    fn serve_others(&mut self) {
+        self.is_clock_stale = true;
         if self.may_accept {
             self.accept();
         }
-        if self.has_mail {
-            self.take_mail();
+        if self.has_commands {
+            self.execute_commands();
         }
-        self.has_chores = self.may_accept || self.has_mail;
+        self.has_other_work = self.may_accept || self.has_commands;
     }
 
-    fn accept(&mut self) {
-        let now = self.connections.now;
-        for number in 0..self.listeners.len() {
-            for _ in 0..self.listeners[number].turns(now) {
-                match self.listeners[number].accept(now) {
-                    Accepted::Client(stream) if !self.connections.is_stopping => {
-                        let index = self.connections.accepted(stream);
-                        // it is settled here, whatever the handler does to it
-                        self.connections.touched.pop();
-                        self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
-                        self.settle(index);
-                    }
-                    Accepted::Client(_) | Accepted::Nobody => break,
-                    Accepted::Failed(error) => {
-                        let address = self.listeners[number].address();
-                        self.handler.on_accept_error(&mut self.connections, address, &error);
-                        break;
-                    }
-                }
-            }
-        }
-        self.may_accept = self.listeners.iter().any(|listener| listener.poll_timeout().is_some());
-    }
-
+    /// Handles deadlines that have come: of connections (a bounded number), of a stop, and of the handler's timer.
     #[inline(never)]
-    fn keep_deadlines(&mut self) {
-        self.is_stale = true;
+    fn expire_deadlines(&mut self) {
+        self.is_clock_stale = true;
         let now = self.connections.now;
         for _ in 0..TURN_DEADLINES {
             let Some(due) = self.connections.pop_due() else { break };
@@ -548,91 +399,15 @@ impl<H: Handler> EventLoop<H> {
             if self.connections.entry(index).socket.is_due(now) {
                 let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
                 turn::handle_timeout(&mut dispatch, Some(&mut self.buffer), now);
-                self.connections.touch(index);
+                self.connections.mark_dirty(index);
             } else {
                 self.connections.arm(index);
             }
         }
-        self.connections.keep_stop_timeout();
+        self.connections.expire_stop_timeout();
         if self.connections.timer.is_some_and(|timer| timer <= now) {
             self.connections.timer = None;
             self.handler.on_timer(&mut self.connections);
-        }
-    }
-
-    /// Stops because a handle asked for it. What was posted before the stop still goes before the Close frames, as far as
-    /// one turn's budget reaches.
-    #[cold]
-    fn obey_stop(&mut self) {
-        self.stop_requested.store(false, Relaxed);
-        if !self.connections.is_stopping {
-            self.take_mail();
-            self.has_chores |= self.has_mail;
-            self.connections.stop();
-        }
-    }
-
-    /// Does the commands of one turn, in their order.
-    #[inline(never)]
-    fn take_mail(&mut self) {
-        self.is_stale = true;
-        let handle = self.connections.handle();
-        let Some(mailbox) = handle.mailbox(self.thread) else { return };
-        let has_more = mailbox.take(&mut self.commands, TURN_COMMANDS);
-        let (mut done, mut bytes, mut deliveries) = (0, 0, TURN_DELIVERIES);
-        while let Some(command) = self.commands.pop_front() {
-            let length = command.payload_len();
-            if let Command::Broadcast(message) = &command {
-                let next = self.connections.broadcast_from(self.next_slot, &mut deliveries, message);
-                self.next_slot = next.unwrap_or(0);
-                if next.is_some() {
-                    self.commands.push_front(command);
-                    break;
-                }
-            } else {
-                self.obey(command);
-            }
-            done += 1;
-            bytes += length;
-        }
-        mailbox.finish(done, bytes);
-        self.has_mail = has_more || !self.commands.is_empty();
-    }
-
-    fn obey(&mut self, command: Command) {
-        let (id, result) = match command {
-            // it is done by the caller
-            Command::Broadcast(_) => return,
-            Command::Send(id, message) => {
-                (id, self.with(id, |connection| connection.send(message).map_err(Error::Send)))
-            }
-            Command::SendEncoded(id, message) => {
-                (id, self.with(id, |connection| connection.send_encoded(&message).map_err(Error::Send)))
-            }
-            Command::Close(id, code, reason) => {
-                (id, self.with(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
-            }
-            Command::Answer(id, answer) => (id, self.with(id, |connection| connection.answer_in_time(*answer))),
-        };
-        if let Err(error) = result {
-            self.tell_unsent(id, error);
-        }
-    }
-
-    fn with(
-        &mut self,
-        id: ConnectionId,
-        ask: impl FnOnce(&mut Connection<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.connections.get(id).map_or(Ok(()), |mut connection| ask(&mut connection))
-    }
-}
-
-impl<H> EventLoop<H> {
-    /// Whoever asks for something from now on is told that it is too late.
-    fn close_mailbox(&self) {
-        if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
-            mailbox.close();
         }
     }
 }

@@ -1,23 +1,14 @@
 //! Handle: what other threads may ask of event loops.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::io;
-use std::mem;
-use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use mio::Waker;
 use sansocket_drive::sansocket::{CloseCode, Config, EncodedMessage, Message};
 
 use crate::connection::ConnectionId;
 use crate::error::{PostError, Stopped};
 use crate::handler::Answer;
-use crate::options::MailboxLimits;
-
-/// Commands done in one turn.
-pub(crate) const TURN_COMMANDS: usize = 1024;
+use crate::mailbox::{Command, Mailbox};
 
 /// Reaches an event loop, or all that run together, from any thread. Clones reach the same.
 ///
@@ -158,12 +149,12 @@ impl Handle {
     /// Returns how many commands are pending: posted and not yet done, in all loops together. A broadcast counts once for
     /// each loop.
     pub fn pending(&self) -> usize {
-        self.mailboxes.iter().map(|mailbox| mailbox.pending_commands.load(Relaxed)).sum()
+        self.mailboxes.iter().map(Mailbox::pending_commands).sum()
     }
 
     /// Returns how many payload bytes the pending commands have, in all loops together.
     pub fn pending_bytes(&self) -> usize {
-        self.mailboxes.iter().map(|mailbox| mailbox.pending_bytes.load(Relaxed)).sum()
+        self.mailboxes.iter().map(Mailbox::pending_bytes).sum()
     }
 
     /// Encodes a message and posts it to all loops, or to all but one. Returns what was posted.
@@ -197,21 +188,21 @@ impl Handle {
             if Some(number) == except {
                 continue;
             }
-            let letters = mailbox.lock();
-            if letters.is_refusing {
+            let queue = mailbox.lock();
+            if queue.is_refusing {
                 continue;
             }
             if !mailbox.has_room(message.len()) {
                 return Err(PostError::Full(()));
             }
-            locked.push((mailbox, letters));
+            locked.push((mailbox, queue));
         }
         if locked.is_empty() && except.is_none() {
             return Err(PostError::Stopped(()));
         }
         let mut sleeping = Vec::new();
-        for (mailbox, mut letters) in locked {
-            if mailbox.push(&mut letters, Command::Broadcast(message.clone())) {
+        for (mailbox, mut queue) in locked {
+            if mailbox.push(&mut queue, Command::Broadcast(message.clone())) {
                 sleeping.push(mailbox);
             }
         }
@@ -240,163 +231,5 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("loops", &self.mailboxes.len()).finish_non_exhaustive()
-    }
-}
-
-/// What a loop is asked to do.
-pub(crate) enum Command {
-    Send(ConnectionId, Message<'static>),
-    SendEncoded(ConnectionId, EncodedMessage),
-    Broadcast(EncodedMessage),
-    Close(ConnectionId, CloseCode, String),
-    Answer(ConnectionId, Box<Answer>),
-}
-
-impl Command {
-    /// Returns the bytes that count against [`Options::max_pending_bytes`](crate::Options::max_pending_bytes).
-    pub(crate) fn payload_len(&self) -> usize {
-        match self {
-            Self::Send(_, message) => message.len(),
-            Self::SendEncoded(_, message) | Self::Broadcast(message) => message.len(),
-            Self::Close(_, _, reason) => reason.len(),
-            Self::Answer(..) => 0,
-        }
-    }
-}
-
-/// Where a loop finds what it is asked to do. Bounded: a command counts from when it is posted until it is done.
-pub(crate) struct Mailbox {
-    waker: Waker,
-    limits: MailboxLimits,
-    /// Written under the lock, read without.
-    pending_commands: AtomicUsize,
-    pending_bytes: AtomicUsize,
-    stop_requested: Arc<AtomicBool>,
-    letters: Mutex<Letters>,
-}
-
-#[derive(Default)]
-struct Letters {
-    commands: VecDeque<Command>,
-    /// The loop has been woken, and has not taken all commands since.
-    is_woken: bool,
-    /// No more commands are taken: the loop has been told to stop.
-    is_refusing: bool,
-    /// The loop has ended.
-    is_closed: bool,
-}
-
-impl Mailbox {
-    pub(crate) fn new(waker: Waker, limits: MailboxLimits) -> Self {
-        Self {
-            waker,
-            limits,
-            pending_commands: AtomicUsize::new(0),
-            pending_bytes: AtomicUsize::new(0),
-            stop_requested: Arc::default(),
-            letters: Mutex::default(),
-        }
-    }
-
-    /// Whether a command with so many payload bytes fits.
-    fn has_room(&self, payload: usize) -> bool {
-        let (commands, bytes) = (self.pending_commands.load(Relaxed), self.pending_bytes.load(Relaxed));
-        // A payload longer than the limit must fit at some time.
-        let fits = bytes == 0 || bytes.saturating_add(payload) <= self.limits.bytes;
-        commands < self.limits.commands && (fits || payload == 0)
-    }
-
-    fn is_open(&self) -> bool {
-        !self.lock().is_refusing
-    }
-
-    fn post(&self, command: Command) -> Result<(), PostError<Command>> {
-        let mut letters = self.lock();
-        if letters.is_refusing {
-            return Err(PostError::Stopped(command));
-        }
-        if !self.has_room(command.payload_len()) {
-            return Err(PostError::Full(command));
-        }
-        let is_sleeping = self.push(&mut letters, command);
-        drop(letters);
-        if is_sleeping {
-            self.wake();
-        }
-        Ok(())
-    }
-
-    /// Adds a command, for which there is room. Returns whether the loop must be woken.
-    fn push(&self, letters: &mut Letters, command: Command) -> bool {
-        self.pending_commands.fetch_add(1, Relaxed);
-        self.pending_bytes.fetch_add(command.payload_len(), Relaxed);
-        letters.commands.push_back(command);
-        !mem::replace(&mut letters.is_woken, true)
-    }
-
-    /// Moves commands to the end of `commands` until it holds `count`. Returns whether some are left; if not, the next one
-    /// wakes the loop.
-    pub(crate) fn take(&self, commands: &mut VecDeque<Command>, count: usize) -> bool {
-        let mut letters = self.lock();
-        let count = count.saturating_sub(commands.len()).min(letters.commands.len());
-        commands.extend(letters.commands.drain(..count));
-        let has_more = !letters.commands.is_empty();
-        letters.is_woken = has_more;
-        if !has_more {
-            // a crowd of commands leaves no memory behind
-            letters.commands.shrink_to(TURN_COMMANDS);
-        }
-        has_more
-    }
-
-    /// Notes that commands that were taken are done.
-    pub(crate) fn finish(&self, commands: usize, bytes: usize) {
-        let _letters = self.lock();
-        self.pending_commands.fetch_sub(commands, Relaxed);
-        self.pending_bytes.fetch_sub(bytes, Relaxed);
-    }
-
-    /// Asks the loop to stop, ahead of all commands. Returns whether it still runs.
-    fn request_stop(&self) -> bool {
-        let mut letters = self.lock();
-        if letters.is_closed {
-            return false;
-        }
-        letters.is_refusing = true;
-        drop(letters);
-        self.stop_requested.store(true, Release);
-        self.wake();
-        true
-    }
-
-    /// Whether [`Handle::stop`] was called, and the loop has not seen it yet.
-    pub(crate) fn stop_requested(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop_requested)
-    }
-
-    /// Takes no more commands.
-    pub(crate) fn refuse(&self) {
-        self.lock().is_refusing = true;
-    }
-
-    /// The loop has ended: what is pending is dropped.
-    pub(crate) fn close(&self) {
-        let mut letters = self.lock();
-        (letters.is_refusing, letters.is_closed) = (true, true);
-        letters.commands = VecDeque::new();
-        self.pending_commands.store(0, Relaxed);
-        self.pending_bytes.store(0, Relaxed);
-    }
-
-    fn wake(&self) {
-        while let Err(error) = self.waker.wake() {
-            if error.kind() != io::ErrorKind::Interrupted {
-                return;
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Letters> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -81,6 +81,7 @@ mod flags;
 mod handle;
 mod handler;
 mod listener;
+mod mailbox;
 mod options;
 mod socket;
 mod threads;

@@ -1,0 +1,94 @@
+//! The commands of handles: executed in order, a bounded number in each turn.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::EventLoop;
+use crate::Error;
+use crate::connection::{Connection, ConnectionId};
+use crate::handler::Handler;
+use crate::mailbox::{Command, TURN_COMMANDS};
+
+/// Slots of the table of connections that the broadcasts of the mailbox visit in one turn.
+const TURN_DELIVERIES: usize = 4096;
+
+impl<H: Handler> EventLoop<H> {
+    /// Stops the loop, as [`Handle::stop`](crate::Handle::stop) asked. First executes one turn's budget of commands, whose
+    /// messages precede the Close frames.
+    #[cold]
+    pub(super) fn execute_stop(&mut self) {
+        self.stop_requested.store(false, Relaxed);
+        if !self.connections.is_stopping {
+            self.execute_commands();
+            self.has_other_work |= self.has_commands;
+            self.connections.stop();
+        }
+    }
+
+    /// Executes up to one turn's budget of commands, in order.
+    #[inline(never)]
+    pub(super) fn execute_commands(&mut self) {
+        self.is_clock_stale = true;
+        let handle = self.connections.handle();
+        let Some(mailbox) = handle.mailbox(self.thread) else { return };
+        let has_more = mailbox.take(&mut self.commands, TURN_COMMANDS);
+        let (mut done, mut bytes, mut deliveries) = (0, 0, TURN_DELIVERIES);
+        while let Some(command) = self.commands.pop_front() {
+            let length = command.payload_len();
+            if let Command::Broadcast(message) = &command {
+                let next = self.connections.broadcast_from(self.next_slot, &mut deliveries, message);
+                self.next_slot = next.unwrap_or(0);
+                if next.is_some() {
+                    self.commands.push_front(command);
+                    break;
+                }
+            } else {
+                self.execute(command);
+            }
+            done += 1;
+            bytes += length;
+        }
+        mailbox.finish(done, bytes);
+        self.has_commands = has_more || !self.commands.is_empty();
+    }
+
+    /// Executes a command to one connection, which may be gone.
+    fn execute(&mut self, command: Command) {
+        let (id, result) = match command {
+            // The caller executes broadcasts, which may take several turns.
+            Command::Broadcast(_) => return,
+            Command::Send(id, message) => {
+                (id, self.with_connection(id, |connection| connection.send(message).map_err(Error::Send)))
+            }
+            Command::SendEncoded(id, message) => {
+                (id, self.with_connection(id, |connection| connection.send_encoded(&message).map_err(Error::Send)))
+            }
+            Command::Close(id, code, reason) => {
+                (id, self.with_connection(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
+            }
+            Command::Answer(id, answer) => {
+                (id, self.with_connection(id, |connection| connection.answer_in_time(*answer)))
+            }
+        };
+        if let Err(error) = result {
+            self.report_unsent(id, error);
+        }
+    }
+
+    /// Calls `change` with a connection, unless it is gone.
+    fn with_connection(
+        &mut self,
+        id: ConnectionId,
+        change: impl FnOnce(&mut Connection<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.connections.get(id).map_or(Ok(()), |mut connection| change(&mut connection))
+    }
+}
+
+impl<H> EventLoop<H> {
+    /// Refuses all further commands with `Stopped`.
+    pub(super) fn close_mailbox(&self) {
+        if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
+            mailbox.close();
+        }
+    }
+}
