@@ -375,7 +375,7 @@ impl Output {
     }
 
     /// All has been taken.
-    #[inline]
+    #[inline(always)]
     fn drain(&mut self) {
         if self.len == 0 {
             return;

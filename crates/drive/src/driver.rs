@@ -49,10 +49,20 @@ pub struct Driver<L: Layer = Plain> {
 }
 
 #[derive(Debug, Default)]
-struct Rare {
+pub(crate) struct Rare {
     /// To be reported.
     failure: Option<io::Error>,
     sample: Option<Sample>,
+}
+
+impl Rare {
+    /// The transport took bytes, which its send queue then held.
+    #[cold]
+    pub(crate) fn note_written(&mut self, count: usize) {
+        if let Some(sample) = &mut self.sample {
+            sample.written += count;
+        }
+    }
 }
 
 /// The send queue of the transport when it was last looked at.
@@ -140,11 +150,7 @@ impl<L: Layer> Driver<L> {
     ///
     /// Those of [`WebSocket::receive`].
     #[inline(always)]
-    pub fn receive<'b>(
-        &mut self,
-        input: &mut Input<'b>,
-        now: Instant,
-    ) -> Result<Option<Event<'b>>, sansocket::Error> {
+    pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, sansocket::Error> {
         self.ws.receive(input, now)
     }
 
@@ -153,7 +159,7 @@ impl<L: Layer> Driver<L> {
     /// # Errors
     ///
     /// Those of [`next_event`](Self::next_event).
-    #[inline]
+    #[inline(always)]
     pub fn resolve<'b>(
         &mut self,
         received: Result<Option<Event<'b>>, sansocket::Error>,
@@ -222,10 +228,9 @@ impl<L: Layer> Driver<L> {
     }
 
     /// The bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
-    #[inline]
+    #[inline(always)]
     pub fn to_write(&mut self) -> Outgoing<'_, L> {
-        let written = self.rare.as_mut().and_then(|rare| rare.sample.as_mut()).map(|sample| &mut sample.written);
-        Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, written)
+        Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, &mut self.rare)
     }
 
     /// For transports that take bytes first and deliver them later: moves up to `max` bytes out, without copying what is
@@ -244,8 +249,8 @@ impl<L: Layer> Driver<L> {
     pub fn delivered(&mut self, count: usize) {
         if L::IS_PLAIN {
             self.ws.output().delivered(count);
-            if let Some(sample) = self.rare.as_mut().and_then(|rare| rare.sample.as_mut()) {
-                sample.written += count;
+            if let Some(rare) = &mut self.rare {
+                rare.note_written(count);
             }
         }
     }
@@ -256,13 +261,13 @@ impl<L: Layer> Driver<L> {
     }
 
     /// Whether the sending direction is closed or lost.
-    #[inline]
+    #[inline(always)]
     pub fn has_write_ended(&self) -> bool {
         self.flags.has(Flags::WRITE_ENDED)
     }
 
     /// Whether the end of the stream was reported, or reading failed.
-    #[inline]
+    #[inline(always)]
     pub fn has_read_ended(&self) -> bool {
         self.flags.has(Flags::READ_ENDED)
     }
@@ -293,7 +298,7 @@ impl<L: Layer> Driver<L> {
 
     /// Whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
     /// [`next_action`](Self::next_action) for a loop that has just written all output.
-    #[inline]
+    #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         L::IS_PLAIN
             && self.flags.is_empty()

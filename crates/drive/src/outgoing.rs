@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use bytes::Buf;
 use sansocket::Output;
 
+use crate::driver::Rare;
 use crate::flags::Flags;
 use crate::layer::Layer;
 
@@ -14,19 +15,18 @@ pub struct Outgoing<'a, L> {
     output: &'a mut Output,
     layer: &'a mut L,
     flags: &'a mut Flags,
-    /// Counts what is written since the send queue was looked at.
-    written: Option<&'a mut usize>,
+    rare: &'a mut Option<Box<Rare>>,
 }
 
 impl<'a, L: Layer> Outgoing<'a, L> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         output: &'a mut Output,
         layer: &'a mut L,
         flags: &'a mut Flags,
-        written: Option<&'a mut usize>,
+        rare: &'a mut Option<Box<Rare>>,
     ) -> Self {
-        let mut outgoing = Self { output, layer, flags, written };
+        let mut outgoing = Self { output, layer, flags, rare };
         if !L::IS_PLAIN {
             outgoing.seal();
         }
@@ -43,20 +43,20 @@ impl<'a, L: Layer> Outgoing<'a, L> {
 
 impl<L: Layer> Buf for Outgoing<'_, L> {
     /// With a layer: the bytes that it has prepared; more may follow when they are written.
-    #[inline]
+    #[inline(always)]
     fn remaining(&self) -> usize {
         if L::IS_PLAIN { self.output.remaining() } else { self.layer.pending().len() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn chunk(&self) -> &[u8] {
         if L::IS_PLAIN { self.output.chunk() } else { self.layer.pending() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self, count: usize) {
-        if let Some(written) = &mut self.written {
-            **written += count;
+        if let Some(rare) = &mut self.rare {
+            rare.note_written(count);
         }
         if L::IS_PLAIN {
             return self.output.advance(count);

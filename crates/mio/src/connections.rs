@@ -59,12 +59,12 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Whether nothing is to be done for it, nor noted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_quiet(&self) -> bool {
         self.socket.is_quiet() && !self.is_congested && !self.needs_arming()
     }
 
-    #[inline]
+    #[inline(always)]
     fn needs_arming(&self) -> bool {
         self.socket.poll_timeout().is_some_and(|deadline| self.armed.is_later_than(deadline))
     }
@@ -220,7 +220,8 @@ impl Connections {
     /// The next time at which the loop has something to do.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.next().into_iter().chain(self.timer).chain(self.stop_at).min()
+        let next = earlier(self.deadlines.next(), self.timer);
+        if self.is_stopping { earlier(next, self.stop_at) } else { next }
     }
 
     /// A connection of this loop; `None` if it is gone, or another loop's.
@@ -443,6 +444,15 @@ impl Connections {
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connections").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// The earlier of two times, of which either may be missing.
+#[inline]
+fn earlier(first: Option<Instant>, second: Option<Instant>) -> Option<Instant> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(first.min(second)),
+        (first, second) => first.or(second),
     }
 }
 

@@ -174,6 +174,7 @@ impl Socket {
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before.
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.driver.websocket().poll_timeout()
     }
@@ -197,7 +198,7 @@ impl Socket {
     }
 
     /// Whether it waits for bytes to read, as mio knows, and for nothing else but its time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_quiet(&self) -> bool {
         self.flags == Flags::WATCHES_READING && self.driver.is_quiet()
     }
