@@ -8,12 +8,14 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use sansocket::{ClientRequest, Config, WsUri};
+use sansocket_drive::Clock;
 
-use crate::buffers::Buffers;
-use crate::error::{ConnectError, Error};
+use crate::error::ConnectError;
+use crate::read_buffers::ReadBuffers;
 use crate::stream::Stream;
-use crate::websocket::{self, WebSocket};
-use crate::{DEFAULT_BUFFER_SIZE, clock, default_config};
+use crate::unsplit::Unsplit;
+use crate::websocket::{WebSocket, finish_opening};
+use crate::{DEFAULT_BUFFER_SIZE, Error, default_config};
 
 /// Connects to a `ws://` URL, with the settings of [`Connector::new`].
 ///
@@ -142,9 +144,10 @@ impl Connector {
 
     fn open<S: Stream>(&self, request: ClientRequest, stream: S) -> Result<WebSocket<S>, ConnectError> {
         let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::Io(io::Error::other(error)))?;
-        let core = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, clock::now())?;
-        let link = websocket::start(core, &self.config, stream);
-        Ok(websocket::finish_opening(link, Buffers::new(self.buffer_size), self.config.closing_timeout)?)
+        let now = Clock::of_process().now();
+        let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, now)?;
+        let link = Unsplit::new(ws, &self.config, stream);
+        Ok(finish_opening(link, ReadBuffers::new(self.buffer_size), self.config.closing_timeout)?)
     }
 
     fn request(&self, uri: WsUri) -> ClientRequest {

@@ -1,206 +1,260 @@
-//! The core, and what it said that the application has not heard yet.
+//! The driver of a connection, and the reports that the application has not read yet.
 //!
-//! Whatever thread hands the core bytes or the time may be the one that learns of a failure or of the end. What it learns
-//! waits here until the application reads: first the failure, once TCP has ended in good order, then the Close event.
+//! Any thread that reports a write or a deadline may learn of a failure or of the end. The engine keeps both until the
+//! application reads: first the failure, once TCP has ended, then the Close event.
 
+use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sansocket::bytes::Buf;
-use sansocket::{Close, Config, Event, Input, ReadyState, SendError, TransportAction, WebSocket};
+use bytes::{Buf, Bytes};
+use sansocket::{Close, Config, Event, Input, ReadyState, SendError, WebSocket};
+use sansocket_drive::{Action, Clock, Driver};
 
 use crate::Error;
-use crate::clock;
-use crate::stream::is_end;
 
-/// How many reads may follow a deadline before it takes effect.
-const LATE_READS: u32 = 64;
+/// How long [`Goal::StreamFull`] waits for a stream that takes nothing: the shortest time that sockets can wait.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// The shortest timeout: sockets refuse a timeout of zero.
+const MIN_WAIT: Duration = Duration::from_micros(1);
 
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) core: WebSocket,
-    failure: Option<Failure>,
+    pub(crate) driver: Driver,
+    pub(crate) clock: Clock,
+    /// Events that no received byte has caused.
+    events: VecDeque<Event<'static>>,
+    failure: Option<Error>,
     is_failure_reported: bool,
     close: Option<Close>,
-    /// When TCP had ended, or been ended, and the core knew.
-    end: Option<Instant>,
-    /// How long the stream may take nothing.
-    stall: Duration,
-    /// Reads since a deadline has passed.
-    late_reads: u32,
+    is_close_reported: bool,
+    /// Bytes taken from the driver that the stream has not taken.
+    in_flight: usize,
+    pong_timeout: Duration,
+    /// The transport was closed or aborted.
+    is_over: bool,
 }
 
-#[derive(Debug)]
-enum Failure {
-    Io(io::Error),
-    Peer(sansocket::Error),
+/// When a thread that writes is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// The stream takes nothing more at once.
+    StreamFull,
+    /// The connection wants to read.
+    WantsRead,
+    /// All output was written.
+    AllWritten,
+}
+
+/// The next step of a thread that writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteStep {
+    /// Write; wait for the stream for up to this time.
+    Write(Duration),
+    ShutdownWrite,
+    End(Ending),
+    /// The goal is reached, or nothing more can be written.
+    Stop,
+}
+
+/// How to end the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Close,
+    Abort,
+}
+
+/// What a thread that reads waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadPlan {
+    pub(crate) wants_read: bool,
+    pub(crate) has_output: bool,
+    /// How long until the next deadline; zero if it has come.
+    pub(crate) deadline: Option<Duration>,
 }
 
 impl Engine {
-    pub(crate) fn new(core: WebSocket, config: &Config) -> Self {
+    pub(crate) fn new(ws: WebSocket, config: &Config) -> Self {
         Self {
-            core,
+            driver: Driver::new(ws),
+            clock: Clock::of_process(),
+            events: VecDeque::new(),
             failure: None,
             is_failure_reported: false,
             close: None,
-            end: None,
-            stall: config.pong_timeout,
-            late_reads: 0,
+            is_close_reported: false,
+            in_flight: 0,
+            pong_timeout: config.pong_timeout,
+            is_over: false,
         }
     }
 
-    /// Takes bytes up to the next event. A failure is kept for `report`.
+    /// Consumes received bytes up to the next event; keeps a failure, and the Close event, for [`report`](Self::report).
     pub(crate) fn receive<'b>(&mut self, input: &mut Input<'b>) -> Option<Event<'b>> {
-        match self.core.receive(input, clock::now()) {
-            Ok(Some(Event::Close(close))) => {
-                self.close = Some(close);
-                None
-            }
-            Ok(event) => event,
-            Err(error) => {
-                self.fail(Failure::Peer(error));
-                None
-            }
-        }
-    }
-
-    /// A read found nothing: lets deadlines that have come take effect.
-    pub(crate) fn tick(&mut self) {
-        if self.is_overdue() {
-            let result = self.core.handle_timeout(clock::now());
-            self.note(result);
-        }
-    }
-
-    /// A write has waited in vain, and the stream has taken nothing for this long: lets deadlines that have come take
-    /// effect. While the connection is open, whoever writes gives up only a peer that takes nothing for as long as it may
-    /// be silent: what it said may have arrived, unread.
-    pub(crate) fn tick_stalled(&mut self, stalled: Duration) {
-        if self.ready_state() != ReadyState::Open || stalled >= self.stall {
-            self.tick();
-        }
-    }
-
-    /// Whether to read before deadlines take effect. What has arrived counts, though a deadline has passed since the
-    /// application last read; but a peer that never stops talking cannot put it off for ever.
-    pub(crate) fn may_read(&mut self) -> bool {
-        self.late_reads = if self.is_overdue() { self.late_reads + 1 } else { 0 };
-        self.late_reads <= LATE_READS
-    }
-
-    fn is_overdue(&self) -> bool {
-        self.core.poll_timeout().is_some_and(|deadline| deadline <= clock::now())
-    }
-
-    /// TCP has ended.
-    pub(crate) fn end(&mut self) {
-        self.end.get_or_insert_with(Instant::now);
         loop {
-            match self.core.receive_eof(clock::now()) {
-                // what came before is read before TCP is, unless a deadline has cut it off
-                Ok(Some(event)) => self.note(Ok(Some(event))),
-                result => return self.note(result),
+            match self.driver.next_event(input, self.clock.now()) {
+                Ok(Some(Event::Close(close))) => self.close = Some(close),
+                Ok(event) => return event,
+                Err(error) => _ = self.failure.get_or_insert(error),
             }
         }
     }
 
-    /// TCP was lost. That the peer ended it rudely is told by the Close event; anything else is an error first.
-    pub(crate) fn lose(&mut self, error: io::Error) {
-        if !is_end(&error) {
-            self.fail(Failure::Io(error));
+    /// Returns what the application reads next, if no further bytes are needed for it. Once the transport has ended, that
+    /// is the failure, then the Close event, then `None`.
+    pub(crate) fn report(&mut self) -> Option<Result<Option<Event<'static>>, Error>> {
+        self.poll();
+        if let Some(event) = self.events.pop_front() {
+            return Some(Ok(Some(event)));
         }
+        if !self.is_over {
+            return None;
+        }
+        if let Some(failure) = &self.failure
+            && !std::mem::replace(&mut self.is_failure_reported, true)
+        {
+            return Some(Err(duplicate(failure)));
+        }
+        let is_reported = std::mem::replace(&mut self.is_close_reported, true);
+        Some(Ok(self.close.clone().filter(|_| !is_reported).map(Event::Close)))
+    }
+
+    /// How the connection ended, if it has, and if it was open before.
+    pub(crate) fn close_event(&self) -> Option<&Close> {
+        self.close.as_ref().filter(|_| self.is_over)
+    }
+
+    /// Fetches the events that no received byte has caused.
+    fn poll(&mut self) {
+        while let Some(event) = self.receive(&mut Input::new(&mut [])) {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Calls a sending method of the connection's.
+    pub(crate) fn queue(
+        &mut self,
+        send: impl FnOnce(&mut WebSocket, sansocket::Instant) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        send(self.driver.websocket_mut(), now).map_err(Error::Send)
+    }
+
+    /// Whether bytes are queued, or taken and not written.
+    pub(crate) fn has_output(&mut self) -> bool {
+        self.in_flight > 0 || self.driver.to_write().has_remaining()
+    }
+
+    /// Takes up to `max` bytes of output, to be written.
+    pub(crate) fn take_bytes(&mut self, max: usize) -> Bytes {
+        let bytes = self.driver.take_bytes(max);
+        self.in_flight += bytes.len();
+        bytes
+    }
+
+    /// Reports that the stream has taken `count` of the bytes.
+    pub(crate) fn written(&mut self, count: usize) {
+        self.in_flight -= count.min(self.in_flight);
+        self.driver.delivered(count);
+    }
+
+    /// Reports that the stream takes no more bytes.
+    pub(crate) fn write_lost(&mut self, error: io::Error) {
+        self.in_flight = 0;
+        self.driver.write_lost(error, self.clock.now());
+    }
+
+    /// Reports that the transport was closed or aborted.
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Ends the connection without a closing handshake: its transport was aborted.
+    pub(crate) fn abort(&mut self) {
+        let now = self.clock.now();
+        self.driver.websocket_mut().abort(now);
+        self.poll();
         self.end();
     }
 
-    /// What the core gave to be sent last was not: our Close frame, if it had one to send.
-    pub(crate) fn cut_off(&mut self) {
-        if let Some(close) = &mut self.close {
-            close.was_clean = false;
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether a deadline has come.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.driver.websocket().poll_timeout().is_some_and(|deadline| deadline <= self.clock.now())
+    }
+
+    /// Whether a thread that writes, and that the stream has taken nothing from for this long, may let a deadline take
+    /// effect. While the connection is open, that takes the time of a Pong: the Pong may have arrived, and wait to be read.
+    pub(crate) fn is_stalled(&self, stalled: Duration) -> bool {
+        self.is_overdue() && (self.driver.websocket().ready_state() != ReadyState::Open || stalled >= self.pong_timeout)
+    }
+
+    /// Returns the next step of a thread that writes, and that the stream has taken nothing from for this long.
+    pub(crate) fn next_write(&mut self, goal: Goal, stalled: Duration) -> WriteStep {
+        self.poll();
+        if self.is_over {
+            return WriteStep::Stop;
         }
-    }
-
-    /// Calls a sending method of the core's.
-    pub(crate) fn queue(&mut self, send: impl FnOnce(&mut WebSocket) -> Result<(), SendError>) -> Result<(), Error> {
-        send(&mut self.core).map_err(Error::Send)
-    }
-
-    /// What the application is to hear, once TCP has ended: the failure, then the Close event, then `None` for ever.
-    pub(crate) fn report(&mut self) -> Option<Result<Option<Event<'static>>, Error>> {
-        if !self.has_ended() {
-            return None;
+        let (read, until) = match self.driver.next_action() {
+            Action::Close => return WriteStep::End(Ending::Close),
+            Action::Abort => return WriteStep::End(Ending::Abort),
+            Action::ShutdownWrite => return WriteStep::ShutdownWrite,
+            Action::Wait { read, until, .. } => (read, until),
+            Action::Again => (false, None),
+        };
+        if self.driver.has_write_ended() || !self.has_output() || (goal == Goal::WantsRead && read) {
+            return WriteStep::Stop;
         }
-        if !std::mem::replace(&mut self.is_failure_reported, true)
-            && let Some(failure) = &self.failure
-        {
-            return Some(Err(failure.into()));
+        if goal == Goal::StreamFull {
+            return WriteStep::Write(AT_ONCE);
         }
-        Some(Ok(self.close.take().map(Event::Close)))
-    }
-
-    /// Why what was queued did not leave, if that is known.
-    pub(crate) fn reason_not_sent(&self) -> Error {
-        match &self.failure {
-            Some(failure) => failure.into(),
-            // the stream takes nothing more, which the core does not know yet
-            None if self.ready_state() == ReadyState::Open => io::Error::from(io::ErrorKind::BrokenPipe).into(),
-            None => Error::Send(SendError::NotOpen(self.core.ready_state())),
-        }
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.end.is_some()
-    }
-
-    /// Whether TCP has ended longer ago than this.
-    pub(crate) fn is_over_for(&self, time: Duration) -> bool {
-        self.end.is_some_and(|end| end.elapsed() > time)
-    }
-
-    pub(crate) fn has_output(&mut self) -> bool {
-        self.core.output().has_remaining()
-    }
-
-    pub(crate) fn transport(&self) -> TransportAction {
-        self.core.transport()
-    }
-
-    pub(crate) fn ready_state(&self) -> ReadyState {
-        self.core.ready_state()
-    }
-
-    /// How long to wait for the transport before the next deadline.
-    pub(crate) fn patience(&self) -> Option<Duration> {
-        self.core.poll_timeout().map(clock::until)
-    }
-
-    /// How long to wait for the stream to take output, which it has not for this long.
-    pub(crate) fn write_patience(&self, stalled: Duration) -> Option<Duration> {
-        let patience = self.patience()?;
-        Some(match self.ready_state() {
-            ReadyState::Open => patience.max(self.stall.saturating_sub(stalled)),
-            _ => patience,
+        let deadline = until.map_or(Duration::MAX, |until| self.clock.until(until));
+        WriteStep::Write(match self.driver.websocket().ready_state() {
+            ReadyState::Open => deadline.max(self.pong_timeout.saturating_sub(stalled)).max(MIN_WAIT),
+            _ => deadline.max(MIN_WAIT),
         })
     }
 
-    fn note(&mut self, result: Result<Option<Event<'static>>, sansocket::Error>) {
-        match result {
-            Ok(Some(Event::Close(close))) => self.close = Some(close),
-            Ok(_) => {}
-            Err(error) => self.fail(Failure::Peer(error)),
+    /// Returns an error if output is left: it was dropped, or can no longer be written.
+    pub(crate) fn check_written(&mut self) -> Result<(), Error> {
+        if !self.has_output() && self.driver.websocket().buffered_amount() == 0 {
+            return Ok(());
         }
+        Err(match &self.failure {
+            Some(failure) => duplicate(failure),
+            None => SendError::NotOpen(self.driver.websocket().ready_state()).into(),
+        })
     }
 
-    fn fail(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
+    /// Returns what a thread that reads waits for.
+    pub(crate) fn plan_read(&mut self) -> ReadPlan {
+        self.poll();
+        let has_output = self.has_output() && !self.driver.has_write_ended();
+        match self.driver.next_action() {
+            Action::Wait { read, until, .. } => {
+                let deadline = until.map(|until| self.clock.until(until));
+                ReadPlan { wants_read: read, has_output, deadline }
+            }
+            _ => ReadPlan { wants_read: false, has_output, deadline: Some(Duration::ZERO) },
+        }
     }
 }
 
-impl From<&Failure> for Error {
-    fn from(failure: &Failure) -> Self {
-        match failure {
-            // an io::Error cannot be cloned, and two threads may ask
-            Failure::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
-            Failure::Peer(error) => Self::Peer(error.clone()),
-        }
+/// Copies a failure: several threads may ask for it, and an [`io::Error`] is not `Clone`.
+pub(crate) fn duplicate(failure: &Error) -> Error {
+    match failure {
+        Error::Peer(error) => error.clone().into(),
+        Error::Io(error) => duplicate_io(error).into(),
+        other => io::Error::other(other.to_string()).into(),
+    }
+}
+
+pub(crate) fn duplicate_io(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }

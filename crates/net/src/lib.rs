@@ -76,23 +76,24 @@
 
 #![forbid(unsafe_code)]
 
-mod buffers;
-mod clock;
 mod connect;
-mod direct;
 mod engine;
 mod error;
 mod listener;
+mod read_buffers;
+mod send_side;
+mod shared;
 mod split;
 mod stream;
+mod turn;
+mod unsplit;
 mod websocket;
-mod writing;
 
 pub use connect::{Connector, connect};
-pub use error::{ConnectError, Error};
+pub use error::ConnectError;
 pub use listener::{Acceptor, Incoming, Listener};
 pub use split::{Reader, Writer};
-pub use stream::{Stream, TryClone};
+pub use stream::{SharedStream, SplitStream, Stream};
 pub use websocket::{Events, WebSocket};
 
 /// The protocol, whose types appear in this crate's interface.
@@ -100,25 +101,10 @@ pub use sansocket;
 pub use sansocket::{
     Accept, Close, CloseCode, Config, Event, HttpResponse, Message, MessageKind, OriginPolicy, ReadyState, Request,
 };
+pub use sansocket_drive::{Error, default_config};
 
-use std::time::Duration;
-
-/// How much is read at a time unless the caller says otherwise, in bytes.
+/// The most that is read at a time unless the caller chooses otherwise, in bytes.
 const DEFAULT_BUFFER_SIZE: usize = 16 * 1024;
-
-/// [`Config::default`] with keepalive: a Ping after thirty seconds of silence. Connections are given it unless the caller
-/// has a [`Config`] of its own.
-///
-/// ```
-/// let mut config = sansocket_net::default_config();
-/// config.max_message_size = 64 * 1024;
-/// let connector = sansocket_net::Connector::new().config(config);
-/// ```
-pub fn default_config() -> Config {
-    let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
-    config
-}
 
 /// The examples of the README compile.
 #[cfg(doctest)]

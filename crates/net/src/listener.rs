@@ -6,11 +6,17 @@ use std::sync::Arc;
 
 use sansocket::{Accept, AnswerError, Config, Event, HttpResponse, OriginPolicy, Request};
 
-use crate::buffers::Buffers;
-use crate::direct::Direct;
-use crate::stream::{Stream, is_end};
-use crate::websocket::{self, WebSocket, opening_event};
-use crate::{DEFAULT_BUFFER_SIZE, Error, clock, default_config};
+use sansocket_drive::{Clock, is_disconnect};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::read_buffers::ReadBuffers;
+use crate::stream::Stream;
+use crate::unsplit::Unsplit;
+use crate::websocket::{WebSocket, finish_opening, opening_event};
+use crate::{DEFAULT_BUFFER_SIZE, Error, default_config};
+
+/// Connections that the system completes before they are accepted.
+const BACKLOG: i32 = 4096;
 
 /// A server's end of the opening handshake: how to answer. A [`Listener`] has one; over other streams use it alone.
 #[derive(Clone, Debug)]
@@ -62,10 +68,10 @@ impl Acceptor {
     /// A client has connected over this stream. Returns at once; the client's time for the opening handshake
     /// ([`Config::opening_timeout`]) runs from here.
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
-        let core = sansocket::WebSocket::server(Arc::clone(&self.config), clock::now());
+        let ws = sansocket::WebSocket::server(Arc::clone(&self.config), Clock::of_process().now());
         Incoming {
-            link: websocket::start(core, &self.config, stream),
-            buffers: Buffers::new(self.buffer_size),
+            link: Unsplit::new(ws, &self.config, stream),
+            buffers: ReadBuffers::new(self.buffer_size),
             acceptor: self.clone(),
             request: None,
             is_plain: false,
@@ -113,13 +119,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at an address; port 0 lets the system choose one.
+    /// Listens at an address; port 0 lets the system choose one. The backlog is 4,096 connections, or the system's limit.
     ///
     /// # Errors
     ///
     /// The address is in use, or not this machine's.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        TcpListener::bind(address).map(Self::from)
+        let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
+        for address in address.to_socket_addrs()? {
+            match listen(address) {
+                Ok(tcp) => return Ok(tcp.into()),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     /// See [`Acceptor::config`].
@@ -170,7 +183,7 @@ impl Listener {
                     return Ok(self.acceptor.incoming(stream));
                 }
                 // a client that is gone already is not the listener's trouble
-                Err(error) if error.kind() == io::ErrorKind::Interrupted || is_end(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted || is_disconnect(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -180,6 +193,17 @@ impl Listener {
     pub fn incoming(&self) -> impl Iterator<Item = io::Result<Incoming>> {
         std::iter::from_fn(|| Some(self.accept()))
     }
+}
+
+/// Listens at an address, as [`TcpListener::bind`] does, with a longer backlog.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that restarts need not wait for the connections of the previous one.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 impl From<TcpListener> for Listener {
@@ -202,10 +226,10 @@ impl From<TcpListener> for Listener {
 /// }
 /// ```
 ///
-/// To drop it without an answer ends TCP.
-pub struct Incoming<S = TcpStream> {
-    link: Direct<S>,
-    buffers: Buffers,
+/// Dropping it without an answer aborts the connection.
+pub struct Incoming<S: Stream = TcpStream> {
+    link: Unsplit<S>,
+    buffers: ReadBuffers,
     acceptor: Acceptor,
     request: Option<Request>,
     is_plain: bool,
@@ -264,13 +288,15 @@ impl<S: Stream> Incoming<S> {
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
         self.request()?;
         if self.is_plain {
-            // the core answers what is not answered otherwise
+            // The core answers a plain request that the application does not answer.
             return Err(self.finish().err().unwrap_or(Error::Answer(AnswerError::NoRequest)));
         }
-        if let Err(error) = self.link.engine.core.accept(accept, clock::now()) {
-            return Err(self.refuse(error));
+        if let Err(error) = self.link.engine.driver.accept(accept, Clock::of_process().now()) {
+            // The driver has answered with 403 or 500.
+            let _ = self.finish();
+            return Err(error);
         }
-        websocket::finish_opening(self.link, self.buffers, self.acceptor.config.closing_timeout)
+        finish_opening(self.link, self.buffers, self.acceptor.config.closing_timeout)
     }
 
     /// Answers with any HTTP response other than 101, and ends TCP in good order, which may take the client
@@ -281,10 +307,9 @@ impl<S: Stream> Incoming<S> {
     /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client was told 500.
     pub fn respond(mut self, response: HttpResponse) -> Result<(), Error> {
         self.request()?;
-        if let Err(error) = self.link.engine.core.respond(response, clock::now()) {
-            return Err(self.refuse(error));
-        }
-        self.finish()
+        let answered = self.link.engine.driver.respond(response, Clock::of_process().now());
+        let finished = self.finish();
+        answered.and(finished)
     }
 
     /// The stream: its addresses and options.
@@ -310,23 +335,14 @@ impl<S: Stream> Incoming<S> {
         }
     }
 
-    /// An answer could not be given as asked. Silence would be the worst answer.
-    fn refuse(&mut self, error: AnswerError) -> Error {
-        if error != AnswerError::OriginForbidden {
-            let _ = self.link.engine.core.respond(HttpResponse::new(500), clock::now());
-        }
-        let _ = self.finish();
-        error.into()
-    }
-
-    /// Lets the refusal leave, and ends TCP.
+    /// Drives the connection until the response was delivered and TCP has ended.
     fn finish(&mut self) -> Result<(), Error> {
         while self.buffers.next_event(&mut self.link)?.is_some() {}
         Ok(())
     }
 }
 
-impl<S> std::fmt::Debug for Incoming<S> {
+impl<S: Stream> std::fmt::Debug for Incoming<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Incoming").field("request", &self.request).finish_non_exhaustive()
     }

@@ -1,59 +1,58 @@
-//! One connection for two threads: one reads, the other sends, neither makes the other wait.
+//! The two halves of a split connection: one thread reads, others send.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError, TransportAction};
+use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError};
 
-use crate::buffers::{Buffers, Link};
-use crate::direct::Direct;
-use crate::engine::Engine;
-use crate::stream::{Timeout, TryClone, is_end, is_timeout};
-use crate::writing::{Flushed, Shared, Until};
-use crate::{Error, clock};
-
-/// After how long the reader tries again to write to a stream that takes nothing.
-const READER_RETRY: Duration = Duration::from_millis(20);
-/// The least time after which a waiting thread looks whether the other has begun to close.
-const MIN_GLANCE: Duration = Duration::from_millis(100);
+use crate::Error;
+use crate::engine::Goal;
+use crate::read_buffers::ReadBuffers;
+use crate::shared::{ReadLink, Shared};
+use crate::stream::SplitStream;
+use crate::turn::write_output;
+use crate::unsplit::Unsplit;
+use crate::websocket::drive_to_end;
 
 /// The reading half of a connection; see [`WebSocket::split`](crate::WebSocket::split).
 ///
-/// It drives the connection as [`WebSocket::read`](crate::WebSocket::read) does: keep it reading. To drop it ends TCP, for
-/// without it neither a Ping nor a Close frame would be answered.
-pub struct Reader<S: TryClone> {
-    link: ReaderLink<S>,
-    buffers: Buffers,
+/// It drives the connection as [`WebSocket::read`](crate::WebSocket::read) does: read until `None`. It writes Pongs, the
+/// reply to a Close frame and output that a writer has left, but never waits for the peer to take them. Dropping it aborts
+/// the connection, unless it is over: without a reader, nobody answers Pings and Close frames.
+pub struct Reader<S: SplitStream> {
+    link: ReadLink<S::Half>,
+    buffers: ReadBuffers,
     open: Arc<Open>,
 }
 
 /// The sending half of a connection; see [`WebSocket::split`](crate::WebSocket::split).
 ///
-/// Clones send over the same connection. Each message leaves whole, in the order in which the calls were made; fragments
-/// of one message ([`send_fragment`](Self::send_fragment)) are one thread's to send. To drop it does not close.
-pub struct Writer<S: TryClone> {
-    shared: Arc<Shared<S>>,
+/// Clones send over the same connection. Each message is sent whole, in the order of the calls; the fragments of one
+/// message ([`send_fragment`](Self::send_fragment)) must come from one thread. Dropping a writer does not close.
+pub struct Writer<S: SplitStream> {
+    shared: Arc<Shared<S::Half>>,
     open: Arc<Open>,
 }
 
-impl<S: TryClone> Reader<S> {
-    pub(crate) fn split(
-        link: Direct<S>,
-        buffers: Buffers,
-        open: Open,
-        closing_timeout: Duration,
-    ) -> io::Result<(Self, Writer<S>)> {
-        let stream = link.stream.try_clone()?;
-        let open = Arc::new(open);
-        let shared = Arc::new(Shared::new(link, closing_timeout.max(MIN_GLANCE)));
-        let writer = Writer { shared: Arc::clone(&shared), open: Arc::clone(&open) };
-        let link = ReaderLink { shared, stream, timeout: Timeout::default(), is_closed: false };
-        Ok((Self { link, buffers, open }, writer))
-    }
+/// Splits a connection whose opening handshake is complete.
+pub(crate) fn split<S: SplitStream>(
+    link: Unsplit<S>,
+    buffers: ReadBuffers,
+    open: Open,
+    closing_timeout: Duration,
+) -> io::Result<(Reader<S>, Writer<S>)> {
+    let Unsplit { engine, stream, send_side, .. } = link;
+    let (reading, writing) = stream.into_inner().split()?;
+    let shared = Arc::new(Shared::new(engine, writing, send_side, closing_timeout));
+    let open = Arc::new(open);
+    let writer = Writer { shared: Arc::clone(&shared), open: Arc::clone(&open) };
+    Ok((Reader { link: ReadLink::new(shared, reading), buffers, open }, writer))
+}
 
+impl<S: SplitStream> Reader<S> {
     /// Waits for the next event; see [`WebSocket::read`](crate::WebSocket::read).
     ///
     /// # Errors
@@ -63,14 +62,24 @@ impl<S: TryClone> Reader<S> {
         self.buffers.next_event(&mut self.link)
     }
 
-    /// The events that [`read`](Self::read) returns, each owning its memory, until there are no more.
+    /// Returns an iterator over the events that [`read`](Self::read) returns, each owning its memory.
     pub fn events(&mut self) -> impl Iterator<Item = Result<Event<'static>, Error>> {
         std::iter::from_fn(|| self.read().map(|event| event.map(Event::into_owned)).transpose())
     }
 
-    /// Where in its life the connection is.
+    /// Drives the connection to its end, and returns how it ended; see [`WebSocket::finish`](crate::WebSocket::finish).
+    /// Output that writers have queued before is delivered.
+    ///
+    /// # Errors
+    ///
+    /// The connection failed; see there.
+    pub fn finish(mut self) -> Result<Close, Error> {
+        drive_to_end(&mut self.link, &mut self.buffers)
+    }
+
+    /// The state of the connection.
     pub fn ready_state(&self) -> ReadyState {
-        self.link.shared.engine().ready_state()
+        self.link.shared.with_engine(|engine| engine.driver.websocket().ready_state())
     }
 
     /// The subprotocol that the server selected.
@@ -84,33 +93,27 @@ impl<S: TryClone> Reader<S> {
     }
 
     /// The stream: its addresses and options.
-    pub fn stream(&self) -> &S {
+    pub fn stream(&self) -> &S::Half {
         &self.link.stream
     }
 }
 
-impl<S: TryClone> Drop for Reader<S> {
-    fn drop(&mut self) {
-        self.link.close();
-    }
-}
-
-impl<S: TryClone> fmt::Debug for Reader<S> {
+impl<S: SplitStream> fmt::Debug for Reader<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
     }
 }
 
-impl<S: TryClone> Writer<S> {
-    /// Sends a message; see [`WebSocket::send`](crate::WebSocket::send). While other threads' messages fill the buffer
-    /// ([`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount)) it waits until they have left.
+impl<S: SplitStream> Writer<S> {
+    /// Sends a message; see [`WebSocket::send`](crate::WebSocket::send). While messages of other threads fill the buffer
+    /// ([`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount)), waits until they were written.
     ///
     /// # Errors
     ///
     /// See there.
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         let mut message = Some(message.into());
-        let result = self.send_when_there_is_room(|core| match message.take().map(|message| core.send(message)) {
+        let result = self.send_when_there_is_room(|ws| match message.take().map(|message| ws.send(message)) {
             Some(Err(SendError::BufferFull(returned))) => {
                 message = returned;
                 Err(SendError::BufferFull(None))
@@ -131,7 +134,7 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn send_shared(&self, kind: MessageKind, payload: Bytes) -> Result<(), Error> {
-        self.send_when_there_is_room(|core| core.send_shared(kind, payload.clone()))
+        self.send_when_there_is_room(|ws| ws.send_shared(kind, payload.clone()))
     }
 
     /// Sends a fragment of a message; see [`WebSocket::send_fragment`](crate::WebSocket::send_fragment).
@@ -140,7 +143,7 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn send_fragment(&self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), Error> {
-        self.send_when_there_is_room(|core| core.send_fragment(kind, payload, last))
+        self.send_when_there_is_room(|ws| ws.send_fragment(kind, payload, last))
     }
 
     /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
@@ -149,39 +152,41 @@ impl<S: TryClone> Writer<S> {
     ///
     /// See there.
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.send_when_there_is_room(|core| core.ping(payload))
+        self.send_when_there_is_room(|ws| ws.ping(payload))
     }
 
-    /// Sends a Pong that answers nothing; see [`WebSocket::pong`](crate::WebSocket::pong).
+    /// Sends a Pong that answers no Ping; see [`WebSocket::pong`](crate::WebSocket::pong).
     ///
     /// # Errors
     ///
     /// See there.
     pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
-        self.send_when_there_is_room(|core| core.pong(payload))
+        self.send_when_there_is_room(|ws| ws.pong(payload))
     }
 
-    /// Begins to close; see [`WebSocket::close`](crate::WebSocket::close). The reader sees it through, within
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. Writes what the stream takes at
+    /// once, and returns without waiting for the peer: one thread can close many connections. The [`Reader`] finishes. A
+    /// reader that is waiting for bytes notices within a quarter of
     /// [`Config::closing_timeout`](sansocket::Config::closing_timeout).
     ///
     /// # Errors
     ///
-    /// See there.
+    /// [`Error::Send`]; see [`WebSocket::close`](crate::WebSocket::close).
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.shared.engine().queue(|core| core.close(code, reason, clock::now()))?;
-        // whether it left, and how the connection ended, is told by the reader
-        let _ = self.shared.flush(Until::Empty);
+        self.shared.with_engine(|engine| engine.queue(|ws, now| ws.close(code, reason, now)))?;
+        // The reader reports whether the Close frame was delivered.
+        let _ = write_output(&mut &*self.shared, Goal::StreamFull);
         Ok(())
     }
 
-    /// Where in its life the connection is.
+    /// The state of the connection.
     pub fn ready_state(&self) -> ReadyState {
-        self.shared.engine().ready_state()
+        self.shared.with_engine(|engine| engine.driver.websocket().ready_state())
     }
 
-    /// Payload bytes of messages that were sent, by any thread, and that have not begun to leave.
+    /// Payload bytes of messages that were sent, by any thread, and that the stream has not taken.
     pub fn buffered_amount(&self) -> usize {
-        self.shared.engine().core.buffered_amount()
+        self.shared.with_engine(|engine| engine.driver.websocket().buffered_amount())
     }
 
     /// The subprotocol that the server selected.
@@ -194,113 +199,32 @@ impl<S: TryClone> Writer<S> {
         self.open.extensions()
     }
 
-    /// Queues something, if need be after what other threads have queued has left, and lets it leave.
+    /// Queues a message, if necessary once those of other threads were written, and writes it.
     fn send_when_there_is_room(
         &self,
         mut send: impl FnMut(&mut sansocket::WebSocket) -> Result<(), SendError>,
     ) -> Result<(), Error> {
+        let mut link = &*self.shared;
         loop {
-            let (was_empty, result) = {
-                let mut engine = self.shared.engine();
-                (!engine.has_output(), engine.queue(&mut send))
-            };
+            let (was_empty, result) = link.with_engine(|engine| (!engine.has_output(), engine.queue(|ws, _| send(ws))));
             match result {
                 Err(Error::Send(SendError::BufferFull(_))) if !was_empty => {}
-                Ok(()) => return self.shared.flush(Until::Empty).map(drop),
+                Ok(()) => return write_output(&mut link, Goal::AllWritten).map(drop),
                 Err(error) => return Err(error),
             }
-            self.shared.flush(Until::Empty)?;
+            write_output(&mut link, Goal::AllWritten)?;
         }
     }
 }
 
-impl<S: TryClone> Clone for Writer<S> {
+impl<S: SplitStream> Clone for Writer<S> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), open: Arc::clone(&self.open) }
     }
 }
 
-impl<S: TryClone> fmt::Debug for Writer<S> {
+impl<S: SplitStream> fmt::Debug for Writer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
-    }
-}
-
-struct ReaderLink<S: TryClone> {
-    shared: Arc<Shared<S>>,
-    stream: S,
-    timeout: Timeout,
-    is_closed: bool,
-}
-
-impl<S: TryClone> ReaderLink<S> {
-    /// A writer that waits for the stream wakes.
-    fn close(&mut self) {
-        if !self.is_closed {
-            self.is_closed = true;
-            let _ = self.stream.shutdown_both();
-            self.shared.engine().end();
-        }
-    }
-
-    /// The same, and tells what has not left.
-    fn finish(&mut self) {
-        self.close();
-        self.shared.cut_off();
-    }
-
-    fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
-        self.timeout.set(Some(wait), |timeout| self.stream.set_read_timeout(timeout))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl<S: TryClone> Link for ReaderLink<S> {
-    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
-        ask(&mut self.shared.engine())
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> usize {
-        // a stream that takes nothing more may still hold what the peer said last: reading tells
-        let flushed = match self.shared.flush(Until::StreamIsFull) {
-            Ok(flushed) => flushed,
-            Err(error) => {
-                if let Error::Io(error) = error
-                    && !is_end(&error)
-                {
-                    self.shared.engine().lose(error);
-                }
-                Flushed::Enough
-            }
-        };
-        let (may_read, is_over, wants_read, deadline) = {
-            let mut engine = self.shared.engine();
-            let is_over = engine.has_ended() || engine.transport() == TransportAction::Close;
-            (engine.may_read(), is_over, engine.core.wants_read(), engine.patience())
-        };
-        if is_over {
-            self.finish();
-            return 0;
-        }
-        if !may_read {
-            self.shared.engine().tick();
-            return 0;
-        }
-        if !wants_read && self.shared.flush(Until::Room).is_ok() {
-            return 0;
-        }
-        let most = if flushed == Flushed::Some { READER_RETRY } else { self.shared.glance };
-        match self.read(buffer, deadline.map_or(most, |wait| wait.min(most))) {
-            Ok(0) => self.shared.engine().end(),
-            Ok(count) => return count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => self.shared.engine().tick(),
-            Err(error) => self.shared.engine().lose(error),
-        }
-        if self.shared.engine().has_ended() {
-            self.shared.flush_last();
-            self.finish();
-        }
-        0
     }
 }

@@ -1,19 +1,25 @@
-//! What a WebSocket runs over: any blocking stream of bytes, with timeouts and half-closing where it has them.
+//! The streams that a WebSocket runs over.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::engine::Ending;
 
 /// A blocking, ordered stream of bytes: TCP, a Unix socket, TLS, a pipe in memory.
 ///
-/// For a stream of your own an empty `impl Stream for MyStream {}` will do. Deadlines ([`Config`](sansocket::Config)'s
-/// timeouts) are kept by the stream's timeouts: a stream without them notices a deadline only when it gets or loses bytes,
-/// so that a silent peer can hold its thread.
+/// For a stream of your own, an empty `impl Stream for MyStream {}` is enough. The stream's timeouts enforce the deadlines
+/// ([`Config`](sansocket::Config)). A stream without timeouts notices a deadline only when it receives or takes bytes, so
+/// that a silent peer can block its thread.
 ///
-/// The stream must block: one that does not is asked again and again.
+/// The stream must block: the connection polls a non-blocking stream without a pause.
 pub trait Stream: Read + Write {
-    /// After how long a `read` that got nothing returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut). Does nothing unless implemented.
+    /// Sets the time after which a `read` that received nothing returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](io::ErrorKind::TimedOut). The default does nothing.
     ///
     /// # Errors
     ///
@@ -23,7 +29,7 @@ pub trait Stream: Read + Write {
         Ok(())
     }
 
-    /// The same for a `write` that could write nothing. Does nothing unless implemented.
+    /// Sets the time after which a `write` that took nothing returns an error of the same kinds. The default does nothing.
     ///
     /// # Errors
     ///
@@ -33,7 +39,7 @@ pub trait Stream: Read + Write {
         Ok(())
     }
 
-    /// Ends the sending direction, so that the peer reads the end of the stream. Does nothing unless implemented.
+    /// Closes the sending direction, so that the peer reads the end of the stream. The default does nothing.
     ///
     /// # Errors
     ///
@@ -42,8 +48,8 @@ pub trait Stream: Read + Write {
         Ok(())
     }
 
-    /// Ends both directions; a `read` or `write` that another thread waits in returns. Does nothing unless implemented:
-    /// the end comes when the stream is dropped.
+    /// Closes both directions; a `read` or `write` in which another thread is blocked returns. Bytes that the stream has
+    /// taken are still delivered. The default does nothing: the stream ends when it is dropped.
     ///
     /// # Errors
     ///
@@ -51,23 +57,55 @@ pub trait Stream: Read + Write {
     fn shutdown_both(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
 
-/// A stream of which two threads can hold a handle each, as [`WebSocket::split`](crate::WebSocket::split) needs.
-///
-/// The handles are one stream: it ends for both.
-pub trait TryClone: Stream + Sized {
-    /// Another handle to the same stream.
+    /// Closes both directions without waiting for the peer; bytes that it has not acknowledged may be dropped. The default
+    /// is [`shutdown_both`](Self::shutdown_both). Sockets set `SO_LINGER` to zero first; otherwise a peer that never reads
+    /// keeps megabytes in the kernel.
     ///
     /// # Errors
     ///
-    /// The system has no more handles.
-    fn try_clone(&self) -> io::Result<Self>;
+    /// The stream's own.
+    fn abort(&mut self) -> io::Result<()> {
+        self.shutdown_both()
+    }
+
+    /// Returns the number of bytes that the stream has taken and the peer has not acknowledged, if the system reports it
+    /// (sockets on Linux). While the number falls, the peer is alive, and no deadline ends the connection. The default is
+    /// `None`: a byte counts as delivered when the stream has taken it, and a deadline may then end a connection whose peer
+    /// is still receiving such bytes.
+    fn outstanding(&self) -> Option<usize> {
+        None
+    }
 }
 
-macro_rules! socket {
-    ($socket:ty) => {
-        impl Stream for $socket {
+/// A stream that two threads can use at the same time, as [`WebSocket::split`](crate::WebSocket::split) needs.
+pub trait SplitStream: Stream + Sized {
+    /// A handle to the stream. The connection reads from one and writes to the other.
+    type Half: Stream;
+
+    /// Turns the stream into two handles. Shutting down one shuts down both.
+    ///
+    /// # Errors
+    ///
+    /// The stream's own. Sockets have none: their handles share one descriptor.
+    fn split(self) -> io::Result<(Self::Half, Self::Half)>;
+}
+
+/// A handle to a socket that two threads share; dereferences to the socket.
+#[derive(Debug)]
+pub struct SharedStream<S>(Arc<S>);
+
+impl<S> Deref for SharedStream<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+macro_rules! stream {
+    ($stream:ty, $socket:ty) => {
+        impl Stream for $stream {
             fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
                 <$socket>::set_read_timeout(self, timeout)
             }
@@ -77,17 +115,59 @@ macro_rules! socket {
             }
 
             fn shutdown_write(&mut self) -> io::Result<()> {
-                self.shutdown(Shutdown::Write)
+                <$socket>::shutdown(self, Shutdown::Write)
             }
 
             fn shutdown_both(&mut self) -> io::Result<()> {
-                self.shutdown(Shutdown::Both)
+                <$socket>::shutdown(self, Shutdown::Both)
+            }
+
+            fn abort(&mut self) -> io::Result<()> {
+                let socket: &$socket = self;
+                SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
+                self.shutdown_both()
+            }
+
+            fn outstanding(&self) -> Option<usize> {
+                let socket: &$socket = self;
+                sansocket_acked::outstanding(socket)
+            }
+        }
+    };
+}
+
+/// Implements the traits for a socket, and for the handle by which two threads share it.
+macro_rules! socket {
+    ($socket:ty) => {
+        stream!($socket, $socket);
+        stream!(SharedStream<$socket>, $socket);
+
+        impl SplitStream for $socket {
+            type Half = SharedStream<$socket>;
+
+            fn split(self) -> io::Result<(Self::Half, Self::Half)> {
+                let socket = Arc::new(self);
+                Ok((SharedStream(Arc::clone(&socket)), SharedStream(socket)))
             }
         }
 
-        impl TryClone for $socket {
-            fn try_clone(&self) -> io::Result<Self> {
-                <$socket>::try_clone(self)
+        impl Read for SharedStream<$socket> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                (&*self.0).read(buffer)
+            }
+        }
+
+        impl Write for SharedStream<$socket> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                (&*self.0).write(bytes)
+            }
+
+            fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                (&*self.0).write_vectored(slices)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                (&*self.0).flush()
             }
         }
     };
@@ -115,6 +195,14 @@ macro_rules! pointer {
             fn shutdown_both(&mut self) -> io::Result<()> {
                 (**self).shutdown_both()
             }
+
+            fn abort(&mut self) -> io::Result<()> {
+                (**self).abort()
+            }
+
+            fn outstanding(&self) -> Option<usize> {
+                (**self).outstanding()
+            }
         }
     };
 }
@@ -122,41 +210,87 @@ macro_rules! pointer {
 pointer!(Box<S>);
 pointer!(&mut S);
 
-/// The timeout that a stream was last given, so that it is not asked to change it before every read and write.
+/// Ends both directions of a stream. If that fails, the stream has ended already.
+pub(crate) fn end(stream: &mut impl Stream, ending: Ending) {
+    let _ = match ending {
+        Ending::Close => stream.shutdown_both(),
+        Ending::Abort => stream.abort(),
+    };
+}
+
+/// A stream that is aborted when dropped, unless it was ended or taken out before.
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop<S: Stream> {
+    /// `None` once taken out.
+    stream: Option<S>,
+    has_ended: bool,
+}
+
+impl<S: Stream> AbortOnDrop<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream: Some(stream), has_ended: false }
+    }
+
+    pub(crate) fn end(&mut self, ending: Ending) {
+        self.has_ended = true;
+        end(&mut **self, ending);
+    }
+
+    pub(crate) fn into_inner(mut self) -> S {
+        self.stream.take().expect(PRESENT)
+    }
+}
+
+const PRESENT: &str = "the stream is taken out by value only";
+
+impl<S: Stream> Deref for AbortOnDrop<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        self.stream.as_ref().expect(PRESENT)
+    }
+}
+
+impl<S: Stream> DerefMut for AbortOnDrop<S> {
+    fn deref_mut(&mut self) -> &mut S {
+        self.stream.as_mut().expect(PRESENT)
+    }
+}
+
+impl<S: Stream> Drop for AbortOnDrop<S> {
+    fn drop(&mut self) {
+        if let Some(stream) = &mut self.stream
+            && !self.has_ended
+        {
+            end(stream, Ending::Abort);
+        }
+    }
+}
+
+/// The timeout that a stream was last given, so that most reads and writes need not change it.
 #[derive(Debug, Default)]
 pub(crate) struct Timeout {
-    set: Option<Option<Duration>>,
+    current: Option<Duration>,
 }
 
 impl Timeout {
-    /// Calls `set` unless the timeout in force will do: to wait a little less than `wanted` is harmless, for nothing
-    /// happens then that was not due.
+    /// Calls `set` unless the current timeout is between half of `wanted` and `wanted`. Waking early is harmless: a
+    /// deadline takes effect only when it has come.
     pub(crate) fn set(
         &mut self,
-        wanted: Option<Duration>,
+        wanted: Duration,
         set: impl FnOnce(Option<Duration>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let will_do = match (self.set, wanted) {
-            (Some(None), None) => true,
-            (Some(Some(current)), Some(wanted)) => current <= wanted && current >= wanted / 2,
-            _ => false,
-        };
-        if !will_do {
-            self.set = None;
-            set(wanted)?;
-            self.set = Some(wanted);
+        if self.current.is_none_or(|current| current > wanted || current < wanted / 2) {
+            self.current = None;
+            set(Some(wanted))?;
+            self.current = Some(wanted);
         }
         Ok(())
     }
 }
 
-/// Whether a read or write stopped because its timeout passed.
+/// Whether a read or write returned because its timeout has passed.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// Whether the error says no more than that the peer, or the network, has ended the stream.
-pub(crate) fn is_end(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
 }

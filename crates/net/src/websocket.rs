@@ -5,27 +5,29 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{CloseCode, Config, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
+use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
 
-use crate::buffers::Buffers;
-use crate::direct::Direct;
-use crate::engine::Engine;
-use crate::split::{Reader, Writer};
-use crate::stream::{Stream, TryClone};
-use crate::{Error, clock};
+use crate::Error;
+use crate::engine::Goal;
+use crate::read_buffers::ReadBuffers;
+use crate::split::{self, Reader, Writer};
+use crate::stream::{SplitStream, Stream};
+use crate::turn::{Link, write_output};
+use crate::unsplit::Unsplit;
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
 ///
-/// [`connect`](crate::connect()) makes a client's, [`Incoming::accept`](crate::Incoming::accept) a server's.
+/// [`connect`](crate::connect()) returns a client's, [`Incoming::accept`](crate::Incoming::accept) a server's.
 ///
-/// * **[`read`](Self::read) drives it.** Pings are answered, deadlines kept and the closing handshake finished while a
-///   thread waits in `read`, and at no other time. So read until it returns `None`, even to close.
-/// * **What is sent has left** when the sending method returns: the operating system has it. That can take as long as the
-///   peer takes to read. Two endpoints that both only send, and both wait for the other to read, wait until their
-///   keepalive ends them: where that can happen, [`split`](Self::split) the connection. A split client always reads, a
-///   server no more above [`Config::high_water_mark`]: split the client, or raise that mark too.
-/// * **To drop it ends TCP** at once, with no closing handshake: the peer's side reports
-///   [`CloseCode::ABNORMAL`]. To part in good order call [`close`](Self::close), then read until `None`.
+/// * **[`read`](Self::read) drives the connection.** While a thread waits in `read`, and at no other time, Pings are
+///   answered, deadlines are enforced and the closing handshake proceeds. Read until `None`, even to close.
+/// * **A sending method returns when the operating system has taken the message.** That can take as long as the peer takes
+///   to read. Two endpoints that only send wait for each other until keepalive ends them: [`split`](Self::split) the
+///   connection where that can happen. A split client always reads; a server stops reading above
+///   [`Config::high_water_mark`](sansocket::Config::high_water_mark): split the client, or raise that limit.
+/// * **Dropping the connection aborts it**: TCP is reset, the peer reports [`CloseCode::ABNORMAL`], and bytes that the peer
+///   has not acknowledged are lost. To close in an orderly way, call [`finish`](Self::finish), or [`close`](Self::close)
+///   and read until `None`.
 ///
 /// ```no_run
 /// use sansocket_net::{CloseCode, Event};
@@ -44,47 +46,64 @@ use crate::{Error, clock};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct WebSocket<S = std::net::TcpStream> {
-    link: Direct<S>,
-    buffers: Buffers,
+pub struct WebSocket<S: Stream = std::net::TcpStream> {
+    link: Unsplit<S>,
+    buffers: ReadBuffers,
     open: Open,
     closing_timeout: Duration,
 }
 
 impl<S: Stream> WebSocket<S> {
-    pub(crate) fn new(link: Direct<S>, buffers: Buffers, open: Open, closing_timeout: Duration) -> Self {
-        Self { link, buffers, open, closing_timeout }
-    }
-
     /// Waits for the next event; `None` after [`Event::Close`].
     ///
-    /// A message that came in one piece is lent from the read buffer, with no copy; any other owns its memory. The event
-    /// must be let go before the connection can be used again: [`Event::into_owned`] parts the two. (The reader of a
-    /// [`split`](Self::split) connection lends it while the writer sends.)
+    /// A message that arrived in one piece is borrowed from the read buffer, without a copy; any other owns its memory. The
+    /// event must be dropped before the connection can be used again: [`Event::into_owned`] separates the two. (The reader
+    /// of a [`split`](Self::split) connection lends it while the writer sends.)
     ///
     /// # Errors
     ///
-    /// The connection failed. The peer has been told why and TCP has been ended, which may have taken
+    /// The connection failed. The peer was told why, and TCP has ended, which may have taken
     /// [`Config::closing_timeout`](sansocket::Config::closing_timeout). The error is returned once; the Close event
     /// follows.
     pub fn read(&mut self) -> Result<Option<Event<'_>>, Error> {
         self.buffers.next_event(&mut self.link)
     }
 
-    /// The events that [`read`](Self::read) returns, each owning its memory, until there are no more.
+    /// Returns an iterator over the events that [`read`](Self::read) returns, each owning its memory.
     pub fn events(&mut self) -> Events<'_, S> {
         Events { ws: self }
+    }
+
+    /// Drives the connection to its end, and returns how it ended. Closes it with [`CloseCode::NORMAL`] if it is open;
+    /// discards the messages that still arrive. Everything that was sent is delivered to a peer that keeps reading, within
+    /// [`Config::closing_limit`](sansocket::Config::closing_limit). The connection to a silent peer ends after
+    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout).
+    ///
+    /// ```no_run
+    /// let mut ws = sansocket_net::connect("ws://localhost:9001/chat")?;
+    /// ws.send("Hello")?;
+    /// let close = ws.finish()?;
+    /// println!("closed with {}, clean: {}", close.code, close.was_clean);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The connection failed, as for [`read`](Self::read). A connection that ends without a closing handshake is not an
+    /// error: [`Close::was_clean`] is false.
+    pub fn finish(mut self) -> Result<Close, Error> {
+        drive_to_end(&mut self.link, &mut self.buffers)
     }
 
     /// Sends a message.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`]: not sent, and the connection is unharmed. Others: the connection has failed;
-    /// [`read`](Self::read) tells how it ended.
+    /// [`Error::Send`]: the message was not sent; the connection is unaffected, or closing. Others: the connection was lost
+    /// before the whole message was written; [`read`](Self::read) reports how the connection ended.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
-        self.link.engine.queue(|core| core.send(message))?;
-        self.link.flush()
+        self.link.engine.queue(|ws, _| ws.send(message))?;
+        self.flush()
     }
 
     /// Sends a message that others share, such as one that goes to many connections. A server never copies it,
@@ -94,8 +113,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As for [`send`](Self::send).
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), Error> {
-        self.link.engine.queue(|core| core.send_shared(kind, payload))?;
-        self.link.flush()
+        self.link.engine.queue(|ws, _| ws.send_shared(kind, payload))?;
+        self.flush()
     }
 
     /// Sends a fragment of a message, for messages whose length is not known when they begin. Until the last fragment no
@@ -105,8 +124,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As for [`send`](Self::send).
     pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), Error> {
-        self.link.engine.queue(|core| core.send_fragment(kind, payload, last))?;
-        self.link.flush()
+        self.link.engine.queue(|ws, _| ws.send_fragment(kind, payload, last))?;
+        self.flush()
     }
 
     /// Sends a Ping of up to 125 bytes. The answer is an [`Event::Pong`].
@@ -115,8 +134,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As for [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.link.engine.queue(|core| core.ping(payload))?;
-        self.link.flush()
+        self.link.engine.queue(|ws, _| ws.ping(payload))?;
+        self.flush()
     }
 
     /// Sends a Pong of up to 125 bytes that answers nothing, as a heartbeat. Pings are answered without it.
@@ -125,54 +144,55 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As for [`send`](Self::send).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.link.engine.queue(|core| core.pong(payload))?;
-        self.link.flush()
+        self.link.engine.queue(|ws, _| ws.pong(payload))?;
+        self.flush()
     }
 
-    /// Begins to close; to close again does nothing. Messages of the peer's still arrive: read until `None`. The peer has
-    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout) to answer.
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. Closing again does nothing. Writes
+    /// what the stream takes at once, and does not wait for the peer. Messages of the peer may still arrive: read until
+    /// `None`, or call [`finish`](Self::finish).
     ///
     /// # Errors
     ///
-    /// [`Error::Send`]: the code must not be sent, or the reason is too long or comes without a code. That the peer is
-    /// gone is not an error here.
+    /// [`Error::Send`]: the code must not be sent, or the reason is too long or comes without a code. A peer that is gone
+    /// is not an error here.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.link.engine.queue(|core| core.close(code, reason, clock::now()))?;
-        // whether it left, and how the connection ended, is told by `read`
-        let _ = self.link.flush();
+        self.link.engine.queue(|ws, now| ws.close(code, reason, now))?;
+        // `read` reports whether the Close frame was delivered.
+        let _ = write_output(&mut self.link, Goal::StreamFull);
         Ok(())
     }
 
-    /// Writes what waits to be written. Whatever reads, sends or closes does so too: there is something to do only after
-    /// [`Event::Ping`], whose Pong leaves with the next of these calls, and after an error.
+    /// Writes pending output. Reading, sending and closing do so too: output is pending only after [`Event::Ping`], whose
+    /// Pong the next of these calls writes, after [`close`](Self::close), and after an error.
     ///
     /// # Errors
     ///
     /// As for [`send`](Self::send).
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.link.flush()
+        write_output(&mut self.link, Goal::AllWritten).map(drop)
     }
 
-    /// The connection as two handles, for two threads: one reads, the other sends.
+    /// Splits the connection into two handles, for two threads: one reads, the other sends.
     ///
     /// # Errors
     ///
-    /// The system has no more handles for the stream.
+    /// Those of [`SplitStream::split`]: none for sockets, whose handles share one descriptor.
     pub fn split(self) -> io::Result<(Reader<S>, Writer<S>)>
     where
-        S: TryClone,
+        S: SplitStream,
     {
-        Reader::split(self.link, self.buffers, self.open, self.closing_timeout)
+        split::split(self.link, self.buffers, self.open, self.closing_timeout)
     }
 
-    /// Where in its life the connection is.
+    /// The state of the connection.
     pub fn ready_state(&self) -> ReadyState {
-        self.link.engine.ready_state()
+        self.link.engine.driver.websocket().ready_state()
     }
 
-    /// Payload bytes of messages that were sent and that the stream has not taken: zero, but after an error.
+    /// Payload bytes of messages that were sent and that the stream has not taken: zero, except after an error.
     pub fn buffered_amount(&self) -> usize {
-        self.link.engine.core.buffered_amount()
+        self.link.engine.driver.websocket().buffered_amount()
     }
 
     /// The subprotocol that the server selected.
@@ -192,7 +212,7 @@ impl<S: Stream> WebSocket<S> {
 
     /// Which end this is.
     pub fn role(&self) -> Role {
-        self.link.engine.core.role()
+        self.link.engine.driver.websocket().role()
     }
 
     /// The stream: its addresses and options. Its timeouts belong to the connection: to change them disables the deadlines.
@@ -207,19 +227,19 @@ impl<S: Stream> WebSocket<S> {
 
     /// The stream alone, as the connection left it: after [`Event::Close`] both its directions have ended.
     pub fn into_stream(self) -> S {
-        self.link.stream
+        self.link.stream.into_inner()
     }
 }
 
-impl<S> fmt::Debug for WebSocket<S> {
+impl<S: Stream> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebSocket").field("ready_state", &self.link.engine.ready_state()).finish_non_exhaustive()
+        f.debug_struct("WebSocket").field("ready_state", &self.ready_state()).finish_non_exhaustive()
     }
 }
 
 /// The events of a connection; see [`WebSocket::events`].
 #[derive(Debug)]
-pub struct Events<'a, S> {
+pub struct Events<'a, S: Stream> {
     ws: &'a mut WebSocket<S>,
 }
 
@@ -232,7 +252,10 @@ impl<S: Stream> Iterator for Events<'_, S> {
 }
 
 /// Drives the opening handshake to its next event.
-pub(crate) fn opening_event<S: Stream>(link: &mut Direct<S>, buffers: &mut Buffers) -> Result<Event<'static>, Error> {
+pub(crate) fn opening_event<S: Stream>(
+    link: &mut Unsplit<S>,
+    buffers: &mut ReadBuffers,
+) -> Result<Event<'static>, Error> {
     match buffers.next_event(link)? {
         Some(event) => Ok(event.into_owned()),
         None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
@@ -241,20 +264,23 @@ pub(crate) fn opening_event<S: Stream>(link: &mut Direct<S>, buffers: &mut Buffe
 
 /// Drives the opening handshake until the connection is open.
 pub(crate) fn finish_opening<S: Stream>(
-    mut link: Direct<S>,
-    mut buffers: Buffers,
+    mut link: Unsplit<S>,
+    mut buffers: ReadBuffers,
     closing_timeout: Duration,
 ) -> Result<WebSocket<S>, Error> {
     loop {
         if let Event::Open(open) = opening_event(&mut link, &mut buffers)? {
-            // a server's answer must leave though nobody reads yet
-            link.flush()?;
-            return Ok(WebSocket::new(link, buffers, open, closing_timeout));
+            // The server's response must be sent before the application first reads.
+            write_output(&mut link, Goal::AllWritten)?;
+            return Ok(WebSocket { link, buffers, open, closing_timeout });
         }
     }
 }
 
-/// Starts the driver of a connection whose opening handshake is ahead.
-pub(crate) fn start<S: Stream>(core: sansocket::WebSocket, config: &Config, stream: S) -> Direct<S> {
-    Direct::new(Engine::new(core, config), stream)
+/// Closes an open connection, and drives it to its end.
+pub(crate) fn drive_to_end(link: &mut impl Link, buffers: &mut ReadBuffers) -> Result<Close, Error> {
+    link.with_engine(|engine| engine.queue(|ws, now| ws.close(CloseCode::NORMAL, "", now)))?;
+    while buffers.next_event(link)?.is_some() {}
+    let close = link.with_engine(|engine| engine.close_event().cloned());
+    close.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
 }

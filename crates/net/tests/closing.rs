@@ -47,7 +47,7 @@ fn a_peer_that_never_answers_the_close_frame_is_left() {
     });
 }
 
-/// A peer that sends without end does not put off the deadline.
+/// A peer that sends without end does not postpone the limit.
 #[test]
 fn a_peer_that_talks_on_instead_of_closing_is_left() {
     bounded(|| {
@@ -55,7 +55,7 @@ fn a_peer_that_talks_on_instead_of_closing_is_left() {
             // a Ping
             while stream.write_all(b"\x89\0").is_ok() {}
         });
-        let short = config(|config| config.closing_timeout = SHORT);
+        let short = config(|config| config.closing_limit = SHORT);
         let mut ws = Connector::new().config(short).connect(&url(address)).unwrap();
         ws.close(CloseCode::NORMAL, "").unwrap();
         let last = ws.events().map(Result::unwrap).last();

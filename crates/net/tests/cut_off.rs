@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use sansocket_net::{Acceptor, Close, CloseCode, Config, Error, Event, Stream, TryClone, WebSocket, Writer};
+use sansocket_net::sansocket::SendError;
+use sansocket_net::{Acceptor, Close, CloseCode, Config, Error, Event, SplitStream, Stream, WebSocket, Writer};
 use support::*;
 
 /// What a socket does when it is written to.
@@ -99,10 +100,13 @@ impl Stream for Moody {
     }
 }
 
-impl TryClone for Moody {
-    fn try_clone(&self) -> io::Result<Self> {
+impl SplitStream for Moody {
+    type Half = Self;
+
+    fn split(self) -> io::Result<(Self, Self)> {
         let (mood, kept) = (Arc::clone(&self.mood), Arc::clone(&self.kept));
-        Ok(Self { tcp: self.tcp.try_clone()?, mood, kept, timeout: self.timeout })
+        let other = Self { tcp: self.tcp.try_clone()?, mood, kept, timeout: self.timeout };
+        Ok((self, other))
     }
 }
 
@@ -261,10 +265,10 @@ fn after_a_broken_write_the_transport_is_at_fault() {
         let (_reader, writer) = ws.split().unwrap();
         *mood.lock().unwrap() = Mood::Last;
         writer.send("this leaves").unwrap();
-        for _ in 0..2 {
-            let error = writer.send("this does not").unwrap_err();
-            assert!(matches!(error, Error::Io(_)), "{error:?}");
-        }
+        let error = writer.send("this does not").unwrap_err();
+        assert!(matches!(error, Error::Io(_)), "{error:?}");
+        let error = writer.send("nor does this").unwrap_err();
+        assert!(matches!(error, Error::Send(SendError::NotOpen(_))), "{error:?}");
     });
 }
 

@@ -114,7 +114,8 @@ fn fragmented_messages_arrive_whole_and_control_frames_between_their_fragments()
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             let events: Vec<_> = ws.events().map(Result::unwrap).collect();
-            events.into_iter().filter(|event| !matches!(event, Event::Close(_))).collect::<Vec<_>>()
+            let is_end = |event: &Event<'_>| matches!(event, Event::CloseReceived(_) | Event::Close(_));
+            events.into_iter().filter(|event| !is_end(event)).collect::<Vec<_>>()
         });
         let mut ws = their_client(address);
         for frame in fragments(Data::Text, &["κό", "", "σμε"]) {

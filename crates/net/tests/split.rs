@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sansocket_net::sansocket::{Error as Failure, TimeoutKind};
 use sansocket_net::{
-    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Listener, Message, Reader, Stream, TryClone, Writer,
+    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Listener, Message, Reader, SplitStream, Stream, Writer,
 };
 use support::*;
 
@@ -361,9 +361,12 @@ impl Stream for Stuck {
     }
 }
 
-impl TryClone for Stuck {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { tcp: self.tcp.try_clone()?, gate: Arc::clone(&self.gate), write_timeout: None })
+impl SplitStream for Stuck {
+    type Half = Self;
+
+    fn split(self) -> io::Result<(Self, Self)> {
+        let other = Self { tcp: self.tcp.try_clone()?, gate: Arc::clone(&self.gate), write_timeout: None };
+        Ok((self, other))
     }
 }
 

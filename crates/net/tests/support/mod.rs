@@ -150,11 +150,11 @@ pub(crate) fn message<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Messag
     }
 }
 
-/// Reads to the end, expecting nothing but the end.
+/// Reads to the end, expecting nothing but the peer's Close frame and the end.
 pub(crate) fn close<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Close {
     let events: Vec<_> = ws.events().map(Result::unwrap).collect();
     match &events[..] {
-        [Event::Close(close)] => close.clone(),
+        [Event::Close(close)] | [Event::CloseReceived(_), Event::Close(close)] => close.clone(),
         events => panic!("{events:?}"),
     }
 }

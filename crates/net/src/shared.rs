@@ -1,0 +1,208 @@
+//! A connection that several threads share: one reads, the others write.
+//!
+//! One lock guards the engine and the sending direction of the stream. No thread holds it while it blocks: a thread that
+//! writes takes the sending direction out, releases the lock, writes, and puts it back. Bytes leave in order because they
+//! stay with the sending direction until they are written. Another thread that has to write meanwhile waits for the
+//! sending direction to come back, or, if it must not wait, leaves its output to the thread that is writing.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::engine::{Ending, Engine};
+use crate::send_side::SendSide;
+use crate::stream::{Stream, Timeout, end};
+use crate::turn::{Link, WriteLink, Written};
+
+/// The least time to block: shorter closing timeouts would keep idle threads busy.
+const MIN_BLOCK: Duration = Duration::from_millis(10);
+
+pub(crate) struct Shared<H> {
+    state: Mutex<State<H>>,
+    /// The sending direction came back, or the connection ended.
+    changed: Condvar,
+    /// How long a thread blocks at most: another one may have begun to close meanwhile.
+    max_block: Duration,
+}
+
+struct State<H> {
+    engine: Engine,
+    /// `None` while a thread writes.
+    sender: Option<Sender<H>>,
+    /// Threads that wait for a change.
+    waiting: usize,
+}
+
+struct Sender<H> {
+    stream: H,
+    send_side: SendSide,
+}
+
+impl<H: Stream> Shared<H> {
+    pub(crate) fn new(engine: Engine, stream: H, send_side: SendSide, closing_timeout: Duration) -> Self {
+        let sender = Some(Sender { stream, send_side });
+        let state = Mutex::new(State { engine, sender, waiting: 0 });
+        Self { state, changed: Condvar::new(), max_block: (closing_timeout / 4).max(MIN_BLOCK) }
+    }
+
+    pub(crate) fn with_engine<R>(&self, ask: impl FnOnce(&mut Engine) -> R) -> R {
+        ask(&mut self.lock().engine)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<H>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the sending direction out for a call that may block, after `prepare` under the lock. `None` if another thread
+    /// has it and does not bring it back within `wait`.
+    fn with_sender<R>(
+        &self,
+        wait: Duration,
+        prepare: impl FnOnce(&mut Engine, &mut Sender<H>),
+        work: impl FnOnce(&mut Sender<H>) -> R,
+        finish: impl FnOnce(&mut Engine, &R),
+    ) -> Option<R> {
+        let mut state = self.lock();
+        if state.sender.is_none() {
+            drop(self.wait(state, wait));
+            return None;
+        }
+        let mut sender = state.sender.take()?;
+        prepare(&mut state.engine, &mut sender);
+        drop(state);
+        let result = work(&mut sender);
+        let mut state = self.lock();
+        state.sender = Some(sender);
+        finish(&mut state.engine, &result);
+        self.notify(state);
+        Some(result)
+    }
+
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State<H>>, wait: Duration) -> MutexGuard<'a, State<H>> {
+        let deadline = Instant::now() + wait;
+        state.waiting += 1;
+        let waited = self.changed.wait_timeout_while(state, wait, |state| {
+            state.sender.is_none() && !state.engine.is_over() && Instant::now() < deadline
+        });
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.waiting -= 1;
+        state
+    }
+
+    fn notify(&self, state: MutexGuard<'_, State<H>>) {
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl<H: Stream> WriteLink for &Shared<H> {
+    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
+        Shared::with_engine(self, ask)
+    }
+
+    fn write_some(&mut self, wait: Duration) -> io::Result<Written> {
+        let written = self.with_sender(
+            wait,
+            |engine, sender| sender.send_side.stage(engine),
+            |sender| sender.send_side.write_some(&mut sender.stream, wait),
+            |engine, result| {
+                if let Ok(count) = result {
+                    engine.written(*count);
+                }
+            },
+        );
+        match written {
+            None => Ok(Written::Busy),
+            Some(result) => result.map(|_| Written::Some),
+        }
+    }
+
+    fn shutdown_write(&mut self) {
+        let shut_down = |sender: &mut Sender<H>| drop(sender.stream.shutdown_write());
+        self.with_sender(Duration::ZERO, |_, _| {}, shut_down, |_, ()| {});
+    }
+
+    /// If another thread is writing, the reader or that thread ends the stream within `max_block`.
+    fn end(&mut self, ending: Ending) {
+        let end = |sender: &mut Sender<H>| end(&mut sender.stream, ending);
+        self.with_sender(Duration::ZERO, |_, _| {}, end, |engine, ()| engine.end());
+    }
+
+    fn outstanding(&mut self) -> Option<usize> {
+        self.lock().sender.as_ref().and_then(|sender| sender.stream.outstanding())
+    }
+
+    fn max_block(&self) -> Duration {
+        self.max_block
+    }
+}
+
+/// The reader's handle.
+pub(crate) struct ReadLink<H: Stream> {
+    pub(crate) shared: Arc<Shared<H>>,
+    pub(crate) stream: H,
+    timeout: Timeout,
+    late_reads: u32,
+}
+
+impl<H: Stream> ReadLink<H> {
+    pub(crate) fn new(shared: Arc<Shared<H>>, stream: H) -> Self {
+        Self { shared, stream, timeout: Timeout::default(), late_reads: 0 }
+    }
+}
+
+impl<H: Stream> WriteLink for ReadLink<H> {
+    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
+        self.shared.with_engine(ask)
+    }
+
+    fn write_some(&mut self, wait: Duration) -> io::Result<Written> {
+        (&*self.shared).write_some(wait)
+    }
+
+    fn shutdown_write(&mut self) {
+        (&*self.shared).shutdown_write();
+    }
+
+    /// A thread that writes wakes.
+    fn end(&mut self, ending: Ending) {
+        end(&mut self.stream, ending);
+        let mut state = self.shared.lock();
+        state.engine.end();
+        self.shared.notify(state);
+    }
+
+    fn outstanding(&mut self) -> Option<usize> {
+        self.stream.outstanding()
+    }
+
+    fn max_block(&self) -> Duration {
+        self.shared.max_block
+    }
+}
+
+impl<H: Stream> Link for ReadLink<H> {
+    fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
+        self.timeout.set(wait, |timeout| self.stream.set_read_timeout(timeout))?;
+        self.stream.read(buffer)
+    }
+
+    fn late_reads(&mut self) -> &mut u32 {
+        &mut self.late_reads
+    }
+}
+
+/// Without a reader, nobody answers Pings and Close frames: the connection is aborted, unless it is over.
+impl<H: Stream> Drop for ReadLink<H> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if !state.engine.is_over() {
+            state.engine.abort();
+            self.shared.notify(state);
+            let _ = self.stream.abort();
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The turns of a thread: it writes output, reads bytes, lets deadlines take effect, and ends the stream as the driver
+//! asks. The same for a connection in one thread and for one that is split.
+
+use std::io::{self, ErrorKind};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::engine::{Ending, Engine, Goal, ReadPlan, WriteStep, duplicate_io};
+use crate::stream::is_timeout;
+
+/// After how long a reader tries again to write to a stream that takes nothing.
+const WRITE_RETRY: Duration = Duration::from_millis(20);
+/// How many reads may follow a deadline before it takes effect. Bytes that have arrived count, even if the application
+/// reads them late; a peer that sends without end cannot postpone a deadline for ever.
+const LATE_READS: u32 = 64;
+
+/// A connection's engine, and the sending direction of its stream.
+pub(crate) trait WriteLink {
+    /// Passes the engine to a function that does not block.
+    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R;
+
+    /// Writes output. Waits for up to `wait` for the stream to take some of it.
+    fn write_some(&mut self, wait: Duration) -> io::Result<Written>;
+
+    /// Closes the sending direction.
+    fn shutdown_write(&mut self);
+
+    /// Ends both directions.
+    fn end(&mut self, ending: Ending);
+
+    /// The number of bytes that the peer has not acknowledged, if known.
+    fn outstanding(&mut self) -> Option<usize>;
+
+    /// The longest time to block without a look at the deadlines.
+    fn max_block(&self) -> Duration;
+}
+
+/// Both directions.
+pub(crate) trait Link: WriteLink {
+    /// Waits for up to `wait` for bytes.
+    fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize>;
+
+    /// Counts the reads since a deadline has come.
+    fn late_reads(&mut self) -> &mut u32;
+}
+
+/// The outcome of [`WriteLink::write_some`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The stream took bytes.
+    Some,
+    /// Another thread is writing.
+    Busy,
+}
+
+/// What was left when [`write_output`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing, or the goal is reached.
+    None,
+    /// Bytes that the stream does not take at once.
+    StreamFull,
+    /// Bytes that another thread is writing.
+    Busy,
+}
+
+/// Writes output until the goal is reached, and ends the stream if the driver asks for it.
+///
+/// # Errors
+///
+/// Output was not written and never will be.
+pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest, Error> {
+    let mut progress = Instant::now();
+    loop {
+        let step = link.with_engine(|engine| engine.next_write(goal, progress.elapsed()));
+        let wait = match step {
+            WriteStep::Write(wait) => wait.min(link.max_block()),
+            WriteStep::ShutdownWrite => {
+                link.shutdown_write();
+                link.with_engine(|engine| engine.driver.write_shut_down());
+                continue;
+            }
+            WriteStep::End(ending) => {
+                link.end(ending);
+                return link.with_engine(Engine::check_written).map(|()| Rest::None);
+            }
+            WriteStep::Stop if goal == Goal::WantsRead => return Ok(Rest::None),
+            WriteStep::Stop => return link.with_engine(Engine::check_written).map(|()| Rest::None),
+        };
+        match link.write_some(wait) {
+            Ok(Written::Some) => progress = Instant::now(),
+            Ok(Written::Busy) if goal == Goal::StreamFull => return Ok(Rest::Busy),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) && goal == Goal::StreamFull => return Ok(Rest::StreamFull),
+            Err(error) if !is_timeout(&error) => {
+                let copy = duplicate_io(&error);
+                link.with_engine(|engine| engine.write_lost(error));
+                return Err(copy.into());
+            }
+            Ok(Written::Busy) | Err(_) => {
+                if link.with_engine(|engine| engine.is_stalled(progress.elapsed())) {
+                    report_timeout(link);
+                }
+            }
+        }
+    }
+}
+
+/// Writes what the stream takes at once, then waits for bytes. Returns how many bytes arrived; zero if something else
+/// happened, which the engine knows.
+pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8]) -> usize {
+    // A stream that takes no more bytes may still hold the peer's last ones: a failed write does not end reading.
+    let rest = write_output(link, Goal::StreamFull).unwrap_or(Rest::None);
+    let Some(plan) = link.with_engine(|engine| (!engine.is_over()).then(|| engine.plan_read())) else { return 0 };
+    let ReadPlan { wants_read, has_output, deadline } = plan;
+    let is_late = deadline == Some(Duration::ZERO);
+    *link.late_reads() = if is_late { *link.late_reads() + 1 } else { 0 };
+    if *link.late_reads() > LATE_READS {
+        report_timeout(link);
+        return 0;
+    }
+    let wait = deadline.unwrap_or(Duration::MAX).min(link.max_block()).max(Duration::from_micros(1));
+    if !wants_read {
+        if has_output {
+            let _ = write_output(link, Goal::WantsRead);
+        } else {
+            thread::sleep(wait);
+            report_overdue(link);
+        }
+        return 0;
+    }
+    let wait = if rest == Rest::StreamFull { wait.min(WRITE_RETRY) } else { wait };
+    match link.read(buffer, wait) {
+        Ok(0) => link.with_engine(|engine| engine.driver.eof()),
+        Ok(count) => return count,
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(error) if is_timeout(&error) => report_overdue(link),
+        Err(error) => link.with_engine(|engine| engine.driver.read_lost(error, engine.clock.now())),
+    }
+    0
+}
+
+/// Lets a deadline take effect if it has come.
+fn report_overdue(link: &mut impl WriteLink) {
+    if link.with_engine(|engine| engine.is_overdue()) {
+        report_timeout(link);
+    }
+}
+
+fn report_timeout(link: &mut impl WriteLink) {
+    let outstanding = link.outstanding();
+    link.with_engine(|engine| engine.driver.timeout(outstanding, engine.clock.now()));
+}

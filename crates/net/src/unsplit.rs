@@ -1,0 +1,78 @@
+//! A connection that one thread has to itself.
+
+use std::io;
+use std::time::Duration;
+
+use sansocket::{Config, WebSocket};
+
+use crate::engine::{Ending, Engine};
+use crate::send_side::SendSide;
+use crate::stream::{AbortOnDrop, Stream, Timeout};
+use crate::turn::{Link, WriteLink, Written};
+
+/// Nothing but a deadline happens while the thread blocks, so that this only bounds the time it is blocked without one.
+const MAX_BLOCK: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Unsplit<S: Stream> {
+    pub(crate) engine: Engine,
+    pub(crate) stream: AbortOnDrop<S>,
+    pub(crate) send_side: SendSide,
+    read_timeout: Timeout,
+    late_reads: u32,
+}
+
+impl<S: Stream> Unsplit<S> {
+    /// Starts a connection whose opening handshake is ahead.
+    pub(crate) fn new(ws: WebSocket, config: &Config, stream: S) -> Self {
+        Self {
+            engine: Engine::new(ws, config),
+            stream: AbortOnDrop::new(stream),
+            send_side: SendSide::new(),
+            read_timeout: Timeout::default(),
+            late_reads: 0,
+        }
+    }
+}
+
+impl<S: Stream> WriteLink for Unsplit<S> {
+    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
+        ask(&mut self.engine)
+    }
+
+    fn write_some(&mut self, wait: Duration) -> io::Result<Written> {
+        self.send_side.stage(&mut self.engine);
+        let count = self.send_side.write_some(&mut *self.stream, wait)?;
+        self.engine.written(count);
+        Ok(Written::Some)
+    }
+
+    fn shutdown_write(&mut self) {
+        // If the connection is lost, reading reports it.
+        let _ = self.stream.shutdown_write();
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.stream.end(ending);
+        self.engine.end();
+    }
+
+    fn outstanding(&mut self) -> Option<usize> {
+        self.stream.outstanding()
+    }
+
+    fn max_block(&self) -> Duration {
+        MAX_BLOCK
+    }
+}
+
+impl<S: Stream> Link for Unsplit<S> {
+    fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
+        self.read_timeout.set(wait, |timeout| self.stream.set_read_timeout(timeout))?;
+        self.stream.read(buffer)
+    }
+
+    fn late_reads(&mut self) -> &mut u32 {
+        &mut self.late_reads
+    }
+}
