@@ -70,7 +70,7 @@ impl Acceptor {
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
         let ws = sansocket::WebSocket::server(Arc::clone(&self.config), Clock::of_process().now());
         Incoming {
-            link: Unsplit::new(ws, &self.config, stream),
+            link: Box::new(Unsplit::new(ws, &self.config, stream)),
             buffers: ReadBuffers::new(self.buffer_size),
             acceptor: self.clone(),
             request: None,
@@ -228,7 +228,7 @@ impl From<TcpListener> for Listener {
 ///
 /// Dropping it without an answer aborts the connection.
 pub struct Incoming<S: Stream = TcpStream> {
-    link: Unsplit<S>,
+    link: Box<Unsplit<S>>,
     buffers: ReadBuffers,
     acceptor: Acceptor,
     request: Option<Request>,
@@ -324,7 +324,7 @@ impl<S: Stream> Incoming<S> {
 
     fn read_request(&mut self) -> Result<Request, Error> {
         loop {
-            match opening_event(&mut self.link, &mut self.buffers)? {
+            match opening_event(&mut *self.link, &mut self.buffers)? {
                 Event::Request(request) => return Ok(request),
                 Event::HttpRequest(request) => {
                     self.is_plain = true;
@@ -337,7 +337,7 @@ impl<S: Stream> Incoming<S> {
 
     /// Drives the connection until the response was delivered and TCP has ended.
     fn finish(&mut self) -> Result<(), Error> {
-        while self.buffers.next_event(&mut self.link)?.is_some() {}
+        while self.buffers.next_event(&mut *self.link)?.is_some() {}
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ use crate::turn::{Link, fill};
 
 /// The smallest `buffer_size`.
 const MIN_CAPACITY: usize = 256;
-/// The size of a new buffer: enough for an opening handshake and small messages.
-const INITIAL_SIZE: usize = 2 * 1024;
+/// The size of the first buffer: an idle connection keeps it.
+const INITIAL_SIZE: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct ReadBuffers {

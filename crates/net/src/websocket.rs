@@ -47,7 +47,8 @@ use crate::unsplit::Unsplit;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct WebSocket<S: Stream = std::net::TcpStream> {
-    link: Unsplit<S>,
+    /// On the heap: threads with small stacks move the connection.
+    link: Box<Unsplit<S>>,
     buffers: ReadBuffers,
     open: Open,
     closing_timeout: Duration,
@@ -66,7 +67,7 @@ impl<S: Stream> WebSocket<S> {
     /// [`Config::closing_timeout`](sansocket::Config::closing_timeout). The error is returned once; the Close event
     /// follows.
     pub fn read(&mut self) -> Result<Option<Event<'_>>, Error> {
-        self.buffers.next_event(&mut self.link)
+        self.buffers.next_event(&mut *self.link)
     }
 
     /// Returns an iterator over the events that [`read`](Self::read) returns, each owning its memory.
@@ -92,7 +93,7 @@ impl<S: Stream> WebSocket<S> {
     /// The connection failed, as for [`read`](Self::read). A connection that ends without a closing handshake is not an
     /// error: [`Close::was_clean`] is false.
     pub fn finish(mut self) -> Result<Close, Error> {
-        drive_to_end(&mut self.link, &mut self.buffers)
+        drive_to_end(&mut *self.link, &mut self.buffers)
     }
 
     /// Sends a message.
@@ -159,7 +160,7 @@ impl<S: Stream> WebSocket<S> {
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.link.engine.queue(|ws, now| ws.close(code, reason, now))?;
         // `read` reports whether the Close frame was delivered.
-        let _ = write_output(&mut self.link, Goal::StreamFull);
+        let _ = write_output(&mut *self.link, Goal::StreamFull);
         Ok(())
     }
 
@@ -170,7 +171,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As for [`send`](Self::send).
     pub fn flush(&mut self) -> Result<(), Error> {
-        write_output(&mut self.link, Goal::AllWritten).map(drop)
+        write_output(&mut *self.link, Goal::AllWritten).map(drop)
     }
 
     /// Splits the connection into two handles, for two threads: one reads, the other sends.
@@ -264,14 +265,14 @@ pub(crate) fn opening_event<S: Stream>(
 
 /// Drives the opening handshake until the connection is open.
 pub(crate) fn finish_opening<S: Stream>(
-    mut link: Unsplit<S>,
+    mut link: Box<Unsplit<S>>,
     mut buffers: ReadBuffers,
     closing_timeout: Duration,
 ) -> Result<WebSocket<S>, Error> {
     loop {
-        if let Event::Open(open) = opening_event(&mut link, &mut buffers)? {
+        if let Event::Open(open) = opening_event(&mut *link, &mut buffers)? {
             // The server's response must be sent before the application first reads.
-            write_output(&mut link, Goal::AllWritten)?;
+            write_output(&mut *link, Goal::AllWritten)?;
             return Ok(WebSocket { link, buffers, open, closing_timeout });
         }
     }

@@ -277,7 +277,7 @@ fn after_a_broken_write_the_transport_is_at_fault() {
 fn a_write_that_fails_while_reading_ends_the_connection() {
     bounded(|| {
         for is_split in [false, true] {
-            let (mut client, mut ws, mood) = moody(Config::default());
+            let (mut client, mut ws, mood) = moody(config(|config| config.closing_timeout = SHORT));
             *mood.lock().unwrap() = Mood::Odd;
             client.write_all(b"\x89\x80\0\0\0\0").unwrap();
             let told: Vec<_> = if is_split {

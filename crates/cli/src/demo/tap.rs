@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sansocket_net::sansocket::ProtocolError;
 use sansocket_net::sansocket::frame::FrameHeader;
-use sansocket_net::{Stream, TryClone};
+use sansocket_net::{SplitStream, Stream};
 
 /// How long one end waits for the other at the valve: a moment, unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -229,8 +229,11 @@ impl Stream for Tap {
     }
 }
 
-impl TryClone for Tap {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.try_clone()?, end: self.end, wire: self.wire.clone() })
+impl SplitStream for Tap {
+    type Half = Self;
+
+    fn split(self) -> io::Result<(Self, Self)> {
+        let other = Self { stream: self.stream.try_clone()?, end: self.end, wire: self.wire.clone() };
+        Ok((self, other))
     }
 }
