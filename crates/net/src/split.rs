@@ -13,7 +13,7 @@ use crate::engine::Goal;
 use crate::read_buffers::ReadBuffers;
 use crate::shared::{ReadLink, Shared};
 use crate::stream::SplitStream;
-use crate::turn::write_output;
+use crate::turn::{self, write_output};
 use crate::unsplit::Unsplit;
 use crate::websocket::drive_to_end;
 
@@ -173,10 +173,7 @@ impl<S: SplitStream> Writer<S> {
     ///
     /// [`Error::Send`]; see [`WebSocket::close`](crate::WebSocket::close).
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.shared.with_engine(|engine| engine.queue(|ws, now| ws.close(code, reason, now)))?;
-        // The reader reports whether the Close frame was delivered.
-        let _ = write_output(&mut &*self.shared, Goal::StreamFull);
-        Ok(())
+        turn::close(&mut &*self.shared, code, reason)
     }
 
     /// The state of the connection.

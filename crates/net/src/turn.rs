@@ -5,15 +5,18 @@ use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sansocket::CloseCode;
+
 use crate::Error;
 use crate::engine::{Ending, Engine, Goal, ReadPlan, WriteStep, duplicate_io};
 use crate::stream::is_timeout;
 
 /// After how long a reader tries again to write to a stream that takes nothing.
 const WRITE_RETRY: Duration = Duration::from_millis(20);
-/// How many reads may follow a deadline before it takes effect. Bytes that have arrived count, even if the application
-/// reads them late; a peer that sends without end cannot postpone a deadline for ever.
-const LATE_READS: u32 = 64;
+/// How many reads may follow a deadline before it takes effect: bytes that have arrived count, even if the application
+/// reads them late. Enough for a request; any byte of an open connection postpones its deadline. A peer that sends without
+/// end cannot postpone the closing limit.
+const LATE_READS: u32 = 8;
 
 /// A connection's engine, and the sending direction of its stream.
 pub(crate) trait WriteLink {
@@ -63,6 +66,22 @@ pub(crate) enum Rest {
     StreamFull,
     /// Bytes that another thread is writing.
     Busy,
+}
+
+/// Begins the closing handshake, and writes what the stream takes at once. Whether the Close frame was delivered, the
+/// reader reports.
+///
+/// # Errors
+///
+/// [`Error::Send`]: the code or the reason is not valid.
+pub(crate) fn close(link: &mut impl WriteLink, code: CloseCode, reason: &str) -> Result<(), Error> {
+    link.with_engine(|engine| engine.queue(|ws, now| ws.close(code, reason, now)))?;
+    // From here on, a number that does not fall is a peer that does not read.
+    if let Some(outstanding) = link.outstanding() {
+        link.with_engine(|engine| engine.driver.acknowledged(outstanding, engine.clock.now()));
+    }
+    let _ = write_output(link, Goal::StreamFull);
+    Ok(())
 }
 
 /// Writes output until the goal is reached, and ends the stream if the driver asks for it.

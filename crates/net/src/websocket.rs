@@ -12,7 +12,7 @@ use crate::engine::Goal;
 use crate::read_buffers::ReadBuffers;
 use crate::split::{self, Reader, Writer};
 use crate::stream::{SplitStream, Stream};
-use crate::turn::{Link, write_output};
+use crate::turn::{self, Link, write_output};
 use crate::unsplit::Unsplit;
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
@@ -158,10 +158,7 @@ impl<S: Stream> WebSocket<S> {
     /// [`Error::Send`]: the code must not be sent, or the reason is too long or comes without a code. A peer that is gone
     /// is not an error here.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.link.engine.queue(|ws, now| ws.close(code, reason, now))?;
-        // `read` reports whether the Close frame was delivered.
-        let _ = write_output(&mut *self.link, Goal::StreamFull);
-        Ok(())
+        turn::close(&mut *self.link, code, reason)
     }
 
     /// Writes pending output. Reading, sending and closing do so too: output is pending only after [`Event::Ping`], whose
@@ -280,7 +277,7 @@ pub(crate) fn finish_opening<S: Stream>(
 
 /// Closes an open connection, and drives it to its end.
 pub(crate) fn drive_to_end(link: &mut impl Link, buffers: &mut ReadBuffers) -> Result<Close, Error> {
-    link.with_engine(|engine| engine.queue(|ws, now| ws.close(CloseCode::NORMAL, "", now)))?;
+    turn::close(link, CloseCode::NORMAL, "")?;
     while buffers.next_event(link)?.is_some() {}
     let close = link.with_engine(|engine| engine.close_event().cloned());
     close.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())

@@ -1,0 +1,406 @@
+//! Every accepted message is delivered, regardless of which side ends the connection, and the connection to a peer that
+//! makes no progress ends in time.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use sansocket_net::sansocket::Initiator;
+use sansocket_net::{Close, CloseCode, Config, Connector, Error, Event, Incoming, WebSocket};
+use socket2::SockRef;
+use support::*;
+
+const MIB: usize = 1024 * 1024;
+/// Of each socket, so that most of a message waits in the connection.
+const SOCKET_BUFFER: usize = 32 * 1024;
+/// The closing timeout of the tests with slow readers: shorter than they take to read everything.
+const TIMEOUT: Duration = Duration::from_millis(400);
+/// The pause of a slow reader after each step.
+const PAUSE: Duration = Duration::from_millis(30);
+/// Read by a slow reader in each step: 2 MiB take 1 s or more.
+const STEP: usize = 64 * 1024;
+/// A masked Ping without payload.
+const PING: &[u8] = b"\x89\x80\0\0\0\0";
+
+fn short() -> Config {
+    config(|config| config.closing_timeout = TIMEOUT)
+}
+
+fn shrink(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();
+    socket.set_recv_buffer_size(SOCKET_BUFFER).unwrap();
+}
+
+/// A server for one client, with small socket buffers.
+fn serve_small<T: Send + 'static>(
+    config: Config,
+    work: impl FnOnce(Incoming) -> T + Send + 'static,
+) -> (SocketAddr, Task<T>) {
+    let (listener, address) = listen();
+    let server = serve(listener.config(config), |incoming| {
+        shrink(incoming.stream());
+        work(incoming)
+    });
+    (address, server)
+}
+
+fn small_client(address: SocketAddr) -> TcpStream {
+    let client = raw_client(address);
+    shrink(&client);
+    client.set_read_timeout(Some(BOUND)).unwrap();
+    client
+}
+
+/// Reads to the end in steps with pauses between; calls `between` in each pause.
+fn read_slowly(client: &mut TcpStream, mut between: impl FnMut(&mut TcpStream)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while client.take(STEP as u64).read_to_end(&mut bytes).unwrap() == STEP {
+        between(client);
+        sleep(PAUSE);
+    }
+    bytes
+}
+
+/// The payload bytes of all binary frames and their continuations.
+fn binary_payload(mut bytes: &[u8]) -> usize {
+    let mut sum = 0;
+    while let [head, length, rest @ ..] = bytes {
+        let (length, size) = match length {
+            126 => (u16::from_be_bytes(rest[..2].try_into().unwrap()).into(), 2),
+            127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, 8),
+            length => ((*length).into(), 0),
+        };
+        if matches!(head, 0x82 | 0x02 | 0x80) {
+            sum += length;
+        }
+        bytes = &rest[size + length..];
+    }
+    sum
+}
+
+fn drive(ws: &mut WebSocket) -> Close {
+    match ws.events().map(Result::unwrap).last() {
+        Some(Event::Close(close)) => close,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Input A: a reset, or a deadline that runs from `close`, would cut off what the kernel and the connection still hold.
+#[test]
+fn a_slow_reader_that_pings_gets_all_messages_and_the_close_frame() {
+    bounded(|| {
+        for is_split in [false, true] {
+            let (address, server) = serve_small(short(), move |incoming| {
+                let mut ws = incoming.accept().unwrap();
+                if !is_split {
+                    ws.send(vec![7; MIB]).unwrap();
+                    ws.send(vec![7; MIB]).unwrap();
+                    return ws.finish().unwrap();
+                }
+                let (reader, writer) = ws.split().unwrap();
+                let sending = spawn({
+                    let writer = writer.clone();
+                    move || writer.send(vec![7; 2 * MIB])
+                });
+                while writer.buffered_amount() == 0 {
+                    std::thread::yield_now();
+                }
+                // Returns though the other thread waits for the peer.
+                let started = Instant::now();
+                writer.close(CloseCode::NORMAL, "").unwrap();
+                assert!(started.elapsed() < TIMEOUT);
+                let close = reader.finish().unwrap();
+                sending.join().unwrap();
+                close
+            });
+            let mut client = small_client(address);
+            let bytes = read_slowly(&mut client, |client| client.write_all(PING).unwrap_or(()));
+            assert_eq!(binary_payload(&bytes), 2 * MIB);
+            assert!(bytes.ends_with(b"\x88\x02\x03\xe8"), "split: {is_split}");
+            client.write_all(CLOSE).unwrap_or(());
+            drop(client);
+            assert_eq!(server.join().initiator, Initiator::Local);
+        }
+    });
+}
+
+/// The server's half-close comes first; what the client still sends then must not lead to a reset.
+#[test]
+fn after_the_half_close_the_server_reads_and_discards() {
+    bounded(|| {
+        let (address, server) = serve_small(short(), |incoming| {
+            let mut ws = incoming.accept().unwrap();
+            ws.send(vec![7; 2 * MIB]).unwrap();
+            ws.finish().unwrap()
+        });
+        let mut client = small_client(address);
+        client.write_all(CLOSE).unwrap();
+        let bytes = read_slowly(&mut client, |client| client.write_all(PING).unwrap());
+        assert!(bytes.ends_with(b"\x88\x02\x03\xe8"));
+        client.write_all(PING).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let close = server.join();
+        assert_eq!((close.code, close.was_clean), (CloseCode::NORMAL, true));
+    });
+}
+
+/// Input B.
+#[test]
+fn a_peer_that_half_closes_without_a_close_frame_gets_all_that_was_sent() {
+    bounded(|| {
+        for is_split in [false, true] {
+            let (address, server) = serve_small(short(), move |incoming| {
+                let mut ws = incoming.accept().unwrap();
+                if is_split {
+                    let (mut reader, writer) = ws.split().unwrap();
+                    let sending = spawn({
+                        let writer = writer.clone();
+                        move || writer.send(vec![7; 2 * MIB])
+                    });
+                    while writer.buffered_amount() == 0 {
+                        std::thread::yield_now();
+                    }
+                    let last = reader.events().map(Result::unwrap).last();
+                    sending.join().unwrap();
+                    let Some(Event::Close(close)) = last else { panic!("{last:?}") };
+                    return close;
+                }
+                ws.send(vec![7; 2 * MIB]).unwrap();
+                drive(&mut ws)
+            });
+            let mut client = small_client(address);
+            client.shutdown(Shutdown::Write).unwrap();
+            sleep(TIMEOUT / 2);
+            let bytes = read_slowly(&mut client, |_| {});
+            assert_eq!(bytes.len(), 2 * MIB + 2 * 10, "split: {is_split}");
+            assert_eq!(server.join().code, CloseCode::ABNORMAL);
+        }
+    });
+}
+
+/// Input B2: the Ping is queued behind bytes that the peer has not read.
+#[test]
+fn keepalive_keeps_a_slow_reader() {
+    bounded(|| {
+        let keepalive = config(|config| {
+            config.ping_interval = Some(SHORT);
+            config.pong_timeout = SHORT;
+            config.closing_timeout = TIMEOUT;
+        });
+        let (address, server) = serve_small(keepalive, |incoming| {
+            let mut ws = incoming.accept().unwrap();
+            ws.send(vec![7; 2 * MIB]).unwrap();
+            ws.read().map(|event| event.map(Event::into_owned))
+        });
+        let mut client = small_client(address);
+        // Answers no Ping before it has read the message.
+        let mut read = 0;
+        while read < 2 * MIB {
+            client.read_exact(&mut vec![0; STEP]).unwrap();
+            read += STEP;
+            sleep(PAUSE);
+        }
+        client.write_all(b"\x8a\x80\0\0\0\0").unwrap();
+        let event = server.join().unwrap();
+        assert!(matches!(event, Some(Event::Pong(_))), "{event:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_drips_or_floods_is_left_at_the_closing_limit() {
+    // Before and after its own Close frame.
+    for beginning in [&b""[..], CLOSE] {
+        for step in [1, 16 * 1024] {
+            bounded(move || {
+                let (listener, address) = listen();
+                let limited = config(|config| {
+                    config.closing_timeout = SHORT * 2;
+                    config.closing_limit = SHORT * 4;
+                });
+                let server = serve(listener.config(limited), |incoming| {
+                    let mut ws = incoming.accept().unwrap();
+                    let started = Instant::now();
+                    ws.close(CloseCode::NORMAL, "").unwrap();
+                    let close = drive(&mut ws);
+                    (started.elapsed(), close.was_clean)
+                });
+                let mut client = raw_client(address);
+                client.write_all(beginning).unwrap();
+                // Pongs, cut anywhere.
+                let pongs: Vec<u8> = b"\x8a\x80\0\0\0\0".iter().copied().cycle().take(6 * step).collect();
+                while pongs.chunks(step).all(|bytes| client.write_all(bytes).is_ok()) {
+                    if step == 1 {
+                        sleep(Duration::from_millis(1));
+                    }
+                }
+                let (elapsed, was_clean) = server.join();
+                assert_eq!(was_clean, !beginning.is_empty());
+                let least = if beginning.is_empty() { SHORT * 4 } else { SHORT * 2 };
+                assert!(elapsed >= least && elapsed < SHORT * 6, "{elapsed:?}, {step} {beginning:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn the_connection_to_a_silent_peer_ends_after_the_closing_timeout() {
+    // The client takes the bytes of the first case and no more, or all.
+    for payload in [4 * MIB, 5] {
+        bounded(move || {
+            let (address, server) =
+                serve_small(config(|config| config.closing_timeout = TIMEOUT * 2), move |incoming| {
+                    let (mut reader, writer) = incoming.accept().unwrap().split().unwrap();
+                    let sending = spawn({
+                        let writer = writer.clone();
+                        move || writer.send(vec![7; payload])
+                    });
+                    if payload > MIB {
+                        while writer.buffered_amount() == 0 {
+                            std::thread::yield_now();
+                        }
+                    } else {
+                        sending.join().unwrap();
+                    }
+                    writer.close(CloseCode::NORMAL, "").unwrap();
+                    let started = Instant::now();
+                    let last = reader.events().map(Result::unwrap).last();
+                    assert!(matches!(&last, Some(Event::Close(close)) if !close.was_clean), "{last:?}");
+                    started.elapsed()
+                });
+            let client = small_client(address);
+            let elapsed = server.join();
+            assert!(elapsed >= TIMEOUT * 2 * 9 / 10 && elapsed < TIMEOUT * 2 * 3 / 2, "{elapsed:?}");
+            drop(client);
+        });
+    }
+}
+
+/// The peer's last bytes are read after a failed write, and the connection ends.
+#[test]
+fn after_a_failed_write_the_connection_ends() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let server = serve(listener.config(short()), |incoming| {
+            let mut ws = incoming.accept().unwrap();
+            // As if the peer had reset TCP in this direction: the next write fails with EPIPE.
+            ws.stream().shutdown(Shutdown::Write).unwrap();
+            let error = ws.send("into the void").unwrap_err();
+            assert!(matches!(error, Error::Io(_)), "{error}");
+            let events: Vec<_> = ws.events().map(Result::unwrap).collect();
+            let [Event::Message(message), Event::CloseReceived(_), Event::Close(close)] = &events[..] else {
+                panic!("{events:?}");
+            };
+            assert_eq!(message.as_text(), Some("Hello"));
+            (close.code, close.was_clean)
+        });
+        let mut client = raw_client(address);
+        assert_eq!(read_rest(&mut client), b"");
+        client.write_all(HELLO).unwrap();
+        client.write_all(CLOSE).unwrap();
+        assert_eq!(server.join(), (CloseCode::NORMAL, false));
+        // The server's socket is gone: another byte is answered with a reset.
+        while client.write_all(b"x").is_ok() {}
+    });
+}
+
+#[test]
+fn a_close_frame_and_fin_that_arrive_together_are_clean() {
+    bounded(|| {
+        for is_split in [false, true] {
+            let (listener, address) = listen();
+            let server = serve(listener, move |incoming| {
+                let mut ws = incoming.accept().unwrap();
+                ws.send("our message").unwrap();
+                if is_split { ws.split().unwrap().0.finish().unwrap() } else { drive(&mut ws) }
+            });
+            let mut client = raw_client(address);
+            client.write_all(CLOSE).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_rest(&mut client), b"\x81\x0bour message\x88\x02\x03\xe8");
+            let close = server.join();
+            assert_eq!((close.code, close.was_clean), (CloseCode::NORMAL, true));
+        }
+    });
+}
+
+#[test]
+fn the_peers_close_frame_is_reported_while_tcp_stays_open() {
+    bounded(|| {
+        let (address, server) = serve_raw(|mut stream, request| {
+            stream.write_all(response(&request).as_bytes()).unwrap();
+            stream.write_all(b"\x88\x05\x0f\xa1bye").unwrap();
+            read_rest(&mut stream)
+        });
+        // Longer than the test may take.
+        let patient = config(|config| config.closing_timeout = BOUND * 2);
+        let mut ws = Connector::new().config(patient).connect(&url(address)).unwrap();
+        let Some(Event::CloseReceived(frame)) = ws.read().unwrap() else { panic!("no CloseReceived") };
+        assert_eq!((frame.code.as_u16(), &*frame.reason), (4001, "bye"));
+        drop(ws);
+        server.join();
+    });
+}
+
+/// The Open event does not wait for another byte; frames that arrived before the acceptance follow it.
+#[test]
+fn a_late_accept_opens_without_another_byte() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let (accept, accepted) = std::sync::mpsc::channel();
+        let server = serve(listener, move |mut incoming| {
+            incoming.request().unwrap();
+            accepted.recv().unwrap();
+            let mut ws = incoming.accept().unwrap();
+            (message(&mut ws).into_owned(), ws)
+        });
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(&[REQUEST.as_bytes(), HELLO].concat()).unwrap();
+        accept.send(()).unwrap();
+        assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
+        assert_eq!(server.join().0.as_text(), Some("Hello"));
+    });
+}
+
+#[test]
+fn finish_reports_a_failure() {
+    bounded(|| {
+        let (address, server) = serve_raw(|mut stream, request| {
+            stream.write_all(response(&request).as_bytes()).unwrap();
+            stream.write_all(b"\x83\0").unwrap();
+            read_rest(&mut stream)
+        });
+        let error = connect(address).finish().unwrap_err();
+        assert!(matches!(error, Error::Peer(_)), "{error}");
+        assert_eq!(server.join()[0], 0x88);
+    });
+}
+
+/// Otherwise the kernel would keep the bytes that a peer never reads.
+#[test]
+fn dropping_a_connection_resets_it() {
+    bounded(|| {
+        for is_split in [false, true] {
+            let (address, server) = serve_small(Config::default(), move |incoming| {
+                let mut ws = incoming.accept().unwrap();
+                ws.send("unread").unwrap();
+                if is_split { drop(ws.split().unwrap()) } else { drop(ws) }
+            });
+            let mut client = small_client(address);
+            server.join();
+            let error = loop {
+                match client.write(b"x") {
+                    Ok(_) => {}
+                    Err(error) => break error.kind(),
+                }
+            };
+            assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+            let mut rest = Vec::new();
+            let end = client.read_to_end(&mut rest);
+            assert!(end.is_err() || rest.len() <= 8, "{rest:?}");
+        }
+    });
+}

@@ -1,0 +1,228 @@
+//! What connections cost the process: descriptors and memory. Each test runs in a process of its own, which sets limits and
+//! counts.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use sansocket_net::{Close, CloseCode, Connector, Error, HttpResponse, Incoming, Listener, WebSocket};
+use support::*;
+
+const IS_CHILD: &str = "SANSOCKET_TEST_CHILD";
+
+/// A test's own process, with this limit of descriptors.
+fn child(test: &str, descriptors: usize) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n \"$1\" && exec \"$0\" --exact \"$2\" --nocapture"])
+        .args([env::current_exe().unwrap().to_str().unwrap(), &descriptors.to_string(), test])
+        .envs([(IS_CHILD, "1"), ("MALLOC_ARENA_MAX", "2")]);
+    command
+}
+
+fn is_child() -> bool {
+    env::var_os(IS_CHILD).is_some()
+}
+
+/// The descriptors that are open.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The resident memory, in KiB.
+fn resident_memory() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// No client gets 101 and then the end of TCP because the server has no descriptor left.
+#[test]
+fn at_the_descriptor_limit_whoever_is_accepted_is_served() {
+    const CLIENTS: usize = 100;
+    if is_child() {
+        let (listener, address) = listen();
+        println!("\nlistening on {address}");
+        return accept_all(&listener);
+    }
+    bounded(|| {
+        let mut server = child("at_the_descriptor_limit_whoever_is_accepted_is_served", CLIENTS / 2)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address: SocketAddr =
+            lines.find_map(|line| line.strip_prefix("listening on ").map(|address| address.parse().unwrap())).unwrap();
+        let mut streams: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for stream in &mut streams {
+            stream.write_all(REQUEST.as_bytes()).unwrap();
+        }
+        // The first clients are served while the others wait to be accepted.
+        for stream in &mut streams {
+            assert!(read_head(stream).starts_with("HTTP/1.1 101 "));
+            stream.write_all(HELLO).unwrap();
+            let mut echo = [0; 7];
+            stream.read_exact(&mut echo).expect("a client that got 101 is served");
+            assert_eq!(&echo, b"\x81\x05Hello");
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
+        server.kill().unwrap();
+        server.wait().unwrap();
+    });
+}
+
+/// Accepts, and echoes over split connections.
+fn accept_all(listener: &Listener) {
+    for incoming in listener.incoming() {
+        let Ok(incoming) = incoming else {
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        thread::spawn(move || -> Result<(), Error> {
+            let (mut reader, writer) = incoming.accept()?.split()?;
+            while let Some(event) = reader.read()? {
+                if let sansocket_net::Event::Message(message) = event {
+                    writer.send(message)?;
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// A source of choices that repeats itself in each run.
+struct Choices(u64);
+
+impl Choices {
+    fn next(&mut self, count: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % count
+    }
+}
+
+#[test]
+fn connections_broken_at_either_end_leave_nothing_behind() {
+    const THREADS: usize = 8;
+    if !is_child() {
+        let test = child("connections_broken_at_either_end_leave_nothing_behind", 1024).output().unwrap();
+        let output = String::from_utf8_lossy(&test.stdout).into_owned() + &String::from_utf8_lossy(&test.stderr);
+        assert!(test.status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    bounded(|| {
+        let count: usize = env::var("SANSOCKET_TEST_CONNECTIONS").map_or(10_000, |count| count.parse().unwrap());
+        let (listener, address) = listen();
+        let listener = listener.config(config(|config| {
+            config.opening_timeout = SHORT;
+            config.closing_timeout = SHORT;
+            config.closing_limit = SHORT * 2;
+        }));
+        let ended = Arc::new(AtomicUsize::new(0));
+        thread::spawn({
+            let ended = Arc::clone(&ended);
+            move || {
+                for (number, incoming) in listener.incoming().enumerate() {
+                    let (incoming, ended) = (incoming.unwrap(), Arc::clone(&ended));
+                    thread::spawn(move || {
+                        // An error is one of the ways in which a connection breaks.
+                        let _ = break_server(incoming, &mut Choices(number as u64));
+                        ended.fetch_add(1, Ordering::SeqCst);
+                    });
+                }
+            }
+        });
+        let mut so_far = (0, 0);
+        // The second half must need no more than the first.
+        for half in 1..=2 {
+            thread::scope(|scope| {
+                for thread in 0..THREADS {
+                    scope.spawn(move || {
+                        let mut choices = Choices((thread * 10 + half) as u64);
+                        (0..count / 2 / THREADS).for_each(|_| break_client(address, &mut choices));
+                    });
+                }
+            });
+            let started = Instant::now();
+            while ended.load(Ordering::SeqCst) < count / 2 / THREADS * THREADS * half {
+                assert!(started.elapsed() < BOUND, "{} connections have ended", ended.load(Ordering::SeqCst));
+                thread::sleep(Duration::from_millis(10));
+            }
+            let before = std::mem::replace(&mut so_far, (descriptors(), resident_memory()));
+            println!("{} connections: {} descriptors, {} KiB", count / 2 * half, so_far.0, so_far.1);
+            if half == 2 {
+                assert_eq!(so_far.0, before.0);
+                assert!(so_far.1 < before.1 + count / 2, "from {} to {} KiB", before.1, so_far.1);
+            }
+        }
+    });
+}
+
+/// What a server does with a connection before it drops it.
+fn break_server(mut incoming: Incoming, choices: &mut Choices) -> Result<Option<Close>, Error> {
+    let choice = choices.next(8);
+    match choice {
+        0 => return Ok(None),
+        1 => return incoming.request().map(|_| None),
+        2 => return incoming.respond(HttpResponse::new(404)).map(|()| None),
+        _ => {}
+    }
+    let mut ws = incoming.accept()?;
+    ws.send(vec![7; 100_000])?;
+    match choice {
+        3 => Ok(None),
+        4 => ws.finish().map(Some),
+        5 => ws.read().map(|_| None),
+        6 => {
+            let (_reader, writer) = ws.split()?;
+            writer.close(CloseCode::GOING_AWAY, "")?;
+            Ok(None)
+        }
+        _ => {
+            let (reader, writer) = ws.split()?;
+            let sending = thread::spawn(move || writer.send(vec![7; 1_000_000]));
+            let close = reader.finish();
+            let _ = sending.join();
+            close.map(Some)
+        }
+    }
+}
+
+/// What a client does with a connection before it drops it.
+fn break_client(address: SocketAddr, choices: &mut Choices) {
+    let choice = choices.next(10);
+    if choice > 6 {
+        let Ok(ws) = Connector::new().connect(&url(address)) else { return };
+        return use_client(ws, choice);
+    }
+    let Ok(mut stream) = TcpStream::connect(address) else { return };
+    let part = choices.next(REQUEST.len() as u64) as usize;
+    let request = if choice == 1 { &REQUEST[..part] } else { REQUEST };
+    if choice == 0 || stream.write_all(request.as_bytes()).is_err() {
+        return;
+    }
+    let mut buffer = vec![0; part + 1];
+    let _ = match choice {
+        2 => stream.shutdown(Shutdown::Write).and_then(|()| stream.read_to_end(&mut buffer).map(drop)),
+        // Drops the stream with bytes unread: a reset.
+        3 => stream.read(&mut buffer).map(drop),
+        4 => stream.write_all(&HELLO[..part % HELLO.len()]),
+        5 => stream.write_all(CLOSE).and_then(|()| stream.read_to_end(&mut buffer).map(drop)),
+        6 => stream.write_all(&[0xff; 100]).and_then(|()| stream.read_to_end(&mut buffer).map(drop)),
+        _ => Ok(()),
+    };
+}
+
+fn use_client(mut ws: WebSocket, choice: u64) {
+    match choice {
+        7 => _ = ws.send("Hello"),
+        8 => _ = ws.read(),
+        _ => _ = ws.finish(),
+    }
+}
