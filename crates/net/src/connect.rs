@@ -26,11 +26,10 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
     Connector::new().connect(url)
 }
 
-/// How to connect; connects any number of times.
+/// The settings of a client's connections; connects any number of times.
 ///
-/// RFC 6455 section 4.1 asks a client for patience: while one connection to an address is being made, another to the same
-/// address should wait for it. A connector keeps no such list: an application that makes many connections to one server
-/// makes them one after another.
+/// RFC 6455 section 4.1 requires a client to make the connections to one address one after another. A connector does not
+/// enforce this.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -77,34 +76,33 @@ impl Connector {
         self
     }
 
-    /// Says on whose behalf to connect, as a browser does.
+    /// Sets the `Origin` of the request, as a browser does.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// The limits and timeouts, instead of [`default_config`]. Connections share them.
+    /// Sets the limits and timeouts, instead of [`default_config`]. Connections share them.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// How long TCP may take to connect to one address. The opening handshake has a timeout of its own,
+    /// Sets how long TCP may take to connect to one address. The opening handshake has its own timeout,
     /// [`Config::opening_timeout`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How much to read at a time, in bytes, at least 256; default 16 KiB. A message that fits is lent, a longer one
-    /// assembled.
+    /// Sets how much to read at a time; see [`Acceptor::buffer_size`](crate::Acceptor::buffer_size).
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self
     }
 
-    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. How long it takes to
-    /// look up a name is the system's affair.
+    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. The system bounds the
+    /// time of a name lookup.
     ///
     /// # Errors
     ///
@@ -114,7 +112,8 @@ impl Connector {
         self.connect_to_any(&uri, (uri.host(), uri.port()))
     }
 
-    /// The same, but connects to one of these addresses, whatever the URL's host resolves to.
+    /// Connects to one of these addresses, regardless of what the URL's host resolves to, and completes the opening
+    /// handshake.
     ///
     /// # Errors
     ///
@@ -123,8 +122,7 @@ impl Connector {
         self.connect_to_any(&plain(url)?, addresses)
     }
 
-    /// Completes the opening handshake over a stream that leads to the URL's host already: TLS for wss, a proxy's tunnel,
-    /// a Unix socket.
+    /// Completes the opening handshake over a stream to the URL's host: TLS for wss, a proxy's tunnel, a Unix socket.
     ///
     /// # Errors
     ///

@@ -47,14 +47,14 @@ pub(crate) enum Goal {
 }
 
 /// The next step of a thread that writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum WriteStep {
     /// Write; wait for the stream for up to this time.
     Write(Duration),
     ShutdownWrite,
     End(Ending),
-    /// The goal is reached, or nothing more can be written.
-    Stop,
+    /// Return this: the goal is reached, or nothing more can be written.
+    Stop(Result<(), Error>),
 }
 
 /// How to end the transport.
@@ -196,7 +196,7 @@ impl Engine {
     pub(crate) fn next_write(&mut self, goal: Goal, stalled: Duration) -> WriteStep {
         self.poll();
         if self.is_over {
-            return WriteStep::Stop;
+            return WriteStep::Stop(self.check_written());
         }
         let (read, until) = match self.driver.next_action() {
             Action::Close => return WriteStep::End(Ending::Close),
@@ -205,8 +205,11 @@ impl Engine {
             Action::Wait { read, until, .. } => (read, until),
             Action::Again => (false, None),
         };
-        if self.driver.has_write_ended() || !self.has_output() || (goal == Goal::WantsRead && read) {
-            return WriteStep::Stop;
+        if goal == Goal::WantsRead && read {
+            return WriteStep::Stop(Ok(()));
+        }
+        if self.driver.has_write_ended() || !self.has_output() {
+            return WriteStep::Stop(self.check_written());
         }
         if goal == Goal::StreamFull {
             return WriteStep::Write(AT_ONCE);

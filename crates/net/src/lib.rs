@@ -1,7 +1,7 @@
 //! [`sansocket`] over `std::net`: a blocking WebSocket client and server, with a thread for each connection.
 //!
-//! The protocol is [`sansocket`]'s, which does no IO. This crate owns the sockets, the clock, the random numbers and the
-//! read buffers, and carries bytes between them; it parses none.
+//! [`sansocket`] implements the protocol without IO, and [`sansocket_drive`] drives a connection. This crate adds the
+//! sockets, the timeouts, the random numbers and the read buffers. It parses no bytes.
 //!
 //! A client:
 //!
@@ -53,26 +53,39 @@
 //!
 //! # What to know
 //!
-//! * **Read until `None`.** [`WebSocket::read`] is what answers Pings, keeps deadlines and finishes the closing handshake,
-//!   also the one that you began with [`WebSocket::close`].
-//! * **How it ended** is told by [`Event::Close`], the last event of every connection: with which code, and whether both
-//!   ends had agreed. A peer that vanishes is no error but a Close event with [`CloseCode::ABNORMAL`]. Errors say whose
-//!   fault it was: the transport's, the peer's or the caller's ([`Error`]).
-//! * **Two ends that only send** wait for each other: each waits for TCP to take more, which it does when the other
-//!   reads. Where your peer may send while you send much, [`WebSocket::split`] the connection: one thread reads while
-//!   another sends. Otherwise keepalive ends the wait, with the connection. A split client always reads, but a server
-//!   stops above [`Config::high_water_mark`]: where both ends may send much before they read, let the client split, or
-//!   raise that mark.
-//! * **Deadlines are on**: ten seconds for the opening handshake, five for the closing one, a Ping after thirty seconds of
-//!   silence and as long again for its answer. They are [`Config`]'s; [`default_config`] has these. They hold while a
-//!   thread waits in a method of the connection.
+//! * **Read until `None`.** [`WebSocket::read`] answers Pings, enforces deadlines and carries out the closing handshake,
+//!   including one that [`WebSocket::close`] began.
+//! * **Finish.** Dropping a connection aborts it: TCP is reset, and bytes that the peer has not acknowledged are lost.
+//!   [`WebSocket::finish`] closes in an orderly way. Every message sent before reaches a peer that keeps reading, within
+//!   [`Config::closing_limit`].
+//! * **How a connection ended** is reported by [`Event::Close`], the last event of every connection: the code, and whether
+//!   both ends agreed. [`Event::CloseReceived`] reports the peer's Close frame as soon as it arrives. A peer that vanishes
+//!   is not an error, but a Close event with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault: the transport, the
+//!   peer or the caller.
+//! * **Two ends that only send** wait for each other: TCP takes more bytes only when the other end reads. Where your peer
+//!   may send while you send much, [`split`](WebSocket::split) the connection: one thread reads while another sends.
+//!   Otherwise keepalive ends the connection. A split client always reads, but a server stops reading above
+//!   [`Config::high_water_mark`]: where both ends may send much before they read, let the client split, or raise that limit.
+//! * **Deadlines are on**: 10 s for the opening handshake; 5 s without progress, and 5 min in total, for the closing
+//!   handshake; a Ping after 30 s of silence, and 30 s for its answer. [`default_config`] has these values; [`Config`]
+//!   describes them. They apply while a thread waits in a method of the connection.
+//! * **A slow reader is not a dead one.** While the peer acknowledges bytes, no deadline but `closing_limit` ends its
+//!   connection. The system reports acknowledgements on Linux. Elsewhere a byte counts as delivered when the system has
+//!   taken it, and a peer that is too slow to read what the system holds can be taken for dead.
+//! * **What a slow reader can pin.** Its thread, the read buffer, the output that is pending (one message in one thread;
+//!   up to [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a limit of
+//!   time while the connection is open and the peer keeps reading; for `closing_limit` after the connection has begun to
+//!   close. A peer that reads nothing is left after the pong deadline, or after `closing_timeout`. A public server should
+//!   limit the number of connections, and lower `max_buffered_amount` and `closing_limit`.
+//! * **An idle connection** holds a descriptor, a thread and its read buffer. The buffer begins small, and keeps the size to
+//!   which longer reads have made it grow. Give the threads small stacks: 128 KiB are enough for this crate.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
 //!   [`Incoming::accept`] accepts requests without `Origin`, which no browser sends, and those of pages of the same
 //!   origin; [`Listener::origin`] permits others.
-//! * **One at a time.** RFC 6455 section 4.1 wants a client to make no more than one connection to an address at a time:
-//!   to wait with the second until the first is open or has failed. This is left to the application.
-//! * **`wss`** is not built in yet. Over a TLS stream of your own use [`Connector::handshake`] and
-//!   [`Acceptor::incoming`]; [`Stream`] needs no more than an empty `impl`.
+//! * **One at a time.** RFC 6455 section 4.1 requires a client to have no more than one connection to an address in
+//!   CONNECTING at a time. This is left to the application.
+//! * **`wss`** is not built in yet. For a TLS stream of your own, use [`Connector::handshake`] and [`Acceptor::incoming`];
+//!   [`Stream`] needs only an empty `impl`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Listening: from TCP's `accept` to an open connection, or to a refusal.
+//! Listening: from TCP's `accept` to an open connection, or to an HTTP response.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -18,7 +18,7 @@ use crate::{DEFAULT_BUFFER_SIZE, Error, default_config};
 /// Connections that the system completes before they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// A server's end of the opening handshake: how to answer. A [`Listener`] has one; over other streams use it alone.
+/// The settings with which a server answers opening handshakes. A [`Listener`] has one; use it alone over other streams.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Acceptor {
@@ -39,14 +39,14 @@ impl Acceptor {
         }
     }
 
-    /// The limits and timeouts, instead of [`default_config`]. Connections share them.
+    /// Sets the limits and timeouts, instead of [`default_config`]. Connections share them.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Which web pages [`Incoming::accept`] accepts. Browsers let any page connect anywhere, with the cookies of the
-    /// site it connects to, and leave it to the server to refuse.
+    /// Sets which web pages [`Incoming::accept`] accepts. Browsers let any page connect anywhere, with the cookies of the
+    /// site it connects to; the server has to refuse.
     pub fn origin(mut self, policy: OriginPolicy) -> Self {
         self.origin = policy;
         self
@@ -58,14 +58,14 @@ impl Acceptor {
         self
     }
 
-    /// How much to read at a time, in bytes, at least 256; default 16 KiB. A message that fits is lent, a longer one
-    /// assembled.
+    /// Sets how much to read at a time, in bytes, at least 256; default 16 KiB. The buffer grows up to this size as needed. A
+    /// message that fits is borrowed from the buffer, a longer one is assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self
     }
 
-    /// A client has connected over this stream. Returns at once; the client's time for the opening handshake
+    /// Starts a connection over the stream of a client. Returns at once; the time for the opening handshake
     /// ([`Config::opening_timeout`]) runs from here.
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
         let ws = sansocket::WebSocket::server(Arc::clone(&self.config), Clock::of_process().now());
@@ -85,32 +85,7 @@ impl Default for Acceptor {
     }
 }
 
-/// Listens for clients.
-///
-/// ```no_run
-/// use std::thread;
-/// use std::time::Duration;
-/// use sansocket_net::{Error, Event, Incoming, Listener};
-///
-/// let listener = Listener::bind("127.0.0.1:9001")?;
-/// for incoming in listener.incoming() {
-///     match incoming {
-///         Ok(incoming) => drop(thread::spawn(|| echo(incoming))),
-///         Err(_) => thread::sleep(Duration::from_millis(100)), // such as too many open files: it passes
-///     }
-/// }
-///
-/// fn echo(incoming: Incoming) -> Result<(), Error> {
-///     let mut ws = incoming.accept()?;
-///     while let Some(event) = ws.read()? {
-///         if let Event::Message(message) = event.into_owned() {
-///             ws.send(message)?;
-///         }
-///     }
-///     Ok(())
-/// }
-/// # Ok::<(), std::io::Error>(())
-/// ```
+/// Listens for clients. The [crate](crate)'s guide shows a server.
 #[derive(Debug)]
 #[must_use]
 pub struct Listener {
@@ -168,28 +143,29 @@ impl Listener {
         self.tcp.local_addr()
     }
 
-    /// Waits for a client to connect. Nothing is read from it yet, so that a slow client holds up nobody: call
-    /// [`Incoming`]'s methods in a thread of its own.
+    /// Waits for a client to connect. Reads nothing from it yet, so that a slow client does not delay others: call
+    /// [`Incoming`]'s methods in a thread of its own. What a connection needs from the system is acquired here, before
+    /// the client is answered.
     ///
     /// # Errors
     ///
-    /// The system's. Too many open files are no reason to stop listening: they pass.
+    /// The system's, such as too many open files. Go on listening: most of them pass.
     pub fn accept(&self) -> io::Result<Incoming> {
         loop {
             match self.tcp.accept() {
                 Ok((stream, _)) => {
-                    // a client that is gone already shows when its request is read
+                    // If the client is gone already, reading its request reports it.
                     let _ = stream.set_nodelay(true);
                     return Ok(self.acceptor.incoming(stream));
                 }
-                // a client that is gone already is not the listener's trouble
+                // A client that is gone already is not a failure of the listener.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted || is_disconnect(&error) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// What [`accept`](Self::accept) returns, for ever.
+    /// Returns an endless iterator over the results of [`accept`](Self::accept).
     pub fn incoming(&self) -> impl Iterator<Item = io::Result<Incoming>> {
         std::iter::from_fn(|| Some(self.accept()))
     }
@@ -212,7 +188,7 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// A client that has connected and asks for something.
+/// A client that has connected; its request may not have arrived yet.
 ///
 /// ```no_run
 /// use sansocket_net::{Error, Incoming, HttpResponse, WebSocket};
@@ -240,8 +216,8 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// What came is not a request, the wrong kind, or not in time: the client has been told so, with the status that
-    /// [`HandshakeError::status`](sansocket::HandshakeError::status) names, and TCP has been ended.
+    /// No valid request arrived in time. The client got a response with the status that
+    /// [`HandshakeError::status`](sansocket::HandshakeError::status) returns, and TCP has ended.
     pub fn request(&mut self) -> Result<&Request, Error> {
         let request = match self.request.take() {
             Some(request) => request,
@@ -250,8 +226,8 @@ impl<S: Stream> Incoming<S> {
         Ok(self.request.insert(request))
     }
 
-    /// Whether the request is for something other than a WebSocket: to be answered with [`respond`](Self::respond), such as
-    /// a page or a health check. If it is accepted nevertheless, the client is told 426, Upgrade Required.
+    /// Whether the request asks for something other than a WebSocket, such as a page or a health check: answer it with
+    /// [`respond`](Self::respond). If it is accepted nevertheless, the client gets 426, Upgrade Required.
     ///
     /// # Errors
     ///
@@ -283,8 +259,8 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client was told 403,
-    /// or this is not a valid answer and the client was told 500. TCP has been ended.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, or this
+    /// is not a valid answer and the client got 500. TCP has ended.
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
         self.request()?;
         if self.is_plain {
@@ -299,12 +275,12 @@ impl<S: Stream> Incoming<S> {
         finish_opening(self.link, self.buffers, self.acceptor.config.closing_timeout)
     }
 
-    /// Answers with any HTTP response other than 101, and ends TCP in good order, which may take the client
-    /// [`Config::closing_timeout`].
+    /// Answers with an HTTP response other than 101, delivers it, and waits for the end of TCP: up to
+    /// [`Config::closing_timeout`] without progress.
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client was told 500.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client got 500.
     pub fn respond(mut self, response: HttpResponse) -> Result<(), Error> {
         self.request()?;
         let answered = self.link.engine.driver.respond(response, Clock::of_process().now());

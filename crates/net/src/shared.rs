@@ -120,9 +120,10 @@ impl<H: Stream> WriteLink for &Shared<H> {
         }
     }
 
-    fn shutdown_write(&mut self) {
+    fn shutdown_write(&mut self) -> bool {
+        // If the connection is lost, reading reports it.
         let shut_down = |sender: &mut Sender<H>| drop(sender.stream.shutdown_write());
-        self.with_sender(Duration::ZERO, |_, _| {}, shut_down, |_, ()| {});
+        self.with_sender(MIN_BLOCK, |_, _| {}, shut_down, |engine, ()| engine.driver.write_shut_down()).is_some()
     }
 
     /// If another thread is writing, the reader or that thread ends the stream within `max_block`.
@@ -163,8 +164,8 @@ impl<H: Stream> WriteLink for ReadLink<H> {
         (&*self.shared).write_some(wait)
     }
 
-    fn shutdown_write(&mut self) {
-        (&*self.shared).shutdown_write();
+    fn shutdown_write(&mut self) -> bool {
+        (&*self.shared).shutdown_write()
     }
 
     /// A thread that writes wakes.

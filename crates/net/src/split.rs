@@ -39,12 +39,12 @@ pub struct Writer<S: SplitStream> {
 
 /// Splits a connection whose opening handshake is complete.
 pub(crate) fn split<S: SplitStream>(
-    link: Box<Unsplit<S>>,
+    link: Unsplit<S>,
     buffers: ReadBuffers,
     open: Open,
     closing_timeout: Duration,
 ) -> io::Result<(Reader<S>, Writer<S>)> {
-    let Unsplit { engine, stream, send_side, .. } = *link;
+    let Unsplit { engine, stream, send_side, .. } = link;
     let (reading, writing) = stream.into_inner().split()?;
     let shared = Arc::new(Shared::new(engine, writing, send_side, closing_timeout));
     let open = Arc::new(open);

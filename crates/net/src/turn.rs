@@ -26,8 +26,8 @@ pub(crate) trait WriteLink {
     /// Writes output. Waits for up to `wait` for the stream to take some of it.
     fn write_some(&mut self, wait: Duration) -> io::Result<Written>;
 
-    /// Closes the sending direction.
-    fn shutdown_write(&mut self);
+    /// Closes the sending direction, and reports it to the engine. Returns false if another thread is writing.
+    fn shutdown_write(&mut self) -> bool;
 
     /// Ends both directions.
     fn end(&mut self, ending: Ending);
@@ -95,17 +95,13 @@ pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest
         let step = link.with_engine(|engine| engine.next_write(goal, progress.elapsed()));
         let wait = match step {
             WriteStep::Write(wait) => wait.min(link.max_block()),
-            WriteStep::ShutdownWrite => {
-                link.shutdown_write();
-                link.with_engine(|engine| engine.driver.write_shut_down());
-                continue;
-            }
+            WriteStep::ShutdownWrite if link.shutdown_write() || goal != Goal::StreamFull => continue,
+            WriteStep::ShutdownWrite => return Ok(Rest::Busy),
             WriteStep::End(ending) => {
                 link.end(ending);
                 return link.with_engine(Engine::check_written).map(|()| Rest::None);
             }
-            WriteStep::Stop if goal == Goal::WantsRead => return Ok(Rest::None),
-            WriteStep::Stop => return link.with_engine(Engine::check_written).map(|()| Rest::None),
+            WriteStep::Stop(result) => return result.map(|()| Rest::None),
         };
         match link.write_some(wait) {
             Ok(Written::Some) => progress = Instant::now(),

@@ -47,9 +47,11 @@ impl<S: Stream> WriteLink for Unsplit<S> {
         Ok(Written::Some)
     }
 
-    fn shutdown_write(&mut self) {
+    fn shutdown_write(&mut self) -> bool {
         // If the connection is lost, reading reports it.
         let _ = self.stream.shutdown_write();
+        self.engine.driver.write_shut_down();
+        true
     }
 
     fn end(&mut self, ending: Ending) {

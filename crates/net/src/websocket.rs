@@ -28,24 +28,6 @@ use crate::unsplit::Unsplit;
 /// * **Dropping the connection aborts it**: TCP is reset, the peer reports [`CloseCode::ABNORMAL`], and bytes that the peer
 ///   has not acknowledged are lost. To close in an orderly way, call [`finish`](Self::finish), or [`close`](Self::close)
 ///   and read until `None`.
-///
-/// ```no_run
-/// use sansocket_net::{CloseCode, Event};
-///
-/// let mut ws = sansocket_net::connect("ws://localhost:9001/chat")?;
-/// ws.send("Hello")?;
-/// while let Some(event) = ws.read()? {
-///     match event {
-///         Event::Message(message) => {
-///             println!("{:?}", message.as_text());
-///             ws.close(CloseCode::NORMAL, "")?;
-///         }
-///         Event::Close(close) => println!("closed: {}", close.code),
-///         _ => {}
-///     }
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub struct WebSocket<S: Stream = std::net::TcpStream> {
     /// On the heap: threads with small stacks move the connection.
     link: Box<Unsplit<S>>,
@@ -107,8 +89,8 @@ impl<S: Stream> WebSocket<S> {
         self.flush()
     }
 
-    /// Sends a message that others share, such as one that goes to many connections. A server never copies it,
-    /// but for frames below 256 bytes.
+    /// Sends a message that others share, such as one that goes to many connections. A server does not copy it, except for
+    /// frames below 256 bytes.
     ///
     /// # Errors
     ///
@@ -180,7 +162,7 @@ impl<S: Stream> WebSocket<S> {
     where
         S: SplitStream,
     {
-        split::split(self.link, self.buffers, self.open, self.closing_timeout)
+        split::split(*self.link, self.buffers, self.open, self.closing_timeout)
     }
 
     /// The state of the connection.
@@ -213,7 +195,7 @@ impl<S: Stream> WebSocket<S> {
         self.link.engine.driver.websocket().role()
     }
 
-    /// The stream: its addresses and options. Its timeouts belong to the connection: to change them disables the deadlines.
+    /// The stream: its addresses and options. Do not change its timeouts: they enforce the deadlines.
     pub fn stream(&self) -> &S {
         &self.link.stream
     }
