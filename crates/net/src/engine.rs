@@ -18,6 +18,11 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// The shortest timeout: sockets refuse a timeout of zero.
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
+/// How many reads may follow a deadline before it takes effect: bytes that have arrived count, even if the application
+/// reads them late. Enough for a request; any byte of an open connection postpones its deadline. A peer that sends without
+/// end cannot postpone the closing limit.
+const LATE_READS: u32 = 8;
+
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) driver: Driver,
@@ -31,6 +36,8 @@ pub(crate) struct Engine {
     /// Bytes taken from the driver that the stream has not taken.
     in_flight: usize,
     pong_timeout: Duration,
+    /// Reads since a deadline has come.
+    late_reads: u32,
     /// The transport was closed or aborted.
     is_over: bool,
 }
@@ -71,6 +78,8 @@ pub(crate) struct ReadPlan {
     pub(crate) has_output: bool,
     /// How long until the next deadline; zero if it has come.
     pub(crate) deadline: Option<Duration>,
+    /// Whether the deadline takes effect before another read.
+    pub(crate) is_too_late: bool,
 }
 
 impl Engine {
@@ -85,6 +94,7 @@ impl Engine {
             is_close_reported: false,
             in_flight: 0,
             pong_timeout: config.pong_timeout,
+            late_reads: 0,
             is_over: false,
         }
     }
@@ -236,13 +246,12 @@ impl Engine {
     pub(crate) fn plan_read(&mut self) -> ReadPlan {
         self.poll();
         let has_output = self.has_output() && !self.driver.has_write_ended();
-        match self.driver.next_action() {
-            Action::Wait { read, until, .. } => {
-                let deadline = until.map(|until| self.clock.until(until));
-                ReadPlan { wants_read: read, has_output, deadline }
-            }
-            _ => ReadPlan { wants_read: false, has_output, deadline: Some(Duration::ZERO) },
-        }
+        let (wants_read, deadline) = match self.driver.next_action() {
+            Action::Wait { read, until, .. } => (read, until.map(|until| self.clock.until(until))),
+            _ => (false, Some(Duration::ZERO)),
+        };
+        self.late_reads = if deadline == Some(Duration::ZERO) { self.late_reads + 1 } else { 0 };
+        ReadPlan { wants_read, has_output, deadline, is_too_late: self.late_reads > LATE_READS }
     }
 }
 

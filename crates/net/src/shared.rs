@@ -146,12 +146,11 @@ pub(crate) struct ReadLink<H: Stream> {
     pub(crate) shared: Arc<Shared<H>>,
     pub(crate) stream: H,
     timeout: Timeout,
-    late_reads: u32,
 }
 
 impl<H: Stream> ReadLink<H> {
     pub(crate) fn new(shared: Arc<Shared<H>>, stream: H) -> Self {
-        Self { shared, stream, timeout: Timeout::default(), late_reads: 0 }
+        Self { shared, stream, timeout: Timeout::default() }
     }
 }
 
@@ -189,10 +188,6 @@ impl<H: Stream> Link for ReadLink<H> {
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
         self.timeout.set(wait, |timeout| self.stream.set_read_timeout(timeout))?;
         self.stream.read(buffer)
-    }
-
-    fn late_reads(&mut self) -> &mut u32 {
-        &mut self.late_reads
     }
 }
 

@@ -13,11 +13,6 @@ use crate::stream::is_timeout;
 
 /// After how long a reader tries again to write to a stream that takes nothing.
 const WRITE_RETRY: Duration = Duration::from_millis(20);
-/// How many reads may follow a deadline before it takes effect: bytes that have arrived count, even if the application
-/// reads them late. Enough for a request; any byte of an open connection postpones its deadline. A peer that sends without
-/// end cannot postpone the closing limit.
-const LATE_READS: u32 = 8;
-
 /// A connection's engine, and the sending direction of its stream.
 pub(crate) trait WriteLink {
     /// Passes the engine to a function that does not block.
@@ -43,9 +38,6 @@ pub(crate) trait WriteLink {
 pub(crate) trait Link: WriteLink {
     /// Waits for up to `wait` for bytes.
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize>;
-
-    /// Counts the reads since a deadline has come.
-    fn late_reads(&mut self) -> &mut u32;
 }
 
 /// The outcome of [`WriteLink::write_some`].
@@ -128,10 +120,8 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8]) -> usize {
     // A stream that takes no more bytes may still hold the peer's last ones: a failed write does not end reading.
     let rest = write_output(link, Goal::StreamFull).unwrap_or(Rest::None);
     let Some(plan) = link.with_engine(|engine| (!engine.is_over()).then(|| engine.plan_read())) else { return 0 };
-    let ReadPlan { wants_read, has_output, deadline } = plan;
-    let is_late = deadline == Some(Duration::ZERO);
-    *link.late_reads() = if is_late { *link.late_reads() + 1 } else { 0 };
-    if *link.late_reads() > LATE_READS {
+    let ReadPlan { wants_read, has_output, deadline, is_too_late } = plan;
+    if is_too_late {
         report_timeout(link);
         return 0;
     }

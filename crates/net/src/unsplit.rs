@@ -19,7 +19,6 @@ pub(crate) struct Unsplit<S: Stream> {
     pub(crate) stream: AbortOnDrop<S>,
     pub(crate) send_side: SendSide,
     read_timeout: Timeout,
-    late_reads: u32,
 }
 
 impl<S: Stream> Unsplit<S> {
@@ -30,7 +29,6 @@ impl<S: Stream> Unsplit<S> {
             stream: AbortOnDrop::new(stream),
             send_side: SendSide::new(),
             read_timeout: Timeout::default(),
-            late_reads: 0,
         }
     }
 }
@@ -72,9 +70,5 @@ impl<S: Stream> Link for Unsplit<S> {
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
         self.read_timeout.set(wait, |timeout| self.stream.set_read_timeout(timeout))?;
         self.stream.read(buffer)
-    }
-
-    fn late_reads(&mut self) -> &mut u32 {
-        &mut self.late_reads
     }
 }
