@@ -57,7 +57,6 @@ pub(crate) struct Rare {
 
 impl Rare {
     /// The transport took bytes, which its send queue then held.
-    #[cold]
     pub(crate) fn note_written(&mut self, count: usize) {
         if let Some(sample) = &mut self.sample {
             sample.written += count;

@@ -33,6 +33,15 @@ impl<'a, L: Layer> Outgoing<'a, L> {
         outgoing
     }
 
+    /// Counts what is written since the send queue was looked at; more than there is means all there is.
+    #[cold]
+    fn count(&mut self, count: usize) {
+        let count = count.min(self.remaining());
+        if let Some(rare) = &mut self.rare {
+            rare.note_written(count);
+        }
+    }
+
     /// Has the layer prepare more, once it has nothing pending.
     fn seal(&mut self) {
         if self.layer.pending().is_empty() && !self.flags.has(Flags::LAYER_CLOSED) {
@@ -55,8 +64,8 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
 
     #[inline(always)]
     fn advance(&mut self, count: usize) {
-        if let Some(rare) = &mut self.rare {
-            rare.note_written(count);
+        if self.rare.is_some() {
+            self.count(count);
         }
         if L::IS_PLAIN {
             return self.output.advance(count);
