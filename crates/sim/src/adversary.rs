@@ -7,12 +7,15 @@ use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, Role, WebSo
 use crate::choices::Choices;
 use crate::content;
 use crate::endpoint::Context;
-use crate::network::Link;
+use crate::network::{Network, Read};
 use crate::settings::MILLISECOND;
 use crate::trace::Short;
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: sim.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: second\r\n\r\n";
+
+/// After so many single bytes, it writes a byte once in a second at most: a run has a bounded number of steps.
+const DRIPS_MAX: usize = 2000;
 
 /// The other end of an endpoint, and not its friend.
 #[derive(Debug)]
@@ -24,19 +27,37 @@ pub(crate) struct Adversary {
     /// Once in so many frames, one is broken.
     malice: usize,
     has_greeted: bool,
-    /// Whether it reads what it is sent.
-    is_listening: bool,
+    reading: ReadMode,
+    pub(crate) reads_at: u64,
+    /// It writes a byte at a time, once in so many nanoseconds.
+    drips: Option<u64>,
+    writes_at: u64,
+    dripped: usize,
+    /// It sends for as long as the connection lasts.
+    is_endless: bool,
+    /// How many more frames it sends at once.
+    flood: usize,
     request: Vec<u8>,
     outgoing: Vec<u8>,
     /// The rest of a fragmented message.
     message: Option<Vec<u8>>,
     has_closed: bool,
-    pub(crate) has_shut: bool,
+    has_shut: bool,
     pub(crate) is_done: bool,
+}
+
+/// How it reads what it is sent, once the opening handshake is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadMode {
+    Everything,
+    Nothing,
+    /// So many bytes, once in so many nanoseconds.
+    Slow(usize, u64),
 }
 
 impl Adversary {
     pub(crate) fn new(role: Role, choices: &mut Choices<'_>, now: u64) -> Self {
+        let pauses = [5, 20, 100, 1000].map(|pause| pause * MILLISECOND);
         Self {
             role,
             left: choices.pick(&[12, 0, 4, 24, 40]),
@@ -44,7 +65,18 @@ impl Adversary {
             pace: choices.pick(&[1, 0, 10, 60]) * MILLISECOND,
             malice: choices.pick(&[100, 1000, 30, 6]),
             has_greeted: false,
-            is_listening: !choices.once_in(5),
+            reading: match choices.below(8) {
+                5 => ReadMode::Nothing,
+                6 => ReadMode::Slow(1, choices.pick(&pauses)),
+                7 => ReadMode::Slow(1000, choices.pick(&pauses)),
+                _ => ReadMode::Everything,
+            },
+            reads_at: now,
+            drips: choices.once_in(6).then(|| choices.pick(&pauses)),
+            writes_at: now,
+            dripped: 0,
+            is_endless: choices.once_in(5),
+            flood: choices.pick(&[1000, 0, 100]),
             request: Vec::new(),
             outgoing: Vec::new(),
             message: None,
@@ -54,36 +86,62 @@ impl Adversary {
         }
     }
 
-    /// Whether bytes wait to be written.
-    pub(crate) fn has_outgoing(&self) -> bool {
-        !self.outgoing.is_empty() && !self.has_shut
+    /// When it writes what waits to be written, if anything does.
+    pub(crate) fn writes_at(&self) -> Option<u64> {
+        (!self.outgoing.is_empty() && !self.has_shut).then_some(self.writes_at)
     }
 
     pub(crate) fn listens(&self) -> bool {
-        self.is_listening || !self.has_greeted
+        self.reading != ReadMode::Nothing || !self.has_greeted
     }
 
-    pub(crate) fn write(&mut self, link: &mut Link, cx: &mut Context<'_, '_>) -> Option<crate::network::Break> {
-        let most = self.outgoing.len().min(link.room(cx.now));
-        let count = if cx.choices.once_in(2) { cx.choices.between(1, most) } else { most };
-        let bytes: Vec<u8> = self.outgoing.drain(..count).collect();
-        cx.trace.line("adversary", format_args!("writes {}", Short(&bytes)));
-        link.write(&bytes, cx.now)
+    pub(crate) fn write(&mut self, end: usize, network: &mut Network, cx: &mut Context<'_, '_>) {
+        let most = self.outgoing.len();
+        let mut count = if cx.choices.once_in(2) { cx.choices.between(1, most) } else { most };
+        if let Some(pause) = self.drips
+            && self.has_greeted
+            && self.left == 0
+        {
+            count = 1;
+            self.dripped += 1;
+            self.writes_at = cx.now + if self.dripped < DRIPS_MAX { pause } else { pause.max(1000 * MILLISECOND) };
+        }
+        let Ok(count) = network.write(end, &self.outgoing[..count], cx.now, cx.choices) else {
+            self.is_done = true;
+            return network.close(end, cx.now);
+        };
+        cx.trace.line("adversary", format_args!("writes {}", Short(&self.outgoing[..count])));
+        self.outgoing.drain(..count);
     }
 
     /// Reads, of which only the request of a client matters: a server must answer its key.
-    pub(crate) fn read(&mut self, link: &mut Link, cx: &mut Context<'_, '_>) {
-        let bytes = link.read(link.arrived());
-        if self.role == Role::Server && !self.has_greeted {
-            self.request.extend(bytes);
-            if self.request.ends_with(b"\r\n\r\n") {
-                self.next_at = Some(cx.now + cx.choices.below(3) as u64 * self.pace);
+    pub(crate) fn read(&mut self, end: usize, network: &mut Network, cx: &mut Context<'_, '_>) {
+        let is_asked = self.role == Role::Server && !self.has_greeted;
+        let most = match self.reading {
+            ReadMode::Slow(most, pause) if !is_asked => {
+                self.reads_at = cx.now + pause;
+                most
+            }
+            _ => usize::MAX,
+        };
+        match network.read(end, most, cx.now) {
+            Read::Bytes(bytes) if is_asked => {
+                self.request.extend(bytes);
+                if self.request.ends_with(b"\r\n\r\n") {
+                    self.next_at = Some(cx.now + cx.choices.below(3) as u64 * self.pace);
+                }
+            }
+            Read::Bytes(_) | Read::Nothing => {}
+            Read::End | Read::Failed(_) => {
+                cx.trace.line("adversary", format_args!("is told that it is over"));
+                self.is_done = true;
+                network.close(end, cx.now);
             }
         }
     }
 
     /// The next move.
-    pub(crate) fn act(&mut self, link: &mut Link, cx: &mut Context<'_, '_>) {
+    pub(crate) fn act(&mut self, end: usize, network: &mut Network, cx: &mut Context<'_, '_>) {
         self.next_at = None;
         if !self.has_greeted {
             self.greet(cx);
@@ -94,7 +152,7 @@ impl Adversary {
             }
         }
         if self.left == 0 {
-            return self.finish(link, cx);
+            return self.finish(end, network, cx);
         }
         self.left -= 1;
         for _ in 0..cx.choices.between(1, 4) {
@@ -105,8 +163,8 @@ impl Adversary {
         self.next_at = Some(cx.now + cx.choices.below(3) as u64 * self.pace);
     }
 
-    fn finish(&mut self, link: &mut Link, cx: &mut Context<'_, '_>) {
-        match cx.choices.below(4) {
+    fn finish(&mut self, end: usize, network: &mut Network, cx: &mut Context<'_, '_>) {
+        match cx.choices.below(5) {
             0 if !self.has_closed => {
                 self.has_closed = true;
                 let close = self.wire(0x88, &1000_u16.to_be_bytes(), cx.choices);
@@ -114,11 +172,26 @@ impl Adversary {
                 self.left = cx.choices.below(2);
                 self.next_at = Some(cx.now + self.pace);
             }
+            _ if self.is_endless && !network.is_closed(1 - end) => {
+                if self.outgoing.len() < 1000 {
+                    let frame = self.control_frame(cx.choices.pick(&[9, 10]), cx.choices);
+                    self.outgoing.extend(frame);
+                }
+                // a flood that lasts becomes a drip, so that a run has a bounded number of steps
+                self.flood = self.flood.saturating_sub(1);
+                let pause = if self.flood > 0 { 5 } else { 1000 };
+                self.next_at = Some(cx.now + self.pace.max(pause * MILLISECOND));
+            }
             1 => {}
+            2 => {
+                cx.trace.line("adversary", format_args!("drops the connection"));
+                self.is_done = true;
+                network.abort(end, cx.now);
+            }
             _ => {
                 cx.trace.line("adversary", format_args!("ends the stream"));
                 self.has_shut = true;
-                link.shut(cx.now);
+                network.shut(end, cx.now);
             }
         }
     }

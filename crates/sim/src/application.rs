@@ -6,6 +6,8 @@ use sansocket::{
     Accept, AnswerError, CloseCode, Config, EncodedMessage, HttpResponse, Message, MessageKind, ReadyState, SendError,
 };
 
+use sansocket_drive::Error;
+
 use crate::choices::Choices;
 use crate::content;
 use crate::endpoint::{Context, Endpoint};
@@ -93,7 +95,7 @@ impl Endpoint {
                 self.application.next_at = (self.model.phase == Phase::Opened).then_some(cx.now + pause);
             }
         }
-        self.inspect();
+        self.inspect(cx.now);
     }
 
     fn answer(&mut self, cx: &mut Context<'_, '_>) {
@@ -102,17 +104,21 @@ impl Endpoint {
                 let now = self.clock(cx);
                 cx.trace.line(self.name, format_args!("rejects"));
                 let response = HttpResponse::new(403).body("text/plain", content::text(cx.choices, 300));
-                self.ws.respond(response, now).expect("a good answer");
+                self.engine.respond(response, now).expect("a good answer");
                 let response = self.waiting();
                 self.model.refuse(None, response);
             }
             21 => self.close_early(cx),
             choice => {
-                let accept = if choice > 16 { Accept::default().protocol("second") } else { Accept::default() };
+                let accept = if choice == 19 { Accept::default().protocol("second") } else { Accept::default() };
                 cx.trace.line(self.name, format_args!("accepts"));
                 let now = self.clock(cx);
-                match self.ws.accept(accept, now) {
-                    Err(AnswerError::ProtocolNotOffered(_)) => self.application.next_at = Some(cx.now),
+                match self.engine.accept(accept, now) {
+                    // the driver has refused it
+                    Err(Error::Answer(AnswerError::ProtocolNotOffered(_))) => {
+                        let response = self.waiting();
+                        self.model.refuse(None, response);
+                    }
                     result => {
                         result.expect("a good answer");
                         self.application.is_asked = false;
@@ -127,9 +133,10 @@ impl Endpoint {
     /// A request that asks for no WebSocket must be answered at once.
     pub(crate) fn answer_plainly(&mut self, cx: &mut Context<'_, '_>) {
         let now = self.clock(cx);
-        assert_eq!(self.ws.accept(Accept::default(), now), Err(AnswerError::NoRequest));
+        assert_eq!(self.ws().accept(Accept::default(), now), Err(AnswerError::NoRequest));
         if cx.choices.once_in(2) {
-            self.ws.respond(HttpResponse::new(200).body("text/plain", "hello"), now).expect("a good answer");
+            let hello = HttpResponse::new(200).body("text/plain", "hello");
+            self.engine.respond(hello, now).expect("a good answer");
         }
         let response = self.waiting();
         assert!(response > 0, "a plain request was not answered");
@@ -140,8 +147,7 @@ impl Endpoint {
     fn close_early(&mut self, cx: &mut Context<'_, '_>) {
         cx.trace.line(self.name, format_args!("gives up"));
         let now = self.clock(cx);
-        assert_eq!(self.ws.close(CloseCode::NORMAL, "", now), Ok(()));
-        self.is_clock_read = false;
+        assert_eq!(self.ws().close(CloseCode::NORMAL, "", now), Ok(()));
         let response = self.waiting();
         assert_eq!(response > 0, self.application.is_asked, "a request that waits gets an answer");
         self.model.refuse(None, response);
@@ -163,6 +169,12 @@ impl Endpoint {
                 let reason = content::text(cx.choices, reason);
                 self.close(CloseCode::new(code).expect("it may travel"), &reason, cx);
             }
+            28 if cx.choices.once_in(12) => {
+                cx.trace.line(self.name, format_args!("aborts"));
+                let now = self.clock(cx);
+                self.ws().abort(now);
+                self.model.abort();
+            }
             28 if cx.choices.once_in(3) => self.close(CloseCode::NO_STATUS, "", cx),
             29..=31 if cx.choices.once_in(3) => self.send_nonsense(cx),
             _ => self.send_message(cx),
@@ -180,16 +192,16 @@ impl Endpoint {
         let text = || String::from_utf8(payload.clone()).expect("text");
         let frame_max = self.model.config.max_sent_frame_payload.get();
         let (result, frame_max) = match way {
-            0 => (self.ws.send(text().as_str()), frame_max),
-            1 => (self.ws.send(&payload), frame_max),
-            2 => (self.ws.send(text()), frame_max),
-            3 => (self.ws.send(payload.clone()), frame_max),
-            4 | 5 => (self.ws.send_shared(kind, Bytes::from(payload.clone())), frame_max),
+            0 => (self.ws().send(text().as_str()), frame_max),
+            1 => (self.ws().send(&payload), frame_max),
+            2 => (self.ws().send(text()), frame_max),
+            3 => (self.ws().send(payload.clone()), frame_max),
+            4 | 5 => (self.ws().send_shared(kind, Bytes::from(payload.clone())), frame_max),
             _ => {
                 let mut config = Config::default();
                 config.max_sent_frame_payload = self.model.config.max_sent_frame_payload;
                 let message = if way == 6 { Message::from(text()) } else { Message::from(payload.clone()) };
-                (self.ws.send_encoded(&EncodedMessage::new(message, &config)), frame_max)
+                (self.ws().send_encoded(&EncodedMessage::new(message, &config)), frame_max)
             }
         };
         cx.trace.line(self.name, format_args!("sends {kind:?} {}, way {way}: {result:?}", Short(&payload)));
@@ -203,7 +215,6 @@ impl Endpoint {
         if self.check(result, &refusals) {
             self.application.sent.push(Whole { kind, payload: payload.clone() });
             self.model.writing.push(Unit { opcode: opcode(kind), payload, last: true, frame_max });
-            self.model.sent();
         }
     }
 
@@ -226,14 +237,13 @@ impl Endpoint {
         let last = rest.is_empty() && !cx.choices.once_in(3);
         let is_first = self.application.fragmented.is_none();
         let kind = sent.kind;
-        let result = self.ws.send_fragment(kind, fragment, last);
+        let result = self.ws().send_fragment(kind, fragment, last);
         cx.trace.line(self.name, format_args!("sends a fragment {}, {last}: {result:?}", Short(fragment)));
         let refusals = self.refusals(count);
         if self.check(result, &refusals) {
             let opcode = if is_first { opcode(kind) } else { 0 };
             let frame_max = self.model.config.max_sent_frame_payload.get();
             self.model.writing.push(Unit { opcode, payload: fragment.to_vec(), last, frame_max });
-            self.model.sent();
             let sent = Whole { kind, payload: [&sent.payload, fragment].concat() };
             self.application.fragmented = (!last).then(|| (sent.clone(), rest.to_vec()));
             self.application.sent.extend(last.then_some(sent));
@@ -245,26 +255,22 @@ impl Endpoint {
         let mut payload = self.application.controls.to_be_bytes().to_vec();
         let length = cx.choices.pick(&[4, 5, 124, 125, 126, 1000]);
         payload.resize(length, 0xA5);
-        let result = if opcode == 9 { self.ws.ping(&payload) } else { self.ws.pong(&payload) };
+        let result = if opcode == 9 { self.ws().ping(&payload) } else { self.ws().pong(&payload) };
         cx.trace.line(self.name, format_args!("sends control {opcode} {}: {result:?}", Short(&payload)));
         let mut refusals = self.not_open();
         if length > 125 {
             refusals.push(Refusal::ControlTooLong);
         }
-        if refusals.is_empty() {
-            if self.model.writing.ask(opcode, &payload, self.model.config.max_pending_controls) {
-                self.model.sent();
-            } else {
-                refusals.push(Refusal::Full);
-            }
+        let most = self.model.config.max_pending_controls;
+        if refusals.is_empty() && !self.model.writing.ask(opcode, &payload, most) {
+            refusals.push(Refusal::Full);
         }
         self.check(result, &refusals);
     }
 
     fn close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_, '_>) {
         let now = self.clock(cx);
-        let result = self.ws.close(code, reason, now);
-        self.is_clock_read = self.model.phase == Phase::Opened;
+        let result = self.ws().close(code, reason, now);
         cx.trace.line(self.name, format_args!("closes with {code} {reason:?}: {result:?}"));
         let mut refusals = Vec::new();
         let (was_open, was_connecting) = (self.model.is_open(), self.model.phase == Phase::Connecting);
@@ -302,7 +308,7 @@ impl Endpoint {
             3 => {
                 refusals.extend(fragmented.map(|_| Refusal::Unfinished));
                 refusals.push(Refusal::Utf8);
-                let result = self.ws.send_shared(MessageKind::Text, Bytes::from_static(invalid));
+                let result = self.ws().send_shared(MessageKind::Text, Bytes::from_static(invalid));
                 self.check(result, &refusals);
             }
             4 => {
@@ -314,7 +320,7 @@ impl Endpoint {
                     } else {
                         Refusal::Utf8
                     });
-                    let result = self.ws.send_fragment(MessageKind::Text, invalid, true);
+                    let result = self.ws().send_fragment(MessageKind::Text, invalid, true);
                     self.check(result, &refusals);
                 }
             }
@@ -323,16 +329,15 @@ impl Endpoint {
                     let (text, binary) = (MessageKind::Text, MessageKind::Binary);
                     refusals.push(Refusal::KindMismatch);
                     let other = if begun.kind == text { binary } else { text };
-                    let result = self.ws.send_fragment(other, b"", cx.choices.once_in(2));
+                    let result = self.ws().send_fragment(other, b"", cx.choices.once_in(2));
                     self.check(result, &refusals);
                 }
             }
             _ => {
                 let now = self.clock(cx);
-                self.is_clock_read = false;
                 if !self.application.is_asked || self.model.phase != Phase::Connecting {
-                    assert_eq!(self.ws.accept(Accept::default(), now), Err(AnswerError::NoRequest));
-                    assert_eq!(self.ws.respond(HttpResponse::new(404), now), Err(AnswerError::NoRequest));
+                    assert_eq!(self.ws().accept(Accept::default(), now), Err(AnswerError::NoRequest));
+                    assert_eq!(self.ws().respond(HttpResponse::new(404), now), Err(AnswerError::NoRequest));
                 }
             }
         }
@@ -346,7 +351,7 @@ impl Endpoint {
     fn refusals(&self, length: usize) -> Vec<Refusal> {
         let mut refusals = self.not_open();
         let (limit, buffered) = (self.model.config.max_buffered_amount, self.model.writing.buffered());
-        let framing = self.model.writing.len().saturating_sub(buffered);
+        let framing = self.model.writing.undelivered().saturating_sub(buffered);
         if framing > limit || buffered + length > limit {
             refusals.push(Refusal::Full);
         }
@@ -366,7 +371,7 @@ impl Endpoint {
             Err(SendError::FragmentKindMismatch) => Refusal::KindMismatch,
             Err(SendError::MessageUnfinished) => Refusal::Unfinished,
             Err(SendError::NotOpen(state)) => {
-                assert!(*state == self.ws.ready_state() && *state != ReadyState::Open, "{state:?}");
+                assert!(*state == self.engine.websocket().ready_state() && *state != ReadyState::Open, "{state:?}");
                 Refusal::NotOpen
             }
             Err(SendError::ReasonTooLong) => Refusal::Reason,

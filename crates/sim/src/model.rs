@@ -1,11 +1,13 @@
-//! What an endpoint must be at every moment: the closing table, the timers, the states, written down anew from
-//! RFC 6455 section 7 and the documentation of the core. It is slow and obvious, and shares no code with the core.
+//! What an endpoint must show: its state, what `Close` says, and when it reads. Written anew from RFC 6455 section 7 and the
+//! tables of the closing handshake, from what the application did, what was received and what was delivered.
+//!
+//! The model decides nothing about time: see [goals](crate::goals).
 
 use std::sync::Arc;
 
-use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role, TimeoutKind, TransportAction};
+use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role};
 
-use crate::reading::{Reading, Said};
+use crate::reading::{ReadEvent, Reading};
 use crate::writing::{Farewell, Writing};
 
 /// How far the opening handshake has come.
@@ -13,17 +15,23 @@ use crate::writing::{Farewell, Writing};
 pub(crate) enum Phase {
     Connecting,
     Opened,
-    /// It will not open; what `receive` reports, if anything.
+    /// It will not open; the error of `receive`, if any.
     Refused(Option<Error>),
 }
 
-/// What a deadline is for.
+/// How far the end of the connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Timer {
-    Opening,
-    Ping,
-    Pong,
-    Closing,
+pub(crate) enum Ending {
+    /// Our Close frame, or after the peer's FIN our last byte, is not delivered.
+    Draining,
+    /// Our Close frame is delivered, the peer's has not come.
+    AwaitingClose,
+    /// There is nothing more to say.
+    AwaitingEnd,
+    /// Nothing more can be written.
+    WriteLost,
+    /// The connection must have ended.
+    Over,
 }
 
 /// An endpoint as it must be.
@@ -34,123 +42,104 @@ pub(crate) struct Model {
     pub(crate) phase: Phase,
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
-    /// The latest reading of the clock: time never goes backwards.
-    now: u64,
-    timer: Option<(Timer, u64)>,
-    initiator: Option<Initiator>,
+    pub(crate) initiator: Option<Initiator>,
     /// The code and the reason of the peer's Close frame.
-    received: Option<(u16, String)>,
+    pub(crate) received: Option<(u16, String)>,
     pub(crate) failure: Option<Error>,
-    has_ended: bool,
-    /// Whether bytes left since the Pong was asked for, and whether something excuses the peer for being silent.
-    has_moved: bool,
-    is_excused: bool,
+    /// Our Close frame was delivered.
+    close_delivered: bool,
+    pub(crate) has_eof: bool,
+    pub(crate) write_lost: bool,
+    /// The application aborted the connection, or the peer did not answer the Ping of keepalive.
+    pub(crate) is_abandoned: bool,
+    /// `Close` was reported.
+    pub(crate) has_ended: bool,
     /// Whether something went wrong that no endpoint can help.
     pub(crate) is_disturbed: bool,
 }
 
 impl Model {
-    pub(crate) fn new(role: Role, config: Arc<Config>, now: u64) -> Self {
-        let mut model = Self {
+    pub(crate) fn new(role: Role, config: Arc<Config>) -> Self {
+        Self {
             role,
             phase: Phase::Connecting,
             reading: Reading::new(role, Arc::clone(&config)),
             writing: Writing::new(role),
-            now,
-            timer: None,
             initiator: None,
             received: None,
             failure: None,
+            close_delivered: false,
+            has_eof: false,
+            write_lost: false,
+            is_abandoned: false,
             has_ended: false,
-            has_moved: false,
-            is_excused: false,
             is_disturbed: false,
             config,
-        };
-        model.set(Timer::Opening, model.config.opening_timeout.as_nanos() as u64);
-        model
-    }
-
-    pub(crate) fn advance(&mut self, now: u64) {
-        self.now = self.now.max(now);
-    }
-
-    pub(crate) const fn now(&self) -> u64 {
-        self.now
-    }
-
-    fn set(&mut self, timer: Timer, after: u64) {
-        // a deadline always lies ahead, so that a driver that waits for it never spins
-        self.timer = Some((timer, self.now.saturating_add(after.max(1))));
-    }
-
-    fn ping_later(&mut self) {
-        self.timer = None;
-        if let Some(interval) = self.config.ping_interval {
-            self.set(Timer::Ping, interval.as_nanos() as u64);
         }
     }
 
-    /// From the first sign of closing a timer bounds it all.
-    fn await_end(&mut self) {
-        if !matches!(self.timer, Some((Timer::Closing, _))) {
-            self.set(Timer::Closing, self.config.closing_timeout.as_nanos() as u64);
-        }
-    }
-
-    /// The opening handshake is over, and well.
     pub(crate) fn open(&mut self) {
         self.phase = Phase::Opened;
-        self.ping_later();
     }
 
-    /// It will not open. With a response that leaves first, a timer bounds that.
+    /// The connection will not open. `response`: the length of what the client is told.
     pub(crate) fn refuse(&mut self, error: Option<Error>, response: usize) {
         self.is_disturbed = true;
         self.phase = Phase::Refused(error);
         self.writing.abandon();
-        self.timer = None;
-        if response > 0 {
-            self.writing.push_handshake(response);
-            self.await_end();
-        }
+        self.writing.push_handshake(response);
+        self.is_abandoned = response == 0;
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.phase == Phase::Opened && self.initiator.is_none() && !self.has_ended
+        self.phase == Phase::Opened && self.initiator.is_none()
+    }
+
+    /// Whether the connection, once open or refused, has begun to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.initiator.is_some() || matches!(self.phase, Phase::Refused(_))
     }
 
     /// Whether bytes from the peer still mean anything (1.4, 7.1.7).
     pub(crate) fn is_listening(&self) -> bool {
-        self.phase == Phase::Opened && self.received.is_none() && self.failure.is_none() && !self.has_ended
-    }
-
-    /// A byte came: the peer is alive.
-    pub(crate) fn hear(&mut self) {
-        if self.is_open() && self.config.ping_interval.is_some() {
-            self.ping_later();
-        }
+        self.phase == Phase::Opened
+            && self.received.is_none()
+            && self.failure.is_none()
+            && !self.is_abandoned
+            && !self.has_eof
+            && !self.has_ended
     }
 
     /// The application closes.
     pub(crate) fn close(&mut self, body: Vec<u8>) {
         self.initiator = Some(Initiator::Local);
         self.writing.close(Farewell::Body(body), None);
-        self.await_end();
     }
 
-    /// 5.5.1: a Close frame is answered by one, unless ours is on its way.
+    /// The application aborts. The output is dropped.
+    pub(crate) fn abort(&mut self) {
+        self.is_disturbed = true;
+        if self.phase == Phase::Connecting {
+            self.refuse(None, 0);
+        }
+        self.is_abandoned = true;
+        self.initiator.get_or_insert(Initiator::Local);
+        self.drop_output();
+        self.reading.discard();
+    }
+
+    /// 5.5.1: a Close frame is answered by one, unless ours is on its way, or there is no way.
     pub(crate) fn receive_close(&mut self, code: u16, reason: String) {
         self.initiator.get_or_insert(Initiator::Peer);
-        let body = if code == 1005 { Vec::new() } else { code.to_be_bytes().to_vec() };
-        self.writing.close(Farewell::Body(body), None);
+        if !self.write_lost {
+            let body = if code == 1005 { Vec::new() } else { code.to_be_bytes().to_vec() };
+            self.writing.close(Farewell::Body(body), None);
+        }
         self.received = Some((code, reason));
-        self.await_end();
     }
 
-    /// 7.1.7: a broken rule fails the connection, with a Close frame that tells the peer. `len` is what waits now,
-    /// if that can be known.
-    pub(crate) fn fail(&mut self, error: ProtocolError, len: Option<usize>) {
+    /// 7.1.7: a broken rule fails the connection, with a Close frame that tells the peer. `len` is what waits now.
+    pub(crate) fn fail(&mut self, error: ProtocolError, len: usize) {
         self.is_disturbed = true;
         self.initiator.get_or_insert(Initiator::Local);
         let code = match error {
@@ -159,92 +148,68 @@ impl Model {
             ProtocolError::FrameTooLong | ProtocolError::MessageTooLong => 1009,
             _ => 1002,
         };
-        self.writing.close(Farewell::Code(code), len);
+        if !self.write_lost {
+            self.writing.close(Farewell::Code(code), Some(len));
+        }
         self.failure = Some(error.into());
         self.reading.discard();
-        self.await_end();
     }
 
-    /// The connection is over: how it closed (7.1.5), the first time.
-    fn end(&mut self) -> Option<(u16, String, bool, Initiator)> {
-        if self.has_ended {
-            return None;
-        }
-        if self.is_listening() {
-            // of a message that turns out to be invalid more or less may have been told
-            let first = self.reading.next();
-            let verdict = if matches!(first, Some(Said::Piece(..))) { self.reading.verdict() } else { None };
-            match verdict.or(first) {
-                Some(Said::Close(code, reason)) => self.receive_close(code, reason),
-                Some(Said::Broken(rules)) => self.fail(rules[0], None),
-                said => assert_eq!(said, None, "something was not delivered before the end"),
-            }
+    /// The peer did not answer the Ping of keepalive.
+    pub(crate) fn miss_pong(&mut self, error: Error) {
+        self.abort();
+        self.failure = Some(error);
+    }
+
+    /// The connection has taken note of the peer's FIN.
+    pub(crate) fn receive_eof(&mut self) {
+        self.has_eof = true;
+        if self.phase == Phase::Opened {
+            self.initiator.get_or_insert(Initiator::Peer);
         }
         self.reading.discard();
-        self.has_ended = true;
-        let has_closed = self.writing.has_closed();
-        let initiator = self.initiator.unwrap_or(Initiator::Peer);
-        let answers = self.received.is_some() && self.writing.has_close() && !has_closed;
-        if !answers {
-            self.timer = None;
-            self.writing.abandon();
+    }
+
+    /// Nothing more can be written.
+    pub(crate) fn lose_write(&mut self) {
+        self.is_disturbed = true;
+        self.write_lost = true;
+        if self.phase == Phase::Opened {
+            self.initiator.get_or_insert(Initiator::Peer);
         }
-        Some(match &self.received {
-            Some((code, reason)) => (*code, reason.clone(), has_closed, initiator),
-            None => (1006, String::new(), false, initiator),
-        })
+        self.drop_output();
     }
 
-    /// Which deadline has come; it is then over.
-    pub(crate) fn pop_expired(&mut self) -> Option<Timer> {
-        let (timer, at) = self.timer.filter(|(_, at)| *at <= self.now)?;
-        self.timer = None;
-        self.is_disturbed |= timer != Timer::Ping;
-        assert!(at <= self.now);
-        Some(timer)
-    }
-
-    /// Nothing came for a while: a Ping goes out.
-    pub(crate) fn keep_alive(&mut self) {
-        let is_busy = self.writing.len() > 0;
-        self.writing.keep_alive();
-        self.await_pong(is_busy || !self.wants_read());
-    }
-
-    fn await_pong(&mut self, is_excused: bool) {
-        self.has_moved = false;
-        self.is_excused = is_excused;
-        self.set(Timer::Pong, self.config.pong_timeout.as_nanos() as u64);
-    }
-
-    /// No Pong came. A peer that takes what is sent is alive while the Ping waits behind other bytes, or while its own
-    /// bytes are left unread.
-    pub(crate) fn miss_pong(&mut self) -> Result<(), TimeoutKind> {
-        if self.is_excused && self.has_moved {
-            self.await_pong(self.writing.has_keepalive() || !self.wants_read());
-            return Ok(());
-        }
-        self.initiator = Some(Initiator::Local);
-        self.failure = Some(TimeoutKind::Pong.into());
-        self.reading.discard();
+    /// The output is gone. `buffered_amount` stays.
+    pub(crate) fn drop_output(&mut self) {
         self.writing.abandon();
-        Err(TimeoutKind::Pong)
     }
 
-    /// The transport took bytes.
-    pub(crate) fn leave(&mut self, bytes: &[u8]) {
-        self.has_moved |= !bytes.is_empty();
-        self.writing.leave(bytes);
+    /// The transport delivered so many of the bytes taken.
+    pub(crate) fn deliver(&mut self, count: usize) {
+        self.writing.deliver(count);
+        self.close_delivered |= self.writing.is_close_delivered();
     }
 
-    /// The application has sent something: that may keep the driver from reading.
-    pub(crate) fn sent(&mut self) {
-        self.is_excused |= !self.wants_read();
+    /// How far the end has come, once it has begun.
+    pub(crate) fn ending(&self) -> Ending {
+        let is_over = self.has_ended || self.is_abandoned;
+        match &self.phase {
+            _ if is_over => Ending::Over,
+            _ if self.write_lost && (self.received.is_some() || self.has_eof) => Ending::Over,
+            Phase::Refused(_) if self.write_lost => Ending::Over,
+            _ if self.write_lost => Ending::WriteLost,
+            _ if !self.writing.is_delivered() => Ending::Draining,
+            _ if self.has_eof => Ending::Over,
+            Phase::Refused(_) => Ending::AwaitingEnd,
+            _ if self.received.is_some() || self.failure.is_some() => Ending::AwaitingEnd,
+            _ => Ending::AwaitingClose,
+        }
     }
 
-    /// The time of the next deadline.
-    pub(crate) fn deadline(&self) -> Option<u64> {
-        self.timer.map(|(_, at)| at)
+    /// The same; `None` before the end begins.
+    pub(crate) fn ending_if_any(&self) -> Option<Ending> {
+        self.is_ending().then(|| self.ending())
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
@@ -255,31 +220,34 @@ impl Model {
         }
     }
 
-    /// What is to be done with TCP: the table of the closing handshake (7.1.1).
-    pub(crate) fn transport(&self) -> TransportAction {
-        let gave_up = matches!(self.failure, Some(Error::Timeout(_)));
-        if self.has_ended || gave_up {
-            return if self.writing.len() == 0 { TransportAction::Close } else { TransportAction::Open };
-        }
-        let both = self.writing.has_closed() && self.received.is_some();
-        match self.role {
-            _ if self.failure.is_some() && self.writing.has_closed() => TransportAction::ShutdownWrite,
-            Role::Server if both => TransportAction::ShutdownWrite,
-            _ => TransportAction::Open,
-        }
-    }
-
-    /// A server does not read from a client that does not; nobody reads once it is over.
+    /// Whether the driver must read: a closing connection until the end of the stream, an open one unless it is a server
+    /// whose client does not take its answers.
     pub(crate) fn wants_read(&self) -> bool {
-        match self.is_listening() {
-            true => self.role == Role::Client || self.writing.len() <= self.config.high_water_mark,
-            false => !self.has_ended,
+        match self.is_ending() {
+            false => self.role == Role::Client || self.writing.undelivered() <= self.config.high_water_mark,
+            true => !self.has_eof && self.ending() != Ending::Over,
         }
     }
 
-    /// Whether this is how the connection must close.
+    /// Checks that everything that came was told before `Close`.
+    pub(crate) fn check_unread(&mut self) {
+        if self.is_listening() {
+            let unread = self.reading.next();
+            assert!(
+                matches!(unread, None | Some(ReadEvent::Piece(..))),
+                "this was not told before the end: {unread:?}"
+            );
+        }
+    }
+
+    /// Checks how the connection closed: the peer's Close frame if it came (7.1.5, 7.1.6), cleanly if ours was delivered too
+    /// and nothing failed (7.1.4).
     pub(crate) fn check_close(&mut self, close: &Close) {
-        let expected = self.end().expect("Close came twice");
+        assert!(!self.has_ended, "Close came twice");
+        self.has_ended = true;
+        let (code, reason) = self.received.clone().unwrap_or((1006, String::new()));
+        let was_clean = self.received.is_some() && self.close_delivered && self.failure.is_none();
+        let expected = (code, reason, was_clean, self.initiator.unwrap_or(Initiator::Peer));
         let actual = (close.code.as_u16(), close.reason.to_string(), close.was_clean, close.initiator);
         assert_eq!(actual, expected, "code, reason, was_clean, initiator of Close");
     }

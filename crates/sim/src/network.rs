@@ -1,154 +1,171 @@
-//! One direction of a TCP connection, simulated: latency, a bounded buffer, stalls, the FIN, and ways to be lost.
+//! A TCP connection, simulated: two [pipes](crate::pipe), and what both ends are told when it is closed, aborted or reset.
 
-use std::collections::VecDeque;
+use std::io::ErrorKind;
 
 use crate::choices::Choices;
-use crate::settings::MILLISECOND;
+use crate::pipe::{Fault, Pipe};
 
-/// Bytes on their way from one end to the other.
+/// The transport between two ends, `0` and `1`.
 #[derive(Debug)]
-pub(crate) struct Link {
-    /// Nanoseconds from one end to the other.
-    latency: u64,
-    /// How many bytes fit between the writer and the reader.
-    pub(crate) capacity: usize,
-    in_flight: VecDeque<(u64, Vec<u8>)>,
-    /// What the reader can read now.
-    arrived: Vec<u8>,
-    /// When the end of the stream arrives.
-    fin: Option<u64>,
-    /// No byte moves until then.
-    stalled_until: u64,
-    /// After how many more bytes the link breaks, and how.
-    breaks: Option<(usize, Break)>,
-    /// The link swallows what is written: it is broken, and the writer is not told.
-    is_deaf: bool,
-    /// The reader is gone: what is written comes back as a reset.
-    reader_is_gone: bool,
+pub(crate) struct Network {
+    /// `pipes[i]` leads from end `i` to the other.
+    pub(crate) pipes: [Pipe; 2],
+    sockets: [Socket; 2],
+    /// Whether the network itself has failed, or an end has aborted.
+    pub(crate) is_disturbed: bool,
 }
 
-/// How a link breaks in the middle of the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Break {
-    /// Both ends are told that the connection was reset.
-    Reset,
-    /// Nobody is told anything, and nothing arrives any more.
-    Silence,
-    /// The reader sees an end of stream that the writer never asked for.
-    Fin,
+/// One end's socket.
+#[derive(Debug)]
+struct Socket {
+    /// When this end learns that the connection was reset.
+    reset_at: Option<u64>,
+    /// Whether bytes that arrived before a reset can still be read after it.
+    keeps_unread: bool,
+    is_closed: bool,
+    /// Why every write fails.
+    write_failure: Option<ErrorKind>,
 }
 
-impl Link {
-    pub(crate) fn new(choices: &mut Choices<'_>, can_break: bool) -> Self {
-        let latency = choices.pick(&[1, 0, 5, 40]) * MILLISECOND + choices.below(1000) as u64;
-        let capacity = choices.pick(&[1 << 17, 1 << 14, 1 << 17, 5000, 300]);
-        let breaks = (can_break && choices.once_in(6)).then(|| {
-            let how = choices.pick(&[Break::Reset, Break::Silence, Break::Fin]);
-            let after = choices.pick(&[0, 100, 300, 1000, 10_000]);
-            (choices.below(after + 200), how)
+/// What reading has given.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Bytes(Vec<u8>),
+    End,
+    Failed(ErrorKind),
+    Nothing,
+}
+
+impl Network {
+    pub(crate) fn new(choices: &mut Choices<'_>) -> Self {
+        let can_fail = choices.once_in(2);
+        let pipes = [Pipe::new(choices, can_fail), Pipe::new(choices, can_fail)];
+        let sockets = [(); 2].map(|()| Socket {
+            reset_at: None,
+            keeps_unread: !choices.once_in(2),
+            is_closed: false,
+            write_failure: None,
         });
-        Self {
-            latency,
-            capacity,
-            in_flight: VecDeque::new(),
-            arrived: Vec::new(),
-            fin: None,
-            stalled_until: 0,
-            breaks,
-            is_deaf: false,
-            reader_is_gone: false,
-        }
+        Self { pipes, sockets, is_disturbed: false }
     }
 
-    /// How many bytes the transport would take now.
-    pub(crate) fn room(&self, now: u64) -> usize {
-        if self.stalled_until > now {
-            return 0;
-        }
-        let held: usize = self.in_flight.iter().map(|(_, bytes)| bytes.len()).sum();
-        self.capacity.saturating_sub(held + self.arrived.len())
+    fn is_reset(&self, end: usize, now: u64) -> bool {
+        self.sockets[end].reset_at.is_some_and(|at| at <= now)
     }
 
-    /// Takes bytes from the writer. Says how the link broke, if it did.
-    pub(crate) fn write(&mut self, bytes: &[u8], now: u64) -> Option<Break> {
-        if self.reader_is_gone {
-            return Some(Break::Reset);
+    /// Whether this end has closed or dropped its socket.
+    pub(crate) fn is_closed(&self, end: usize) -> bool {
+        self.sockets[end].is_closed
+    }
+
+    /// Whether both directions carry what they are given, without long stalls.
+    pub(crate) fn is_prompt(&self) -> bool {
+        self.pipes.iter().all(Pipe::is_prompt)
+    }
+
+    /// Whether the operating system says that this end can write, or that writing fails.
+    pub(crate) fn is_writable(&self, end: usize, now: u64) -> bool {
+        self.is_reset(end, now) || self.sockets[end].write_failure.is_some() || self.pipes[end].is_writable()
+    }
+
+    /// Whether there is something to read: bytes, the end of the stream, or an error.
+    pub(crate) fn is_readable(&self, end: usize, now: u64) -> bool {
+        let incoming = &self.pipes[1 - end];
+        incoming.arrived() > 0 || incoming.is_at_end(now) || self.is_reset(end, now)
+    }
+
+    /// Writes as much as there is room for. What is accepted may still be lost.
+    pub(crate) fn write(
+        &mut self,
+        end: usize,
+        bytes: &[u8],
+        now: u64,
+        choices: &mut Choices<'_>,
+    ) -> Result<usize, ErrorKind> {
+        if let Some(kind) = self.sockets[end].write_failure {
+            return Err(kind);
         }
-        if self.is_deaf || self.fin.is_some() {
-            return None;
+        if self.is_reset(end, now) {
+            return Err(ErrorKind::BrokenPipe);
         }
-        let (count, broke) = match &mut self.breaks {
-            Some((left, how)) if *left < bytes.len() => (*left, Some(*how)),
-            Some((left, _)) => {
-                *left -= bytes.len();
-                (bytes.len(), None)
+        let (count, fault) = self.pipes[end].write(bytes, now, choices);
+        self.is_disturbed |= fault.is_some();
+        match fault {
+            Some(Fault::Reset) => self.reset_both(end, now),
+            Some(Fault::Write(kind)) => {
+                if kind == ErrorKind::BrokenPipe {
+                    self.pipes[end].deafen();
+                } else {
+                    self.pipes[end].cut();
+                }
+                self.sockets[end].write_failure = Some(kind);
             }
-            None => (bytes.len(), None),
-        };
-        if count > 0 {
-            self.in_flight.push_back((now + self.latency, bytes[..count].to_vec()));
+            _ => {}
         }
-        match broke {
-            Some(Break::Fin) => self.shut(now),
-            Some(_) => self.is_deaf = true,
-            None => {}
-        }
-        if broke.is_some() {
-            self.breaks = None;
-        }
-        broke
+        Ok(count)
     }
 
-    /// The writer will write no more.
-    pub(crate) fn shut(&mut self, now: u64) {
-        if !self.is_deaf {
-            self.fin.get_or_insert(now + self.latency);
+    pub(crate) fn read(&mut self, end: usize, most: usize, now: u64) -> Read {
+        let is_reset = self.is_reset(end, now);
+        let keeps_unread = self.sockets[end].keeps_unread;
+        let incoming = &mut self.pipes[1 - end];
+        if is_reset && !keeps_unread {
+            incoming.drop_arrived();
+        }
+        match incoming.arrived().min(most) {
+            0 if is_reset => Read::Failed(ErrorKind::ConnectionReset),
+            0 if incoming.is_at_end(now) => Read::End,
+            0 => Read::Nothing,
+            count => Read::Bytes(incoming.read(count)),
         }
     }
 
-    /// The reader has closed its socket, or was told that the connection is lost.
-    pub(crate) fn leave(&mut self) {
-        self.reader_is_gone = true;
-        self.in_flight.clear();
-        self.arrived.clear();
+    /// Closes the sending direction.
+    pub(crate) fn shut(&mut self, end: usize, now: u64) {
+        self.pipes[end].shut(now);
     }
 
-    /// No byte moves for a while.
-    pub(crate) fn stall(&mut self, until: u64) {
-        self.stalled_until = until;
+    /// Closes the socket. The operating system goes on sending what it has accepted, unless received bytes are unread:
+    /// then it resets the connection.
+    pub(crate) fn close(&mut self, end: usize, now: u64) {
+        if self.pipes[1 - end].arrived() > 0 {
+            return self.abort(end, now);
+        }
+        self.sockets[end].is_closed = true;
+        self.shut(end, now);
     }
 
-    /// Lets arrive what is due.
+    /// Drops the socket and everything that it has not sent, and resets the connection.
+    pub(crate) fn abort(&mut self, end: usize, now: u64) {
+        self.is_disturbed = true;
+        self.sockets[end].is_closed = true;
+        self.pipes[end].cut();
+        self.pipes[1 - end].cut();
+        self.pipes[1 - end].drop_arrived();
+        let at = now + self.pipes[end].latency;
+        self.sockets[1 - end].reset_at.get_or_insert(at);
+    }
+
+    /// Lets arrive what is due. Bytes that arrive at a closed socket reset the connection.
     pub(crate) fn advance(&mut self, now: u64) {
-        while let Some((at, bytes)) = self.in_flight.front()
-            && *at <= now
-        {
-            self.arrived.extend_from_slice(bytes);
-            self.in_flight.pop_front();
+        for end in 0..2 {
+            let count = self.pipes[end].advance(now);
+            if count > 0 && self.sockets[1 - end].is_closed {
+                self.abort(1 - end, now);
+            }
         }
-    }
-
-    pub(crate) fn arrived(&self) -> usize {
-        self.arrived.len()
-    }
-
-    /// Takes the first of the bytes that have arrived.
-    pub(crate) fn read(&mut self, count: usize) -> Vec<u8> {
-        self.arrived.drain(..count).collect()
-    }
-
-    /// Whether the reader has read all that will ever come.
-    pub(crate) fn is_at_end(&self, now: u64) -> bool {
-        self.arrived.is_empty() && self.in_flight.is_empty() && self.fin.is_some_and(|at| at <= now)
     }
 
     /// When something next happens here by itself.
     pub(crate) fn next(&self, now: u64) -> Option<u64> {
-        let moments = [self.in_flight.front().map(|(at, _)| *at), self.fin, Some(self.stalled_until)];
-        moments.into_iter().flatten().filter(|at| *at > now).min()
+        let resets = self.sockets.iter().filter_map(|socket| socket.reset_at).filter(|at| *at > now);
+        self.pipes.iter().filter_map(|pipe| pipe.next(now)).chain(resets).min()
     }
 
-    pub(crate) fn latency(&self) -> u64 {
-        self.latency
+    fn reset_both(&mut self, end: usize, now: u64) {
+        let latency = self.pipes[end].latency;
+        self.sockets[end].reset_at.get_or_insert(now + latency);
+        self.sockets[1 - end].reset_at.get_or_insert(now + 2 * latency);
+        self.pipes.iter_mut().for_each(Pipe::cut);
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Whole {
 
 /// What bytes say.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum ReadEvent {
     Message(Whole),
     /// With chunk delivery: as much of a message as has come.
     Piece(Whole, bool),
@@ -36,7 +36,7 @@ pub(crate) struct Reading {
     /// Whether the head of the opening handshake, which is not ours to judge, is over.
     is_open: bool,
     frame: Option<Frame>,
-    message: Option<Begun>,
+    message: Option<PartialMessage>,
     /// Text has turned out not to be UTF-8, which is said after what came before.
     is_invalid: bool,
     /// A Close frame came, or a rule was broken: nothing that follows is read.
@@ -54,7 +54,7 @@ struct Frame {
 }
 
 #[derive(Debug)]
-struct Begun {
+struct PartialMessage {
     kind: MessageKind,
     payload: Vec<u8>,
     /// How much of the payload the application was told, with chunk delivery.
@@ -94,11 +94,6 @@ impl Reading {
         }
     }
 
-    /// Whether bytes have come that have not been read.
-    pub(crate) fn has_bytes(&self) -> bool {
-        self.is_open && !self.bytes.is_empty()
-    }
-
     /// How many bytes may have to be kept until more come.
     pub(crate) fn held(&self) -> usize {
         let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
@@ -112,14 +107,14 @@ impl Reading {
     }
 
     /// The next thing said, if the bytes reach so far.
-    pub(crate) fn next(&mut self) -> Option<Said> {
+    pub(crate) fn next(&mut self) -> Option<ReadEvent> {
         while self.is_open && !self.is_over {
             let said = match self.frame.take() {
-                _ if self.is_invalid => Some(Said::Broken(vec![ProtocolError::Utf8Invalid])),
+                _ if self.is_invalid => Some(ReadEvent::Broken(vec![ProtocolError::Utf8Invalid])),
                 None => self.head()?,
                 Some(frame) => self.payload(frame)?,
             };
-            if matches!(said, Some(Said::Close(..) | Said::Broken(_))) {
+            if matches!(said, Some(ReadEvent::Close(..) | ReadEvent::Broken(_))) {
                 self.discard();
             }
             if said.is_some() {
@@ -130,16 +125,16 @@ impl Reading {
     }
 
     /// The next thing said that is no piece of a message, if that is that a rule was broken.
-    pub(crate) fn verdict(&mut self) -> Option<Said> {
+    pub(crate) fn verdict(&mut self) -> Option<ReadEvent> {
         let mut said = self.next();
-        while matches!(said, Some(Said::Piece(..))) {
+        while matches!(said, Some(ReadEvent::Piece(..))) {
             said = self.next();
         }
-        said.filter(|said| matches!(said, Said::Broken(_)))
+        said.filter(|said| matches!(said, ReadEvent::Broken(_)))
     }
 
     /// Reads a head; the outer `None` if it has not come whole.
-    fn head(&mut self) -> Option<Option<Said>> {
+    fn head(&mut self) -> Option<Option<ReadEvent>> {
         let [first, second, ..] = *self.bytes.as_slice() else { return None };
         let extended = match second % 128 {
             126 => 2,
@@ -171,13 +166,13 @@ impl Reading {
             broken.push(ProtocolError::ControlFrameTooLong);
         }
         if !broken.is_empty() {
-            return Some(Some(Said::Broken(broken)));
+            return Some(Some(ReadEvent::Broken(broken)));
         }
         let said = if length == 0 { self.end(frame) } else { self.keep(frame) };
         Some(said)
     }
 
-    fn keep(&mut self, frame: Frame) -> Option<Said> {
+    fn keep(&mut self, frame: Frame) -> Option<ReadEvent> {
         self.frame = Some(frame);
         None
     }
@@ -203,7 +198,7 @@ impl Reading {
         rule(frame.opcode == 0 && self.message.is_none(), ProtocolError::ContinuationUnexpected);
         rule(frame.opcode != 0 && self.message.is_some(), ProtocolError::ContinuationMissing);
         rule(frame.length > self.config.max_frame_payload, ProtocolError::FrameTooLong);
-        let message = self.message.get_or_insert_with(|| Begun {
+        let message = self.message.get_or_insert_with(|| PartialMessage {
             kind: if frame.opcode == 1 { MessageKind::Text } else { MessageKind::Binary },
             payload: Vec::new(),
             told: 0,
@@ -219,7 +214,7 @@ impl Reading {
     }
 
     /// Takes what has come of a payload; the outer `None` if that is nothing.
-    fn payload(&mut self, mut frame: Frame) -> Option<Option<Said>> {
+    fn payload(&mut self, mut frame: Frame) -> Option<Option<ReadEvent>> {
         let before = frame.payload.len();
         let count = (frame.length - before as u64).min(self.bytes.len() as u64) as usize;
         let unmasked = self.bytes.drain(..count).enumerate().map(|(at, byte)| byte ^ frame.key[(before + at) % 4]);
@@ -245,23 +240,23 @@ impl Reading {
     }
 
     /// With chunk delivery, what has come of a message and was not told.
-    fn piece(&mut self, last: bool) -> Option<Said> {
+    fn piece(&mut self, last: bool) -> Option<ReadEvent> {
         let message = self.message.as_mut().filter(|_| self.config.delivery == Delivery::Chunks)?;
         let payload = message.payload[message.told..].to_vec();
         message.told = message.payload.len();
-        (last || !payload.is_empty()).then_some(Said::Piece(Whole { kind: message.kind, payload }, last))
+        (last || !payload.is_empty()).then_some(ReadEvent::Piece(Whole { kind: message.kind, payload }, last))
     }
 
     /// A frame has come whole.
-    fn end(&mut self, frame: Frame) -> Option<Said> {
+    fn end(&mut self, frame: Frame) -> Option<ReadEvent> {
         match frame.opcode {
             8 => return Some(close(&frame.payload)),
-            9 => return Some(Said::Ping(frame.payload)),
-            10 => return Some(Said::Pong(frame.payload)),
+            9 => return Some(ReadEvent::Ping(frame.payload)),
+            10 => return Some(ReadEvent::Pong(frame.payload)),
             _ => {}
         }
         // 8.1: text is UTF-8; what is left of it here can only be a character cut short
-        let is_cut = |begun: &Begun| begun.kind == MessageKind::Text && begun.valid < begun.payload.len();
+        let is_cut = |begun: &PartialMessage| begun.kind == MessageKind::Text && begun.valid < begun.payload.len();
         if frame.fin && self.message.as_ref().is_some_and(is_cut) {
             return self.invalid();
         }
@@ -270,11 +265,11 @@ impl Reading {
             return piece;
         }
         let message = self.message.take()?;
-        piece.or(Some(Said::Message(Whole { kind: message.kind, payload: message.payload })))
+        piece.or(Some(ReadEvent::Message(Whole { kind: message.kind, payload: message.payload })))
     }
 
     /// The text is not UTF-8. What of it may be, so far, can have been told before.
-    fn invalid(&mut self) -> Option<Said> {
+    fn invalid(&mut self) -> Option<ReadEvent> {
         self.is_invalid = true;
         let message = self.message.as_mut()?;
         let may_be = |bytes: &[u8]| str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none());
@@ -285,7 +280,7 @@ impl Reading {
     }
 }
 
-impl Begun {
+impl PartialMessage {
     /// Whether the payload is UTF-8, or the beginning of it.
     fn is_valid_so_far(&mut self) -> bool {
         if self.kind == MessageKind::Binary {
@@ -301,19 +296,19 @@ impl Begun {
 }
 
 /// The body of a Close frame (5.5.1, 7.4).
-fn close(body: &[u8]) -> Said {
+fn close(body: &[u8]) -> ReadEvent {
     let [high, low, reason @ ..] = body else {
         return match body {
-            [] => Said::Close(1005, String::new()),
-            _ => Said::Broken(vec![ProtocolError::CloseBodyTooShort]),
+            [] => ReadEvent::Close(1005, String::new()),
+            _ => ReadEvent::Broken(vec![ProtocolError::CloseBodyTooShort]),
         };
     };
     let code = u16::from_be_bytes([*high, *low]);
     let may_travel = matches!(code, 1000 | 1001 | 1002 | 1003 | 1007..=1014 | 3000..=4999);
     match (may_travel, str::from_utf8(reason)) {
-        (true, Ok(reason)) => Said::Close(code, reason.into()),
-        (true, Err(_)) => Said::Broken(vec![ProtocolError::Utf8Invalid]),
-        (false, Ok(_)) => Said::Broken(vec![ProtocolError::CloseCodeInvalid]),
-        (false, Err(_)) => Said::Broken(vec![ProtocolError::CloseCodeInvalid, ProtocolError::Utf8Invalid]),
+        (true, Ok(reason)) => ReadEvent::Close(code, reason.into()),
+        (true, Err(_)) => ReadEvent::Broken(vec![ProtocolError::Utf8Invalid]),
+        (false, Ok(_)) => ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid]),
+        (false, Err(_)) => ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid, ProtocolError::Utf8Invalid]),
     }
 }

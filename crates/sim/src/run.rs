@@ -1,23 +1,25 @@
 //! A run: two ends, two links, and a clock that jumps to the next thing that happens.
 
-use sansocket::{ReadyState, Role};
+use sansocket::Role;
 
 use crate::adversary::Adversary;
 use crate::choices::Choices;
 use crate::endpoint::{Context, Endpoint, Meter};
+use crate::layer::Settings;
 use crate::model::Phase;
-use crate::network::{Break, Link};
+use crate::network::Network;
 use crate::settings::{self, MILLISECOND};
 use crate::trace::Trace;
 
-/// A run that takes more steps than this goes round in circles.
-const STEPS_MAX: usize = 100_000;
+/// A run that takes more steps than this does not end.
+const STEPS_MAX: usize = 200_000;
+/// So many steps in a row in which no time passes and no byte moves are a busy loop.
+const IDLE_STEPS_MAX: usize = 300;
 
 /// What is at one end of the connection.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are two of them")]
 enum End {
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
     Adversary(Adversary),
 }
 
@@ -26,8 +28,7 @@ enum End {
 enum Move {
     Write,
     Read,
-    EndOfStream,
-    Lost,
+    Report,
     Timeout,
     Act,
 }
@@ -44,6 +45,8 @@ pub struct Outcome {
     pub told: usize,
     /// Those that failed, or gave up a silent peer.
     pub failed: usize,
+    /// Those that a deadline ended.
+    pub given_up: usize,
     /// Messages that arrived whole.
     pub messages: usize,
 }
@@ -52,13 +55,11 @@ pub struct Outcome {
 #[derive(Debug)]
 struct World {
     ends: [End; 2],
-    /// `links[i]` leads from end `i` to the other.
-    links: [Link; 2],
-    /// When each end is told that the connection was reset.
-    resets: [Option<u64>; 2],
+    network: Network,
     /// Until when each end does nothing, as a busy process.
     asleep: [u64; 2],
-    is_disturbed: bool,
+    /// Steps since time has passed or a byte has moved.
+    idle_steps: usize,
 }
 
 /// Runs a connection from its opening handshake to its end.
@@ -93,29 +94,48 @@ pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> Out
 
 impl World {
     fn new(choices: &mut Choices<'_>, trace: Trace, now: u64) -> Self {
-        let can_break = choices.once_in(2);
-        let links = [Link::new(choices, can_break), Link::new(choices, can_break)];
+        let network = Network::new(choices);
         let adversary = choices.pick(&[None, Some(Role::Client), None, Some(Role::Server)]);
+        let layer = (adversary.is_none() && choices.once_in(3)).then(|| Settings {
+            flights: choices.pick(&[2, 0, 1]),
+            record: choices.pick(&[16_384, 1, 100, 1000]),
+            piece: choices.pick(&[16_384, 1000, 50, 7]),
+            fails_after: None,
+        });
         let ends = [Role::Client, Role::Server].map(|role| {
             if adversary == Some(role) {
                 return End::Adversary(Adversary::new(role, choices, now));
             }
             let config = settings::config(choices);
             trace.line("", format_args!("{role:?} with {config:?}"));
-            let mut endpoint = Endpoint::new(role, config, choices, now);
-            // a message takes a bounded number of frames and of writes
-            let capacity = links[0].capacity.min(links[1].capacity);
+            let incoming = network.pipes[if role == Role::Client { 1 } else { 0 }].receive_capacity;
+            let fails_after = (layer.is_some() && choices.once_in(16)).then(|| choices.below(20));
+            let layer = layer.map(|layer| Settings { fails_after, ..layer });
+            let mut endpoint = Endpoint::new(role, config, layer, incoming, choices, now);
+            // a message takes a bounded number of frames, of records and of writes
+            let capacity = network.pipes[0].capacity().min(network.pipes[1].capacity());
             let frame = endpoint.model.config.max_sent_frame_payload.get();
-            endpoint.application.longest = frame.saturating_mul(32).min(capacity * 16);
-            End::Endpoint(endpoint)
+            let unit = layer.map_or(usize::MAX, |layer| layer.record.min(layer.piece)).saturating_mul(64);
+            let pace = endpoint.pace.map_or(usize::MAX, |(count, _)| count.saturating_mul(64));
+            endpoint.application.longest = frame.saturating_mul(32).min(capacity * 16).min(unit).min(pace);
+            trace.line(endpoint.name, format_args!("{:?}, {:?}", endpoint.write_mode, endpoint.pace));
+            End::Endpoint(Box::new(endpoint))
         });
-        trace.line("", format_args!("{links:?}"));
-        Self { ends, links, resets: [None; 2], asleep: [now; 2], is_disturbed: false }
+        trace.line("", format_args!("{network:?}, {layer:?}"));
+        Self { ends, network, asleep: [now; 2], idle_steps: 0 }
     }
 
-    /// One step, or a jump in time; false if nothing will ever happen again.
+    /// One step, or a jump in time; false if nothing will ever happen again, or all endpoints are done.
     fn step(&mut self, cx: &mut Context<'_, '_>) -> bool {
-        self.links.iter_mut().for_each(|link| link.advance(cx.now));
+        if self.endpoints().all(|end| end.is_done) {
+            return false;
+        }
+        self.network.advance(cx.now);
+        for end in &mut self.ends {
+            if let End::Endpoint(end) = end {
+                end.observe(&self.network);
+            }
+        }
         let mut moves = Vec::with_capacity(8);
         for index in 0..2 {
             if self.asleep[index] <= cx.now {
@@ -123,59 +143,70 @@ impl World {
             }
         }
         if moves.is_empty() {
-            let Some(next) = self.next(cx.now) else { return false };
-            assert!(next > cx.now, "time goes on");
-            // a driver may also wake up too early
-            let is_early = next - 1 > cx.now && cx.choices.once_in(10);
-            cx.now = if is_early { next - 1 } else { next };
-            cx.trace.advance(cx.now);
-            if is_early {
-                self.wake_all(cx);
-            }
-            return true;
+            return self.pass_time(cx);
         }
         let (index, action) = moves[cx.choices.below(moves.len())];
-        self.perform(index, action, cx);
+        let has_moved = self.perform(index, action, cx);
+        self.idle_steps = if has_moved { 0 } else { self.idle_steps + 1 };
+        assert!(self.idle_steps <= IDLE_STEPS_MAX, "a busy loop: no byte moves, and no time passes");
         if cx.choices.once_in(40) {
             self.asleep[index] = cx.now + cx.choices.below(60) as u64 * MILLISECOND;
         }
         true
     }
 
-    /// Calls `handle_timeout`, although no deadline may have come.
-    fn wake_all(&mut self, cx: &mut Context<'_, '_>) {
-        for index in 0..2 {
-            if matches!(&self.ends[index], End::Endpoint(end) if !end.is_done) {
-                self.perform(index, Move::Timeout, cx);
+    /// Jumps to the next moment at which something happens.
+    fn pass_time(&mut self, cx: &mut Context<'_, '_>) -> bool {
+        for (end, asleep) in self.ends.iter().zip(self.asleep) {
+            if let End::Endpoint(end) = end
+                && !end.is_done
+                && asleep <= cx.now
+            {
+                end.goals.check_overdue(&end.model, end.acked, cx.now);
             }
         }
+        let Some(next) = self.next(cx.now) else { return false };
+        self.idle_steps = 0;
+        // a driver may also wake up too early
+        let is_early = next - 1 > cx.now && cx.choices.once_in(10);
+        cx.now = if is_early { next - 1 } else { next };
+        cx.trace.advance(cx.now);
+        if is_early {
+            self.network.advance(cx.now);
+            for end in &mut self.ends {
+                if let End::Endpoint(end) = end
+                    && !end.is_done
+                {
+                    end.observe(&self.network);
+                    end.timeout(true, &mut self.network, cx);
+                }
+            }
+        }
+        true
     }
 
     /// What an end can do now.
-    fn moves(&mut self, index: usize, now: u64, moves: &mut Vec<(usize, Move)>) {
-        let has_room = self.links[index].room(now) > 0;
-        let incoming = &self.links[1 - index];
-        let is_lost = self.resets[index].is_some_and(|at| at <= now);
+    fn moves(&self, index: usize, now: u64, moves: &mut Vec<(usize, Move)>) {
+        let is_writable = self.network.is_writable(index, now);
+        let is_readable = self.network.is_readable(index, now);
+        let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now);
         let mut can = |is_possible: bool, action: Move| {
             if is_possible {
                 moves.push((index, action));
             }
         };
-        match &mut self.ends[index] {
+        match &self.ends[index] {
             End::Endpoint(end) if !end.is_done => {
-                let wants_read = end.ws.wants_read();
-                can(end.waiting() > 0 && !end.has_shut && has_room, Move::Write);
-                can(wants_read && (incoming.arrived() > 0 || end.is_poked), Move::Read);
-                can(wants_read && incoming.is_at_end(now), Move::EndOfStream);
-                can(end.ws.poll_timeout().is_some_and(|at| at.as_nanos() <= now), Move::Timeout);
-                can(end.application.next_at.is_some_and(|at| at <= now), Move::Act);
-                can(is_lost, Move::Lost);
+                can(end.has_outgoing() && is_writable, Move::Write);
+                can(end.wait.read && is_readable && end.reads_at <= now, Move::Read);
+                can(is_due(end.reports_at()), Move::Report);
+                can(is_due(end.wait.until), Move::Timeout);
+                can(is_due(end.application.next_at), Move::Act);
             }
             End::Adversary(end) if !end.is_done => {
-                can(end.has_outgoing() && has_room, Move::Write);
-                can(incoming.arrived() > 0 && end.listens(), Move::Read);
-                can(end.next_at.is_some_and(|at| at <= now), Move::Act);
-                can(is_lost, Move::Lost);
+                can(is_due(end.writes_at()) && is_writable, Move::Write);
+                can(is_readable && end.listens() && end.reads_at <= now, Move::Read);
+                can(is_due(end.next_at), Move::Act);
             }
             _ => {}
         }
@@ -183,88 +214,58 @@ impl World {
 
     /// When something happens next.
     fn next(&self, now: u64) -> Option<u64> {
-        let ends = self.ends.iter().zip(self.asleep).zip(self.resets).filter_map(|((end, asleep), reset)| {
+        let ends = self.ends.iter().zip(self.asleep).filter_map(|(end, asleep)| {
             let moments = match end {
                 End::Endpoint(end) if !end.is_done => {
-                    [end.ws.poll_timeout().map(|at| at.as_nanos()), end.application.next_at, reset, Some(asleep)]
+                    let reads_at = Some(end.reads_at).filter(|_| end.wait.read);
+                    [end.wait.until, end.application.next_at, end.reports_at(), reads_at, Some(asleep)]
                 }
-                End::Adversary(end) if !end.is_done => [None, end.next_at, reset, Some(asleep)],
-                _ => [None; 4],
+                End::Adversary(end) if !end.is_done => {
+                    [end.writes_at(), end.next_at, Some(end.reads_at), Some(asleep), None]
+                }
+                _ => [None; 5],
             };
             moments.into_iter().flatten().map(|at| at.max(asleep)).filter(|at| *at > now).min()
         });
-        ends.chain(self.links.iter().filter_map(|link| link.next(now))).min()
+        ends.chain(self.network.next(now)).min()
     }
 
-    fn perform(&mut self, index: usize, action: Move, cx: &mut Context<'_, '_>) {
-        let [first, second] = &mut self.links;
-        let (out, back) = if index == 0 { (first, second) } else { (second, first) };
-        let broke = match &mut self.ends[index] {
-            End::Endpoint(end) => {
-                let broke = match action {
-                    Move::Write => end.write(out, cx),
-                    Move::Read => {
-                        end.read(back, cx);
-                        None
-                    }
-                    Move::EndOfStream => {
-                        end.end(cx);
-                        None
-                    }
-                    Move::Lost => {
-                        end.leave(out, back, cx);
-                        None
-                    }
-                    Move::Timeout => {
-                        end.timeout(cx);
-                        None
-                    }
-                    Move::Act => {
-                        end.act(cx);
-                        None
-                    }
-                };
-                end.obey(out, back, cx);
-                broke
+    /// Returns whether anything moved.
+    fn perform(&mut self, index: usize, action: Move, cx: &mut Context<'_, '_>) -> bool {
+        let network = &mut self.network;
+        match (&mut self.ends[index], action) {
+            (End::Endpoint(end), Move::Write) => return end.write(false, network, cx),
+            (End::Endpoint(end), Move::Read) => return end.read(network, cx),
+            (End::Endpoint(end), Move::Report) => end.report(false, network, cx),
+            (End::Endpoint(end), Move::Timeout) => {
+                end.timeout(false, network, cx);
+                return false;
             }
-            End::Adversary(end) => match action {
-                Move::Write => end.write(out, cx),
-                Move::Act => {
-                    end.act(out, cx);
-                    None
-                }
-                Move::Lost => {
-                    end.is_done = true;
-                    None
-                }
-                _ => {
-                    end.read(back, cx);
-                    None
-                }
-            },
-        };
-        if let Some(broke) = broke {
-            self.break_link(index, broke, cx);
+            (End::Endpoint(end), Move::Act) => {
+                end.act(cx);
+                end.obey(network, cx);
+            }
+            (End::Adversary(end), Move::Write) => end.write(index, network, cx),
+            (End::Adversary(end), Move::Act) => end.act(index, network, cx),
+            (End::Adversary(end), _) => end.read(index, network, cx),
         }
+        true
     }
 
-    fn break_link(&mut self, index: usize, broke: Break, cx: &Context<'_, '_>) {
-        cx.trace.line("network", format_args!("{broke:?} from end {index}"));
-        self.is_disturbed = true;
-        if broke == Break::Reset {
-            let latency = self.links[index].latency();
-            self.resets[index].get_or_insert(cx.now + latency);
-            self.resets[1 - index].get_or_insert(cx.now + 2 * latency);
-        }
+    fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.ends.iter().filter_map(|end| match end {
+            End::Endpoint(end) => Some(&**end),
+            End::Adversary(_) => None,
+        })
     }
 
     fn outcome(&self, steps: usize) -> Outcome {
         let mut outcome = Outcome { steps, ..Outcome::default() };
-        for end in &self.ends {
-            let End::Endpoint(end) = end else { continue };
+        for end in self.endpoints() {
             outcome.opened += usize::from(end.closed.is_some());
-            outcome.told += usize::from(end.closed.is_some_and(|code| code != 1006));
+            outcome.told += usize::from(end.model.received.is_some());
             outcome.failed += usize::from(end.model.failure.is_some());
+            outcome.given_up += usize::from(end.goals.has_given_up);
             outcome.messages += end.received.len();
         }
         outcome
@@ -272,30 +273,30 @@ impl World {
 
     /// What must hold when nothing will happen any more.
     fn check_end(&self) {
-        let mut endpoints = Vec::new();
-        for end in &self.ends {
-            let End::Endpoint(end) = end else { continue };
+        for end in self.endpoints() {
             assert!(end.is_done, "{} waits for ever", end.name);
-            assert_eq!(end.ws.ready_state(), ReadyState::Closed, "{}", end.name);
-            assert_eq!(
-                end.closed.is_some(),
-                end.model.phase == Phase::Opened,
-                "{}: one Close, if it was open",
-                end.name
-            );
-            endpoints.push(end);
+            let is_opened = end.model.phase == Phase::Opened;
+            assert_eq!(end.closed.is_some(), is_opened, "{}: one Close, if it was open", end.name);
         }
-        let [client, server] = endpoints[..] else { return };
+        let both: Vec<_> = self.endpoints().collect();
+        let [client, server] = both[..] else { return };
         for (from, to) in [(client, server), (server, client)] {
             let (sent, received) = (&from.application.sent, &to.received);
             assert!(sent.starts_with(received), "{} got what was not sent, or in another order", to.name);
-            let was_told = to.closed.is_some_and(|code| code != 1006);
+            let was_told = to.model.received.is_some();
             assert!(!was_told || sent == received, "{} was told of the end, but not of all before it", to.name);
         }
-        let is_disturbed = self.is_disturbed || client.model.is_disturbed || server.model.is_disturbed;
-        if !is_disturbed {
-            let were_told = [client, server].map(|end| end.closed.is_some_and(|code| code != 1006));
-            assert_eq!(were_told, [true; 2], "nothing went wrong, but the end was not clean");
+        let is_disturbed = self.network.is_disturbed || both.iter().any(|end| end.model.is_disturbed);
+        let has_given_up = both.iter().any(|end| end.goals.has_given_up);
+        let is_prompt = self.network.is_prompt()
+            && both.iter().all(|end| end.is_prompt(self.network.pipes[1 - end.index].receive_capacity));
+        assert!(is_disturbed || !is_prompt || !has_given_up, "given up, although all went well");
+        if !is_disturbed && !has_given_up {
+            for (from, to) in [(client, server), (server, client)] {
+                let code = to.closed.map(|(code, _)| code);
+                assert_eq!(to.closed, code.map(|code| (code, true)), "nothing went wrong, but the end was not clean");
+                assert!(from.application.sent == to.received, "nothing went wrong, but a message was lost");
+            }
         }
     }
 }

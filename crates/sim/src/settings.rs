@@ -51,6 +51,9 @@ pub(crate) fn config(choices: &mut Choices<'_>) -> Config {
     if choices.once_in(4) {
         config.closing_timeout = milliseconds(choices, &[1000, 100, 20, 0]);
     }
+    if choices.once_in(4) {
+        config.closing_limit = milliseconds(choices, &[3000, 1000, 200, 0]);
+    }
     if choices.once_in(3) {
         config.ping_interval = Some(milliseconds(choices, &[100, 10, 30, 1000]));
         config.pong_timeout = milliseconds(choices, &[1000, 100, 5, 30]);

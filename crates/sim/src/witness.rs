@@ -1,11 +1,12 @@
 //! What an endpoint is told, and all that can be seen of it, held against the model.
 
 use sansocket::bytes::Buf;
-use sansocket::{Error, Event, Instant, ReadyState, Role};
+use sansocket::{Event, ReadyState, Role, TimeoutKind, TransportAction};
+use sansocket_drive::Error;
 
 use crate::endpoint::{Context, Endpoint};
-use crate::model::Phase;
-use crate::reading::{Said, Whole};
+use crate::model::{Ending, Phase};
+use crate::reading::{ReadEvent, Whole};
 use crate::trace::Short;
 
 impl Endpoint {
@@ -30,7 +31,6 @@ impl Endpoint {
                 cx.trace.line(self.name, format_args!("is open"));
                 assert!(!self.is_told_open, "Open came twice");
                 self.is_told_open = true;
-                self.is_clock_read = false;
                 if self.model.role == Role::Client {
                     self.model.open();
                 }
@@ -39,8 +39,11 @@ impl Endpoint {
             Event::Message(message) => {
                 cx.trace.line(self.name, format_args!("gets {:?} {}", message.kind(), Short(message.as_bytes())));
                 let whole = Whole { kind: message.kind(), payload: message.as_bytes().to_vec() };
-                self.ws.recycle(message);
-                assert!(self.model.reading.next() == Some(Said::Message(whole.clone())), "not the message that came");
+                self.ws().recycle(message);
+                assert!(
+                    self.model.reading.next() == Some(ReadEvent::Message(whole.clone())),
+                    "not the message that came"
+                );
                 self.received.push(whole);
             }
             Event::Chunk(chunk) => {
@@ -49,17 +52,29 @@ impl Endpoint {
             }
             Event::Ping(payload) => {
                 cx.trace.line(self.name, format_args!("gets a Ping {}", Short(&payload)));
-                assert_eq!(self.model.reading.next(), Some(Said::Ping(payload.to_vec())));
+                assert_eq!(self.model.reading.next(), Some(ReadEvent::Ping(payload.to_vec())));
                 self.model.writing.answer(&payload, self.model.config.max_pending_controls);
             }
             Event::Pong(payload) => {
                 cx.trace.line(self.name, format_args!("gets a Pong {}", Short(&payload)));
-                assert_eq!(self.model.reading.next(), Some(Said::Pong(payload.to_vec())));
+                assert_eq!(self.model.reading.next(), Some(ReadEvent::Pong(payload.to_vec())));
+            }
+            Event::CloseReceived(frame) => {
+                cx.trace.line(self.name, format_args!("gets {frame:?}"));
+                let (code, reason) = (frame.code.as_u16(), frame.reason.to_string());
+                assert_eq!(self.model.reading.next(), Some(ReadEvent::Close(code, reason.clone())));
+                self.model.receive_close(code, reason);
             }
             Event::Close(close) => {
                 cx.trace.line(self.name, format_args!("is closed: {close:?}"));
+                self.take_note_of_silent_failure(cx.now);
+                self.model.check_unread();
+                self.take_note_of_eof();
+                if self.model.ending() != Ending::Over {
+                    self.goals.check_given_up(self.acked, cx.now);
+                }
                 self.model.check_close(&close);
-                self.closed = Some(close.code.as_u16());
+                self.closed = Some((close.code.as_u16(), close.was_clean));
             }
             event => panic!("an event that the simulation does not know: {event:?}"),
         }
@@ -69,7 +84,7 @@ impl Endpoint {
     fn see_chunk(&mut self, chunk: Whole, last: bool) {
         let (mut whole, mut ends) = self.expected.take().unwrap_or((Whole { payload: Vec::new(), ..chunk }, false));
         while whole.payload.len() < chunk.payload.len() || (last && !ends) {
-            let Some(Said::Piece(piece, is_last)) = self.model.reading.next() else {
+            let Some(ReadEvent::Piece(piece, is_last)) = self.model.reading.next() else {
                 panic!("a chunk that did not come")
             };
             assert_eq!(piece.kind, chunk.kind, "the kind of a chunk");
@@ -89,66 +104,144 @@ impl Endpoint {
         }
     }
 
-    /// `receive` returned `None`: everything that came has been told.
-    pub(crate) fn see_no_more(&mut self) {
+    /// There are no more events: everything that came was told.
+    pub(crate) fn see_no_more(&mut self, cx: &mut Context<'_, '_>) {
+        self.take_note_of_silent_failure(cx.now);
         assert_eq!(self.expected, None, "a chunk was kept back");
-        assert_eq!(self.model.failure, None, "a failure is for good");
-        match &self.model.phase {
-            Phase::Opened if self.model.is_listening() => match self.model.reading.next() {
-                None => {}
-                Some(Said::Close(code, reason)) => self.model.receive_close(code, reason),
-                Some(said) => panic!("this was not told: {said:?}"),
-            },
-            Phase::Opened => self.model.reading.discard(),
-            Phase::Refused(error) => assert_eq!(*error, None, "a failure is for good"),
-            Phase::Connecting => {}
+        if self.model.is_listening() && self.is_told_open {
+            assert_eq!(self.model.reading.next(), None, "this was not told");
+        } else if self.model.phase == Phase::Opened && self.is_told_open {
+            self.model.reading.discard();
+        }
+        assert!(self.io_failure.is_none() || self.has_reported_failure, "a failure was not reported");
+        self.io_failure = None;
+        self.take_note_of_eof();
+        if std::mem::take(&mut self.is_timed_out) && self.model.is_open() {
+            let ping = if self.model.role == Role::Client { 6 } else { 2 };
+            if self.waiting() == self.model.writing.len() + ping {
+                self.goals.check_ping(cx.now);
+                self.model.writing.keep_alive();
+            }
         }
     }
 
-    /// `receive` failed: a rule must have been broken.
-    pub(crate) fn see_failure(&mut self, error: Error) {
-        let failure = match &self.model.phase {
-            Phase::Connecting => {
-                assert!(matches!(error, Error::Handshake(_)), "a failure before the connection was open: {error:?}");
-                let response = self.waiting();
-                return self.model.refuse(Some(error), response);
-            }
-            Phase::Refused(failure) => failure,
-            Phase::Opened => &self.model.failure,
-        };
-        if let Some(failure) = failure {
-            return assert_eq!(*failure, error, "a failure is for good");
+    /// Only the first failure is reported. A later one shows in what the connection does.
+    fn take_note_of_silent_failure(&mut self, now: u64) {
+        if !self.has_reported_failure {
+            return;
         }
-        // of a message that turns out to be invalid more or less may have been told
-        self.expected = None;
-        let said = self.model.reading.verdict();
-        match (said, error) {
-            (Some(Said::Broken(rules)), Error::Protocol(rule)) if rules.contains(&rule) => {
-                let len = self.waiting();
-                self.model.fail(rule, Some(len));
+        if self.model.phase == Phase::Connecting && self.ws().ready_state() != ReadyState::Connecting {
+            if !self.engine.has_read_ended() && !self.model.write_lost {
+                self.goals.check_opening_timeout(now);
             }
-            (said, error) => panic!("{error}, but what came was {said:?}"),
+            let response = self.waiting();
+            self.model.refuse(None, response);
+        } else if self.model.is_listening() && self.is_told_open {
+            let said = self.model.reading.next();
+            let is_piece = matches!(said, Some(ReadEvent::Piece(..)));
+            match if is_piece { self.model.reading.verdict() } else { said } {
+                Some(ReadEvent::Broken(rules)) => {
+                    self.expected = None;
+                    let waiting = self.waiting();
+                    self.model.fail(rules[0], waiting);
+                }
+                said => assert!(said.is_none() && !is_piece, "this was not told: {said:?}"),
+            }
+        }
+    }
+
+    /// The connection has been told that the stream has ended.
+    fn take_note_of_eof(&mut self) {
+        if self.engine.has_read_ended() && !self.model.has_eof {
+            self.model.receive_eof();
+        }
+    }
+
+    /// The driver reports a failure, the first one: a rule must have been broken, or the transport must have failed.
+    pub(crate) fn see_failure(&mut self, error: Error, now: u64) {
+        assert!(!std::mem::replace(&mut self.has_reported_failure, true), "a second failure: {error}");
+        match error {
+            Error::Io(error) => assert_eq!(self.io_failure.take(), Some(error.kind()), "not what the transport said"),
+            Error::Peer(error) => self.see_fault_of_peer(error, now),
+            error => panic!("this is no failure of a connection: {error}"),
+        }
+        // a second one is not reported
+        self.io_failure = None;
+    }
+
+    fn see_fault_of_peer(&mut self, error: sansocket::Error, now: u64) {
+        match (&self.model.phase, error) {
+            (Phase::Connecting, error) => {
+                let is_late = matches!(error, sansocket::Error::Timeout(TimeoutKind::Opening));
+                if is_late {
+                    self.goals.check_opening_timeout(now);
+                }
+                let response = self.waiting();
+                assert!(!is_late || (response > 0) == (self.model.role == Role::Server), "who answers when it is late");
+                self.model.refuse(Some(error), response);
+            }
+            (Phase::Opened, sansocket::Error::Timeout(TimeoutKind::Pong)) => {
+                self.goals.check_pong_timeout(self.acked, self.outstanding, now);
+                assert!(self.model.is_open(), "keepalive goes on at the end");
+                self.model.miss_pong(TimeoutKind::Pong.into());
+            }
+            (Phase::Opened, sansocket::Error::Protocol(rule)) => {
+                // of a message that turns out to be invalid more or less may have been told
+                self.expected = None;
+                let said = self.model.reading.verdict();
+                assert!(
+                    matches!(&said, Some(ReadEvent::Broken(rules)) if rules.contains(&rule)),
+                    "{rule}, but {said:?} came"
+                );
+                let waiting = self.waiting();
+                self.model.fail(rule, waiting);
+            }
+            (phase, error) => panic!("{error} while {phase:?}"),
         }
     }
 
     /// Everything that can be seen of the core is as the model says.
-    pub(crate) fn inspect(&mut self) {
-        let state = self.ws.ready_state();
+    pub(crate) fn inspect(&mut self, now: u64) {
+        self.note_layer(now);
+        let state = self.ws().ready_state();
         assert!(state >= self.state, "the state went back from {:?} to {state:?}", self.state);
         self.state = state;
-        let deadline = self.ws.poll_timeout().map(Instant::as_nanos);
+        self.goals.note(&self.model, now);
         let waiting = self.waiting();
+        if waiting < self.model.writing.len() && self.ws().transport() == TransportAction::Abort {
+            if self.model.ending() != Ending::Over {
+                self.goals.check_given_up(self.acked, now);
+            }
+            self.model.drop_output();
+        }
         assert_eq!(waiting, self.model.writing.len(), "bytes that wait");
-        assert_eq!(self.ws.output().chunk().is_empty(), waiting == 0, "an empty chunk");
+        assert_eq!(self.ws().output().chunk().is_empty(), waiting == 0, "an empty chunk");
         if self.model.phase != Phase::Opened {
-            assert_eq!(state == ReadyState::Connecting, self.model.phase == Phase::Connecting);
-            assert!(deadline.is_none() || deadline == self.model.deadline(), "{deadline:?}");
-            return;
+            return assert_eq!(state == ReadyState::Connecting, self.model.phase == Phase::Connecting);
         }
         assert_eq!(state, self.model.ready_state());
-        assert_eq!(self.ws.buffered_amount(), self.model.writing.buffered(), "buffered_amount");
-        assert_eq!(deadline, self.model.deadline(), "the deadline");
-        assert_eq!(self.ws.transport(), self.model.transport(), "what to do with TCP");
-        assert_eq!(self.ws.wants_read(), self.model.wants_read(), "whether to read");
+        assert_eq!(self.ws().buffered_amount(), self.model.writing.buffered(), "buffered_amount");
+    }
+
+    /// What the driver waits for is what it must wait for.
+    pub(crate) fn check_wait(&mut self) {
+        assert_ne!(self.model.ending_if_any(), Some(Ending::Over), "the connection has ended, and the driver waits");
+        let is_writing = !self.engine.has_write_ended();
+        if !self.is_layered {
+            let must_write = is_writing && self.waiting() > 0;
+            assert_eq!(self.wait.write, must_write, "whether to write");
+        }
+        assert!(!self.wait.write || self.engine.to_write().has_remaining(), "nothing to write");
+        if self.model.phase == Phase::Connecting {
+            return;
+        }
+        assert_eq!(self.wait.read, self.model.wants_read(), "whether to read");
+        let must_shut = self.model.failure.is_some() || self.model.role == Role::Server;
+        if self.model.ending_if_any() == Some(Ending::AwaitingEnd) && must_shut && !self.wait.write {
+            assert!(self.engine.has_write_ended(), "both ends have said everything, and the driver does not close");
+        }
+        if self.model.is_open() && self.model.config.ping_interval.is_none() {
+            assert_eq!(self.wait.until, None, "an open connection without keepalive waits for nothing");
+        }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) enum Farewell {
 
 /// The frame that is leaving.
 #[derive(Debug)]
-struct Leaving {
+struct PartialFrame {
     lane: Lane,
     head: Vec<u8>,
     /// Known once the head is whole.
@@ -70,9 +70,11 @@ pub(crate) struct Writing {
     is_continued: bool,
     close: Option<Farewell>,
     close_begun: bool,
-    leaving: Option<Leaving>,
-    /// Payload bytes of messages.
+    leaving: Option<PartialFrame>,
+    /// Payload bytes of messages that were not delivered.
     buffered: usize,
+    /// What was taken and not delivered, in order: how many bytes, and whether they are payload of messages.
+    in_flight: VecDeque<(usize, bool)>,
     /// All bytes.
     len: usize,
 }
@@ -90,6 +92,7 @@ impl Writing {
             close_begun: false,
             leaving: None,
             buffered: 0,
+            in_flight: VecDeque::new(),
             len: 0,
         }
     }
@@ -168,17 +171,19 @@ impl Writing {
         *self = Self { buffered, close_begun: true, ..Self::new(self.role) };
     }
 
-    pub(crate) fn has_close(&self) -> bool {
-        self.close.is_some()
+    /// Whether our Close frame, and so everything, was delivered.
+    pub(crate) fn is_close_delivered(&self) -> bool {
+        self.close.is_some() && self.is_delivered()
     }
 
-    /// Whether our Close frame, and so everything, has left.
-    pub(crate) fn has_closed(&self) -> bool {
-        self.close.is_some() && self.len == 0
+    /// Whether everything was delivered.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.undelivered() == 0
     }
 
-    pub(crate) fn has_keepalive(&self) -> bool {
-        self.waiting(Purpose::Keepalive) > 0
+    /// Bytes that wait, or were taken and not delivered.
+    pub(crate) fn undelivered(&self) -> usize {
+        self.len + self.in_flight.iter().map(|(count, _)| count).sum::<usize>()
     }
 
     /// How many control frames wait.
@@ -194,26 +199,44 @@ impl Writing {
         self.len
     }
 
-    /// The transport took these bytes.
-    pub(crate) fn leave(&mut self, mut bytes: &[u8]) {
+    /// The driver took these bytes.
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) {
         assert!(bytes.len() <= self.len, "{} bytes left, but {} were sent", bytes.len(), self.len);
         self.len -= bytes.len();
         let handshake = self.handshake.min(bytes.len());
         self.handshake -= handshake;
+        self.in_flight.push_back((handshake, false));
         bytes = &bytes[handshake..];
         while !bytes.is_empty() {
             let mut leaving = self.leaving.take().unwrap_or_else(|| self.begin());
-            let before = leaving.payload.len();
+            let (all, before) = (bytes.len(), leaving.payload.len());
             bytes = leaving.take(bytes);
-            if leaving.lane == Lane::Data {
-                self.buffered -= leaving.payload.len() - before;
-            }
+            let (count, payload) = (all - bytes.len(), leaving.payload.len() - before);
+            self.in_flight.push_back((count - payload, false));
+            self.in_flight.push_back((payload, leaving.lane == Lane::Data));
             if leaving.length == Some(leaving.payload.len()) {
                 self.check(&leaving);
             } else {
                 self.leaving = Some(leaving);
             }
         }
+    }
+
+    /// The driver reports that the transport delivered so many of the bytes taken.
+    pub(crate) fn deliver(&mut self, mut count: usize) {
+        while let Some((left, is_payload)) = self.in_flight.front_mut() {
+            let step = count.min(*left);
+            *left -= step;
+            count -= step;
+            if *is_payload {
+                self.buffered -= step;
+            }
+            if *left > 0 {
+                return;
+            }
+            self.in_flight.pop_front();
+        }
+        assert_eq!(count, 0, "more was delivered than taken");
     }
 
     fn push_control(&mut self, purpose: Purpose, opcode: u8, payload: &[u8]) {
@@ -236,7 +259,7 @@ impl Writing {
     }
 
     /// A frame begins to leave. Control frames find their way between data frames: one that waits is next.
-    fn begin(&mut self) -> Leaving {
+    fn begin(&mut self) -> PartialFrame {
         let lane = match (&self.close, self.controls.is_empty(), self.units.is_empty()) {
             (_, false, _) => Lane::Control,
             (_, true, false) => Lane::Data,
@@ -244,11 +267,11 @@ impl Writing {
             (None, true, true) => panic!("bytes left that nobody sent"),
         };
         self.close_begun |= lane == Lane::Close;
-        Leaving { lane, head: Vec::new(), length: None, payload: Vec::new() }
+        PartialFrame { lane, head: Vec::new(), length: None, payload: Vec::new() }
     }
 
     /// A frame has left: it must be the one that was next.
-    fn check(&mut self, frame: &Leaving) {
+    fn check(&mut self, frame: &PartialFrame) {
         let (fin, rsv, opcode) = (frame.head[0] >= 128, frame.head[0] / 16 % 8, frame.head[0] % 16);
         assert_eq!(rsv, 0, "a reserved bit was set");
         assert_eq!(frame.head[1] >= 128, self.role == Role::Client, "5.1: a client masks, a server does not");
@@ -264,7 +287,7 @@ impl Writing {
         }
     }
 
-    fn check_data(&mut self, frame: &Leaving, opcode: u8, fin: bool) {
+    fn check_data(&mut self, frame: &PartialFrame, opcode: u8, fin: bool) {
         let unit = self.units.front().expect("one waited when it began");
         let end = unit.payload.len().min(self.sent + unit.frame_max);
         let is_last = end == unit.payload.len();
@@ -287,7 +310,7 @@ impl Writing {
         }
     }
 
-    fn check_close(&self, frame: &Leaving, opcode: u8, fin: bool) {
+    fn check_close(&self, frame: &PartialFrame, opcode: u8, fin: bool) {
         assert_eq!((opcode, fin), (8, true), "not our Close frame");
         match self.close.as_ref().expect("it waited when it began") {
             Farewell::Body(body) => assert_eq!(&frame.payload, body, "not the Close frame that was asked for"),
@@ -300,7 +323,7 @@ impl Writing {
     }
 }
 
-impl Leaving {
+impl PartialFrame {
     /// Takes what belongs to this frame; returns the rest.
     fn take<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
         while self.length.is_none() && !bytes.is_empty() {

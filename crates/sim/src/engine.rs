@@ -1,0 +1,102 @@
+//! The driver under test, [`sansocket_drive::Driver`], with any layer: the code that the adapters run.
+
+use std::fmt::Debug;
+use std::io;
+
+use sansocket::bytes::{Buf, Bytes};
+use sansocket::{Accept, Event, HttpResponse, Input, Instant, WebSocket};
+use sansocket_drive::{Action, Driver, Error, LayerScratch, Plain};
+
+use crate::layer::{StallingLayer, Tap};
+
+/// The methods of [`Driver`], whatever its layer.
+pub(crate) trait Engine: Debug {
+    fn websocket(&self) -> &WebSocket;
+    fn websocket_mut(&mut self) -> &mut WebSocket;
+    fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b>;
+    fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error>;
+    fn next_action(&mut self) -> Action;
+    fn eof(&mut self);
+    fn read_lost(&mut self, error: io::Error, now: Instant);
+    fn write_lost(&mut self, error: io::Error, now: Instant);
+    fn timeout(&mut self, outstanding: Option<usize>, now: Instant);
+    fn to_write(&mut self) -> Box<dyn Buf + '_>;
+    fn take_bytes(&mut self, max: usize) -> Bytes;
+    fn delivered(&mut self, count: usize);
+    fn write_shut_down(&mut self);
+    fn has_read_ended(&self) -> bool;
+    fn has_write_ended(&self) -> bool;
+    fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error>;
+    fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), Error>;
+    /// What the layer has taken and delivered since the last call; `None` without a layer.
+    fn tap(&self) -> Option<Tap>;
+    /// Whether the peer has broken the layer's rules.
+    fn layer_has_failed(&self) -> bool;
+}
+
+macro_rules! engine {
+    ($layer:ty, $self:ident => $tap:expr, $failed:expr) => {
+        impl Engine for Driver<$layer> {
+            fn websocket(&self) -> &WebSocket {
+                self.websocket()
+            }
+            fn websocket_mut(&mut self) -> &mut WebSocket {
+                self.websocket_mut()
+            }
+            fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b> {
+                self.open(received, scratch)
+            }
+            fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
+                self.next_event(input, now)
+            }
+            fn next_action(&mut self) -> Action {
+                self.next_action()
+            }
+            fn eof(&mut self) {
+                self.eof();
+            }
+            fn read_lost(&mut self, error: io::Error, now: Instant) {
+                self.read_lost(error, now);
+            }
+            fn write_lost(&mut self, error: io::Error, now: Instant) {
+                self.write_lost(error, now);
+            }
+            fn timeout(&mut self, outstanding: Option<usize>, now: Instant) {
+                self.timeout(outstanding, now);
+            }
+            fn to_write(&mut self) -> Box<dyn Buf + '_> {
+                Box::new(self.to_write())
+            }
+            fn take_bytes(&mut self, max: usize) -> Bytes {
+                self.take_bytes(max)
+            }
+            fn delivered(&mut self, count: usize) {
+                self.delivered(count);
+            }
+            fn write_shut_down(&mut self) {
+                self.write_shut_down();
+            }
+            fn has_read_ended(&self) -> bool {
+                self.has_read_ended()
+            }
+            fn has_write_ended(&self) -> bool {
+                self.has_write_ended()
+            }
+            fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error> {
+                self.accept(accept, now)
+            }
+            fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), Error> {
+                self.respond(response, now)
+            }
+            fn tap(&$self) -> Option<Tap> {
+                $tap
+            }
+            fn layer_has_failed(&$self) -> bool {
+                $failed
+            }
+        }
+    };
+}
+
+engine!(Plain, self => None, false);
+engine!(StallingLayer, self => Some(self.layer().take_tap()), self.layer().has_failed());

@@ -1,0 +1,261 @@
+//! What an owner of a driver does with the transport: it reads, writes, takes and delivers, and reports what happened.
+
+use std::io::{ErrorKind, IoSlice};
+
+use sansocket::bytes::Buf;
+
+use crate::endpoint::{Context, Endpoint, WriteMode};
+use crate::network::{Network, Read};
+use crate::settings::MILLISECOND;
+use crate::trace::Short;
+
+/// An owner that takes bytes takes no more than this beyond what it has written.
+const WINDOW: usize = 20_000;
+
+fn is_disconnect(kind: ErrorKind) -> bool {
+    sansocket_drive::is_disconnect(&kind.into())
+}
+
+impl Endpoint {
+    /// Whether there is something to write.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        match &self.write_mode {
+            WriteMode::Direct => self.wait.write,
+            WriteMode::Taking(taken) => self.wait.write || !taken.queue.is_empty(),
+        }
+    }
+
+    /// When the owner reports what it has written.
+    pub(crate) fn reports_at(&self) -> Option<u64> {
+        match &self.write_mode {
+            WriteMode::Taking(taken) if taken.unreported > 0 => Some(taken.report_at),
+            _ => None,
+        }
+    }
+
+    /// Reads some of what has arrived. Returns whether there was anything.
+    pub(crate) fn read(&mut self, network: &mut Network, cx: &mut Context<'_, '_>) -> bool {
+        let most = match (self.pace, cx.choices.below(4)) {
+            (Some((most, pause)), _) => {
+                self.reads_at = cx.now + pause;
+                most
+            }
+            (None, 0 | 1) => usize::MAX,
+            (None, 2) => cx.choices.between(1, 16),
+            (None, _) => cx.choices.between(1, 20_000),
+        };
+        let mut bytes = Vec::new();
+        match network.read(self.index, most, cx.now) {
+            Read::Nothing => return false,
+            Read::Bytes(read) => {
+                cx.trace.line(self.name, format_args!("reads {}", Short(&read)));
+                bytes = read;
+            }
+            Read::End => {
+                cx.trace.line(self.name, format_args!("reads the end of the stream"));
+                self.engine.eof();
+            }
+            Read::Failed(kind) => {
+                cx.trace.line(self.name, format_args!("cannot read: {kind}"));
+                let now = self.clock(cx);
+                self.engine.read_lost(kind.into(), now);
+                self.note_write_lost(kind);
+            }
+        }
+        self.turn(bytes, network, cx);
+        true
+    }
+
+    /// Writes as much as the transport takes, or less. Returns whether anything moved, or writing failed.
+    pub(crate) fn write(&mut self, is_all: bool, network: &mut Network, cx: &mut Context<'_, '_>) -> bool {
+        let most = if is_all { usize::MAX } else { cx.choices.pick(&[usize::MAX, usize::MAX, 1, 20, 5000]) };
+        let result = match &self.write_mode {
+            WriteMode::Taking(_) => self.write_taken(most, network, cx),
+            WriteMode::Direct => self.write_direct(most, network, cx),
+        };
+        let (count, failure) = match result {
+            Ok(count) => (count, None),
+            Err(kind) => (0, Some(kind)),
+        };
+        cx.trace.line(self.name, format_args!("writes {count} bytes: {failure:?}"));
+        if self.is_layered && count > 0 {
+            self.goals.deliver(cx.now);
+        }
+        self.note_layer(cx.now);
+        if let Some(kind) = failure {
+            let now = self.clock(cx);
+            self.engine.write_lost(kind.into(), now);
+            self.note_write_lost(kind);
+        }
+        if cx.choices.once_in(4) {
+            self.engine.websocket_mut().detach_scratch(&mut self.memory);
+        }
+        if failure.is_some() {
+            self.turn(Vec::new(), network, cx);
+        } else {
+            self.obey(network, cx);
+        }
+        count > 0 || failure.is_some()
+    }
+
+    /// Writes what the driver holds: chunk after chunk, or several at once.
+    fn write_direct(
+        &mut self,
+        most: usize,
+        network: &mut Network,
+        cx: &mut Context<'_, '_>,
+    ) -> Result<usize, ErrorKind> {
+        let mut written = Vec::new();
+        let mut result = Ok(());
+        let is_vectored = cx.choices.once_in(3);
+        let mut outgoing = self.engine.to_write();
+        while outgoing.has_remaining() && written.len() < most {
+            let mut bytes = outgoing.chunk().to_vec();
+            assert!(!bytes.is_empty(), "bytes remain, but the chunk is empty");
+            if is_vectored {
+                let mut slices = [IoSlice::new(&[]); 5];
+                let room = cx.choices.between(1, slices.len());
+                let count = outgoing.chunks_vectored(&mut slices[..room]);
+                bytes = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+                assert!(bytes.starts_with(outgoing.chunk()) && bytes.len() <= outgoing.remaining());
+            }
+            bytes.truncate(most - written.len());
+            match network.write(self.index, &bytes, cx.now, cx.choices) {
+                Ok(0) => break,
+                Ok(count) => {
+                    // to advance by more than there is takes all there is
+                    let is_all = count == outgoing.remaining() && !self.is_layered;
+                    outgoing.advance(if is_all { cx.choices.pick(&[count, usize::MAX / 2]) } else { count });
+                    written.extend_from_slice(&bytes[..count]);
+                }
+                Err(kind) => {
+                    result = Err(kind);
+                    break;
+                }
+            }
+        }
+        drop(outgoing);
+        if !self.is_layered && !written.is_empty() {
+            self.model.writing.take(&written);
+            self.model.deliver(written.len());
+            self.goals.deliver(cx.now);
+        }
+        result.map(|()| written.len())
+    }
+
+    /// Takes bytes of the driver, and writes what was taken.
+    fn write_taken(
+        &mut self,
+        most: usize,
+        network: &mut Network,
+        cx: &mut Context<'_, '_>,
+    ) -> Result<usize, ErrorKind> {
+        let WriteMode::Taking(taken) = &mut self.write_mode else { return Ok(0) };
+        let mut queued: usize = taken.queue.iter().map(|bytes| bytes.len()).sum();
+        while queued < WINDOW && !self.engine.has_write_ended() {
+            let bytes = self.engine.take_bytes(cx.choices.pick(&[WINDOW, 1000, 1, 10]));
+            if bytes.is_empty() {
+                break;
+            }
+            queued += bytes.len();
+            self.model.writing.take(&bytes);
+            taken.queue.push_back(bytes);
+        }
+        let mut written = 0;
+        while let Some(bytes) = taken.queue.front_mut()
+            && written < most
+        {
+            let count = bytes.len().min(most - written);
+            let count = network.write(self.index, &bytes[..count], cx.now, cx.choices)?;
+            if count == 0 {
+                break;
+            }
+            if taken.unreported == 0 {
+                taken.report_at = cx.now + cx.choices.pick(&[0, 0, 5, 30]) * MILLISECOND;
+            }
+            taken.unreported += count;
+            written += count;
+            bytes.advance(count);
+            if bytes.is_empty() {
+                taken.queue.pop_front();
+            }
+        }
+        Ok(written)
+    }
+
+    /// Reports some of the bytes that were written as delivered, or all.
+    pub(crate) fn report(&mut self, is_all: bool, network: &mut Network, cx: &mut Context<'_, '_>) {
+        let WriteMode::Taking(taken) = &mut self.write_mode else { return };
+        let count = if is_all { taken.unreported } else { cx.choices.between(1, taken.unreported) };
+        if count == 0 {
+            return;
+        }
+        taken.unreported -= count;
+        cx.trace.line(self.name, format_args!("reports {count} bytes as delivered"));
+        self.engine.delivered(count);
+        self.model.deliver(count);
+        self.goals.deliver(cx.now);
+        self.obey(network, cx);
+    }
+
+    /// A deadline may have come: reads and writes once more, then tells the driver.
+    pub(crate) fn timeout(&mut self, is_early: bool, network: &mut Network, cx: &mut Context<'_, '_>) {
+        if self.wait.read {
+            self.read(network, cx);
+        }
+        if !self.is_done && self.has_outgoing() {
+            self.write(true, network, cx);
+        }
+        if !self.is_done {
+            self.report(true, network, cx);
+        }
+        if self.is_done || (!is_early && self.wait.until.is_none_or(|until| until > cx.now)) {
+            return;
+        }
+        self.observe(network);
+        let now = self.clock(cx);
+        let outstanding = self.knows_acks.then_some(self.outstanding);
+        cx.trace.line(self.name, format_args!("handles its deadline, {outstanding:?} bytes outstanding"));
+        self.engine.timeout(outstanding, now);
+        self.is_timed_out = true;
+        self.turn(Vec::new(), network, cx);
+        let until = self.wait.until;
+        assert!(self.is_done || until.is_none_or(|until| until > cx.now), "this deadline has come already");
+    }
+
+    /// Nothing more can be written.
+    fn note_write_lost(&mut self, kind: ErrorKind) {
+        if let WriteMode::Taking(taken) = &mut self.write_mode {
+            taken.queue.clear();
+            taken.unreported = 0;
+        }
+        if !self.model.write_lost {
+            self.model.lose_write();
+        }
+        if !is_disconnect(kind) && !self.has_reported_failure {
+            self.io_failure.get_or_insert(kind);
+        }
+    }
+
+    /// The layer has ended the stream: the peer's layer closed it, or broke the layer's rules.
+    pub(crate) fn note_layer_failure(&mut self) {
+        if self.engine.layer_has_failed() {
+            self.model.is_disturbed = true;
+            if !self.has_reported_failure {
+                self.io_failure.get_or_insert(ErrorKind::InvalidData);
+            }
+        }
+    }
+
+    /// Accounts for what the layer has taken of the output, and what of that was delivered.
+    pub(crate) fn note_layer(&mut self, now: u64) {
+        let Some(tap) = self.engine.tap() else { return };
+        if !tap.taken.is_empty() {
+            self.model.writing.take(&tap.taken);
+        }
+        if tap.delivered > 0 {
+            self.model.deliver(tap.delivered);
+            self.goals.deliver(now);
+        }
+    }
+}
