@@ -155,6 +155,8 @@ fn collect(event: Event<'_>, message: &mut Vec<u8>, events: &mut Vec<Seen>) {
                 MessageKind::Binary => Seen::Binary(whole),
             }
         }
+        // `Outcome::close` holds the same
+        Event::CloseReceived(_) => return,
         event => panic!("not an event of an open connection: {event:?}"),
     });
 }

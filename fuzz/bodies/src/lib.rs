@@ -7,8 +7,10 @@
 //! The modules that are not targets hold what the targets compare with: an encoder and a decoder of frames (`wire`), a
 //! receiver (`model`) and a reader of HTTP (`http`), all of them slow, obvious, and without a line of the core's.
 
+pub mod delivery;
 pub mod differential;
 mod drive;
+pub mod driver;
 pub mod frame_header;
 mod http;
 mod limits;
@@ -28,8 +30,10 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
+    ("delivery", delivery::run),
     ("differential", differential::run),
+    ("driver", driver::run),
     ("frame_header", frame_header::run),
     ("operations", operations::run),
     ("pair", pair::run),

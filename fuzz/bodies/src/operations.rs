@@ -1,6 +1,7 @@
 //! `operations`: the public calls of `WebSocket` and `Connection` in any order, at any time. None panics, and after each the
 //! contract holds: states only go forward, `Close` comes once and last, a failure is for good, timers are quiet until they
-//! are due and then fire, and what leaves is what was accepted.
+//! are due, a connection that is closing ends unless it makes progress, and what leaves is what was accepted: all of it, unless
+//! a deadline, a failed write or the application prevents that.
 
 mod endpoint;
 mod run;
@@ -66,12 +67,22 @@ enum Operation {
     HttpResponse {
         status: u16,
     },
+    /// The driver takes bytes, and reports them as delivered later.
+    TakeBytes {
+        count: u16,
+    },
+    Delivered {
+        count: u16,
+    },
+    WriteLost,
+    Progress,
+    Abort,
 }
 
 impl Operation {
     /// One byte says which, so that to change a byte is to change the operation.
     fn choose(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(match u.arbitrary::<u8>()? % 28 {
+        Ok(match u.arbitrary::<u8>()? % 36 {
             0..4 => Self::Frame,
             4 => Self::Bytes,
             5 => Self::Handshake,
@@ -92,7 +103,12 @@ impl Operation {
             24 => Self::Lend,
             25 => Self::GiveBack,
             26 => Self::Accept { offered: u.arbitrary()? },
-            _ => Self::HttpResponse { status: u.arbitrary()? },
+            27 => Self::HttpResponse { status: u.arbitrary()? },
+            28 | 29 => Self::TakeBytes { count: u.arbitrary()? },
+            30 | 31 => Self::Delivered { count: u.arbitrary()? },
+            32 => Self::WriteLost,
+            33 | 34 => Self::Progress,
+            _ => Self::Abort,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is. `pair` has random ones.
+//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is. `pair`, `delivery` and `driver` have random ones.
 
 use std::fs;
 use std::io;
@@ -36,6 +36,7 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     seeds.extend(URIS.map(|uri| ("uri", uri.as_bytes().to_vec())));
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
+    seeds.extend((0..64).flat_map(|seed| [("delivery", few_choices(seed)), ("driver", few_choices(seed))]));
     Ok(seeds)
 }
 
@@ -43,6 +44,14 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
 fn choices(seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; 2_000];
     ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+/// Choices of `delivery` and `driver`, behind a configuration of generous limits.
+fn few_choices(seed: u64) -> Vec<u8> {
+    let mut bytes = choices(seed);
+    bytes.truncate(300);
+    bytes[1..9].fill(0);
     bytes
 }
 

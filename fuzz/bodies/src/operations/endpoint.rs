@@ -110,6 +110,22 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn write_lost(&mut self, now: Instant) {
+        either!(self, it => it.write_lost(now));
+    }
+
+    pub(super) fn progress(&mut self, now: Instant) {
+        either!(self, it => it.progress(now));
+    }
+
+    pub(super) fn abort(&mut self, now: Instant) {
+        either!(self, it => it.abort(now));
+    }
+
+    pub(super) fn has_pending_event(&self) -> bool {
+        either!(self, it => it.has_pending_event())
+    }
+
     pub(super) fn output(&mut self) -> &mut Output {
         either!(self, it => it.output())
     }

@@ -14,13 +14,11 @@ use super::Operation;
 use super::endpoint::Endpoint;
 use crate::drive::NOW;
 use crate::outbox::Outbox;
-use crate::wire::{self, BINARY, PING, TEXT};
+use crate::wire::{self, BINARY, PING, REQUEST, RESPONSE, TEXT};
 
-const REQUEST: &[u8] =
-    b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// An ending connection that makes no progress has ended after so many deadlines: it looks for progress four times per
+/// `closing_timeout`, and what it finds at the first of them may count.
+const QUIET_DEADLINES_MAX: usize = 6;
 
 /// What is longer than this would be sent in the same way.
 const LONGEST: usize = 5_000;
@@ -36,14 +34,19 @@ pub(super) struct Run {
     memory: Scratch,
     /// Whether the opening handshake is over, and a connection came of it.
     is_opened: bool,
-    /// Whether output may have been abandoned: TCP has ended, or is to.
+    /// Whether output may have been dropped: a write failed, or the connection was given up.
     is_over: bool,
+    /// Bytes taken and not delivered, and how many of them are payload.
+    in_flight: usize,
+    payload_in_flight: usize,
+    /// Deadlines that came in a row while the connection was ending and made no progress.
+    quiet_deadlines: usize,
     is_fragmenting: bool,
     state: ReadyState,
     error: Option<Error>,
     closes: usize,
-    /// When the connection began to close, and what bounds that.
-    closing: Option<(Instant, Option<Instant>)>,
+    /// When the connection began to close.
+    closing: Option<Instant>,
 }
 
 impl Run {
@@ -57,6 +60,9 @@ impl Run {
             memory: Scratch::new(),
             is_opened,
             is_over: false,
+            in_flight: 0,
+            payload_in_flight: 0,
+            quiet_deadlines: 0,
             is_fragmenting: false,
             state: endpoint.ready_state(),
             error: None,
@@ -99,6 +105,23 @@ impl Run {
             Operation::Close { code, reason } => self.close(code, reason),
             Operation::Ping { length } => self.control(Endpoint::ping, length),
             Operation::Pong { length } => self.control(Endpoint::pong, length),
+            Operation::TakeBytes { count } => self.take_bytes(count.into()),
+            Operation::Delivered { count } => self.delivered(count.into()),
+            Operation::WriteLost => {
+                self.tell_time();
+                self.is_over = true;
+                self.endpoint.write_lost(self.now);
+            }
+            Operation::Progress => {
+                self.tell_time();
+                self.quiet_deadlines = 0;
+                self.endpoint.progress(self.now);
+            }
+            Operation::Abort => {
+                self.tell_time();
+                self.is_over = true;
+                self.endpoint.abort(self.now);
+            }
             operation => self.send(&operation, u)?,
         }
         Ok(())
@@ -111,6 +134,7 @@ impl Run {
 
     fn receive(&mut self, mut bytes: Vec<u8>) {
         self.tell_time();
+        self.quiet_deadlines = 0;
         let mut input = Input::new(&mut bytes);
         loop {
             let received = self.endpoint.receive(&mut input, self.now).map(|event| event.map(Event::into_owned));
@@ -124,7 +148,8 @@ impl Run {
     fn outcome(&mut self, received: std::result::Result<Option<Event<'static>>, Error>) -> Option<Event<'static>> {
         match received {
             Ok(event) => {
-                assert!(event.is_none() || self.error.is_none(), "{event:?} after {:?}", self.error);
+                let is_close = matches!(event, Some(Event::Close(_)));
+                assert!(event.is_none() || is_close || self.error.is_none(), "{event:?} after {:?}", self.error);
                 event
             }
             Err(error) => {
@@ -159,19 +184,15 @@ impl Run {
 
     fn eof(&mut self) {
         self.tell_time();
-        self.is_over = true;
         loop {
             let ended = self.endpoint.receive_eof(self.now);
-            let Some(event) = self.end(ended) else { break };
-            self.told(event);
-        }
-    }
-
-    /// The same as `outcome`, but for Close, which follows a failure too.
-    fn end(&mut self, ended: std::result::Result<Option<Event<'static>>, Error>) -> Option<Event<'static>> {
-        match ended {
-            Ok(Some(Event::Close(close))) => Some(Event::Close(close)),
-            ended => self.outcome(ended),
+            let is_over = ended == Ok(None);
+            if let Some(event) = self.outcome(ended) {
+                self.told(event);
+            }
+            if is_over {
+                break;
+            }
         }
     }
 
@@ -179,18 +200,20 @@ impl Run {
         let due = self.endpoint.poll_timeout();
         self.latest = self.latest.max(now);
         let is_early = due.is_none_or(|due| due > self.latest);
+        let has_pending = self.endpoint.has_pending_event();
         let result = self.endpoint.handle_timeout(now);
-        if is_early && self.is_opened {
+        if is_early && self.is_opened && !has_pending {
             assert_eq!((&result, self.endpoint.poll_timeout()), (&Ok(None), due), "nothing is due");
         }
-        let is_closing = self.closing.is_some();
-        if let Some(event) = self.end(result) {
-            self.is_over = true;
+        if let Some(event) = self.outcome(result) {
             self.told(event);
         }
-        if !is_early && self.is_opened && is_closing {
-            assert_eq!(self.endpoint.ready_state(), ReadyState::Closed, "the closing timer ends it");
-            self.is_over = true;
+        if !is_early && self.closing.is_some() {
+            self.quiet_deadlines += 1;
+            let is_closed = self.endpoint.ready_state() == ReadyState::Closed;
+            assert!(is_closed || self.quiet_deadlines < QUIET_DEADLINES_MAX, "no progress, and no end");
+            let limit = self.closing.unwrap_or(self.latest) + self.config.closing_limit;
+            assert!(is_closed || self.latest < limit, "the limit has come, and no end");
         }
         let next = self.endpoint.poll_timeout();
         assert!(next.is_none_or(|next| next > self.latest), "{next:?} is not after {:?}", self.latest);
@@ -223,10 +246,31 @@ impl Run {
         self.left(&taken);
     }
 
+    fn take_bytes(&mut self, count: usize) {
+        let bytes = self.endpoint.output().take_bytes(count);
+        self.in_flight += bytes.len();
+        self.left(&bytes);
+    }
+
+    fn delivered(&mut self, count: usize) {
+        self.endpoint.output().delivered(count);
+        self.in_flight -= count.min(self.in_flight);
+        self.quiet_deadlines = 0;
+        if self.in_flight == 0 {
+            self.payload_in_flight = 0;
+        }
+    }
+
     fn left(&mut self, bytes: &[u8]) {
+        self.quiet_deadlines = 0;
+        let buffered = self.outbox.buffered;
         // what a server says before it opens is a refusal
         if self.is_opened || self.endpoint.role() == Role::Client {
             self.outbox.take(bytes);
+        }
+        // bytes that leave behind others are delivered behind them
+        if self.in_flight > 0 {
+            self.payload_in_flight += buffered - self.outbox.buffered;
         }
     }
 
@@ -324,11 +368,18 @@ impl Run {
         self.state = state;
         let has_output = self.endpoint.output().has_remaining();
         let transport = self.endpoint.transport();
-        assert!(transport != TransportAction::ShutdownWrite || !has_output, "output would be cut off");
+        let cuts_off = matches!(transport, TransportAction::ShutdownWrite | TransportAction::Close);
+        assert!(
+            !cuts_off || (!has_output && (self.in_flight == 0 || self.is_over || !self.is_opened)),
+            "output would be cut off"
+        );
         assert!(state != ReadyState::Open || transport == TransportAction::Open);
         let _ = self.endpoint.wants_read();
+        self.is_over |= transport == TransportAction::Abort;
         if self.is_opened && !self.is_over {
-            assert_eq!(self.endpoint.buffered_amount(), self.outbox.buffered);
+            let (least, most) = (self.outbox.buffered, self.outbox.buffered + self.payload_in_flight);
+            let amount = self.endpoint.buffered_amount();
+            assert!((least..=most).contains(&amount), "buffered_amount {amount}, not from {least} to {most}");
         }
         self.check_timers();
     }
@@ -345,30 +396,38 @@ impl Run {
             }
             return;
         }
-        let (began, bound) = *self.closing.get_or_insert((self.latest, due));
-        assert!(due == bound || due.is_none() && self.is_over, "the closing timer is set once: {due:?}, not {bound:?}");
+        // at the latest after `closing_timeout` the connection looks for progress, and it ends at `closing_limit`
+        let began = *self.closing.get_or_insert(self.latest);
+        let Some(due) = due else { return };
         let after = self.config.closing_timeout.max(Duration::from_nanos(1));
-        assert!(due.is_none_or(|due| due == began + after), "the closing timer is due {due:?}, not {after:?} on");
+        assert!(
+            due <= self.latest + after,
+            "the next look for progress is {due:?}, {after:?} on from {:?}",
+            self.latest
+        );
+        let limit = (began + self.config.closing_limit).max(self.latest + Duration::from_nanos(1));
+        assert!(due <= limit, "the next look for progress is {due:?}, and the limit {limit:?}");
     }
 
-    /// All output is taken, and TCP ends.
+    /// TCP ends, and all output is taken.
     pub(super) fn finish(&mut self) {
         self.endpoint.detach_scratch(&mut self.memory);
-        self.take_all();
-        if self.is_opened && !self.is_over {
-            self.outbox.check_drained();
-            assert_eq!(self.endpoint.buffered_amount(), 0);
-        }
         self.eof();
         self.check();
         self.take_all();
+        self.delivered(usize::MAX);
+        if self.is_opened && !self.is_over {
+            self.outbox.check_drained();
+            assert_eq!(self.endpoint.buffered_amount(), 0);
+            assert!(self.closes > 0 || self.endpoint.has_pending_event(), "Close is to be fetched");
+        }
+        self.receive(Vec::new());
+        self.check();
+        assert!(!self.endpoint.has_pending_event(), "nothing is left to fetch");
         assert_eq!(self.closes, usize::from(self.is_opened), "Close comes once");
         assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
-        assert_eq!(self.endpoint.transport(), TransportAction::Close);
-        // the deadline of a reply that was still on its way may outlast the reply; to let it pass is harmless
-        if let Some(due) = self.endpoint.poll_timeout() {
-            self.timeout(due);
-        }
+        assert!(matches!(self.endpoint.transport(), TransportAction::Close | TransportAction::Abort));
+        assert!(!self.endpoint.wants_read());
         assert_eq!(self.endpoint.poll_timeout(), None, "nothing is left to wait for");
     }
 }
