@@ -137,8 +137,13 @@ impl Connection {
     /// receive buffer.
     pub fn write_lost(&mut self, now: Instant) {
         self.timers.advance(now);
-        let close_delivered = self.output.is_close_delivered();
-        self.closing(Initiator::Peer).lose_write(close_delivered);
+        let (close_delivered, has_moved) = (self.output.is_close_delivered(), self.output.take_moved());
+        let now = self.timers.now();
+        let closing = self.closing(Initiator::Peer);
+        if has_moved {
+            closing.progress(now);
+        }
+        closing.lose_write(close_delivered);
         self.output.abandon();
     }
 

@@ -376,3 +376,17 @@ proptest! {
         prop_assert_eq!(delivered, accepted, "what was accepted before Close is delivered");
     }
 }
+
+/// Bytes that were delivered before the write side was lost are progress: the deadline runs from then on.
+#[test]
+fn what_was_delivered_before_the_write_side_was_lost_is_progress() {
+    let mut server = open(Role::Server);
+    close(&mut server, 1000, "");
+    assert_eq!(server.handle_timeout(seconds(4)), Ok(None));
+    take_output(&mut server);
+    server.write_lost(seconds(4));
+    assert_eq!(server.handle_timeout(seconds(8)), Ok(None));
+    assert_eq!(server.transport(), TransportAction::Open);
+    let ended = seen(server.handle_timeout(seconds(9)));
+    assert_eq!(ended, Ok(Some(close_event(1006, "", false, Initiator::Local))));
+}
