@@ -44,5 +44,5 @@ fn the_runs_come_to_all_kinds_of_ends() {
     let given_up = count(|outcome| outcome.given_up);
     assert!(opened > 850 && told > 430, "{opened} opened, {told} were told of the end");
     assert!(given_up > 100, "{given_up} met a deadline of the closing handshake");
-    assert!(failed > 100 && messages > 2_500, "{failed} failed, {messages} messages");
+    assert!(failed > 100 && messages > 2_000, "{failed} failed, {messages} messages");
 }
