@@ -174,7 +174,7 @@ impl<W: Write> Demo<W> {
             let sending = scope.spawn(|| writer.send(&bytes));
             valve.wait();
             let waiting = writer.buffered_amount();
-            let under_way = format!("the other {} of {LONG} bytes are under way", LONG - waiting);
+            let under_way = format!("{waiting} of {LONG} bytes are not delivered");
             transcript.buffered(End::Client, before, waiting, &under_way)?;
             // From here on both ends must act: TCP need not hold all of it.
             let reading = scope.spawn(|| told(server.events().next()));
@@ -195,6 +195,12 @@ impl<W: Write> Demo<W> {
         self.writer.close(CloseCode::NORMAL, "that was all")?;
         self.transcript.state(End::Client, self.writer.ready_state())?;
         self.travelled()?;
+
+        self.server_reads("close received: 1000 \"that was all\"")?;
+        self.transcript.state(End::Server, self.server.ready_state())?;
+        // The reply is the server's own doing, and waits to be written.
+        self.server.flush()?;
+        self.client_reads("close received: 1000")?;
 
         let Self { reader, server, .. } = &mut self;
         let (client_told, server_told) = thread::scope(|scope| {
@@ -249,9 +255,14 @@ fn told(event: Option<Result<Event<'_>, sansocket_net::Error>>) -> Outcome<Strin
                 Initiator::Local => "this end",
                 Initiator::Peer => "the peer",
             };
-            let reason = if close.reason.is_empty() { String::new() } else { format!(" {:?}", close.reason) };
-            format!("close: {}{reason}, {clean}, begun by {initiator}", close.code)
+            format!("close: {}{}, {clean}, begun by {initiator}", close.code, quoted(&close.reason))
         }
+        Some(Event::CloseReceived(frame)) => format!("close received: {}{}", frame.code, quoted(&frame.reason)),
         other => return Err(format!("unexpected {other:?}").into()),
     })
+}
+
+/// A reason, if there is one.
+fn quoted(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" {reason:?}") }
 }

@@ -44,6 +44,7 @@ fn the_transcript_holds_every_milestone_in_order() {
         "readyState  2 CLOSING",
         "opcode 0x8 close",
         "1000 \"",
+        "event  close received: 1000",
         "FIN",
         "FIN",
         "event  close: 1000",
