@@ -70,8 +70,8 @@
 //!   handshake; a Ping after 30 s of silence, and 30 s for its answer. [`default_config`] has these values; [`Config`]
 //!   describes them. They apply while a thread waits in a method of the connection.
 //! * **A slow reader is not a dead one.** While the peer acknowledges bytes, no deadline but `closing_limit` ends a
-//!   connection that is open or closing. The system reports acknowledgements on Linux. Elsewhere a byte counts as delivered when the system has
-//!   taken it, and a peer that is too slow to read what the system holds can be taken for dead.
+//!   connection that is open or closing. Linux reports acknowledgements. Elsewhere a byte counts as delivered when the
+//!   system has taken it, and a peer that is too slow to read what the system holds can be taken for dead.
 //! * **What a slow reader can pin.** Its thread, the read buffer, the output that is pending (one message in one thread;
 //!   up to [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a limit of
 //!   time while the connection is open and the peer keeps reading; for `closing_limit` after the connection has begun to

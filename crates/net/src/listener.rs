@@ -85,7 +85,7 @@ impl Default for Acceptor {
     }
 }
 
-/// Listens for clients. The [crate](crate)'s guide shows a server.
+/// Listens for clients. The [`crate`]'s guide shows a server.
 #[derive(Debug)]
 #[must_use]
 pub struct Listener {
