@@ -1,0 +1,135 @@
+//! The limits of a turn that many connections reach at once: deadlines, further turns, output and reports at the end.
+
+mod support;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sansocket_mio::sansocket::{self, TimeoutKind};
+use sansocket_mio::{ConnectionId, Error, Options, SendError};
+use support::turned::Turned;
+use support::*;
+
+/// Deadlines that a turn handles, connections that it finishes, and reports of what was not sent: as many of each.
+const LIMIT: usize = 1024;
+/// Connections that get another turn.
+const AGAIN: usize = 256;
+/// More connections than that.
+const CROWD: usize = LIMIT + 100;
+
+/// One crowd at a time: each of these tests needs a descriptor for both ends of each connection.
+static CROWDED: Mutex<()> = Mutex::new(());
+
+fn bounded_alone(body: impl FnOnce() + Send + 'static) {
+    let _guard = CROWDED.lock().unwrap_or_else(PoisonError::into_inner);
+    bounded(body);
+}
+
+/// Opens so many connections.
+fn crowd(server: &mut Turned, count: usize) -> (Vec<TcpStream>, Vec<ConnectionId>) {
+    let address = server.address;
+    let clients = spawn(move || (0..count).map(|_| raw_client(address)).collect());
+    let ids =
+        (0..count).map(|_| server.until(|seen| if let Seen::Open(id) = seen { Some(id) } else { None })).collect();
+    (clients.join(), ids)
+}
+
+#[test]
+fn a_turn_handles_so_many_deadlines() {
+    const DEADLINE: Duration = Duration::from_secs(2);
+    bounded_alone(|| {
+        let mut server = Turned::new(&options(|config| config.opening_timeout = DEADLINE));
+        let address = server.address;
+        let clients = spawn(move || (0..CROWD).map(|_| tcp(address)).collect::<Vec<_>>());
+        while server.event_loop.connections().len() < CROWD {
+            server.event_loop.turn(Some(BOUND)).unwrap();
+        }
+        let accepted = Instant::now();
+        let _clients = clients.join();
+        assert_eq!(server.seen.try_iter().count(), 0, "the machine is too slow for this test");
+        // the deadlines of all come while the loop is elsewhere
+        while accepted.elapsed() <= DEADLINE {
+            thread::sleep(SHORT);
+        }
+        for expected in [LIMIT, CROWD - LIMIT, 0] {
+            server.event_loop.turn(Some(Duration::ZERO)).unwrap();
+            let mut count = 0;
+            for seen in server.seen.try_iter() {
+                let Seen::Error(_, Error::Peer(sansocket::Error::Timeout(TimeoutKind::Opening))) = seen else {
+                    panic!("{seen:?}")
+                };
+                count += 1;
+            }
+            assert_eq!(count, expected);
+        }
+    });
+}
+
+#[test]
+fn a_turn_gives_so_many_connections_another_turn() {
+    const COUNT: usize = AGAIN + 50;
+    bounded_alone(|| {
+        let mut server = Turned::new(&Options::new().buffer_size(256));
+        server.event_loop.handler().echoes = false;
+        let (mut clients, _) = crowd(&mut server, COUNT);
+        server.until_quiet();
+        for client in &mut clients {
+            client.write_all(&HELLO.repeat(1_000)).unwrap();
+        }
+        let mut turn = || -> HashSet<ConnectionId> {
+            server.event_loop.turn(Some(BOUND)).unwrap();
+            let served = server.seen.try_iter().map(|seen| match seen {
+                Seen::Message(id, _) => id,
+                other => panic!("{other:?}"),
+            });
+            served.collect()
+        };
+        // an event each; then those that had more to read
+        assert_eq!(turn().len(), COUNT);
+        let (second, third) = (turn(), turn());
+        assert_eq!((second.len(), third.len()), (AGAIN, AGAIN));
+        assert_eq!(second.union(&third).count(), COUNT, "those that were left out come first in the next turn");
+    });
+}
+
+#[test]
+fn a_turn_writes_the_output_of_so_many_connections() {
+    bounded_alone(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut clients, ids) = crowd(&mut server, CROWD);
+        server.until_quiet();
+        server.event_loop.connections().broadcast("x").unwrap();
+        for expected in [CROWD, CROWD - LIMIT, 0] {
+            let connections = server.event_loop.connections();
+            let pending = ids.iter().filter(|&&id| connections.get(id).unwrap().buffered_amount() > 0).count();
+            assert_eq!(pending, expected);
+            server.event_loop.turn((expected == 0).then_some(Duration::ZERO)).unwrap();
+        }
+        for client in &mut clients {
+            expect(client, b"\x81\x01x");
+        }
+    });
+}
+
+#[test]
+fn a_turn_reports_so_many_messages_that_were_not_sent() {
+    bounded_alone(|| {
+        let mut server = Turned::new(&options(|config| config.max_buffered_amount = 10));
+        let (_clients, _) = crowd(&mut server, CROWD);
+        server.until_quiet();
+        server.event_loop.connections().broadcast("longer than ten bytes").unwrap();
+        for expected in [LIMIT, CROWD - LIMIT, 0] {
+            server.event_loop.turn((expected == 0).then_some(Duration::ZERO)).unwrap();
+            let mut count = 0;
+            for seen in server.seen.try_iter() {
+                assert!(matches!(seen, Seen::Error(_, Error::Send(SendError::BufferFull(_)))), "{seen:?}");
+                count += 1;
+            }
+            assert_eq!(count, expected);
+        }
+    });
+}
