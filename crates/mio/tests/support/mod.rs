@@ -1,6 +1,7 @@
 //! What the tests share: bounded waits, an event loop in a thread, peers that speak raw bytes.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod paced;
 pub(crate) mod turned;
 
 use std::io::{self, Read, Write};
@@ -10,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use sansocket_mio::{
-    Answer, Close, Config, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler, Message, Open,
-    Options, Request,
+    Answer, Close, CloseFrame, Config, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler,
+    Message, Open, Options, Request,
 };
 
 /// No test waits longer for anything.
@@ -59,6 +60,7 @@ pub(crate) enum Seen {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Error(ConnectionId, Error),
+    CloseReceived(ConnectionId, CloseFrame),
     Close(ConnectionId, Close),
     Writable(ConnectionId, usize),
     AcceptError(io::ErrorKind, Option<i32>),
@@ -70,6 +72,14 @@ pub(crate) struct Recorder {
     pub(crate) echoes: bool,
     pub(crate) reports_messages: bool,
     pub(crate) answers_later: bool,
+    /// What a message leads to, instead of an echo.
+    pub(crate) reaction: Option<fn(&mut Connection<'_>)>,
+}
+
+impl Recorder {
+    pub(crate) fn new(seen: mpsc::Sender<Seen>) -> Self {
+        Self { seen, echoes: true, reports_messages: false, answers_later: false, reaction: None }
+    }
 }
 
 impl Recorder {
@@ -93,7 +103,9 @@ impl Handler for Recorder {
         if self.reports_messages {
             self.tell(Seen::Message(connection.id(), message.clone().into_owned()));
         }
-        if self.echoes {
+        if let Some(reaction) = self.reaction {
+            reaction(connection);
+        } else if self.echoes {
             let _ = connection.send(message);
         }
     }
@@ -108,6 +120,10 @@ impl Handler for Recorder {
 
     fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
         self.tell(Seen::Error(connection.id(), error));
+    }
+
+    fn on_close_received(&mut self, connection: &mut Connection<'_>, frame: CloseFrame) {
+        self.tell(Seen::CloseReceived(connection.id(), frame));
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
@@ -153,7 +169,7 @@ pub(crate) fn run(
     prepare: impl FnOnce(&mut EventLoop<Recorder>),
 ) -> Running {
     let (seen, receiver) = mpsc::channel();
-    let mut recorder = Recorder { seen, echoes: true, reports_messages: false, answers_later: false };
+    let mut recorder = Recorder::new(seen);
     change(&mut recorder);
     let mut event_loop = EventLoop::with_options(recorder, options).unwrap();
     let address = event_loop.listen("127.0.0.1:0").unwrap();

@@ -18,7 +18,7 @@ pub(crate) struct Turned {
 impl Turned {
     pub(crate) fn new(options: &Options) -> Self {
         let (seen, receiver) = mpsc::channel();
-        let recorder = Recorder { seen, echoes: true, reports_messages: true, answers_later: false };
+        let recorder = Recorder { reports_messages: true, ..Recorder::new(seen) };
         let mut event_loop = EventLoop::with_options(recorder, options).unwrap();
         let address = event_loop.listen("127.0.0.1:0").unwrap();
         Self { event_loop, seen: receiver, address }
