@@ -3,12 +3,13 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    CloseCode, Connection, Connections, EncodedMessage, Error, EventLoop, Handler, Message, Open, Options, PostError,
-    SendError, Threads, default_config,
+    CloseCode, Connection, ConnectionId, Connections, EncodedMessage, Error, EventLoop, Handler, Message, Open,
+    Options, PostError, SendError, Threads, default_config,
 };
 use support::turned::Turned;
 use support::*;
@@ -284,19 +285,20 @@ fn a_timer_counts_the_time_that_a_handler_takes() {
 
 /// One loop is held up, and the other one broadcasts.
 struct Crier {
-    opened: mpsc::Sender<usize>,
+    /// `None` when the loop is held up.
+    opened: mpsc::Sender<Option<ConnectionId>>,
     results: mpsc::Sender<usize>,
     held: Option<mpsc::Receiver<()>>,
 }
 
 impl Handler for Crier {
     fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
-        self.opened.send(connection.id().thread()).unwrap();
+        self.opened.send(Some(connection.id())).unwrap();
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
         if let Some(held) = self.held.take() {
-            self.opened.send(usize::MAX).unwrap();
+            self.opened.send(None).unwrap();
             let _ = held.recv();
             return;
         }
@@ -312,38 +314,85 @@ impl Handler for Crier {
     }
 }
 
-#[test]
-fn a_broadcast_to_a_loop_whose_mailbox_is_full_is_handed_back() {
-    const LIMIT: usize = 10;
-    bounded(|| {
+/// Two loops with a client each at least, of which the first loop (or the second) is held up until it is told.
+struct Criers {
+    threads: Threads,
+    /// Of each loop.
+    clients: [Vec<(TcpStream, ConnectionId)>; 2],
+    posted: mpsc::Receiver<usize>,
+    free: mpsc::Sender<()>,
+}
+
+impl Criers {
+    fn new(options: &Options, held_loop: usize) -> Self {
         let (opened, opens) = mpsc::channel();
         let (results, posted) = mpsc::channel();
         let (free, held) = mpsc::channel();
         let mut held = Some(held);
-        let threads = Threads::start(2, &Options::new().max_pending_commands(LIMIT), "127.0.0.1:0", |_| Crier {
+        let threads = Threads::start(2, options, "127.0.0.1:0", |number| Crier {
             opened: opened.clone(),
             results: results.clone(),
-            held: held.take(),
+            held: if number == held_loop { held.take() } else { None },
         })
         .unwrap();
         let mut clients = [vec![], vec![]];
         while clients.iter().any(Vec::is_empty) {
             let client = raw_client(threads.local_addr());
-            clients[opens.recv_timeout(BOUND).unwrap()].push(client);
+            let id = opens.recv_timeout(BOUND).unwrap().unwrap();
+            clients[id.thread()].push((client, id));
         }
-        clients[0][0].write_all(HELLO).unwrap();
-        assert_eq!(opens.recv_timeout(BOUND).unwrap(), usize::MAX);
-        clients[1][0].write_all(HELLO).unwrap();
-        assert_eq!(posted.recv_timeout(BOUND).unwrap(), LIMIT);
+        clients[held_loop][0].0.write_all(HELLO).unwrap();
+        assert_eq!(opens.recv_timeout(BOUND).unwrap(), None);
+        Self { threads, clients, posted, free }
+    }
+
+    /// Lets the loop go on and stops both; each client must get what is expected for it, and the Close frame.
+    fn finish(self, expected: impl Fn(ConnectionId) -> Vec<u8>) {
+        let Self { threads, mut clients, free, .. } = self;
         free.send(()).unwrap();
-        // those that were taken, and no other, reach the clients of both loops
         threads.handle().stop().unwrap();
-        let expected = [b"\x81\x01x".repeat(LIMIT), b"\x88\x02\x03\xe9".to_vec()].concat();
-        for client in clients.iter_mut().flatten() {
-            expect(client, &expected);
+        for (client, id) in clients.iter_mut().flatten() {
+            expect(client, &[&expected(*id), &b"\x88\x02\x03\xe9"[..]].concat());
             client.write_all(CLOSE).unwrap();
         }
         drop(clients);
         threads.join().unwrap();
+    }
+}
+
+#[test]
+fn a_broadcast_to_a_loop_whose_mailbox_is_full_is_handed_back() {
+    const LIMIT: usize = 10;
+    bounded(|| {
+        let mut criers = Criers::new(&Options::new().max_pending_commands(LIMIT), 0);
+        criers.clients[1][0].0.write_all(HELLO).unwrap();
+        assert_eq!(criers.posted.recv_timeout(BOUND).unwrap(), LIMIT);
+        // those that were taken, and no other, reach the clients of both loops
+        criers.finish(|_| b"\x81\x01x".repeat(LIMIT));
+    });
+}
+
+/// By number or by bytes, the mailbox of one loop is full: the first in their order, or the last.
+#[test]
+fn a_broadcast_of_a_handle_is_posted_to_all_loops_or_to_none() {
+    bounded(|| {
+        for (held_loop, options) in [
+            (0, Options::new().max_pending_commands(2)),
+            (1, Options::new().max_pending_commands(2)),
+            (0, Options::new().max_pending_bytes(8)),
+            (1, Options::new().max_pending_bytes(8)),
+        ] {
+            let criers = Criers::new(&options, held_loop);
+            let handle = criers.threads.handle();
+            let id = criers.clients[held_loop][0].1;
+            handle.send(id, "four").unwrap();
+            handle.send(id, "more").unwrap();
+            assert_eq!((handle.pending(), handle.pending_bytes()), (2, 8));
+            let encoded = EncodedMessage::new("x", &default_config());
+            assert_eq!(handle.broadcast("x"), Err(PostError::Full(Message::from("x"))));
+            assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full(())));
+            assert_eq!((handle.pending(), handle.pending_bytes()), (2, 8));
+            criers.finish(|client| if client == id { b"\x81\x04four\x81\x04more".to_vec() } else { vec![] });
+        }
     });
 }
