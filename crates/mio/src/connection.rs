@@ -63,7 +63,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     ///
-    /// The connection is not open, [`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount) would be
+    /// The connection is not open, [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount) would be
     /// exceeded and the message is handed back, or a fragmented message is unfinished. The connection is unharmed.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {

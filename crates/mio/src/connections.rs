@@ -183,10 +183,11 @@ impl Connections {
         self.timer = Some(crate::now() + after);
     }
 
-    /// Stops the loop in good order: it listens and connects no more, closes every connection with
-    /// [`CloseCode::GOING_AWAY`], and ends when all are closed. Connections that are left after
-    /// [`Options::stop_timeout`](crate::Options::stop_timeout) are aborted. Loops that run with it go on:
-    /// [`Handle::stop`] stops them all.
+    /// Stops the loop in an orderly way. It listens and connects no more, closes every connection with
+    /// [`CloseCode::GOING_AWAY`] after the messages that are pending, and ends when all are closed. After
+    /// [`Options::stop_timeout`](crate::Options::stop_timeout) it aborts the connections that are left, and
+    /// [`Handler::on_close`](crate::Handler::on_close) reports them as it reports the others. Loops that run with this one go
+    /// on: [`Handle::stop`] stops them all.
     pub fn stop(&mut self) {
         if std::mem::replace(&mut self.is_stopping, true) {
             return;

@@ -45,13 +45,12 @@ const MAILBOX: Token = Token(usize::MAX);
 
 /// Any number of listeners and connections on one thread.
 ///
-/// Connections share one read buffer, and an idle one owns no other memory than its place in a table. A server does not
-/// read from a client that does not read what it is sent, until it does.
+/// All connections share one read buffer. An idle connection owns no memory beyond its entry in a table.
 ///
 /// # The work of one turn
 ///
-/// A turn polls once and does a bounded amount of work. What is left over is done in the next turn, which polls without
-/// waiting, and which goes on where this one stopped: nothing starves. In the order in which a turn does it:
+/// A turn polls once and does a bounded amount of work. The next turn does the rest: it polls without waiting and continues
+/// where this one stopped, so nothing starves. The work, in order:
 ///
 /// | work | at most |
 /// |---|---|
@@ -79,9 +78,30 @@ const MAILBOX: Token = Token(usize::MAX);
 ///
 /// # Memory
 ///
-/// Commands that wait for the loop take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`]
-/// permit; what waits for a peer takes at most [`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount), and
-/// as much again for the overhead of frames. No thread can make the loop hold more than these.
+/// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit. Pending
+/// output of a connection takes at most [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much
+/// again for the overhead of frames. No thread can make the loop hold more than these.
+///
+/// # Slow readers
+///
+/// A server stops reading from a client while the client's pending output is above
+/// [`Config::high_water_mark`](crate::sansocket::Config::high_water_mark); it then sees neither messages nor the end of the stream.
+/// A peer that reads slowly keeps its connection, and with it the pending output and what the kernel holds (its send buffer,
+/// often some MiB):
+///
+/// | connection | a slow reader keeps it | a peer that neither sends nor acknowledges anything keeps it |
+/// |---|---|---|
+/// | open | as long as it acknowledges some bytes in each [`Config::pong_timeout`](crate::sansocket::Config::pong_timeout) | `ping_interval` and `pong_timeout` (30 s each with [`default_config`](crate::default_config)); without keepalive, until TCP gives up |
+/// | closing | [`Config::closing_limit`](crate::sansocket::Config::closing_limit) (5 min) | [`Config::closing_timeout`](crate::sansocket::Config::closing_timeout) (5 s) |
+/// | the loop is stopping | [`Options::stop_timeout`] (5 s) | the same |
+///
+/// The loop knows what a peer has acknowledged on Linux and Android. Elsewhere, it knows what the kernel has accepted: a peer
+/// that takes longer than such a timeout for what the kernel holds is then cut off.
+///
+/// # The end of a loop
+///
+/// [`Connections::stop`] and [`Handle::stop`] end it in an orderly way. Dropping a loop aborts its connections: TCP is reset,
+/// what the peers have not read is lost, and no method of the handler is called.
 ///
 /// ```no_run
 /// use sansocket_mio::{Connection, EventLoop, Handler, Message};

@@ -11,19 +11,20 @@ use crate::connections::Connections;
 
 /// What an application does when something happens to a connection of its [`EventLoop`](crate::EventLoop).
 ///
-/// Everything has a default. A server that implements nothing accepts same-origin clients, answers their Pings and their
-/// Close frames, keeps the deadlines, and ignores what they say.
+/// Every method has a default. A server that implements none accepts same-origin clients, answers their Pings and Close
+/// frames, enforces the deadlines, and ignores their messages.
 ///
-/// Each connection is told of by [`on_open`](Self::on_open), then whatever comes, and at last
-/// [`on_close`](Self::on_close), once; before that [`on_error`](Self::on_error) if it failed.
+/// For a connection that opens, the loop calls [`on_open`](Self::on_open) first and [`on_close`](Self::on_close) last, once
+/// each, however the connection ends: closed by either end, aborted, broken, or at a deadline. If it failed,
+/// [`on_error`](Self::on_error) comes before `on_close`. (Exception: dropping the loop aborts its connections without a call.)
 ///
-/// One that never opens has no `on_close`. If it failed, `on_error` tells. Nothing does if the application itself ended
-/// it before it was open: refused the request, closed the connection, or stopped the loop; nor if a client asked for no
-/// WebSocket and was told so. Whoever keeps something of clients from [`on_accept`](Self::on_accept) or
-/// [`on_request`](Self::on_request) on drops it where it turns one away, or keeps it by
+/// For a connection that never opens, there is no `on_close`. `on_error` reports a failure. It is not called if the
+/// application ended the connection itself (it refused the request, closed or aborted the connection, or stopped the loop),
+/// nor if a client did not ask for a WebSocket. An application that keeps data of clients from
+/// [`on_accept`](Self::on_accept) or [`on_request`](Self::on_request) on can store it by
 /// [`ConnectionId::index`](crate::ConnectionId::index), so that the next client overwrites it.
 ///
-/// No method may block: all connections of the loop wait.
+/// No method may block: all connections of the loop would wait.
 ///
 /// ```
 /// use sansocket_mio::{Connection, Handler, Message};
@@ -62,7 +63,7 @@ pub trait Handler {
     /// A message came. It is lent from the read buffer if it lay there whole.
     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {}
 
-    /// A piece of a message came: instead of `on_message`, if [`Delivery::Chunks`](sansocket::Delivery::Chunks) asks for
+    /// A piece of a message came: instead of `on_message`, if [`Delivery::Chunks`](crate::sansocket::Delivery::Chunks) asks for
     /// pieces.
     fn on_chunk(&mut self, connection: &mut Connection<'_>, chunk: Chunk<'_>) {}
 
@@ -106,7 +107,7 @@ pub enum Answer {
     /// To answer with an HTTP response other than 101, and end.
     Respond(HttpResponse),
     /// To answer later, by [`Connection::answer`] or [`Handle::answer`](crate::Handle::answer), before
-    /// [`Config::opening_timeout`](sansocket::Config::opening_timeout) has passed.
+    /// [`Config::opening_timeout`](crate::sansocket::Config::opening_timeout) has passed.
     Later,
 }
 

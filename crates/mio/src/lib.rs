@@ -3,9 +3,9 @@
 //! The protocol is [`sansocket`]'s, which does no IO. This crate owns the sockets, the clock, the random numbers and the
 //! read buffer, and carries bytes between them; it parses none.
 //!
-//! * [`EventLoop`] runs any number of listeners and connections, and tells a [`Handler`] what happens.
+//! * [`EventLoop`] runs any number of listeners and connections, and calls a [`Handler`] when something happens.
 //! * [`Threads`] runs several loops, one for each core, behind one address.
-//! * [`Socket`] is one connection as a mio source, for whoever has a `Poll` of their own.
+//! * [`Socket`] is one connection as a mio source, for applications that have a `Poll` of their own.
 //!
 //! A server that sends every message back to all:
 //!
@@ -57,14 +57,20 @@
 //!
 //! # What to know
 //!
-//! * **Nothing blocks.** What is sent waits in memory until the peer takes it; how much waits is
-//!   [`Connection::buffered_amount`]. Above [`Config::high_water_mark`] a server reads no more from that client, above
-//!   [`Config::max_buffered_amount`] nothing more can be sent to it, and [`Handler::on_writable`] says when there is room
-//!   again. A client that only listens must be watched by whoever sends to it.
-//! * **How it ended** is told by [`Handler::on_close`], with which code, and whether both ends had agreed. A peer that
-//!   vanishes is no error but a close with [`CloseCode::ABNORMAL`]. Errors say whose fault it was ([`Error`]).
-//! * **Deadlines are on**: ten seconds for the opening handshake, five for the closing one, a Ping after thirty seconds of
-//!   silence and as long again for its answer. They are [`Config`]'s; [`default_config`] has these.
+//! * **Nothing blocks.** Output is pending in memory until the kernel takes it: [`Connection::buffered_amount`]. Above
+//!   [`Config::high_water_mark`] a server stops reading from that client. A message that would exceed
+//!   [`Config::max_buffered_amount`] is refused. [`Handler::on_writable`] is called when there is room again. An application
+//!   that sends to clients that do not answer must watch these itself.
+//! * **Every accepted message is delivered** to a peer that keeps reading, whichever end closes: what was sent before
+//!   [`Connection::close`], before the peer's Close frame or before the end of its stream still leaves, for up to
+//!   [`Config::closing_limit`] (5 min). [`Connection::abort`], and dropping an [`EventLoop`] or a [`Socket`], discard it.
+//! * **The end of a connection** is reported by [`Handler::on_close`]: the code, and whether both ends agreed. A peer that
+//!   vanishes is not an error but a close with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault.
+//! * **Deadlines are on**: 10 s for the opening handshake, 5 s without progress for the closing handshake, a Ping after 30 s
+//!   of silence and 30 s for its Pong. They are settings of [`Config`]; these are the values of [`default_config`]. A peer that
+//!   reads slowly makes progress, and is not cut off: [what it can keep, and for how long](EventLoop#slow-readers).
+//! * **Stopping** ([`Connections::stop`], [`Handle::stop`]) closes every connection with 1001 and takes at most
+//!   [`Options::stop_timeout`] (5 s); connections that are left are aborted.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
 //!   By default requests without `Origin`, which no browser sends, are accepted, and those of pages of the same origin;
 //!   [`Handler::on_request`] decides otherwise.

@@ -19,7 +19,10 @@ const DEFAULT_PENDING_BYTES: usize = 16 << 20;
 /// How long a loop takes to stop unless the caller says otherwise.
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How an [`EventLoop`](crate::EventLoop) behaves.
+/// The settings of an [`EventLoop`](crate::EventLoop).
+///
+/// What a peer that reads slowly can keep, and for how long, is described at [`EventLoop`](crate::EventLoop#slow-readers). A
+/// public server should lower [`Config::max_buffered_amount`] to what it sends at a time, and keep keepalive on.
 ///
 /// ```
 /// let mut config = sansocket_mio::default_config();
@@ -56,24 +59,25 @@ impl Options {
         }
     }
 
-    /// The limits and timeouts, instead of [`default_config`]. All connections share them.
+    /// Sets the limits and timeouts of all connections (default: [`default_config`]).
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// The size of the read buffer that all connections share, in bytes, at least 256. A message that fits is lent, a
-    /// longer one assembled.
+    /// Sets the size of the read buffer that all connections share, in bytes, at least 256 (default: 64 KiB). A message that
+    /// lies whole in it is passed to the handler without a copy; a longer message is assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes.max(MIN_BUFFER_SIZE);
         self
     }
 
-    /// To how many bytes [`buffered_amount`](crate::Connection::buffered_amount) must fall, after it was above the
-    /// high-water mark, for [`Handler::on_writable`](crate::Handler::on_writable) to be called and for reading to go on.
+    /// Sets the low-water mark in bytes (default: half of the high-water mark). When
+    /// [`buffered_amount`](crate::Connection::buffered_amount) was above the high-water mark and has fallen to the low one,
+    /// the loop calls [`Handler::on_writable`](crate::Handler::on_writable), and a server reads from the client again.
     ///
-    /// The high-water mark is [`Config::high_water_mark`], but at most half of [`Config::max_buffered_amount`]; the low one
-    /// is at most as high.
+    /// The high-water mark is [`Config::high_water_mark`], but at most half of [`Config::max_buffered_amount`]. The low-water
+    /// mark is at most as high.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.low_water_mark = Some(bytes);
         self
@@ -94,8 +98,10 @@ impl Options {
         self
     }
 
-    /// Sets how long after [`Connections::stop`](crate::Connections::stop) connections may take to close (default: 5 s).
-    /// Those that are left then are aborted, whatever their [`Config::closing_limit`] is.
+    /// Sets how long connections may take to close after [`Connections::stop`](crate::Connections::stop) or
+    /// [`Handle::stop`](crate::Handle::stop) (default: 5 s). The loop then aborts those that are left, whatever their
+    /// [`Config::closing_timeout`] and [`Config::closing_limit`] are: what their peers have not read is lost, and
+    /// [`Handler::on_close`](crate::Handler::on_close) reports each.
     pub fn stop_timeout(mut self, timeout: Duration) -> Self {
         self.stop_timeout = timeout;
         self

@@ -23,18 +23,18 @@ use crate::{ConnectError, Error};
 
 pub(crate) use transfer::{FLOOD_BYTES, FLOOD_READ, Read};
 
-/// One connection as a mio [`Source`](event::Source), for whoever has a [`Poll`](mio::Poll) of their own.
+/// One connection as a mio [`Source`](event::Source), for applications that have a [`Poll`](mio::Poll) of
+/// their own.
 ///
-/// mio tells only when readiness begins ("edge-triggered"), so that whoever is told must take what there is. The socket
-/// keeps account of that, and its owner owes it four things:
+/// mio reports only that readiness begins (it is edge-triggered). The socket keeps track of readiness; its owner calls:
 ///
-/// 1. [`ready`](Self::ready) at every mio event with its token. It reads into the buffer given, which any number of
-///    sockets may share, hands the events to the closure, lets it send and close, and writes what it can.
-/// 2. [`drive`](Self::drive) after sending at another time, and when [`Next::Again`] was the answer: a socket does
-///    bounded work in one call, so that one peer cannot starve others.
+/// 1. [`ready`](Self::ready) at every mio event with the socket's token. It reads into the given buffer, which any number of
+///    sockets may share, passes the events to the closure, which may send and close, and writes what the kernel takes.
+/// 2. [`drive`](Self::drive) after it sent or closed at another time, and after [`Next::Again`]: one call does a bounded
+///    amount of work, so that one peer cannot starve others.
 /// 3. [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has come.
-/// 4. [`update`](Self::update) after any of these: it registers the socket for what it now waits for, which is writing
-///    only while output waits, and makes no system call if nothing changed.
+/// 4. [`update`](Self::update) after any of these. It registers the socket for what it waits for: to write, only while output
+///    is pending. It makes no system call if nothing has changed.
 ///
 /// ```no_run
 /// use mio::{Events, Poll, Token};
@@ -62,8 +62,9 @@ pub(crate) use transfer::{FLOOD_BYTES, FLOOD_READ, Read};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// To drop a socket that has not ended ([`Next::End`]) aborts the connection: TCP is reset, and what the peer has not read is
-/// lost. To end it in good order, close it and go on until [`Next::End`].
+/// Dropping a socket before [`Next::End`] aborts the connection: TCP is reset, and what the peer has not read is lost. To end
+/// it in an orderly way, close it and go on until [`Next::End`]. [`WebSocket::abort`], followed by [`drive`](Self::drive), ends
+/// it at once and reports [`Event::Close`].
 pub struct Socket {
     pub(crate) driver: Driver,
     /// Addresses to try when this one cannot be reached.
@@ -125,10 +126,10 @@ impl Socket {
         Self { driver: Driver::new(ws), untried: None, stream, flags: Flags::LEFTOVER }
     }
 
-    /// mio has an event for this socket. `on_event` hears of what happened and may send, answer and close; a failure of
-    /// the connection is told once, as an error, and how an open connection ended by [`Event::Close`].
+    /// Handles a mio event of this socket. Passes what happened to `on_event`, which may send, answer and close. A failure of
+    /// the connection is reported once, as an error; [`Event::Close`] is the last event of a connection that was open.
     ///
-    /// The buffer must not be empty. A message that lies whole in it is lent, a longer one assembled.
+    /// The buffer must not be empty. A message that lies whole in it is borrowed from it; a longer message is assembled.
     pub fn ready(
         &mut self,
         event: &event::Event,
@@ -142,8 +143,7 @@ impl Socket {
         turn::finish(&mut alone, now)
     }
 
-    /// Does whatever can be done now: as [`ready`](Self::ready), without an event of mio's. A deadline that has come
-    /// takes effect.
+    /// Does what can be done now, as [`ready`](Self::ready) does, without a mio event. A deadline that has come takes effect.
     pub fn drive(
         &mut self,
         buffer: &mut [u8],
@@ -159,8 +159,8 @@ impl Socket {
         turn::finish(&mut alone, now)
     }
 
-    /// Handles a deadline: call it when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio had at
-    /// that time: what has arrived counts. Calls at other times are harmless.
+    /// Handles a deadline. Call it when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio reported at
+    /// that time, because bytes that have arrived count. Calls at other times are harmless.
     pub fn handle_timeout(
         &mut self,
         now: Instant,
@@ -310,7 +310,7 @@ impl Socket {
     }
 }
 
-/// A connection that has not ended is aborted: the kernel is not to keep what the peer does not read.
+/// Aborts a connection that has not ended: the kernel does not keep what the peer does not read.
 impl Drop for Socket {
     fn drop(&mut self) {
         if !self.flags.any(Flags::CLOSED) {
