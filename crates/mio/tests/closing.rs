@@ -18,8 +18,8 @@ use support::*;
 const BUFFER: usize = 32 * 1024;
 /// More than the kernel takes.
 const PENDING: usize = 2 << 20;
-const TIMEOUT: Duration = Duration::from_millis(800);
-const LIMIT: Duration = Duration::from_millis(2_000);
+const TIMEOUT: Duration = Duration::from_millis(1_000);
+const LIMIT: Duration = Duration::from_millis(2_500);
 /// A deadline that is meant not to pass.
 const FAR: Duration = Duration::from_secs(60);
 
@@ -77,18 +77,28 @@ fn check_duration(what: &str, took: Duration, least: Duration) {
     assert!((least..most).contains(&took), "{what}: ended after {took:?}, not within {least:?} to {most:?}");
 }
 
+/// How a connection begins to end.
+#[derive(Clone, Copy)]
+enum Beginning {
+    WeClose,
+    PeerCloses,
+    PeerHalfCloses,
+    PeerBreaksProtocol,
+}
+
+/// The peer neither reads nor ends TCP. Some have output pending: the echo of their message.
 #[test]
 fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
+    use Beginning::*;
     bounded(|| {
         let mut server = server(false, FAR, TIMEOUT, FAR);
-        // never reads, and output is pending: with our Close, with the peer's FIN, with the peer's Close
-        let cases: [(&str, &[u8], bool, bool, CloseCode, bool); 6] = [
-            ("closed, nothing pending", b"", false, true, CloseCode::ABNORMAL, false),
-            ("closed, output pending", HELLO, false, true, CloseCode::ABNORMAL, false),
-            ("half-closed, output pending", HELLO, true, false, CloseCode::ABNORMAL, false),
-            ("the peer closed, output pending", HELLO, false, false, CloseCode::NORMAL, false),
-            ("the peer closed and keeps TCP open", b"", false, false, CloseCode::NORMAL, true),
-            ("the peer broke the protocol", b"", false, false, CloseCode::ABNORMAL, false),
+        let cases = [
+            ("closed, nothing pending", &b""[..], WeClose, CloseCode::ABNORMAL, false),
+            ("closed, output pending", HELLO, WeClose, CloseCode::ABNORMAL, false),
+            ("half-closed, output pending", HELLO, PeerHalfCloses, CloseCode::ABNORMAL, false),
+            ("the peer closed, output pending", HELLO, PeerCloses, CloseCode::NORMAL, false),
+            ("the peer closed and keeps TCP open", b"", PeerCloses, CloseCode::NORMAL, true),
+            ("the peer broke the protocol", b"", PeerBreaksProtocol, CloseCode::ABNORMAL, false),
         ];
         let mut clients: Vec<_> = cases.iter().map(|_| connect(&mut server)).collect();
         for ((_, says, ..), (client, _)) in cases.iter().zip(&mut clients) {
@@ -96,12 +106,12 @@ fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
         }
         server.until_quiet();
         let began = Instant::now();
-        for (number, ((_, _, half_closes, closes, ..), (client, id))) in cases.iter().zip(&mut clients).enumerate() {
-            match number {
-                _ if *closes => server.with(*id, |connection| connection.close(CloseCode::NORMAL, "").unwrap()),
-                _ if *half_closes => client.shutdown(Shutdown::Write).unwrap(),
-                5 => client.write_all(b"\xf1\x80\0\0\0\0").unwrap(),
-                _ => client.write_all(CLOSE).unwrap(),
+        for ((_, _, beginning, ..), (client, id)) in cases.iter().zip(&mut clients) {
+            match beginning {
+                WeClose => server.with(*id, |connection| connection.close(CloseCode::NORMAL, "").unwrap()),
+                PeerCloses => client.write_all(CLOSE).unwrap(),
+                PeerHalfCloses => client.shutdown(Shutdown::Write).unwrap(),
+                PeerBreaksProtocol => client.write_all(b"\xf1\x80\0\0\0\0").unwrap(),
             }
         }
         let (ends, _) = ends(&mut server, began, cases.len());
@@ -151,7 +161,7 @@ fn the_connection_to_a_peer_that_drips_or_reads_little_ends_at_closing_limit() {
             check_duration("dripped", after, LIMIT);
         }
         // a turn for each byte that drips in, and for each look at what was acknowledged
-        assert!(turns < 400, "{turns} turns");
+        assert!(turns < 500, "{turns} turns");
     });
 }
 

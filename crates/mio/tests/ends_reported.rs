@@ -214,7 +214,7 @@ fn a_socket_opens_at_a_late_answer_without_another_byte() {
         client.write_all(&[REQUEST.as_bytes(), HELLO].concat()).unwrap();
         owner.turn_until(|seen| matches!(seen, Ok(Event::Request(_))));
         owner.socket.websocket().accept(Accept::default(), now()).unwrap();
-        owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
+        _ = owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
         assert!(matches!(owner.seen[1..], [Ok(Event::Open(_)), Ok(Event::Message(_))]), "{:?}", owner.seen);
     });
 }

@@ -118,7 +118,7 @@ fn a_loop_with_idle_connections_sleeps() {
     const COUNT: usize = 1_000;
     bounded(|| {
         let (seen, receiver) = mpsc::channel();
-        let recorder = Recorder { seen, echoes: true, reports_messages: false, answers_later: false };
+        let recorder = Recorder::new(seen);
         let mut event_loop = EventLoop::new(recorder).unwrap();
         let address = event_loop.listen("127.0.0.1:0").unwrap();
         let clients = spawn(move || (0..COUNT).map(|_| raw_client(address)).collect::<Vec<_>>());
@@ -227,7 +227,7 @@ fn what_is_given_up_before_it_opens_is_told_of_by_nothing() {
     bounded(|| {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let (seen, told) = mpsc::channel();
-        let recorder = Recorder { seen, echoes: true, reports_messages: false, answers_later: false };
+        let recorder = Recorder::new(seen);
         let mut event_loop = EventLoop::new(recorder).unwrap();
         let server = event_loop.listen("127.0.0.1:0").unwrap();
         let url = format!("ws://{}/", silent.local_addr().unwrap());

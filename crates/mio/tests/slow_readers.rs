@@ -21,7 +21,7 @@ const LENGTH: usize = 64 * 1024;
 const STEP: usize = 16 * 1024;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Far shorter than the time that the reader takes.
-const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Sends 2 MiB and closes.
 fn send_all_and_close(connection: &mut Connection<'_>) {
