@@ -164,17 +164,18 @@ impl Connections {
         message: impl Into<Message<'m>>,
     ) -> Result<(), PostError<Vec<ConnectionId>>> {
         let message = EncodedMessage::new(message, self.handle.config());
-        let mut missed = Vec::new();
+        let (mut missed, mut exceeded) = (Vec::new(), None);
         for id in ids {
             if id.thread != self.thread {
-                if let Err(PostError::Full(())) = self.handle.send_encoded(id, &message) {
+                if let Err(PostError::Full((), limit)) = self.handle.send_encoded(id, &message) {
                     missed.push(id);
+                    exceeded = Some(limit);
                 }
             } else if let Some(index) = self.index(id) {
                 self.send_or_report(index, &message);
             }
         }
-        if missed.is_empty() { Ok(()) } else { Err(PostError::Full(missed)) }
+        exceeded.map_or(Ok(()), |limit| Err(PostError::Full(missed, limit)))
     }
 
     /// Has [`Handler::on_timer`](crate::Handler::on_timer) called once, this long from now; not at all if another time is

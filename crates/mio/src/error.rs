@@ -1,5 +1,6 @@
 //! Why an event loop does not do what it was asked to.
 
+use std::fmt;
 use std::io;
 
 use sansocket_drive::sansocket::{RequestError, UriError};
@@ -41,16 +42,33 @@ pub enum ConnectError {
 #[non_exhaustive]
 pub struct Stopped;
 
+/// The limit of a mailbox that a command would have exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a mailbox has these two limits")]
+pub enum MailboxLimit {
+    /// [`Options::max_pending_commands`](crate::Options::max_pending_commands), and its value.
+    Commands(usize),
+    /// [`Options::max_pending_bytes`](crate::Options::max_pending_bytes), and its value.
+    Bytes(usize),
+}
+
+impl fmt::Display for MailboxLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commands(limit) => write!(f, "{limit} commands (`max_pending_commands`)"),
+            Self::Bytes(limit) => write!(f, "{limit} bytes (`max_pending_bytes`)"),
+        }
+    }
+}
+
 /// Why an event loop did not take a command. Hands back what was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[expect(clippy::exhaustive_enums, reason = "a mailbox is full, or nobody empties it any more")]
+#[expect(clippy::exhaustive_enums, reason = "a mailbox is full, or its loop has stopped")]
 pub enum PostError<T = ()> {
     /// The mailbox is full: the caller posts faster than the event loop works. Nothing was posted. Try again later, or
     /// drop the command.
-    #[error(
-        "the mailbox of the event loop is full (limits: `max_pending_commands`, `max_pending_bytes`): try again later"
-    )]
-    Full(T),
+    #[error("the mailbox of the event loop is full, the limit is {1}: try again later")]
+    Full(T, MailboxLimit),
     /// The event loop has been told to stop, or has stopped: it takes nothing more.
     #[error("the event loop has stopped")]
     Stopped(T),
@@ -59,20 +77,20 @@ pub enum PostError<T = ()> {
 impl<T> PostError<T> {
     /// Whether a later try may succeed.
     pub const fn is_full(&self) -> bool {
-        matches!(self, Self::Full(_))
+        matches!(self, Self::Full(..))
     }
 
     /// Returns what was not posted.
     pub fn into_inner(self) -> T {
         match self {
-            Self::Full(value) | Self::Stopped(value) => value,
+            Self::Full(value, _) | Self::Stopped(value) => value,
         }
     }
 
     /// Replaces what is handed back.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> PostError<U> {
         match self {
-            Self::Full(value) => PostError::Full(change(value)),
+            Self::Full(value, limit) => PostError::Full(change(value), limit),
             Self::Stopped(value) => PostError::Stopped(change(value)),
         }
     }

@@ -64,8 +64,10 @@ impl Handle {
         let message = message.into();
         let Some(mailbox) = self.mailbox(id.thread()) else { return Err(PostError::Stopped(message)) };
         // A full mailbox is common under load: a borrowed payload is then not copied.
-        if !mailbox.has_room(message.len()) && mailbox.is_open() {
-            return Err(PostError::Full(message));
+        if let Err(limit) = mailbox.check_room(message.len())
+            && mailbox.is_open()
+        {
+            return Err(PostError::Full(message, limit));
         }
         mailbox.post(Command::Send(id, message.into_owned())).map_err(|error| {
             error.map(|command| match command {
@@ -165,8 +167,10 @@ impl Handle {
     ) -> Result<EncodedMessage, PostError<Message<'m>>> {
         let mut others = self.mailboxes.iter().enumerate().filter(|&(number, _)| Some(number) != except);
         // A full mailbox is common under load: the message is then not encoded.
-        if others.any(|(_, mailbox)| mailbox.is_open() && !mailbox.has_room(message.len())) {
-            return Err(PostError::Full(message));
+        let full =
+            others.find_map(|(_, mailbox)| mailbox.check_room(message.len()).err().filter(|_| mailbox.is_open()));
+        if let Some(limit) = full {
+            return Err(PostError::Full(message, limit));
         }
         let borrowed = match &message {
             Message::Text(text) => Message::from(&**text),
@@ -192,8 +196,8 @@ impl Handle {
             if queue.is_refusing {
                 continue;
             }
-            if !mailbox.has_room(message.len()) {
-                return Err(PostError::Full(()));
+            if let Err(limit) = mailbox.check_room(message.len()) {
+                return Err(PostError::Full((), limit));
             }
             locked.push((mailbox, queue));
         }

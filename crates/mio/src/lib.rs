@@ -95,7 +95,7 @@ mod turn;
 
 pub use connection::{Connection, ConnectionId};
 pub use connections::Connections;
-pub use error::{ConnectError, PostError, Stopped};
+pub use error::{ConnectError, MailboxLimit, PostError, Stopped};
 pub use event_loop::EventLoop;
 pub use handle::Handle;
 pub use handler::{Answer, Handler};

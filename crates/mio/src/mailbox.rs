@@ -11,7 +11,7 @@ use mio::Waker;
 use sansocket_drive::sansocket::{CloseCode, EncodedMessage, Message};
 
 use crate::connection::ConnectionId;
-use crate::error::PostError;
+use crate::error::{MailboxLimit, PostError};
 use crate::handler::Answer;
 use crate::options::MailboxLimits;
 
@@ -84,12 +84,15 @@ impl Mailbox {
         self.pending_bytes.load(Relaxed)
     }
 
-    /// Whether a command with so many payload bytes fits.
-    pub(crate) fn has_room(&self, payload: usize) -> bool {
+    /// Checks whether a command with so many payload bytes fits; if not, returns the limit that it would exceed.
+    pub(crate) fn check_room(&self, payload: usize) -> Result<(), MailboxLimit> {
         let (commands, bytes) = (self.pending_commands(), self.pending_bytes());
+        if commands >= self.limits.commands {
+            return Err(MailboxLimit::Commands(self.limits.commands));
+        }
         // A payload longer than the limit must fit at some time.
-        let fits = bytes == 0 || bytes.saturating_add(payload) <= self.limits.bytes;
-        commands < self.limits.commands && (fits || payload == 0)
+        let fits = bytes == 0 || payload == 0 || bytes.saturating_add(payload) <= self.limits.bytes;
+        if fits { Ok(()) } else { Err(MailboxLimit::Bytes(self.limits.bytes)) }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -101,8 +104,8 @@ impl Mailbox {
         if queue.is_refusing {
             return Err(PostError::Stopped(command));
         }
-        if !self.has_room(command.payload_len()) {
-            return Err(PostError::Full(command));
+        if let Err(limit) = self.check_room(command.payload_len()) {
+            return Err(PostError::Full(command, limit));
         }
         let is_sleeping = self.push(&mut queue, command);
         drop(queue);

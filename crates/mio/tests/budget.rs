@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    CloseCode, Connection, ConnectionId, Connections, EncodedMessage, Error, EventLoop, Handler, Message, Open,
-    Options, PostError, SendError, Threads, default_config,
+    CloseCode, Connection, ConnectionId, Connections, EncodedMessage, Error, EventLoop, Handler, MailboxLimit, Message,
+    Open, Options, PostError, SendError, Threads, default_config,
 };
 use support::turned::Turned;
 use support::*;
@@ -25,6 +25,7 @@ fn fill(mut post: impl FnMut() -> bool) -> usize {
 
 #[test]
 fn a_full_mailbox_hands_back_what_was_posted() {
+    const COMMANDS_3: MailboxLimit = MailboxLimit::Commands(3);
     bounded(|| {
         let mut server = Turned::new(&Options::new().max_pending_commands(3).max_pending_bytes(100));
         let (mut client, id) = server.client();
@@ -33,16 +34,23 @@ fn a_full_mailbox_hands_back_what_was_posted() {
         handle.close(id, CloseCode::NORMAL, "two").unwrap();
         assert_eq!((handle.pending(), handle.pending_bytes()), (2, 6));
         // the bytes are too many
-        assert_eq!(handle.send(id, vec![7; 95]), Err(PostError::Full(Message::from(vec![7; 95]))));
+        assert_eq!(
+            handle.send(id, vec![7; 95]),
+            Err(PostError::Full(Message::from(vec![7; 95]), MailboxLimit::Bytes(100)))
+        );
         handle.send(id, "three").unwrap();
         // the commands are too many
-        assert_eq!(handle.send(id, "four"), Err(PostError::Full(Message::from("four"))));
-        assert_eq!(handle.broadcast("four"), Err(PostError::Full(Message::from("four"))));
-        assert_eq!(handle.close(id, CloseCode::NORMAL, "four"), Err(PostError::Full("four".into())));
+        assert_eq!(handle.send(id, "four"), Err(PostError::Full(Message::from("four"), COMMANDS_3)));
+        assert_eq!(handle.broadcast("four"), Err(PostError::Full(Message::from("four"), COMMANDS_3)));
+        assert_eq!(handle.close(id, CloseCode::NORMAL, "four"), Err(PostError::Full("four".into(), COMMANDS_3)));
         let encoded = EncodedMessage::new("four", &default_config());
-        assert_eq!(handle.send_encoded(id, &encoded), Err(PostError::Full(())));
-        assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full(())));
-        assert!(handle.answer(id, sansocket_mio::Accept::default()).unwrap_err().is_full());
+        assert_eq!(handle.send_encoded(id, &encoded), Err(PostError::Full((), COMMANDS_3)));
+        assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full((), COMMANDS_3)));
+        let error = handle.answer(id, sansocket_mio::Accept::default()).unwrap_err();
+        assert!(error.is_full());
+        let text =
+            "the mailbox of the event loop is full, the limit is 3 commands (`max_pending_commands`): try again later";
+        assert_eq!(error.to_string(), text);
         server.event_loop.turn(Some(BOUND)).unwrap();
         assert_eq!((handle.pending(), handle.pending_bytes()), (0, 0));
         expect(&mut client, b"\x81\x03one\x88\x05\x03\xe8two");
@@ -283,6 +291,9 @@ fn a_timer_counts_the_time_that_a_handler_takes() {
     });
 }
 
+/// Of commands in a mailbox of the criers.
+const LIMIT: usize = 10;
+
 /// One loop is held up, and the other one broadcasts.
 struct Crier {
     /// `None` when the loop is held up.
@@ -306,7 +317,7 @@ impl Handler for Crier {
         let posted = fill(|| match connections.broadcast("x") {
             Ok(()) => true,
             Err(error) => {
-                assert_eq!(error, PostError::Full(Message::from("x")));
+                assert_eq!(error, PostError::Full(Message::from("x"), MailboxLimit::Commands(LIMIT)));
                 false
             }
         });
@@ -362,7 +373,6 @@ impl Criers {
 
 #[test]
 fn a_broadcast_to_a_loop_whose_mailbox_is_full_is_handed_back() {
-    const LIMIT: usize = 10;
     bounded(|| {
         let mut criers = Criers::new(&Options::new().max_pending_commands(LIMIT), 0);
         criers.clients[1][0].0.write_all(HELLO).unwrap();
@@ -376,21 +386,22 @@ fn a_broadcast_to_a_loop_whose_mailbox_is_full_is_handed_back() {
 #[test]
 fn a_broadcast_of_a_handle_is_posted_to_all_loops_or_to_none() {
     bounded(|| {
-        for (held_loop, options) in [
-            (0, Options::new().max_pending_commands(2)),
-            (1, Options::new().max_pending_commands(2)),
-            (0, Options::new().max_pending_bytes(8)),
-            (1, Options::new().max_pending_bytes(8)),
+        let (by_number, by_bytes) = (Options::new().max_pending_commands(2), Options::new().max_pending_bytes(8));
+        for (held_loop, options, limit) in [
+            (0, &by_number, MailboxLimit::Commands(2)),
+            (1, &by_number, MailboxLimit::Commands(2)),
+            (0, &by_bytes, MailboxLimit::Bytes(8)),
+            (1, &by_bytes, MailboxLimit::Bytes(8)),
         ] {
-            let criers = Criers::new(&options, held_loop);
+            let criers = Criers::new(options, held_loop);
             let handle = criers.threads.handle();
             let id = criers.clients[held_loop][0].1;
             handle.send(id, "four").unwrap();
             handle.send(id, "more").unwrap();
             assert_eq!((handle.pending(), handle.pending_bytes()), (2, 8));
             let encoded = EncodedMessage::new("x", &default_config());
-            assert_eq!(handle.broadcast("x"), Err(PostError::Full(Message::from("x"))));
-            assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full(())));
+            assert_eq!(handle.broadcast("x"), Err(PostError::Full(Message::from("x"), limit)));
+            assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full((), limit)));
             assert_eq!((handle.pending(), handle.pending_bytes()), (2, 8));
             criers.finish(|client| if client == id { b"\x81\x04four\x81\x04more".to_vec() } else { vec![] });
         }
