@@ -394,20 +394,22 @@ impl Connections {
         }
     }
 
-    /// Whether a connection that was congested no longer is; holds back reading as long as it is.
+    /// Holds back reading from a congested connection. Returns true once the congestion ends, and reading goes on: at the
+    /// low-water mark, or when the connection is closing.
     #[inline]
     pub(crate) fn ends_congestion(&mut self, index: usize) -> bool {
         let entry = &mut self.slab[index];
         if !entry.is_congested {
             return false;
         }
-        if entry.socket.driver.websocket().buffered_amount() <= self.water_marks.1 {
+        let ws = entry.socket.driver.websocket();
+        // A closing connection is read whatever is pending: its peer may send before it reads.
+        if ws.buffered_amount() <= self.water_marks.1 || ws.ready_state() != ReadyState::Open {
             entry.is_congested = false;
             entry.socket.hold(false);
             return true;
         }
-        // the core knows nothing of a mark that is lower than its own
-        let ws = entry.socket.driver.websocket();
+        // The core does not know a mark that is lower than its own.
         let is_above = ws.role() == Role::Server && ws.buffered_amount() > self.water_marks.0;
         if is_above || !ws.wants_read() {
             entry.socket.hold(true);

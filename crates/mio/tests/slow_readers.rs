@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::{self, Initiator, TimeoutKind};
-use sansocket_mio::{CloseCode, Connection, Error};
+use sansocket_mio::{CloseCode, Connection, Error, ReadyState};
 use support::paced::*;
 use support::*;
 
@@ -25,6 +25,9 @@ const TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Sends 2 MiB and closes.
 fn send_all_and_close(connection: &mut Connection<'_>) {
+    if connection.ready_state() == ReadyState::Closing {
+        return;
+    }
     for number in 0..COUNT {
         connection.send(vec![number; LENGTH]).unwrap();
     }
@@ -72,6 +75,39 @@ fn messages_before_close_reach_a_slow_reader() {
 #[test]
 fn messages_before_close_reach_a_slow_reader_that_sends_pings() {
     bounded(|| check_close_after_messages(PING));
+}
+
+/// A closing connection is read whatever is pending: the peer may have messages of its own to send.
+#[test]
+fn a_closing_server_reads_though_the_peer_does_not() {
+    bounded(|| {
+        let server = serve_small(
+            BUFFER,
+            |config| (config.closing_timeout, config.high_water_mark) = (2 * BOUND, LENGTH),
+            |recorder| {
+                recorder.reaction = Some(send_all_and_close);
+                recorder.reports_messages = true;
+            },
+        );
+        let mut client = small_client(server.address, BUFFER);
+        client.write_all(HELLO).unwrap();
+        server.message();
+        for _ in 0..3 {
+            // all that the server has sent is still pending
+            client.write_all(HELLO).unwrap();
+            server.message();
+        }
+        client.write_all(CLOSE).unwrap();
+        server.wait(|seen| matches!(seen, Seen::CloseReceived(..)).then_some(()));
+        let mut reader = slowly(&client, STEP, Duration::ZERO);
+        for _ in 0..COUNT {
+            assert_eq!(read_message(&mut reader).expect("everything arrives").len(), LENGTH);
+        }
+        assert_eq!(read_frame(&mut reader).unwrap(), (0x88, vec![0x03, 0xe8]));
+        drop((client, reader));
+        assert!(server.close().was_clean);
+        server.stop();
+    });
 }
 
 /// Whether the loop is still reading when FIN arrives depends on the length.

@@ -85,7 +85,7 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
         server.with(id, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
         server.event_loop.turn(Some(BOUND)).unwrap();
         server.with(id, |connection| assert!(connection.buffered_amount() > 64 * 1024));
-        // it is not read while so much waits, and afterwards nothing more comes
+        // it is read though so much is pending
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let close = server.until(|seen| if let Seen::Close(_, close) = seen { Some(close) } else { None });
