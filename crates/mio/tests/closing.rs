@@ -126,7 +126,7 @@ fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
     });
 }
 
-/// Received bytes are progress only while our Close is answered by none; delivered ones are until `closing_limit`.
+/// Received bytes and delivered bytes are progress, but not beyond `closing_limit`.
 #[test]
 fn the_connection_to_a_peer_that_drips_or_reads_little_ends_at_closing_limit() {
     bounded(|| {
@@ -167,26 +167,34 @@ fn the_connection_to_a_peer_that_drips_or_reads_little_ends_at_closing_limit() {
     });
 }
 
+/// Received bytes are progress only between the delivery of our Close frame and the arrival of the peer's.
 #[test]
 fn the_connection_to_a_peer_that_floods_ends() {
     bounded(|| {
         let mut server = server(true, FAR, TIMEOUT, LIMIT);
-        let mut clients: Vec<_> = (0..2).map(|_| connect(&mut server)).collect();
+        let mut clients: Vec<_> = (0..3).map(|_| connect(&mut server)).collect();
         server.until_quiet();
-        // one has not answered our Close, the other has: only from the first do bytes count as progress
+        // does not answer our Close; has answered it; does not read what precedes it
         server.with(clients[0].1, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
         clients[1].0.write_all(CLOSE).unwrap();
+        clients[2].0.write_all(HELLO).unwrap();
         let began = Instant::now();
         for (client, _) in &clients {
             let mut client = client.try_clone().unwrap();
             spawn(move || while client.write_all(&PING.repeat(1_000)).is_ok() {});
         }
-        let (ends, _) = ends(&mut server, began, 2);
-        let (answered, floods) = (ends[0], ends[1]);
-        assert_eq!((answered.0, answered.1, answered.2), (clients[1].1, CloseCode::NORMAL, true));
-        check_duration("after both Closes", answered.3, TIMEOUT);
-        assert_eq!((floods.0, floods.1, floods.2), (clients[0].1, CloseCode::ABNORMAL, false));
-        check_duration("before the peer's Close", floods.3, LIMIT);
+        let (ends, _) = ends(&mut server, began, 3);
+        for ((client, id), (what, code, was_clean, after)) in clients.iter().zip([
+            ("before the peer's Close", CloseCode::ABNORMAL, false, LIMIT),
+            ("after both Closes", CloseCode::NORMAL, true, TIMEOUT),
+            ("while output is pending", CloseCode::ABNORMAL, false, TIMEOUT),
+        ]) {
+            let end = ends.iter().find(|(ended, ..)| ended == id).unwrap();
+            assert_eq!((end.1, end.2), (code, was_clean), "{what}");
+            check_duration(what, end.3, after);
+            // the thread that floods ends, unless the reset has ended it
+            let _ = client.shutdown(Shutdown::Both);
+        }
     });
 }
 
