@@ -158,7 +158,7 @@ impl Mailbox {
         true
     }
 
-    /// Whether [`Handle::stop`] was called, and the loop has not seen it yet.
+    /// Whether [`Handle::stop`](crate::Handle::stop) was called, and the loop has not executed it yet.
     pub(crate) fn stop_requested(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop_requested)
     }
