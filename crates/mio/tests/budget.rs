@@ -259,7 +259,7 @@ impl Handler for Slow {
     fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
         self.set = Some(Instant::now());
         connection.connections().set_timer(self.delay);
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(1_500));
     }
 
     fn on_timer(&mut self, connections: &mut Connections) {
@@ -271,7 +271,8 @@ impl Handler for Slow {
 #[test]
 fn a_timer_counts_the_time_that_a_handler_takes() {
     bounded(|| {
-        for (delay, bound) in [(1, 750), (700, 1_050), (1_200, 1_550)] {
+        // a clock read before the handler would make each 1.5 s late; the bounds leave a busy machine 1.2 s
+        for (delay, bound) in [(1, 2_700), (1_600, 2_800), (2_800, 4_000)] {
             let slow = Slow { set: None, rang: None, delay: Duration::from_millis(delay) };
             let mut event_loop = EventLoop::new(slow).unwrap();
             let address = event_loop.listen("127.0.0.1:0").unwrap();

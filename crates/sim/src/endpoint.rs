@@ -1,4 +1,4 @@
-//! One end of the connection: a [`Driver`](sansocket_drive::Driver), its owner, and the model that watches every step.
+//! One end of the connection: a [`sansocket_drive::Driver`], its owner, and the model that watches every step.
 //!
 //! The owner does what the documentation of the driver asks for, and nothing more: it reports what the transport did, fetches
 //! events until there are none, and obeys `next_action`. Reading and writing: [transfers](crate::transfers).
