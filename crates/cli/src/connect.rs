@@ -26,11 +26,14 @@ type Writer = sansocket_net::Writer<TcpStream>;
 
 /// Connect to a server: lines of stdin become text messages, messages become lines of stdout
 ///
-/// What else happens (opened, ping, pong, closed) is said on stderr.
+/// What else happens (opened, ping, pong, the server closes, interrupted, closed) is said on stderr.
 ///
 /// At the end of stdin the connection is closed with code 1000, but not before the replies: once as many messages have
 /// come as lines were sent, or once none has come for --wait seconds. Once it is open, Ctrl-C closes it with code 1001; a
 /// second one ends at once.
+///
+/// Lines that were sent before are delivered first. That takes as long as the server takes to read them, up to 5 minutes.
+/// If the server does nothing for some 5 seconds, the command gives up, with status 3.
 #[derive(clap::Args, Debug)]
 #[command(after_help = exit::STATUSES)]
 pub(crate) struct Args {
@@ -104,6 +107,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
         let writer = writer.clone();
         move || {
             interrupt.wait();
+            exit::note("interrupted: closing the connection; a second Ctrl-C ends at once");
             // This fails if the connection has ended already.
             let _ = writer.close(CloseCode::GOING_AWAY, "interrupted");
         }
@@ -139,6 +143,9 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
             }
             Ok(Some(Event::Ping(payload))) => exit::note(&format!("ping: {:?}", String::from_utf8_lossy(&payload))),
             Ok(Some(Event::Pong(payload))) => exit::note(&format!("pong: {:?}", String::from_utf8_lossy(&payload))),
+            Ok(Some(Event::CloseReceived(frame))) => {
+                exit::note(&format!("the server closes: {}", status(frame.code, &frame.reason)))
+            }
             Ok(Some(Event::Close(close))) => end = Some(close),
             Ok(Some(_)) => {}
             Ok(None) => break,
@@ -165,8 +172,12 @@ fn closed(close: &Close) -> String {
         Initiator::Local => "us",
         Initiator::Peer => "the server",
     };
-    let reason = if close.reason.is_empty() { String::new() } else { format!(" {:?}", close.reason) };
-    format!("closed: {}{reason}, {clean}, begun by {initiator}", close.code)
+    format!("closed: {}, {clean}, begun by {initiator}", status(close.code, &close.reason))
+}
+
+/// Displays the code of a Close frame and its reason, if there is one.
+fn status(code: CloseCode, reason: &str) -> String {
+    if reason.is_empty() { code.to_string() } else { format!("{code} {reason:?}") }
 }
 
 /// Sends the lines of stdin until it ends, or the connection does.

@@ -27,14 +27,16 @@ use crate::interrupt::Interrupt;
 use log::Log;
 use session_log::SessionLog;
 
-/// The time that shutdown takes beyond the closing timeout: the connections receive their Close frames one by one.
+/// The time that shutdown takes beyond the closing timeout: connections are closed one by one, and then the ends of those
+/// whose clients did not answer are logged.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Run an echo server: every message goes back to where it came from
 ///
 /// Prints one line when a connection opens and one when it has closed. If stdout is not read fast enough, lines are
 /// dropped, and their number is printed. Any path is served, and the first subprotocol offered is selected. Ctrl-C (or
-/// SIGTERM) closes every connection with code 1001 and ends with status 0; a second one ends at once.
+/// SIGTERM) closes every connection with code 1001 and ends with status 0. A client that does not answer, or reads its
+/// echoes too slowly, delays the end by 6 seconds at most. A second Ctrl-C ends at once.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Where to listen; port 0 lets the system choose one

@@ -69,9 +69,10 @@ fn pings_pongs_and_reasons_on_stderr() {
         last(&mut ws);
     });
     let ended = Running::start(&["connect", &url]).end();
-    let told = ["ping: ", "pong: ", "closed: 1000 "].map(|what| format!("{what}\"{ESCAPED}\""));
-    assert_eq!(ended.stderr[1..3], told[..2]);
-    assert_eq!(ended.stderr[3], format!("{}, clean, begun by the server", told[2]));
+    let told =
+        ["ping: ", "pong: ", "the server closes: 1000 ", "closed: 1000 "].map(|what| format!("{what}\"{ESCAPED}\""));
+    assert_eq!(ended.stderr[1..4], told[..3]);
+    assert_eq!(ended.stderr[4], format!("{}, clean, begun by the server", told[3]));
 }
 
 #[test]

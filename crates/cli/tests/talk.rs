@@ -67,7 +67,11 @@ fn the_exit_status_tells_how_it_ended() {
         let client = Running::start(&["connect", &close(code)]);
         let ended = client.end();
         assert_eq!(ended.code(), status, "{ended:?}");
-        assert_eq!(ended.stderr[1..], [format!("closed: {code} \"so it is\", clean, begun by the server")]);
+        let told = [
+            format!("the server closes: {code} \"so it is\""),
+            format!("closed: {code} \"so it is\", clean, begun by the server"),
+        ];
+        assert_eq!(ended.stderr[1..], told);
     }
 
     let vanish = server(|incoming| drop(incoming.accept().unwrap()));

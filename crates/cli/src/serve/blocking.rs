@@ -22,7 +22,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Serves until the first signal, then closes every connection.
 pub(super) fn serve(address: &str, server: &Arc<Server>, interrupt: Interrupt) -> Result<(), Failure> {
-    let sessions = Arc::new(Sessions::start()?);
+    let sessions = Arc::new(Sessions::default());
     let listener = Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
     let local = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
     threads::start("accepting", {
