@@ -109,6 +109,11 @@ impl Running {
         self.stdin = None;
     }
 
+    /// Returns its stdin, for another thread to write to.
+    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
+        self.stdin.take().expect("stdin is open")
+    }
+
     /// The next line of stdout.
     pub(crate) fn stdout_line(&self) -> String {
         self.stdout.recv_timeout(PATIENCE).expect("a line on stdout")
