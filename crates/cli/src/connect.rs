@@ -26,7 +26,7 @@ type Writer = sansocket_net::Writer<TcpStream>;
 
 /// Connect to a server: lines of stdin become text messages, messages become lines of stdout
 ///
-/// What else happens (opened, ping, pong, the server closes, interrupted, closed) is said on stderr.
+/// What else happens (opened, ping, pong, close received, interrupted, closed) is said on stderr.
 ///
 /// At the end of stdin the connection is closed with code 1000, but not before the replies: once as many messages have
 /// come as lines were sent, or once none has come for --wait seconds. Once it is open, Ctrl-C closes it with code 1001; a
@@ -144,7 +144,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
             Ok(Some(Event::Ping(payload))) => exit::note(&format!("ping: {:?}", String::from_utf8_lossy(&payload))),
             Ok(Some(Event::Pong(payload))) => exit::note(&format!("pong: {:?}", String::from_utf8_lossy(&payload))),
             Ok(Some(Event::CloseReceived(frame))) => {
-                exit::note(&format!("the server closes: {}", status(frame.code, &frame.reason)))
+                exit::note(&format!("close received: {}", status(frame.code, &frame.reason)))
             }
             Ok(Some(Event::Close(close))) => end = Some(close),
             Ok(Some(_)) => {}

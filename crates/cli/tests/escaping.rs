@@ -70,7 +70,7 @@ fn pings_pongs_and_reasons_on_stderr() {
     });
     let ended = Running::start(&["connect", &url]).end();
     let told =
-        ["ping: ", "pong: ", "the server closes: 1000 ", "closed: 1000 "].map(|what| format!("{what}\"{ESCAPED}\""));
+        ["ping: ", "pong: ", "close received: 1000 ", "closed: 1000 "].map(|what| format!("{what}\"{ESCAPED}\""));
     assert_eq!(ended.stderr[1..4], told[..3]);
     assert_eq!(ended.stderr[4], format!("{}, clean, begun by the server", told[3]));
 }

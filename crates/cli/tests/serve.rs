@@ -34,7 +34,7 @@ fn lines_go_there_and_come_back() {
         client.end_stdin();
         let ended = client.end();
         assert_eq!((ended.code(), &ended.stdout[..]), (0, &[][..]), "{ended:?}");
-        assert_eq!(ended.stderr, ["the server closes: 1000", "closed: 1000, clean, begun by us"]);
+        assert_eq!(ended.stderr, ["close received: 1000", "closed: 1000, clean, begun by us"]);
         let closed = server.stdout_line();
         assert!(closed.contains(" closed: 1000, clean, 3 messages echoed (20 bytes) in "), "{closed}");
     });
@@ -206,7 +206,7 @@ fn interrupting_the_server_closes_every_connection_with_1001() {
         others.iter_mut().for_each(assert_farewell);
         let ended = client.end();
         assert_eq!(ended.code(), 0, "{ended:?}");
-        assert_eq!(ended.stderr, ["the server closes: 1001", "closed: 1001, clean, begun by the server"]);
+        assert_eq!(ended.stderr, ["close received: 1001", "closed: 1001, clean, begun by the server"]);
         let ended = server.end();
         assert_eq!(ended.code(), 0, "{ended:?}");
         assert_eq!(ended.stderr, ["1 connection was dropped: there was no closing handshake in time"]);

@@ -68,7 +68,7 @@ fn the_exit_status_tells_how_it_ended() {
         let ended = client.end();
         assert_eq!(ended.code(), status, "{ended:?}");
         let told = [
-            format!("the server closes: {code} \"so it is\""),
+            format!("close received: {code} \"so it is\""),
             format!("closed: {code} \"so it is\", clean, begun by the server"),
         ];
         assert_eq!(ended.stderr[1..], told);
