@@ -5,6 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 
 use sansocket_net::{CloseCode, Event, Incoming, Listener};
@@ -89,6 +90,25 @@ fn the_exit_status_tells_how_it_ended() {
     let ended = Running::start(&["connect", &babble]).end();
     assert_eq!(ended.code(), 3, "{ended:?}");
     assert!(ended.stderr.last().unwrap().starts_with("error: the peer broke the protocol: "), "{ended:?}");
+}
+
+/// The connection may take long to end. Meanwhile the user knows that nothing more can be sent.
+#[test]
+fn the_close_of_the_server_is_reported_at_once() {
+    let (end, is_ending) = mpsc::channel();
+    let url = server(move |incoming| {
+        let mut ws = incoming.accept().unwrap();
+        ws.close(CloseCode::GOING_AWAY, "maintenance").unwrap();
+        is_ending.recv().unwrap();
+        last(&mut ws);
+    });
+    let client = Running::start(&["connect", &url]);
+    assert!(client.stderr_line().starts_with("opened: "));
+    assert_eq!(client.stderr_line(), "close received: 1001 \"maintenance\"");
+    end.send(()).unwrap();
+    let ended = client.end();
+    assert_eq!(ended.stderr, ["closed: 1001 \"maintenance\", clean, begun by the server"]);
+    assert_eq!(ended.code(), 0);
 }
 
 #[test]
