@@ -27,16 +27,16 @@ use crate::interrupt::Interrupt;
 use log::Log;
 use session_log::SessionLog;
 
-/// The time that shutdown takes beyond the closing timeout: connections are closed one by one, and then the ends of those
-/// whose clients did not answer are logged.
-const GRACE: Duration = Duration::from_millis(500);
+/// The time that shutdown takes beyond the deadlines of the connections: connections are closed one by one, and their ends
+/// are logged.
+const GRACE: Duration = Duration::from_millis(750);
 
 /// Run an echo server: every message goes back to where it came from
 ///
 /// Prints one line when a connection opens and one when it has closed. If stdout is not read fast enough, lines are
 /// dropped, and their number is printed. Any path is served, and the first subprotocol offered is selected. Ctrl-C (or
 /// SIGTERM) closes every connection with code 1001 and ends with status 0. A client that does not answer, or reads its
-/// echoes too slowly, delays the end by 6 seconds at most. A second Ctrl-C ends at once.
+/// echoes too slowly, delays the end by 7 seconds at most. A second Ctrl-C ends at once.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Where to listen; port 0 lets the system choose one
@@ -100,9 +100,11 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, format_args!("cannot listen on {address}: {error}{advice}"))
 }
 
-/// Returns the time that the connections have to close.
+/// Returns the time that the connections have to close. Afterwards the process ends, whether they have or not.
 fn shutdown_timeout() -> Duration {
-    default_config().closing_timeout + GRACE
+    let closing_timeout = default_config().closing_timeout;
+    // A connection looks for progress four times per `closing_timeout`, so its deadline is late by up to a quarter.
+    closing_timeout + closing_timeout / 4 + GRACE
 }
 
 /// The state that both kinds of server share.

@@ -142,7 +142,7 @@ fn clients_that_never_read_delay_neither_the_goodbye_nor_the_end() {
         }
         assert!(start.elapsed() < AT_ONCE, "the last goodbye came after {:?}", start.elapsed());
         let ended = server.end();
-        assert!(start.elapsed() < default_config().closing_timeout + AT_ONCE, "{:?}", start.elapsed());
+        assert!(start.elapsed() < default_config().closing_timeout * 2, "{:?}", start.elapsed());
         let note = format!("{STUCK} connections were dropped: there was no closing handshake in time");
         assert_eq!((ended.code(), ended.stderr), (0, vec![note]));
     });

@@ -210,6 +210,9 @@ fn interrupting_the_server_closes_every_connection_with_1001() {
         let ended = server.end();
         assert_eq!(ended.code(), 0, "{ended:?}");
         assert_eq!(ended.stderr, ["1 connection was dropped: there was no closing handshake in time"]);
+        // The log is complete.
+        let count = |what| ended.stdout.iter().filter(|line| line.contains(what)).count();
+        assert_eq!((count(" closed: 1001, clean, "), count(" closed: 1006, not clean, ")), (11, 1), "{ended:?}");
         // What follows the deadline takes a moment on a busy machine.
         assert!(interrupted.elapsed() < sansocket_net::default_config().closing_timeout * 2);
     });
