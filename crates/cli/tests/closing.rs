@@ -20,6 +20,8 @@ use support::{PATIENCE, Running, interrupt, last, lines, terminate, with_each_se
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// If a peer takes no bytes for this long, all buffers between are full.
 const STALL: Duration = Duration::from_millis(300);
+/// The longest time to fill buffers: while the kernel is short of memory, they grow by a little at a time.
+const FILL_LIMIT: Duration = Duration::from_secs(3);
 const SMALL_BUFFER: usize = 32 * 1024;
 
 #[test]
@@ -252,13 +254,14 @@ fn stuck_clients(address: SocketAddr, count: usize) -> Vec<TcpStream> {
         set_socket_recv_buffer_size(&client, SMALL_BUFFER).unwrap();
         let mut client = open(client);
         client.set_write_timeout(Some(STALL)).unwrap();
-        let message = masked(&[b'x'; 1 << 20]);
-        let error = loop {
+        let message = masked(&[b'x'; 65_536]);
+        let deadline = Instant::now() + FILL_LIMIT;
+        while Instant::now() < deadline {
             if let Err(error) = client.write_all(&message) {
-                break error;
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                break;
             }
-        };
-        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        }
         client
     };
     thread::scope(|scope| {
