@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use bytes::{Buf, Bytes};
-use sansocket::{Accept, AnswerError, Event, HttpResponse, Input, Instant, TransportAction, WebSocket};
+use sansocket::{Accept, AnswerError, Event, HttpResponse, Input, Instant, ReadyState, TransportAction, WebSocket};
 
 use crate::error::{Error, is_disconnect};
 use crate::flags::Flags;
@@ -50,16 +50,23 @@ pub struct Driver<L: Layer = Plain> {
 
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
-    /// To be reported.
-    failure: Option<io::Error>,
+    failure: Option<Failure>,
     sample: Option<Sample>,
+}
+
+/// A failure of the transport or the layer, to be reported.
+#[derive(Debug)]
+struct Failure {
+    error: io::Error,
+    /// Whether the connection has to be told, after the report, that nothing more can be written.
+    is_write_lost: bool,
 }
 
 impl Rare {
     /// The transport took bytes, which its send queue then held.
     pub(crate) fn note_written(&mut self, count: usize) {
         if let Some(sample) = &mut self.sample {
-            sample.written += count;
+            sample.written = sample.written.saturating_add(count);
         }
     }
 }
@@ -121,8 +128,7 @@ impl<L: Layer> Driver<L> {
                 Input::new(plaintext)
             }
             Err(error) => {
-                self.flags.insert(Flags::FAILURE_PENDING);
-                self.rare().failure.get_or_insert(error);
+                self.note_failure(error, false);
                 self.eof();
                 Input::new(&mut [])
             }
@@ -188,10 +194,12 @@ impl<L: Layer> Driver<L> {
     /// Writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in the receive buffer.
     pub fn write_lost(&mut self, error: io::Error, now: Instant) {
         self.flags.insert(Flags::WRITE_ENDED);
-        self.ws.write_lost(now);
-        if !is_disconnect(&error) && !self.flags.has(Flags::FAILED) {
-            self.flags.insert(Flags::FAILURE_PENDING);
-            self.rare().failure.get_or_insert(error);
+        let is_reported = !is_disconnect(&error) && !self.flags.has(Flags::FAILED);
+        if is_reported || self.flags.has(Flags::FAILURE_PENDING) {
+            // the connection may end as soon as it knows, and Close must not precede the report
+            self.note_failure(error, true);
+        } else {
+            self.ws.write_lost(now);
         }
     }
 
@@ -338,9 +346,14 @@ impl<L: Layer> Driver<L> {
     fn next_other<'b>(&mut self, now: Instant) -> Result<Option<Event<'b>>, Error> {
         if self.flags.remove(Flags::FAILURE_PENDING)
             && let Some(failure) = self.rare.as_mut().and_then(|rare| rare.failure.take())
-            && self.flags.insert(Flags::FAILED)
         {
-            return Err(failure.into());
+            let has_closed = self.ws.ready_state() == ReadyState::Closed;
+            if failure.is_write_lost {
+                self.ws.write_lost(now);
+            }
+            if !has_closed && self.flags.insert(Flags::FAILED) {
+                return Err(failure.error.into());
+            }
         }
         if self.flags.remove(Flags::TIMEOUT_PENDING) {
             match self.ws.handle_timeout(now) {
@@ -368,6 +381,14 @@ impl<L: Layer> Driver<L> {
     #[cold]
     fn report<'b>(&mut self, error: sansocket::Error, now: Instant) -> Result<Option<Event<'b>>, Error> {
         if self.flags.insert(Flags::FAILED) { Err(error.into()) } else { self.next_other(now) }
+    }
+
+    /// Keeps a failure until it is reported; of several, the first.
+    #[cold]
+    fn note_failure(&mut self, error: io::Error, is_write_lost: bool) {
+        self.flags.insert(Flags::FAILURE_PENDING);
+        let failure = self.rare().failure.get_or_insert(Failure { error, is_write_lost: false });
+        failure.is_write_lost |= is_write_lost;
     }
 
     fn rare(&mut self) -> &mut Rare {
