@@ -24,7 +24,7 @@ pub enum Action {
         /// Call [`Driver::timeout`] at this time.
         until: Option<Instant>,
     },
-    /// Call [`Driver::next_event`] now, with an empty input.
+    /// Call [`Driver::open`] now, with no bytes, and then [`Driver::next_event`].
     Again,
     /// Close the sending direction, then call [`Driver::write_shut_down`].
     ShutdownWrite,
@@ -117,9 +117,15 @@ impl<L: Layer> Driver<L> {
         if L::IS_PLAIN {
             return Input::new(received);
         }
-        if self.flags.has(Flags::READ_ENDED) {
-            return Input::new(&mut []);
-        }
+        let received = if self.flags.has(Flags::READ_ENDED) {
+            // plaintext that the layer holds arrived before the end of the stream
+            if !self.flags.has(Flags::EOF_PENDING) || !self.layer.holds_plaintext() {
+                return Input::new(&mut []);
+            }
+            &mut []
+        } else {
+            received
+        };
         match self.layer.open(received, scratch) {
             Ok(plaintext) => {
                 if self.layer.has_received_close() && !self.layer.holds_plaintext() {
@@ -362,7 +368,8 @@ impl<L: Layer> Driver<L> {
                 Err(error) => return self.report(error, now),
             }
         }
-        while self.flags.has(Flags::EOF_PENDING) {
+        // before the end of the stream comes what the layer still holds
+        while self.flags.has(Flags::EOF_PENDING) && (L::IS_PLAIN || !self.layer.holds_plaintext()) {
             match self.ws.receive_eof(now) {
                 Ok(None) => _ = self.flags.remove(Flags::EOF_PENDING),
                 Ok(event) => return Ok(event),

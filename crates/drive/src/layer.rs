@@ -22,7 +22,8 @@ pub trait Layer: fmt::Debug {
     /// The peer broke the layer's protocol. What tells the peer is [`pending`](Self::pending). No more bytes are received.
     fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> io::Result<&'b mut [u8]>;
 
-    /// Whether [`open`](Self::open) has plaintext to return though no more bytes are received.
+    /// Whether [`open`](Self::open) has plaintext or an error to return though no more bytes are received. False after it
+    /// has returned an error.
     fn holds_plaintext(&self) -> bool;
 
     /// Whether the peer has ended its direction within the layer, such as by close_notify.
