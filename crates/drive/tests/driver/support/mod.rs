@@ -129,6 +129,7 @@ pub(crate) fn feed<L: Layer>(driver: &mut Driver<L>, bytes: &[u8], now: Instant)
     let mut input = driver.open(&mut bytes, &mut scratch);
     while let Some(event) = driver.next_event(&mut input, now).transpose() {
         seen.push(Seen::of(event));
+        assert!(seen.len() < 1000, "events without end: {:?}", seen.last());
     }
     seen
 }
