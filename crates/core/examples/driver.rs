@@ -77,7 +77,7 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
         // 5. handle the deadline, or read
         if ready.is_empty() {
             outcome(&mut ws, |ws| ws.handle_timeout(now()), now(), &mut failed);
-        } else if read && ready != PollFlags::OUT {
+        } else if (read && ready != PollFlags::OUT) || !write {
             match stream.read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Ok(count) if count > 0 => received = count,

@@ -60,7 +60,8 @@
 //! 3. **Obey [`transport`](WebSocket::transport)**: half-close TCP at [`TransportAction::ShutdownWrite`], close it at
 //!    [`TransportAction::Close`], drop it at [`TransportAction::Abort`].
 //! 4. **Wait** until something can be read (if [`wants_read`](WebSocket::wants_read)) or written (if there is output), but no
-//!    longer than [`poll_timeout`](WebSocket::poll_timeout).
+//!    longer than [`poll_timeout`](WebSocket::poll_timeout). If the transport hangs up while neither is awaited, read anyway:
+//!    the end of the stream or the error is what has to be reported.
 //! 5. **Report what happened**: bytes as in 1; the end of the stream with [`receive_eof`](WebSocket::receive_eof), until it
 //!    returns `Ok(None)`; a deadline with [`handle_timeout`](WebSocket::handle_timeout), after one more attempt to read and
 //!    write. A driver that can see how many bytes the peer has acknowledged calls [`progress`](WebSocket::progress) when

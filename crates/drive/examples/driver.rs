@@ -111,7 +111,8 @@ fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) 
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     match poll(&mut fds, timeout.as_ref()) {
         Ok(0) => Ok(Ready::Timeout),
-        Ok(_) if read && fds[0].revents() != PollFlags::OUT => Ok(Ready::Read),
+        // ready though nothing was asked for: the connection has hung up, and reading says how
+        Ok(_) if (read && fds[0].revents() != PollFlags::OUT) || !write => Ok(Ready::Read),
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(Ready::Write),
         Err(error) => Err(error.into()),
     }

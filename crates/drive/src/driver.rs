@@ -216,7 +216,8 @@ impl<L: Layer> Driver<L> {
         if let Some(outstanding) = outstanding {
             self.acknowledged(outstanding, now);
         }
-        if self.flags.remove(Flags::LAYER_WROTE) {
+        // of a record that is written in pieces, only the last one delivers anything that the connection counts
+        if self.flags.remove(Flags::LAYER_WROTE) && self.ws.ready_state() == ReadyState::Closing {
             self.ws.progress(now);
         }
         self.flags.insert(Flags::TIMEOUT_PENDING);
@@ -225,17 +226,21 @@ impl<L: Layer> Driver<L> {
     /// The same as part of [`timeout`](Self::timeout), at any time.
     pub fn acknowledged(&mut self, outstanding: usize, now: Instant) {
         let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
+        let was_empty = self.flags.remove(Flags::QUEUE_WAS_EMPTY);
         let has_progressed = match before {
             Some(Sample { outstanding: before, written }) => outstanding < before.saturating_add(written),
-            // bytes whose number was never seen before may have fallen: no deadline is to end the connection yet
-            None => outstanding > 0,
+            // a peer that had nothing to acknowledge before is not excused, and one that was never looked at is, once
+            None => outstanding > 0 && !was_empty,
         };
         if has_progressed {
             self.ws.progress(now);
         }
         if outstanding > 0 {
             self.rare().sample = Some(Sample { outstanding, written: 0 });
-        } else if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none()) {
+            return;
+        }
+        self.flags.insert(Flags::QUEUE_WAS_EMPTY);
+        if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none()) {
             self.rare = None;
         }
     }
@@ -297,6 +302,8 @@ impl<L: Layer> Driver<L> {
             TransportAction::ShutdownWrite if !self.has_write_ended() => {
                 if !L::IS_PLAIN && self.flags.insert(Flags::LAYER_CLOSED) {
                     self.layer.close();
+                    // its farewell is to be written, which a loop that waits for readiness has not tried yet
+                    return Action::Again;
                 }
                 if L::IS_PLAIN || self.layer.pending().is_empty() {
                     return Action::ShutdownWrite;
@@ -314,7 +321,7 @@ impl<L: Layer> Driver<L> {
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         L::IS_PLAIN
-            && self.flags.is_empty()
+            && self.flags.is_quiet()
             && self.ws.transport() == TransportAction::Open
             && !self.ws.has_pending_event()
     }

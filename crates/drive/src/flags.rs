@@ -2,7 +2,7 @@
 
 /// A set of flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags(u8);
+pub(crate) struct Flags(u16);
 
 impl Flags {
     /// The transport failed; the failure is to be reported.
@@ -21,8 +21,10 @@ impl Flags {
     pub(crate) const LAYER_CLOSED: Self = Self(1 << 6);
     /// The transport took bytes of the layer since the last deadline.
     pub(crate) const LAYER_WROTE: Self = Self(1 << 7);
+    /// The transport's send queue was empty when it was last looked at. (A connection that idles need not remember more.)
+    pub(crate) const QUEUE_WAS_EMPTY: Self = Self(1 << 8);
 
-    const PENDING: u8 = Self::FAILURE_PENDING.0 | Self::TIMEOUT_PENDING.0 | Self::EOF_PENDING.0;
+    const PENDING: u16 = Self::FAILURE_PENDING.0 | Self::TIMEOUT_PENDING.0 | Self::EOF_PENDING.0;
 
     #[inline]
     pub(crate) const fn has(self, flag: Self) -> bool {
@@ -35,10 +37,10 @@ impl Flags {
         self.0 & Self::PENDING != 0
     }
 
-    /// Whether no flag is set.
+    /// Whether no flag is set that matters to anything but a deadline.
     #[inline]
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
+    pub(crate) const fn is_quiet(self) -> bool {
+        self.0 & !Self::QUEUE_WAS_EMPTY.0 == 0
     }
 
     /// Sets a flag; returns whether it was not set.

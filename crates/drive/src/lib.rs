@@ -9,7 +9,8 @@
 //!    write ([`Driver::read_lost`], [`Driver::write_lost`]), a deadline that has come ([`Driver::timeout`]).
 //! 2. **Fetch events** with [`Driver::next_event`] after each report, until it returns `Ok(None)`.
 //! 3. **Write** what [`Driver::to_write`] holds, as far as the transport takes it.
-//! 4. **Obey** [`Driver::next_action`]: wait, go on, close the sending direction, close the transport, or abort it.
+//! 4. **Obey** [`Driver::next_action`]: wait, go on, close the sending direction, close the transport, or abort it. If the
+//!    transport hangs up while neither reading nor writing is asked for, read anyway, and report what that gives.
 //! 5. **Before a deadline takes effect**, read and write once more, and pass the size of the transport's send queue to
 //!    [`Driver::timeout`] (`sansocket-acked` reads it on Linux). Where it is unknown, a byte counts as delivered when the
 //!    kernel has accepted it: a peer that reads its last megabytes too slowly may then lose them at a deadline.

@@ -251,7 +251,7 @@ fn the_close_message_of_the_layer_precedes_the_end_of_the_sending_direction() {
     let peers_close = record(DATA, &crate::support::close_frame(Role::Server, 1000));
     assert_eq!(feed(&mut driver, &peers_close, NOW), [Seen::CloseReceived(1000)]);
     // the message is queued, and has to be written first
-    assert!(matches!(driver.next_action(), Action::Wait { read: true, write: true, .. }));
+    assert_eq!(driver.next_action(), Action::Again);
     assert!(matches!(driver.next_action(), Action::Wait { read: true, write: true, .. }));
     assert!(!driver.has_write_ended());
     while driver.to_write().has_remaining() {
