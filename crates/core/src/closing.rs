@@ -204,7 +204,7 @@ impl Closing {
         self.received = Some(frame);
     }
 
-    /// Fails the connection (section 7.1.7), or the opening handshake. Without an error, the application wanted it so.
+    /// Fails the connection (section 7.1.7), or the opening handshake; without an error if the application refused it.
     pub(crate) fn fail(&mut self, error: Option<Error>) {
         self.is_failed = true;
         self.error = error;
@@ -223,8 +223,8 @@ impl Closing {
         }
     }
 
-    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. After `lose_write`, which was told
-    /// the same when the output still existed, this is not known any more.
+    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. (Ignored after `lose_write`, which
+    /// dropped the output and recorded it.)
     pub(crate) fn end(&mut self, action: TransportAction, close_delivered: bool) {
         if self.ended.is_none() {
             self.ended = Some(action);

@@ -60,9 +60,9 @@ pub struct Config {
     pub closing_limit: Duration,
     /// After how long without a byte from the peer to send a Ping. Default: never.
     pub ping_interval: Option<Duration>,
-    /// How long after such a Ping the peer may stay silent before the connection is given up. While a message on its way
-    /// holds the Ping back, or the peer's bytes are left unread (`high_water_mark`), taking output counts as an answer.
-    /// Default: 30 s.
+    /// How long after such a Ping the peer may stay silent before the connection is aborted. Output that is delivered counts
+    /// as an answer while the Ping is queued behind it, or while the peer's bytes are left unread (`high_water_mark`). So do
+    /// bytes that the peer acknowledges ([`progress`](crate::WebSocket::progress)). Default: 30 s.
     pub pong_timeout: Duration,
 }
 

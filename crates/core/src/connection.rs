@@ -284,13 +284,13 @@ impl Connection {
         &mut self.output
     }
 
-    /// Takes the driver's memory for the connection's turn: see [`WebSocket::lend`](crate::WebSocket::attach_scratch).
+    /// Attaches the driver's scratch memory for one turn: see [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch).
     #[inline]
     pub fn attach_scratch(&mut self, memory: &mut Scratch) {
         self.output.attach_scratch(memory);
     }
 
-    /// Gives back the memory that was [lent](Self::attach_scratch): see [`WebSocket::give_back`](crate::WebSocket::detach_scratch).
+    /// Detaches the scratch memory: see [`WebSocket::detach_scratch`](crate::WebSocket::detach_scratch).
     #[inline(always)]
     pub fn detach_scratch(&mut self, memory: &mut Scratch) {
         if self.receiver.has_begun()

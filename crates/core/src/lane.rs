@@ -12,7 +12,7 @@ use crate::queue::{Queue, Segment};
 
 /// The first allocation for frames holds at least this many bytes, so that a batch of small ones needs one.
 pub(crate) const SEGMENT_MIN: usize = 1024;
-/// [`Lane::take`] copies this many bytes; more are given away with the memory that they are in.
+/// [`Lane::take`] copies from a front that holds up to this many bytes, and gives away the memory of a longer one.
 const TAKEN_BY_COPY: usize = 4 * 1024;
 /// Frames share an allocation, which grows up to this many bytes: what has been written is then not moved any more.
 const SEGMENT_MAX: usize = 16 * 1024;

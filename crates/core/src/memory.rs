@@ -21,7 +21,7 @@ const SPARES_MAX: usize = 4 * 1024 * 1024;
 /// The memory of so many payloads is kept: it is searched from one end to the other.
 const SPARES_COUNT: usize = 64;
 
-/// Memory for the connection that has its turn: see [`WebSocket::lend`](crate::WebSocket::attach_scratch). It serves any number of
+/// Scratch memory of a driver: see [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch). It serves any number of
 /// connections, best one after the other: if it is lent while it is lent already, there is nothing in it.
 ///
 /// It grows with use: up to 128 KiB to encode frames in, and up to 4 MiB in which messages that arrive in pieces are

@@ -134,7 +134,7 @@ impl Output {
     /// Moves up to `max` bytes out of the output, from the front, as many as lie together; empty only if there are none.
     /// They are to be written in order, and reported to [`delivered`](Self::delivered) when they were.
     ///
-    /// Shared and owned payloads of 4 KiB or more are not copied.
+    /// Copies no shared payload, and of the rest only chunks of up to 4 KiB.
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if max == 0 || self.len == 0 {
             return Bytes::new();
@@ -396,7 +396,7 @@ impl Output {
         }
     }
 
-    /// Takes bytes while others are in flight: they leave, and are delivered, behind those.
+    /// Takes bytes while others are in flight. `count` more bytes are then delivered: the earliest in flight.
     #[cold]
     fn advance_behind(&mut self, count: usize) {
         let count = count.min(self.len);

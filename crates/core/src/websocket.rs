@@ -337,8 +337,8 @@ impl WebSocket {
         self.output().attach_scratch(memory);
     }
 
-    /// Gives back the memory that was [lent](Self::attach_scratch). Bytes that still wait there, and what has arrived of a message,
-    /// move to memory of the connection's own.
+    /// Detaches the scratch memory. Pending output in it, and the part of a message that has arrived, move to memory that the
+    /// connection owns.
     #[inline]
     pub fn detach_scratch(&mut self, memory: &mut Scratch) {
         match &mut self.state {
@@ -348,7 +348,7 @@ impl WebSocket {
     }
 
     /// Takes the memory of a message that is not needed any more, so that another one that arrives in pieces may be
-    /// assembled there. It goes to what was [lent](Self::attach_scratch); if nothing was, or the message was borrowed or is short
+    /// assembled there. It goes to the attached [scratch](Self::attach_scratch); if there is none, or the message was borrowed or is short
     /// (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
     ///
     /// ```
@@ -398,9 +398,9 @@ impl WebSocket {
         }
     }
 
-    /// Whether bytes should be read from the transport now: not while a request waits for its answer, nor while a
-    /// client does not read what it is sent. If not, leave them in the kernel, so that TCP slows down the peer; ask
-    /// again after the answer, and when output was taken.
+    /// Whether bytes should be read from the transport now: not while a request is unanswered, nor while a server has more
+    /// than [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that TCP
+    /// slows down the peer; ask again after the answer, and when output was delivered. A closing connection is always read.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
