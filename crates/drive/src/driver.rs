@@ -119,7 +119,7 @@ impl<L: Layer> Driver<L> {
         }
         let received = if self.flags.has(Flags::READ_ENDED) {
             // plaintext that the layer holds arrived before the end of the stream
-            if !self.flags.has(Flags::EOF_PENDING) || !self.layer.holds_plaintext() {
+            if !self.flags.has(Flags::EOF_PENDING) || !self.holds_plaintext() {
                 return Input::new(&mut []);
             }
             &mut []
@@ -134,6 +134,7 @@ impl<L: Layer> Driver<L> {
                 Input::new(plaintext)
             }
             Err(error) => {
+                self.flags.insert(Flags::LAYER_FAILED);
                 self.note_failure(error, false);
                 self.eof();
                 Input::new(&mut [])
@@ -226,21 +227,18 @@ impl<L: Layer> Driver<L> {
     /// The same as part of [`timeout`](Self::timeout), at any time.
     pub fn acknowledged(&mut self, outstanding: usize, now: Instant) {
         let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
-        let was_empty = self.flags.remove(Flags::QUEUE_WAS_EMPTY);
         let has_progressed = match before {
             Some(Sample { outstanding: before, written }) => outstanding < before.saturating_add(written),
-            // a peer that had nothing to acknowledge before is not excused, and one that was never looked at is, once
-            None => outstanding > 0 && !was_empty,
+            // how many bytes there were since the queue was empty, or was never looked at, is unknown, so that some may have
+            // been acknowledged: no deadline ends the connection yet. (To count them would cost each idle connection memory.)
+            None => outstanding > 0,
         };
         if has_progressed {
             self.ws.progress(now);
         }
         if outstanding > 0 {
             self.rare().sample = Some(Sample { outstanding, written: 0 });
-            return;
-        }
-        self.flags.insert(Flags::QUEUE_WAS_EMPTY);
-        if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none()) {
+        } else if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none()) {
             self.rare = None;
         }
     }
@@ -292,8 +290,8 @@ impl<L: Layer> Driver<L> {
 
     /// What to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
     pub fn next_action(&mut self) -> Action {
-        let holds_plaintext = !L::IS_PLAIN && self.layer.holds_plaintext() && self.ws.wants_read();
-        if self.flags.is_pending() || holds_plaintext || self.ws.has_pending_event() {
+        let can_open = self.holds_plaintext() && self.ws.wants_read();
+        if self.flags.is_pending() || can_open || self.ws.has_pending_event() {
             return Action::Again;
         }
         match self.ws.transport() {
@@ -321,7 +319,7 @@ impl<L: Layer> Driver<L> {
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         L::IS_PLAIN
-            && self.flags.is_quiet()
+            && self.flags.is_empty()
             && self.ws.transport() == TransportAction::Open
             && !self.ws.has_pending_event()
     }
@@ -376,7 +374,7 @@ impl<L: Layer> Driver<L> {
             }
         }
         // before the end of the stream comes what the layer still holds
-        while self.flags.has(Flags::EOF_PENDING) && (L::IS_PLAIN || !self.layer.holds_plaintext()) {
+        while self.flags.has(Flags::EOF_PENDING) && !self.holds_plaintext() {
             match self.ws.receive_eof(now) {
                 Ok(None) => _ = self.flags.remove(Flags::EOF_PENDING),
                 Ok(event) => return Ok(event),
@@ -389,6 +387,11 @@ impl<L: Layer> Driver<L> {
         } else {
             Ok(None)
         }
+    }
+
+    /// Whether the layer has plaintext that no received byte is needed for.
+    fn holds_plaintext(&self) -> bool {
+        !L::IS_PLAIN && !self.flags.has(Flags::LAYER_FAILED) && self.layer.holds_plaintext()
     }
 
     /// Reports a failure of the connection, unless one was reported before.

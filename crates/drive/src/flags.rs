@@ -17,12 +17,12 @@ impl Flags {
     pub(crate) const WRITE_ENDED: Self = Self(1 << 4);
     /// A failure was reported; no other will be.
     pub(crate) const FAILED: Self = Self(1 << 5);
-    /// The layer has said farewell.
+    /// The layer has queued its close message.
     pub(crate) const LAYER_CLOSED: Self = Self(1 << 6);
     /// The transport took bytes of the layer since the last deadline.
     pub(crate) const LAYER_WROTE: Self = Self(1 << 7);
-    /// The transport's send queue was empty when it was last looked at. (A connection that idles need not remember more.)
-    pub(crate) const QUEUE_WAS_EMPTY: Self = Self(1 << 8);
+    /// The layer has failed: it is asked for no more plaintext.
+    pub(crate) const LAYER_FAILED: Self = Self(1 << 8);
 
     const PENDING: u16 = Self::FAILURE_PENDING.0 | Self::TIMEOUT_PENDING.0 | Self::EOF_PENDING.0;
 
@@ -37,10 +37,10 @@ impl Flags {
         self.0 & Self::PENDING != 0
     }
 
-    /// Whether no flag is set that matters to anything but a deadline.
+    /// Whether no flag is set.
     #[inline]
-    pub(crate) const fn is_quiet(self) -> bool {
-        self.0 & !Self::QUEUE_WAS_EMPTY.0 == 0
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Sets a flag; returns whether it was not set.
