@@ -161,7 +161,14 @@ impl Endpoint {
     pub(crate) fn see_failure(&mut self, error: Error, now: u64) {
         assert!(!std::mem::replace(&mut self.has_reported_failure, true), "a second failure: {error}");
         match error {
-            Error::Io(error) => assert_eq!(self.io_failure.take(), Some(error.kind()), "not what the transport said"),
+            Error::Io(error) => {
+                assert_eq!(self.io_failure.take(), Some(error.kind()), "not what the transport said");
+                let is_server = self.model.role == Role::Server;
+                if is_server && self.model.write_lost && self.model.phase == Phase::Connecting {
+                    // a server that cannot answer has failed
+                    self.model.refuse(None, 0);
+                }
+            }
             Error::Peer(error) => self.see_fault_of_peer(error, now),
             error => panic!("this is no failure of a connection: {error}"),
         }
