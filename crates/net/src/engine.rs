@@ -35,6 +35,8 @@ pub(crate) struct Engine {
     is_close_reported: bool,
     /// Bytes taken from the driver that the stream has not taken.
     in_flight: usize,
+    /// Output was dropped before the stream took it.
+    has_lost_output: bool,
     pong_timeout: Duration,
     /// Reads since a deadline has come.
     late_reads: u32,
@@ -93,6 +95,7 @@ impl Engine {
             close: None,
             is_close_reported: false,
             in_flight: 0,
+            has_lost_output: false,
             pong_timeout: config.pong_timeout,
             late_reads: 0,
             is_over: false,
@@ -102,7 +105,7 @@ impl Engine {
     /// Consumes received bytes up to the next event; keeps a failure, and the Close event, for [`report`](Self::report).
     pub(crate) fn receive<'b>(&mut self, input: &mut Input<'b>) -> Option<Event<'b>> {
         loop {
-            match self.driver.next_event(input, self.clock.now()) {
+            match self.report_to_driver(|driver, now| driver.next_event(input, now)) {
                 Ok(Some(Event::Close(close))) => self.close = Some(close),
                 Ok(event) => return event,
                 Err(error) => _ = self.failure.get_or_insert(error),
@@ -141,6 +144,14 @@ impl Engine {
         }
     }
 
+    /// Reports something that may make the connection drop its output, and notes whether it has.
+    fn report_to_driver<R>(&mut self, report: impl FnOnce(&mut Driver, sansocket::Instant) -> R) -> R {
+        let had_output = self.driver.to_write().has_remaining();
+        let result = report(&mut self.driver, self.clock.now());
+        self.has_lost_output |= had_output && !self.driver.to_write().has_remaining();
+        result
+    }
+
     /// Calls a sending method of the connection's.
     pub(crate) fn queue(
         &mut self,
@@ -170,8 +181,12 @@ impl Engine {
 
     /// Reports that the stream takes no more bytes.
     pub(crate) fn write_lost(&mut self, error: io::Error) {
-        self.in_flight = 0;
-        self.driver.write_lost(error, self.clock.now());
+        self.report_to_driver(|driver, now| driver.write_lost(error, now));
+    }
+
+    /// Reports that reading failed.
+    pub(crate) fn read_lost(&mut self, error: io::Error) {
+        self.report_to_driver(|driver, now| driver.read_lost(error, now));
     }
 
     /// Reports that the transport was closed or aborted.
@@ -181,8 +196,7 @@ impl Engine {
 
     /// Ends the connection without a closing handshake: its transport was aborted.
     pub(crate) fn abort(&mut self) {
-        let now = self.clock.now();
-        self.driver.websocket_mut().abort(now);
+        self.report_to_driver(|driver, now| driver.websocket_mut().abort(now));
         self.poll();
         self.end();
     }
@@ -233,7 +247,7 @@ impl Engine {
 
     /// Returns an error if output is left: it was dropped, or can no longer be written.
     pub(crate) fn check_written(&mut self) -> Result<(), Error> {
-        if !self.has_output() && self.driver.websocket().buffered_amount() == 0 {
+        if !self.has_output() && !self.has_lost_output && self.driver.websocket().buffered_amount() == 0 {
             return Ok(());
         }
         Err(match &self.failure {

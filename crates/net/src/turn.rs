@@ -141,7 +141,7 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8]) -> usize {
         Ok(count) => return count,
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
         Err(error) if is_timeout(&error) => report_overdue(link),
-        Err(error) => link.with_engine(|engine| engine.driver.read_lost(error, engine.clock.now())),
+        Err(error) => link.with_engine(|engine| engine.read_lost(error)),
     }
     0
 }

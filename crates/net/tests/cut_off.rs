@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use sansocket_net::sansocket::SendError;
-use sansocket_net::{Acceptor, Close, CloseCode, Config, Error, Event, SplitStream, Stream, WebSocket, Writer};
+use sansocket_net::{Acceptor, Close, CloseCode, Config, Error, Event, MessageKind, SplitStream, Stream, WebSocket, Writer};
 use support::*;
 
 /// What a socket does when it is written to.
@@ -178,6 +178,34 @@ fn no_send_succeeds_that_the_readers_end_cut_off() {
             sending.join().unwrap_err();
         }
     });
+}
+
+// A Ping, a Pong and an empty message count nothing in `buffered_amount`.
+#[test]
+fn no_send_without_payload_succeeds_that_a_failed_write_cut_off() {
+    bounded(|| {
+        let (_client, ws, mood) = moody(Config::default());
+        let (_reader, writer) = ws.split().unwrap();
+        *mood.lock().unwrap() = Mood::Asleep;
+        let fragment = |payload: &'static [u8]| {
+            let writer = writer.clone();
+            spawn(move || writer.send_fragment(MessageKind::Binary, payload, false))
+        };
+        let first = fragment(&[]);
+        // Queues nothing, and tells whether a message of the other kind has begun.
+        while is_utf8_invalid(&writer.send_fragment(MessageKind::Text, b"\xff", true)) {
+            thread::yield_now();
+        }
+        let others = [(); 4].map(|()| fragment(&[]));
+        *mood.lock().unwrap() = Mood::Gone;
+        for sending in others.into_iter().chain([first]) {
+            sending.join().unwrap_err();
+        }
+    });
+}
+
+fn is_utf8_invalid(result: &Result<(), Error>) -> bool {
+    matches!(result, Err(Error::Send(SendError::Utf8Invalid)))
 }
 
 #[test]
