@@ -49,7 +49,8 @@ impl Read for Moody {
 
 impl Write for Moody {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        while let Mood::Asleep = *self.mood.lock().unwrap() {
+        // Not `while let`, which would hold the lock during the sleep.
+        while matches!(*self.mood.lock().unwrap(), Mood::Asleep) {
             thread::sleep(Duration::from_millis(1));
         }
         let mood = *self.mood.lock().unwrap();
@@ -235,7 +236,11 @@ fn what_waits_when_the_peer_half_closes_leaves() {
 #[test]
 fn a_writer_that_nothing_wakes_does_not_keep_the_end_from_the_reader() {
     bounded(|| {
-        let (mut client, ws, mood) = moody(config(|config| config.closing_timeout = SHORT));
+        let (mut client, ws, mood) = moody(config(|config| {
+            config.closing_timeout = SHORT;
+            // Both messages may be queued before the Close frame is read.
+            config.high_water_mark = 4_000_000;
+        }));
         let (mut reader, writer) = ws.split().unwrap();
         *mood.lock().unwrap() = Mood::Asleep;
         let sending = two_that_wait(&writer);
