@@ -280,7 +280,8 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client got 500.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client got 500. Others:
+    /// the connection was lost before the whole response was written.
     pub fn respond(mut self, response: HttpResponse) -> Result<(), Error> {
         self.request()?;
         let answered = self.link.engine.driver.respond(response, Clock::of_process().now());
@@ -314,7 +315,7 @@ impl<S: Stream> Incoming<S> {
     /// Drives the connection until the response was delivered and TCP has ended.
     fn finish(&mut self) -> Result<(), Error> {
         while self.buffers.next_event(&mut *self.link)?.is_some() {}
-        Ok(())
+        self.link.engine.check_written()
     }
 }
 

@@ -302,3 +302,21 @@ fn a_refused_client_that_stays_is_left() {
         assert!(server.join() >= SHORT / 2);
     });
 }
+
+#[test]
+fn a_response_that_the_client_does_not_take_is_an_error() {
+    bounded(|| {
+        for is_reset in [false, true] {
+            let (listener, address) = listen();
+            let server = serve(listener.config(config(|config| config.closing_timeout = SHORT)), |incoming| {
+                incoming.respond(HttpResponse::new(200).body("text/plain", "x".repeat(16 << 20)))
+            });
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+            let client = if is_reset { _ = reset(client); None } else { Some(client) };
+            server.join().unwrap_err();
+            drop(client);
+        }
+    });
+}
