@@ -27,6 +27,11 @@ impl SendSide {
         Self { staged: Bytes::new().chain(Bytes::new()), unflushed: 0, timeout: Timeout::default() }
     }
 
+    /// Sets the timeout again before the next write: that is to another handle.
+    pub(crate) fn forget_timeout(&mut self) {
+        self.timeout = Timeout::default();
+    }
+
     /// Takes output from the driver, unless bytes are left from before.
     pub(crate) fn stage(&mut self, engine: &mut Engine) {
         if !self.staged.has_remaining() && self.unflushed == 0 {

@@ -44,7 +44,8 @@ pub(crate) fn split<S: SplitStream>(
     open: Open,
     closing_timeout: Duration,
 ) -> io::Result<(Reader<S>, Writer<S>)> {
-    let Unsplit { engine, stream, send_side, .. } = link;
+    let Unsplit { engine, stream, mut send_side, .. } = link;
+    send_side.forget_timeout();
     let (reading, writing) = stream.into_inner().split()?;
     let shared = Arc::new(Shared::new(engine, writing, send_side, closing_timeout));
     let open = Arc::new(open);

@@ -337,9 +337,10 @@ impl Read for Stuck {
 
 impl Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let timeout = self.write_timeout.expect("each handle is given a timeout");
         if self.gate.is_full.load(Ordering::SeqCst) {
             self.gate.refusals.fetch_add(1, Ordering::SeqCst);
-            thread::park_timeout(self.write_timeout.unwrap());
+            thread::park_timeout(timeout);
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.tcp.write(bytes)
@@ -437,6 +438,17 @@ fn a_server_reads_no_more_while_much_waits() {
         sending.join();
         assert_eq!(told.recv().unwrap(), Some(Event::Message("Hello".into())));
         reading.join();
+    });
+}
+
+/// Each handle has timeouts of its own: those of the stream that was split are not set for them.
+#[test]
+fn the_halves_get_timeouts_of_their_own() {
+    bounded(|| {
+        // The timeouts before and after the split are the same.
+        let (_client, _reader, writer, gate) = stuck(config(|config| config.closing_timeout = BOUND * 20));
+        gate.is_full.store(false, Ordering::SeqCst);
+        writer.send("Hello").unwrap();
     });
 }
 
