@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use sansocket::{Close, Config, Event, Input, ReadyState, SendError, WebSocket};
@@ -37,6 +37,8 @@ pub(crate) struct Engine {
     in_flight: usize,
     /// Output was dropped before the stream took it.
     has_lost_output: bool,
+    /// When the stream last took bytes.
+    last_write: Instant,
     pong_timeout: Duration,
     /// Reads since a deadline has come.
     late_reads: u32,
@@ -96,6 +98,7 @@ impl Engine {
             is_close_reported: false,
             in_flight: 0,
             has_lost_output: false,
+            last_write: Instant::now(),
             pong_timeout: config.pong_timeout,
             late_reads: 0,
             is_over: false,
@@ -176,7 +179,15 @@ impl Engine {
     /// Reports that the stream has taken `count` of the bytes.
     pub(crate) fn written(&mut self, count: usize) {
         self.in_flight -= count.min(self.in_flight);
+        self.last_write = Instant::now();
         self.driver.delivered(count);
+    }
+
+    /// Reports how many bytes the peer has not acknowledged, if known.
+    pub(crate) fn acknowledged(&mut self, outstanding: Option<usize>) {
+        if let Some(outstanding) = outstanding {
+            self.driver.acknowledged(outstanding, self.clock.now());
+        }
     }
 
     /// Reports that the stream takes no more bytes.
@@ -210,14 +221,22 @@ impl Engine {
         self.driver.websocket().poll_timeout().is_some_and(|deadline| deadline <= self.clock.now())
     }
 
-    /// Whether a thread that writes, and that the stream has taken nothing from for this long, may let a deadline take
-    /// effect. While the connection is open, that takes the time of a Pong: the Pong may have arrived, and wait to be read.
-    pub(crate) fn is_stalled(&self, stalled: Duration) -> bool {
-        self.is_overdue() && (self.driver.websocket().ready_state() != ReadyState::Open || stalled >= self.pong_timeout)
+    /// Whether a thread that has tried to write since `start` may let a deadline take effect that came `grace` ago. While
+    /// the connection is open, the stream must have taken nothing for the time of a Pong: the Pong may have arrived, and
+    /// wait to be read.
+    pub(crate) fn is_stalled(&self, start: Instant, grace: Duration) -> bool {
+        let ws = self.driver.websocket();
+        ws.poll_timeout().is_some_and(|deadline| deadline + grace <= self.clock.now())
+            && (ws.ready_state() != ReadyState::Open || self.stalled(start) >= self.pong_timeout + grace)
     }
 
-    /// Returns the next step of a thread that writes, and that the stream has taken nothing from for this long.
-    pub(crate) fn next_write(&mut self, goal: Goal, stalled: Duration) -> WriteStep {
+    /// How long the stream has taken nothing, since `start`.
+    fn stalled(&self, start: Instant) -> Duration {
+        start.max(self.last_write).elapsed()
+    }
+
+    /// Returns the next step of a thread that has tried to write since `start`.
+    pub(crate) fn next_write(&mut self, goal: Goal, start: Instant) -> WriteStep {
         self.poll();
         if self.is_over {
             return WriteStep::Stop(self.check_written());
@@ -240,7 +259,7 @@ impl Engine {
         }
         let deadline = until.map_or(Duration::MAX, |until| self.clock.until(until));
         WriteStep::Write(match self.driver.websocket().ready_state() {
-            ReadyState::Open => deadline.max(self.pong_timeout.saturating_sub(stalled)).max(MIN_WAIT),
+            ReadyState::Open => deadline.max(self.pong_timeout.saturating_sub(self.stalled(start))).max(MIN_WAIT),
             _ => deadline.max(MIN_WAIT),
         })
     }

@@ -107,16 +107,21 @@ impl<H: Stream> WriteLink for &Shared<H> {
         let written = self.with_sender(
             wait,
             |engine, sender| sender.send_side.stage(engine),
-            |sender| sender.send_side.write_some(&mut sender.stream, wait),
-            |engine, result| {
-                if let Ok(count) = result {
-                    engine.written(*count);
-                }
+            |sender| {
+                sender
+                    .send_side
+                    .write_some(&mut sender.stream, wait)
+                    .map_err(|error| (error, sender.stream.outstanding()))
+            },
+            |engine, result| match result {
+                Ok(count) => engine.written(*count),
+                // Now, since another thread may be writing when the deadline takes effect.
+                Err((_, outstanding)) => engine.acknowledged(*outstanding),
             },
         );
         match written {
             None => Ok(Written::Busy),
-            Some(result) => result.map(|_| Written::Some),
+            Some(result) => result.map(|_| Written::Some).map_err(|(error, _)| error),
         }
     }
 

@@ -69,9 +69,8 @@ pub(crate) enum Rest {
 pub(crate) fn close(link: &mut impl WriteLink, code: CloseCode, reason: &str) -> Result<(), Error> {
     link.with_engine(|engine| engine.queue(|ws, now| ws.close(code, reason, now)))?;
     // From here on, a number that does not fall is a peer that does not read.
-    if let Some(outstanding) = link.outstanding() {
-        link.with_engine(|engine| engine.driver.acknowledged(outstanding, engine.clock.now()));
-    }
+    let outstanding = link.outstanding();
+    link.with_engine(|engine| engine.acknowledged(outstanding));
     let _ = write_output(link, Goal::StreamFull);
     Ok(())
 }
@@ -82,9 +81,9 @@ pub(crate) fn close(link: &mut impl WriteLink, code: CloseCode, reason: &str) ->
 ///
 /// Output was not written and never will be.
 pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest, Error> {
-    let mut progress = Instant::now();
+    let start = Instant::now();
     loop {
-        let step = link.with_engine(|engine| engine.next_write(goal, progress.elapsed()));
+        let step = link.with_engine(|engine| engine.next_write(goal, start));
         let wait = match step {
             WriteStep::Write(wait) => wait.min(link.max_block()),
             WriteStep::ShutdownWrite if link.shutdown_write() || goal != Goal::StreamFull => continue,
@@ -96,7 +95,7 @@ pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest
             WriteStep::Stop(result) => return result.map(|()| Rest::None),
         };
         match link.write_some(wait) {
-            Ok(Written::Some) => progress = Instant::now(),
+            Ok(Written::Some) => {}
             Ok(Written::Busy) if goal == Goal::StreamFull => return Ok(Rest::Busy),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_timeout(&error) && goal == Goal::StreamFull => return Ok(Rest::StreamFull),
@@ -105,8 +104,10 @@ pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest
                 link.with_engine(|engine| engine.write_lost(error));
                 return Err(copy.into());
             }
-            Ok(Written::Busy) | Err(_) => {
-                if link.with_engine(|engine| engine.is_stalled(progress.elapsed())) {
+            waited => {
+                // The thread that is writing knows more about the peer: it goes first.
+                let grace = if waited.is_ok() { link.max_block() } else { Duration::ZERO };
+                if link.with_engine(|engine| engine.is_stalled(start, grace)) {
                     report_timeout(link);
                 }
             }

@@ -325,6 +325,9 @@ struct Stuck {
 #[derive(Default)]
 struct Gate {
     is_full: AtomicBool,
+    /// Each look finds that the peer has acknowledged another byte.
+    is_acknowledged: AtomicBool,
+    looks: AtomicUsize,
     /// How often it took nothing.
     refusals: AtomicUsize,
 }
@@ -359,6 +362,11 @@ impl Stream for Stuck {
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.write_timeout = timeout;
         Ok(())
+    }
+
+    fn outstanding(&self) -> Option<usize> {
+        let is_acknowledged = self.gate.is_acknowledged.load(Ordering::SeqCst);
+        is_acknowledged.then(|| usize::MAX - self.gate.looks.fetch_add(1, Ordering::SeqCst))
     }
 }
 
@@ -438,6 +446,29 @@ fn a_server_reads_no_more_while_much_waits() {
         sending.join();
         assert_eq!(told.recv().unwrap(), Some(Event::Message("Hello".into())));
         reading.join();
+    });
+}
+
+/// A writer that waits for another one does not know what the peer acknowledges meanwhile.
+#[test]
+fn writers_that_wait_for_each_other_keep_a_peer_that_acknowledges() {
+    bounded(|| {
+        let (mut client, _reader, writer, gate) = stuck(config(|config| {
+            config.ping_interval = Some(SHORT);
+            config.pong_timeout = SHORT;
+            config.closing_timeout = SHORT * 8;
+        }));
+        gate.is_acknowledged.store(true, Ordering::SeqCst);
+        let (tell, told) = mpsc::channel();
+        for _ in 0..3 {
+            let (writer, tell) = (writer.clone(), tell.clone());
+            thread::spawn(move || tell.send(writer.send(vec![7; 1000])).unwrap());
+        }
+        let ended = told.recv_timeout(SHORT * 10);
+        assert!(ended.is_err(), "{ended:?}");
+        gate.is_full.store(false, Ordering::SeqCst);
+        client.read_exact(&mut [0; 3 * 1004]).unwrap();
+        (0..3).for_each(|_| told.recv_timeout(BOUND).unwrap().unwrap());
     });
 }
 
