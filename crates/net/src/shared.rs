@@ -70,9 +70,10 @@ impl<H: Stream> Shared<H> {
         let mut sender = state.sender.take()?;
         prepare(&mut state.engine, &mut sender);
         drop(state);
-        let result = work(&mut sender);
+        let mut taken = Taken { shared: self, sender: Some(sender) };
+        let result = work(taken.sender.as_mut()?);
         let mut state = self.lock();
-        state.sender = Some(sender);
+        state.sender = taken.sender.take();
         finish(&mut state.engine, &result);
         self.notify(state);
         Some(result)
@@ -94,6 +95,23 @@ impl<H: Stream> Shared<H> {
         drop(state);
         if is_awaited {
             self.changed.notify_all();
+        }
+    }
+}
+
+/// The sending direction, taken out. It comes back even if the stream panics: other threads wait for it.
+struct Taken<'a, H: Stream> {
+    shared: &'a Shared<H>,
+    sender: Option<Sender<H>>,
+}
+
+impl<H: Stream> Drop for Taken<'_, H> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            let mut state = self.shared.lock();
+            state.sender = Some(sender);
+            state.engine.write_lost(io::Error::other("the stream panicked"));
+            self.shared.notify(state);
         }
     }
 }

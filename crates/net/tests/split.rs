@@ -325,6 +325,8 @@ struct Stuck {
 #[derive(Default)]
 struct Gate {
     is_full: AtomicBool,
+    /// To write panics.
+    is_broken: AtomicBool,
     /// Each look finds that the peer has acknowledged another byte.
     is_acknowledged: AtomicBool,
     looks: AtomicUsize,
@@ -341,6 +343,7 @@ impl Read for Stuck {
 impl Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let timeout = self.write_timeout.expect("each handle is given a timeout");
+        assert!(!self.gate.is_broken.load(Ordering::SeqCst), "broken, as planned");
         if self.gate.is_full.load(Ordering::SeqCst) {
             self.gate.refusals.fetch_add(1, Ordering::SeqCst);
             thread::park_timeout(timeout);
@@ -469,6 +472,33 @@ fn writers_that_wait_for_each_other_keep_a_peer_that_acknowledges() {
         gate.is_full.store(false, Ordering::SeqCst);
         client.read_exact(&mut [0; 3 * 1004]).unwrap();
         (0..3).for_each(|_| told.recv_timeout(BOUND).unwrap().unwrap());
+    });
+}
+
+/// The other threads do not wait for the one that is gone.
+#[test]
+fn a_stream_that_panics_in_one_thread_ends_the_connection_for_the_others() {
+    bounded(|| {
+        let (_client, reader, writer, gate) = stuck(config(|config| config.closing_timeout = SHORT));
+        let reading = spawn(move || {
+            let mut reader = reader;
+            reader.events().collect::<Vec<_>>()
+        });
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                let writer = writer.clone();
+                thread::spawn(move || writer.send("Hello"))
+            })
+            .collect();
+        while writer.buffered_amount() < 10 {
+            thread::yield_now();
+        }
+        gate.is_broken.store(true, Ordering::SeqCst);
+        let results: Vec<_> = writers.into_iter().map(thread::JoinHandle::join).collect();
+        assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1, "{results:?}");
+        assert!(results.iter().flatten().all(Result::is_err), "{results:?}");
+        let events = reading.join();
+        assert!(matches!(&events[..], [Err(Error::Io(_)), Ok(Event::Close(_))]), "{events:?}");
     });
 }
 
