@@ -200,6 +200,15 @@ impl Engine {
         self.report_to_driver(|driver, now| driver.read_lost(error, now));
     }
 
+    /// Reports that the sending direction was closed. If the stream cannot close it alone, the peer would wait for an end
+    /// that never comes, and so would the connection. If the connection is lost, reading reports it.
+    pub(crate) fn write_shut_down(&mut self, result: &io::Result<()>) {
+        self.driver.write_shut_down();
+        if matches!(result, Err(error) if error.kind() == io::ErrorKind::Unsupported) {
+            self.driver.eof();
+        }
+    }
+
     /// Reports that the transport was closed or aborted.
     pub(crate) fn end(&mut self) {
         self.is_over = true;

@@ -144,9 +144,8 @@ impl<H: Stream> WriteLink for &Shared<H> {
     }
 
     fn shutdown_write(&mut self) -> bool {
-        // If the connection is lost, reading reports it.
-        let shut_down = |sender: &mut Sender<H>| drop(sender.stream.shutdown_write());
-        self.with_sender(MIN_BLOCK, |_, _| {}, shut_down, |engine, ()| engine.driver.write_shut_down()).is_some()
+        let shut_down = |sender: &mut Sender<H>| sender.stream.shutdown_write();
+        self.with_sender(MIN_BLOCK, |_, _| {}, shut_down, Engine::write_shut_down).is_some()
     }
 
     /// If another thread is writing, the reader or that thread ends the stream within `max_block`.

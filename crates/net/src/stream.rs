@@ -39,13 +39,14 @@ pub trait Stream: Read + Write {
         Ok(())
     }
 
-    /// Closes the sending direction, so that the peer reads the end of the stream. The default does nothing.
+    /// Closes the sending direction, so that the peer reads the end of the stream.
     ///
     /// # Errors
     ///
-    /// The stream's own.
+    /// The stream's own. [`Unsupported`](io::ErrorKind::Unsupported), the default: the connection ends without waiting for
+    /// the peer, who would wait for the end of the stream. The stream ends when it is dropped.
     fn shutdown_write(&mut self) -> io::Result<()> {
-        Ok(())
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Closes both directions; a `read` or `write` in which another thread is blocked returns. Bytes that the stream has

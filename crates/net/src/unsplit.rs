@@ -46,9 +46,8 @@ impl<S: Stream> WriteLink for Unsplit<S> {
     }
 
     fn shutdown_write(&mut self) -> bool {
-        // If the connection is lost, reading reports it.
-        let _ = self.stream.shutdown_write();
-        self.engine.driver.write_shut_down();
+        let result = self.stream.shutdown_write();
+        self.engine.write_shut_down(&result);
         true
     }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use sansocket_net::sansocket::{Delivery, Role};
 use sansocket_net::{
@@ -205,6 +205,23 @@ fn over_any_stream() {
         assert!(close(&mut ws).was_clean);
         // such a stream ends when it is dropped
         drop(ws);
+        assert!(server.join().was_clean);
+    });
+}
+
+/// Neither end can tell the other that it has nothing more to send, and neither has timeouts.
+#[test]
+fn two_streams_that_cannot_half_close_end() {
+    bounded(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = spawn(move || {
+            let stream = Plain { tcp: listener.accept().unwrap().0, written: Vec::new() };
+            echo(Acceptor::new().incoming(stream).accept().unwrap())
+        });
+        let mut ws = Connector::new().handshake("ws://localhost/", Plain { tcp, written: Vec::new() }).unwrap();
+        ws.send("Hello").unwrap();
+        assert!(ws.finish().unwrap().was_clean);
         assert!(server.join().was_clean);
     });
 }
