@@ -145,7 +145,7 @@ impl Connector {
         let now = Clock::of_process().now();
         let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, now)?;
         let link = Box::new(Unsplit::new(ws, &self.config, stream));
-        Ok(finish_opening(link, ReadBuffers::new(self.buffer_size), self.config.closing_timeout)?)
+        Ok(finish_opening(link, ReadBuffers::new(self.buffer_size))?)
     }
 
     fn request(&self, uri: WsUri) -> ClientRequest {

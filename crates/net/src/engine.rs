@@ -18,6 +18,9 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// The shortest timeout: sockets refuse a timeout of zero.
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
+/// The least `max_block`: shorter closing timeouts would keep idle threads busy.
+pub(crate) const MIN_BLOCK: Duration = Duration::from_millis(10);
+
 /// How many reads may follow a deadline before it takes effect: bytes that have arrived count, even if the application
 /// reads them late. Enough for a request; any byte of an open connection postpones its deadline. A peer that sends without
 /// end cannot postpone the closing limit.
@@ -40,6 +43,8 @@ pub(crate) struct Engine {
     /// When the stream last took bytes.
     last_write: Instant,
     pong_timeout: Duration,
+    /// How long a thread of a split connection blocks at most: another one may have begun to close meanwhile.
+    pub(crate) max_block: Duration,
     /// Reads since a deadline has come.
     late_reads: u32,
     /// The transport was closed or aborted.
@@ -100,6 +105,7 @@ impl Engine {
             has_lost_output: false,
             last_write: Instant::now(),
             pong_timeout: config.pong_timeout,
+            max_block: (config.closing_timeout.min(config.closing_limit) / 4).max(MIN_BLOCK),
             late_reads: 0,
             is_over: false,
         }

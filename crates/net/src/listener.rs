@@ -272,7 +272,7 @@ impl<S: Stream> Incoming<S> {
             let _ = self.finish();
             return Err(error);
         }
-        finish_opening(self.link, self.buffers, self.acceptor.config.closing_timeout)
+        finish_opening(self.link, self.buffers)
     }
 
     /// Answers with an HTTP response other than 101, delivers it, and waits for the end of TCP: up to

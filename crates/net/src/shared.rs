@@ -9,19 +9,15 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::engine::{Ending, Engine};
+use crate::engine::{Ending, Engine, MIN_BLOCK};
 use crate::send_side::SendSide;
 use crate::stream::{Stream, Timeout, end};
 use crate::turn::{Link, WriteLink, Written};
-
-/// The least time to block: shorter closing timeouts would keep idle threads busy.
-const MIN_BLOCK: Duration = Duration::from_millis(10);
 
 pub(crate) struct Shared<H> {
     state: Mutex<State<H>>,
     /// The sending direction came back, or the connection ended.
     changed: Condvar,
-    /// How long a thread blocks at most: another one may have begun to close meanwhile.
     max_block: Duration,
 }
 
@@ -39,10 +35,11 @@ struct Sender<H> {
 }
 
 impl<H: Stream> Shared<H> {
-    pub(crate) fn new(engine: Engine, stream: H, send_side: SendSide, closing_timeout: Duration) -> Self {
+    pub(crate) fn new(engine: Engine, stream: H, send_side: SendSide) -> Self {
+        let max_block = engine.max_block;
         let sender = Some(Sender { stream, send_side });
         let state = Mutex::new(State { engine, sender, waiting: 0 });
-        Self { state, changed: Condvar::new(), max_block: (closing_timeout / 4).max(MIN_BLOCK) }
+        Self { state, changed: Condvar::new(), max_block }
     }
 
     pub(crate) fn with_engine<R>(&self, ask: impl FnOnce(&mut Engine) -> R) -> R {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError};
@@ -42,12 +41,11 @@ pub(crate) fn split<S: SplitStream>(
     link: Unsplit<S>,
     buffers: ReadBuffers,
     open: Open,
-    closing_timeout: Duration,
 ) -> io::Result<(Reader<S>, Writer<S>)> {
     let Unsplit { engine, stream, mut send_side, .. } = link;
     send_side.forget_timeout();
     let (reading, writing) = stream.into_inner().split()?;
-    let shared = Arc::new(Shared::new(engine, writing, send_side, closing_timeout));
+    let shared = Arc::new(Shared::new(engine, writing, send_side));
     let open = Arc::new(open);
     let writer = Writer { shared: Arc::clone(&shared), open: Arc::clone(&open) };
     Ok((Reader { link: ReadLink::new(shared, reading), buffers, open }, writer))
@@ -168,7 +166,7 @@ impl<S: SplitStream> Writer<S> {
     /// Begins the closing handshake: queues a Close frame behind what was sent before. Writes what the stream takes at
     /// once, and returns without waiting for the peer: one thread can close many connections. The [`Reader`] finishes. A
     /// reader that is waiting for bytes notices within a quarter of
-    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout).
+    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout) and of `closing_limit`.
     ///
     /// # Errors
     ///

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
@@ -33,7 +32,6 @@ pub struct WebSocket<S: Stream = std::net::TcpStream> {
     link: Box<Unsplit<S>>,
     buffers: ReadBuffers,
     open: Open,
-    closing_timeout: Duration,
 }
 
 impl<S: Stream> WebSocket<S> {
@@ -162,7 +160,7 @@ impl<S: Stream> WebSocket<S> {
     where
         S: SplitStream,
     {
-        split::split(*self.link, self.buffers, self.open, self.closing_timeout)
+        split::split(*self.link, self.buffers, self.open)
     }
 
     /// The state of the connection.
@@ -246,13 +244,12 @@ pub(crate) fn opening_event<S: Stream>(
 pub(crate) fn finish_opening<S: Stream>(
     mut link: Box<Unsplit<S>>,
     mut buffers: ReadBuffers,
-    closing_timeout: Duration,
 ) -> Result<WebSocket<S>, Error> {
     loop {
         if let Event::Open(open) = opening_event(&mut *link, &mut buffers)? {
             // The server's response must be sent before the application first reads.
             write_output(&mut *link, Goal::AllWritten)?;
-            return Ok(WebSocket { link, buffers, open, closing_timeout });
+            return Ok(WebSocket { link, buffers, open });
         }
     }
 }

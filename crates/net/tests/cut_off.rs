@@ -11,7 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use sansocket_net::sansocket::SendError;
-use sansocket_net::{Acceptor, Close, CloseCode, Config, Error, Event, MessageKind, SplitStream, Stream, WebSocket, Writer};
+use sansocket_net::{
+    Acceptor, Close, CloseCode, Config, Error, Event, MessageKind, SplitStream, Stream, WebSocket, Writer,
+};
 use support::*;
 
 /// What a socket does when it is written to.

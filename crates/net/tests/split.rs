@@ -20,7 +20,7 @@ fn split(address: std::net::SocketAddr) -> (Reader<TcpStream>, Writer<TcpStream>
 }
 
 /// Reads to the end; returns the messages and the Close event.
-fn read_all(mut reader: Reader<TcpStream>) -> (Vec<Message<'static>>, Close) {
+fn read_all<S: SplitStream>(mut reader: Reader<S>) -> (Vec<Message<'static>>, Close) {
     let mut messages = Vec::new();
     loop {
         match reader.read().unwrap().expect("a Close event").into_owned() {
@@ -325,6 +325,8 @@ struct Stuck {
 #[derive(Default)]
 struct Gate {
     is_full: AtomicBool,
+    /// How often it was read from.
+    reads: AtomicUsize,
     /// To write panics.
     is_broken: AtomicBool,
     /// Each look finds that the peer has acknowledged another byte.
@@ -336,6 +338,7 @@ struct Gate {
 
 impl Read for Stuck {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.gate.reads.fetch_add(1, Ordering::SeqCst);
         self.tcp.read(buffer)
     }
 }
@@ -499,6 +502,25 @@ fn a_stream_that_panics_in_one_thread_ends_the_connection_for_the_others() {
         assert!(results.iter().flatten().all(Result::is_err), "{results:?}");
         let events = reading.join();
         assert!(matches!(&events[..], [Err(Error::Io(_)), Ok(Event::Close(_))]), "{events:?}");
+    });
+}
+
+/// The reader waits already when the writer closes, and the limit is shorter than a quarter of the timeout.
+#[test]
+fn a_reader_that_waits_notices_the_closing_limit() {
+    bounded(|| {
+        let (_client, reader, writer, gate) = stuck(config(|config| {
+            config.closing_timeout = BOUND * 100;
+            config.closing_limit = SHORT;
+        }));
+        gate.is_full.store(false, Ordering::SeqCst);
+        let reads = gate.reads.load(Ordering::SeqCst);
+        let reading = spawn(|| read_all(reader));
+        while gate.reads.load(Ordering::SeqCst) == reads {
+            thread::yield_now();
+        }
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(reading.join().1.code, CloseCode::ABNORMAL);
     });
 }
 
