@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::engine::{Ending, Engine, MIN_BLOCK};
 use crate::send_side::SendSide;
@@ -77,11 +77,9 @@ impl<H: Stream> Shared<H> {
     }
 
     fn wait<'a>(&self, mut state: MutexGuard<'a, State<H>>, wait: Duration) -> MutexGuard<'a, State<H>> {
-        let deadline = Instant::now() + wait;
         state.waiting += 1;
-        let waited = self.changed.wait_timeout_while(state, wait, |state| {
-            state.sender.is_none() && !state.engine.is_over() && Instant::now() < deadline
-        });
+        let waited =
+            self.changed.wait_timeout_while(state, wait, |state| state.sender.is_none() && !state.engine.is_over());
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.waiting -= 1;
         state
