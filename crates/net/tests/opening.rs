@@ -314,14 +314,10 @@ fn a_response_that_the_client_does_not_take_is_an_error() {
             let mut client = TcpStream::connect(address).unwrap();
             client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             client.read_exact(&mut [0]).unwrap();
-            let client = if is_reset {
-                _ = reset(client);
-                None
-            } else {
-                Some(client)
-            };
+            let kept = (!is_reset).then(|| client.try_clone().unwrap());
+            reset(client);
             server.join().unwrap_err();
-            drop(client);
+            drop(kept);
         }
     });
 }
