@@ -21,9 +21,9 @@ const MIN_WAIT: Duration = Duration::from_micros(1);
 /// The least `max_block`: shorter closing timeouts would keep idle threads busy.
 pub(crate) const MIN_BLOCK: Duration = Duration::from_millis(10);
 
-/// How many reads may follow a deadline before it takes effect: bytes that have arrived count, even if the application
-/// reads them late. Enough for a request; any byte of an open connection postpones its deadline. A peer that sends without
-/// end cannot postpone the closing limit.
+/// How many successful reads may follow a deadline before it takes effect; a read that times out lets it take effect at
+/// once. Bytes that have arrived count, even if the application reads them late. Enough for a request; any byte of an open
+/// connection postpones its deadline. A peer that sends without end cannot postpone the closing limit.
 const LATE_READS: u32 = 8;
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Engine {
         Some(Ok(self.close.clone().filter(|_| !is_reported).map(Event::Close)))
     }
 
-    /// How the connection ended, if it has, and if it was open before.
+    /// Returns the Close event of a connection that was open, once the transport has ended.
     pub(crate) fn close_event(&self) -> Option<&Close> {
         self.close.as_ref().filter(|_| self.is_over)
     }

@@ -72,11 +72,11 @@
 //! * **A slow reader is not a dead one.** While the peer acknowledges bytes, no deadline but `closing_limit` ends a
 //!   connection that is open or closing. Linux reports acknowledgements. Elsewhere a byte counts as delivered when the
 //!   system has taken it, and a peer that is too slow to read what the system holds can be taken for dead.
-//! * **What a slow reader can pin.** Its thread, the read buffer, the output that is pending (one message in one thread;
-//!   up to [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a limit of
-//!   time while the connection is open and the peer keeps reading; for `closing_limit` after the connection has begun to
-//!   close. A peer that reads nothing is left after the pong deadline, or after `closing_timeout`. A public server should
-//!   limit the number of connections, and lower `max_buffered_amount` and `closing_limit`.
+//! * **What a slow reader can pin.** Its thread, up to two read buffers, the output that is pending (one message in one
+//!   thread; up to [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a
+//!   limit of time while the connection is open and the peer keeps reading; for `closing_limit` after the connection has
+//!   begun to close. A peer that reads nothing is left after the pong deadline, or after `closing_timeout`. A public server
+//!   should limit the number of connections, and lower `max_buffered_amount` and `closing_limit`.
 //! * **An idle connection** holds a descriptor, a thread and its read buffer. The buffer begins small, and keeps the size to
 //!   which longer reads have made it grow. Give the threads small stacks: 128 KiB are enough for this crate.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
@@ -85,7 +85,7 @@
 //! * **One at a time.** RFC 6455 section 4.1 requires a client to have no more than one connection to an address in
 //!   CONNECTING at a time. This is left to the application.
 //! * **`wss`** is not built in yet. For a TLS stream of your own, use [`Connector::handshake`] and [`Acceptor::incoming`];
-//!   [`Stream`] needs only an empty `impl`.
+//!   Implement [`Stream`]'s timeouts: deadlines work through them. With an empty `impl`, a silent peer blocks its thread.
 
 #![forbid(unsafe_code)]
 

@@ -16,7 +16,7 @@ use crate::engine::Ending;
 /// ([`Config`](sansocket::Config)). A stream without timeouts notices a deadline only when it receives or takes bytes, so
 /// that a silent peer can block its thread.
 ///
-/// The stream must block: the connection polls a non-blocking stream without a pause.
+/// The stream must block: with a non-blocking stream, a thread that waits spins.
 pub trait Stream: Read + Write {
     /// Sets the time after which a `read` that received nothing returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
     /// [`TimedOut`](io::ErrorKind::TimedOut). The default does nothing.

@@ -43,7 +43,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// The connection failed. The peer was told why, and TCP has ended, which may have taken
+    /// The connection failed, and TCP has ended. If the peer broke the protocol, it was told why, which may have taken
     /// [`Config::closing_timeout`](sansocket::Config::closing_timeout). The error is returned once; the Close event
     /// follows.
     pub fn read(&mut self) -> Result<Option<Event<'_>>, Error> {
@@ -168,7 +168,8 @@ impl<S: Stream> WebSocket<S> {
         self.link.engine.driver.websocket().ready_state()
     }
 
-    /// Payload bytes of messages that were sent and that the stream has not taken: zero, except after an error.
+    /// Payload bytes of messages that were sent and that the stream has not taken. Sending methods return when it is zero,
+    /// except with an error; after [`close`](Self::close), output may be left until [`read`](Self::read) has written it.
     pub fn buffered_amount(&self) -> usize {
         self.link.engine.driver.websocket().buffered_amount()
     }
