@@ -27,7 +27,9 @@ use core::time::Duration;
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::{ReadyState, Role, TransportAction};
+use crate::output::Output;
 use crate::time::Instant;
+use crate::timer::{Timer, Timers};
 
 /// Why a connection is closed (RFC 6455 section 7.4): a status code that may travel in a Close frame, or one of the two
 /// that report that none arrived.
@@ -225,7 +227,7 @@ impl Closing {
 
     /// Ends the connection now; `close_delivered`: our Close frame was delivered before. (Ignored after `lose_write`, which
     /// dropped the output and recorded it.)
-    pub(crate) fn end(&mut self, action: TransportAction, close_delivered: bool) {
+    fn end(&mut self, action: TransportAction, close_delivered: bool) {
         if self.ended.is_none() {
             self.ended = Some(action);
             self.has_lost_output |= !close_delivered && !self.is_write_lost;
@@ -247,8 +249,31 @@ impl Closing {
         self.progress_at = now;
     }
 
+    /// Handles the closing timer: the connection has made progress, has ended, or has time left. Returns whether it has
+    /// ended; its output is then dropped.
+    pub(crate) fn check_deadline(&mut self, output: &mut Output, timers: &mut Timers) -> bool {
+        let now = timers.now();
+        if output.take_moved() {
+            self.progress(now);
+        }
+        let has_ended = self.expire(output.is_delivered(), output.is_close_delivered(), now);
+        if has_ended {
+            output.abandon();
+        } else {
+            timers.set(Timer::Closing, self.next_look(now));
+        }
+        has_ended
+    }
+
+    /// Ends the connection now, and drops its output.
+    pub(crate) fn end_now(&mut self, action: TransportAction, output: &mut Output, timers: &mut Timers) {
+        self.end(action, output.is_close_delivered());
+        output.abandon();
+        timers.stop();
+    }
+
     /// Ends the connection if its deadline has come; returns whether it has.
-    pub(crate) fn expire(&mut self, is_delivered: bool, close_delivered: bool, now: Instant) -> bool {
+    fn expire(&mut self, is_delivered: bool, close_delivered: bool, now: Instant) -> bool {
         if now < self.deadline() {
             return false;
         }

@@ -550,26 +550,20 @@ impl Connection {
         })
     }
 
-    /// The closing timer has fired: the connection has made progress, or has ended, or has time left.
+    /// The closing timer has fired.
     fn check_deadline(&mut self) {
         let Self { closing: Some(closing), timers, output, .. } = self else { return };
-        if output.take_moved() {
-            closing.progress(timers.now());
-        }
-        if closing.expire(output.is_delivered(), output.is_close_delivered(), timers.now()) {
-            output.abandon();
+        if closing.check_deadline(output, timers) {
             self.receiver.discard();
-        } else {
-            timers.set(Timer::Closing, closing.next_look(timers.now()));
         }
     }
 
     fn end(&mut self, initiator: Initiator, action: TransportAction) {
-        let close_delivered = self.output.is_close_delivered();
-        self.closing(initiator).end(action, close_delivered);
-        self.output.abandon();
+        self.closing(initiator);
+        if let Self { closing: Some(closing), timers, output, .. } = self {
+            closing.end_now(action, output, timers);
+        }
         self.receiver.discard();
-        self.timers.stop();
     }
 
     /// The report of the end, once.

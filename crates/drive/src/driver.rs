@@ -10,6 +10,7 @@ use crate::error::{Error, is_disconnect};
 use crate::flags::Flags;
 use crate::layer::{Layer, LayerScratch, Plain};
 use crate::outgoing::Outgoing;
+use crate::rare::{Failure, Rare, Sample};
 
 /// What to do next with the transport. Ask again after every call that changes the driver or its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,39 +45,8 @@ pub struct Driver<L: Layer = Plain> {
     ws: WebSocket,
     layer: L,
     flags: Flags,
-    /// What few connections need.
+    /// Absent in most connections.
     rare: Option<Box<Rare>>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Rare {
-    failure: Option<Failure>,
-    sample: Option<Sample>,
-}
-
-/// A failure of the transport or the layer, to be reported.
-#[derive(Debug)]
-struct Failure {
-    error: io::Error,
-    /// Whether the connection has to be told, after the report, that nothing more can be written.
-    is_write_lost: bool,
-}
-
-impl Rare {
-    /// The transport took bytes, which its send queue then held.
-    pub(crate) fn note_written(&mut self, count: usize) {
-        if let Some(sample) = &mut self.sample {
-            sample.written = sample.written.saturating_add(count);
-        }
-    }
-}
-
-/// The send queue of the transport when it was last looked at.
-#[derive(Debug)]
-struct Sample {
-    outstanding: usize,
-    /// Bytes written since.
-    written: usize,
 }
 
 impl Driver {
@@ -147,8 +117,8 @@ impl<L: Layer> Driver<L> {
     ///
     /// # Errors
     ///
-    /// The connection failed: [`Error::Peer`] or [`Error::Io`]. Reported once. Go on driving: the peer is told why, and
-    /// [`Event::Close`] follows if the connection was open.
+    /// The connection failed: [`Error::Peer`] or [`Error::Io`]. Reported once. Go on driving: the Close frame tells the peer
+    /// why, and [`Event::Close`] follows if the connection was open.
     #[inline]
     pub fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         let received = self.receive(input, now);
@@ -300,7 +270,7 @@ impl<L: Layer> Driver<L> {
             TransportAction::ShutdownWrite if !self.has_write_ended() => {
                 if !L::IS_PLAIN && self.flags.insert(Flags::LAYER_CLOSED) {
                     self.layer.close();
-                    // its farewell is to be written, which a loop that waits for readiness has not tried yet
+                    // the loop has to write the close message, and does not know yet whether the transport takes it
                     return Action::Again;
                 }
                 if L::IS_PLAIN || self.layer.pending().is_empty() {

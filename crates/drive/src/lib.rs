@@ -1,8 +1,8 @@
 //! The driver of a [`sansocket`] WebSocket, without IO: what every event loop must get right, in one place.
 //!
 //! The core turns bytes into events and messages into bytes. A driver connects it to a transport, and most errors are made
-//! at the end of a connection: output lost at the end of the stream, descriptors leaked after a failed write, events that
-//! nobody fetches, a slow reader taken for a dead one. [`Driver`] makes these decisions. Its owner has the socket, the clock
+//! at the end of a connection: output lost at the end of the stream, descriptors leaked after a failed write, events
+//! never fetched, a slow reader taken for a dead one. [`Driver`] makes these decisions. Its owner has the socket, the clock
 //! and the buffers, and does five things:
 //!
 //! 1. **Report** what the transport did: bytes ([`Driver::open`]), the end of the stream ([`Driver::eof`]), a failed read or
@@ -51,7 +51,7 @@
 //!
 //! # Many connections
 //!
-//! [`Deadlines`] tells which of many connections is due next, at no cost for those that idle. [`Clock`] is a clock that
+//! [`Deadlines`] names the connection that is due next, at no cost for those that idle. [`Clock`] is a clock that
 //! they can share.
 
 #![forbid(unsafe_code)]
@@ -63,6 +63,7 @@ mod error;
 mod flags;
 mod layer;
 mod outgoing;
+mod rare;
 
 pub use clock::Clock;
 pub use deadlines::{Armed, Deadline, Deadlines};

@@ -6,9 +6,9 @@ use std::io::IoSlice;
 use bytes::Buf;
 use sansocket::Output;
 
-use crate::driver::Rare;
 use crate::flags::Flags;
 use crate::layer::Layer;
+use crate::rare::Rare;
 
 /// The bytes to write, as a [`Buf`]; see [`Driver::to_write`](crate::Driver::to_write).
 pub struct Outgoing<'a, L> {

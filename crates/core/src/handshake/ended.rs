@@ -40,11 +40,10 @@ impl Ended {
         action: TransportAction,
         config: &Config,
     ) -> Self {
-        output.abandon();
-        let timers = Timers::new(Instant::EPOCH);
+        let mut timers = Timers::new(Instant::EPOCH);
         let mut closing = Box::new(Closing::new(Initiator::Local, config, Instant::EPOCH));
         closing.fail(error);
-        closing.end(action, false);
+        closing.end_now(action, &mut output, &mut timers);
         Self { role, output, timers, closing, is_untold: false }
     }
 
@@ -74,22 +73,12 @@ impl Ended {
     }
 
     pub(crate) fn end(&mut self, action: TransportAction) {
-        self.closing.end(action, false);
-        self.output.abandon();
-        self.timers.stop();
+        self.closing.end_now(action, &mut self.output, &mut self.timers);
     }
 
     pub(crate) fn handle_timeout(&mut self) {
-        if self.timers.pop_expired().is_none() {
-            return;
-        }
-        if self.output.take_moved() {
-            self.closing.progress(self.timers.now());
-        }
-        if self.closing.expire(self.output.is_delivered(), false, self.timers.now()) {
-            self.output.abandon();
-        } else {
-            self.timers.set(Timer::Closing, self.closing.next_look(self.timers.now()));
+        if self.timers.pop_expired().is_some() {
+            self.closing.check_deadline(&mut self.output, &mut self.timers);
         }
     }
 
