@@ -184,7 +184,7 @@ impl Server {
         self.is_ending.store(true, Ordering::Relaxed);
     }
 
-    /// Reports the connections without a closing handshake, including those that are still open, and flushes the log. The
+    /// Reports how many connections had no closing handshake, counting those that are still open, and flushes the log. The
     /// process ends next. If two threads call this, the second one waits for the first.
     fn finish(&self) {
         self.finish.call_once(|| {

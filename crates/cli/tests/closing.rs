@@ -150,7 +150,7 @@ fn clients_that_never_read_delay_neither_the_goodbye_nor_the_end() {
     });
 }
 
-/// A server that has no descriptor left lets clients wait, and keeps its word to those that it has accepted.
+/// At its limit of descriptors, a server leaves new clients in the backlog. Each client that gets a 101 also gets its echo.
 #[test]
 fn at_the_descriptor_limit_each_accepted_client_is_served() {
     const CLIENTS: usize = 64;

@@ -53,7 +53,7 @@
 //! 1. **Hand over received bytes** with [`receive`](WebSocket::receive), in a buffer that all its connections may share, and
 //!    fetch events until it returns `Ok(None)`: then every byte is consumed. Call it with an empty input while
 //!    [`has_pending_event`](WebSocket::has_pending_event) is true.
-//! 2. **Write the output** after every call that may have added to it, also after an error: the peer is told why. Use
+//! 2. **Write the output** after every call that may have added to it, and after an error: the Close frame says why. Use
 //!    [`output`](WebSocket::output) as a [`Buf`](bytes::Buf), or [`Output::take_bytes`] and [`Output::delivered`] if the
 //!    transport takes bytes before it delivers them. If writing fails, call [`write_lost`](WebSocket::write_lost) and keep
 //!    reading.

@@ -54,7 +54,7 @@ pub struct Output {
     buffered_amount: usize,
 }
 
-/// What few connections have, and not for long.
+/// State that exists only while control frames are queued or bytes are in flight.
 #[derive(Debug, Default)]
 struct Aside {
     controls: Controls,
@@ -72,7 +72,7 @@ struct Progress {
     close: CloseProgress,
     /// Whether bytes were delivered since that was last asked.
     has_moved: bool,
-    /// Whether what waits, or waited, may keep the peer from answering the Ping of keepalive, or its Pong from being read.
+    /// Whether pending output may delay the peer's answer to the keepalive Ping, or keep the driver from reading it.
     excuses_silence: bool,
 }
 

@@ -19,7 +19,7 @@ pub trait Layer: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// The peer broke the layer's protocol. What tells the peer is [`pending`](Self::pending). No more bytes are received.
+    /// The peer broke the layer's protocol. [`pending`](Self::pending) holds the alert for it. No more bytes are received.
     fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> io::Result<&'b mut [u8]>;
 
     /// Whether [`open`](Self::open) has plaintext or an error to return though no more bytes are received. False after it
@@ -33,7 +33,7 @@ pub trait Layer: fmt::Debug {
     /// has to send. Called only while nothing is pending. Takes no output before the layer's own handshake is complete.
     fn seal(&mut self, output: &mut Output);
 
-    /// Adds the layer's own farewell, such as close_notify, to the pending bytes. Called once, when all output was
+    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, when all output was
     /// delivered.
     fn close(&mut self);
 

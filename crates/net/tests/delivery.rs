@@ -89,7 +89,7 @@ fn drive(ws: &mut WebSocket) -> Close {
     }
 }
 
-/// Input A: a reset, or a deadline that runs from `close`, would cut off what the kernel and the connection still hold.
+/// A reset, or a deadline that runs from `close`, would cut off what the kernel and the connection still hold.
 #[test]
 fn a_slow_reader_that_pings_gets_all_messages_and_the_close_frame() {
     bounded(|| {
@@ -148,7 +148,7 @@ fn after_the_half_close_the_server_reads_and_discards() {
     });
 }
 
-/// Input B.
+/// A client that half-closes before it reads.
 #[test]
 fn a_peer_that_half_closes_without_a_close_frame_gets_all_that_was_sent() {
     bounded(|| {

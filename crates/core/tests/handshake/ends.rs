@@ -138,7 +138,7 @@ fn a_plain_request_and_fin_are_answered() {
     assert_eq!(server.transport(), TransportAction::Close);
 }
 
-/// D's deadline, with and without FIN: nobody reads the response, which is dropped, and TCP with it.
+/// Phase D, with and without FIN: a client that does not read the response is aborted at the deadline.
 #[test]
 fn a_response_that_is_not_read_is_dropped_at_the_deadline() {
     for fin in [false, true] {

@@ -87,7 +87,7 @@ fn codes_from_the_peer_are_accepted_and_echoed_or_refused() {
     }
 }
 
-// Conformance 42; section 7.4: of all 65,536 codes exactly those that may travel do, in either direction.
+// Conformance 42, section 7.4: tries all 65,536 codes. The endpoint sends and accepts exactly the valid ones.
 #[test]
 fn every_code_is_accepted_exactly_if_it_can_be_sent() {
     for code in 0..=u16::MAX {

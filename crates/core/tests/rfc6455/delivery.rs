@@ -1,4 +1,4 @@
-//! Contract 12: every accepted message is delivered. The inputs are those that lost data, in simulated time.
+//! Every accepted message is delivered. Each test replays, in simulated time, an input that once lost data.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn run_input(input: &Input, rate: usize, capacity: usize) -> Instant {
     ended
 }
 
-// Issue input A: `close` at t = 0 drops nothing, however slow the peer, whatever the kernel holds, whoever chatters.
+// `close` at t = 0 drops nothing, for any speed of the peer, any size of the kernel's buffer, and any Pings.
 #[test]
 fn close_delivers_what_was_accepted_at_the_rates_of_the_reports() {
     for input in INPUTS {
@@ -119,7 +119,7 @@ fn close_delivers_what_was_accepted_at_100_kib_per_second() {
     }
 }
 
-// Issue input A, in `on_message`: the messages and the Close answer a message of the peer, which has another on its way.
+// The same in `on_message`: the messages and the Close answer a message of the peer, which has another on its way.
 #[test]
 fn close_in_answer_to_a_message_delivers_what_was_accepted() {
     for role in BOTH {
@@ -196,7 +196,7 @@ fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec
     (Frame::parse_all(&bytes).into_iter().map(Frame::unmasked).collect(), end)
 }
 
-// Issue input B: the peer's FIN drops nothing either, and the reply to it is no Close frame.
+// The peer's FIN drops nothing either, and the reply to it is no Close frame.
 #[test]
 fn fin_delivers_what_was_accepted() {
     for role in BOTH {
@@ -214,7 +214,7 @@ fn fin_delivers_what_was_accepted() {
     }
 }
 
-// Issue input B2: a Ping of keepalive is queued behind the backlog of a slow reader, in the kernel.
+// A Ping of keepalive is queued behind the backlog of a slow reader, in the kernel.
 #[test]
 fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
     let mut config = Config::default();

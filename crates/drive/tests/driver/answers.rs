@@ -40,7 +40,7 @@ fn check_refused(driver: &mut Driver, status: &str) {
     assert_eq!(driver.next_action(), Action::Close);
 }
 
-// Issue input E: "After a late `accept`, the `Open` event is not delivered until the next byte arrives."
+// Once a fault: "After a late `accept`, the `Open` event is not delivered until the next byte arrives."
 #[test]
 fn after_a_late_accept_the_driver_asks_for_the_open_event() {
     let mut driver = asked(REQUEST);
@@ -65,7 +65,7 @@ fn frames_that_came_before_a_late_accept_follow_the_open_event() {
     assert!(matches!(driver.next_action(), Action::Wait { read: true, .. }));
 }
 
-// Issue input E: "If frames that arrived before the request was answered contain a `ProtocolError`, the core drops that
+// Once a fault: "If frames that arrived before the request was answered contain a `ProtocolError`, the core drops that
 // error at EOF and reports only 1006."
 #[test]
 fn a_protocol_error_in_early_frames_is_reported_at_the_end_of_the_stream() {

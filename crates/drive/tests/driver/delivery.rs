@@ -1,4 +1,5 @@
-//! Every accepted message is delivered. The inputs are those that lost data in the first version, in simulated time.
+//! Every accepted message is delivered. Each test replays an input that once lost data, in
+//! simulated time.
 
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ fn check_input(input: &Input, rate: usize, capacity: usize) {
     assert!(ended - Instant::EPOCH <= transfer + Duration::from_secs(5), "{name}: ended at {ended:?}");
 }
 
-// Input A.
+// For any speed of the peer and any size of the kernel's buffer.
 #[test]
 fn close_delivers_what_was_accepted_at_the_rates_of_the_reports() {
     for input in INPUTS {
@@ -127,7 +128,7 @@ fn close_delivers_what_was_accepted_at_100_kib_per_second() {
     }
 }
 
-// Input A where the transport does not tell what was acknowledged. A byte then counts as delivered when the kernel has
+// Where the transport does not tell what was acknowledged. A byte then counts as delivered when the kernel has
 // accepted it, and the peer has `closing_timeout` from there to answer our Close. Promised is: what the kernel does not
 // hold is delivered in any case, and the rest if the peer reads it within `closing_timeout`, or sends anything meanwhile.
 #[test]
@@ -157,7 +158,7 @@ fn without_acknowledgements_a_peer_that_reads_its_last_megabytes_too_slowly_lose
     assert_eq!(peer.last(), Some(&closed(1006, false, Initiator::Peer)));
 }
 
-// Input A, in answer to a message: the peer has another message on its way, and reads 2 MiB/s through a kernel that
+// In answer to a message: the peer has another message on its way, and reads 2 MiB/s through a kernel that
 // holds 2.5 MiB.
 #[test]
 fn close_in_answer_to_a_message_delivers_what_was_accepted() {
@@ -203,7 +204,7 @@ fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     }
 }
 
-/// Input B: the peer of `role` sends a message and FIN without a Close frame. The application echoes, and the peer
+/// The peer of `role` sends a message and FIN without a Close frame. The application echoes, and the peer
 /// begins to read at 1 s. Returns what the peer read, and the end.
 fn echo_after_fin(role: Role, config: &Config, size: usize, rate: usize, knows_outstanding: bool) -> (Vec<u8>, End) {
     let mut end = End::over(opened(role, config), Pipe::new(0, KERNEL)).on_event(|driver, seen, _| {

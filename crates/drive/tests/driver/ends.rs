@@ -70,7 +70,7 @@ fn shutdown_write_is_asked_once() {
     assert_eq!(server.next_action(), Action::Close);
 }
 
-// Issue input E: "If a server sends 4001 and keeps TCP open, the core reports the code 5.2 s later."
+// Once a fault: "If a server sends 4001 and keeps TCP open, the core reports the code 5.2 s later."
 #[test]
 fn the_code_of_the_peer_is_reported_when_its_close_frame_arrives() {
     for role in BOTH {
@@ -79,7 +79,7 @@ fn the_code_of_the_peer_is_reported_when_its_close_frame_arrives() {
     }
 }
 
-// Issue input E: "If the peer's Close and FIN arrive together, `was_clean` is false".
+// Once a fault: "If the peer's Close and FIN arrive together, `was_clean` is false".
 #[test]
 fn close_and_fin_that_arrive_together_are_clean() {
     for role in BOTH {

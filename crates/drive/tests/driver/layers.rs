@@ -352,7 +352,7 @@ fn a_layer_whose_handshake_fails_is_reported_once() {
     }
 }
 
-// Input A through a layer: a slow reader gets everything, and a silent one is given up.
+// A slow reader gets everything, and a silent one is given up.
 #[test]
 fn close_delivers_what_was_accepted_through_a_layer() {
     for role in BOTH {

@@ -91,7 +91,7 @@ fn after_a_failed_write_a_silent_peer_does_not_hold_the_connection() {
     }
 }
 
-// Issue input C: level-triggered loops spun after HUP, since reading stopped for ever behind the high-water mark.
+// Level-triggered loops spun after HUP, since reading stopped for ever behind the high-water mark.
 #[test]
 fn a_failed_write_lifts_the_high_water_mark() {
     let (mut driver, now) = (opened(Role::Server, &Config::default()), Instant::EPOCH);
@@ -213,7 +213,7 @@ fn a_reset_after_both_closes_is_clean() {
     }
 }
 
-// Issue input C: "Emptying the output with `output().advance(MAX)` makes `was_clean` true."
+// Once a fault: "Emptying the output with `output().advance(MAX)` makes `was_clean` true."
 #[test]
 fn a_close_that_was_not_delivered_is_not_clean() {
     for role in BOTH {
