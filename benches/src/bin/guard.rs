@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::{Buf, Bytes};
-use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, OriginPolicy, Scratch, WebSocket};
+use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, Scratch, WebSocket};
 use sansocket_benches::wire::{self, From, REQUEST};
 
 const NOW: Instant = Instant::EPOCH;
@@ -177,7 +177,7 @@ fn handshake() -> Operation {
         let mut ws = WebSocket::server(Arc::clone(&config), NOW);
         let mut input = Input::new(&mut buffer);
         let Ok(Some(Event::Request(_))) = ws.receive(&mut input, NOW) else { panic!("no request") };
-        ws.accept(Accept::new(OriginPolicy::SameOrigin), NOW).unwrap();
+        ws.accept(Accept::new(), NOW).unwrap();
         let output = ws.output();
         while output.has_remaining() {
             let count = black_box(output.chunk()).len();

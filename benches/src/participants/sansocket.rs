@@ -7,9 +7,7 @@ use std::sync::Arc;
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
 use sansocket::frame::FrameHeader;
-use sansocket::{
-    Accept, Config, Connection, Event, Input, Instant, MessageKind, OriginPolicy, Output, Scratch, WebSocket,
-};
+use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, Output, Scratch, WebSocket};
 
 use super::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, Transport};
@@ -125,7 +123,7 @@ pub fn answer(request: &'static [u8], config: &Arc<Config>) -> Vec<u8> {
     let count = exchange.read_into(&mut buffer);
     let mut input = Input::new(&mut buffer[..count]);
     let Ok(Some(Event::Request(_))) = ws.receive(&mut input, Instant::EPOCH) else { panic!("no request") };
-    ws.accept(Accept::new(OriginPolicy::SameOrigin), Instant::EPOCH).unwrap();
+    ws.accept(Accept::new(), Instant::EPOCH).unwrap();
     let output = ws.output();
     while output.has_remaining() {
         let count = output.chunk().len();

@@ -156,7 +156,7 @@ impl Server {
 
     /// Returns the answer to a request for a WebSocket.
     fn answer(&self, request: &Request) -> Accept {
-        let accept = Accept::new(self.policy.clone());
+        let accept = Accept::new().origin(self.policy.clone());
         match request.protocols().next() {
             Some(protocol) => accept.protocol(protocol),
             None => accept,

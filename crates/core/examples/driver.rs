@@ -15,7 +15,7 @@ use std::time::{self, Duration};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sansocket::bytes::Buf;
-use sansocket::{Accept, Config, Error, Event, Input, Instant, OriginPolicy, TransportAction, WebSocket};
+use sansocket::{Accept, Config, Error, Event, Input, Instant, TransportAction, WebSocket};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
@@ -112,7 +112,7 @@ fn outcome(
 /// What the application does: an echo.
 fn handle(ws: &mut WebSocket, event: Event<'_>, now: Instant) {
     let result = match event {
-        Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now).map_err(|error| error.to_string()),
+        Event::Request(_) => ws.accept(Accept::new(), now).map_err(|error| error.to_string()),
         Event::Message(message) => ws.send(message).map_err(|error| error.to_string()),
         Event::Close(close) => {
             println!("closed: {}, clean: {}", close.code, close.was_clean);

@@ -17,7 +17,7 @@
 //! Without IO the same looks like this:
 //!
 //! ```
-//! use sansocket::{Accept, Config, Event, Input, Instant, OriginPolicy, WebSocket};
+//! use sansocket::{Accept, Config, Event, Input, Instant, WebSocket};
 //!
 //! # let mut received = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
 //! #     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec();
@@ -26,7 +26,7 @@
 //! let mut input = Input::new(&mut received); // an opening handshake, and the frame of "Hello"
 //! while let Some(event) = ws.receive(&mut input, now)? {
 //!     match event {
-//!         Event::Request(_) => ws.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+//!         Event::Request(_) => ws.accept(Accept::new(), now)?,
 //!         Event::Message(message) => ws.send(message)?, // the event borrows the input, not `ws`
 //!         _ => {}
 //!     }

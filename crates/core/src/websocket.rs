@@ -45,7 +45,7 @@ use crate::time::Instant;
 /// let mut request = carry(&mut client);
 /// let Some(Event::Request(request)) = server.receive(&mut Input::new(&mut request), now)? else { panic!() };
 /// assert_eq!(request.path(), "/chat");
-/// server.accept(Accept::default(), now)?;
+/// server.accept(Accept::new(), now)?;
 /// server.send("Hello")?;
 ///
 /// let mut bytes = carry(&mut server);

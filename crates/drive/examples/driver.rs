@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sansocket_drive::sansocket::bytes::Buf;
-use sansocket_drive::sansocket::{Accept, Event, Instant, OriginPolicy, WebSocket};
+use sansocket_drive::sansocket::{Accept, Event, Instant, WebSocket};
 use sansocket_drive::{Action, Clock, Driver, Error, LayerScratch, default_config};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -61,7 +61,7 @@ fn drive(stream: &TcpStream) -> io::Result<()> {
 /// What the application does: an echo. After an error the connection ends in good order: the peer is told why.
 fn handle(driver: &mut Driver, event: Result<Event<'_>, Error>, now: Instant) -> Result<(), Error> {
     match event? {
-        Event::Request(_) => driver.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+        Event::Request(_) => driver.accept(Accept::new(), now)?,
         Event::Message(message) => driver.websocket_mut().send(message)?,
         Event::Close(close) => println!("closed: {}, clean: {}", close.code, close.was_clean),
         _ => {}

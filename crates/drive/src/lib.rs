@@ -17,7 +17,7 @@
 //!
 //! ```
 //! use sansocket::bytes::Buf;
-//! use sansocket::{Accept, Config, Event, Instant, OriginPolicy, WebSocket};
+//! use sansocket::{Accept, Config, Event, Instant, WebSocket};
 //! use sansocket_drive::{Driver, LayerScratch, Action};
 //!
 //! # let mut wire = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -29,7 +29,7 @@
 //! let mut input = driver.open(&mut wire, &mut scratch); // bytes that were read
 //! while let Some(event) = driver.next_event(&mut input, now)? {
 //!     match event {
-//!         Event::Request(_) => driver.accept(Accept::new(OriginPolicy::SameOrigin), now)?,
+//!         Event::Request(_) => driver.accept(Accept::new(), now)?,
 //!         Event::Message(message) => driver.websocket_mut().send(message)?,
 //!         _ => {}
 //!     }

@@ -34,7 +34,7 @@ impl Handler for Chat {
             return HttpResponse::new(400).body("text/plain", "who are you? ws://.../room?name").into();
         };
         self.guests.insert(connection.id(), Guest { name: name.into(), room: request.path().into() });
-        Accept::default().into()
+        Accept::new().into()
     }
 
     fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {

@@ -49,7 +49,7 @@ pub trait Handler {
     /// A client asks for a WebSocket. By default it is accepted if the page it comes from, if any, is of the same origin,
     /// with no subprotocol.
     fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
-        Answer::Accept(Accept::default())
+        Answer::Accept(Accept::new())
     }
 
     /// A client asks, by HTTP, for something else. By default it is told 426, Upgrade Required.

@@ -46,7 +46,7 @@ fn a_full_mailbox_hands_back_what_was_posted() {
         let encoded = EncodedMessage::new("four", &default_config());
         assert_eq!(handle.send_encoded(id, &encoded), Err(PostError::Full((), COMMANDS_3)));
         assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full((), COMMANDS_3)));
-        let error = handle.answer(id, sansocket_mio::Accept::default()).unwrap_err();
+        let error = handle.answer(id, sansocket_mio::Accept::new()).unwrap_err();
         assert!(error.is_full());
         let text =
             "the mailbox of the event loop is full, the limit is 3 commands (`max_pending_commands`): try again later";

@@ -27,7 +27,7 @@ struct Doorkeeper {
 impl Handler for Doorkeeper {
     fn on_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Answer {
         if !self.is_open {
-            return Accept::default().into();
+            return Accept::new().into();
         }
         self.waiting = Some(connection.id());
         Answer::Later
@@ -40,7 +40,7 @@ impl Handler for Doorkeeper {
 
     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
         match self.waiting.take() {
-            Some(id) => connection.connections().get(id).unwrap().answer(Accept::default()).unwrap(),
+            Some(id) => connection.connections().get(id).unwrap().answer(Accept::new()).unwrap(),
             None => {
                 self.told.push("message".into());
                 connection.send(message).unwrap();

@@ -91,7 +91,7 @@ fn a_late_answer_opens_the_connection_without_another_byte() {
             client.write_all(&[REQUEST.as_bytes(), early].concat()).unwrap();
             let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
             let began = Instant::now();
-            server.handle.answer(id, Accept::default()).unwrap();
+            server.handle.answer(id, Accept::new()).unwrap();
             assert_eq!(server.open(), id);
             if !early.is_empty() {
                 assert_eq!(server.message().as_text(), Some("Hello"));
@@ -118,7 +118,7 @@ fn a_protocol_error_before_the_answer_is_reported_though_fin_follows() {
                 client.shutdown(Shutdown::Write).unwrap();
                 server.until_quiet();
             }
-            server.with(id, |connection| connection.answer(Accept::default()).unwrap());
+            server.with(id, |connection| connection.answer(Accept::new()).unwrap());
             if !ends_first {
                 client.shutdown(Shutdown::Write).unwrap();
             }
@@ -171,7 +171,7 @@ impl Owner {
         loop {
             let mut on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| {
                 if *accepts && matches!(event, Ok(Event::Request(_))) {
-                    ws.accept(Accept::default(), now()).unwrap();
+                    ws.accept(Accept::new(), now()).unwrap();
                 }
                 seen.push(event.map(Event::into_owned));
             };
@@ -213,7 +213,7 @@ fn a_socket_opens_at_a_late_answer_without_another_byte() {
         owner.accepts = false;
         client.write_all(&[REQUEST.as_bytes(), HELLO].concat()).unwrap();
         owner.turn_until(|seen| matches!(seen, Ok(Event::Request(_))));
-        owner.socket.websocket().accept(Accept::default(), now()).unwrap();
+        owner.socket.websocket().accept(Accept::new(), now()).unwrap();
         _ = owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
         assert!(matches!(owner.seen[1..], [Ok(Event::Open(_)), Ok(Event::Message(_))]), "{:?}", owner.seen);
     });

@@ -150,7 +150,7 @@ fn a_request_can_be_answered_later() {
         };
         // what came along with the request is the first message
         let (mut stream, id) = ask(&[REQUEST.as_bytes(), HELLO].concat());
-        server.handle.answer(id, Accept::default()).unwrap();
+        server.handle.answer(id, Accept::new()).unwrap();
         assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
         expect(&mut stream, b"\x81\x05Hello");
         // and what comes afterwards the next
@@ -161,7 +161,7 @@ fn a_request_can_be_answered_later() {
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 401 "));
         // an answer that is none
         let (mut stream, id) = ask(REQUEST.as_bytes());
-        server.handle.answer(id, Accept::default().protocol("never offered")).unwrap();
+        server.handle.answer(id, Accept::new().protocol("never offered")).unwrap();
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 500 "));
         assert!(matches!(server.error(), Error::Answer(_)));
     });
@@ -173,7 +173,7 @@ struct Quitter(mpsc::Sender<Error>);
 impl Handler for Quitter {
     fn on_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Answer {
         connection.connections().stop();
-        Accept::default().into()
+        Accept::new().into()
     }
 
     fn on_http_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Option<HttpResponse> {
@@ -214,7 +214,7 @@ fn an_answer_that_comes_after_the_end_is_no_error() {
         let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
         server.handle.stop().unwrap();
         // unless the loop has ended
-        let _ = server.handle.answer(id, Accept::default());
+        let _ = server.handle.answer(id, Accept::new());
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 503 "));
         drop(stream);
         let seen = server.join_and_see();

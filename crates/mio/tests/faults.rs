@@ -210,7 +210,7 @@ fn resets_while_an_answer_waits_are_survived() {
         let error = server.error();
         assert!(matches!(error, Error::Peer(sansocket::Error::Handshake(HandshakeError::UnexpectedEof))), "{error:?}");
         // it is gone, and an answer comes too late
-        server.handle.answer(id, sansocket_mio::Accept::default()).unwrap();
+        server.handle.answer(id, sansocket_mio::Accept::new()).unwrap();
         server.handle.stop().unwrap();
         assert!(server.seen.recv().is_err());
     });

@@ -54,7 +54,7 @@ impl Owner {
         poll.poll(events, Some(wait)).unwrap();
         let mut on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| {
             match &event {
-                Ok(Event::Request(_)) => ws.accept(Accept::default(), now()).unwrap(),
+                Ok(Event::Request(_)) => ws.accept(Accept::new(), now()).unwrap(),
                 Ok(Event::Message(message)) => ws.send(message.clone()).unwrap(),
                 _ => {}
             }

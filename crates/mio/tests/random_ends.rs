@@ -98,9 +98,9 @@ impl Handler for Chaos {
             }
             3 => {
                 connection.close(CloseCode::NORMAL, "").unwrap();
-                Accept::default().into()
+                Accept::new().into()
             }
-            _ => Accept::default().into(),
+            _ => Accept::new().into(),
         }
     }
 

@@ -244,7 +244,7 @@ impl<S: Stream> Incoming<S> {
     ///
     /// As for [`accept_with`](Self::accept_with).
     pub fn accept(mut self) -> Result<WebSocket<S>, Error> {
-        let accept = Accept::new(self.acceptor.origin.clone());
+        let accept = Accept::new().origin(self.acceptor.origin.clone());
         let supported = &self.acceptor.protocols.clone();
         let mut offered = self.request()?.protocols();
         let accept = match offered.find(|&offered| supported.iter().any(|supported| supported == offered)) {

@@ -110,7 +110,7 @@ fn pages_of_other_origins_get_403_unless_the_policy_permits_them() {
 #[test]
 fn an_answer_that_is_not_valid_is_the_servers_fault() {
     bounded(|| {
-        let accept = Accept::default().protocol("chat");
+        let accept = Accept::new().protocol("chat");
         let (answer_to_accept, result) = answer(listen().0, REQUEST, |incoming| incoming.accept_with(accept).map(drop));
         assert!(answer_to_accept.starts_with("HTTP/1.1 500 "), "{answer_to_accept}");
         assert!(matches!(result, Err(Error::Answer(AnswerError::ProtocolNotOffered(_)))));

@@ -333,7 +333,7 @@ fn response(request: &mut [u8]) -> Vec<u8> {
     let mut server = WebSocket::server(Config::default(), Instant::EPOCH);
     let asked = server.receive(&mut Input::new(request), Instant::EPOCH);
     assert!(matches!(asked, Ok(Some(Event::Request(_)))), "a request of our own: {asked:?}");
-    server.accept(Accept::new(OriginPolicy::Any), Instant::EPOCH).expect("a good answer");
+    server.accept(Accept::new().origin(OriginPolicy::Any), Instant::EPOCH).expect("a good answer");
     let output = server.output();
     output.copy_to_bytes(output.remaining()).to_vec()
 }

@@ -110,7 +110,7 @@ impl Endpoint {
             }
             21 => self.close_early(cx),
             choice => {
-                let accept = if choice == 19 { Accept::default().protocol("second") } else { Accept::default() };
+                let accept = if choice == 19 { Accept::new().protocol("second") } else { Accept::new() };
                 cx.trace.line(self.name, format_args!("accepts"));
                 let now = self.clock(cx);
                 match self.engine.accept(accept, now) {
@@ -133,7 +133,7 @@ impl Endpoint {
     /// A request that asks for no WebSocket must be answered at once.
     pub(crate) fn answer_plainly(&mut self, cx: &mut Context<'_, '_>) {
         let now = self.clock(cx);
-        assert_eq!(self.ws().accept(Accept::default(), now), Err(AnswerError::NoRequest));
+        assert_eq!(self.ws().accept(Accept::new(), now), Err(AnswerError::NoRequest));
         if cx.choices.once_in(2) {
             let hello = HttpResponse::new(200).body("text/plain", "hello");
             self.engine.respond(hello, now).expect("a good answer");
@@ -336,7 +336,7 @@ impl Endpoint {
             _ => {
                 let now = self.clock(cx);
                 if !self.application.is_asked || self.model.phase != Phase::Connecting {
-                    assert_eq!(self.ws().accept(Accept::default(), now), Err(AnswerError::NoRequest));
+                    assert_eq!(self.ws().accept(Accept::new(), now), Err(AnswerError::NoRequest));
                     assert_eq!(self.ws().respond(HttpResponse::new(404), now), Err(AnswerError::NoRequest));
                 }
             }

@@ -127,7 +127,7 @@ impl Run {
     }
 
     fn accept(&mut self) {
-        if self.driver.accept(Accept::new(OriginPolicy::Any), self.now).is_ok() {
+        if self.driver.accept(Accept::new().origin(OriginPolicy::Any), self.now).is_ok() {
             self.is_opened = true;
         }
     }

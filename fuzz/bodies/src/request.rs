@@ -78,7 +78,7 @@ fn serve(bytes: &[u8], cuts: Cuts) -> std::result::Result<Option<Event<'static>>
 /// Whatever was asked can be accepted, with any subprotocol that was offered.
 fn check_answer(mut server: WebSocket, request: &Request) {
     let protocol = request.protocols().last().map(str::to_owned);
-    let mut accept = Accept::new(OriginPolicy::Any);
+    let mut accept = Accept::new().origin(OriginPolicy::Any);
     if let Some(protocol) = &protocol {
         accept = accept.protocol(protocol);
     }

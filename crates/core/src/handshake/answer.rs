@@ -14,21 +14,38 @@ use super::{HandshakeError, OriginPolicy, Request, key};
 /// ```
 /// use sansocket::{Accept, OriginPolicy};
 ///
-/// let same_origin = Accept::default().protocol("chat");
-/// let from_anywhere = Accept::new(OriginPolicy::Any).header("Set-Cookie", "seen=1");
+/// let same_origin = Accept::new().protocol("chat");
+/// let from_anywhere = Accept::new().origin(OriginPolicy::Any).header("Set-Cookie", "seen=1");
 /// # let _ = (same_origin, from_anywhere);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Accept {
-    policy: OriginPolicy,
+    origin: Option<OriginPolicy>,
     pub(crate) protocol: Option<String>,
     headers: Vec<(String, String)>,
 }
 
 impl Accept {
-    /// Accepts if the policy permits the request's origin. `Accept::default()` permits the same origin only.
-    pub const fn new(policy: OriginPolicy) -> Self {
-        Self { policy, protocol: None, headers: Vec::new() }
+    /// Accepts without a subprotocol, if the driver's policy permits the request's origin: that of the listener in the
+    /// adapters, [`OriginPolicy::SameOrigin`] in the core alone.
+    pub const fn new() -> Self {
+        Self { origin: None, protocol: None, headers: Vec::new() }
+    }
+
+    /// Accepts if this policy permits the request's origin (RFC 6455 section 10.2), instead of the driver's policy.
+    #[must_use]
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.origin = Some(policy);
+        self
+    }
+
+    /// Sets the policy that applies unless [`origin`](Self::origin) chose one: for drivers whose listeners have a policy.
+    #[must_use]
+    pub fn default_origin(mut self, policy: &OriginPolicy) -> Self {
+        if self.origin.is_none() {
+            self.origin = Some(policy.clone());
+        }
+        self
     }
 
     /// Selects a subprotocol out of those offered.
@@ -56,7 +73,7 @@ impl Accept {
         check_fields(&self.headers)?;
         // 10.2: "If the origin indicated is unacceptable to the server, then it SHOULD respond to the WebSocket
         // handshake with a reply containing HTTP 403 Forbidden status code"
-        if !self.policy.permits(request) {
+        if !self.origin.as_ref().unwrap_or(&OriginPolicy::SameOrigin).permits(request) {
             return Err(AnswerError::OriginForbidden);
         }
         let mut head = Head::accepting(accept);

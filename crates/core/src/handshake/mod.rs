@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod client;
+mod client_request;
 mod ended;
 mod error;
 mod extension;
@@ -20,7 +21,7 @@ mod syntax;
 mod unopened;
 
 pub use answer::{Accept, AnswerError, HttpResponse};
-pub use client::{ClientRequest, RequestError};
+pub use client_request::{ClientRequest, RequestError};
 pub use error::HandshakeError;
 pub use extension::Extension;
 pub use headers::Headers;

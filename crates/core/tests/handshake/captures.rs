@@ -17,7 +17,7 @@ fn example_of_the_rfc() {
     assert_eq!((request.method(), request.target(), request.host()), ("GET", "/chat", "server.example.com"));
     assert_eq!(request.protocols().collect::<Vec<_>>(), ["chat", "superchat"]);
     assert_eq!(request.origin(), Some("http://example.com"));
-    server.accept(Accept::new(OriginPolicy::Any).protocol("chat"), NOW).unwrap();
+    server.accept(Accept::new().origin(OriginPolicy::Any).protocol("chat"), NOW).unwrap();
     let response = output(&mut server);
     assert_eq!(String::from_utf8_lossy(&response), String::from_utf8_lossy(&testdata("rfc6455-1.2.response")));
 

@@ -249,7 +249,7 @@ fn the_handshake_of_a_lost_connection_ends() {
     let mut server = asked(config());
     server.write_lost(NOW);
     assert_eq!((server.transport(), server.has_pending_event()), (TransportAction::Abort, true));
-    assert_eq!(server.accept(Accept::new(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.accept(Accept::new().origin(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
     assert_eq!(receive(&mut server, b"").map(drop), lost, "the failure is reported");
     assert!(!server.has_pending_event());
 
@@ -307,7 +307,7 @@ fn events_are_pending_after_a_late_accept() {
         assert!(!server.has_pending_event());
         receive(&mut server, early).unwrap();
         assert!(!server.has_pending_event(), "the request is not answered");
-        server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+        server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
         let mut events = vec![];
         while server.has_pending_event() {
             match server.receive(&mut Input::new(&mut []), NOW).unwrap() {
@@ -329,7 +329,7 @@ fn an_error_in_early_frames_is_reported_at_eof() {
     for calls_again in [false, true] {
         let mut server = asked(config());
         receive(&mut server, &[MASKED_HELLO, HELLO].concat()).unwrap();
-        server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+        server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
         assert!(matches!(server.receive_eof(NOW), Ok(Some(Event::Open(_)))));
         assert!(matches!(server.receive_eof(NOW), Ok(Some(Event::Message(_)))));
         assert_eq!(server.receive_eof(NOW), Err(error.clone()));
@@ -355,7 +355,7 @@ fn an_error_in_early_frames_is_reported_at_eof() {
 fn an_error_in_early_frames_is_reported_after_write_lost() {
     let mut server = asked(config());
     receive(&mut server, HELLO).unwrap();
-    server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+    server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
     server.write_lost(NOW);
     assert!(matches!(server.receive_eof(NOW), Ok(Some(Event::Open(_)))));
     assert_eq!(server.receive_eof(NOW), Err(ProtocolError::FrameNotMasked.into()));
@@ -369,7 +369,7 @@ fn an_error_in_early_frames_is_reported_after_write_lost() {
 fn an_early_close_and_fin_are_clean() {
     let mut server = asked(config());
     receive(&mut server, b"\x88\x82\0\0\0\0\x03\xe8").unwrap();
-    server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+    server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
     server.send("Hello").unwrap();
     let mut events = vec![];
     while let Some(event) = server.receive_eof(NOW).unwrap() {

@@ -43,7 +43,7 @@ fn requests() {
 fn acceptances() {
     let mut server = server();
     receive(&mut server, request().as_bytes()).unwrap();
-    let mut add = |name: &str, value: &str| server.accept(Accept::default().header(name, value), NOW);
+    let mut add = |name: &str, value: &str| server.accept(Accept::new().header(name, value), NOW);
     for value in VALUES {
         assert_eq!(add("X-A", value), Err(AnswerError::HeaderValueInvalid("X-A".into())), "{value:?}");
     }

@@ -97,9 +97,9 @@ fn refused_unless_said_otherwise() {
     let mut server = server();
     let events = receive(&mut server, request_with("", None, "Origin: http://evil.test\r\n").as_bytes()).unwrap();
     assert!(matches!(events[..], [Event::Request(_)]));
-    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::OriginForbidden));
+    assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::OriginForbidden));
     assert!(output(&mut server).starts_with(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n"));
     assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, TransportAction::ShutdownWrite));
-    assert_eq!(server.accept(Accept::new(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.accept(Accept::new().origin(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
     assert_eq!(receive(&mut server, b"more"), Ok(vec![]));
 }

@@ -81,7 +81,7 @@ proptest! {
                     }
                     prop_assert!(input.is_empty());
                 }
-                3 => drop(ws.accept(sansocket::Accept::default(), now)),
+                3 => drop(ws.accept(sansocket::Accept::new(), now)),
                 4 if number < 10 => drop(ws.respond(sansocket::HttpResponse::new(404), now)),
                 5 => drop(ws.close(sansocket::CloseCode::NORMAL, "", now)),
                 6 => drop(ws.send("Hello")),

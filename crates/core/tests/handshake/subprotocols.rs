@@ -47,17 +47,17 @@ fn selected() {
     };
     let mut server = asked();
     for protocol in ["", "A", "c", "a, b"] {
-        let error = server.accept(Accept::default().protocol(protocol), NOW);
+        let error = server.accept(Accept::new().protocol(protocol), NOW);
         assert_eq!(error, Err(AnswerError::ProtocolNotOffered(protocol.into())));
     }
     // still unanswered
     assert_eq!(output(&mut server), b"");
-    server.accept(Accept::default().protocol("b"), NOW).unwrap();
+    server.accept(Accept::new().protocol("b"), NOW).unwrap();
     assert_eq!(server.protocol(), Some("b"));
     assert!(String::from_utf8(output(&mut server)).unwrap().contains("\r\nSec-WebSocket-Protocol: b\r\n"));
 
     let mut server = asked();
-    server.accept(Accept::default(), NOW).unwrap();
+    server.accept(Accept::new(), NOW).unwrap();
     assert_eq!(server.protocol(), None);
     assert!(!String::from_utf8(output(&mut server)).unwrap().contains("Sec-WebSocket-Protocol"));
 }

@@ -140,7 +140,7 @@ pub(crate) fn drive(mut ws: WebSocket, bytes: &[u8], cuts: &[usize]) -> Outcome 
                 Ok(Some(event)) => {
                     assert_eq!(error, None, "an event after an error");
                     if matches!(event, Event::Request(_)) {
-                        ws.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+                        ws.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
                     }
                     events.push(event.into_owned());
                 }

@@ -55,7 +55,7 @@ fn open_and_idle() {
                 if matches!(event, Event::Request(_)) {
                     drop(event);
                     assert!(server.receive(&mut input, NOW).unwrap().is_none(), "kept until the answer");
-                    server.accept(Accept::default(), NOW).unwrap();
+                    server.accept(Accept::new(), NOW).unwrap();
                 }
             }
             output(&mut server);
@@ -75,16 +75,16 @@ fn server_opens() {
         (Role::Server, ReadyState::Connecting, true)
     );
     assert_eq!(server.send("x"), Err(SendError::NotOpen(ReadyState::Connecting)));
-    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::NoRequest));
     assert_eq!(server.respond(HttpResponse::new(404), NOW), Err(AnswerError::NoRequest));
 
     let early = [request().as_bytes(), MASKED_HELLO, &MASKED_HELLO[..4]].concat();
     assert!(matches!(receive(&mut server, &early).unwrap()[..], [Event::Request(_)]));
     assert_eq!((server.wants_read(), server.transport()), (false, TransportAction::Open));
     assert_eq!(server.ping(b""), Err(SendError::NotOpen(ReadyState::Connecting)));
-    server.accept(Accept::default(), NOW).unwrap();
+    server.accept(Accept::new(), NOW).unwrap();
     assert_eq!((server.ready_state(), server.wants_read()), (ReadyState::Open, true));
-    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::NoRequest));
     server.send("Hello").unwrap();
     assert_eq!(server.buffered_amount(), 5);
     let sent = output(&mut server);
@@ -105,7 +105,7 @@ fn server_opens() {
 fn early_frames_that_are_wrong() {
     let mut server = asked();
     receive(&mut server, HELLO).unwrap();
-    server.accept(Accept::default(), NOW).unwrap();
+    server.accept(Accept::new(), NOW).unwrap();
     let mut bytes = MASKED_HELLO.to_vec();
     let mut input = Input::new(&mut bytes);
     assert!(matches!(server.receive(&mut input, NOW), Ok(Some(Event::Open(_)))));
@@ -121,7 +121,7 @@ fn early_frames_that_are_wrong() {
 fn eof_after_acceptance() {
     let mut server = asked();
     receive(&mut server, MASKED_HELLO).unwrap();
-    server.accept(Accept::default(), NOW).unwrap();
+    server.accept(Accept::new(), NOW).unwrap();
     let mut events = Vec::new();
     while let Some(event) = server.receive_eof(NOW).unwrap() {
         events.push(event);
@@ -242,7 +242,7 @@ fn plain_requests() {
         server
     };
     let mut server = asked();
-    assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::NoRequest));
     server.respond(HttpResponse::new(200).body("text/plain", "well"), NOW).unwrap();
     assert!(output(&mut server).starts_with(b"HTTP/1.1 200 OK\r\n"));
 
@@ -275,10 +275,10 @@ fn server_timeouts() {
         assert!(output(&mut server).starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
         assert_eq!(server.transport(), TransportAction::ShutdownWrite);
         assert_eq!(receive(&mut server, request().as_bytes()), Err(Error::Timeout(TimeoutKind::Opening)));
-        assert_eq!(server.accept(Accept::default(), NOW), Err(AnswerError::NoRequest));
+        assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::NoRequest));
     }
     let mut server = asked();
-    server.accept(Accept::default(), NOW).unwrap();
+    server.accept(Accept::new(), NOW).unwrap();
     assert_eq!(server.poll_timeout(), None);
 }
 
@@ -355,7 +355,7 @@ fn close_while_connecting_with_what_cannot_be_sent() {
 
         let mut asked = asked();
         assert_eq!(asked.close(code, reason, NOW), Err(error.clone()));
-        asked.accept(Accept::default(), NOW).unwrap();
+        asked.accept(Accept::new(), NOW).unwrap();
         assert_eq!((asked.close(code, reason, NOW), asked.ready_state()), (Err(error), ReadyState::Open));
 
         // to close again does nothing
@@ -386,7 +386,7 @@ fn nothing_opens_after_a_failure() {
     config.pong_timeout = OPENING;
     let mut server = WebSocket::server(config, NOW);
     receive(&mut server, request().as_bytes()).unwrap();
-    server.accept(Accept::default(), NOW).unwrap();
+    server.accept(Accept::new(), NOW).unwrap();
     output(&mut server);
     assert_eq!(server.handle_timeout(NOW + OPENING), Ok(None));
     output(&mut server);
@@ -411,7 +411,7 @@ fn every_way_of_sending_takes_an_open_connection() {
     for (send, frame) in ways {
         let mut server = asked();
         assert_eq!(send(&mut server, &encoded), Err(SendError::NotOpen(ReadyState::Connecting)));
-        server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+        server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
         output(&mut server);
         assert_eq!((send(&mut server, &encoded), output(&mut server)), (Ok(()), frame.to_vec()));
     }
@@ -421,7 +421,7 @@ fn every_way_of_sending_takes_an_open_connection() {
 fn the_role_stays() {
     let mut server = asked();
     assert_eq!(server.role(), Role::Server);
-    server.accept(Accept::new(OriginPolicy::Any), NOW).unwrap();
+    server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
     assert_eq!(server.role(), Role::Server);
     for mut ended in [asked(), client(client_request())] {
         let role = ended.role();
@@ -440,7 +440,7 @@ fn client_opens() {
         (Role::Client, ReadyState::Connecting, true)
     );
     assert_eq!(client.send("x"), Err(SendError::NotOpen(ReadyState::Connecting)));
-    assert_eq!(client.accept(Accept::new(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
+    assert_eq!(client.accept(Accept::new().origin(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
     output(&mut client);
     assert!(matches!(receive(&mut client, response().as_bytes()).unwrap()[..], [Event::Open(_)]));
     assert_eq!((client.protocol(), client.extensions()), (None, &[][..]));

@@ -1,6 +1,6 @@
 //! Requests and their answers.
 
-use sansocket::{Accept, AnswerError, Config, HttpResponse, Initiator, Instant, OriginPolicy, ReadyState, Role};
+use sansocket::{Accept, AnswerError, Config, HttpResponse, Initiator, Instant, ReadyState, Role};
 use sansocket_drive::{Action, Driver, Error};
 
 use crate::support::{
@@ -45,7 +45,7 @@ fn check_refused(driver: &mut Driver, status: &str) {
 fn after_a_late_accept_the_driver_asks_for_the_open_event() {
     let mut driver = asked(REQUEST);
     assert!(matches!(driver.next_action(), Action::Wait { read: false, write: false, until: Some(_) }));
-    driver.accept(Accept::default(), NOW).unwrap();
+    driver.accept(Accept::new(), NOW).unwrap();
     assert!(!driver.is_quiet());
     assert_eq!(driver.next_action(), Action::Again);
     assert_eq!(pending(&mut driver, NOW), [Seen::Open]);
@@ -58,7 +58,7 @@ fn after_a_late_accept_the_driver_asks_for_the_open_event() {
 fn frames_that_came_before_a_late_accept_follow_the_open_event() {
     let early = [REQUEST, &frame(Role::Server, TEXT, b"one"), &frame(Role::Server, TEXT, b"two")].concat();
     let mut driver = asked(&early);
-    driver.accept(Accept::default(), NOW).unwrap();
+    driver.accept(Accept::new(), NOW).unwrap();
     assert_eq!(driver.next_action(), Action::Again);
     let messages = [Seen::Open, Seen::Message(b"one".to_vec()), Seen::Message(b"two".to_vec())];
     assert_eq!(pending(&mut driver, NOW), messages);
@@ -70,7 +70,7 @@ fn frames_that_came_before_a_late_accept_follow_the_open_event() {
 #[test]
 fn a_protocol_error_in_early_frames_is_reported_at_the_end_of_the_stream() {
     let mut driver = asked(&[REQUEST, &frame(Role::Server, TEXT, b"fine"), &broken_frame(Role::Server)].concat());
-    driver.accept(Accept::default(), NOW).unwrap();
+    driver.accept(Accept::new(), NOW).unwrap();
     driver.eof();
     let seen = pending(&mut driver, NOW);
     assert!(
@@ -90,15 +90,15 @@ fn an_answer_after_the_client_has_gone_is_an_error_and_nothing_else() {
     let mut driver = asked(REQUEST);
     driver.eof();
     assert!(matches!(pending(&mut driver, NOW)[..], [Seen::Peer(_)]));
-    let answer = driver.accept(Accept::default(), NOW);
+    let answer = driver.accept(Accept::new(), NOW);
     assert!(matches!(answer, Err(Error::Answer(AnswerError::NoRequest))));
     assert_eq!((pending(&mut driver, NOW), driver.next_action()), (vec![], Action::Close));
 }
 
 #[test]
 fn an_acceptance_that_is_not_valid_is_answered_with_500() {
-    let not_offered = Accept::default().protocol("chat");
-    let bad_field = Accept::default().header("X-Evil", "a\r\nb");
+    let not_offered = Accept::new().protocol("chat");
+    let bad_field = Accept::new().header("X-Evil", "a\r\nb");
     for accept in [not_offered, bad_field] {
         let mut driver = asked(REQUEST);
         let answer = driver.accept(accept, NOW);
@@ -118,7 +118,7 @@ fn a_response_that_is_not_valid_is_answered_with_500() {
 #[test]
 fn a_forbidden_origin_is_answered_with_403() {
     let mut driver = asked(&request_with("Origin: http://evil.example"));
-    let answer = driver.accept(Accept::new(OriginPolicy::SameOrigin), NOW);
+    let answer = driver.accept(Accept::new(), NOW);
     assert!(matches!(answer, Err(Error::Answer(AnswerError::OriginForbidden))));
     check_refused(&mut driver, "403");
 }
@@ -131,7 +131,7 @@ fn an_answer_without_a_request_changes_nothing() {
     let mut client = Driver::new(websocket(Role::Client, &Config::default()));
     for driver in [&mut early, &mut open, &mut client] {
         let before = (driver.next_action(), driver.websocket().ready_state());
-        no_request(driver.accept(Accept::default(), NOW));
+        no_request(driver.accept(Accept::new(), NOW));
         no_request(driver.respond(HttpResponse::new(404), NOW));
         assert_eq!((driver.next_action(), driver.websocket().ready_state()), before);
     }

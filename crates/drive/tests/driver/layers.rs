@@ -40,7 +40,7 @@ fn pair(role: Role) -> (Driver<Records>, Driver<Records>) {
 fn carry(from: &mut Driver<Records>, to: &mut Driver<Records>) {
     let bytes = written(from);
     if feed(to, &bytes, NOW).contains(&Seen::Request) {
-        to.accept(Accept::default(), NOW).unwrap();
+        to.accept(Accept::new(), NOW).unwrap();
     }
     pending(to, NOW);
 }

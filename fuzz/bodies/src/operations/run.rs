@@ -278,7 +278,7 @@ impl Run {
         if self.state == ReadyState::Connecting && self.endpoint.role() == Role::Server {
             self.tell_time();
         }
-        let accept = Accept::new(OriginPolicy::Any).protocol(if offered { "chat" } else { "other" });
+        let accept = Accept::new().origin(OriginPolicy::Any).protocol(if offered { "chat" } else { "other" });
         if self.endpoint.accept(accept, self.now).is_ok() {
             assert!(offered && !self.is_opened);
             self.is_opened = true;

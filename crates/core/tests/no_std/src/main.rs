@@ -35,7 +35,7 @@ fn echoes() -> bool {
     let mut input = Input::new(&mut bytes);
     while let Ok(Some(event)) = server.receive(&mut input, now) {
         let done = match event {
-            Event::Request(_) => server.accept(Accept::default(), now).is_ok(),
+            Event::Request(_) => server.accept(Accept::new(), now).is_ok(),
             Event::Message(message) => server.send(message).is_ok(),
             _ => true,
         };

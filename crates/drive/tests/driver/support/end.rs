@@ -166,7 +166,7 @@ impl<L: Layer> End<L> {
             let has_closed = matches!(self.seen.last(), Some(Seen::Close { .. }));
             assert!(!has_closed, "{seen:?} after Close");
             if seen == Seen::Request {
-                self.driver.accept(Accept::default(), now).unwrap();
+                self.driver.accept(Accept::new(), now).unwrap();
             }
             (self.on_event)(&mut self.driver, &seen, now);
             self.seen.push(seen);

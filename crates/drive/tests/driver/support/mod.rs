@@ -71,7 +71,7 @@ pub(crate) fn opened(role: Role, config: &Config) -> Driver {
         let mut input = Input::new(&mut bytes);
         while let Some(event) = peer.receive(&mut input, now).unwrap() {
             if let Event::Request(_) = event {
-                peer.accept(Accept::default(), now).unwrap();
+                peer.accept(Accept::new(), now).unwrap();
             }
         }
         let output = peer.output();
@@ -79,7 +79,7 @@ pub(crate) fn opened(role: Role, config: &Config) -> Driver {
         let mut input = driver.open(&mut bytes, &mut scratch);
         while let Some(event) = driver.next_event(&mut input, now).unwrap() {
             if let Event::Request(_) = event {
-                driver.accept(Accept::default(), now).unwrap();
+                driver.accept(Accept::new(), now).unwrap();
             }
         }
     }
