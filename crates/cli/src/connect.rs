@@ -88,7 +88,9 @@ fn connector(args: &Args) -> Result<Connector, Failure> {
     let mut connector = Connector::new();
     for header in &args.headers {
         let Some((name, value)) = header.split_once(':') else {
-            let message = format!("--header {header:?}: no colon; a header field is written 'Name: value'");
+            // The rest may be a credential.
+            let name = header.split_whitespace().next().unwrap_or_default();
+            let message = format!("--header {name:?}: no colon; a header field is written 'Name: value'");
             return Err(Failure::new(Exit::Failed, message));
         };
         connector = connector.header(name, value.trim());

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sansocket_net::sansocket::Request;
+use sansocket_net::sansocket::{OriginFault, Request};
 use sansocket_net::{Accept, Close, OriginPolicy, default_config};
 
 use crate::exit::{self, Exit, Failure};
@@ -46,6 +46,11 @@ pub(crate) struct Args {
     /// Let web pages of any origin connect, not only those of this host and port
     #[arg(long)]
     any_origin: bool,
+
+    /// Let web pages of this origin connect, such as https://example.com, instead of those of this host and port; may
+    /// be repeated
+    #[arg(long = "origin", value_name = "ORIGIN", conflicts_with = "any_origin")]
+    origins: Vec<String>,
 
     /// Print no lines about connections
     #[arg(short, long)]
@@ -81,6 +86,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         Err(failure) if server.log.flush() => Err(failure),
         // Nothing reads stderr: to write the message there would block.
         Err(failure) => Ok(failure.exit),
+    }
+}
+
+/// Returns the origins whose pages may connect.
+fn policy(args: &Args) -> Result<OriginPolicy, Failure> {
+    match &args.origins[..] {
+        _ if args.any_origin => Ok(OriginPolicy::Any),
+        [] => Ok(OriginPolicy::SameOrigin),
+        origins => OriginPolicy::any_of(origins).map_err(|error| {
+            let option = if error.fault() == OriginFault::Any { " (--any-origin)" } else { "" };
+            Failure::new(Exit::Failed, format_args!("--origin: {error}{option}"))
+        }),
     }
 }
 
@@ -125,7 +142,7 @@ impl Server {
     /// Starts the log.
     fn start(args: &Args) -> Result<Self, Failure> {
         Ok(Self {
-            policy: if args.any_origin { OriginPolicy::Any } else { OriginPolicy::SameOrigin },
+            policy: policy(args)?,
             log: Log::start(args.quiet)?,
             accept_fails: AtomicBool::new(false),
             open: AtomicUsize::new(0),

@@ -9,7 +9,7 @@ use std::thread;
 use support::Running;
 
 /// Runs to the end and expects nothing on stdout, and one line on stderr that holds each of `words`.
-fn check(arguments: &[&str], status: i32, words: &[&str]) {
+fn check(arguments: &[&str], status: i32, words: &[&str]) -> String {
     let ended = Running::start(arguments).end();
     let [line] = &ended.stderr[..] else { panic!("{arguments:?}: not one line: {ended:#?}") };
     assert!(line.starts_with("error: "), "{arguments:?}: {line}");
@@ -18,19 +18,23 @@ fn check(arguments: &[&str], status: i32, words: &[&str]) {
     }
     assert_eq!(ended.code(), status, "{arguments:?}: {line}");
     assert_eq!(ended.stdout, [""; 0], "{arguments:?}");
+    line.clone()
 }
 
 #[test]
 fn bad_urls() {
-    check(&["connect", "http://127.0.0.1/"], 1, &["http://127.0.0.1/", "ws"]);
+    check(&["connect", "http://127.0.0.1/"], 1, &["http://127.0.0.1/", "write ws instead"]);
     check(&["connect", "ws://127.0.0.1/#top"], 1, &["ws://127.0.0.1/#top", "fragment"]);
-    check(&["connect", "ws://user:secret@127.0.0.1/"], 1, &["user information"]);
+    let line = check(&["connect", "ws://user:secret@127.0.0.1/"], 1, &["user information", "--header"]);
+    assert!(!line.contains("secret"), "{line}");
     check(&["connect", "ws://127.0.0.1:99999/"], 1, &["port"]);
-    check(&["connect", "127.0.0.1:9001"], 1, &["127.0.0.1:9001"]);
-    check(&["connect", ""], 1, &["'': ", "a URL looks like"]);
-    check(&["connect", "ws://127.0.0.1/a b"], 1, &["ws://127.0.0.1/a b", "percent encoding"]);
-    check(&["connect", "ws://127.0.0.1?\u{e4}"], 1, &["percent encoding"]);
-    check(&["connect", "ws://\u{e4}.example/"], 1, &["a URL looks like"]);
+    check(&["connect", "127.0.0.1:9001"], 1, &["127.0.0.1:9001", "write ws://"]);
+    check(&["connect", ""], 1, &["'': ", "write ws://"]);
+    check(&["connect", "ws://127.0.0.1/a b"], 1, &["ws://127.0.0.1/a b", "at byte offset 16", "write %20"]);
+    check(&["connect", "ws://127.0.0.1?\u{e4}"], 1, &["write %C3%A4"]);
+    check(&["connect", "ws://\u{e4} b.example/"], 1, &["at byte offset 7"]);
+    // converted, and looked up
+    check(&["connect", "ws://b\u{fc}cher.invalid/"], 1, &["no address for the host xn--bcher-kva.invalid"]);
 }
 
 #[test]
@@ -56,7 +60,8 @@ fn bad_header_fields() {
     // told before anybody is connected to
     let url = "ws://127.0.0.1:1/";
     let connect = |header| ["connect", url, "--header", header];
-    check(&connect("no colon"), 1, &["--header", "no colon", "Name: value"]);
+    let line = check(&connect("Authorization Bearer"), 1, &["--header \"Authorization\"", "no colon", "Name: value"]);
+    assert!(!line.contains("Bearer"), "{line}");
     check(&connect("a b: c"), 1, &["--header", "a b"]);
     check(&connect("X: a\r\nEvil: b"), 1, &["X"]);
     check(&connect("Upgrade: h2c"), 1, &["Upgrade"]);
@@ -154,8 +159,22 @@ fn a_refused_handshake_shows_status_and_body() {
 
 #[test]
 fn a_server_that_speaks_something_else() {
-    let address = answer("SSH-2.0-OpenSSH_9.9\r\n\r\n");
-    check(&["connect", &format!("ws://{address}/")], 2, &[&address.to_string()]);
+    let address = answer("SSH-2.0-OpenSSH_9.9\r\n");
+    let words = [&address.to_string(), "the server sent \"SSH-2.0-OpenSSH_9.9\", which is not HTTP"];
+    check(&["connect", &format!("ws://{address}/")], 2, &words);
+}
+
+#[test]
+fn not_an_origin() {
+    for server in SERVERS {
+        let serve = |origin| [server, &["127.0.0.1:0", "--origin", "https://example.com", "--origin", origin]].concat();
+        check(
+            &serve("example.com"),
+            1,
+            &["--origin: \"example.com\" is not an origin", "such as \"https://example.com\""],
+        );
+        check(&serve("*"), 1, &["--origin: \"*\" is not an origin", "--any-origin"]);
+    }
 }
 
 #[test]

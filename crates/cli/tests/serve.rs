@@ -126,6 +126,11 @@ fn pages_of_other_origins_are_refused_unless_the_flag_lets_them_in() {
 
         let (_server, address) = Running::serve(&[kind, "--any-origin"]);
         connect(address).unwrap();
+        let options = [kind, "--origin", "https://a.example", "--origin", "https://*.example/"];
+        let (_server, address) = Running::serve(&options);
+        connect(address).unwrap();
+        let same = Connector::new().origin(format!("http://{address}")).connect(&format!("ws://{address}/"));
+        assert!(same.unwrap_err().to_string().contains("403"));
     });
 }
 

@@ -81,6 +81,8 @@
 //!   keeps reading, within [`Config::closing_limit`]. A closing connection without progress ends after
 //!   [`Config::closing_timeout`].
 //! * Control frames are sent between data frames: a Pong does not wait for pending messages.
+//! * `Debug` and error messages redact credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
+//!   `Set-Cookie`, and user information in URIs and origins.
 //! * Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received, memory is bounded by the
 //!   limits, an idle open connection owns no heap memory, and no input, order of calls or configuration causes a panic.
 //!
@@ -116,6 +118,7 @@ mod message;
 mod output;
 mod queue;
 mod receiver;
+mod redact;
 mod sender;
 mod time;
 mod timer;
@@ -130,13 +133,15 @@ pub use encoded::EncodedMessage;
 pub use error::{Error, ProtocolError, SendError, TimeoutKind};
 pub use event::{Event, ReadyState, Role, TransportAction};
 pub use handshake::{
-    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, Open, OriginPolicy, Request,
-    RequestError, Response,
+    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, MalformedResponse, NotHttp,
+    Open, OriginError, OriginFault, OriginPolicy, Origins, Request, RequestError, RequestTemplate, Response,
+    ResponseFault,
 };
 pub use input::Input;
 pub use memory::Scratch;
 pub use message::{Chunk, Message, MessageKind};
 pub use output::Output;
+pub use redact::redact_user_info;
 pub use time::Instant;
 pub use uri::{UriError, WsUri};
 pub use websocket::WebSocket;

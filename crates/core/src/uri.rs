@@ -1,12 +1,16 @@
 //! ws and wss URIs, RFC 6455 section 3, and the authorities that `Host` and `Origin` hold.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use core::num::NonZeroU16;
 use core::str::FromStr;
 
-use fluent_uri::{Uri, UriRef};
+use fluent_uri::UriRef;
+use fluent_uri::pct_enc::Encoder;
+use fluent_uri::pct_enc::encoder::{Query, RegName};
 use thiserror::Error;
 
 const WS_PORT: u16 = 80;
@@ -68,44 +72,124 @@ impl WsUri {
     }
 }
 
+impl WsUri {
+    /// Parses a URI whose host may be outside ASCII: `to_ascii` converts such a host, by UTS 46 for example.
+    ///
+    /// # Errors
+    ///
+    /// See [`UriError`], or the error of `to_ascii`.
+    pub fn parse_with(text: &str, to_ascii: impl FnOnce(&str) -> Result<String, UriError>) -> Result<Self, UriError> {
+        let (is_secure, rest) = split_scheme(text)?;
+        let size = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, resource) = rest.split_at_checked(size).unwrap_or_default();
+        // 3 defines no user information, and it must never enter `Host`
+        if authority.contains('@') {
+            return Err(UriError::UserInfo);
+        }
+        let (host, port) = split_port(authority)?;
+        check_host(host, text.len() - rest.len())?;
+        let resource = parse_resource(resource, text.len() - resource.len())?;
+        let port = port.map_or(if is_secure { WSS_PORT } else { WS_PORT }, NonZeroU16::get);
+        let host = if host.is_ascii() { host.to_owned() } else { to_ascii(host)? };
+        let reference = ["//", &host].concat();
+        let reference = UriRef::parse(reference.as_str()).map_err(|_| UriError::HostInvalid)?;
+        // whatever `to_ascii` returned is a host and nothing else
+        if host.is_empty() || reference.authority().is_none_or(|authority| authority.host() != host) {
+            return Err(UriError::HostInvalid);
+        }
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host_name = literal.unwrap_or(&host).to_ascii_lowercase();
+        Ok(Self { is_secure, host: host_name, is_ip_literal: literal.is_some(), port, resource })
+    }
+}
+
+/// Returns whether the scheme is wss, and the text behind `://`.
+fn split_scheme(text: &str) -> Result<(bool, &str), UriError> {
+    let (scheme, rest) = text.split_once(':').ok_or(UriError::SchemeMissing)?;
+    let is_secure = scheme.eq_ignore_ascii_case("wss");
+    if is_secure || scheme.eq_ignore_ascii_case("ws") {
+        return rest.strip_prefix("//").map(|rest| (is_secure, rest)).ok_or(UriError::HostMissing);
+    }
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    match scheme.char_indices().find(|&(_, character)| !character.is_ascii() || !is_scheme(character as u8)) {
+        // the host and port of an address, or a path, stand where the scheme should
+        _ if !rest.starts_with("//") || scheme.is_empty() => Err(UriError::SchemeMissing),
+        Some((position, character)) if !scheme.contains(['/', '?', '#']) => {
+            Err(UriError::CharacterInvalid { character, position })
+        }
+        Some(_) => Err(UriError::SchemeMissing),
+        None if scheme.eq_ignore_ascii_case("http") => Err(UriError::SchemeHttp),
+        None if scheme.eq_ignore_ascii_case("https") => Err(UriError::SchemeHttps),
+        None => Err(UriError::SchemeUnknown),
+    }
+}
+
+/// Splits `host [":" port]`. The host has its brackets, and may be malformed.
+fn split_port(authority: &str) -> Result<(&str, Option<NonZeroU16>), UriError> {
+    let end = match authority.starts_with('[') {
+        true => authority.find(']').ok_or(UriError::AddressInvalid)? + 1,
+        false => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(end).unwrap_or_default();
+    let is_address = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
+    let port = match port.strip_prefix(':') {
+        Some(digits) if digits.contains(':') && is_address(authority) => return Err(UriError::AddressInvalid),
+        Some("") => None,
+        // a sign, which Rust would read, is none of RFC 3986's
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            Some(digits.parse().map_err(|_| UriError::PortInvalid)?)
+        }
+        None if port.is_empty() => None,
+        _ => return Err(UriError::PortInvalid),
+    };
+    if host.is_empty() { Err(UriError::HostMissing) } else { Ok((host, port)) }
+}
+
+/// Checks the characters of a host, which may be outside ASCII, and its brackets.
+fn check_host(host: &str, position: usize) -> Result<(), UriError> {
+    if host.starts_with('[') {
+        let reference = ["//", host].concat();
+        return UriRef::parse(reference.as_str()).map(drop).map_err(|_| UriError::AddressInvalid);
+    }
+    let allowed =
+        |character: char| !character.is_ascii() && !character.is_control() || RegName::TABLE.allows(character);
+    match find_invalid(host, allowed) {
+        Some((offset, character)) => Err(UriError::CharacterInvalid { character, position: position + offset }),
+        None => Ok(()),
+    }
+}
+
+/// RFC 6455 section 3: the resource name is "/" if the path is empty, then the path, then "?" and the query if there is
+/// one.
+fn parse_resource(resource: &str, position: usize) -> Result<String, UriError> {
+    // "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used"
+    match find_invalid(resource, |character| Query::TABLE.allows(character)) {
+        Some((_, '#')) => return Err(UriError::Fragment),
+        Some((offset, character)) => {
+            return Err(UriError::CharacterNotEncoded { character, position: position + offset });
+        }
+        None => {}
+    }
+    let slash = if resource.starts_with('/') { "" } else { "/" };
+    Ok([slash, resource].concat())
+}
+
+/// Finds the first character that is neither allowed nor percent-encoded, and its offset in bytes.
+fn find_invalid(text: &str, allowed: impl Fn(char) -> bool) -> Option<(usize, char)> {
+    text.char_indices().find(|&(offset, character)| {
+        if character != '%' {
+            return !allowed(character);
+        }
+        let digits = text.as_bytes().get(offset + 1..offset + 3);
+        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
 impl FromStr for WsUri {
     type Err = UriError;
 
     fn from_str(text: &str) -> Result<Self, UriError> {
-        let uri = Uri::parse(text).map_err(|_| UriError::Malformed)?;
-        let scheme = uri.scheme().as_str();
-        let is_secure = scheme.eq_ignore_ascii_case("wss");
-        if !is_secure && !scheme.eq_ignore_ascii_case("ws") {
-            return Err(UriError::SchemeUnknown);
-        }
-        // 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used"
-        if uri.has_fragment() {
-            return Err(UriError::Fragment);
-        }
-        let authority = uri.authority().ok_or(UriError::HostMissing)?;
-        // 3 defines no user information, and it must never enter `Host`
-        if authority.has_userinfo() {
-            return Err(UriError::UserInfo);
-        }
-        let host = authority.host();
-        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        if host.is_empty() {
-            return Err(UriError::HostMissing);
-        }
-        let port = match authority.port_to_u16() {
-            Ok(Some(0)) | Err(_) => return Err(UriError::PortInvalid),
-            Ok(Some(port)) => port,
-            Ok(None) if is_secure => WSS_PORT,
-            Ok(None) => WS_PORT,
-        };
-        // 3: the resource name is "/" if the path is empty, then the path, then "?" and the query if there is one
-        let path = if uri.path().is_empty() { "/" } else { uri.path().as_str() };
-        let resource = match uri.query() {
-            Some(query) => format!("{path}?{query}"),
-            None => path.to_owned(),
-        };
-        let host_name = literal.unwrap_or(host).to_ascii_lowercase();
-        Ok(Self { is_secure, host: host_name, is_ip_literal: literal.is_some(), port, resource })
+        Self::parse_with(text, |host| Err(UriError::HostNotAscii(host.into())))
     }
 }
 
@@ -126,27 +210,83 @@ impl fmt::Display for WsUri {
 }
 
 /// What is wrong with a ws or wss URI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum UriError {
+    /// RFC 3986 section 3.2.2: the IPv6 address is malformed, or has no brackets.
+    #[error("the IPv6 address is malformed: write it in brackets, such as ws://[2001:db8::1]:8080/")]
+    AddressInvalid,
+    /// A scheme, host or port must not have this character.
+    #[error("the URI has {} at byte offset {position}, before its path: remove it", Character(*character))]
+    CharacterInvalid {
+        /// The character.
+        character: char,
+        /// Where in the URI the character begins, in bytes from its beginning.
+        position: usize,
+    },
+    /// RFC 3986: in a path or query, this character is written in percent encoding.
+    #[error("the URI has {} at byte offset {position}{}: write {}", Character(*character), reason(*character),
+        PercentEncoded(*character))]
+    CharacterNotEncoded {
+        /// The character.
+        character: char,
+        /// Where in the URI the character begins, in bytes from its beginning.
+        position: usize,
+    },
     /// RFC 6455 section 3: fragment identifiers must not be used. A `#` that is meant is written `%23`.
     #[error("a WebSocket URI must not have a fragment: write %23 if # is meant")]
     Fragment,
+    /// The host cannot be converted to ASCII (UTS 46).
+    #[error("the host is not a domain name: check its characters")]
+    HostInvalid,
     /// RFC 6455 section 3: there is a host.
-    #[error("the URI names no host")]
+    #[error("the URI names no host: write it behind the slashes, such as ws://example.com/")]
     HostMissing,
-    /// RFC 3986: this is not a URI. Blanks, `|` and whatever is not ASCII are written in percent encoding.
-    #[error("this is not a URI")]
-    Malformed,
+    /// This host is not ASCII, and nothing converts it. The adapters do with the feature `idna`.
+    #[error("the host {0:?} is not ASCII: write its ASCII form, which begins with xn--, or enable the feature `idna`")]
+    HostNotAscii(Box<str>),
     /// The port is not a number from 1 to 65535.
     #[error("the port is not a number from 1 to 65535")]
     PortInvalid,
+    /// RFC 6455 section 3: the scheme is ws instead of http.
+    #[error("the scheme is http: write ws instead")]
+    SchemeHttp,
+    /// RFC 6455 section 3: the scheme is wss instead of https.
+    #[error("the scheme is https: write wss instead")]
+    SchemeHttps,
+    /// There is no scheme.
+    #[error("the scheme is missing: write ws:// or wss:// in front, such as ws://example.com/chat")]
+    SchemeMissing,
     /// RFC 6455 section 3: the scheme is ws or wss.
     #[error("the scheme is neither ws nor wss")]
     SchemeUnknown,
     /// RFC 6455 section 3 knows no user information. Credentials go into a header field.
     #[error("a WebSocket URI must not have user information: send credentials in a header field")]
     UserInfo,
+}
+
+/// Displays a character in quotation marks, escaped if it is not printable.
+struct Character(char);
+
+impl fmt::Display for Character {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = [0; 4];
+        write!(f, "{:?}", self.0.encode_utf8(&mut buffer))
+    }
+}
+
+/// Displays the bytes of a character in UTF-8 as RFC 3986 section 2.1 writes them.
+struct PercentEncoded(char);
+
+impl fmt::Display for PercentEncoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = [0; 4];
+        self.0.encode_utf8(&mut buffer).bytes().try_for_each(|byte| write!(f, "%{byte:02X}"))
+    }
+}
+
+fn reason(character: char) -> &'static str {
+    if character == '%' { " without two hexadecimal digits behind it" } else { "" }
 }
 
 /// Host and port, as `Host` and `Origin` name them.

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 use rand_core::CryptoRng;
@@ -54,12 +55,10 @@ use crate::time::Instant;
 /// assert_eq!(client.receive(&mut input, now)?, Some(Event::Message(Message::from("Hello"))));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct WebSocket {
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     Opened {
         connection: Connection,
@@ -70,7 +69,6 @@ enum State {
 }
 
 /// What an opening handshake leaves.
-#[derive(Debug)]
 struct Opening {
     agreement: Agreement,
     /// Whether the event is due.
@@ -495,6 +493,14 @@ impl WebSocket {
             State::Opened { connection, .. } => Ok(connection),
             State::Unopened(unopened) => Err(SendError::NotOpen(unopened.ready_state())),
         }
+    }
+}
+
+/// Shows role and state alone: a handshake holds credentials, and messages are not for logs.
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("WebSocket");
+        shown.field("role", &self.role()).field("ready_state", &self.ready_state()).finish_non_exhaustive()
     }
 }
 

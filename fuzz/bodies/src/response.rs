@@ -120,6 +120,9 @@ fn check_again(open: &Open) {
 fn plain_reading(mut bytes: &[u8]) -> Verdict {
     let mut before = 0;
     loop {
+        if !may_be_http(bytes) {
+            return Verdict::Broken;
+        }
         let (lines, size) = match http::head(bytes, before) {
             Head::More => return Verdict::More,
             Head::Broken => return Verdict::Broken,
@@ -138,6 +141,15 @@ fn plain_reading(mut bytes: &[u8]) -> Verdict {
         before += size;
         bytes = &bytes[size..];
     }
+}
+
+/// Whether the first line begins as that of a response, as far as it is there. Empty lines may precede it (RFC 9112
+/// section 2.2).
+fn may_be_http(mut bytes: &[u8]) -> bool {
+    while let Some(rest) = bytes.strip_prefix(b"\r\n") {
+        bytes = rest;
+    }
+    bytes == b"\r" || bytes.starts_with(b"HTTP/") || b"HTTP/".starts_with(bytes)
 }
 
 /// The digit of the minor version, the status, and the fields (RFC 9112 section 4).

@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 
-use sansocket_net::sansocket::{Error as PeerError, HandshakeError, RequestError, Response, UriError};
+use sansocket_net::sansocket::{
+    Error as PeerError, HandshakeError, RequestError, Response, UriError, redact_user_info,
+};
 use sansocket_net::{ConnectError, Error};
 
 use crate::escape::Escaped;
@@ -15,8 +17,9 @@ const MAX_PART: usize = 256;
 pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
     match error {
         ConnectError::Uri(error) => {
-            let advice = advice(url, *error);
-            Failure::new(Exit::Failed, format_args!("{}: {error}{advice}", exit::quoted_if_empty(url)))
+            let url = redact_user_info(url);
+            let option = if *error == UriError::UserInfo { ", with --header 'Authorization: ...'" } else { "" };
+            Failure::new(Exit::Failed, format_args!("{}: {error}{option}", exit::quoted_if_empty(&url)))
         }
         ConnectError::Request(error) => Failure::new(Exit::Failed, request(error)),
         ConnectError::TlsNotBuiltIn => {
@@ -36,26 +39,6 @@ pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
         }
         error => Failure::new(Exit::Failed, format_args!("{url}: {error}")),
     }
-}
-
-fn advice(url: &str, error: UriError) -> String {
-    match (error, url.split_once("://")) {
-        (UriError::SchemeUnknown, Some((scheme, rest))) if scheme.eq_ignore_ascii_case("http") => {
-            format!("; try ws://{rest}")
-        }
-        (UriError::UserInfo, _) => "; use --header 'Authorization: ...'".to_owned(),
-        (UriError::Malformed, Some((_, rest)))
-            if rest.split_once(['/', '?']).is_some_and(|(_, path)| needs_encoding(path)) =>
-        {
-            "; blanks and characters outside ASCII are written in percent encoding".to_owned()
-        }
-        (UriError::Fragment | UriError::PortInvalid, _) => String::new(),
-        _ => "; a URL looks like ws://127.0.0.1:9001/chat".to_owned(),
-    }
-}
-
-fn needs_encoding(text: &str) -> bool {
-    text.contains(|c: char| c == ' ' || !c.is_ascii())
 }
 
 fn request(error: &RequestError) -> String {

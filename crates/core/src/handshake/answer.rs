@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
+use super::field_list::FieldList;
 use super::syntax::{FieldFault, check_field, is_field_text};
 use super::{HandshakeError, OriginPolicy, Request, key};
+use crate::redact;
 
 /// Accepts an opening handshake.
 ///
@@ -22,14 +24,14 @@ use super::{HandshakeError, OriginPolicy, Request, key};
 pub struct Accept {
     origin: Option<OriginPolicy>,
     pub(crate) protocol: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: FieldList,
 }
 
 impl Accept {
     /// Accepts without a subprotocol, if the driver's policy permits the request's origin: that of the listener in the
     /// adapters, [`OriginPolicy::SameOrigin`] in the core alone.
     pub const fn new() -> Self {
-        Self { origin: None, protocol: None, headers: Vec::new() }
+        Self { origin: None, protocol: None, headers: FieldList::new() }
     }
 
     /// Accepts if this policy permits the request's origin (RFC 6455 section 10.2), instead of the driver's policy.
@@ -58,7 +60,7 @@ impl Accept {
     /// Adds a header field to the response, such as `Set-Cookie`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.headers.push(name.into(), value.into());
         self
     }
 
@@ -99,14 +101,14 @@ impl Accept {
 pub struct HttpResponse {
     status: u16,
     reason: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: FieldList,
     body: Option<(String, Vec<u8>)>,
 }
 
 impl HttpResponse {
     /// A response with this status, from 200 to 599.
     pub const fn new(status: u16) -> Self {
-        Self { status, reason: None, headers: Vec::new(), body: None }
+        Self { status, reason: None, headers: FieldList::new(), body: None }
     }
 
     /// The reason phrase, instead of the usual one for the status.
@@ -119,7 +121,7 @@ impl HttpResponse {
     /// Adds a header field, such as `WWW-Authenticate` or `Location`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.headers.push(name.into(), value.into());
         self
     }
 
@@ -229,7 +231,7 @@ pub(crate) fn refusal(error: &HandshakeError) -> Option<HttpResponse> {
 fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
     fields.iter().try_for_each(|(name, value)| {
         check_field(name, value).map_err(|fault| match fault {
-            FieldFault::Name => AnswerError::HeaderNameInvalid(name.clone()),
+            FieldFault::Name => AnswerError::HeaderNameInvalid(redact::field_name(name)),
             FieldFault::Reserved => AnswerError::HeaderReserved(name.clone()),
             FieldFault::Value => AnswerError::HeaderValueInvalid(name.clone()),
         })

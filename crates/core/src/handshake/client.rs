@@ -8,7 +8,10 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::body::Body;
+use super::error::found;
 use super::head::{HeadFault, HeadReader};
+use super::malformed::{MalformedResponse, ResponseFault};
+use super::not_http::ResponseStart;
 use super::open::{Agreement, Open};
 use super::syntax::{Single, lists, single};
 use super::{ClientRequest, Extension, HandshakeError, Headers, RequestError, Response, extension, key};
@@ -30,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) timers: Timers,
     expected: Expected,
     stage: Stage,
+    /// The first bytes of the head that is awaited.
+    start: ResponseStart,
     /// Nothing more can be written.
     is_write_lost: bool,
 }
@@ -64,7 +69,7 @@ impl Client {
         request.check()?;
         let key = key::generate(&mut rng);
         let expected =
-            Expected { accept: key::accept(&key), protocols: request.protocols.clone(), extensions: Vec::new() };
+            Expected { accept: key::accept(&key), protocols: request.protocols().to_vec(), extensions: Vec::new() };
         let mut timers = Timers::new(now);
         timers.set(Timer::Opening, config.opening_timeout);
         Ok(Self {
@@ -74,6 +79,7 @@ impl Client {
             timers,
             expected,
             stage: Stage::Head(HeadReader::default()),
+            start: ResponseStart::default(),
             is_write_lost: false,
         })
     }
@@ -88,13 +94,27 @@ impl Client {
                 }
                 Stage::Over => return Ok(None),
             };
-            let Some(head) = reader.read(input, &self.config).map_err(head_error)? else { return Ok(None) };
+            let room = self.config.max_head_size.saturating_sub(reader.size());
+            let may_be_http = self.start.examine(input.remaining(), room).map_err(HandshakeError::ResponseNotHttp)?;
+            if !may_be_http {
+                input.discard();
+                return Ok(None);
+            }
+            let head = match reader.read(input, &self.config) {
+                Ok(Some(head)) => head,
+                Ok(None) => return Ok(None),
+                Err(fault) => return Err(head_error(fault, reader.received())),
+            };
             let (response, is_http11) = Response::parse(&head, reader.header_lines())?;
             match response.status() {
-                101 => return self.open(response, is_http11).map(Some),
+                101 if !is_http11 => return Err(malformed(MalformedResponse::of_version(&head))),
+                101 => return self.open(response).map(Some),
                 // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final
                 // response"
-                100..200 => reader.restart(),
+                100..200 => {
+                    reader.restart();
+                    self.start = ResponseStart::default();
+                }
                 status => {
                     let body = Body::new(status, response.headers(), self.config.max_head_size);
                     self.stage = Stage::Refused { response, body };
@@ -115,22 +135,21 @@ impl Client {
             Stage::Refused { response, body } => {
                 HandshakeError::Refused(Box::new(response.with_body(body.into_bytes())))
             }
-            Stage::Head(_) | Stage::Over => HandshakeError::UnexpectedEof,
+            Stage::Head(_) | Stage::Over => {
+                self.start.not_http().map_or(HandshakeError::UnexpectedEof, HandshakeError::ResponseNotHttp)
+            }
         }
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self) -> Option<Error> {
         self.timers.pop_expired().map(|_| match self.end_of_response() {
-            error @ HandshakeError::Refused(_) => error.into(),
+            error @ (HandshakeError::Refused(_) | HandshakeError::ResponseNotHttp(_)) => error.into(),
             _ => TimeoutKind::Opening.into(),
         })
     }
 
-    fn open(&mut self, response: Response, is_http11: bool) -> Result<(Connection, Open), HandshakeError> {
-        if !is_http11 {
-            return Err(HandshakeError::ResponseMalformed);
-        }
+    fn open(&mut self, response: Response) -> Result<(Connection, Open), HandshakeError> {
         let agreement = self.expected.check(response.headers())?;
         let masking = core::mem::replace(&mut self.masking, Masking::Server);
         let output = core::mem::take(&mut self.output);
@@ -147,18 +166,18 @@ impl Expected {
     fn check(&self, headers: &Headers) -> Result<Agreement, HandshakeError> {
         // item 2: "an ASCII case-insensitive match for the value "websocket"", and no other
         if !matches!(single(headers, "Upgrade"), Single::Value(value) if value.eq_ignore_ascii_case("websocket")) {
-            return Err(HandshakeError::ResponseUpgradeInvalid);
+            return Err(HandshakeError::ResponseUpgradeInvalid(found(headers, "Upgrade")));
         }
         // item 3: a token among others, in any case
         if !lists(headers, "Connection", "Upgrade") {
-            return Err(HandshakeError::ResponseConnectionWithoutUpgrade);
+            return Err(HandshakeError::ResponseConnectionWithoutUpgrade(found(headers, "Connection")));
         }
         // item 4: "ignoring any leading and trailing whitespace", but not case
         match single(headers, "Sec-WebSocket-Accept") {
             Single::Missing => return Err(HandshakeError::AcceptMissing),
             Single::Repeated => return Err(HandshakeError::AcceptRepeated),
             Single::Value(accept) if accept.as_bytes() == self.accept => {}
-            Single::Value(_) => return Err(HandshakeError::AcceptMismatch),
+            Single::Value(accept) => return Err(HandshakeError::AcceptMismatch(accept.into())),
         }
         let extensions = self.check_extensions(headers)?;
         // item 6: a subprotocol that was not offered fails the connection; none is a choice of the server's
@@ -167,7 +186,7 @@ impl Expected {
             Single::Repeated => return Err(HandshakeError::ResponseProtocolRepeated),
             Single::Value(protocol) => match self.protocols.iter().find(|offered| *offered == protocol) {
                 Some(protocol) => Some(protocol.clone()),
-                None => return Err(HandshakeError::ProtocolNotOffered),
+                None => return Err(HandshakeError::ProtocolNotOffered(protocol.into())),
             },
         };
         Ok(Agreement { protocol, extensions })
@@ -180,23 +199,30 @@ impl Expected {
             Single::Repeated => return Err(HandshakeError::ResponseExtensionsRepeated),
             Single::Value(field) => field,
         };
+        let malformed = || HandshakeError::ResponseExtensionsMalformed(field.into());
         let mut extensions: Vec<Extension> = Vec::new();
         for extension in extension::parse([field].into_iter()) {
-            let extension = extension.map_err(|_| HandshakeError::ResponseExtensionsMalformed)?;
+            let extension = extension.map_err(|_| malformed())?;
             let is_offered = self.extensions.contains(&extension.name.as_str());
             if !is_offered || extensions.iter().any(|agreed| agreed.name == extension.name) {
-                return Err(HandshakeError::ExtensionNotOffered);
+                return Err(HandshakeError::ExtensionNotOffered(extension.name.into()));
             }
             extensions.push(extension);
         }
-        if extensions.is_empty() { Err(HandshakeError::ResponseExtensionsMalformed) } else { Ok(extensions) }
+        if extensions.is_empty() { Err(malformed()) } else { Ok(extensions) }
     }
 }
 
-const fn head_error(fault: HeadFault) -> HandshakeError {
+fn malformed(response: MalformedResponse) -> HandshakeError {
+    HandshakeError::ResponseMalformed(Box::new(response))
+}
+
+fn head_error(fault: HeadFault, head: &[u8]) -> HandshakeError {
     match fault {
-        HeadFault::NotHttp => HandshakeError::ResponseNotHttp,
-        HeadFault::BareLineFeed => HandshakeError::ResponseMalformed,
+        // `ResponseStart` has refused every first byte that the reader would refuse, except a bare LF.
+        HeadFault::BareLineFeed | HeadFault::NotHttp => {
+            malformed(MalformedResponse::at_end(ResponseFault::BareLineFeed, head))
+        }
         HeadFault::TooLong => HandshakeError::ResponseTooLong,
         HeadFault::LinesTooMany => HandshakeError::ResponseLinesTooMany,
     }

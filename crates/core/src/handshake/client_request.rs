@@ -6,7 +6,9 @@ use core::str::FromStr;
 
 use thiserror::Error;
 
+use super::field_list::FieldList;
 use super::syntax::{FieldFault, check_field, is_token};
+use crate::redact;
 use crate::uri::{UriError, WsUri};
 
 /// What a client asks for.
@@ -22,40 +24,36 @@ use crate::uri::{UriError, WsUri};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRequest {
     uri: WsUri,
-    pub(crate) protocols: Vec<String>,
-    headers: Vec<(String, String)>,
+    template: RequestTemplate,
 }
 
 impl ClientRequest {
     /// Asks for the resource that the URI names.
     pub const fn new(uri: WsUri) -> Self {
-        Self { uri, protocols: Vec::new(), headers: Vec::new() }
+        Self::from_template(uri, RequestTemplate::new())
+    }
+
+    /// Asks for the resource that the URI names, with the subprotocols and header fields of the template.
+    pub const fn from_template(uri: WsUri, template: RequestTemplate) -> Self {
+        Self { uri, template }
     }
 
     /// Offers a subprotocol (RFC 6455 section 1.9); the first one offered is preferred.
     #[must_use]
-    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
-        self.protocols.push(protocol.into());
-        self
+    pub fn protocol(self, protocol: impl Into<String>) -> Self {
+        Self { template: self.template.protocol(protocol), ..self }
     }
 
-    /// Adds a header field, such as `Authorization`. `Host` and those of the opening handshake are not to be added. An
-    /// `Origin` replaces the one before.
+    /// Adds a header field; see [`RequestTemplate::header`].
     #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let name = name.into();
-        // RFC 6454 7.3: "the user agent MUST NOT include more than one Origin header field in any HTTP request"
-        if name.eq_ignore_ascii_case("Origin") {
-            self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case("Origin"));
-        }
-        self.headers.push((name, value.into()));
-        self
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { template: self.template.header(name, value), ..self }
     }
 
-    /// Says on whose behalf the client acts, as a browser does (`Origin`, RFC 6455 section 10.2).
+    /// Sets the `Origin`; see [`RequestTemplate::origin`].
     #[must_use]
     pub fn origin(self, origin: impl Into<String>) -> Self {
-        self.header("Origin", origin)
+        Self { template: self.template.origin(origin), ..self }
     }
 
     /// The resource asked for.
@@ -70,24 +68,12 @@ impl ClientRequest {
     ///
     /// What the application added is not valid.
     pub fn check(&self) -> Result<(), RequestError> {
-        // 4.1 item 10: subprotocols are tokens and "MUST all be unique strings"
-        let mut offered: Vec<&String> = Vec::new();
-        for protocol in &self.protocols {
-            if !is_token(protocol) {
-                return Err(RequestError::ProtocolInvalid(protocol.clone()));
-            }
-            if offered.contains(&protocol) {
-                return Err(RequestError::ProtocolDuplicate(protocol.clone()));
-            }
-            offered.push(protocol);
-        }
-        self.headers.iter().try_for_each(|(name, value)| {
-            check_field(name, value).map_err(|fault| match fault {
-                FieldFault::Name => RequestError::HeaderNameInvalid(name.clone()),
-                FieldFault::Reserved => RequestError::HeaderReserved(name.clone()),
-                FieldFault::Value => RequestError::HeaderValueInvalid(name.clone()),
-            })
-        })
+        self.template.check()
+    }
+
+    /// Returns the subprotocols offered, in order.
+    pub(crate) fn protocols(&self) -> &[String] {
+        &self.template.protocols
     }
 
     /// The head of the request (4.1, "The requirements for this handshake"). Nothing in it can end a line before its
@@ -104,10 +90,11 @@ impl ClientRequest {
         line(&["Connection: Upgrade"]);
         line(&["Sec-WebSocket-Key: ", key]);
         line(&["Sec-WebSocket-Version: 13"]);
-        if !self.protocols.is_empty() {
-            line(&["Sec-WebSocket-Protocol: ", &self.protocols.join(", ")]);
+        let RequestTemplate { protocols, headers } = &self.template;
+        if !protocols.is_empty() {
+            line(&["Sec-WebSocket-Protocol: ", &protocols.join(", ")]);
         }
-        for (name, value) in &self.headers {
+        for (name, value) in headers.iter() {
             line(&[name, ": ", value]);
         }
         line(&[]);
@@ -134,6 +121,75 @@ impl TryFrom<&str> for ClientRequest {
 
     fn try_from(uri: &str) -> Result<Self, UriError> {
         uri.parse()
+    }
+}
+
+/// What a client asks of any server: subprotocols and header fields. A [`ClientRequest`] is a template and a URI.
+///
+/// ```
+/// use sansocket::{ClientRequest, RequestTemplate};
+///
+/// let template = RequestTemplate::new().protocol("chat").header("Authorization", "Bearer token");
+/// for uri in ["ws://a.example/", "ws://b.example/"] {
+///     let request = ClientRequest::from_template(uri.parse()?, template.clone());
+///     request.check()?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct RequestTemplate {
+    protocols: Vec<String>,
+    headers: FieldList,
+}
+
+impl RequestTemplate {
+    /// Creates a template without subprotocols and header fields.
+    pub const fn new() -> Self {
+        Self { protocols: Vec::new(), headers: FieldList::new() }
+    }
+
+    /// Offers a subprotocol (RFC 6455 section 1.9); the first one offered is preferred.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocols.push(protocol.into());
+        self
+    }
+
+    /// Adds a header field, such as `Authorization`. `Host` and the fields of the opening handshake must not be added.
+    ///
+    /// `Authorization`, `Proxy-Authorization` and `Origin` replace the previous field of the same name. `Cookie` fields
+    /// are joined to one with `; ` (RFC 6265 section 5.4).
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push_to_request(name.into(), value.into());
+        self
+    }
+
+    /// Sets the `Origin`: the page on whose behalf the client acts, as a browser does (RFC 6455 section 10.2).
+    #[must_use]
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.header("Origin", origin)
+    }
+
+    fn check(&self) -> Result<(), RequestError> {
+        // 4.1 item 10: subprotocols are tokens and "MUST all be unique strings"
+        let mut offered: Vec<&String> = Vec::new();
+        for protocol in &self.protocols {
+            if !is_token(protocol) {
+                return Err(RequestError::ProtocolInvalid(protocol.clone()));
+            }
+            if offered.contains(&protocol) {
+                return Err(RequestError::ProtocolDuplicate(protocol.clone()));
+            }
+            offered.push(protocol);
+        }
+        self.headers.iter().try_for_each(|(name, value)| {
+            check_field(name, value).map_err(|fault| match fault {
+                FieldFault::Name => RequestError::HeaderNameInvalid(redact::field_name(name)),
+                FieldFault::Reserved => RequestError::HeaderReserved(name.clone()),
+                FieldFault::Value => RequestError::HeaderValueInvalid(name.clone()),
+            })
+        })
     }
 }
 

@@ -1,10 +1,13 @@
 //! What a peer did wrong in the opening handshake.
 
 use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
 
 use thiserror::Error;
 
-use super::Response;
+use super::{Headers, MalformedResponse, NotHttp, Response};
+use crate::redact::Quoted;
 
 /// How the opening handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -83,32 +86,32 @@ pub enum HandshakeError {
     VersionUnsupported,
 
     // What a client refuses.
-    /// RFC 6455 section 4.1: `Sec-WebSocket-Accept` does not belong to the key that was sent.
-    #[error("the server's Sec-WebSocket-Accept does not belong to the key")]
-    AcceptMismatch,
+    /// RFC 6455 section 4.1: `Sec-WebSocket-Accept` has this value, which does not belong to the key that was sent.
+    #[error("the server's Sec-WebSocket-Accept is {}, which does not belong to the key", quoted(.0))]
+    AcceptMismatch(Box<str>),
     /// RFC 6455 section 4.1: the response has no `Sec-WebSocket-Accept`.
     #[error("the server sent no Sec-WebSocket-Accept")]
     AcceptMissing,
     /// RFC 6455 section 11.3.3: the response has more than one `Sec-WebSocket-Accept`.
     #[error("the server sent more than one Sec-WebSocket-Accept")]
     AcceptRepeated,
-    /// RFC 6455 section 4.1: the server uses an extension that was not offered, or one twice, or in a way that the
-    /// offer did not allow.
-    #[error("the server uses extensions that were not offered")]
-    ExtensionNotOffered,
-    /// RFC 6455 section 4.1: the server selected a subprotocol that was not offered.
-    #[error("the server selected a subprotocol that was not offered")]
-    ProtocolNotOffered,
+    /// RFC 6455 section 4.1: the server uses this extension, which was not offered, or uses it twice, or in a way that
+    /// the offer did not allow.
+    #[error("the server uses the extension {}, which was not offered", quoted(.0))]
+    ExtensionNotOffered(Box<str>),
+    /// RFC 6455 section 4.1: the server selected this subprotocol, which was not offered.
+    #[error("the server selected the subprotocol {}, which was not offered", quoted(.0))]
+    ProtocolNotOffered(Box<str>),
     /// The server answered with another status than 101: it redirects, or wants credentials, or has met an error. The
     /// response is complete but for a body that did not fit or did not come.
     #[error("the server refused with status {}", .0.status())]
     Refused(Box<Response>),
-    /// RFC 6455 section 4.1: the response's `Connection` does not list `Upgrade`.
-    #[error("the server's Connection field does not list Upgrade")]
-    ResponseConnectionWithoutUpgrade,
+    /// RFC 6455 section 4.1: the response has this `Connection` field, which does not list `Upgrade`, or has none.
+    #[error("{}", Found("Connection", .0, "does not list Upgrade"))]
+    ResponseConnectionWithoutUpgrade(Option<Box<str>>),
     /// RFC 6455 section 9.1: the response's extensions do not follow the grammar.
-    #[error("the server's Sec-WebSocket-Extensions field is malformed")]
-    ResponseExtensionsMalformed,
+    #[error("the server's Sec-WebSocket-Extensions is {}, which is malformed", quoted(.0))]
+    ResponseExtensionsMalformed(Box<str>),
     /// RFC 6455 section 11.3.2: the response has more than one `Sec-WebSocket-Extensions`.
     #[error("the server sent more than one Sec-WebSocket-Extensions")]
     ResponseExtensionsRepeated,
@@ -116,20 +119,20 @@ pub enum HandshakeError {
     #[error("the response has too many header lines")]
     ResponseLinesTooMany,
     /// RFC 9112: this is not a response of HTTP/1.1.
-    #[error("the response is malformed")]
-    ResponseMalformed,
-    /// The first byte cannot begin a response.
-    #[error("the server does not speak HTTP")]
-    ResponseNotHttp,
+    #[error("the response is malformed: {0}")]
+    ResponseMalformed(Box<MalformedResponse>),
+    /// The first bytes cannot begin a response: the server speaks another protocol.
+    #[error("{0}")]
+    ResponseNotHttp(NotHttp),
     /// RFC 6455 section 11.3.4: the response has more than one `Sec-WebSocket-Protocol`.
     #[error("the server sent more than one Sec-WebSocket-Protocol")]
     ResponseProtocolRepeated,
     /// The head of the response is longer than [`Config::max_head_size`](crate::Config::max_head_size).
     #[error("the head of the response is too long")]
     ResponseTooLong,
-    /// RFC 6455 section 4.1: the response's `Upgrade` is not `websocket`.
-    #[error("the server's Upgrade field is not websocket")]
-    ResponseUpgradeInvalid,
+    /// RFC 6455 section 4.1: the response has this `Upgrade` field, which is not `websocket`, or has none.
+    #[error("{}", Found("Upgrade", .0, "is not websocket"))]
+    ResponseUpgradeInvalid(Option<Box<str>>),
 }
 
 impl HandshakeError {
@@ -160,20 +163,42 @@ impl HandshakeError {
             Self::HttpVersionUnsupported => 505,
             Self::Refused(response) => response.status(),
             Self::UnexpectedEof
-            | Self::AcceptMismatch
+            | Self::AcceptMismatch(_)
             | Self::AcceptMissing
             | Self::AcceptRepeated
-            | Self::ExtensionNotOffered
-            | Self::ProtocolNotOffered
-            | Self::ResponseConnectionWithoutUpgrade
-            | Self::ResponseExtensionsMalformed
+            | Self::ExtensionNotOffered(_)
+            | Self::ProtocolNotOffered(_)
+            | Self::ResponseConnectionWithoutUpgrade(_)
+            | Self::ResponseExtensionsMalformed(_)
             | Self::ResponseExtensionsRepeated
             | Self::ResponseLinesTooMany
-            | Self::ResponseMalformed
-            | Self::ResponseNotHttp
+            | Self::ResponseMalformed(_)
+            | Self::ResponseNotHttp(_)
             | Self::ResponseProtocolRepeated
             | Self::ResponseTooLong
-            | Self::ResponseUpgradeInvalid => return None,
+            | Self::ResponseUpgradeInvalid(_) => return None,
         })
+    }
+}
+
+/// Returns the fields of a name as one list (RFC 9110 section 5.3), for an error about them.
+pub(crate) fn found(headers: &Headers, name: &str) -> Option<Box<str>> {
+    headers.get_all(name).map(String::from).reduce(|list, value| list + ", " + &value).map(String::into_boxed_str)
+}
+
+fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text.as_bytes())
+}
+
+/// Displays what is wrong with a field of the response: its name, its value and the rule it breaks.
+struct Found<'a>(&'a str, &'a Option<Box<str>>, &'a str);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, value, fault) = self;
+        match value {
+            Some(value) => write!(f, "the server's {name} is {}: it {fault}", quoted(value)),
+            None => write!(f, "the server sent no {name} field"),
+        }
     }
 }

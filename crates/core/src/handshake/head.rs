@@ -53,13 +53,30 @@ impl HeadReader {
         input: &mut Input<'b>,
         config: &Config,
     ) -> Result<Option<Cow<'b, [u8]>>, HeadFault> {
-        let end = self.scan.find_end(input.remaining(), config)?;
+        let before = self.scan.size;
+        let end = match self.scan.find_end(input.remaining(), config) {
+            Ok(end) => end,
+            Err(fault) => {
+                self.buffer.extend_from_slice(input.take(self.scan.size - before));
+                return Err(fault);
+            }
+        };
         let part = input.take(end.unwrap_or(usize::MAX));
         if end.is_some() && self.buffer.is_empty() {
             return Ok(Some(Cow::Borrowed(part)));
         }
         self.buffer.extend_from_slice(part);
         Ok(end.map(|_| Cow::Owned(core::mem::take(&mut self.buffer))))
+    }
+
+    /// Returns how many bytes count against the limit of the head.
+    pub(crate) const fn size(&self) -> usize {
+        self.scan.size
+    }
+
+    /// Returns the beginning of a head that is not whole; after a fault, up to the end of the line that has it.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Whether no byte of the head has come.

@@ -7,10 +7,13 @@ use core::ops::Range;
 
 use httparse::Header;
 
+use crate::redact;
+
 /// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
 ///
-/// Every value is text: UTF-8 if it is valid UTF-8, otherwise taken as ISO 8859-1, one character for a byte. Blanks around
-/// it are gone.
+/// Every value is text: UTF-8 if it is valid UTF-8, otherwise taken as ISO 8859-1, one character for a byte. Blanks
+/// around it are gone. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
+/// `Set-Cookie`.
 #[derive(Clone, Default)]
 pub struct Headers {
     /// The head that they came in. Where some value is not UTF-8: names and values back to back.
@@ -131,6 +134,6 @@ impl Eq for Headers {}
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        f.debug_list().entries(self.iter().map(|(name, value)| redact::Field(name, value))).finish()
     }
 }

@@ -1,11 +1,12 @@
 //! Responses as a client receives them, RFC 9112 section 4.
 
 use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{HandshakeError, Headers};
+use super::{HandshakeError, Headers, MalformedResponse};
 
 /// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +20,16 @@ pub struct Response {
 impl Response {
     /// Reads a head. Returns also whether it is of HTTP/1.1.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<(Self, bool), HandshakeError> {
+        let malformed = || HandshakeError::ResponseMalformed(Box::new(MalformedResponse::find(head)));
         let head = &*unfolded(head);
         let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(head) {
             Ok(httparse::Status::Complete(size)) if size == head.len() => {}
-            _ => return Err(HandshakeError::ResponseMalformed),
+            _ => return Err(malformed()),
         }
         let (Some(version), Some(status)) = (response.version, response.code) else {
-            return Err(HandshakeError::ResponseMalformed);
+            return Err(malformed());
         };
         let reason = response.reason.unwrap_or_default().to_owned();
         let (headers, _) = Headers::new(head, httparse::EMPTY_HEADER, response.headers);

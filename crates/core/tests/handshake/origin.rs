@@ -48,38 +48,126 @@ fn same_origin() {
     }
 }
 
+/// Scheme and host without regard to case, a default port as none, a wildcard for one label (RFC 6454 section 5).
 #[test]
 fn any_of() {
-    let policy = OriginPolicy::AnyOf(vec!["https://example.com".into(), "http://localhost:8080".into(), "null".into()]);
-    for (origin, expected) in [
-        ("https://example.com", true),
-        ("HTTPS://Example.com:443", true),
-        ("http://localhost:8080", true),
-        ("null", true),
-        ("http://example.com", false),
-        ("https://example.com:444", false),
-        ("http://localhost", false),
-        ("https://evil.test", false),
-        ("", false),
+    for (pattern, origin, expected) in [
+        ("https://example.com", "https://example.com", true),
+        ("https://example.com", "HTTPS://Example.com:443", true),
+        ("https://example.com", "http://example.com", false),
+        ("https://example.com", "https://example.com:444", false),
+        ("https://example.com", "https://evil.test", false),
+        ("https://example.com", "https://a.example.com", false),
+        ("https://example.com", "", false),
+        ("https://example.com", "null", false),
+        ("https://example.com/", "https://example.com", true),
+        ("https://example.com/", "https://example.com/", false),
+        ("HTTPS://EXAMPLE.COM:443", "https://example.com", true),
+        ("https://example.com:", "https://example.com", true),
+        ("https://example.com:0443/", "https://example.com", true),
+        ("http://localhost:8080", "http://localhost:8080", true),
+        ("http://localhost:8080", "http://localhost", false),
+        ("http://[::1]:8080", "http://[::1]:8080", true),
+        ("https://*.example.com", "https://a.example.com", true),
+        ("https://*.example.com", "https://A.EXAMPLE.com:443", true),
+        ("https://*.example.com", "https://example.com", false),
+        ("https://*.example.com", "https://.example.com", false),
+        ("https://*.example.com", "https://a.b.example.com", false),
+        ("https://*.example.com", "https://evilexample.com", false),
+        ("https://*.example.com", "https://a.example.com.evil.test", false),
+        ("https://*.example.com", "https://a.example.com:8443", false),
+        ("https://*.example.com:8443", "https://a.example.com:8443", true),
+        ("https://*.example.com", "http://a.example.com", false),
+        ("null", "null", true),
+        ("null", "https://example.com", false),
+        ("file://", "file://", true),
+        ("file://", "null", false),
+        // pages of browser extensions and of applications have schemes that no port belongs to (RFC 6454 section 4)
+        ("moz-extension://0a1b", "moz-extension://0a1b", true),
+        ("moz-extension://0a1b", "moz-extension://0a1b:80", false),
+        ("moz-extension://0a1b", "moz-extension://0a1c", false),
+        ("moz-extension://0a1b", "chrome-extension://0a1b", false),
+        ("app://example.com:80", "app://example.com:80", true),
+        ("app://example.com:80", "app://example.com", false),
     ] {
-        assert_eq!(policy.permits(&request("server.test", Some(origin))), expected, "{origin}");
+        let policy = OriginPolicy::any_of([pattern]).unwrap();
+        assert_eq!(policy.permits(&request("server.test", Some(origin))), expected, "{pattern} permits {origin}");
     }
-    assert!(!OriginPolicy::AnyOf(vec![]).permits(&request("a", Some("http://a"))));
 }
 
-/// Pages of browser extensions and of applications have schemes that no port belongs to (RFC 6454 section 4).
 #[test]
-fn a_scheme_without_default_port() {
-    let policy = OriginPolicy::AnyOf(vec!["moz-extension://0a1b".into(), "app://example.com:80".into()]);
-    for (origin, expected) in [
-        ("moz-extension://0a1b", true),
-        ("moz-extension://0a1b:80", false),
-        ("moz-extension://0a1c", false),
-        ("chrome-extension://0a1b", false),
-        ("app://example.com:80", true),
-        ("app://example.com", false),
-    ] {
+fn any_of_several() {
+    let policy = OriginPolicy::any_of(["https://example.com".to_owned(), "null".to_owned()]).unwrap();
+    for (origin, expected) in [("https://example.com", true), ("null", true), ("http://localhost", false)] {
         assert_eq!(policy.permits(&request("server.test", Some(origin))), expected, "{origin}");
+    }
+    let nobody = OriginPolicy::any_of([""; 0]).unwrap();
+    assert!(!nobody.permits(&request("a", Some("http://a"))));
+    assert_eq!(policy, OriginPolicy::any_of(["HTTPS://example.COM:443/", "Null"]).unwrap());
+    let several = OriginPolicy::any_of(["https://*.example.com:8443", "null"]).unwrap();
+    assert_eq!(format!("{several:?}"), "AnyOf(Origins([https://*.example.com:8443, null]))");
+}
+
+/// What users write instead of an origin, and what they are told.
+#[test]
+fn not_an_origin() {
+    const HINT: &str = "; write scheme and host, such as \"https://example.com\" or \"https://example.com:8443\"";
+    const SEVERAL: &str = "it is more than one; pass each origin separately";
+    const WILDCARD: &str = "a wildcard stands for the first label of a host only, such as in \"https://*.example.com\"";
+    let missing = |fault: &str| format!("the {fault} is missing{HINT}");
+    let has = |fault: &str| format!("it has {fault}{HINT}");
+    let port = || format!("the port is not a number from 1 to 65535{HINT}");
+    let ascii = "the host is not ASCII, write it as browsers send it, such as \"xn--bcher-kva.example\"";
+    for (text, message) in [
+        ("", format!("it is empty{HINT}")),
+        ("*", "to permit pages of any origin, use OriginPolicy::Any".into()),
+        ("example.com", missing("scheme")),
+        ("example.com:8080", missing("scheme")),
+        ("//example.com", missing("scheme")),
+        ("://example.com", missing("scheme")),
+        ("1a://example.com", missing("scheme")),
+        ("https://", missing("host")),
+        ("https:///", missing("host")),
+        ("https://:8080", missing("host")),
+        ("https://a.test,https://b.test", SEVERAL.into()),
+        ("https://a.test, https://b.test", SEVERAL.into()),
+        ("https://a.test https://b.test", SEVERAL.into()),
+        ("https://a.test;", SEVERAL.into()),
+        (" https://example.com", has("a blank or a control character")),
+        ("https://example.com\n", has("a blank or a control character")),
+        ("https://exa mple.com", has("a blank or a control character")),
+        ("https://example.com\0", has("a blank or a control character")),
+        (" ", has("a blank or a control character")),
+        ("https://example.com/chat", has("a path")),
+        ("https://example.com//", has("a path")),
+        ("https://example.com\\chat", has("a path")),
+        ("https://example.com?a=b", has("a query")),
+        ("https://example.com/?a=b", has("a path")),
+        ("https://example.com#top", has("a fragment")),
+        ("https://user@example.com", has("user information")),
+        ("https://example.com:0", port()),
+        ("https://example.com:65536", port()),
+        ("https://example.com:http", port()),
+        ("https://example.com:+1", port()),
+        ("https://[::1]:http", port()),
+        ("https://exam|ple.com", format!("the host is malformed{HINT}")),
+        ("https://[::1", format!("the host is malformed{HINT}")),
+        ("https://b\u{fc}cher.example", format!("{ascii}{HINT}")),
+        ("wss://example.com", format!("browsers send the scheme of the page, which is http or https{HINT}")),
+        ("https://*", WILDCARD.into()),
+        ("https://*.", WILDCARD.into()),
+        ("https://*.*.com", WILDCARD.into()),
+        ("https://a.*.com", WILDCARD.into()),
+        ("https://*a.example.com", WILDCARD.into()),
+        ("https://*:8080", WILDCARD.into()),
+        ("https://*.:8080", WILDCARD.into()),
+        ("https://*.[::1]", WILDCARD.into()),
+    ] {
+        let error = OriginPolicy::any_of(["https://example.com", text]).unwrap_err();
+        let shown = text.replace("user@", "<redacted>@");
+        assert_eq!(error.to_string(), format!("{shown:?} is not an origin: {message}"));
+        assert_eq!(error.origin(), shown);
+        assert!(error.to_string().contains(&error.fault().to_string()));
     }
 }
 
@@ -88,7 +176,7 @@ fn a_scheme_without_default_port() {
 fn without_origin() {
     let request = request("example.com", None);
     assert!(OriginPolicy::SameOrigin.permits(&request));
-    assert!(OriginPolicy::AnyOf(vec![]).permits(&request));
+    assert!(OriginPolicy::any_of(["https://example.com"]).unwrap().permits(&request));
 }
 
 /// The default is to refuse: 403 (section 4.2.2), and nothing more is heard of it.

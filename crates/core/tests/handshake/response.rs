@@ -6,7 +6,7 @@ use crate::support::{
     ACCEPT, HELLO, NOW, Outcome, answered, answered_to_offer, client, client_request, receive, response, response_with,
 };
 
-fn check_refused(outcome: &Outcome, error: &HandshakeError) {
+pub(crate) fn check_refused(outcome: &Outcome, error: &HandshakeError) {
     assert_eq!(outcome.handshake_error(), error);
     // Conformance 51: no Close frame, TCP is closed
     assert_eq!((outcome.output.as_slice(), outcome.transport), (&b""[..], TransportAction::Close));
@@ -27,21 +27,23 @@ fn accepted() {
 /// Conformance 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and 3).
 #[test]
 fn upgrade_and_connection() {
-    use HandshakeError::{ResponseConnectionWithoutUpgrade as Connection, ResponseUpgradeInvalid as Upgrade};
+    let connection =
+        |value: Option<&str>| Some(HandshakeError::ResponseConnectionWithoutUpgrade(value.map(Into::into)));
+    let upgrade = |value: Option<&str>| Some(HandshakeError::ResponseUpgradeInvalid(value.map(Into::into)));
     for (name, value, added, error) in [
         ("Upgrade", Some("WebSocket"), "", None),
         ("Upgrade", Some("WEBSOCKET \t"), "", None),
-        ("Upgrade", None, "", Some(Upgrade.clone())),
-        ("Upgrade", Some(""), "", Some(Upgrade.clone())),
-        ("Upgrade", Some("websockets"), "", Some(Upgrade.clone())),
-        ("Upgrade", Some("websocket, h2c"), "", Some(Upgrade.clone())),
-        ("", None, "Upgrade: websocket\r\n", Some(Upgrade)),
+        ("Upgrade", None, "", upgrade(None)),
+        ("Upgrade", Some(""), "", upgrade(Some(""))),
+        ("Upgrade", Some("websockets"), "", upgrade(Some("websockets"))),
+        ("Upgrade", Some("websocket, h2c"), "", upgrade(Some("websocket, h2c"))),
+        ("", None, "Upgrade: websocket\r\n", upgrade(Some("websocket, websocket"))),
         ("Connection", Some("keep-alive, UPGRADE"), "", None),
         ("Connection", Some("keep-alive"), "Connection: ,upgrade\r\n", None),
-        ("Connection", None, "", Some(Connection.clone())),
-        ("Connection", Some("Upgraded"), "", Some(Connection.clone())),
-        ("Connection", Some("keep-alive Upgrade"), "", Some(Connection.clone())),
-        ("Connection", Some("close"), "", Some(Connection)),
+        ("Connection", None, "", connection(None)),
+        ("Connection", Some("Upgraded"), "", connection(Some("Upgraded"))),
+        ("Connection", Some("keep-alive Upgrade"), "", connection(Some("keep-alive Upgrade"))),
+        ("Connection", Some("close"), "", connection(Some("close"))),
     ] {
         let outcome = answered(response_with(name, value, added));
         match error {
@@ -56,13 +58,14 @@ fn upgrade_and_connection() {
 #[test]
 fn accept() {
     let swapped: String = ACCEPT.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
+    let mismatch = |value: &str| Some(HandshakeError::AcceptMismatch(value.into()));
     for (value, added, error) in [
         (Some(format!(" \t{ACCEPT}\t ")), "", None),
         (None, "", Some(HandshakeError::AcceptMissing)),
-        (Some(String::new()), "", Some(HandshakeError::AcceptMismatch)),
-        (Some(swapped), "", Some(HandshakeError::AcceptMismatch)),
-        (Some(format!("{ACCEPT}=")), "", Some(HandshakeError::AcceptMismatch)),
-        (Some("HSmrc0sMlYUkAGmm5OPpG2HaGWk=".into()), "", Some(HandshakeError::AcceptMismatch)),
+        (Some(String::new()), "", mismatch("")),
+        (Some(swapped.clone()), "", mismatch(&swapped)),
+        (Some(format!("{ACCEPT}=")), "", mismatch(&format!("{ACCEPT}="))),
+        (Some("HSmrc0sMlYUkAGmm5OPpG2HaGWk=".into()), "", mismatch("HSmrc0sMlYUkAGmm5OPpG2HaGWk=")),
         (Some(ACCEPT.into()), "Sec-WebSocket-Accept: no\r\n", Some(HandshakeError::AcceptRepeated)),
     ] {
         let outcome = answered(response_with("Sec-WebSocket-Accept", value.as_deref(), added));
@@ -79,9 +82,12 @@ fn subprotocols() {
     for (added, expected) in [
         ("", Ok(None)),
         ("Sec-WebSocket-Protocol: superchat\r\n", Ok(Some("superchat"))),
-        ("Sec-WebSocket-Protocol: Chat\r\n", Err(HandshakeError::ProtocolNotOffered)),
-        ("Sec-WebSocket-Protocol: chat, superchat\r\n", Err(HandshakeError::ProtocolNotOffered)),
-        ("Sec-WebSocket-Protocol:\r\n", Err(HandshakeError::ProtocolNotOffered)),
+        ("Sec-WebSocket-Protocol: Chat\r\n", Err(HandshakeError::ProtocolNotOffered("Chat".into()))),
+        (
+            "Sec-WebSocket-Protocol: chat, superchat\r\n",
+            Err(HandshakeError::ProtocolNotOffered("chat, superchat".into())),
+        ),
+        ("Sec-WebSocket-Protocol:\r\n", Err(HandshakeError::ProtocolNotOffered("".into()))),
         (
             "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n",
             Err(HandshakeError::ResponseProtocolRepeated),
@@ -97,40 +103,23 @@ fn subprotocols() {
         }
     }
     let unasked = answered(response_with("", None, "Sec-WebSocket-Protocol: chat\r\n"));
-    check_refused(&unasked, &HandshakeError::ProtocolNotOffered);
+    check_refused(&unasked, &HandshakeError::ProtocolNotOffered("chat".into()));
 }
 
 /// Conformance 18: no extension that was not offered (section 4.1 item 5). GHSA-5v72-xg48-5rpm: whatever its name.
 #[test]
 fn extensions() {
     for (added, error) in [
-        ("Sec-WebSocket-Extensions: permessage-deflate\r\n", HandshakeError::ExtensionNotOffered),
-        ("Sec-WebSocket-Extensions: constructor\r\n", HandshakeError::ExtensionNotOffered),
-        ("Sec-WebSocket-Extensions:\r\n", HandshakeError::ResponseExtensionsMalformed),
-        ("Sec-WebSocket-Extensions: ;\r\n", HandshakeError::ResponseExtensionsMalformed),
+        (
+            "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+            HandshakeError::ExtensionNotOffered("permessage-deflate".into()),
+        ),
+        ("Sec-WebSocket-Extensions: constructor\r\n", HandshakeError::ExtensionNotOffered("constructor".into())),
+        ("Sec-WebSocket-Extensions:\r\n", HandshakeError::ResponseExtensionsMalformed("".into())),
+        ("Sec-WebSocket-Extensions: ;\r\n", HandshakeError::ResponseExtensionsMalformed(";".into())),
         ("Sec-WebSocket-Extensions: a\r\nSec-WebSocket-Extensions: b\r\n", HandshakeError::ResponseExtensionsRepeated),
     ] {
         check_refused(&answered(response_with("", None, added)), &error);
-    }
-}
-
-/// RFC 9112 section 4; RFC 6455 section 4.1.
-#[test]
-fn malformed() {
-    for (response, error) in [
-        (response().replace("HTTP/1.1", "HTTP/1.0"), HandshakeError::ResponseMalformed),
-        (response().replace("HTTP/1.1", "HTTP/2.0"), HandshakeError::ResponseMalformed),
-        (response().replace("101", "abc"), HandshakeError::ResponseMalformed),
-        (response().replace("\r\n", "\n"), HandshakeError::ResponseMalformed),
-        (response().replacen("\r\n", "\r\n b\r\n", 1), HandshakeError::ResponseMalformed),
-        (response_with("", None, "X\r\n : a\r\n"), HandshakeError::ResponseMalformed),
-        (response_with("", None, "X: a\r\n b\0\r\n"), HandshakeError::ResponseMalformed),
-        (response_with("", None, "X: a\r\r\n b\r\n"), HandshakeError::ResponseMalformed),
-        (response_with("", None, "X: a\0b\r\n"), HandshakeError::ResponseMalformed),
-        (response_with("", None, "X : a\r\n"), HandshakeError::ResponseMalformed),
-        ("\x16\x03\x01".into(), HandshakeError::ResponseNotHttp),
-    ] {
-        check_refused(&answered(&response), &error);
     }
 }
 

@@ -1,0 +1,56 @@
+//! The header fields that an application adds to a request or response.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
+
+use crate::redact;
+
+/// Names and values in the order in which they are sent. `Debug` redacts credentials.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct FieldList(Vec<(String, String)>);
+
+impl FieldList {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a field.
+    pub(crate) fn push(&mut self, name: String, value: String) {
+        self.0.push((name, value));
+    }
+
+    /// Adds a field to a request, whose fields of some names are one.
+    pub(crate) fn push_to_request(&mut self, name: String, value: String) {
+        // RFC 6454 7.3: "the user agent MUST NOT include more than one Origin header field in any HTTP request"; RFC
+        // 9110 11.6.2 and 11.7.2: credentials are one value, and no list
+        const SINGLE: [&str; 3] = ["Authorization", "Origin", "Proxy-Authorization"];
+        if SINGLE.iter().any(|single| single.eq_ignore_ascii_case(&name)) {
+            self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        }
+        // RFC 6265 5.4: "the user agent MUST NOT attach more than one Cookie header field"
+        let is_cookie = |name: &str| name.eq_ignore_ascii_case("Cookie");
+        match self.0.iter_mut().find(|(other, _)| is_cookie(&name) && is_cookie(other)) {
+            Some((_, cookies)) => {
+                cookies.push_str("; ");
+                cookies.push_str(&value);
+            }
+            None => self.push(name, value),
+        }
+    }
+}
+
+impl Deref for FieldList {
+    type Target = [(String, String)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FieldList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, value)| redact::Field(name, value))).finish()
+    }
+}

@@ -1,0 +1,133 @@
+//! What `Debug` and error messages show of text that may hold secrets or come from a peer: credentials are redacted,
+//! the rest is escaped and bounded. Every such text passes through this file.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+use crate::handshake::is_token_byte;
+
+/// The header fields whose values are credentials (RFC 9110 section 11, RFC 6265).
+const SECRET_FIELDS: [&str; 4] = ["Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie"];
+
+/// Replaces a secret, whatever its length.
+const REDACTED: &str = "<redacted>";
+
+/// The largest number of bytes of a peer's text that a message quotes.
+const MAX_QUOTED: usize = 128;
+
+/// Returns the text of a URI or origin without its user information, for messages and logs.
+///
+/// ```
+/// use sansocket::redact_user_info;
+///
+/// assert_eq!(redact_user_info("ws://user:secret@example.com/"), "ws://<redacted>@example.com/");
+/// assert_eq!(redact_user_info("ws://example.com/@home"), "ws://example.com/@home");
+/// ```
+pub fn redact_user_info(uri: &str) -> Cow<'_, str> {
+    if !uri.contains('@') {
+        return Cow::Borrowed(uri);
+    }
+    // A query may hold other URIs, and text that is no URI may have no scheme.
+    let mut redacted = String::with_capacity(uri.len());
+    for part in uri.split_inclusive("://") {
+        let authority = part.split(['/', '?', '#']).next().unwrap_or_default();
+        let behind = authority.rsplit_once('@').and_then(|(user_info, _)| part.get(user_info.len()..));
+        match behind {
+            Some(behind) => redacted.extend([REDACTED, behind]),
+            None => redacted.push_str(part),
+        }
+    }
+    Cow::Owned(redacted)
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    SECRET_FIELDS.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Returns how many bytes of a line, or of anything that begins as one, stand before a secret.
+fn before_secret(line: &[u8]) -> Option<usize> {
+    let blanks = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let name: &[u8] = line.get(blanks..)?;
+    let size = name.iter().position(|&byte| !is_token_byte(byte))?;
+    is_secret(name.get(..size)?).then_some(blanks + size)
+}
+
+/// Returns what was given as the name of a header field, without the value if that was a part of it.
+pub(crate) fn field_name(name: &str) -> String {
+    match before_secret(name.as_bytes()).and_then(|size| name.get(..size)) {
+        Some(name) => [name, ": ", REDACTED].concat(),
+        None => name.into(),
+    }
+}
+
+/// Shows a header field to `Debug` as a pair.
+pub(crate) struct Field<'a>(pub(crate) &'a str, pub(crate) &'a str);
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, value) = self;
+        let mut pair = f.debug_tuple("");
+        pair.field(name);
+        if is_secret(name.as_bytes()) { pair.field(&format_args!("{REDACTED}")) } else { pair.field(value) }.finish()
+    }
+}
+
+/// Returns the bytes of a head, or of its beginning, with every secret value redacted. Lines keep their numbers. The
+/// bytes may be malformed: a value also extends over folded lines and bare CRs.
+pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
+    let mut redacted = Vec::with_capacity(bytes.len());
+    let mut is_in_secret = false;
+    let mut is_after_cr = false;
+    for piece in bytes.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')) {
+        let size = piece.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(piece.len());
+        let (content, end) = piece.split_at(size);
+        let is_continued = is_after_cr || matches!(content.first(), Some(b' ' | b'\t'));
+        match before_secret(content) {
+            _ if content.is_empty() => {}
+            _ if is_in_secret && is_continued => redacted.extend_from_slice(REDACTED.as_bytes()),
+            Some(size) => {
+                redacted.extend_from_slice(content.get(..size).unwrap_or_default());
+                redacted.extend_from_slice(b": ");
+                redacted.extend_from_slice(REDACTED.as_bytes());
+                is_in_secret = true;
+            }
+            None => {
+                redacted.extend_from_slice(content);
+                is_in_secret = false;
+            }
+        }
+        redacted.extend_from_slice(end);
+        is_after_cr = end == b"\r";
+    }
+    redacted
+}
+
+/// Displays bytes of the peer in quotation marks, escaped, and no more than 128 of them.
+pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.get(..MAX_QUOTED);
+        write!(
+            f,
+            "\"{}\"{}",
+            Escaped(shown.unwrap_or(self.0)),
+            if shown.is_some_and(|shown| shown != self.0) { "..." } else { "" }
+        )
+    }
+}
+
+/// Displays bytes on one line of printable ASCII.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|&byte| match byte {
+            // unlike in a literal of bytes, it needs no escape between quotation marks
+            b'\'' => f.write_char('\''),
+            byte => write!(f, "{}", byte.escape_ascii()),
+        })
+    }
+}
