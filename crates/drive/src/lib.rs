@@ -64,6 +64,7 @@ mod flags;
 mod layer;
 mod outgoing;
 mod rare;
+mod uri;
 
 pub use clock::Clock;
 pub use deadlines::{Armed, Deadline, Deadlines};
@@ -71,6 +72,7 @@ pub use driver::{Action, Driver};
 pub use error::{Error, is_disconnect};
 pub use layer::{Layer, LayerScratch, Plain};
 pub use outgoing::Outgoing;
+pub use uri::parse_uri;
 
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;

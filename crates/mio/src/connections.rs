@@ -10,7 +10,7 @@ use std::time::Duration;
 use sansocket_drive::sansocket::{
     ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Role, SendError, WebSocket,
 };
-use sansocket_drive::{Armed, Deadline, Deadlines};
+use sansocket_drive::{Armed, Deadline, Deadlines, parse_uri};
 use slab::Slab;
 
 use crate::connection::{Connection, ConnectionId};
@@ -99,7 +99,7 @@ impl Connections {
     ///
     /// See [`ConnectError`].
     pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
-        let request: ClientRequest = url.parse()?;
+        let request = ClientRequest::new(parse_uri(url)?);
         let (host, port) = (request.uri().host().to_owned(), request.uri().port());
         self.connect_to(request, (host.as_str(), port))
     }

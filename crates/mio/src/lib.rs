@@ -111,7 +111,7 @@ pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
     Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
-pub use sansocket_drive::{Error, default_config};
+pub use sansocket_drive::{Error, default_config, parse_uri};
 
 /// Reads the clock of the process, as the core counts time.
 ///

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
-use sansocket::{ClientRequest, Config, WsUri};
-use sansocket_drive::Clock;
+use sansocket::{ClientRequest, Config, RequestTemplate, WsUri};
+use sansocket_drive::{Clock, parse_uri};
 
 use crate::error::ConnectError;
 use crate::read_buffers::ReadBuffers;
@@ -43,9 +43,7 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Connector {
-    protocols: Vec<String>,
-    headers: Vec<(String, String)>,
-    origin: Option<String>,
+    template: RequestTemplate,
     config: Arc<Config>,
     connect_timeout: Duration,
     buffer_size: usize,
@@ -55,9 +53,7 @@ impl Connector {
     /// No subprotocol, no header of its own, [`default_config`], ten seconds to connect to an address.
     pub fn new() -> Self {
         Self {
-            protocols: Vec::new(),
-            headers: Vec::new(),
-            origin: None,
+            template: RequestTemplate::new(),
             config: Arc::new(default_config()),
             connect_timeout: Duration::from_secs(10),
             buffer_size: DEFAULT_BUFFER_SIZE,
@@ -66,19 +62,19 @@ impl Connector {
 
     /// Offers a subprotocol; the first one offered is preferred.
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
-        self.protocols.push(protocol.into());
+        self.template = self.template.protocol(protocol);
         self
     }
 
-    /// Adds a header field to the request, such as `Authorization`.
+    /// Adds a header field to the request, such as `Authorization`; see [`RequestTemplate::header`].
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.template = self.template.header(name, value);
         self
     }
 
     /// Sets the `Origin` of the request, as a browser does.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
+        self.template = self.template.origin(origin);
         self
     }
 
@@ -128,7 +124,7 @@ impl Connector {
     ///
     /// See [`ConnectError`].
     pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        self.open(self.request(url.parse()?), stream)
+        self.open(self.request(parse_uri(url)?), stream)
     }
 
     fn connect_to_any(&self, uri: &WsUri, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
@@ -149,13 +145,7 @@ impl Connector {
     }
 
     fn request(&self, uri: WsUri) -> ClientRequest {
-        let request = ClientRequest::new(uri);
-        let request = self.protocols.iter().fold(request, |request, protocol| request.protocol(protocol));
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        match &self.origin {
-            Some(origin) => request.origin(origin),
-            None => request,
-        }
+        ClientRequest::from_template(uri, self.template.clone())
     }
 }
 
@@ -166,7 +156,7 @@ impl Default for Connector {
 }
 
 fn plain(url: &str) -> Result<WsUri, ConnectError> {
-    let uri: WsUri = url.parse()?;
+    let uri = parse_uri(url)?;
     if uri.is_secure() { Err(ConnectError::TlsNotBuiltIn) } else { Ok(uri) }
 }
 
