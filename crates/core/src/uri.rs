@@ -70,9 +70,7 @@ impl WsUri {
     pub fn resource_name(&self) -> &str {
         &self.resource
     }
-}
 
-impl WsUri {
     /// Parses a URI whose host may be outside ASCII: `to_ascii` converts such a host, by UTS 46 for example.
     ///
     /// # Errors

@@ -53,6 +53,11 @@
 //!
 //! [`Deadlines`] names the connection that is due next, at no cost for those that idle. [`Clock`] is a clock that
 //! they can share.
+//!
+//! # Features
+//!
+//! * `simd` (default): as in [`sansocket`].
+//! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 
 #![forbid(unsafe_code)]
 

@@ -75,6 +75,11 @@
 //!   By default requests without `Origin`, which no browser sends, are accepted, and those of pages of the same origin;
 //!   [`Handler::on_request`] decides otherwise.
 //! * **`wss`** is not built in yet.
+//!
+//! # Features
+//!
+//! * `simd` (default): as in [`sansocket`].
+//! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 
 #![forbid(unsafe_code)]
 

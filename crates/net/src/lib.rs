@@ -86,6 +86,11 @@
 //!   CONNECTING at a time. This is left to the application.
 //! * **`wss`** is not built in yet. For a TLS stream of your own, use [`Connector::handshake`] and [`Acceptor::incoming`];
 //!   Implement [`Stream`]'s timeouts: deadlines work through them. With an empty `impl`, a silent peer blocks its thread.
+//!
+//! # Features
+//!
+//! * `simd` (default): as in [`sansocket`].
+//! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 
 #![forbid(unsafe_code)]
 
