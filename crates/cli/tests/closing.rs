@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use sansocket_net::{CloseCode, Connector, Event, Incoming, Listener, WebSocket, default_config};
+use sansocket_net::{Acceptor, CloseCode, Connector, Event, Incoming, WebSocket, default_config};
 use support::{PATIENCE, Running, interrupt, last, lines, terminate, with_each_server};
 
 /// The most time that something may take which waits for nothing. Far below the closing timeout, so that a fault shows.
@@ -290,7 +290,7 @@ fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     // Connections inherit it.
     set_socket_recv_buffer_size(&tcp, SMALL_BUFFER).unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());
-    thread::spawn(move || serve(Listener::from(tcp).accept().unwrap()));
+    thread::spawn(move || serve(Acceptor::new().listen(tcp).unwrap().accept().unwrap().unwrap()));
     url
 }
 

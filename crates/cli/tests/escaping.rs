@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use sansocket_net::{CloseCode, Connector, Incoming, Listener};
+use sansocket_net::{Acceptor, CloseCode, Connector, Incoming};
 use support::{Running, last, with_each_server};
 
 /// One character of each category that is escaped, and text that stays as it is.
@@ -152,6 +152,6 @@ fn greeter() -> String {
 fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());
-    thread::spawn(move || serve(Listener::from(tcp).accept().unwrap()));
+    thread::spawn(move || serve(Acceptor::new().listen(tcp).unwrap().accept().unwrap().unwrap()));
     url
 }

@@ -240,6 +240,25 @@ fn a_second_interrupt_ends_the_server_at_once() {
 }
 
 #[test]
+fn a_server_that_is_ending_accepts_no_more_clients() {
+    with_each_server(|kind| {
+        let (server, address) = Running::serve(&[kind]);
+        let mut silent = connect(&format!("ws://{address}/"));
+        server.stdout_line_with("opened");
+        server.interrupt();
+        let mut head = [0; 1];
+        silent.stream_mut().read_exact(&mut head).unwrap();
+        assert_eq!(head, [0x88]);
+        // The server waits for the client's answer.
+        while TcpStream::connect(address).is_ok() {
+            thread::yield_now();
+        }
+        server.interrupt();
+        assert_eq!(server.end().code(), 130);
+    });
+}
+
+#[test]
 fn several_event_loops_serve_and_close_all() {
     const CLIENTS: usize = 24;
     let (server, address) = Running::serve(&["--threads", "2"]);

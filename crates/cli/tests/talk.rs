@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use sansocket_net::{CloseCode, Event, Incoming, Listener};
+use sansocket_net::{Acceptor, CloseCode, Event, Incoming};
 use support::{Running, last};
 
 #[test]
@@ -180,6 +180,6 @@ fn interrupting_the_client_closes_with_1001() {
 fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());
-    thread::spawn(move || serve(Listener::from(tcp).accept().unwrap()));
+    thread::spawn(move || serve(Acceptor::new().listen(tcp).unwrap().accept().unwrap().unwrap()));
     url
 }

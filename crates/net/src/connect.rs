@@ -140,7 +140,7 @@ impl Connector {
         let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::Io(io::Error::other(error)))?;
         let now = Clock::of_process().now();
         let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, now)?;
-        let link = Box::new(Unsplit::new(ws, &self.config, stream));
+        let link = Box::new(Unsplit::new(ws, &self.config, stream, None));
         Ok(finish_opening(link, ReadBuffers::new(self.buffer_size))?)
     }
 

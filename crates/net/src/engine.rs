@@ -12,11 +12,10 @@ use sansocket::{Close, Config, Event, Input, ReadyState, SendError, WebSocket};
 use sansocket_drive::{Action, Clock, Driver};
 
 use crate::Error;
+use crate::stream::SHORTEST_TIMEOUT;
 
 /// How long [`Goal::StreamFull`] waits for a stream that takes nothing: the shortest time that sockets can wait.
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// The shortest timeout: sockets refuse a timeout of zero.
-const MIN_WAIT: Duration = Duration::from_micros(1);
 
 /// The least `max_block`: shorter closing timeouts would keep idle threads busy.
 pub(crate) const MIN_BLOCK: Duration = Duration::from_millis(10);
@@ -220,11 +219,10 @@ impl Engine {
         self.is_over = true;
     }
 
-    /// Ends the connection without a closing handshake: its transport was aborted.
+    /// Ends the connection without a closing handshake, and drops its output. The transport must be aborted.
     pub(crate) fn abort(&mut self) {
         self.report_to_driver(|driver, now| driver.websocket_mut().abort(now));
         self.poll();
-        self.end();
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -274,8 +272,10 @@ impl Engine {
         }
         let deadline = until.map_or(Duration::MAX, |until| self.clock.until(until));
         WriteStep::Write(match self.driver.websocket().ready_state() {
-            ReadyState::Open => deadline.max(self.pong_timeout.saturating_sub(self.stalled(start))).max(MIN_WAIT),
-            _ => deadline.max(MIN_WAIT),
+            ReadyState::Open => {
+                deadline.max(self.pong_timeout.saturating_sub(self.stalled(start))).max(SHORTEST_TIMEOUT)
+            }
+            _ => deadline.max(SHORTEST_TIMEOUT),
         })
     }
 

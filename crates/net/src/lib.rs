@@ -27,7 +27,6 @@
 //!
 //! ```no_run
 //! use std::thread;
-//! use std::time::Duration;
 //! use sansocket_net::{Error, Event, Incoming, Listener};
 //!
 //! fn echo(incoming: Incoming) -> Result<(), Error> {
@@ -43,9 +42,12 @@
 //!
 //! let listener = Listener::bind("127.0.0.1:9001")?;
 //! for incoming in listener.incoming() {
-//!     match incoming {
-//!         Ok(incoming) => drop(thread::spawn(|| echo(incoming))),
-//!         Err(_) => thread::sleep(Duration::from_millis(100)), // such as too many open files: it passes
+//!     // Messages are on the heap: a small stack is enough. Without a thread, the client is dropped.
+//!     let served = incoming.and_then(|incoming| {
+//!         thread::Builder::new().stack_size(128 * 1024).spawn(|| echo(incoming))
+//!     });
+//!     if let Err(error) = served {
+//!         eprintln!("{error}"); // such as too many open files: it passes
 //!     }
 //! }
 //! # Ok::<(), std::io::Error>(())
@@ -55,6 +57,8 @@
 //!
 //! * **Read until `None`.** [`WebSocket::read`] answers Pings, enforces deadlines and carries out the closing handshake,
 //!   including one that [`WebSocket::close`] began.
+//! * **Periodic work.** [`WebSocket::read_timeout`] returns in time, [`WebSocket::try_read`] at once, so that one
+//!   thread can read and do other things.
 //! * **Finish.** Dropping a connection aborts it: TCP is reset, and bytes that the peer has not acknowledged are lost.
 //!   [`WebSocket::finish`] closes in an orderly way. Every message sent before reaches a peer that keeps reading, within
 //!   [`Config::closing_limit`].
@@ -76,16 +80,22 @@
 //!   thread; up to [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a
 //!   limit of time while the connection is open and the peer keeps reading; for `closing_limit` after the connection has
 //!   begun to close. A peer that reads nothing is left after the pong deadline, or after `closing_timeout`. A public server
-//!   should limit the number of connections, and lower `max_buffered_amount` and `closing_limit`.
+//!   should limit the number of connections ([`Acceptor::max_connections`]), and lower `max_buffered_amount` and
+//!   `closing_limit`.
 //! * **An idle connection** holds a descriptor, a thread and its read buffer. The buffer begins small, and keeps the size to
 //!   which longer reads have made it grow. Give the threads small stacks: 128 KiB are enough for this crate.
+//! * **When files or threads run out**, the server goes on: [`Listener::accept`] fails, and waits until a connection
+//!   has ended (100 ms at most) before it tries again; a client for whom [`thread::Builder`](std::thread::Builder) has
+//!   no thread is dropped. [`std::thread::spawn`] would panic.
+//! * **Stopping a server.** [`Stopper::stop`] ends [`Listener::accept`] from any thread; the threads of the connections
+//!   ask [`Stopper::is_stopped`] and close them; [`Listener::drain`] waits for them. [`Listener`] has an example.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
 //!   [`Incoming::accept`] accepts requests without `Origin`, which no browser sends, and those of pages of the same
-//!   origin; [`Listener::origin`] permits others.
+//!   origin; [`Acceptor::origin`] permits others.
 //! * **One at a time.** RFC 6455 section 4.1 requires a client to have no more than one connection to an address in
 //!   CONNECTING at a time. This is left to the application.
 //! * **`wss`** is not built in yet. For a TLS stream of your own, use [`Connector::handshake`] and [`Acceptor::incoming`];
-//!   Implement [`Stream`]'s timeouts: deadlines work through them. With an empty `impl`, a silent peer blocks its thread.
+//!   deadlines work through the timeouts that [`Stream`] requires.
 //!
 //! # Features
 //!
@@ -97,6 +107,7 @@
 mod connect;
 mod engine;
 mod error;
+mod gate;
 mod listener;
 mod read_buffers;
 mod send_side;
@@ -109,7 +120,8 @@ mod websocket;
 
 pub use connect::{Connector, connect};
 pub use error::ConnectError;
-pub use listener::{Acceptor, Incoming, Listener};
+pub use listener::{Acceptor, Incoming, Listener, Stopper};
+pub use read_buffers::ReadOutcome;
 pub use split::{Reader, Writer};
 pub use stream::{SharedStream, SplitStream, Stream};
 pub use websocket::{Events, WebSocket};

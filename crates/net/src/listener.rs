@@ -3,12 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sansocket::{Accept, AnswerError, Config, Event, HttpResponse, OriginPolicy, Request};
 
 use sansocket_drive::{Clock, is_disconnect};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::gate::{Gate, Permit, StopSignal, wait_for_client};
 use crate::read_buffers::ReadBuffers;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
@@ -17,8 +20,19 @@ use crate::{DEFAULT_BUFFER_SIZE, Error, default_config};
 
 /// Connections that the system completes before they are accepted.
 const BACKLOG: i32 = 4096;
+/// How long [`Listener::accept`] waits at most for a connection to end after it has failed.
+const PAUSE: Duration = Duration::from_millis(100);
+const NO_FAILURE: usize = usize::MAX;
 
-/// The settings with which a server answers opening handshakes. A [`Listener`] has one; use it alone over other streams.
+/// The settings of a server's connections; makes [`Listener`]s, and accepts clients over other streams.
+///
+/// ```
+/// use sansocket_net::{Acceptor, OriginPolicy};
+///
+/// let acceptor = Acceptor::new().protocol("chat").origin(OriginPolicy::Any).max_connections(1000);
+/// let listener = acceptor.bind("127.0.0.1:0")?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Acceptor {
@@ -26,6 +40,7 @@ pub struct Acceptor {
     origin: OriginPolicy,
     protocols: Vec<String>,
     buffer_size: usize,
+    max_connections: usize,
 }
 
 impl Acceptor {
@@ -36,6 +51,7 @@ impl Acceptor {
             origin: OriginPolicy::SameOrigin,
             protocols: Vec::new(),
             buffer_size: DEFAULT_BUFFER_SIZE,
+            max_connections: usize::MAX,
         }
     }
 
@@ -65,12 +81,53 @@ impl Acceptor {
         self
     }
 
+    /// Sets how many connections of a listener may exist at a time; default: no limit but the system's. While there are
+    /// so many, [`Listener::accept`] waits, and new clients wait in the system's backlog. A connection counts from
+    /// `accept` until its [`Incoming`] or [`WebSocket`] (the [`Reader`](crate::Reader) and all
+    /// [`Writer`](crate::Writer)s) is dropped.
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.max_connections = count;
+        self
+    }
+
+    /// Listens at an address; port 0 lets the system choose one. The backlog is 4,096 connections, or the system's
+    /// limit.
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, or not this machine's; or the system's, such as too many open files.
+    pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<Listener> {
+        let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
+        for address in address.to_socket_addrs()? {
+            match listen(address) {
+                Ok(tcp) => return self.listen(tcp),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Accepts the clients of a socket that listens already, and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// The system's, such as too many open files.
+    pub fn listen(&self, tcp: TcpListener) -> io::Result<Listener> {
+        tcp.set_nonblocking(true)?;
+        let (gate, stop_signal) = Gate::new()?;
+        Ok(Listener { tcp, acceptor: self.clone(), gate, stop_signal, failed_at: AtomicUsize::new(NO_FAILURE) })
+    }
+
     /// Starts a connection over the stream of a client. Returns at once; the time for the opening handshake
     /// ([`Config::opening_timeout`]) runs from here.
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
+        self.incoming_with(stream, None)
+    }
+
+    fn incoming_with<S: Stream>(&self, stream: S, permit: Option<Permit>) -> Incoming<S> {
         let ws = sansocket::WebSocket::server(Arc::clone(&self.config), Clock::of_process().now());
         Incoming {
-            link: Box::new(Unsplit::new(ws, &self.config, stream)),
+            link: Box::new(Unsplit::new(ws, &self.config, stream, permit)),
             buffers: ReadBuffers::new(self.buffer_size),
             acceptor: self.clone(),
             request: None,
@@ -85,53 +142,64 @@ impl Default for Acceptor {
     }
 }
 
-/// Listens for clients. The [`crate`]'s guide shows a server.
+/// Listens for clients. The [`crate`]'s guide shows a server; [`Acceptor::bind`] makes a listener with settings.
+///
+/// Several threads can accept at the same time. Another thread can stop them, and wait for the connections:
+///
+/// ```
+/// use std::thread;
+/// use std::time::Duration;
+/// use sansocket_net::{Error, Event, Incoming, Listener, ReadOutcome, Stopper};
+///
+/// fn echo(incoming: Incoming, stopper: &Stopper) -> Result<(), Error> {
+///     let mut ws = incoming.accept()?;
+///     loop {
+///         match ws.read_timeout(Duration::from_millis(500))? {
+///             ReadOutcome::Event(Event::Message(message)) => {
+///                 let message = message.into_owned();
+///                 ws.send(message)?;
+///             }
+///             ReadOutcome::Event(_) => {}
+///             ReadOutcome::Pending if stopper.is_stopped() => return ws.finish().map(drop),
+///             ReadOutcome::Pending => {} // here goes periodic work
+///             ReadOutcome::Ended => return Ok(()),
+///         }
+///     }
+/// }
+///
+/// let listener = Listener::bind("127.0.0.1:0")?;
+/// let stopper = listener.stopper();
+/// thread::spawn({
+///     let stopper = stopper.clone();
+///     move || stopper.stop() // such as after Ctrl-C
+/// });
+/// for incoming in listener.incoming() {
+///     let (incoming, stopper) = (incoming?, stopper.clone());
+///     thread::spawn(move || echo(incoming, &stopper));
+/// }
+/// // Stopped: the connections close within 500 ms, and each may take `closing_timeout`.
+/// let remaining = listener.drain(Duration::from_secs(6));
+/// println!("stopped; {remaining} connections were dropped");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
-#[must_use]
 pub struct Listener {
     tcp: TcpListener,
     acceptor: Acceptor,
+    gate: Arc<Gate>,
+    stop_signal: StopSignal,
+    /// The number of permits when `accept` failed last; [`NO_FAILURE`] if the last call succeeded.
+    failed_at: AtomicUsize,
 }
 
 impl Listener {
-    /// Listens at an address; port 0 lets the system choose one. The backlog is 4,096 connections, or the system's limit.
+    /// Listens at an address with the settings of [`Acceptor::new`]; see [`Acceptor::bind`].
     ///
     /// # Errors
     ///
-    /// The address is in use, or not this machine's.
+    /// See there.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
-        for address in address.to_socket_addrs()? {
-            match listen(address) {
-                Ok(tcp) => return Ok(tcp.into()),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
-
-    /// See [`Acceptor::config`].
-    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.acceptor = self.acceptor.config(config);
-        self
-    }
-
-    /// See [`Acceptor::origin`].
-    pub fn origin(mut self, policy: OriginPolicy) -> Self {
-        self.acceptor = self.acceptor.origin(policy);
-        self
-    }
-
-    /// See [`Acceptor::protocol`].
-    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
-        self.acceptor = self.acceptor.protocol(protocol);
-        self
-    }
-
-    /// See [`Acceptor::buffer_size`].
-    pub fn buffer_size(mut self, bytes: usize) -> Self {
-        self.acceptor = self.acceptor.buffer_size(bytes);
-        self
+        Acceptor::new().bind(address)
     }
 
     /// The address listened at.
@@ -143,32 +211,83 @@ impl Listener {
         self.tcp.local_addr()
     }
 
-    /// Waits for a client to connect. Reads nothing from it yet, so that a slow client does not delay others: call
-    /// [`Incoming`]'s methods in a thread of its own. What a connection needs from the system is acquired here, before
-    /// the client is answered.
+    /// Waits for a client to connect; `None` once the listener was stopped. Reads nothing from the client yet, so that
+    /// a slow client does not delay others: call [`Incoming`]'s methods in a thread of its own. What a connection needs
+    /// from the system, except that thread, is acquired here, before the client is answered.
     ///
     /// # Errors
     ///
-    /// The system's, such as too many open files. Go on listening: most of them pass.
-    pub fn accept(&self) -> io::Result<Incoming> {
+    /// The system's, such as too many open files. Go on accepting: most of them pass. The call after one that failed
+    /// waits until a connection has ended, for 100 ms at most, so that a loop does not spin.
+    pub fn accept(&self) -> io::Result<Option<Incoming>> {
+        let permits = self.failed_at.load(Ordering::Relaxed);
+        if permits != NO_FAILURE {
+            self.gate.pause(permits, PAUSE);
+        }
+        let accepted = self.wait_and_accept();
+        let failed_at = if accepted.is_err() { self.gate.permits() } else { NO_FAILURE };
+        self.failed_at.store(failed_at, Ordering::Relaxed);
+        accepted
+    }
+
+    /// Returns an iterator over the results of [`accept`](Self::accept). It ends when the listener is stopped.
+    pub fn incoming(&self) -> impl Iterator<Item = io::Result<Incoming>> {
+        std::iter::from_fn(|| self.accept().transpose())
+    }
+
+    /// Returns a handle with which any thread can stop the listener.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.gate))
+    }
+
+    /// Stops the listener, then waits for up to `timeout` until all connections that it accepted have been dropped.
+    /// Returns how many have not. Their threads must end them; see the example of [`Listener`].
+    pub fn drain(&self, timeout: Duration) -> usize {
+        self.gate.stop();
+        self.gate.drain(timeout)
+    }
+
+    fn wait_and_accept(&self) -> io::Result<Option<Incoming>> {
+        let Some(permit) = self.gate.enter(self.acceptor.max_connections) else { return Ok(None) };
         loop {
+            if wait_for_client(&self.tcp, &self.stop_signal)? {
+                return Ok(None);
+            }
             match self.tcp.accept() {
                 Ok((stream, _)) => {
+                    // On some systems the stream inherits the mode of the listener.
+                    stream.set_nonblocking(false)?;
                     // If the client is gone already, reading its request reports it.
                     let _ = stream.set_nodelay(true);
-                    return Ok(self.acceptor.incoming(stream));
+                    return Ok(Some(self.acceptor.incoming_with(stream, Some(permit))));
                 }
-                // A client that is gone already is not a failure of the listener.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted || is_disconnect(&error) => {}
+                // Another thread was faster, or the client is gone already: not a failure of the listener.
+                Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
         }
     }
+}
 
-    /// Returns an endless iterator over the results of [`accept`](Self::accept).
-    pub fn incoming(&self) -> impl Iterator<Item = io::Result<Incoming>> {
-        std::iter::from_fn(|| Some(self.accept()))
+/// Stops a [`Listener`]; see [`Listener::stopper`]. Clones stop the same listener.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<Gate>);
+
+impl Stopper {
+    /// Makes every call of [`Listener::accept`] return `None`, those that wait and those to come. Connections go on.
+    /// Clients in the system's backlog wait until the listener is dropped, which resets them.
+    pub fn stop(&self) {
+        self.0.stop();
     }
+
+    /// Whether the listener was stopped. The threads of its connections can ask, and close them.
+    pub fn is_stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) || is_disconnect(error)
 }
 
 /// Listens at an address, as [`TcpListener::bind`] does, with a longer backlog.
@@ -180,12 +299,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-impl From<TcpListener> for Listener {
-    fn from(tcp: TcpListener) -> Self {
-        Self { tcp, acceptor: Acceptor::new() }
-    }
 }
 
 /// A client that has connected; its request may not have arrived yet.
@@ -237,8 +350,8 @@ impl<S: Stream> Incoming<S> {
         Ok(self.is_plain)
     }
 
-    /// Accepts the request if the listener's origin policy permits it, and selects the first subprotocol that the client
-    /// offers and the listener supports.
+    /// Accepts the request if the policy of [`Acceptor::origin`] permits its origin, and selects the first subprotocol
+    /// that the client offers and the server supports ([`Acceptor::protocol`]).
     ///
     /// # Errors
     ///

@@ -11,12 +11,40 @@ use std::mem;
 use sansocket::{Event, Input};
 
 use crate::Error;
-use crate::turn::{Link, fill};
+use crate::turn::{Link, ReadLimit, fill};
 
 /// The smallest `buffer_size`.
 const MIN_CAPACITY: usize = 256;
 /// The size of the first buffer: an idle connection keeps it.
 const INITIAL_SIZE: usize = 512;
+
+/// What a reader found that does not wait for ever; see [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
+#[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "every reader must meet each of these")]
+pub enum ReadOutcome<'b> {
+    /// The next event.
+    Event(Event<'b>),
+    /// No event has arrived in time. The connection goes on.
+    Pending,
+    /// The connection has ended: [`Event::Close`] was the last event.
+    Ended,
+}
+
+impl<'b> ReadOutcome<'b> {
+    /// The event of a reader that has waited without a limit; `None` after the last one.
+    pub(crate) fn into_event(self) -> Option<Event<'b>> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Pending | Self::Ended => None,
+        }
+    }
+}
+
+impl From<Option<Event<'static>>> for ReadOutcome<'_> {
+    fn from(report: Option<Event<'static>>) -> Self {
+        report.map_or(Self::Ended, Self::Event)
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct ReadBuffers {
@@ -43,32 +71,47 @@ impl ReadBuffers {
         Self { capacity, size: capacity.min(INITIAL_SIZE), front, back }
     }
 
-    /// Returns the next event; `None` after the last one.
+    /// Waits for the next event without a limit; `None` after the last one.
     pub(crate) fn next_event(&mut self, link: &mut impl Link) -> Result<Option<Event<'_>>, Error> {
+        self.next_event_within(link, ReadLimit::NONE).map(ReadOutcome::into_event)
+    }
+
+    /// Waits for the next event.
+    pub(crate) fn next_event_within(
+        &mut self,
+        link: &mut impl Link,
+        mut limit: ReadLimit,
+    ) -> Result<ReadOutcome<'_>, Error> {
         let Self { capacity, size, front, back } = self;
         if front.is_empty() {
             mem::swap(front, back);
         }
         while front.is_empty() {
             if let Some(report) = link.with_engine(|engine| engine.report()) {
-                return report;
+                return report.map(ReadOutcome::from);
+            }
+            if !limit.allows_read() {
+                return Ok(ReadOutcome::Pending);
             }
             *back = ReadBuffer::default();
-            front.fill(link, size, *capacity);
+            front.fill(link, size, *capacity, &mut limit);
         }
         // The result may borrow `front`, which is not used from here on.
         if let Some(event) = front.receive(link) {
-            return Ok(Some(event));
+            return Ok(ReadOutcome::Event(event));
         }
         loop {
             if back.is_empty() {
                 if let Some(report) = link.with_engine(|engine| engine.report()) {
-                    return report;
+                    return report.map(ReadOutcome::from);
                 }
-                back.fill(link, size, *capacity);
+                if !limit.allows_read() {
+                    return Ok(ReadOutcome::Pending);
+                }
+                back.fill(link, size, *capacity, &mut limit);
             }
             if let Some(event) = back.receive(link) {
-                return Ok(Some(event.into_owned()));
+                return Ok(ReadOutcome::Event(event.into_owned()));
             }
         }
     }
@@ -79,12 +122,15 @@ impl ReadBuffer {
         self.start == self.end
     }
 
-    fn fill(&mut self, link: &mut impl Link, size: &mut usize, capacity: usize) {
+    fn fill(&mut self, link: &mut impl Link, size: &mut usize, capacity: usize, limit: &mut ReadLimit) {
         if self.bytes.len() != *size {
             self.bytes = vec![0; *size];
         }
         self.start = 0;
-        self.end = fill(link, &mut self.bytes).min(self.bytes.len());
+        self.end = fill(link, &mut self.bytes, *limit).min(self.bytes.len());
+        if self.is_empty() {
+            limit.nothing_arrived();
+        }
         if self.end == *size {
             *size = (*size * 4).min(capacity);
         }

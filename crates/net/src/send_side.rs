@@ -29,7 +29,7 @@ impl SendSide {
 
     /// Sets the timeout again before the next write: that is to another handle.
     pub(crate) fn forget_timeout(&mut self) {
-        self.timeout = Timeout::default();
+        self.timeout.forget();
     }
 
     /// Takes output from the driver, unless bytes are left from before.

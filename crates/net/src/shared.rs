@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::{Ending, Engine, MIN_BLOCK};
+use crate::gate::Permit;
 use crate::send_side::SendSide;
 use crate::stream::{Stream, Timeout, end};
 use crate::turn::{Link, WriteLink, Written};
@@ -19,6 +20,8 @@ pub(crate) struct Shared<H> {
     /// The sending direction came back, or the connection ended.
     changed: Condvar,
     max_block: Duration,
+    /// Returned after the stream has ended.
+    _permit: Option<Permit>,
 }
 
 struct State<H> {
@@ -35,11 +38,11 @@ struct Sender<H> {
 }
 
 impl<H: Stream> Shared<H> {
-    pub(crate) fn new(engine: Engine, stream: H, send_side: SendSide) -> Self {
+    pub(crate) fn new(engine: Engine, stream: H, send_side: SendSide, permit: Option<Permit>) -> Self {
         let max_block = engine.max_block;
         let sender = Some(Sender { stream, send_side });
         let state = Mutex::new(State { engine, sender, waiting: 0 });
-        Self { state, changed: Condvar::new(), max_block }
+        Self { state, changed: Condvar::new(), max_block, _permit: permit }
     }
 
     pub(crate) fn with_engine<R>(&self, ask: impl FnOnce(&mut Engine) -> R) -> R {
@@ -160,8 +163,9 @@ impl<H: Stream> WriteLink for &Shared<H> {
 
 /// The reader's handle.
 pub(crate) struct ReadLink<H: Stream> {
-    pub(crate) shared: Arc<Shared<H>>,
+    /// Dropped first: the permit of `shared` is returned when the stream has ended.
     pub(crate) stream: H,
+    pub(crate) shared: Arc<Shared<H>>,
     timeout: Timeout,
 }
 
@@ -206,6 +210,11 @@ impl<H: Stream> Link for ReadLink<H> {
         self.timeout.set(wait, |timeout| self.stream.set_read_timeout(timeout))?;
         self.stream.read(buffer)
     }
+
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.timeout.forget();
+        self.stream.try_read(buffer)
+    }
 }
 
 /// Without a reader, nobody answers Pings and Close frames: the connection is aborted, unless it is over.
@@ -214,6 +223,7 @@ impl<H: Stream> Drop for ReadLink<H> {
         let mut state = self.shared.lock();
         if !state.engine.is_over() {
             state.engine.abort();
+            state.engine.end();
             self.shared.notify(state);
             let _ = self.stream.abort();
         }

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError};
 
 use crate::Error;
 use crate::engine::Goal;
-use crate::read_buffers::ReadBuffers;
+use crate::read_buffers::{ReadBuffers, ReadOutcome};
 use crate::shared::{ReadLink, Shared};
 use crate::stream::SplitStream;
-use crate::turn::{self, write_output};
+use crate::turn::{self, ReadLimit, write_output};
 use crate::unsplit::Unsplit;
 use crate::websocket::drive_to_end;
 
@@ -42,10 +43,10 @@ pub(crate) fn split<S: SplitStream>(
     buffers: ReadBuffers,
     open: Open,
 ) -> io::Result<(Reader<S>, Writer<S>)> {
-    let Unsplit { engine, stream, mut send_side, .. } = link;
+    let Unsplit { engine, stream, mut send_side, permit, .. } = link;
     send_side.forget_timeout();
     let (reading, writing) = stream.into_inner().split()?;
-    let shared = Arc::new(Shared::new(engine, writing, send_side));
+    let shared = Arc::new(Shared::new(engine, writing, send_side, permit));
     let open = Arc::new(open);
     let writer = Writer { shared: Arc::clone(&shared), open: Arc::clone(&open) };
     Ok((Reader { link: ReadLink::new(shared, reading), buffers, open }, writer))
@@ -61,6 +62,25 @@ impl<S: SplitStream> Reader<S> {
         self.buffers.next_event(&mut self.link)
     }
 
+    /// Waits for the next event, but not longer than `timeout`; see
+    /// [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
+    ///
+    /// # Errors
+    ///
+    /// The connection failed; see there.
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<ReadOutcome<'_>, Error> {
+        self.buffers.next_event_within(&mut self.link, ReadLimit::after(timeout))
+    }
+
+    /// Returns the next event if it has arrived; see [`WebSocket::try_read`](crate::WebSocket::try_read).
+    ///
+    /// # Errors
+    ///
+    /// The connection failed; see there.
+    pub fn try_read(&mut self) -> Result<ReadOutcome<'_>, Error> {
+        self.read_timeout(Duration::ZERO)
+    }
+
     /// Returns an iterator over the events that [`read`](Self::read) returns, each owning its memory.
     pub fn events(&mut self) -> impl Iterator<Item = Result<Event<'static>, Error>> {
         std::iter::from_fn(|| self.read().map(|event| event.map(Event::into_owned)).transpose())
@@ -74,6 +94,12 @@ impl<S: SplitStream> Reader<S> {
     /// The connection failed; see there.
     pub fn finish(mut self) -> Result<Close, Error> {
         drive_to_end(&mut self.link, &mut self.buffers)
+    }
+
+    /// Ends the connection without a closing handshake, as dropping the reader does: TCP is reset once all [`Writer`]s
+    /// are dropped too, and bytes that the peer has not acknowledged are lost.
+    pub fn abort(self) {
+        drop(self);
     }
 
     /// The state of the connection.
@@ -173,6 +199,16 @@ impl<S: SplitStream> Writer<S> {
     /// [`Error::Send`]; see [`WebSocket::close`](crate::WebSocket::close).
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
         turn::close(&mut &*self.shared, code, reason)
+    }
+
+    /// Ends the connection without a closing handshake, and does not wait for the peer. A [`Reader`] that waits returns
+    /// a Close event with [`CloseCode::ABNORMAL`]. TCP is reset once all handles are dropped; bytes that the peer has
+    /// not acknowledged may be lost.
+    ///
+    /// While another thread is sending, this takes up to a quarter of
+    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout) to have an effect.
+    pub fn abort(&self) {
+        turn::abort(&mut &*self.shared);
     }
 
     /// The state of the connection.

@@ -10,58 +10,60 @@ use socket2::SockRef;
 
 use crate::engine::Ending;
 
+/// The shortest timeout: sockets refuse a timeout of zero.
+pub(crate) const SHORTEST_TIMEOUT: Duration = Duration::from_micros(1);
+
 /// A blocking, ordered stream of bytes: TCP, a Unix socket, TLS, a pipe in memory.
 ///
-/// For a stream of your own, an empty `impl Stream for MyStream {}` is enough. The stream's timeouts enforce the deadlines
-/// ([`Config`](sansocket::Config)). A stream without timeouts notices a deadline only when it receives or takes bytes, so
-/// that a silent peer can block its thread.
+/// The connection enforces its deadlines ([`Config`](sansocket::Config)) through the timeouts of the stream, so that
+/// every stream must have them. A stream that wraps another one forwards all methods, as `examples/counting_stream.rs`
+/// does:
 ///
-/// The stream must block: with a non-blocking stream, a thread that waits spins.
+/// ```
+#[doc = include_str!("../examples/counting_stream.rs")]
+/// ```
+///
+/// The stream must block: over a non-blocking stream, a thread that waits spins.
 pub trait Stream: Read + Write {
     /// Sets the time after which a `read` that received nothing returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut). The default does nothing.
+    /// [`TimedOut`](io::ErrorKind::TimedOut); at least one microsecond. If the stream ignored it, a silent peer would
+    /// block its thread for ever.
     ///
     /// # Errors
     ///
     /// The stream's own.
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let _ = timeout;
-        Ok(())
-    }
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()>;
 
-    /// Sets the time after which a `write` that took nothing returns an error of the same kinds. The default does nothing.
+    /// Sets the time after which a `write` that took nothing returns an error of the same kinds. If the stream ignored
+    /// it, a peer that does not read would block its thread for ever.
     ///
     /// # Errors
     ///
     /// The stream's own.
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let _ = timeout;
-        Ok(())
-    }
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()>;
 
-    /// Closes the sending direction, so that the peer reads the end of the stream.
+    /// Closes the sending direction, so that the peer reads the end of the stream. TLS sends close_notify first.
     ///
     /// # Errors
     ///
-    /// The stream's own. [`Unsupported`](io::ErrorKind::Unsupported), the default: the connection ends without waiting for
-    /// the peer, who would wait for the end of the stream. The stream ends when it is dropped.
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
+    /// The stream's own. [`Unsupported`](io::ErrorKind::Unsupported) if the stream cannot close one direction: the
+    /// connection then ends without waiting for the peer, and the last bytes may be lost.
+    fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Closes both directions; a `read` or `write` in which another thread is blocked returns. Bytes that the stream has
-    /// taken are still delivered. The default does nothing: the stream ends when it is dropped.
+    /// taken are still delivered. A stream that only ends when it is dropped returns `Ok`: its peer then waits until
+    /// the application drops the connection.
     ///
     /// # Errors
     ///
     /// The stream's own.
-    fn shutdown_both(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    fn shutdown_both(&mut self) -> io::Result<()>;
 
-    /// Closes both directions without waiting for the peer; bytes that it has not acknowledged may be dropped. The default
-    /// is [`shutdown_both`](Self::shutdown_both). Sockets set `SO_LINGER` to zero first; otherwise a peer that never reads
-    /// keeps megabytes in the kernel.
+    /// Closes both directions without waiting for the peer; bytes that it has not acknowledged may be dropped. Sockets
+    /// set `SO_LINGER` to zero first.
+    ///
+    /// The default is [`shutdown_both`](Self::shutdown_both). Over TCP that has a cost: a peer that never reads keeps
+    /// the bytes that were sent to it, up to megabytes, in the kernel.
     ///
     /// # Errors
     ///
@@ -71,11 +73,26 @@ pub trait Stream: Read + Write {
     }
 
     /// Returns the number of bytes that the stream has taken and the peer has not acknowledged, if the system reports it
-    /// (sockets on Linux). While the number falls, the peer is alive, and no deadline ends the connection. The default is
-    /// `None`: a byte counts as delivered when the stream has taken it, and a deadline may then end a connection whose peer
-    /// is still receiving such bytes.
+    /// (sockets on Linux). While the number falls, the peer is alive, and no deadline ends the connection.
+    ///
+    /// The default is `None`. That has a cost: a byte counts as delivered when the stream has taken it, and a deadline
+    /// may end a connection whose peer is still receiving such bytes.
     fn outstanding(&self) -> Option<usize> {
         None
+    }
+
+    /// Reads what has arrived, without waiting for more. Sockets wait for no time.
+    ///
+    /// The default reads with a timeout of one microsecond. That has a cost: where the stream's timeouts are those of a
+    /// socket, the system rounds them up, on Linux to between 1 and 10 ms.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut): nothing has arrived. Others
+    /// are the stream's own.
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.set_read_timeout(SHORTEST_TIMEOUT)?;
+        self.read(buffer)
     }
 }
 
@@ -107,12 +124,12 @@ impl<S> Deref for SharedStream<S> {
 macro_rules! stream {
     ($stream:ty, $socket:ty) => {
         impl Stream for $stream {
-            fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-                <$socket>::set_read_timeout(self, timeout)
+            fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+                <$socket>::set_read_timeout(self, Some(timeout))
             }
 
-            fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-                <$socket>::set_write_timeout(self, timeout)
+            fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+                <$socket>::set_write_timeout(self, Some(timeout))
             }
 
             fn shutdown_write(&mut self) -> io::Result<()> {
@@ -132,6 +149,22 @@ macro_rules! stream {
             fn outstanding(&self) -> Option<usize> {
                 let socket: &$socket = self;
                 sansocket_acked::outstanding(socket)
+            }
+
+            #[cfg(unix)]
+            fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let socket: &$socket = self;
+                let (count, _) = rustix::net::recv(socket, buffer, rustix::net::RecvFlags::DONTWAIT)?;
+                Ok(count)
+            }
+
+            // A thread that writes meanwhile may find the socket full too early; it tries again.
+            #[cfg(not(unix))]
+            fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.set_nonblocking(true)?;
+                let result = self.read(buffer);
+                self.set_nonblocking(false)?;
+                result
             }
         }
     };
@@ -181,11 +214,11 @@ socket!(std::os::unix::net::UnixStream);
 macro_rules! pointer {
     ($pointer:ty) => {
         impl<S: Stream + ?Sized> Stream for $pointer {
-            fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
                 (**self).set_read_timeout(timeout)
             }
 
-            fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
                 (**self).set_write_timeout(timeout)
             }
 
@@ -203,6 +236,10 @@ macro_rules! pointer {
 
             fn outstanding(&self) -> Option<usize> {
                 (**self).outstanding()
+            }
+
+            fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                (**self).try_read(buffer)
             }
         }
     };
@@ -277,17 +314,18 @@ pub(crate) struct Timeout {
 impl Timeout {
     /// Calls `set` unless the current timeout is between half of `wanted` and `wanted`. Waking early is harmless: a
     /// deadline takes effect only when it has come.
-    pub(crate) fn set(
-        &mut self,
-        wanted: Duration,
-        set: impl FnOnce(Option<Duration>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(crate) fn set(&mut self, wanted: Duration, set: impl FnOnce(Duration) -> io::Result<()>) -> io::Result<()> {
         if self.current.is_none_or(|current| current > wanted || current < wanted / 2) {
             self.current = None;
-            set(Some(wanted))?;
+            set(wanted)?;
             self.current = Some(wanted);
         }
         Ok(())
+    }
+
+    /// Forgets the timeout: another method of the stream may have changed it.
+    pub(crate) fn forget(&mut self) {
+        self.current = None;
     }
 }
 

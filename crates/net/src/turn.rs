@@ -9,10 +9,13 @@ use sansocket::CloseCode;
 
 use crate::Error;
 use crate::engine::{Ending, Engine, Goal, ReadPlan, WriteStep, duplicate_io};
-use crate::stream::is_timeout;
+use crate::stream::{SHORTEST_TIMEOUT, is_timeout};
 
 /// After how long a reader tries again to write to a stream that takes nothing.
 const WRITE_RETRY: Duration = Duration::from_millis(20);
+/// How often a reader whose time is over reads what has arrived.
+const READS_AFTER_LIMIT: u32 = 16;
+
 /// A connection's engine, and the sending direction of its stream.
 pub(crate) trait WriteLink {
     /// Passes the engine to a function that does not block.
@@ -38,6 +41,52 @@ pub(crate) trait WriteLink {
 pub(crate) trait Link: WriteLink {
     /// Waits for up to `wait` for bytes.
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize>;
+
+    /// Reads what has arrived.
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// How long a reader waits for an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadLimit {
+    /// When it gives up; `None`: never.
+    until: Option<Instant>,
+    /// How often it may still read after that, without waiting. Bytes that have arrived are read, but a peer that sends
+    /// without end an incomplete message does not hold the reader.
+    late_reads: u32,
+}
+
+impl ReadLimit {
+    pub(crate) const NONE: Self = Self { until: None, late_reads: 0 };
+
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self { until: Instant::now().checked_add(timeout), late_reads: READS_AFTER_LIMIT }
+    }
+
+    /// Whether the reader may read once more.
+    pub(crate) fn allows_read(&mut self) -> bool {
+        if self.remaining() != Some(Duration::ZERO) {
+            return true;
+        }
+        let is_allowed = self.late_reads > 0;
+        self.late_reads = self.late_reads.saturating_sub(1);
+        is_allowed
+    }
+
+    /// Notes that nothing had arrived.
+    pub(crate) fn nothing_arrived(&mut self) {
+        self.late_reads = 0;
+    }
+
+    /// Shortens a wait to the time that is left, but not below the shortest timeout.
+    fn bound(&self, wait: Duration) -> Duration {
+        wait.min(self.remaining().unwrap_or(Duration::MAX)).max(SHORTEST_TIMEOUT)
+    }
+
+    /// The time that is left; `None`: unlimited.
+    fn remaining(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// The outcome of [`WriteLink::write_some`].
@@ -75,17 +124,30 @@ pub(crate) fn close(link: &mut impl WriteLink, code: CloseCode, reason: &str) ->
     Ok(())
 }
 
+/// Ends the connection without a closing handshake. If another thread is writing, that thread or the reader ends the
+/// stream within `max_block`.
+pub(crate) fn abort(link: &mut impl WriteLink) {
+    link.with_engine(Engine::abort);
+    // The driver asks for nothing but the end of the stream.
+    let _ = write_output(link, Goal::StreamFull);
+}
+
 /// Writes output until the goal is reached, and ends the stream if the driver asks for it.
 ///
 /// # Errors
 ///
 /// Output was not written and never will be.
 pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest, Error> {
+    write_output_within(link, goal, ReadLimit::NONE)
+}
+
+/// The same, for a reader whose time is limited.
+fn write_output_within(link: &mut impl WriteLink, goal: Goal, limit: ReadLimit) -> Result<Rest, Error> {
     let start = Instant::now();
     loop {
         let step = link.with_engine(|engine| engine.next_write(goal, start));
         let wait = match step {
-            WriteStep::Write(wait) => wait.min(link.max_block()),
+            WriteStep::Write(wait) => limit.bound(wait.min(link.max_block())),
             WriteStep::ShutdownWrite if link.shutdown_write() || goal != Goal::StreamFull => continue,
             WriteStep::ShutdownWrite => return Ok(Rest::Busy),
             WriteStep::End(ending) => {
@@ -112,24 +174,27 @@ pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest
                 }
             }
         }
+        if limit.remaining() == Some(Duration::ZERO) {
+            return Ok(Rest::StreamFull);
+        }
     }
 }
 
 /// Writes what the stream takes at once, then waits for bytes. Returns how many bytes arrived; zero if something else
-/// happened, which the engine knows.
-pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8]) -> usize {
+/// happened, which the engine knows, or the time is over.
+pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: ReadLimit) -> usize {
     // A stream that takes no more bytes may still hold the peer's last ones: a failed write does not end reading.
-    let rest = write_output(link, Goal::StreamFull).unwrap_or(Rest::None);
+    let rest = write_output_within(link, Goal::StreamFull, limit).unwrap_or(Rest::None);
     let Some(plan) = link.with_engine(|engine| (!engine.is_over()).then(|| engine.plan_read())) else { return 0 };
     let ReadPlan { wants_read, has_output, deadline, is_too_late } = plan;
     if is_too_late {
         report_timeout(link);
         return 0;
     }
-    let wait = deadline.unwrap_or(Duration::MAX).min(link.max_block()).max(Duration::from_micros(1));
+    let wait = limit.bound(deadline.unwrap_or(Duration::MAX).min(link.max_block()));
     if !wants_read {
         if has_output {
-            let _ = write_output(link, Goal::WantsRead);
+            let _ = write_output_within(link, Goal::WantsRead, limit);
         } else {
             thread::sleep(wait);
             report_overdue(link);
@@ -137,7 +202,11 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8]) -> usize {
         return 0;
     }
     let wait = if rest == Rest::StreamFull { wait.min(WRITE_RETRY) } else { wait };
-    match link.read(buffer, wait) {
+    let result = match limit.remaining() {
+        Some(Duration::ZERO) => link.try_read(buffer),
+        _ => link.read(buffer, wait),
+    };
+    match result {
         Ok(0) => link.with_engine(|engine| engine.driver.eof()),
         Ok(count) => return count,
         Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sansocket::{Config, WebSocket};
 
 use crate::engine::{Ending, Engine};
+use crate::gate::Permit;
 use crate::send_side::SendSide;
 use crate::stream::{AbortOnDrop, Stream, Timeout};
 use crate::turn::{Link, WriteLink, Written};
@@ -19,16 +20,19 @@ pub(crate) struct Unsplit<S: Stream> {
     pub(crate) stream: AbortOnDrop<S>,
     pub(crate) send_side: SendSide,
     read_timeout: Timeout,
+    /// Returned after the stream has ended.
+    pub(crate) permit: Option<Permit>,
 }
 
 impl<S: Stream> Unsplit<S> {
     /// Starts a connection whose opening handshake is ahead.
-    pub(crate) fn new(ws: WebSocket, config: &Config, stream: S) -> Self {
+    pub(crate) fn new(ws: WebSocket, config: &Config, stream: S, permit: Option<Permit>) -> Self {
         Self {
             engine: Engine::new(ws, config),
             stream: AbortOnDrop::new(stream),
             send_side: SendSide::new(),
             read_timeout: Timeout::default(),
+            permit,
         }
     }
 }
@@ -69,5 +73,10 @@ impl<S: Stream> Link for Unsplit<S> {
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
         self.read_timeout.set(wait, |timeout| self.stream.set_read_timeout(timeout))?;
         self.stream.read(buffer)
+    }
+
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_timeout.forget();
+        self.stream.try_read(buffer)
     }
 }

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
 
 use crate::Error;
 use crate::engine::Goal;
-use crate::read_buffers::ReadBuffers;
+use crate::read_buffers::{ReadBuffers, ReadOutcome};
 use crate::split::{self, Reader, Writer};
 use crate::stream::{SplitStream, Stream};
-use crate::turn::{self, Link, write_output};
+use crate::turn::{self, Link, ReadLimit, write_output};
 use crate::unsplit::Unsplit;
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
@@ -48,6 +49,73 @@ impl<S: Stream> WebSocket<S> {
     /// follows.
     pub fn read(&mut self) -> Result<Option<Event<'_>>, Error> {
         self.buffers.next_event(&mut *self.link)
+    }
+
+    /// Waits for the next event, but not longer than `timeout`, so that one thread can read and do periodic work. Does
+    /// all that [`read`](Self::read) does. Returns in time even if the peer sends parts of a message; the system's
+    /// timers may add a few milliseconds. [`Duration::ZERO`] is [`try_read`](Self::try_read), [`Duration::MAX`] waits
+    /// as `read` does.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// use sansocket_net::{Event, ReadOutcome};
+    ///
+    /// let mut ws = sansocket_net::connect("ws://localhost:9001/chat")?;
+    /// let mut next_report = Instant::now();
+    /// loop {
+    ///     match ws.read_timeout(next_report.saturating_duration_since(Instant::now()))? {
+    ///         ReadOutcome::Event(Event::Message(message)) => println!("{message:?}"),
+    ///         ReadOutcome::Event(_) => {}
+    ///         ReadOutcome::Pending => {
+    ///             ws.send("still here")?;
+    ///             next_report = Instant::now() + Duration::from_secs(10);
+    ///         }
+    ///         ReadOutcome::Ended => break,
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<ReadOutcome<'_>, Error> {
+        self.buffers.next_event_within(&mut *self.link, ReadLimit::after(timeout))
+    }
+
+    /// Returns the next event if it has arrived. A socket is read without waiting, other streams as
+    /// [`Stream::try_read`] describes. If output is pending that the stream does not take, such as a Pong, waits for
+    /// the shortest write timeout of the stream (for sockets 1 ms, which the system rounds up to at most 10 ms).
+    ///
+    /// [`Pending`](ReadOutcome::Pending) may also mean that a part of a long message has arrived: at most 16 read
+    /// buffers are consumed in a call.
+    ///
+    /// ```no_run
+    /// use sansocket_net::{Event, ReadOutcome};
+    ///
+    /// let mut ws = sansocket_net::connect("ws://localhost:9001/game")?;
+    /// loop {
+    ///     // What has arrived since the last frame.
+    ///     while let ReadOutcome::Event(event) = ws.try_read()? {
+    ///         if let Event::Message(message) = event {
+    ///             println!("{message:?}");
+    ///         }
+    ///     }
+    ///     # let is_lost = true;
+    ///     // Draws the frame.
+    ///     if is_lost {
+    ///         ws.abort();
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn try_read(&mut self) -> Result<ReadOutcome<'_>, Error> {
+        self.read_timeout(Duration::ZERO)
     }
 
     /// Returns an iterator over the events that [`read`](Self::read) returns, each owning its memory.
@@ -149,6 +217,12 @@ impl<S: Stream> WebSocket<S> {
     /// As for [`send`](Self::send).
     pub fn flush(&mut self) -> Result<(), Error> {
         write_output(&mut *self.link, Goal::AllWritten).map(drop)
+    }
+
+    /// Ends the connection without a closing handshake, as dropping it does: TCP is reset, the peer reports
+    /// [`CloseCode::ABNORMAL`], and bytes that it has not acknowledged are lost.
+    pub fn abort(self) {
+        drop(self);
     }
 
     /// Splits the connection into two handles, for two threads: one reads, the other sends.

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::{Error as Failure, Initiator, ProtocolError, TimeoutKind};
-use sansocket_net::{CloseCode, Connector, Error, Event, Message};
+use sansocket_net::{Acceptor, CloseCode, Connector, Error, Event, Message};
 use support::*;
 
 /// A raw server that opens the connection, then does this.
@@ -35,8 +35,8 @@ fn a_peer_that_never_answers_the_close_frame_is_left() {
         // TCP has ended though the connection has not been dropped
         assert_eq!(server.join().len(), 8);
 
-        let (listener, address) = listen();
-        let server = serve(listener.config(short()), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(short()));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             ws.close(CloseCode::NORMAL, "").unwrap();
             close(&mut ws)
@@ -86,12 +86,12 @@ fn a_peer_that_answers_no_ping_is_left() {
 #[test]
 fn keepalive_keeps_a_peer_that_answers() {
     bounded(|| {
-        let (listener, address) = listen();
         let keepalive = config(|config| {
             config.ping_interval = Some(Duration::from_millis(20));
             config.pong_timeout = BOUND;
         });
-        let server = serve(listener.config(keepalive), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(keepalive));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             for _ in 0..3 {
                 assert!(matches!(ws.read().unwrap(), Some(Event::Pong(_))));
@@ -115,12 +115,12 @@ fn adapters_keep_connections_alive_by_default() {
 #[test]
 fn a_peer_that_never_reads_is_left() {
     bounded(|| {
-        let (listener, address) = listen();
         let keepalive = config(|config| {
             config.ping_interval = Some(SHORT);
             config.pong_timeout = SHORT;
         });
-        let server = serve(listener.config(keepalive), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(keepalive));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             let error = loop {
                 if let Err(error) = ws.send(vec![0; 1024 * 1024]) {

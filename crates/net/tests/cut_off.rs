@@ -85,12 +85,12 @@ impl Write for Moody {
 }
 
 impl Stream for Moody {
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         Stream::set_read_timeout(&mut self.tcp, timeout)
     }
 
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.timeout = timeout.unwrap_or(BOUND);
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.timeout = timeout;
         Stream::set_write_timeout(&mut self.tcp, timeout)
     }
 

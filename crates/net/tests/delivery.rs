@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::Initiator;
-use sansocket_net::{Close, CloseCode, Config, Connector, Error, Event, Incoming, Stream, WebSocket};
+use sansocket_net::{Acceptor, Close, CloseCode, Config, Connector, Error, Event, Incoming, Stream, WebSocket};
 use socket2::SockRef;
 use support::*;
 
@@ -40,8 +40,8 @@ fn serve_small<T: Send + 'static>(
     config: Config,
     work: impl FnOnce(Incoming) -> T + Send + 'static,
 ) -> (SocketAddr, Task<T>) {
-    let (listener, address) = listen();
-    let server = serve(listener.config(config), |incoming| {
+    let (listener, address) = listen_with(Acceptor::new().config(config));
+    let server = serve(listener, |incoming| {
         shrink(incoming.stream());
         work(incoming)
     });
@@ -216,13 +216,13 @@ fn keepalive_keeps_a_slow_reader() {
 fn a_slow_reader_of_bytes_that_the_kernel_holds_is_kept() {
     for is_closing in [false, true] {
         bounded(move || {
-            let (listener, address) = listen();
             let impatient = config(|config| {
                 config.ping_interval = Some(SHORT);
                 config.pong_timeout = TIMEOUT;
                 config.closing_timeout = TIMEOUT;
             });
-            let server = serve(listener.config(impatient), move |incoming| {
+            let (listener, address) = listen_with(Acceptor::new().config(impatient));
+            let server = serve(listener, move |incoming| {
                 SockRef::from(incoming.stream()).set_send_buffer_size(MIB).unwrap();
                 let mut ws = incoming.accept().unwrap();
                 ws.send(vec![7; 300_000]).unwrap();
@@ -248,12 +248,12 @@ fn a_peer_that_drips_or_floods_is_left_at_the_closing_limit() {
     for beginning in [&b""[..], CLOSE] {
         for step in [1, 16 * 1024] {
             bounded(move || {
-                let (listener, address) = listen();
                 let limited = config(|config| {
                     config.closing_timeout = SHORT * 2;
                     config.closing_limit = SHORT * 4;
                 });
-                let server = serve(listener.config(limited), |incoming| {
+                let (listener, address) = listen_with(Acceptor::new().config(limited));
+                let server = serve(listener, |incoming| {
                     let mut ws = incoming.accept().unwrap();
                     let started = Instant::now();
                     ws.close(CloseCode::NORMAL, "").unwrap();
@@ -321,8 +321,8 @@ fn the_connection_to_a_silent_peer_ends_after_the_closing_timeout() {
 #[test]
 fn after_a_failed_write_the_connection_ends() {
     bounded(|| {
-        let (listener, address) = listen();
-        let server = serve(listener.config(short()), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(short()));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             // As if the peer had reset TCP in this direction: the next write fails with EPIPE.
             ws.stream().shutdown(Shutdown::Write).unwrap();

@@ -7,14 +7,14 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, TimeoutKind};
-use sansocket_net::{Accept, ConnectError, Connector, Error, HttpResponse, Listener, OriginPolicy};
+use sansocket_net::{Accept, Acceptor, ConnectError, Connector, Error, HttpResponse, Incoming, Listener, OriginPolicy};
 use support::*;
 
 /// What a client is told that sends these bytes and no more, to a server that does this.
 fn answer<T: Send + 'static>(
     listener: Listener,
     request: &str,
-    work: impl FnOnce(sansocket_net::Incoming) -> T + Send + 'static,
+    work: impl FnOnce(Incoming) -> T + Send + 'static,
 ) -> (String, T) {
     let address = listener.local_addr().unwrap();
     let server = serve(listener, work);
@@ -93,7 +93,8 @@ fn pages_of_other_origins_get_403_unless_the_policy_permits_them() {
     bounded(|| {
         for (policy, origin, is_permitted) in cases {
             let is_default = policy == OriginPolicy::SameOrigin;
-            let listener = if is_default { listen().0 } else { listen().0.origin(policy.clone()) };
+            let acceptor = if is_default { Acceptor::new() } else { Acceptor::new().origin(policy.clone()) };
+            let (listener, _) = listen_with(acceptor);
             let request = origin.map_or(REQUEST.into(), with_origin);
             let (answer, result) = answer(listener, &request, |incoming| incoming.accept().map(drop));
             let status = if is_permitted { "HTTP/1.1 101 " } else { "HTTP/1.1 403 " };
@@ -157,8 +158,7 @@ fn a_silent_server_is_given_up() {
 #[test]
 fn a_client_that_drips_its_request_is_told_408_in_time() {
     bounded(|| {
-        let (listener, address) = listen();
-        let listener = listener.config(config(|config| config.opening_timeout = SHORT));
+        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.opening_timeout = SHORT)));
         let server = serve(listener, |mut incoming| incoming.request().map(|_| ()).unwrap_err());
         let mut client = TcpStream::connect(address).unwrap();
         client.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
@@ -184,7 +184,7 @@ fn a_slow_client_does_not_hold_up_the_next() {
     bounded(|| {
         let (listener, address) = listen();
         let slow = TcpStream::connect(address).unwrap();
-        let first = listener.accept().unwrap();
+        let first = accept(&listener);
         assert!(first.stream().nodelay().unwrap());
         let second = serve(listener, |incoming| echo(incoming.accept().unwrap()));
         drop(connect(address));
@@ -289,8 +289,7 @@ fn a_busy_port() {
 #[test]
 fn a_refused_client_that_stays_is_left() {
     bounded(|| {
-        let (listener, address) = listen();
-        let listener = listener.config(config(|config| config.closing_timeout = SHORT));
+        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
         let server = serve(listener, |incoming| {
             let started = Instant::now();
             incoming.respond(HttpResponse::new(404)).unwrap();
@@ -307,8 +306,9 @@ fn a_refused_client_that_stays_is_left() {
 fn a_response_that_the_client_does_not_take_is_an_error() {
     bounded(|| {
         for is_reset in [false, true] {
-            let (listener, address) = listen();
-            let server = serve(listener.config(config(|config| config.closing_timeout = SHORT)), |incoming| {
+            let (listener, address) =
+                listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
+            let server = serve(listener, |incoming| {
                 incoming.respond(HttpResponse::new(200).body("text/plain", "x".repeat(16 << 20)))
             });
             let mut client = TcpStream::connect(address).unwrap();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use sansocket_net::{Close, CloseCode, Connector, Error, HttpResponse, Incoming, Listener, WebSocket};
+use sansocket_net::{Acceptor, Close, CloseCode, Connector, Error, HttpResponse, Incoming, Listener, WebSocket};
 use support::*;
 
 const IS_CHILD: &str = "SANSOCKET_TEST_CHILD";
@@ -119,12 +119,11 @@ fn connections_broken_at_either_end_leave_nothing_behind() {
     }
     bounded(|| {
         let count: usize = env::var("SANSOCKET_TEST_CONNECTIONS").map_or(10_000, |count| count.parse().unwrap());
-        let (listener, address) = listen();
-        let listener = listener.config(config(|config| {
+        let (listener, address) = listen_with(Acceptor::new().config(config(|config| {
             config.opening_timeout = SHORT;
             config.closing_timeout = SHORT;
             config.closing_limit = SHORT * 2;
-        }));
+        })));
         let ended = Arc::new(AtomicUsize::new(0));
         thread::spawn({
             let ended = Arc::clone(&ended);

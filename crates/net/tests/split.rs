@@ -160,8 +160,7 @@ fn a_peer_that_never_answers_the_close_frame_is_left() {
 #[test]
 fn a_peer_that_never_reads_is_left() {
     bounded(|| {
-        let (listener, address) = listen();
-        let listener = listener.config(config(|config| config.closing_timeout = SHORT));
+        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
         let server = serve(listener, |incoming| {
             let (reader, writer) = incoming.accept().unwrap().split().unwrap();
             let reading = spawn(|| read_all(reader));
@@ -189,12 +188,12 @@ fn a_peer_that_never_reads_is_left() {
 #[test]
 fn a_silent_peer_is_left_whichever_thread_notices() {
     bounded(|| {
-        let (listener, address) = listen();
         let keepalive = config(|config| {
             config.ping_interval = Some(SHORT);
             config.pong_timeout = SHORT;
         });
-        let server = serve(listener.config(keepalive), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(keepalive));
+        let server = serve(listener, |incoming| {
             let (mut reader, writer) = incoming.accept().unwrap().split().unwrap();
             let sending = spawn(move || while writer.send(vec![0; 1024 * 1024]).is_ok() {});
             let error = loop {
@@ -291,8 +290,7 @@ fn writers_wait_for_room() {
 #[test]
 fn a_peer_that_never_reads_is_left_by_the_writers_alone() {
     bounded(|| {
-        let (listener, address) = listen();
-        let listener = listener.config(config(|config| config.closing_timeout = SHORT));
+        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
         let server = serve(listener, |incoming| {
             let (reader, writer) = incoming.accept().unwrap().split().unwrap();
             let (about_to_send, progress) = mpsc::channel();
@@ -361,12 +359,20 @@ impl Write for Stuck {
 }
 
 impl Stream for Stuck {
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.tcp.set_read_timeout(timeout)
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        Stream::set_read_timeout(&mut self.tcp, timeout)
     }
 
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.write_timeout = timeout;
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.write_timeout = Some(timeout);
+        Ok(())
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn shutdown_both(&mut self) -> io::Result<()> {
         Ok(())
     }
 

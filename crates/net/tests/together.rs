@@ -5,6 +5,7 @@ mod support;
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use sansocket_net::sansocket::{Delivery, Role};
 use sansocket_net::{
@@ -42,8 +43,7 @@ fn messages_go_both_ways_and_both_ends_close() {
 fn the_first_subprotocol_offered_that_is_supported_is_selected() {
     bounded(|| {
         for (offered, selected) in [(&["x", "b", "a"][..], Some("b")), (&["x"], None), (&[], None)] {
-            let (listener, address) = listen();
-            let listener = listener.protocol("a").protocol("b");
+            let (listener, address) = listen_with(Acceptor::new().protocol("a").protocol("b"));
             let server = serve(listener, |incoming| {
                 let mut ws = incoming.accept().unwrap();
                 let protocol = ws.protocol().map(str::to_string);
@@ -63,8 +63,8 @@ fn the_first_subprotocol_offered_that_is_supported_is_selected() {
 #[test]
 fn messages_are_lent_from_the_read_buffer() {
     bounded(|| {
-        let (listener, address) = listen();
-        let server = serve(listener.buffer_size(1024), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().buffer_size(1024));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             let mut lent = Vec::new();
             while let Some(event) = ws.read().unwrap() {
@@ -129,8 +129,8 @@ fn frames_that_come_with_the_handshake_are_the_first_messages() {
 #[test]
 fn chunks_are_delivered_where_the_config_asks_for_them() {
     bounded(|| {
-        let (listener, address) = listen();
-        let listener = listener.config(config(|config| config.delivery = Delivery::Chunks));
+        let (listener, address) =
+            listen_with(Acceptor::new().config(config(|config| config.delivery = Delivery::Chunks)));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             let mut bytes = 0;
@@ -188,7 +188,23 @@ impl Write for Plain {
     }
 }
 
-impl Stream for Plain {}
+impl Stream for Plain {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        Stream::set_read_timeout(&mut self.tcp, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        Stream::set_write_timeout(&mut self.tcp, timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn shutdown_both(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 #[test]
 fn over_any_stream() {
@@ -209,7 +225,7 @@ fn over_any_stream() {
     });
 }
 
-/// Neither end can tell the other that it has nothing more to send, and neither has timeouts.
+/// Neither end can tell the other that it has nothing more to send.
 #[test]
 fn two_streams_that_cannot_half_close_end() {
     bounded(|| {

@@ -6,7 +6,7 @@ mod support;
 use std::thread::sleep;
 use std::time::Duration;
 
-use sansocket_net::{CloseCode, Config, Connector, Event};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, Event};
 use support::*;
 
 const BUSY: Duration = Duration::from_millis(400);
@@ -24,8 +24,8 @@ fn impatient() -> Config {
 #[test]
 fn a_pong_that_waits_to_be_read_is_an_answer() {
     bounded(|| {
-        let (listener, address) = listen();
-        let server = serve(listener.config(impatient()), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(impatient()));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             for _ in 0..3 {
                 ws.send("progress").unwrap();
@@ -48,8 +48,8 @@ fn a_pong_that_waits_to_be_read_is_an_answer() {
 #[test]
 fn who_only_sends_gives_nobody_up_that_takes_it() {
     bounded(|| {
-        let (listener, address) = listen();
-        let server = serve(listener.config(impatient()), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(impatient()));
+        let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             for _ in 0..5 {
                 sleep(BUSY / 2);
@@ -92,8 +92,8 @@ fn a_closing_handshake_that_was_answered_in_time_is_clean() {
 #[test]
 fn a_request_that_came_in_time_is_accepted_late() {
     bounded(|| {
-        let (listener, address) = listen();
-        let server = serve(listener.config(impatient()), |incoming| {
+        let (listener, address) = listen_with(Acceptor::new().config(impatient()));
+        let server = serve(listener, |incoming| {
             sleep(BUSY);
             close(&mut incoming.accept().unwrap())
         });

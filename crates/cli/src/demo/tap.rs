@@ -210,11 +210,11 @@ impl Write for Tap {
 }
 
 impl Stream for Tap {
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         Stream::set_read_timeout(&mut self.stream, timeout)
     }
 
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         Stream::set_write_timeout(&mut self.stream, timeout)
     }
 

@@ -3,7 +3,6 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use sansocket_net::sansocket::AnswerError;
 use sansocket_net::{Error, Event, Incoming, Listener, WebSocket};
@@ -17,14 +16,13 @@ use crate::threads;
 
 /// The stack size of a connection's thread. It is small because messages are on the heap.
 const STACK_SIZE: usize = 128 * 1024;
-/// The time between two calls of `accept` while the system has no more files, threads or memory.
-const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Serves until the first signal, then closes every connection.
 pub(super) fn serve(address: &str, server: &Arc<Server>, interrupt: Interrupt) -> Result<(), Failure> {
     let sessions = Arc::new(Sessions::default());
     let listener = Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
     let local = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
+    let stopper = listener.stopper();
     threads::start("accepting", {
         let (server, sessions) = (Arc::clone(server), Arc::clone(&sessions));
         move || accept_all(&listener, &server, &sessions)
@@ -32,25 +30,23 @@ pub(super) fn serve(address: &str, server: &Arc<Server>, interrupt: Interrupt) -
     server.note_listening(local);
 
     interrupt.wait();
+    stopper.stop();
     server.begin_shutdown();
     sessions.close_all(shutdown_timeout());
     Ok(())
 }
 
-/// Accepts connections for ever. A failure of one connection does not affect the others.
+/// Accepts connections until the listener is stopped. A failure of one connection does not affect the others.
 fn accept_all(listener: &Listener, server: &Arc<Server>, sessions: &Arc<Sessions>) {
-    loop {
-        let accepted = listener.accept().and_then(|incoming| {
+    for incoming in listener.incoming() {
+        let served = incoming.and_then(|incoming| {
             let (server, sessions) = (Arc::clone(server), Arc::clone(sessions));
             // If the thread cannot be started, this drops the connection, which closes its socket.
             thread::Builder::new().stack_size(STACK_SIZE).spawn(move || serve_one(incoming, &server, &sessions))
         });
-        match accepted {
+        match served {
             Ok(_) => server.note_accepted(),
-            Err(error) => {
-                server.note_accept_error(&error);
-                thread::sleep(BACK_OFF);
-            }
+            Err(error) => server.note_accept_error(&error),
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use sansocket_net::{Close, CloseCode, Config, Connector, Error, Event, Incoming, Listener, Message, WebSocket};
+use sansocket_net::{
+    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Incoming, Listener, Message, WebSocket,
+};
 
 /// No test waits longer for anything.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
@@ -44,7 +46,12 @@ pub(crate) fn bounded(body: impl FnOnce() + Send + 'static) {
 
 /// A listener on a free port of this machine.
 pub(crate) fn listen() -> (Listener, SocketAddr) {
-    let listener = Listener::bind("127.0.0.1:0").unwrap();
+    listen_with(Acceptor::new())
+}
+
+/// A listener with these settings.
+pub(crate) fn listen_with(acceptor: Acceptor) -> (Listener, SocketAddr) {
+    let listener = acceptor.bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
@@ -54,7 +61,12 @@ pub(crate) fn serve<T: Send + 'static>(
     listener: Listener,
     work: impl FnOnce(Incoming) -> T + Send + 'static,
 ) -> Task<T> {
-    spawn(move || work(listener.accept().unwrap()))
+    spawn(move || work(accept(&listener)))
+}
+
+/// The next client.
+pub(crate) fn accept(listener: &Listener) -> Incoming {
+    listener.accept().unwrap().expect("not stopped")
 }
 
 /// A server of raw bytes for one client; `work` also gets the request's head.

@@ -38,7 +38,7 @@ impl Adapter {
     /// Starts a server that echoes every message of every connection, for as long as the process lives.
     pub(crate) fn start_echo_server(self, listener: TcpListener) -> Result<()> {
         match self {
-            Self::Net => net::start_echo_server(listener),
+            Self::Net => net::start_echo_server(listener)?,
             Self::Mio => mio::start_echo_server(listener)?,
         }
         Ok(())

@@ -1,17 +1,20 @@
 //! Endpoints over std::net: each connection has a thread, or the caller's.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
-use sansocket_net::{Connector, Event, Incoming, Listener, Message, Stream, WebSocket};
+use sansocket_net::{Acceptor, Connector, Event, Incoming, Message, Stream, WebSocket};
 
-pub(super) fn start_echo_server(listener: TcpListener) {
+pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
+    let listener = Acceptor::new().listen(listener)?;
     thread::spawn(move || {
-        for incoming in Listener::from(listener).incoming().flatten() {
+        for incoming in listener.incoming().flatten() {
             thread::spawn(move || serve(incoming));
         }
     });
+    Ok(())
 }
 
 pub(super) fn echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
