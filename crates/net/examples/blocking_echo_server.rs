@@ -1,31 +1,36 @@
 //! Sends every message back: `cargo run --example blocking_echo_server [address]`.
 
-use std::time::Duration;
 use std::{env, io, thread};
 
 use sansocket_net::{Error, Event, Incoming, Listener};
+
+/// Enough for this crate: messages are on the heap.
+const STACK_SIZE: usize = 128 * 1024;
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let listener = Listener::bind(address)?;
     println!("listening at ws://{}", listener.local_addr()?);
-    for incoming in listener.incoming() {
-        let incoming = match incoming {
-            Ok(incoming) => incoming,
-            Err(error) => {
-                // such as too many open files: it passes
-                eprintln!("{error}");
-                thread::sleep(Duration::from_millis(100));
-                continue;
-            }
-        };
-        thread::spawn(|| {
-            if let Err(error) = echo(incoming) {
-                eprintln!("{error}");
-            }
-        });
-    }
+    serve(&listener);
     Ok(())
+}
+
+/// Serves each client in a thread of its own, until the listener is stopped.
+pub(crate) fn serve(listener: &Listener) {
+    for incoming in listener.incoming() {
+        // Without a thread, the client is dropped.
+        let served = incoming.and_then(|incoming| {
+            thread::Builder::new().stack_size(STACK_SIZE).spawn(|| {
+                if let Err(error) = echo(incoming) {
+                    eprintln!("{error}");
+                }
+            })
+        });
+        // Such as too many open files, or no more threads: it passes.
+        if let Err(error) = served {
+            eprintln!("{error}");
+        }
+    }
 }
 
 fn echo(incoming: Incoming) -> Result<(), Error> {

@@ -4,16 +4,27 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use sansocket_net::{Acceptor, Close, CloseCode, Connector, Error, HttpResponse, Incoming, Listener, WebSocket};
+use sansocket_net::{
+    Acceptor, Close, CloseCode, Connector, Error, HttpResponse, Incoming, Listener, Message, WebSocket,
+};
 use support::*;
+
+#[path = "../examples/blocking_echo_server.rs"]
+#[allow(dead_code, reason = "a program of its own")]
+mod blocking_echo_server;
 
 const IS_CHILD: &str = "SANSOCKET_TEST_CHILD";
 
@@ -25,6 +36,13 @@ fn child(test: &str, descriptors: usize) -> Command {
         .args([env::current_exe().unwrap().to_str().unwrap(), &descriptors.to_string(), test])
         .envs([(IS_CHILD, "1"), ("MALLOC_ARENA_MAX", "2")]);
     command
+}
+
+/// Runs a test's own process.
+fn assert_passes(child: &mut Command) {
+    let test = child.output().unwrap();
+    let output = String::from_utf8_lossy(&test.stdout).into_owned() + &String::from_utf8_lossy(&test.stderr);
+    assert!(test.status.success() && output.contains("1 passed"), "{output}");
 }
 
 fn is_child() -> bool {
@@ -46,17 +64,25 @@ fn resident_memory() -> usize {
 /// No client gets 101 and then the end of TCP because the server has no descriptor left.
 #[test]
 fn at_the_descriptor_limit_whoever_is_accepted_is_served() {
+    at_the_descriptor_limit("at_the_descriptor_limit_whoever_is_accepted_is_served", serve_split);
+}
+
+#[test]
+fn at_the_descriptor_limit_the_echo_server_of_the_examples_goes_on() {
+    let name = "at_the_descriptor_limit_the_echo_server_of_the_examples_goes_on";
+    at_the_descriptor_limit(name, blocking_echo_server::serve);
+}
+
+/// Connects twice as many clients at once as the server has descriptors for. All are served in turn.
+fn at_the_descriptor_limit(test: &'static str, serve: fn(&Listener)) {
     const CLIENTS: usize = 100;
     if is_child() {
         let (listener, address) = listen();
         println!("\nlistening on {address}");
-        return accept_all(&listener);
+        return serve(&listener);
     }
-    bounded(|| {
-        let mut server = child("at_the_descriptor_limit_whoever_is_accepted_is_served", CLIENTS / 2)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+    bounded(move || {
+        let mut server = child(test, CLIENTS / 2).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
         let address: SocketAddr =
             lines.find_map(|line| line.strip_prefix("listening on ").map(|address| address.parse().unwrap())).unwrap();
@@ -79,12 +105,8 @@ fn at_the_descriptor_limit_whoever_is_accepted_is_served() {
 }
 
 /// Accepts, and echoes over split connections.
-fn accept_all(listener: &Listener) {
-    for incoming in listener.incoming() {
-        let Ok(incoming) = incoming else {
-            thread::sleep(Duration::from_millis(10));
-            continue;
-        };
+fn serve_split(listener: &Listener) {
+    for incoming in listener.incoming().flatten() {
         thread::spawn(move || -> Result<(), Error> {
             let (mut reader, writer) = incoming.accept()?.split()?;
             while let Some(event) = reader.read()? {
@@ -95,6 +117,139 @@ fn accept_all(listener: &Listener) {
             Ok(())
         });
     }
+}
+
+/// The echo server of the examples, which is written like the one of the README.
+#[test]
+fn without_threads_clients_are_dropped_and_the_server_goes_on() {
+    const NAME: &str = "without_threads_clients_are_dropped_and_the_server_goes_on";
+    if is_child() {
+        let (listener, address) = listen();
+        println!("\nlistening on {address}");
+        return blocking_echo_server::serve(&listener);
+    }
+    bounded(|| {
+        let mut server = Unprivileged::start(NAME);
+        let address = server.address;
+        let mut first = connect(address);
+        let limit = server.thread_limit();
+        server.limit_threads("1");
+        let mut refused = TcpStream::connect(address).unwrap();
+        // The server may have dropped it already. It reads the end of TCP, or a reset.
+        let _ = refused.write_all(REQUEST.as_bytes());
+        assert!(refused.read(&mut [0]).map_or(true, |count| count == 0));
+        let error = server.next_error();
+        assert!(error.contains("os error 11"), "{error}");
+        // The server has survived: it serves the client that it has, and others when there are threads again.
+        assert_echo(&mut first);
+        server.limit_threads(&limit);
+        assert_echo(&mut connect(address));
+        assert_echo(&mut first);
+    });
+}
+
+fn assert_echo(ws: &mut WebSocket) {
+    ws.send("Hello").unwrap();
+    assert_eq!(message(ws), Message::from("Hello"));
+}
+
+/// A test's own process of a user without privileges: the limit on threads does not apply to root.
+struct Unprivileged {
+    process: Child,
+    address: SocketAddr,
+    errors: Lines<BufReader<ChildStderr>>,
+    /// The binary where every user may execute it.
+    copy: PathBuf,
+}
+
+impl Unprivileged {
+    fn start(test: &str) -> Self {
+        let copy = env::temp_dir().join(format!("sansocket-net-test-{}", std::process::id()));
+        // Another process copies it: a child that is forked meanwhile would have it open for writing.
+        let copied = Command::new("cp").arg(env::current_exe().unwrap()).arg(&copy).status();
+        assert!(copied.unwrap().success());
+        fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+        let mut command = as_unprivileged(&copy);
+        command.args(["--exact", test, "--nocapture"]).env(IS_CHILD, "1");
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.parse().unwrap())).unwrap();
+        let errors = BufReader::new(process.stderr.take().unwrap()).lines();
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, address, errors, copy }
+    }
+
+    /// The limit on the user's threads.
+    fn thread_limit(&self) -> String {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.process.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Sets the limit, and not the hard one, which the user could not raise again.
+    fn limit_threads(&self, limit: &str) {
+        let mut prlimit = as_unprivileged("prlimit");
+        let status = prlimit.arg(format!("--nproc={limit}:")).args(["--pid", &self.process.id().to_string()]).status();
+        assert!(status.expect("prlimit runs").success());
+    }
+
+    /// The next line that the process writes to stderr.
+    fn next_error(&mut self) -> String {
+        self.errors.next().unwrap().unwrap()
+    }
+}
+
+fn as_unprivileged(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir("/");
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(20_000 + std::process::id() % 40_000);
+    }
+    command
+}
+
+impl Drop for Unprivileged {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_file(&self.copy);
+    }
+}
+
+/// Neither those threads that wait nor those that come later need a descriptor to end.
+#[test]
+fn a_stop_ends_accept_when_no_descriptor_is_left() {
+    const NAME: &str = "a_stop_ends_accept_when_no_descriptor_is_left";
+    if !is_child() {
+        return assert_passes(&mut child(NAME, 64));
+    }
+    bounded(|| {
+        let (listener, address) = listen();
+        let (stopper, listener) = (listener.stopper(), Arc::new(listener));
+        let (errors, failures) = mpsc::channel();
+        let mut clients: Vec<_> = (0..4).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let files: Vec<_> = std::iter::repeat_with(|| fs::File::open("/dev/null")).map_while(Result::ok).collect();
+        let threads = [(); 3].map(|()| {
+            let (listener, errors) = (Arc::clone(&listener), errors.clone());
+            spawn(move || {
+                for incoming in listener.incoming() {
+                    errors.send(incoming.map(drop).unwrap_err()).unwrap();
+                }
+            })
+        });
+        let started = Instant::now();
+        assert!(failures.recv_timeout(BOUND).unwrap().to_string().contains("os error 24"));
+        // Each thread pauses after a failure: the loops do not spin.
+        for _ in 0..6 {
+            failures.recv_timeout(BOUND).unwrap();
+        }
+        assert!(started.elapsed() >= Duration::from_millis(100));
+        stopper.stop();
+        threads.into_iter().for_each(Task::join);
+        assert!(listener.accept().unwrap().is_none());
+        drop(files);
+        clients.clear();
+    });
 }
 
 /// A source of choices that repeats itself in each run.
@@ -112,10 +267,7 @@ fn connections_broken_at_either_end_leave_nothing_behind() {
     const THREADS: usize = 8;
     const ROUNDS: usize = 4;
     if !is_child() {
-        let test = child("connections_broken_at_either_end_leave_nothing_behind", 1024).output().unwrap();
-        let output = String::from_utf8_lossy(&test.stdout).into_owned() + &String::from_utf8_lossy(&test.stderr);
-        assert!(test.status.success() && output.contains("1 passed"), "{output}");
-        return;
+        return assert_passes(&mut child("connections_broken_at_either_end_leave_nothing_behind", 1024));
     }
     bounded(|| {
         let count: usize = env::var("SANSOCKET_TEST_CONNECTIONS").map_or(10_000, |count| count.parse().unwrap());
