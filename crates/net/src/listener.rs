@@ -61,8 +61,8 @@ impl Acceptor {
         self
     }
 
-    /// Sets which web pages [`Incoming::accept`] accepts. Browsers let any page connect anywhere, with the cookies of the
-    /// site it connects to; the server has to refuse.
+    /// Sets which web pages may connect, unless an [`Accept`] chooses its own policy ([`Incoming::accept_with`]).
+    /// Browsers let any page connect anywhere, with the cookies of the site it connects to; the server has to refuse.
     pub fn origin(mut self, policy: OriginPolicy) -> Self {
         self.origin = policy;
         self
@@ -357,7 +357,7 @@ impl<S: Stream> Incoming<S> {
     ///
     /// As for [`accept_with`](Self::accept_with).
     pub fn accept(mut self) -> Result<WebSocket<S>, Error> {
-        let accept = Accept::new().origin(self.acceptor.origin.clone());
+        let accept = Accept::new();
         let supported = &self.acceptor.protocols.clone();
         let mut offered = self.request()?.protocols();
         let accept = match offered.find(|&offered| supported.iter().any(|supported| supported == offered)) {
@@ -368,18 +368,30 @@ impl<S: Stream> Incoming<S> {
         self.accept_with(accept)
     }
 
-    /// Accepts the request with an origin policy, a subprotocol and headers of the caller's choice.
+    /// Accepts the request with a subprotocol and headers of the caller's choice. The policy of [`Acceptor::origin`]
+    /// applies, unless [`Accept::origin`] chose another.
+    ///
+    /// ```no_run
+    /// # use sansocket_net::{Accept, Error, Incoming, OriginPolicy, WebSocket};
+    /// # fn open(mut incoming: Incoming) -> Result<WebSocket, Error> {
+    /// let accept = Accept::new().header("Set-Cookie", "session=1");
+    /// let is_public = incoming.request()?.path() == "/public";
+    /// incoming.accept_with(if is_public { accept.origin(OriginPolicy::Any) } else { accept })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, or this
-    /// is not a valid answer and the client got 500. TCP has ended.
+    /// is not a valid answer and the client got 500. [`Error::Io`]: the client is gone. TCP has ended. A client that
+    /// has only shut down its sending direction is accepted, and the connection ends with the next event.
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
         self.request()?;
         if self.is_plain {
             // The core answers a plain request that the application does not answer.
             return Err(self.finish().err().unwrap_or(Error::Answer(AnswerError::NoRequest)));
         }
+        let accept = accept.default_origin(&self.acceptor.origin);
         if let Err(error) = self.link.engine.driver.accept(accept, Clock::of_process().now()) {
             // The driver has answered with 403 or 500.
             let _ = self.finish();
@@ -393,8 +405,8 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client got 500. Others:
-    /// the connection was lost before the whole response was written.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client got 500.
+    /// [`Error::Io`]: the client is gone. Others: it did not take the whole response in time.
     pub fn respond(mut self, response: HttpResponse) -> Result<(), Error> {
         self.request()?;
         let answered = self.link.engine.driver.respond(response, Clock::of_process().now());

@@ -109,6 +109,32 @@ fn pages_of_other_origins_get_403_unless_the_policy_permits_them() {
 }
 
 #[test]
+fn the_servers_policy_applies_unless_an_answer_chose_its_own() {
+    let any_of = || OriginPolicy::AnyOf(vec!["https://app.example".into()]);
+    let cases = [
+        (OriginPolicy::SameOrigin, None, "https://app.example", false),
+        (any_of(), None, "https://app.example", true),
+        (any_of(), None, "http://server.example.com", false),
+        (OriginPolicy::Any, None, "https://app.example", true),
+        (OriginPolicy::SameOrigin, Some(OriginPolicy::Any), "https://app.example", true),
+        (OriginPolicy::SameOrigin, Some(any_of()), "https://app.example", true),
+        (any_of(), Some(OriginPolicy::SameOrigin), "https://app.example", false),
+        (OriginPolicy::Any, Some(OriginPolicy::SameOrigin), "https://app.example", false),
+    ];
+    bounded(|| {
+        for (policy, chosen, origin, is_permitted) in cases {
+            let (listener, _) = listen_with(Acceptor::new().origin(policy.clone()));
+            let accept = Accept::new().header("X-Answer", "1");
+            let accept = chosen.iter().cloned().fold(accept, Accept::origin);
+            let (answer, _) = answer(listener, &with_origin(origin), |incoming| incoming.accept_with(accept).map(drop));
+            let status = if is_permitted { "HTTP/1.1 101 " } else { "HTTP/1.1 403 " };
+            assert!(answer.starts_with(status), "{policy:?} {chosen:?}: {answer}");
+            assert_eq!(answer.contains("X-Answer: 1\r\n"), is_permitted, "{policy:?} {chosen:?}: {answer}");
+        }
+    });
+}
+
+#[test]
 fn an_answer_that_is_not_valid_is_the_servers_fault() {
     bounded(|| {
         let accept = Accept::new().protocol("chat");
