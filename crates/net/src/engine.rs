@@ -39,6 +39,8 @@ pub(crate) struct Engine {
     in_flight: usize,
     /// Output was dropped before the stream took it.
     has_lost_output: bool,
+    /// Why the stream takes no more bytes.
+    write_error: Option<io::Error>,
     /// When the stream last took bytes.
     last_write: Instant,
     pong_timeout: Duration,
@@ -102,6 +104,7 @@ impl Engine {
             is_close_reported: false,
             in_flight: 0,
             has_lost_output: false,
+            write_error: None,
             last_write: Instant::now(),
             pong_timeout: config.pong_timeout,
             max_block: (config.closing_timeout.min(config.closing_limit) / 4).max(MIN_BLOCK),
@@ -197,11 +200,13 @@ impl Engine {
 
     /// Reports that the stream takes no more bytes.
     pub(crate) fn write_lost(&mut self, error: io::Error) {
+        self.write_error.get_or_insert_with(|| duplicate_io(&error));
         self.report_to_driver(|driver, now| driver.write_lost(error, now));
     }
 
     /// Reports that reading failed.
     pub(crate) fn read_lost(&mut self, error: io::Error) {
+        self.write_error.get_or_insert_with(|| duplicate_io(&error));
         self.report_to_driver(|driver, now| driver.read_lost(error, now));
     }
 
@@ -284,9 +289,10 @@ impl Engine {
         if !self.has_output() && !self.has_lost_output && self.driver.websocket().buffered_amount() == 0 {
             return Ok(());
         }
-        Err(match &self.failure {
-            Some(failure) => duplicate(failure),
-            None => SendError::NotOpen(self.driver.websocket().ready_state()).into(),
+        Err(match (&self.failure, &self.write_error) {
+            (Some(failure), _) => duplicate(failure),
+            (None, Some(error)) => duplicate_io(error).into(),
+            (None, None) => SendError::NotOpen(self.driver.websocket().ready_state()).into(),
         })
     }
 

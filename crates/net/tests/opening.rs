@@ -4,10 +4,13 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, TimeoutKind};
-use sansocket_net::{Accept, Acceptor, ConnectError, Connector, Error, HttpResponse, Incoming, Listener, OriginPolicy};
+use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, Initiator, TimeoutKind};
+use sansocket_net::{
+    Accept, Acceptor, CloseCode, ConnectError, Connector, Error, HttpResponse, Incoming, Listener, OriginPolicy,
+};
 use support::*;
 
 /// What a client is told that sends these bytes and no more, to a server that does this.
@@ -256,7 +259,7 @@ fn a_server_that_ends_early() {
 fn a_client_that_resets_before_its_request_is_read() {
     bounded(|| {
         let (listener, address) = listen();
-        let (server_may_read, wait) = std::sync::mpsc::channel();
+        let (server_may_read, wait) = mpsc::channel();
         let server = serve(listener, move |mut incoming| {
             incoming.stream_mut().write_all(b"unread").unwrap();
             wait.recv().unwrap();
@@ -266,6 +269,55 @@ fn a_client_that_resets_before_its_request_is_read() {
         server_may_read.send(()).unwrap();
         let error = server.join().unwrap_err();
         assert!(matches!(error, Error::Peer(Failure::Handshake(HandshakeError::UnexpectedEof))), "{error}");
+    });
+}
+
+/// Reads a request, waits until its client has ended TCP, or reset it, and then does some work.
+fn answer_late<T: Send + 'static>(is_reset: bool, work: fn(Incoming) -> T) -> T {
+    let (listener, address) = listen();
+    let (has_ended, wait_for_end) = mpsc::channel();
+    let (is_read, wait_for_read) = mpsc::channel();
+    let server = serve(listener, move |mut incoming| {
+        incoming.request().unwrap();
+        // The client resets because it leaves this unread.
+        incoming.stream_mut().write_all(b"H").unwrap();
+        is_read.send(()).unwrap();
+        wait_for_end.recv().unwrap();
+        work(incoming)
+    });
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(REQUEST.as_bytes()).unwrap();
+    wait_for_read.recv().unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let client = if is_reset {
+        reset(client);
+        None
+    } else {
+        Some(client)
+    };
+    has_ended.send(()).unwrap();
+    let result = server.join();
+    drop(client);
+    result
+}
+
+#[test]
+fn a_client_that_is_gone_before_its_answer_is_a_fault_of_the_transport() {
+    bounded(|| {
+        let is_transport = |error: &Error| matches!(error, Error::Io(error) if sansocket_drive::is_disconnect(error));
+        let error = answer_late(true, |incoming| incoming.accept().map(drop)).unwrap_err();
+        assert!(is_transport(&error), "{error:?}");
+        let error = answer_late(true, |incoming| incoming.respond(HttpResponse::new(404))).unwrap_err();
+        assert!(is_transport(&error), "{error:?}");
+    });
+}
+
+#[test]
+fn a_client_that_has_ended_its_direction_before_its_answer_gets_the_answer_and_the_end() {
+    bounded(|| {
+        let close = answer_late(false, |incoming| close(&mut incoming.accept().unwrap()));
+        assert_eq!((close.code, close.was_clean, close.initiator), (CloseCode::ABNORMAL, false, Initiator::Peer));
+        answer_late(false, |incoming| incoming.respond(HttpResponse::new(404))).unwrap();
     });
 }
 
