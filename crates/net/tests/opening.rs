@@ -113,7 +113,7 @@ fn pages_of_other_origins_get_403_unless_the_policy_permits_them() {
 
 #[test]
 fn the_servers_policy_applies_unless_an_answer_chose_its_own() {
-    let any_of = || OriginPolicy::AnyOf(vec!["https://app.example".into()]);
+    let any_of = || OriginPolicy::any_of(["https://app.example"]).unwrap();
     let cases = [
         (OriginPolicy::SameOrigin, None, "https://app.example", false),
         (any_of(), None, "https://app.example", true),
