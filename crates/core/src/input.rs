@@ -142,8 +142,8 @@ impl<'b> Input<'b> {
         taken
     }
 
-    /// Takes and forgets all that is left.
-    pub(crate) fn discard(&mut self) {
+    /// Discards the bytes that are left: the connection is given up, or they will be given again, in another input.
+    pub fn discard(&mut self) {
         *self = Self::new(&mut []);
     }
 }
