@@ -1,79 +1,112 @@
 //! A chat: `cargo run --example chat [address]`. The path is the room, the query the name: `ws://localhost:9001/tea?Ann`.
+//! What is typed at the server's terminal is said in every room.
 
 use std::collections::HashMap;
-use std::{env, io};
+use std::time::Duration;
+use std::{env, io, thread};
 
 use sansocket_mio::{
-    Accept, Answer, Close, CloseCode, Connection, ConnectionId, Error, EventLoop, Handler, HttpResponse, Message, Open,
-    Request,
+    Answer, Close, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler, HttpResponse,
+    Message, Open, Request, TimerKey,
 };
+
+/// A guest who has said nothing for so long is asked to leave.
+const SILENCE: TimerKey = TimerKey(0);
+const MAX_SILENCE: Duration = Duration::from_secs(30 * 60);
 
 #[derive(Default)]
 struct Chat {
-    guests: HashMap<ConnectionId, Guest>,
     rooms: HashMap<String, Vec<ConnectionId>>,
 }
 
+/// A connection's guest.
+#[derive(Clone, Default)]
 struct Guest {
     name: String,
     room: String,
 }
 
+/// A line typed at the terminal.
+struct Announcement(String);
+
 impl Chat {
     /// Tells everyone in a room, in a message that is encoded once.
-    fn say(&self, connection: &mut Connection<'_>, room: &str, text: String) {
+    fn say(&self, connections: &mut Connections<Self>, room: &str, text: String) {
         let guests = self.rooms.get(room).into_iter().flatten().copied();
         // all guests belong to this loop, so that no mailbox can be full
-        let _ = connection.connections().broadcast_to(guests, text);
+        let _ = connections.broadcast_to(guests, text);
     }
 }
 
 impl Handler for Chat {
-    fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
+    type Data = Guest;
+    type Event = Announcement;
+
+    fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         let Some(name) = request.query().filter(|name| !name.is_empty()) else {
             return HttpResponse::new(400).body("text/plain", "who are you? ws://.../room?name").into();
         };
-        self.guests.insert(connection.id(), Guest { name: name.into(), room: request.path().into() });
-        Accept::new().into()
+        *connection.data_mut() = Guest { name: name.into(), room: request.path().into() };
+        connection.default_accept(request).into()
     }
 
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
-        let Guest { name, room } = &self.guests[&connection.id()];
-        let (room, text) = (room.clone(), format!("{name} is here"));
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
+        let Guest { name, room } = connection.data().clone();
         self.rooms.entry(room.clone()).or_default().push(connection.id());
-        self.say(connection, &room, text);
+        connection.set_timer(SILENCE, MAX_SILENCE);
+        self.say(connection.connections(), &room, format!("{name} is here"));
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
-        let (Some(text), Some(guest)) = (message.as_text(), self.guests.get(&connection.id())) else { return };
-        self.say(connection, &guest.room, format!("{}: {text}", guest.name));
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
+        let Some(text) = message.as_text() else { return };
+        let Guest { name, room } = connection.data().clone();
+        connection.set_timer(SILENCE, MAX_SILENCE);
+        self.say(connection.connections(), &room, format!("{name}: {text}"));
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
-        eprintln!("{:?}: {error}", connection.id());
-        match error {
-            // reads too slowly to follow what is said
-            Error::Send(_) => _ = connection.close(CloseCode::POLICY_VIOLATION, "too slow"),
-            // comes from a foreign page: it will neither open nor close
-            Error::Answer(_) => _ = self.guests.remove(&connection.id()),
-            _ => {}
+    fn on_timer(&mut self, connection: &mut Connection<'_, Self>, _: TimerKey) {
+        let _ = connection.close(CloseCode::POLICY_VIOLATION, "silent for too long");
+    }
+
+    fn on_event(&mut self, connections: &mut Connections<Self>, Announcement(line): Announcement) {
+        for room in self.rooms.keys() {
+            self.say(connections, room, format!("the host: {line}"));
         }
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
-        let Some(Guest { name, room }) = self.guests.remove(&connection.id()) else { return };
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
+        eprintln!("{:?}: {error}", connection.id());
+        if let Error::Send(_) = error {
+            // reads too slowly to follow what is said
+            let _ = connection.close(CloseCode::POLICY_VIOLATION, "too slow");
+        }
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
+        let Guest { name, room } = std::mem::take(connection.data_mut());
         let Some(guests) = self.rooms.get_mut(&room) else { return };
         guests.retain(|&guest| guest != connection.id());
         if guests.is_empty() {
             self.rooms.remove(&room);
         }
-        self.say(connection, &room, format!("{name} has left"));
+        self.say(connection.connections(), &room, format!("{name} has left"));
+    }
+}
+
+/// Passes on what is typed, until the terminal or the loop ends.
+fn announce(handle: &Handle<Chat>) {
+    for line in io::stdin().lines().map_while(Result::ok) {
+        if let Err(error) = handle.post(0, Announcement(line)) {
+            eprintln!("{error}");
+        }
     }
 }
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let mut event_loop = EventLoop::new(Chat::default())?;
+    let handle = event_loop.handle();
+    thread::spawn(move || announce(&handle));
     println!("listening at ws://{}", event_loop.listen(address)?);
     event_loop.run()
 }

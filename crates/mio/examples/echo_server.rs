@@ -7,13 +7,16 @@ use sansocket_mio::{Connection, Error, EventLoop, Handler, Message};
 struct Echo;
 
 impl Handler for Echo {
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         if let Err(error) = connection.send(message) {
             eprintln!("{:?}: {error}", connection.id());
         }
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
         eprintln!("{:?}: {error}", connection.id());
     }
 }

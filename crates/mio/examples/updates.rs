@@ -6,9 +6,10 @@
 use std::time::Duration;
 use std::{env, io};
 
-use sansocket_mio::{Connections, EventLoop, Handler};
+use sansocket_mio::{Connections, EventLoop, Handler, TimerKey};
 
 const SECOND: Duration = Duration::from_secs(1);
+const UPDATE: TimerKey = TimerKey(0);
 const THRESHOLD: usize = 10_240;
 
 #[derive(Default)]
@@ -17,12 +18,15 @@ struct Updates {
 }
 
 impl Handler for Updates {
-    fn on_start(&mut self, connections: &mut Connections) {
-        connections.set_timer(SECOND);
+    type Data = ();
+    type Event = ();
+
+    fn on_start(&mut self, connections: &mut Connections<Self>) {
+        connections.set_timer(UPDATE, SECOND);
     }
 
-    fn on_timer(&mut self, connections: &mut Connections) {
-        connections.set_timer(SECOND);
+    fn on_loop_timer(&mut self, connections: &mut Connections<Self>, _: TimerKey) {
+        connections.set_timer(UPDATE, SECOND);
         self.state += 1;
         let mut ready: Vec<_> = connections.open().collect();
         ready.retain(|&id| connections.get(id).is_some_and(|client| client.buffered_amount() < THRESHOLD));

@@ -3,14 +3,18 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
-use sansocket_drive::sansocket::{CloseCode, EncodedMessage, Message, MessageKind, ReadyState, SendError, WebSocket};
+use sansocket_drive::sansocket::{
+    Accept, CloseCode, EncodedMessage, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
+};
 
 use crate::Error;
 use crate::connections::Connections;
-use crate::handler::Answer;
+use crate::handler::{Answer, Handler};
+use crate::timers::TimerKey;
 
 /// Names a connection of an event loop, or of several that run together: [`Threads`](crate::Threads). When the connection
 /// is gone its name leads nowhere, though another has its index.
@@ -47,15 +51,15 @@ impl fmt::Debug for ConnectionId {
 ///
 /// What is sent leaves when the loop has gone through what woke it, all of it in one system call. How much waits is
 /// [`buffered_amount`](Self::buffered_amount).
-pub struct Connection<'a> {
-    connections: &'a mut Connections,
+pub struct Connection<'a, H: Handler> {
+    connections: &'a mut Connections<H>,
     index: usize,
 }
 
-impl<'a> Connection<'a> {
+impl<'a, H: Handler> Connection<'a, H> {
     /// The connection with this index, which exists.
     #[inline]
-    pub(crate) fn new(connections: &'a mut Connections, index: usize) -> Self {
+    pub(crate) fn new(connections: &'a mut Connections<H>, index: usize) -> Self {
         Self { connections, index }
     }
 
@@ -147,12 +151,32 @@ impl<'a> Connection<'a> {
     pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
         let now = crate::now();
         self.connections.mark_dirty(self.index);
-        let driver = &mut self.connections.entry_mut(self.index).socket.driver;
-        match answer.into() {
-            Answer::Later => Ok(()),
-            Answer::Accept(accept) => driver.accept(accept, now),
-            Answer::Respond(response) => driver.respond(response, now),
-        }
+        self.connections.answer(self.index, answer.into(), now)
+    }
+
+    /// Returns the answer of the default [`Handler::on_request`](crate::Handler::on_request): it accepts with the first
+    /// subprotocol that the client offers and the listener supports ([`ListenOptions::protocol`](crate::ListenOptions::protocol)).
+    /// For handlers that check or add something.
+    ///
+    /// ```
+    /// use sansocket_mio::{Answer, Connection, Handler, HttpResponse, Request};
+    ///
+    /// struct News;
+    ///
+    /// impl Handler for News {
+    ///     type Data = ();
+    ///     type Event = ();
+    ///
+    ///     fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
+    ///         match request.path() {
+    ///             "/news" => connection.default_accept(request).header("Set-Cookie", "seen=1").into(),
+    ///             _ => HttpResponse::new(404).into(),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn default_accept(&self, request: &Request) -> Accept {
+        self.connections.listener(self.index).map_or_else(Accept::new, |listener| listener.accept(request))
     }
 
     /// Ends the connection without a closing handshake: TCP is reset, and what is pending is dropped.
@@ -160,6 +184,88 @@ impl<'a> Connection<'a> {
     pub fn abort(&mut self) {
         let now = crate::now();
         self.with(|ws| ws.abort(now));
+    }
+
+    /// What the application keeps for this connection: [`Handler::Data`](crate::Handler::Data).
+    #[inline]
+    pub fn data(&self) -> &H::Data {
+        &self.connections.entry(self.index).data
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut H::Data {
+        &mut self.connections.entry_mut(self.index).data
+    }
+
+    /// Sets a timer of this connection: [`Handler::on_timer`](crate::Handler::on_timer) is called with its key once, not
+    /// before this time has passed. If the connection has a timer with this key, it is replaced.
+    ///
+    /// A connection has any number of timers. They end with it, and none fires after
+    /// [`Handler::on_close`](crate::Handler::on_close).
+    pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
+        self.connections.timers.set(Some(self.index as u32), key, crate::now() + after);
+    }
+
+    /// Cancels a timer of this connection. Returns whether it was set: not if it has fired.
+    pub fn cancel_timer(&mut self, key: TimerKey) -> bool {
+        self.connections.timers.cancel(Some(self.index as u32), key)
+    }
+
+    /// Pauses reading, until [`resume_reading`](Self::resume_reading) or until the connection ends. Bytes stay in the
+    /// kernel, so that TCP slows down the peer. If reading is paused while a message is handled, none follows: what the loop
+    /// has read already, at most [`Options::buffer_size`](crate::Options::buffer_size), is kept.
+    ///
+    /// While reading is paused, the handler hears of nothing that the peer sends: Pings are not answered, and the end of the
+    /// stream is not seen. Writing, closing, timers and deadlines go on, but keepalive does not end the connection: a peer
+    /// that vanishes is noticed only when TCP gives up. Before the connection is open,
+    /// [`Config::opening_timeout`](crate::Config::opening_timeout) applies nevertheless.
+    ///
+    /// The pause ends when the connection is closing or broken: then the closing handshake needs what the peer sends, and
+    /// messages that came before its Close frame are delivered. To pause a connection in these states does nothing.
+    ///
+    /// (Exception: messages that came before a request was answered ([`Answer::Later`]) follow
+    /// [`on_open`](crate::Handler::on_open) even if it pauses reading.)
+    ///
+    /// ```
+    /// use sansocket_mio::{Connection, Connections, ConnectionId, Handler, Message};
+    ///
+    /// /// Stores messages, in a thread of its own, one at a time for each client.
+    /// struct Archive;
+    ///
+    /// /// The archive has stored the message of this client.
+    /// struct Stored(ConnectionId);
+    ///
+    /// impl Handler for Archive {
+    ///     type Data = ();
+    ///     type Event = Stored;
+    ///
+    ///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, _: Message<'_>) {
+    ///         // hand the message to the thread
+    ///         connection.pause_reading();
+    ///     }
+    ///
+    ///     fn on_event(&mut self, connections: &mut Connections<Self>, Stored(id): Stored) {
+    ///         if let Some(mut connection) = connections.get(id) {
+    ///             connection.resume_reading();
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn pause_reading(&mut self) {
+        self.connections.entry_mut(self.index).socket.pause_reading();
+    }
+
+    /// Resumes reading: what has arrived is read. The peer has the whole
+    /// [`Config::pong_timeout`](crate::Config::pong_timeout), from now, to answer a keepalive Ping.
+    pub fn resume_reading(&mut self) {
+        self.connections.entry_mut(self.index).socket.resume_reading(crate::now());
+        self.connections.mark_dirty(self.index);
+    }
+
+    /// Whether reading is paused.
+    pub fn is_reading_paused(&self) -> bool {
+        self.connections.entry(self.index).socket.is_reading_paused()
     }
 
     /// Answers a request, unless it is too late.
@@ -207,7 +313,7 @@ impl<'a> Connection<'a> {
     }
 
     /// All connections of the loop, this one among them.
-    pub fn connections(&mut self) -> &mut Connections {
+    pub fn connections(&mut self) -> &mut Connections<H> {
         self.connections
     }
 
@@ -223,7 +329,7 @@ pub(crate) fn is_given_up(ws: &WebSocket) -> bool {
     matches!(ws.ready_state(), ReadyState::Closing | ReadyState::Closed)
 }
 
-impl fmt::Debug for Connection<'_> {
+impl<H: Handler> fmt::Debug for Connection<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("id", &self.id()).field("ready_state", &self.ready_state()).finish()
     }

@@ -1,29 +1,37 @@
 //! Connections: all of an event loop's, as its handler sees them.
 
+mod broadcast;
+mod entry;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::ToSocketAddrs;
-use std::ops::Range;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket_drive::sansocket::{
-    ClientRequest, CloseCode, EncodedMessage, Instant, Message, ReadyState, Role, SendError, WebSocket,
-};
+use sansocket_drive::sansocket::{ClientRequest, CloseCode, Instant, ReadyState, Role, SendError, WebSocket};
 use sansocket_drive::{Armed, Deadline, Deadlines, parse_uri};
 use slab::Slab;
 
+use crate::Error;
 use crate::connection::{Connection, ConnectionId};
-use crate::error::{ConnectError, PostError, Stopped};
+use crate::error::{ConnectError, Stopped};
 use crate::handle::Handle;
+use crate::handler::{Answer, Handler};
+use crate::listen_options::ListenerShared;
 use crate::options::Options;
 use crate::socket::Socket;
+use crate::timers::{TimerKey, Timers};
+
+pub(crate) use entry::{Entry, NO_LISTENER};
 
 /// The connections of an event loop.
-pub struct Connections {
-    slab: Slab<Entry>,
+pub struct Connections<H: Handler> {
+    slab: Slab<Entry<H::Data>>,
     /// No connection has had this index, nor a higher one.
     slots: usize,
+    /// Those that the loop has or had, by number.
+    pub(crate) listeners: Vec<Arc<ListenerShared>>,
     pub(crate) deadlines: Deadlines,
     /// Connections whose turn has to be finished: their output written, their next interest and deadline registered.
     pub(crate) dirty: Vec<u32>,
@@ -31,12 +39,12 @@ pub struct Connections {
     pub(crate) again: VecDeque<u32>,
     /// What could not be sent, and whom the handler is to hear it of.
     pub(crate) unsent: Vec<(ConnectionId, SendError)>,
-    pub(crate) timer: Option<Instant>,
+    pub(crate) timers: Timers,
     /// When the connections that are left are aborted, once the loop is stopping.
     stop_at: Option<Instant>,
     stop_timeout: Duration,
     pub(crate) now: Instant,
-    handle: Handle,
+    handle: Handle<H>,
     /// Above how many bytes of `buffered_amount` a connection is congested, and to how many they must fall.
     water_marks: (usize, usize),
     next_generation: u32,
@@ -44,42 +52,17 @@ pub struct Connections {
     pub(crate) is_stopping: bool,
 }
 
-/// All that an idle connection costs.
-pub(crate) struct Entry {
-    pub(crate) socket: Socket,
-    pub(crate) armed: Armed,
-    generation: u32,
-    pub(crate) is_dirty: bool,
-    pub(crate) is_again: bool,
-    /// More was sent than the high-water mark allows, and has not fallen below the low-water mark.
-    pub(crate) is_congested: bool,
-    /// The handler is to hear that something was not sent to it.
-    pub(crate) has_unsent: bool,
-}
-
-impl Entry {
-    /// Whether nothing is to be done for it, nor noted.
-    #[inline(always)]
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.socket.is_quiet() && !self.is_congested && !self.needs_arming()
-    }
-
-    #[inline(always)]
-    fn needs_arming(&self) -> bool {
-        self.socket.poll_timeout().is_some_and(|deadline| self.armed.is_later_than(deadline))
-    }
-}
-
-impl Connections {
-    pub(crate) fn new(handle: Handle, thread: u16, options: &Options) -> Self {
+impl<H: Handler> Connections<H> {
+    pub(crate) fn new(handle: Handle<H>, thread: u16, options: &Options) -> Self {
         Self {
             slab: Slab::new(),
             slots: 0,
+            listeners: Vec::new(),
             deadlines: Deadlines::default(),
             dirty: Vec::new(),
             again: VecDeque::new(),
             unsent: Vec::new(),
-            timer: None,
+            timers: Timers::default(),
             stop_at: None,
             stop_timeout: options.stop_timeout,
             now: crate::now(),
@@ -101,10 +84,11 @@ impl Connections {
     pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
         let request = ClientRequest::new(parse_uri(url)?);
         let (host, port) = (request.uri().host().to_owned(), request.uri().port());
-        self.connect_to(request, (host.as_str(), port))
+        self.connect_to(request, (host.as_str(), port), H::Data::default())
     }
 
-    /// The same, with a request of the caller's making, to the first of these addresses that can be reached.
+    /// The same, with a request of the caller's making, to the first of these addresses that can be reached. `data` is the
+    /// connection's [`data`](Connection::data) from the beginning.
     ///
     /// # Errors
     ///
@@ -113,75 +97,44 @@ impl Connections {
         &mut self,
         request: ClientRequest,
         addresses: impl ToSocketAddrs,
+        data: H::Data,
     ) -> Result<ConnectionId, ConnectError> {
+        let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
+        let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
+        let socket = self.begin_connecting(request, &addresses)?;
+        Ok(self.connecting(socket, data))
+    }
+
+    /// The first half of connecting, which may fail.
+    pub(crate) fn begin_connecting(
+        &self,
+        request: ClientRequest,
+        addresses: &[SocketAddr],
+    ) -> Result<Socket, ConnectError> {
         if self.is_stopping {
             return Err(Stopped.into());
         }
-        let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
-        let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
-        let config = Arc::clone(self.handle.config());
-        let index = self.insert(Socket::connect(request, &addresses, config, crate::now())?);
-        Ok(self.id(index))
+        Socket::connect(request, addresses, Arc::clone(self.handle.config()), crate::now())
     }
 
-    /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom it
-    /// cannot be sent is told to [`Handler::on_error`](crate::Handler::on_error): once a turn, however much it is.
-    ///
-    /// This loop's connections get it at once, which is work of the handler's own. The other loops find it in their
-    /// mailboxes.
-    ///
-    /// # Errors
-    ///
-    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was sent to no
-    /// connection of any loop. A loop that runs alone never fails, nor does this fail because other loops have stopped.
-    pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
-        let message = self.handle.encode_and_post(Some(self.thread.into()), message.into())?;
-        self.broadcast_here(&message);
-        Ok(())
+    /// The second half.
+    pub(crate) fn connecting(&mut self, socket: Socket, data: H::Data) -> ConnectionId {
+        let index = self.insert(socket, NO_LISTENER, data);
+        self.id(index)
     }
 
-    /// Sends an encoded message to all open connections of this loop and of those that run with it.
+    /// Sets a timer of the loop: [`Handler::on_loop_timer`](crate::Handler::on_loop_timer) is called with its key once, not
+    /// before this time has passed. If the loop has a timer with this key, it is replaced.
     ///
-    /// # Errors
-    ///
-    /// As for [`broadcast`](Self::broadcast).
-    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) -> Result<(), PostError> {
-        self.handle.post_broadcast(Some(self.thread.into()), message)?;
-        self.broadcast_here(message);
-        Ok(())
+    /// A loop has any number of timers; a timer costs O(log n) to set, to cancel and to fire.
+    /// [`Connection::set_timer`] sets a timer of a connection.
+    pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
+        self.timers.set(None, key, crate::now() + after);
     }
 
-    /// Sends a message to these connections, as far as they are open. It is encoded once. To whom it cannot be sent is told
-    /// to [`Handler::on_error`](crate::Handler::on_error).
-    ///
-    /// # Errors
-    ///
-    /// Some of the connections belong to other loops, whose mailboxes are full ([`PostError::Full`]). Hands back those to
-    /// which the message was not sent; it was sent to the others.
-    pub fn broadcast_to<'m>(
-        &mut self,
-        ids: impl IntoIterator<Item = ConnectionId>,
-        message: impl Into<Message<'m>>,
-    ) -> Result<(), PostError<Vec<ConnectionId>>> {
-        let message = EncodedMessage::new(message, self.handle.config());
-        let (mut missed, mut exceeded) = (Vec::new(), None);
-        for id in ids {
-            if id.thread != self.thread {
-                if let Err(PostError::Full((), limit)) = self.handle.send_encoded(id, &message) {
-                    missed.push(id);
-                    exceeded = Some(limit);
-                }
-            } else if let Some(index) = self.index(id) {
-                self.send_or_report(index, &message);
-            }
-        }
-        exceeded.map_or(Ok(()), |limit| Err(PostError::Full(missed, limit)))
-    }
-
-    /// Has [`Handler::on_timer`](crate::Handler::on_timer) called once, this long from now; not at all if another time is
-    /// set before.
-    pub fn set_timer(&mut self, after: Duration) {
-        self.timer = Some(crate::now() + after);
+    /// Cancels a timer of the loop. Returns whether it was set: not if it has fired.
+    pub fn cancel_timer(&mut self, key: TimerKey) -> bool {
+        self.timers.cancel(None, key)
     }
 
     /// Stops the loop in an orderly way. It listens and connects no more, closes every connection with
@@ -222,19 +175,20 @@ impl Connections {
     /// The next time at which the loop has something to do.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let next = earlier(self.deadlines.next(), self.timer);
+        let next = earlier(self.deadlines.next(), self.timers.next());
         if self.is_stopping { earlier(next, self.stop_at) } else { next }
     }
 
     /// A connection of this loop; `None` if it is gone, or another loop's.
-    pub fn get(&mut self, id: ConnectionId) -> Option<Connection<'_>> {
+    pub fn get(&mut self, id: ConnectionId) -> Option<Connection<'_, H>> {
         let index = self.index(id)?;
         Some(Connection::new(self, index))
     }
 
     /// The open connections.
     pub fn open(&self) -> impl Iterator<Item = ConnectionId> {
-        let is_open = |(_, entry): &(usize, &Entry)| entry.socket.driver.websocket().ready_state() == ReadyState::Open;
+        let is_open =
+            |(_, entry): &(usize, &Entry<H::Data>)| entry.socket.driver.websocket().ready_state() == ReadyState::Open;
         self.slab.iter().filter(is_open).map(|(index, _)| self.id(index))
     }
 
@@ -249,7 +203,7 @@ impl Connections {
     }
 
     /// A way to reach this loop, and those that run with it, from any thread.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> Handle<H> {
         self.handle.clone()
     }
 
@@ -258,35 +212,41 @@ impl Connections {
         self.now
     }
 
-    pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream) -> usize {
+    pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream, listener: u16) -> usize {
         let config = Arc::clone(self.handle.config());
-        self.insert(Socket::accepted(stream, config, self.now))
+        self.insert(Socket::accepted(stream, config, self.now), listener, H::Data::default())
     }
 
-    fn broadcast_here(&mut self, message: &EncodedMessage) {
-        self.broadcast_slots(0..self.slots, message);
+    /// The listener that accepted a connection.
+    pub(crate) fn listener(&self, index: usize) -> Option<&ListenerShared> {
+        self.listeners.get(usize::from(self.slab[index].listener)).map(|listener| &**listener)
     }
 
-    /// Sends a message to the open connections from a slot on, until all have it or the budget, which counts slots, is
-    /// spent. Returns the slot to go on with.
-    pub(crate) fn broadcast_from(
-        &mut self,
-        first: usize,
-        budget: &mut usize,
-        message: &EncodedMessage,
-    ) -> Option<usize> {
-        let count = self.slots.saturating_sub(first).min(*budget);
-        *budget -= count;
-        let end = first + count;
-        self.broadcast_slots(first..end, message);
-        (end < self.slots).then_some(end)
+    /// Counts one connection of a listener less. Returns whether there were as many as may be; then other loops that share
+    /// the listener are woken, since they may go on to accept.
+    pub(crate) fn release(&self, listener: u16) -> bool {
+        let was_full = self.listeners.get(usize::from(listener)).is_some_and(|listener| listener.release());
+        if was_full {
+            self.handle.wake_others(self.thread.into());
+        }
+        was_full
     }
 
-    fn broadcast_slots(&mut self, slots: Range<usize>, message: &EncodedMessage) {
-        for index in slots {
-            if self.slab.contains(index) {
-                self.send_or_report(index, message);
-            }
+    /// Answers a request. What the answer leaves open, the listener decides.
+    pub(crate) fn answer(&mut self, index: usize, answer: Answer, now: Instant) -> Result<(), Error> {
+        let listener = self.listener(index);
+        let answer = match answer {
+            Answer::Accept(accept) => Answer::Accept(match listener {
+                Some(listener) => accept.default_origin(listener.origin()),
+                None => accept,
+            }),
+            answer => answer,
+        };
+        let driver = &mut self.slab[index].socket.driver;
+        match answer {
+            Answer::Accept(accept) => driver.accept(accept, now),
+            Answer::Respond(response) => driver.respond(response, now),
+            Answer::Later => Ok(()),
         }
     }
 
@@ -301,17 +261,17 @@ impl Connections {
     }
 
     #[inline]
-    pub(crate) fn find(&mut self, index: usize) -> Option<&mut Entry> {
+    pub(crate) fn find(&mut self, index: usize) -> Option<&mut Entry<H::Data>> {
         self.slab.get_mut(index)
     }
 
     #[inline]
-    pub(crate) fn entry(&self, index: usize) -> &Entry {
+    pub(crate) fn entry(&self, index: usize) -> &Entry<H::Data> {
         &self.slab[index]
     }
 
     #[inline]
-    pub(crate) fn entry_mut(&mut self, index: usize) -> &mut Entry {
+    pub(crate) fn entry_mut(&mut self, index: usize) -> &mut Entry<H::Data> {
         &mut self.slab[index]
     }
 
@@ -319,10 +279,13 @@ impl Connections {
         self.slab.contains(index)
     }
 
-    pub(crate) fn remove(&mut self, index: usize) {
-        self.slab.remove(index);
+    /// Removes a connection. Returns whether its listener had as many as may be.
+    pub(crate) fn remove(&mut self, index: usize) -> bool {
+        let listener = self.slab.remove(index).listener;
+        self.timers.cancel_all(Some(index as u32));
         let Self { deadlines, slab, .. } = self;
         deadlines.tidy(slab.len(), |deadline| is_current(slab, deadline));
+        self.release(listener)
     }
 
     /// Whether a deadline or the timer has come up.
@@ -359,7 +322,7 @@ impl Connections {
     pub(crate) fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut WebSocket) -> R) -> R {
         let entry = &mut self.slab[index];
         let result = change(entry.socket.websocket());
-        entry.is_congested |= entry.socket.driver.websocket().buffered_amount() > self.water_marks.0;
+        entry.socket.note_congestion(self.water_marks.0);
         if !std::mem::replace(&mut entry.is_dirty, true) {
             self.dirty.push(index as u32);
         }
@@ -376,7 +339,7 @@ impl Connections {
         let sent = self.change(index, send);
         if let Err(SendError::BufferFull(_)) = sent {
             let entry = &mut self.slab[index];
-            entry.is_congested |= entry.socket.driver.websocket().buffered_amount() > self.water_marks.1;
+            entry.socket.note_congestion(self.water_marks.1);
         }
         sent
     }
@@ -399,53 +362,35 @@ impl Connections {
     #[inline]
     pub(crate) fn ends_congestion(&mut self, index: usize) -> bool {
         let entry = &mut self.slab[index];
-        if !entry.is_congested {
+        if !entry.socket.is_congested() {
             return false;
         }
         let ws = entry.socket.driver.websocket();
         // A closing connection is read whatever is pending: its peer may send before it reads.
         if ws.buffered_amount() <= self.water_marks.1 || ws.ready_state() != ReadyState::Open {
-            entry.is_congested = false;
-            entry.socket.hold(false);
+            entry.socket.end_congestion();
             return true;
         }
         // The core does not know a mark that is lower than its own.
         let is_above = ws.role() == Role::Server && ws.buffered_amount() > self.water_marks.0;
         if is_above || !ws.wants_read() {
-            entry.socket.hold(true);
+            entry.socket.hold_back();
         }
         false
     }
 
-    fn insert(&mut self, socket: Socket) -> usize {
+    fn insert(&mut self, socket: Socket, listener: u16, data: H::Data) -> usize {
         self.next_generation = self.next_generation.wrapping_add(1);
-        let entry = Entry {
-            socket,
-            armed: Armed::default(),
-            generation: self.next_generation,
-            is_dirty: false,
-            is_again: false,
-            is_congested: false,
-            has_unsent: false,
-        };
+        let entry = Entry::new(socket, self.next_generation, listener, data);
         let index = self.slab.insert(entry);
         self.slots = self.slots.max(index + 1);
         // to be registered, and its deadline noted
         self.mark_dirty(index);
         index
     }
-
-    fn send_or_report(&mut self, index: usize, message: &EncodedMessage) {
-        if self.slab[index].socket.driver.websocket().ready_state() == ReadyState::Open
-            && let Err(error) = self.send(index, |ws| ws.send_encoded(message))
-            && !std::mem::replace(&mut self.slab[index].has_unsent, true)
-        {
-            self.unsent.push((self.id(index), error));
-        }
-    }
 }
 
-impl fmt::Debug for Connections {
+impl<H: Handler> fmt::Debug for Connections<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connections").field("len", &self.len()).finish_non_exhaustive()
     }
@@ -461,9 +406,7 @@ fn earlier(first: Option<Instant>, second: Option<Instant>) -> Option<Instant> {
 }
 
 /// Whether the entry is the one of the connection's that counts.
-fn is_current(slab: &Slab<Entry>, deadline: &Deadline) -> bool {
+fn is_current<D>(slab: &Slab<Entry<D>>, deadline: &Deadline) -> bool {
     let entry = slab.get(deadline.index as usize);
     entry.is_some_and(|entry| entry.generation == deadline.generation && entry.armed.is_at(deadline.at))
 }
-
-const _: () = assert!(size_of::<Entry>() <= 296);

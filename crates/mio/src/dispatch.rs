@@ -10,9 +10,9 @@ use crate::socket::Socket;
 use crate::turn::Driven;
 
 /// A connection of a loop, with the loop's handler.
-pub(crate) struct Dispatch<'a, H> {
+pub(crate) struct Dispatch<'a, H: Handler> {
     pub(crate) handler: &'a mut H,
-    pub(crate) connections: &'a mut Connections,
+    pub(crate) connections: &'a mut Connections<H>,
     pub(crate) index: usize,
 }
 
@@ -59,16 +59,10 @@ impl<H: Handler> Dispatch<'_, H> {
     #[cold]
     fn answer(&mut self, answer: Answer) {
         let now = self.connections.now();
-        let driver = &mut self.socket().driver;
-        if is_given_up(driver.websocket()) {
+        if is_given_up(self.socket().driver.websocket()) {
             return;
         }
-        let answered = match answer {
-            Answer::Accept(accept) => driver.accept(accept, now),
-            Answer::Respond(response) => driver.respond(response, now),
-            Answer::Later => Ok(()),
-        };
-        if let Err(error) = answered {
+        if let Err(error) = self.connections.answer(self.index, answer, now) {
             self.handler.on_error(&mut Connection::new(self.connections, self.index), error);
         }
     }

@@ -62,7 +62,7 @@ impl fmt::Display for MailboxLimit {
 }
 
 /// Why an event loop did not take a command. Hands back what was to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Error)]
 #[expect(clippy::exhaustive_enums, reason = "a mailbox is full, or its loop has stopped")]
 pub enum PostError<T = ()> {
     /// The mailbox is full: the caller posts faster than the event loop works. Nothing was posted. Try again later, or
@@ -92,6 +92,16 @@ impl<T> PostError<T> {
         match self {
             Self::Full(value, limit) => PostError::Full(change(value), limit),
             Self::Stopped(value) => PostError::Stopped(change(value)),
+        }
+    }
+}
+
+/// Omits what is handed back, as its `Display` does.
+impl<T> fmt::Debug for PostError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_, limit) => f.debug_tuple("Full").field(limit).finish_non_exhaustive(),
+            Self::Stopped(_) => f.debug_tuple("Stopped").finish_non_exhaustive(),
         }
     }
 }

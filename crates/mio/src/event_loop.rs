@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use mio::event;
 use mio::{Events, Poll, Token, Waker};
-use sansocket_drive::sansocket::{ClientRequest, Scratch};
+use sansocket_drive::sansocket::{ClientRequest, ReadyState, Scratch};
 
-use crate::connection::ConnectionId;
+use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
 use crate::dispatch::Dispatch;
 use crate::error::ConnectError;
@@ -35,6 +35,8 @@ const EVENTS: usize = 1024;
 const TURN_AGAIN: usize = 256;
 /// Deadlines looked at in one turn.
 const TURN_DEADLINES: usize = 1024;
+/// Timers of the handler reported in one turn.
+const TURN_TIMERS: usize = 1024;
 /// A wait that is shorter is computed from the clock as it is after the handlers, whose reading costs a tenth of an echo.
 const NEAR: Duration = Duration::from_secs(1);
 /// How long the loop waits instead of longer, after handlers have run: then it knows the time, and waits for the rest. So a
@@ -58,9 +60,9 @@ const MAILBOX: Token = Token(usize::MAX);
 /// | connections that had more to read or write than their last turn allowed | 256 |
 /// | readiness events | 1,024 |
 /// | deadlines of connections (Pings, Pongs, closing) | 1,024 |
-/// | calls of [`Handler::on_timer`] | 1 |
+/// | calls of [`Handler::on_timer`] and [`Handler::on_loop_timer`] | 1,024 |
 /// | clients accepted, from each listener | 64 |
-/// | commands of [`Handle`]s | 1,024 |
+/// | commands of [`Handle`]s, events among them | 1,024 |
 /// | slots of the connection table that broadcasts of [`Handle`]s and of other loops visit | 4,096 |
 /// | connections whose output is written at the end, and reports of what was not sent | 1,024 each |
 ///
@@ -109,7 +111,10 @@ const MAILBOX: Token = Token(usize::MAX);
 /// struct Echo;
 ///
 /// impl Handler for Echo {
-///     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+///     type Data = ();
+///     type Event = ();
+///
+///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
 ///         let _ = connection.send(message);
 ///     }
 /// }
@@ -119,19 +124,19 @@ const MAILBOX: Token = Token(usize::MAX);
 /// event_loop.run()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub struct EventLoop<H> {
+pub struct EventLoop<H: Handler> {
     poll: Poll,
     /// Absent while the loop iterates over them.
     events: Option<Events>,
     handler: H,
-    connections: Connections,
+    connections: Connections<H>,
     listeners: Vec<Listener>,
     /// The read buffer that all connections share.
     buffer: Vec<u8>,
     /// The working memory of the connection that has its turn.
     scratch: Scratch,
     /// Commands taken from the mailbox. Between turns: those beyond the budget of the last turn.
-    commands: VecDeque<Command>,
+    commands: VecDeque<Command<H>>,
     /// Where the first command goes on, if it is a broadcast that was interrupted: a slot of the table of connections.
     next_slot: usize,
     /// Connections whose turn is being finished; empty between turns of the loop.
@@ -171,7 +176,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// One of the loops that the handle reaches.
-    pub(crate) fn build(handler: H, options: &Options, poll: Poll, handle: Handle, thread: u16) -> Self {
+    pub(crate) fn build(handler: H, options: &Options, poll: Poll, handle: Handle<H>, thread: u16) -> Self {
         let stop_requested = handle.mailbox(thread.into()).map(Mailbox::stop_requested).unwrap_or_default();
         Self {
             stop_requested,
@@ -212,8 +217,9 @@ impl<H: Handler> EventLoop<H> {
         &mut self,
         request: ClientRequest,
         addresses: impl ToSocketAddrs,
+        data: H::Data,
     ) -> Result<ConnectionId, ConnectError> {
-        self.connections().connect_to(request, addresses)
+        self.connections().connect_to(request, addresses, data)
     }
 
     /// Runs until it is stopped ([`Connections::stop`], [`Handle::stop`]) and all connections are closed.
@@ -283,7 +289,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// A way to reach this loop from any thread.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> Handle<H> {
         self.connections.handle()
     }
 
@@ -293,7 +299,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// The connections.
-    pub fn connections(&mut self) -> &mut Connections {
+    pub fn connections(&mut self) -> &mut Connections<H> {
         self.connections.now = crate::now();
         &mut self.connections
     }
@@ -350,6 +356,8 @@ impl<H: Handler> EventLoop<H> {
     fn note_wakeup(&mut self, token: Token) {
         if token == MAILBOX {
             (self.has_commands, self.has_other_work) = (true, true);
+            // another loop may have closed a connection of a listener that had as many as may be
+            self.resume_listeners();
         } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
             listener.note();
             (self.may_accept, self.has_other_work) = (true, true);
@@ -408,7 +416,7 @@ impl<H: Handler> EventLoop<H> {
         self.has_other_work = self.may_accept || self.has_commands;
     }
 
-    /// Handles deadlines that have come: of connections (a bounded number), of a stop, and of the handler's timer.
+    /// Handles deadlines that have come: of connections, of a stop, and the handler's timers.
     #[inline(never)]
     fn expire_deadlines(&mut self) {
         self.is_clock_stale = true;
@@ -425,27 +433,40 @@ impl<H: Handler> EventLoop<H> {
             }
         }
         self.connections.expire_stop_timeout();
-        if self.connections.timer.is_some_and(|timer| timer <= now) {
-            self.connections.timer = None;
-            self.handler.on_timer(&mut self.connections);
+        self.fire_timers();
+    }
+
+    /// Reports the handler's timers that are due, a bounded number.
+    fn fire_timers(&mut self) {
+        for _ in 0..TURN_TIMERS {
+            let Some((owner, key)) = self.connections.timers.pop_due(self.connections.now) else { return };
+            let Some(index) = owner else {
+                self.handler.on_loop_timer(&mut self.connections, key);
+                continue;
+            };
+            let connection = &mut Connection::new(&mut self.connections, index as usize);
+            // `on_close` is the last call
+            if connection.ready_state() != ReadyState::Closed {
+                self.handler.on_timer(connection, key);
+            }
         }
     }
 }
 
-impl<H> Drop for EventLoop<H> {
+impl<H: Handler> Drop for EventLoop<H> {
     fn drop(&mut self) {
         self.close_mailbox();
     }
 }
 
-impl<H> fmt::Debug for EventLoop<H> {
+impl<H: Handler> fmt::Debug for EventLoop<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLoop").field("connections", &self.connections).finish_non_exhaustive()
     }
 }
 
 /// A poll and the mailbox that wakes it.
-pub(crate) fn poll(options: &Options) -> io::Result<(Poll, Mailbox)> {
+pub(crate) fn poll<H: Handler>(options: &Options) -> io::Result<(Poll, Mailbox<H>)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), MAILBOX)?;
     Ok((poll, Mailbox::new(waker, options.mailbox)))

@@ -29,6 +29,14 @@ impl Flags {
     pub(crate) const WRITE_BLOCKED: Self = Self(1 << 9);
     /// The peer sends many small frames: each of its turns reads a slice of the buffer, once.
     pub(crate) const FLOODS: Self = Self(1 << 10);
+    /// The application has paused reading.
+    pub(crate) const PAUSED: Self = Self(1 << 11);
+    /// Bytes that were read before reading was paused have not been received.
+    pub(crate) const UNRECEIVED: Self = Self(1 << 12);
+    /// More was sent than the high-water mark allows, and has not fallen to the low-water mark.
+    pub(crate) const CONGESTED: Self = Self(1 << 13);
+    /// The handler has not heard yet that something was not sent.
+    pub(crate) const UNSENT: Self = Self(1 << 14);
 
     pub(crate) const NONE: Self = Self(0);
     /// What keeps output from being written.

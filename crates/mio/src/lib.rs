@@ -15,7 +15,10 @@
 //! struct Chat;
 //!
 //! impl Handler for Chat {
-//!     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+//!     type Data = ();
+//!     type Event = ();
+//!
+//!     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
 //!         let _ = connection.connections().broadcast(message); // encoded once, however many there are
 //!     }
 //! }
@@ -34,16 +37,19 @@
 //! struct Client;
 //!
 //! impl Handler for Client {
-//!     fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+//!     type Data = ();
+//!     type Event = ();
+//!
+//!     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
 //!         connection.send("Hello").unwrap();
 //!     }
 //!
-//!     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+//!     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
 //!         println!("{:?}", message.as_text());
 //!         connection.close(CloseCode::NORMAL, "").unwrap();
 //!     }
 //!
-//!     fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
+//!     fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
 //!         println!("closed with {}", close.code);
 //!         connection.connections().stop();
 //!     }
@@ -73,7 +79,7 @@
 //!   [`Options::stop_timeout`] (5 s); connections that are left are aborted.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
 //!   By default requests without `Origin`, which no browser sends, are accepted, and those of pages of the same origin;
-//!   [`Handler::on_request`] decides otherwise.
+//!   [`ListenOptions::origin`] and [`Handler::on_request`] decide otherwise.
 //! * **`wss`** is not built in yet.
 //!
 //! # Features
@@ -91,11 +97,13 @@ mod event_loop;
 mod flags;
 mod handle;
 mod handler;
+mod listen_options;
 mod listener;
 mod mailbox;
 mod options;
 mod socket;
 mod threads;
+mod timers;
 mod turn;
 
 pub use connection::{Connection, ConnectionId};
@@ -104,9 +112,11 @@ pub use error::{ConnectError, MailboxLimit, PostError, Stopped};
 pub use event_loop::EventLoop;
 pub use handle::Handle;
 pub use handler::{Answer, Handler};
+pub use listen_options::ListenOptions;
 pub use options::Options;
 pub use socket::{Next, Socket};
 pub use threads::Threads;
+pub use timers::TimerKey;
 
 /// The library whose types appear in this crate's interface.
 pub use mio;

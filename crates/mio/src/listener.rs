@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -9,6 +10,8 @@ use mio::{Interest, Registry, Token};
 use sansocket_drive::is_disconnect;
 use sansocket_drive::sansocket::Instant;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::listen_options::ListenerShared;
 
 /// Clients accepted in one turn: those that are connected have theirs in between.
 const ACCEPTS: usize = 64;
@@ -26,6 +29,9 @@ pub(crate) struct Listener {
     paused_until: Option<Instant>,
     /// The handler knows that this listener cannot accept.
     is_failing: bool,
+    /// There are as many connections as may be. [`resume`](Self::resume) is called when one has ended.
+    is_full: bool,
+    shared: Arc<ListenerShared>,
 }
 
 /// What accepting gave.
@@ -37,11 +43,11 @@ pub(crate) enum Accepted {
 }
 
 impl Listener {
-    pub(crate) fn new(tcp: std::net::TcpListener) -> io::Result<Self> {
+    pub(crate) fn new(tcp: std::net::TcpListener, shared: Arc<ListenerShared>) -> io::Result<Self> {
         tcp.set_nonblocking(true)?;
         let address = tcp.local_addr()?;
         let tcp = TcpListener::from_std(tcp);
-        Ok(Self { tcp, address, may_accept: false, paused_until: None, is_failing: false })
+        Ok(Self { tcp, address, may_accept: false, paused_until: None, is_failing: false, is_full: false, shared })
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -63,12 +69,23 @@ impl Listener {
 
     /// When it is to be asked again; the epoch if at once.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.may_accept.then(|| self.paused_until.unwrap_or(Instant::EPOCH))
+        (self.may_accept && !self.is_full).then(|| self.paused_until.unwrap_or(Instant::EPOCH))
     }
 
     /// How many clients may be accepted now.
     pub(crate) fn turns(&mut self, now: Instant) -> usize {
         if self.poll_timeout().is_some_and(|at| at <= now) { ACCEPTS } else { 0 }
+    }
+
+    /// Counts one connection more, before it is accepted, unless there are as many as may be.
+    pub(crate) fn admit(&mut self) -> bool {
+        self.is_full = !self.shared.admit();
+        !self.is_full
+    }
+
+    /// There may be fewer connections than may be.
+    pub(crate) fn resume(&mut self) {
+        self.is_full = false;
     }
 
     pub(crate) fn accept(&mut self, now: Instant) -> Accepted {

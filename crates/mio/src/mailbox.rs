@@ -3,57 +3,67 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
-use sansocket_drive::sansocket::{CloseCode, EncodedMessage, Message};
+use sansocket_drive::sansocket::{ClientRequest, CloseCode, EncodedMessage, Message};
 
 use crate::connection::ConnectionId;
 use crate::error::{MailboxLimit, PostError};
-use crate::handler::Answer;
+use crate::handler::{Answer, Handler};
 use crate::options::MailboxLimits;
 
 /// Commands executed in one turn.
 pub(crate) const TURN_COMMANDS: usize = 1024;
 
 /// What a loop is asked to do.
-pub(crate) enum Command {
+pub(crate) enum Command<H: Handler> {
     Send(ConnectionId, Message<'static>),
     SendEncoded(ConnectionId, EncodedMessage),
     Broadcast(EncodedMessage),
     Close(ConnectionId, CloseCode, String),
+    Abort(ConnectionId),
     Answer(ConnectionId, Box<Answer>),
+    Connect(Box<Connect<H::Data>>),
+    Event(H::Event),
 }
 
-impl Command {
+/// A connection to be made.
+pub(crate) struct Connect<D> {
+    pub(crate) request: ClientRequest,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) data: D,
+}
+
+impl<H: Handler> Command<H> {
     /// Returns the bytes that count against [`Options::max_pending_bytes`](crate::Options::max_pending_bytes).
     pub(crate) fn payload_len(&self) -> usize {
         match self {
             Self::Send(_, message) => message.len(),
             Self::SendEncoded(_, message) | Self::Broadcast(message) => message.len(),
             Self::Close(_, _, reason) => reason.len(),
-            Self::Answer(..) => 0,
+            Self::Abort(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) => 0,
         }
     }
 }
 
 /// Where a loop finds what it is asked to do. Bounded: a command counts from when it is posted until it is done.
-pub(crate) struct Mailbox {
+pub(crate) struct Mailbox<H: Handler> {
     waker: Waker,
     limits: MailboxLimits,
     /// Written under the lock, read without.
     pending_commands: AtomicUsize,
     pending_bytes: AtomicUsize,
     stop_requested: Arc<AtomicBool>,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<H>>,
 }
 
 /// The commands, and whether more may be posted.
-#[derive(Default)]
-pub(crate) struct Queue {
-    commands: VecDeque<Command>,
+pub(crate) struct Queue<H: Handler> {
+    commands: VecDeque<Command<H>>,
     /// The loop has been woken, and has not taken all commands since.
     is_woken: bool,
     /// No more commands are taken: the loop has been told to stop.
@@ -62,7 +72,7 @@ pub(crate) struct Queue {
     is_closed: bool,
 }
 
-impl Mailbox {
+impl<H: Handler> Mailbox<H> {
     pub(crate) fn new(waker: Waker, limits: MailboxLimits) -> Self {
         Self {
             waker,
@@ -70,7 +80,12 @@ impl Mailbox {
             pending_commands: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             stop_requested: Arc::default(),
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue {
+                commands: VecDeque::new(),
+                is_woken: false,
+                is_refusing: false,
+                is_closed: false,
+            }),
         }
     }
 
@@ -99,7 +114,7 @@ impl Mailbox {
         !self.lock().is_refusing
     }
 
-    pub(crate) fn post(&self, command: Command) -> Result<(), PostError<Command>> {
+    pub(crate) fn post(&self, command: Command<H>) -> Result<(), PostError<Command<H>>> {
         let mut queue = self.lock();
         if queue.is_refusing {
             return Err(PostError::Stopped(command));
@@ -116,7 +131,7 @@ impl Mailbox {
     }
 
     /// Adds a command, for which there is room. Returns whether the loop must be woken.
-    pub(crate) fn push(&self, queue: &mut Queue, command: Command) -> bool {
+    pub(crate) fn push(&self, queue: &mut Queue<H>, command: Command<H>) -> bool {
         self.pending_commands.fetch_add(1, Relaxed);
         self.pending_bytes.fetch_add(command.payload_len(), Relaxed);
         queue.commands.push_back(command);
@@ -125,7 +140,7 @@ impl Mailbox {
 
     /// Moves commands to the end of `commands` until it holds `count`. Returns whether some are left; if not, the next one
     /// wakes the loop.
-    pub(crate) fn take(&self, commands: &mut VecDeque<Command>, count: usize) -> bool {
+    pub(crate) fn take(&self, commands: &mut VecDeque<Command<H>>, count: usize) -> bool {
         let mut queue = self.lock();
         let count = count.saturating_sub(commands.len()).min(queue.commands.len());
         commands.extend(queue.commands.drain(..count));
@@ -185,7 +200,7 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue<H>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,7 @@
 //! Socket: one connection as a mio source. Knows readiness and TCP; no byte of the protocol.
 
+mod congestion;
+mod pausing;
 mod registration;
 mod transfer;
 
@@ -20,6 +22,8 @@ use socket2::SockRef;
 use crate::flags::Flags;
 use crate::turn::{self, Driven};
 use crate::{ConnectError, Error};
+
+use pausing::Rare;
 
 pub(crate) use transfer::{FLOOD_BYTES, FLOOD_READ, Read};
 
@@ -67,9 +71,8 @@ pub(crate) use transfer::{FLOOD_BYTES, FLOOD_READ, Read};
 /// it at once and reports [`Event::Close`].
 pub struct Socket {
     pub(crate) driver: Driver,
-    /// Addresses to try when this one cannot be reached.
-    #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every idle connection")]
-    untried: Option<Box<Vec<SocketAddr>>>,
+    /// Absent in most connections.
+    rare: Option<Box<Rare>>,
     stream: TcpStream,
     flags: Flags,
 }
@@ -108,9 +111,10 @@ impl Socket {
         let ws = WebSocket::client(request, config, rng, now)?;
         let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
         let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
-        let untried = Some(untried).filter(|untried| !untried.is_empty()).map(Box::new);
         let mut socket = Self::new(ws, stream);
-        socket.untried = untried;
+        if !untried.is_empty() {
+            socket.rare().untried = untried;
+        }
         socket.flags.insert(Flags::CONNECTING);
         Ok(socket)
     }
@@ -123,7 +127,7 @@ impl Socket {
     }
 
     fn new(ws: WebSocket, stream: TcpStream) -> Self {
-        Self { driver: Driver::new(ws), untried: None, stream, flags: Flags::LEFTOVER }
+        Self { driver: Driver::new(ws), rare: None, stream, flags: Flags::LEFTOVER }
     }
 
     /// Handles a mio event of this socket. Passes what happened to `on_event`, which may send, answer and close. A failure of
@@ -227,12 +231,10 @@ impl Socket {
 
     /// Reports a deadline that has come.
     pub(crate) fn timeout(&mut self, now: Instant) {
+        if self.is_reading_paused() {
+            self.excuse_silence(now);
+        }
         self.driver.timeout(sansocket_acked::outstanding(&self.stream), now);
-    }
-
-    /// Whether the owner wants nothing read for now.
-    pub(crate) fn hold(&mut self, is_held: bool) {
-        self.flags.set(Flags::HELD, is_held);
     }
 
     #[inline]
@@ -257,9 +259,14 @@ impl Socket {
         self.driver.read_lost(ErrorKind::ConnectionReset.into(), now);
     }
 
+    /// Whether something comes before reading.
+    #[inline]
+    pub(crate) fn needs_preparation(&self) -> bool {
+        self.flags.any(Flags::CONNECTING | Flags::UNRECEIVED) || self.has_leftover()
+    }
+
     /// What comes before reading: sees how far connecting has come, and writes, since a peer that takes its answers may be
     /// read again.
-    #[inline(never)]
     pub(crate) fn prepare(&mut self, now: Instant) {
         if self.is_connecting()
             && self.driver.websocket().transport() == TransportAction::Open
@@ -279,7 +286,7 @@ impl Socket {
             None => match self.stream.peer_addr() {
                 Ok(_) => {
                     self.flags.remove(Flags::CONNECTING);
-                    self.untried = None;
+                    self.rare = None;
                     // a server that is gone already shows when its answer is read
                     let _ = self.stream.set_nodelay(true);
                     return Ok(());
@@ -288,7 +295,7 @@ impl Socket {
                 Err(error) => error,
             },
         };
-        self.stream = begin_connecting(self.untried.as_deref_mut().unwrap_or(&mut Vec::new()), failure)?;
+        self.stream = begin_connecting(&mut self.rare().untried, failure)?;
         self.flags = Flags::CONNECTING | Flags::LEFTOVER;
         Ok(())
     }
@@ -306,7 +313,7 @@ impl Socket {
 
     /// Whether it can do something at once.
     pub(crate) fn next(&self) -> Next {
-        if self.has_leftover() || self.reads_now() { Next::Again } else { Next::Wait }
+        if self.has_leftover() || self.reads_now() || self.can_receive_kept() { Next::Again } else { Next::Wait }
     }
 }
 

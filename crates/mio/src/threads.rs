@@ -1,5 +1,6 @@
 //! Threads: as many event loops as there are cores, each with its own share of the clients.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic;
@@ -9,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use crate::event_loop::{EventLoop, poll};
 use crate::handle::Handle;
 use crate::handler::Handler;
+use crate::listen_options::{ListenOptions, ListenerShared};
 use crate::listener;
 use crate::options::Options;
 
@@ -26,7 +28,10 @@ use crate::options::Options;
 /// struct Echo;
 ///
 /// impl Handler for Echo {
-///     fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+///     type Data = ();
+///     type Event = ();
+///
+///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
 ///         let _ = connection.send(message);
 ///     }
 /// }
@@ -36,31 +41,30 @@ use crate::options::Options;
 /// threads.join()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Threads {
+pub struct Threads<H: Handler> {
     address: SocketAddr,
-    handle: Handle,
+    handle: Handle<H>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     first_failure: Arc<OnceLock<usize>>,
 }
 
 /// Goes down with a loop, and tells the others.
-struct Watch {
+struct Watch<H: Handler> {
     number: usize,
-    handle: Handle,
+    handle: Handle<H>,
     first_failure: Arc<OnceLock<usize>>,
     has_ended_well: bool,
 }
 
-impl Watch {
-    fn run(mut self, event_loop: &mut EventLoop<impl Handler>) -> io::Result<()> {
+impl<H: Handler> Watch<H> {
+    fn run(mut self, event_loop: &mut EventLoop<H>) -> io::Result<()> {
         let result = event_loop.run();
         self.has_ended_well = result.is_ok();
         result
     }
 }
 
-impl Drop for Watch {
+impl<H: Handler> Drop for Watch<H> {
     fn drop(&mut self) {
         if !self.has_ended_well {
             // unless another was first
@@ -70,9 +74,9 @@ impl Drop for Watch {
     }
 }
 
-impl Threads {
-    /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. With port 0 the
-    /// system chooses one, for all.
+impl<H: Handler> Threads<H> {
+    /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. They listen with the
+    /// settings of [`ListenOptions::new`]. With port 0 the system chooses one, for all.
     ///
     /// Nobody else may listen at the address, even if they would share it. But where several loops do, another process of
     /// the same user can join them later, if it asks for `SO_REUSEPORT`, and is dealt some of the clients.
@@ -80,12 +84,34 @@ impl Threads {
     /// # Errors
     ///
     /// The address is in use, or not this machine's; or it cannot be listened at more than once on this system.
-    pub fn start<H: Handler + Send + 'static>(
+    pub fn start(
         count: u16,
         options: &Options,
         address: impl ToSocketAddrs,
+        handler: impl FnMut(usize) -> H,
+    ) -> io::Result<Self>
+    where
+        H: Send + 'static,
+    {
+        Self::start_with(count, options, address, &ListenOptions::new(), handler)
+    }
+
+    /// The same with settings of the caller's for listening: which pages may connect, subprotocols, how many connections all
+    /// loops may have together.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_with(
+        count: u16,
+        options: &Options,
+        address: impl ToSocketAddrs,
+        listen_options: &ListenOptions,
         mut handler: impl FnMut(usize) -> H,
-    ) -> io::Result<Self> {
+    ) -> io::Result<Self>
+    where
+        H: Send + 'static,
+    {
         let count = count.max(1);
         let listeners = listener::bind_shared(address, count)?;
         let address = listeners[0].local_addr()?;
@@ -96,11 +122,12 @@ impl Threads {
             mailboxes.push(mailbox);
         }
         let handle = Handle::new(mailboxes, options.config.clone());
+        let shared = Arc::new(ListenerShared::new(listen_options));
         // all of them start, or none
         let mut event_loops = Vec::new();
         for ((number, poll), listener) in (0..count).zip(polls).zip(listeners) {
             let mut event_loop = EventLoop::build(handler(number.into()), options, poll, handle.clone(), number);
-            event_loop.listen_on(listener)?;
+            event_loop.listen_shared(listener, Arc::clone(&shared))?;
             event_loops.push(event_loop);
         }
         let (mut threads, first_failure) = (Vec::new(), Arc::default());
@@ -120,7 +147,7 @@ impl Threads {
     }
 
     /// A way to reach all loops.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> Handle<H> {
         self.handle.clone()
     }
 
@@ -135,5 +162,11 @@ impl Threads {
             results.swap(0, first);
         }
         results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    }
+}
+
+impl<H: Handler> fmt::Debug for Threads<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").field("address", &self.address).field("handle", &self.handle).finish_non_exhaustive()
     }
 }

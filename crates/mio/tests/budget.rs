@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::{
     CloseCode, Connection, ConnectionId, Connections, EncodedMessage, Error, EventLoop, Handler, MailboxLimit, Message,
-    Open, Options, PostError, SendError, Threads, default_config,
+    Open, Options, PostError, SendError, Threads, TimerKey, default_config,
 };
 use support::turned::Turned;
 use support::*;
@@ -141,7 +141,10 @@ struct Alarm {
 }
 
 impl Handler for Alarm {
-    fn on_timer(&mut self, connections: &mut Connections) {
+    type Data = ();
+    type Event = ();
+
+    fn on_loop_timer(&mut self, connections: &mut Connections<Self>, _: TimerKey) {
         self.rang.send(connections.handle().pending()).unwrap();
     }
 }
@@ -153,7 +156,7 @@ fn a_full_mailbox_does_not_delay_a_timer() {
         let mut event_loop = EventLoop::new(Alarm { rang }).unwrap();
         let handle = event_loop.handle();
         let posted = fill(|| handle.broadcast("x").is_ok());
-        event_loop.connections().set_timer(Duration::ZERO);
+        event_loop.connections().set_timer(TimerKey(0), Duration::ZERO);
         event_loop.turn(None).unwrap();
         let pending = rings.try_recv().expect("the first turn rings");
         assert!(pending >= posted - COMMANDS, "{pending} of {posted}");
@@ -256,13 +259,16 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, _: Message<'_>) {
         self.set = Some(Instant::now());
-        connection.connections().set_timer(self.delay);
+        connection.connections().set_timer(TimerKey(0), self.delay);
         std::thread::sleep(Duration::from_millis(1_500));
     }
 
-    fn on_timer(&mut self, connections: &mut Connections) {
+    fn on_loop_timer(&mut self, connections: &mut Connections<Self>, _: TimerKey) {
         self.rang = self.set.map(|set| set.elapsed());
         connections.stop();
     }
@@ -304,11 +310,14 @@ struct Crier {
 }
 
 impl Handler for Crier {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.opened.send(Some(connection.id())).unwrap();
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, _: Message<'_>) {
         if let Some(held) = self.held.take() {
             self.opened.send(None).unwrap();
             let _ = held.recv();
@@ -328,7 +337,7 @@ impl Handler for Crier {
 
 /// Two loops with a client each at least, of which the first loop (or the second) is held up until it is told.
 struct Criers {
-    threads: Threads,
+    threads: Threads<Crier>,
     /// Of each loop.
     clients: [Vec<(TcpStream, ConnectionId)>; 2],
     posted: mpsc::Receiver<usize>,

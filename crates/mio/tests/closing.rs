@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::Initiator;
-use sansocket_mio::{CloseCode, Connection, ConnectionId};
+use sansocket_mio::{CloseCode, Connection, ConnectionId, ListenOptions};
 use support::paced::*;
 use support::turned::Turned;
 use support::*;
@@ -31,16 +31,16 @@ fn server(closes: bool, stop_timeout: Duration, timeout: Duration, limit: Durati
         config.high_water_mark = 2 * PENDING;
     });
     let mut server = Turned::new(&options.stop_timeout(stop_timeout));
-    server.address = server.event_loop.listen_on(listener(BUFFER)).unwrap();
+    server.address = server.event_loop.listen_on(listener(BUFFER), &ListenOptions::new()).unwrap();
     server.event_loop.handler().reaction = Some(if closes { send_and_close } else { send });
     server
 }
 
-fn send(connection: &mut Connection<'_>) {
+fn send(connection: &mut Connection<'_, Recorder>) {
     connection.send(vec![7; PENDING]).unwrap();
 }
 
-fn send_and_close(connection: &mut Connection<'_>) {
+fn send_and_close(connection: &mut Connection<'_, Recorder>) {
     send(connection);
     connection.close(CloseCode::NORMAL, "").unwrap();
 }

@@ -25,7 +25,10 @@ struct Doorkeeper {
 }
 
 impl Handler for Doorkeeper {
-    fn on_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Answer {
+    type Data = ();
+    type Event = ();
+
+    fn on_request(&mut self, connection: &mut Connection<'_, Self>, _: &Request) -> Answer {
         if !self.is_open {
             return Accept::new().into();
         }
@@ -33,12 +36,12 @@ impl Handler for Doorkeeper {
         Answer::Later
     }
 
-    fn on_open(&mut self, _: &mut Connection<'_>, _: Open) {
+    fn on_open(&mut self, _: &mut Connection<'_, Self>, _: Open) {
         self.is_open = true;
         self.told.push("open".into());
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         match self.waiting.take() {
             Some(id) => connection.connections().get(id).unwrap().answer(Accept::new()).unwrap(),
             None => {
@@ -48,11 +51,11 @@ impl Handler for Doorkeeper {
         }
     }
 
-    fn on_error(&mut self, _: &mut Connection<'_>, _: Error) {
+    fn on_error(&mut self, _: &mut Connection<'_, Self>, _: Error) {
         self.told.push("error".into());
     }
 
-    fn on_close(&mut self, _: &mut Connection<'_>, close: Close) {
+    fn on_close(&mut self, _: &mut Connection<'_, Self>, close: Close) {
         self.told.push(format!("close {}", close.code.as_u16()));
     }
 }
@@ -128,7 +131,7 @@ fn nothing_follows_close() {
     });
 }
 
-fn check_given_up(give_up: impl Fn(&mut Connections, ConnectionId)) {
+fn check_given_up(give_up: impl Fn(&mut Connections<Recorder>, ConnectionId)) {
     let mut client = Turned::new(&Options::new());
     let (closed, _in_use) = closed_port();
     let next = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -136,7 +139,7 @@ fn check_given_up(give_up: impl Fn(&mut Connections, ConnectionId)) {
     let addresses = [closed, next.local_addr().unwrap()];
     let request = "ws://server.example/".parse().unwrap();
     client.event_loop.turn(Some(Duration::ZERO)).unwrap();
-    let id = client.event_loop.connect_to(request, &addresses[..]).unwrap();
+    let id = client.event_loop.connect_to(request, &addresses[..], ()).unwrap();
     // it is registered, and that it cannot connect not known yet
     client.event_loop.turn(Some(Duration::ZERO)).unwrap();
     let was_under_way = client.event_loop.connections().get(id).is_some();
@@ -184,16 +187,19 @@ struct Duplicating {
 }
 
 impl Handler for Duplicating {
-    fn on_accept(&mut self, connection: &mut Connection<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {
         let stream = socket2::SockRef::from(connection.stream());
         self.duplicate.get_or_insert_with(|| stream.try_clone().unwrap());
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         connection.send(message).unwrap();
     }
 
-    fn on_close(&mut self, _: &mut Connection<'_>, _: Close) {
+    fn on_close(&mut self, _: &mut Connection<'_, Self>, _: Close) {
         self.closed += 1;
     }
 }
@@ -232,11 +238,14 @@ struct Relay {
 }
 
 impl Handler for Relay {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.ids.push(connection.id());
     }
 
-    fn on_writable(&mut self, connection: &mut Connection<'_>) {
+    fn on_writable(&mut self, connection: &mut Connection<'_, Self>) {
         self.passed_on += 1;
         let this = connection.id();
         for &id in self.ids.iter().filter(|&&id| id != this) {

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    Accept, Answer, CloseCode, Connection, Connections, Error, EventLoop, Handler, HttpResponse, Request, sansocket,
+    Accept, Answer, CloseCode, Connection, Error, EventLoop, Handler, HttpResponse, Request, sansocket,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -171,17 +171,20 @@ fn a_request_can_be_answered_later() {
 struct Quitter(mpsc::Sender<Error>);
 
 impl Handler for Quitter {
-    fn on_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Answer {
+    type Data = ();
+    type Event = ();
+
+    fn on_request(&mut self, connection: &mut Connection<'_, Self>, _: &Request) -> Answer {
         connection.connections().stop();
         Accept::new().into()
     }
 
-    fn on_http_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Option<HttpResponse> {
+    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, _: &Request) -> Option<HttpResponse> {
         connection.connections().stop();
         Some(HttpResponse::new(404))
     }
 
-    fn on_error(&mut self, _: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, _: &mut Connection<'_, Self>, error: Error) {
         self.0.send(error).unwrap();
     }
 }
@@ -257,7 +260,7 @@ fn an_address_that_refuses_gives_way_to_the_next() {
             |_| (),
             |event_loop| {
                 let request = format!("ws://{address}/").parse().unwrap();
-                event_loop.connect_to(request, &[closed, address][..]).unwrap();
+                event_loop.connect_to(request, &[closed, address][..], ()).unwrap();
             },
         );
         let id = client.open();
@@ -303,7 +306,10 @@ struct Doorkeeper {
 }
 
 impl Handler for Doorkeeper {
-    fn on_accept(&mut self, connection: &mut Connection<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {
         self.came.send(connection.peer_addr().ok()).unwrap();
         if connection.connections().len() > self.room {
             connection.close(CloseCode::TRY_AGAIN_LATER, "").unwrap();
@@ -330,33 +336,6 @@ fn a_client_is_told_of_before_it_asks() {
         drop(first);
         handle.stop().unwrap();
         running.join();
-    });
-}
-
-/// Counts down, then stops.
-struct Clock(u32);
-
-impl Handler for Clock {
-    fn on_start(&mut self, connections: &mut Connections) {
-        connections.set_timer(Duration::from_millis(20));
-    }
-
-    fn on_timer(&mut self, connections: &mut Connections) {
-        self.0 -= 1;
-        if self.0 == 0 {
-            connections.stop();
-        } else {
-            connections.set_timer(Duration::from_millis(20));
-        }
-    }
-}
-
-#[test]
-fn a_timer_comes_when_it_is_due() {
-    bounded(|| {
-        let began = Instant::now();
-        EventLoop::new(Clock(5)).unwrap().run().unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(100));
     });
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::Initiator;
-use sansocket_mio::{CloseCode, ConnectionId};
+use sansocket_mio::{CloseCode, ConnectionId, ListenOptions};
 use support::paced::*;
 use support::turned::Turned;
 use support::*;
@@ -28,7 +28,7 @@ fn congested(says: &[u8]) -> (Turned, TcpStream, ConnectionId) {
         config.high_water_mark = HIGH_WATER_MARK;
         config.ping_interval = None;
     }));
-    server.address = server.event_loop.listen_on(listener(BUFFER)).unwrap();
+    server.address = server.event_loop.listen_on(listener(BUFFER), &ListenOptions::new()).unwrap();
     let address = server.address;
     let client = spawn(move || small_client(address, BUFFER));
     let id = server.until(|seen| if let Seen::Open(id) = seen { Some(id) } else { None });

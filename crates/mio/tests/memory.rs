@@ -22,11 +22,14 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn on_open(&mut self, _: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, _: &mut Connection<'_, Self>, _: Open) {
         self.opened += 1;
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         if self.recycles {
             self.recycled += message.len();
             return connection.recycle(message);
@@ -35,11 +38,11 @@ impl Handler for Echo {
         self.buffered_max = self.buffered_max.max(connection.buffered_amount());
     }
 
-    fn on_error(&mut self, _: &mut Connection<'_>, _: Error) {
+    fn on_error(&mut self, _: &mut Connection<'_, Self>, _: Error) {
         self.ended += 1;
     }
 
-    fn on_close(&mut self, _: &mut Connection<'_>, _: Close) {
+    fn on_close(&mut self, _: &mut Connection<'_, Self>, _: Close) {
         self.ended += 1;
     }
 }

@@ -53,12 +53,12 @@ struct Chaos {
 }
 
 /// Sends 300 KB in messages so short that the loop does not keep their memory for others.
-fn send_much(connection: &mut Connection<'_>) -> Result<(), SendError> {
+fn send_much(connection: &mut Connection<'_, Chaos>) -> Result<(), SendError> {
     (0..10).try_for_each(|_| connection.send(vec![7; 30_000]))
 }
 
 impl Chaos {
-    fn act(&mut self, connection: &mut Connection<'_>) {
+    fn act(&mut self, connection: &mut Connection<'_, Self>) {
         // the connection may be closing already
         let _ = match self.random.below(10) {
             0 => connection.close(CloseCode::NORMAL, "enough"),
@@ -80,7 +80,10 @@ impl Chaos {
 }
 
 impl Handler for Chaos {
-    fn on_accept(&mut self, connection: &mut Connection<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {
         match self.random.below(40) {
             0 => connection.abort(),
             1 => connection.close(CloseCode::NORMAL, "").unwrap(),
@@ -88,7 +91,7 @@ impl Handler for Chaos {
         }
     }
 
-    fn on_request(&mut self, connection: &mut Connection<'_>, _: &Request) -> Answer {
+    fn on_request(&mut self, connection: &mut Connection<'_, Self>, _: &Request) -> Answer {
         match self.random.below(20) {
             0 => HttpResponse::new(403).into(),
             1 => Answer::Later,
@@ -104,7 +107,7 @@ impl Handler for Chaos {
         }
     }
 
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         let id = connection.id();
         if self.open.len() <= id.index() {
             self.open.resize(id.index() + 1, None);
@@ -114,19 +117,19 @@ impl Handler for Chaos {
         self.act(connection);
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, _: Message<'_>) {
         self.act(connection);
     }
 
-    fn on_pong(&mut self, connection: &mut Connection<'_>, _: &[u8]) {
+    fn on_pong(&mut self, connection: &mut Connection<'_, Self>, _: &[u8]) {
         self.act(connection);
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, _: Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, _: Error) {
         self.act(connection);
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
         let id = connection.id();
         assert_eq!(self.open[id.index()].take(), Some(id), "closed once");
         self.closed += 1;

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Sends 2 MiB and closes.
-fn send_all_and_close(connection: &mut Connection<'_>) {
+fn send_all_and_close(connection: &mut Connection<'_, Recorder>) {
     if connection.ready_state() == ReadyState::Closing {
         return;
     }

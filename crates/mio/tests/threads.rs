@@ -18,11 +18,14 @@ struct Crier {
 }
 
 impl Handler for Crier {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.said.send((self.thread, connection.id())).unwrap();
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         connection.connections().broadcast(message).unwrap();
     }
 }
@@ -79,21 +82,27 @@ fn loops_share_their_port_with_nobody_else() {
 
 struct Silent;
 
-impl Handler for Silent {}
+impl Handler for Silent {
+    type Data = ();
+    type Event = ();
+}
 
 /// Fails at a word, and once more when it is told to stop for that.
 struct Weak(mpsc::Sender<ConnectionId>);
 
 impl Handler for Weak {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.0.send(connection.id()).unwrap();
     }
 
-    fn on_message(&mut self, _: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, _: &mut Connection<'_, Self>, message: Message<'_>) {
         panic!("{}", message.as_text().unwrap());
     }
 
-    fn on_close(&mut self, _: &mut Connection<'_>, close: Close) {
+    fn on_close(&mut self, _: &mut Connection<'_, Self>, close: Close) {
         panic!("closed with {}", close.code);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::{
     Close, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open, Options,
-    SendError, Threads,
+    SendError, Threads, TimerKey,
 };
 use support::turned::Turned;
 use support::*;
@@ -203,7 +203,7 @@ fn time_passes_between_turns() {
         let began = server.event_loop.connections().now();
         std::thread::sleep(Duration::from_millis(300));
         assert!(server.event_loop.connections().now() - began >= Duration::from_millis(300));
-        server.event_loop.connections().set_timer(SHORT);
+        server.event_loop.connections().set_timer(TimerKey(0), SHORT);
         std::thread::sleep(SHORT);
         let turn = Instant::now();
         server.event_loop.turn(None).unwrap();
@@ -219,11 +219,14 @@ struct Alarm {
 }
 
 impl Handler for Alarm {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.opened.push(connection.id());
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
         assert!(matches!(error, Error::Send(SendError::BufferFull(_))), "{error}");
         self.errors += 1;
         connection.connections().broadcast(vec![7; 60_000]).unwrap();
@@ -263,7 +266,7 @@ struct Source {
 }
 
 impl Source {
-    fn go_on(&mut self, connection: &mut Connection<'_>) {
+    fn go_on(&mut self, connection: &mut Connection<'_, Self>) {
         while let Some(&length) = self.left.last() {
             match connection.send(vec![7; length]) {
                 Ok(()) => self.left.pop(),
@@ -276,15 +279,18 @@ impl Source {
 }
 
 impl Handler for Source {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.go_on(connection);
     }
 
-    fn on_writable(&mut self, connection: &mut Connection<'_>) {
+    fn on_writable(&mut self, connection: &mut Connection<'_, Self>) {
         self.go_on(connection);
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
         connection.connections().stop();
     }
 }
@@ -333,7 +339,7 @@ struct Restless {
 }
 
 impl Restless {
-    fn rummage(&mut self, connections: &mut Connections, what: &'static str) {
+    fn rummage(&mut self, connections: &mut Connections<Self>, what: &'static str) {
         self.seen.push(what);
         for &id in &self.opened {
             if let Some(mut other) = connections.get(id) {
@@ -345,21 +351,24 @@ impl Restless {
         if connections.len() < 20 && self.opened.len() < 100 {
             connections.connect(&self.url).unwrap();
         }
-        connections.set_timer(Duration::ZERO);
+        connections.set_timer(TimerKey(0), Duration::ZERO);
     }
 }
 
 impl Handler for Restless {
-    fn on_start(&mut self, connections: &mut Connections) {
+    type Data = ();
+    type Event = ();
+
+    fn on_start(&mut self, connections: &mut Connections<Self>) {
         self.rummage(connections, "start");
     }
 
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.opened.push(connection.id());
         self.rummage(connection.connections(), "open");
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, _: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, _: Message<'_>) {
         let id = connection.id();
         if id.index().is_multiple_of(3) {
             // another one, from within
@@ -376,12 +385,12 @@ impl Handler for Restless {
         }
     }
 
-    fn on_pong(&mut self, connection: &mut Connection<'_>, _: &[u8]) {
+    fn on_pong(&mut self, connection: &mut Connection<'_, Self>, _: &[u8]) {
         let _ = connection.close(CloseCode::NORMAL, "");
         self.rummage(connection.connections(), "pong");
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, _: Close) {
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
         let id = connection.id();
         assert!(self.opened.contains(&id) && !self.closed.contains(&id), "opened, and closed once");
         self.closed.push(id);
@@ -389,7 +398,7 @@ impl Handler for Restless {
         self.rummage(connection.connections(), "close");
     }
 
-    fn on_timer(&mut self, connections: &mut Connections) {
+    fn on_loop_timer(&mut self, connections: &mut Connections<Self>, _: TimerKey) {
         self.rummage(connections, "timer");
     }
 }
@@ -413,7 +422,10 @@ fn a_handler_may_do_anything_from_anywhere() {
 
 struct Silent;
 
-impl Handler for Silent {}
+impl Handler for Silent {
+    type Data = ();
+    type Event = ();
+}
 
 #[test]
 fn loops_that_cannot_all_start_do_not_run() {
@@ -466,7 +478,10 @@ fn stopping_ends_whatever_does_not_end_by_itself() {
 struct Panicky;
 
 impl Handler for Panicky {
-    fn on_start(&mut self, _: &mut Connections) {
+    type Data = ();
+    type Event = ();
+
+    fn on_start(&mut self, _: &mut Connections<Self>) {
         panic!("not today");
     }
 }

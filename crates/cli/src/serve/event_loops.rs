@@ -31,7 +31,7 @@ pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>, interrupt: 
             }
         }
     })?;
-    let echo = |_| Echo { server: Arc::clone(server), sessions: SessionLogs::default() };
+    let echo = |_| Echo { server: Arc::clone(server) };
     let event_loops =
         Threads::start(count, &Options::new(), address, echo).map_err(|error| cannot_listen(address, &error))?;
     // The closing thread receives for as long as it lives.
@@ -42,7 +42,7 @@ pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>, interrupt: 
 
 /// Waits for the first signal and stops the event loops, which then close their connections. Ends the process if the event
 /// loops have not ended in time.
-fn close_all(server: &Server, handle: &Handle, interrupt: Interrupt) {
+fn close_all(server: &Server, handle: &Handle<Echo>, interrupt: Interrupt) {
     interrupt.wait();
     server.begin_shutdown();
     // This fails if the event loops have ended already.
@@ -55,112 +55,88 @@ fn close_all(server: &Server, handle: &Handle, interrupt: Interrupt) {
 /// The handler of one event loop.
 struct Echo {
     server: Arc<Server>,
-    sessions: SessionLogs,
 }
 
 impl Handler for Echo {
-    fn on_accept(&mut self, connection: &mut Connection<'_>) {
+    /// Absent if the server is quiet, and once the end is logged.
+    type Data = Option<Box<SessionLog>>;
+    type Event = ();
+
+    fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {
         self.server.note_accepted();
         if !self.server.log.is_quiet() {
-            self.sessions.begin(connection);
+            // A client that has disconnected already has no address.
+            *connection.data_mut() = connection.peer_addr().ok().map(SessionLog::new).map(Box::new);
         }
     }
 
-    fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
-        if let Some(session) = self.sessions.get(connection) {
+    fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
+        if let Some(session) = connection.data_mut() {
             session.set_request(request);
         }
         self.server.answer(request).into()
     }
 
-    fn on_http_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Option<HttpResponse> {
-        if let Some(mut session) = self.sessions.take(connection) {
+    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Option<HttpResponse> {
+        if let Some(mut session) = connection.data_mut().take() {
             session.set_request(request);
             session.log_http_request(&self.server.log);
         }
         None
     }
 
-    fn on_open(&mut self, connection: &mut Connection<'_>, open: Open) {
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, open: Open) {
         self.server.session_opened();
-        if let Some(session) = self.sessions.get(connection) {
+        if let Some(session) = connection.data_mut() {
             session.log_open(open.protocol(), &self.server.log);
         }
     }
 
     #[inline]
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         let bytes = message.len();
         if let Err(error) = connection.send(message) {
             self.cannot_echo(connection, &error);
-        } else if let Some(session) = self.sessions.get(connection) {
+        } else if let Some(session) = connection.data_mut() {
             session.count_echo(bytes);
         }
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
         // There is none if `on_http_request` has logged the end.
-        let Some(session) = self.sessions.get(connection) else { return };
+        let Some(session) = connection.data_mut() else { return };
         if session.is_open() {
             return session.set_error(&error);
         }
-        let Some(session) = self.sessions.take(connection) else { return };
+        let Some(session) = connection.data_mut().take() else { return };
         match error {
             Error::Answer(AnswerError::OriginForbidden) => session.log_forbidden_origin(&self.server.log),
             error => session.log_failed_handshake(&error, &self.server.log),
         }
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
-        let session = self.sessions.take(connection);
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
+        let session = connection.data_mut().take();
         self.server.session_ended(session.as_deref(), Some(&close));
     }
 
-    fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &io::Error) {
+    fn on_accept_error(&mut self, _: &mut Connections<Self>, _: SocketAddr, error: &io::Error) {
         self.server.note_accept_error(error);
     }
 }
 
 impl Echo {
     #[cold]
-    fn cannot_echo(&mut self, connection: &mut Connection<'_>, error: &SendError) {
+    fn cannot_echo(&mut self, connection: &mut Connection<'_, Self>, error: &SendError) {
         // The message arrived while the connection was closing.
         if matches!(error, SendError::NotOpen(_)) {
             return;
         }
         // The event loop does not read from a client that does not read its echoes, so the buffer cannot become full. If it
         // did, the connection would have to end: the client must not miss an echo without knowing.
-        if let Some(session) = self.sessions.get(connection) {
+        if let Some(session) = connection.data_mut() {
             session.set_error(error);
         }
         let _ = connection.close(CloseCode::INTERNAL_ERROR, "a message cannot be echoed");
-    }
-}
-
-/// The logs of the connections of one event loop, by the connections' indices, which are small. A quiet server has none.
-#[derive(Debug, Default)]
-struct SessionLogs(Vec<Option<Box<SessionLog>>>);
-
-impl SessionLogs {
-    fn begin(&mut self, connection: &Connection<'_>) {
-        let index = connection.id().index();
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, || None);
-        }
-        // A client that has disconnected already has no address.
-        self.0[index] = connection.peer_addr().ok().map(SessionLog::new).map(Box::new);
-    }
-
-    /// Returns the log of the connection. A quiet server returns before it looks up the connection's index.
-    #[inline]
-    fn get(&mut self, connection: &Connection<'_>) -> Option<&mut SessionLog> {
-        if self.0.is_empty() {
-            return None;
-        }
-        self.0.get_mut(connection.id().index())?.as_deref_mut()
-    }
-
-    fn take(&mut self, connection: &Connection<'_>) -> Option<Box<SessionLog>> {
-        self.0.get_mut(connection.id().index())?.take()
     }
 }

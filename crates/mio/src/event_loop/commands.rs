@@ -6,7 +6,7 @@ use super::EventLoop;
 use crate::Error;
 use crate::connection::{Connection, ConnectionId};
 use crate::handler::Handler;
-use crate::mailbox::{Command, TURN_COMMANDS};
+use crate::mailbox::{Command, Connect, TURN_COMMANDS};
 
 /// Slots of the table of connections that the broadcasts of the mailbox visit in one turn.
 const TURN_DELIVERIES: usize = 4096;
@@ -51,8 +51,8 @@ impl<H: Handler> EventLoop<H> {
         self.has_commands = has_more || !self.commands.is_empty();
     }
 
-    /// Executes a command to one connection, which may be gone.
-    fn execute(&mut self, command: Command) {
+    /// Executes a command; if it is to a connection, that may be gone.
+    fn execute(&mut self, command: Command<H>) {
         let (id, result) = match command {
             // The caller executes broadcasts, which may take several turns.
             Command::Broadcast(_) => return,
@@ -65,6 +65,9 @@ impl<H: Handler> EventLoop<H> {
             Command::Close(id, code, reason) => {
                 (id, self.with_connection(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
             }
+            Command::Event(event) => return self.handler.on_event(&mut self.connections, event),
+            Command::Connect(connect) => return self.execute_connect(*connect),
+            Command::Abort(id) => (id, self.with_connection(id, |connection| Ok(connection.abort()))),
             Command::Answer(id, answer) => {
                 (id, self.with_connection(id, |connection| connection.answer_in_time(*answer)))
             }
@@ -74,17 +77,24 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
+    fn execute_connect(&mut self, Connect { request, addresses, data }: Connect<H::Data>) {
+        match self.connections.begin_connecting(request, &addresses) {
+            Ok(socket) => _ = self.connections.connecting(socket, data),
+            Err(error) => self.handler.on_connect_error(&mut self.connections, data, error),
+        }
+    }
+
     /// Calls `change` with a connection, unless it is gone.
     fn with_connection(
         &mut self,
         id: ConnectionId,
-        change: impl FnOnce(&mut Connection<'_>) -> Result<(), Error>,
+        change: impl FnOnce(&mut Connection<'_, H>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.connections.get(id).map_or(Ok(()), |mut connection| change(&mut connection))
     }
 }
 
-impl<H> EventLoop<H> {
+impl<H: Handler> EventLoop<H> {
     /// Refuses all further commands with `Stopped`.
     pub(super) fn close_mailbox(&self) {
         if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {

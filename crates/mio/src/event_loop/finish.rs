@@ -48,7 +48,10 @@ impl<H: Handler> EventLoop<H> {
         if next == Next::End {
             // A duplicate of the descriptor would keep it registered, under a token that another connection gets.
             let _ = dispatch.socket().deregister(self.poll.registry());
-            return self.connections.remove(index);
+            if self.connections.remove(index) {
+                self.resume_listeners();
+            }
+            return;
         }
         let congestion_ends = dispatch.connections.ends_congestion(index);
         if congestion_ends && dispatch.socket().driver.websocket().ready_state() == ReadyState::Open {
@@ -93,7 +96,7 @@ impl<H: Handler> EventLoop<H> {
         let rest = self.connections.unsent.split_off(count);
         for (id, error) in mem::replace(&mut self.connections.unsent, rest) {
             if let Some(index) = self.connections.index(id) {
-                self.connections.entry_mut(index).has_unsent = false;
+                self.connections.entry_mut(index).socket.end_unsent();
                 self.report_unsent(id, error.into());
             }
         }

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use mio::Token;
 
 use super::{EventLoop, MAILBOX};
 use crate::connection::Connection;
+use crate::connections::NO_LISTENER;
 use crate::handler::Handler;
+use crate::listen_options::{ListenOptions, ListenerShared};
 use crate::listener::{self, Accepted, Listener};
 
 impl<H: Handler> EventLoop<H> {
@@ -18,19 +21,41 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// The address is in use, or not this machine's.
     pub fn listen(&mut self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
-        self.listen_on(listener::bind(address)?)
+        self.listen_with(address, &ListenOptions::new())
+    }
+
+    /// Listens with settings of the caller's: which pages may connect, subprotocols, how many connections.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub fn listen_with(&mut self, address: impl ToSocketAddrs, options: &ListenOptions) -> io::Result<SocketAddr> {
+        self.listen_on(listener::bind(address)?, options)
     }
 
     /// Listens with a listener of the caller's making.
     ///
     /// # Errors
     ///
-    /// The system's.
-    pub fn listen_on(&mut self, listener: std::net::TcpListener) -> io::Result<SocketAddr> {
-        let mut listener = Listener::new(listener)?;
+    /// The system's, or the loop has 65,535 listeners.
+    pub fn listen_on(&mut self, listener: std::net::TcpListener, options: &ListenOptions) -> io::Result<SocketAddr> {
+        self.listen_shared(listener, Arc::new(ListenerShared::new(options)))
+    }
+
+    /// Listens with a listener whose connections several loops count together.
+    pub(crate) fn listen_shared(
+        &mut self,
+        listener: std::net::TcpListener,
+        shared: Arc<ListenerShared>,
+    ) -> io::Result<SocketAddr> {
+        if self.listeners.len() >= usize::from(NO_LISTENER) {
+            return Err(io::Error::other("an event loop has at most 65,535 listeners"));
+        }
+        let mut listener = Listener::new(listener, Arc::clone(&shared))?;
         listener.register(self.poll.registry(), Token(MAILBOX.0 - 1 - self.listeners.len()))?;
         let address = listener.address();
         self.listeners.push(listener);
+        self.connections.listeners.push(shared);
         Ok(address)
     }
 
@@ -53,9 +78,16 @@ impl<H: Handler> EventLoop<H> {
         let now = self.connections.now;
         for number in 0..self.listeners.len() {
             for _ in 0..self.listeners[number].turns(now) {
-                match self.listeners[number].accept(now) {
+                if !self.listeners[number].admit() {
+                    break;
+                }
+                let accepted = self.listeners[number].accept(now);
+                if !matches!(accepted, Accepted::Client(_)) {
+                    self.connections.release(number as u16);
+                }
+                match accepted {
                     Accepted::Client(stream) if !self.connections.is_stopping => {
-                        let index = self.connections.accepted(stream);
+                        let index = self.connections.accepted(stream, number as u16);
                         // Its turn is finished here, whatever the handler does to it.
                         self.connections.dirty.pop();
                         self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
@@ -70,6 +102,18 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
         }
+        self.note_may_accept();
+    }
+
+    /// Goes on to accept with listeners that had as many connections as may be.
+    #[cold]
+    pub(super) fn resume_listeners(&mut self) {
+        self.listeners.iter_mut().for_each(Listener::resume);
+        self.note_may_accept();
+        self.has_other_work |= self.may_accept;
+    }
+
+    fn note_may_accept(&mut self) {
         self.may_accept = self.listeners.iter().any(|listener| listener.poll_timeout().is_some());
     }
 }

@@ -64,8 +64,13 @@ impl Socket {
         if self.flags.among(MATTER) != Flags::MAY_READ || self.driver.has_read_ended() {
             return false;
         }
-        // what a broken connection still holds is read even if the owner holds it back
-        self.driver.websocket().wants_read() && (!self.flags.any(Flags::HELD) || self.driver.has_write_ended())
+        self.driver.websocket().wants_read() && (!self.flags.any(Flags::HELD | Flags::PAUSED) || self.reads_held_back())
+    }
+
+    /// Whether bytes are read although reading was held back or paused. What a broken connection still holds is read in any
+    /// case.
+    fn reads_held_back(&self) -> bool {
+        self.driver.has_write_ended() || !(self.flags.any(Flags::HELD) || self.is_reading_paused())
     }
 
     /// Whether reads are short, because the peer floods.

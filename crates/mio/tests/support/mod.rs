@@ -73,7 +73,7 @@ pub(crate) struct Recorder {
     pub(crate) reports_messages: bool,
     pub(crate) answers_later: bool,
     /// What a message leads to, instead of an echo.
-    pub(crate) reaction: Option<fn(&mut Connection<'_>)>,
+    pub(crate) reaction: Option<fn(&mut Connection<'_, Self>)>,
 }
 
 impl Recorder {
@@ -90,16 +90,19 @@ impl Recorder {
 }
 
 impl Handler for Recorder {
-    fn on_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
+    type Data = ();
+    type Event = ();
+
+    fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         self.tell(Seen::Request(connection.id(), request.target().into()));
         if self.answers_later { Answer::Later } else { Answer::Accept(Default::default()) }
     }
 
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.tell(Seen::Open(connection.id()));
     }
 
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         if self.reports_messages {
             self.tell(Seen::Message(connection.id(), message.clone().into_owned()));
         }
@@ -110,31 +113,31 @@ impl Handler for Recorder {
         }
     }
 
-    fn on_ping(&mut self, _: &mut Connection<'_>, payload: &[u8]) {
+    fn on_ping(&mut self, _: &mut Connection<'_, Self>, payload: &[u8]) {
         self.tell(Seen::Ping(payload.into()));
     }
 
-    fn on_pong(&mut self, _: &mut Connection<'_>, payload: &[u8]) {
+    fn on_pong(&mut self, _: &mut Connection<'_, Self>, payload: &[u8]) {
         self.tell(Seen::Pong(payload.into()));
     }
 
-    fn on_error(&mut self, connection: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
         self.tell(Seen::Error(connection.id(), error));
     }
 
-    fn on_close_received(&mut self, connection: &mut Connection<'_>, frame: CloseFrame) {
+    fn on_close_received(&mut self, connection: &mut Connection<'_, Self>, frame: CloseFrame) {
         self.tell(Seen::CloseReceived(connection.id(), frame));
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, close: Close) {
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
         self.tell(Seen::Close(connection.id(), close));
     }
 
-    fn on_writable(&mut self, connection: &mut Connection<'_>) {
+    fn on_writable(&mut self, connection: &mut Connection<'_, Self>) {
         self.tell(Seen::Writable(connection.id(), connection.buffered_amount()));
     }
 
-    fn on_accept_error(&mut self, _: &mut Connections, _: SocketAddr, error: &io::Error) {
+    fn on_accept_error(&mut self, _: &mut Connections<Self>, _: SocketAddr, error: &io::Error) {
         self.tell(Seen::AcceptError(error.kind(), error.raw_os_error()));
     }
 }
@@ -142,7 +145,7 @@ impl Handler for Recorder {
 /// A loop on a thread, told to stop when it is dropped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    pub(crate) handle: Handle,
+    pub(crate) handle: Handle<Recorder>,
     pub(crate) seen: mpsc::Receiver<Seen>,
     task: Option<Task<()>>,
 }

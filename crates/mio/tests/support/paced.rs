@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use sansocket_mio::Config;
+use sansocket_mio::{Config, ListenOptions};
 use socket2::{Domain, Socket, Type};
 
 use super::{BOUND, REQUEST, Recorder, Running, options, read_head, run};
@@ -27,7 +27,7 @@ pub(crate) fn serve_small(
 ) -> Running {
     let mut address = None;
     let mut server = run(&options(config), change, |event_loop| {
-        address = Some(event_loop.listen_on(listener(send_buffer)).unwrap());
+        address = Some(event_loop.listen_on(listener(send_buffer), &ListenOptions::new()).unwrap());
     });
     server.address = address.unwrap();
     server

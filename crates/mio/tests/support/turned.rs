@@ -46,7 +46,7 @@ impl Turned {
         (client.join(), id)
     }
 
-    pub(crate) fn with(&mut self, id: ConnectionId, ask: impl FnOnce(&mut Connection<'_>)) {
+    pub(crate) fn with(&mut self, id: ConnectionId, ask: impl FnOnce(&mut Connection<'_, Recorder>)) {
         ask(&mut self.event_loop.connections().get(id).unwrap());
     }
 

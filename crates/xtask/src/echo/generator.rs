@@ -188,7 +188,7 @@ impl Clients {
         }
     }
 
-    fn receive(&mut self, connection: &mut Connection<'_>, chunk: &Chunk<'_>) -> Result<()> {
+    fn receive(&mut self, connection: &mut Connection<'_, Self>, chunk: &Chunk<'_>) -> Result<()> {
         let client = &mut self.all[connection.id().index()];
         let end = client.received + chunk.payload.len();
         let expected = self.payload.get(client.received..end);
@@ -222,27 +222,30 @@ impl Clients {
 }
 
 impl Handler for Clients {
-    fn on_open(&mut self, _: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, _: &mut Connection<'_, Self>, _: Open) {
         self.open += 1;
     }
 
-    fn on_chunk(&mut self, connection: &mut Connection<'_>, chunk: Chunk<'_>) {
+    fn on_chunk(&mut self, connection: &mut Connection<'_, Self>, chunk: Chunk<'_>) {
         if let Err(failure) = self.receive(connection, &chunk) {
             self.fail(failure);
         }
     }
 
-    fn on_error(&mut self, _: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, _: &mut Connection<'_, Self>, error: Error) {
         self.fail(anyhow!(error).context("a connection failed"));
     }
 
-    fn on_close(&mut self, _: &mut Connection<'_>, close: Close) {
+    fn on_close(&mut self, _: &mut Connection<'_, Self>, close: Close) {
         self.fail(anyhow!("the server closed a connection with {}", close.code));
     }
 }
 
 /// Sends a message this many times. All leave in one system call, if the kernel takes so much.
-fn send(connection: &mut Connection<'_>, payload: &[u8], times: usize) -> Result<()> {
+fn send(connection: &mut Connection<'_, Clients>, payload: &[u8], times: usize) -> Result<()> {
     for _ in 0..times {
         connection.send(payload).context("cannot send")?;
     }

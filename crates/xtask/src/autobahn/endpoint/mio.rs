@@ -5,18 +5,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
-use sansocket_mio::{Connection, Error, EventLoop, Handler, Message};
+use sansocket_mio::{Connection, Error, EventLoop, Handler, ListenOptions, Message};
 
 pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
     let mut event_loop = EventLoop::new(Echo)?;
-    event_loop.listen_on(listener)?;
+    event_loop.listen_on(listener, &ListenOptions::new())?;
     thread::spawn(move || event_loop.run());
     Ok(())
 }
 
 pub(super) fn echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
     let mut event_loop = EventLoop::new(Echo)?;
-    event_loop.connect_to(url.parse()?, entrance)?;
+    event_loop.connect_to(url.parse()?, entrance, ())?;
     finish(&mut event_loop)
 }
 
@@ -42,7 +42,10 @@ fn finish<H: Handler>(event_loop: &mut EventLoop<H>) -> Result<()> {
 struct Echo;
 
 impl Handler for Echo {
-    fn on_message(&mut self, connection: &mut Connection<'_>, message: Message<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         // What cannot be sent is missed on the other side.
         let _ = connection.send(message);
     }
@@ -55,13 +58,16 @@ struct Question {
 }
 
 impl Handler for Question {
-    fn on_message(&mut self, _: &mut Connection<'_>, message: Message<'_>) {
+    type Data = ();
+    type Event = ();
+
+    fn on_message(&mut self, _: &mut Connection<'_, Self>, message: Message<'_>) {
         if let Some(text) = message.as_text() {
             self.answer = Some(text.to_owned());
         }
     }
 
-    fn on_error(&mut self, _: &mut Connection<'_>, error: Error) {
+    fn on_error(&mut self, _: &mut Connection<'_, Self>, error: Error) {
         self.error = Some(error);
     }
 }

@@ -1,0 +1,115 @@
+//! The settings of a listener, and what the loops that share it count.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use sansocket_drive::sansocket::{Accept, OriginPolicy, Request};
+
+/// The settings of a listener: [`EventLoop::listen_with`](crate::EventLoop::listen_with),
+/// [`Threads::start_with`](crate::Threads::start_with).
+///
+/// ```no_run
+/// use sansocket_mio::{Connection, EventLoop, Handler, ListenOptions, Message, OriginPolicy};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Data = ();
+///     type Event = ();
+///
+///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
+///         let _ = connection.send(message);
+///     }
+/// }
+///
+/// let options = ListenOptions::new().origin(OriginPolicy::Any).protocol("echo").max_connections(10_000);
+/// let mut event_loop = EventLoop::new(Echo)?;
+/// event_loop.listen_with("127.0.0.1:9001", &options)?;
+/// event_loop.run()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ListenOptions {
+    origin: OriginPolicy,
+    protocols: Vec<String>,
+    max_connections: Option<usize>,
+}
+
+impl ListenOptions {
+    /// [`OriginPolicy::SameOrigin`], no subprotocol, any number of connections.
+    pub const fn new() -> Self {
+        Self { origin: OriginPolicy::SameOrigin, protocols: Vec::new(), max_connections: None }
+    }
+
+    /// Sets which web pages may connect (default: [`OriginPolicy::SameOrigin`]). Browsers let any page connect anywhere, with
+    /// the cookies of the site it connects to; the server has to refuse. An [`Accept`] with a policy of its own
+    /// ([`Accept::origin`]) replaces the listener's.
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.origin = policy;
+        self
+    }
+
+    /// Supports a subprotocol. The default [`Handler::on_request`](crate::Handler::on_request) and
+    /// [`Connection::default_accept`](crate::Connection::default_accept) select the first that the client offers of those
+    /// supported.
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocols.push(protocol.into());
+        self
+    }
+
+    /// Sets how many connections of this listener may exist at the same time (default: any number). While there are so many,
+    /// the listener accepts no client; clients wait in the system's backlog, connected and unanswered, until a connection has
+    /// ended. The loops of [`Threads`](crate::Threads) count together.
+    ///
+    /// A connection counts from when it is accepted until TCP has ended: also during the opening handshake
+    /// ([`Config::opening_timeout`](crate::Config::opening_timeout) bounds it) and the closing handshake.
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.max_connections = Some(count);
+        self
+    }
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The settings of a listener, and how many connections it has. Shared by the loops that listen together.
+#[derive(Debug)]
+pub(crate) struct ListenerShared {
+    options: ListenOptions,
+    connections: AtomicUsize,
+}
+
+impl ListenerShared {
+    pub(crate) fn new(options: &ListenOptions) -> Self {
+        Self { options: options.clone(), connections: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn origin(&self) -> &OriginPolicy {
+        &self.options.origin
+    }
+
+    /// Accepts with the first subprotocol offered that the listener supports.
+    pub(crate) fn accept(&self, request: &Request) -> Accept {
+        let is_supported = |&offered: &&str| self.options.protocols.iter().any(|supported| supported == offered);
+        match request.protocols().find(is_supported) {
+            Some(protocol) => Accept::new().protocol(protocol),
+            None => Accept::new(),
+        }
+    }
+
+    /// Counts one connection more, unless there are as many as may be.
+    pub(crate) fn admit(&self) -> bool {
+        let Some(max) = self.options.max_connections else { return true };
+        let increment = |count| (count < max).then_some(count + 1);
+        self.connections.fetch_update(SeqCst, SeqCst, increment).is_ok()
+    }
+
+    /// Counts one connection less. Returns whether there were as many as may be: listeners may wait for the end of one.
+    pub(crate) fn release(&self) -> bool {
+        self.options.max_connections.is_some_and(|max| self.connections.fetch_sub(1, SeqCst) == max)
+    }
+}
