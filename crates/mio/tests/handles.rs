@@ -1,0 +1,256 @@
+//! What a handle asks of a loop besides sending: events, connections, abortion.
+
+mod support;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::mpsc;
+
+use sansocket_mio::{
+    Close, CloseCode, ConnectError, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler,
+    MailboxLimit, Message, Open, Options, PostError, Threads,
+};
+use support::*;
+use tungstenite::Message as Theirs;
+
+/// What an [`Agent`] saw.
+#[derive(Debug, PartialEq)]
+enum Report {
+    Open(ConnectionId, &'static str),
+    Event(&'static str),
+    Error(&'static str, String),
+    ConnectError(&'static str, String),
+    Close(ConnectionId, CloseCode),
+}
+
+/// Reports what happens, with the number of its loop.
+struct Agent {
+    number: usize,
+    reports: mpsc::Sender<(usize, Report)>,
+}
+
+impl Agent {
+    fn report(&self, report: Report) {
+        // the test may be over
+        let _ = self.reports.send((self.number, report));
+    }
+}
+
+impl Handler for Agent {
+    type Data = &'static str;
+    type Event = (&'static str, Option<ConnectionId>);
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
+        self.report(Report::Open(connection.id(), connection.data()));
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
+        let _ = connection.send(message);
+    }
+
+    fn on_event(&mut self, connections: &mut Connections<Self>, (text, to): Self::Event) {
+        self.report(Report::Event(text));
+        if let Some(mut connection) = to.and_then(|id| connections.get(id)) {
+            connection.send(text).unwrap();
+        }
+    }
+
+    fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
+        self.report(Report::Error(connection.data(), error.to_string()));
+    }
+
+    fn on_connect_error(&mut self, _: &mut Connections<Self>, data: Self::Data, error: ConnectError) {
+        self.report(Report::ConnectError(data, error.to_string()));
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
+        self.report(Report::Close(connection.id(), close.code));
+    }
+}
+
+struct Agents {
+    threads: Threads<Agent>,
+    handle: Handle<Agent>,
+    reports: mpsc::Receiver<(usize, Report)>,
+}
+
+/// Loops that run together.
+fn start(count: u16) -> Agents {
+    let (sender, reports) = mpsc::channel();
+    let agent = |number| Agent { number, reports: sender.clone() };
+    let threads = Threads::start(count, &Options::new(), "127.0.0.1:0", agent).unwrap();
+    Agents { handle: threads.handle(), threads, reports }
+}
+
+impl Agents {
+    fn next(&self) -> (usize, Report) {
+        self.reports.recv_timeout(BOUND).expect("something happens in time")
+    }
+
+    fn open(&self) -> (usize, ConnectionId) {
+        match self.next() {
+            (number, Report::Open(id, _)) => (number, id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn stop(self) {
+        self.handle.stop().unwrap();
+        self.threads.join().unwrap();
+    }
+}
+
+#[test]
+fn an_event_takes_its_place_among_the_other_commands_of_a_thread() {
+    bounded(|| {
+        let agents = start(1);
+        let mut client = client(agents.threads.local_addr());
+        let (_, id) = agents.open();
+        agents.handle.send(id, "before").unwrap();
+        agents.handle.post(0, ("an event", Some(id))).unwrap();
+        agents.handle.send(id, "after").unwrap();
+        for text in ["before", "an event", "after"] {
+            assert_eq!(client.read().unwrap(), Theirs::text(text));
+        }
+        drop(client);
+        agents.stop();
+    });
+}
+
+#[test]
+fn an_event_reaches_the_loop_that_it_is_posted_to() {
+    const LOOPS: u16 = 3;
+    bounded(|| {
+        let agents = start(LOOPS);
+        for number in 0..LOOPS.into() {
+            agents.handle.post(number, ("to one", None)).unwrap();
+            assert_eq!(agents.next(), (number, Report::Event("to one")));
+        }
+        let mut client = client(agents.threads.local_addr());
+        let (number, id) = agents.open();
+        agents.handle.post(id.thread(), ("to the one of a connection", Some(id))).unwrap();
+        assert_eq!(agents.next(), (number, Report::Event("to the one of a connection")));
+        assert_eq!(client.read().unwrap(), Theirs::text("to the one of a connection"));
+        agents.handle.post_to_all(("to all", None)).unwrap();
+        drop(client);
+        let mut numbers: Vec<_> = std::iter::from_fn(|| Some(agents.next()))
+            .filter(|(_, report)| matches!(report, Report::Event(_)))
+            .take(3)
+            .collect();
+        numbers.sort_by_key(|&(number, _)| number);
+        assert_eq!(numbers, [0, 1, 2].map(|number| (number, Report::Event("to all"))));
+        let error = agents.handle.post(LOOPS.into(), ("to nobody", None)).unwrap_err();
+        assert_eq!(error, PostError::Stopped(("to nobody", None)));
+        agents.stop();
+    });
+}
+
+/// An agent's loop that the test turns.
+fn turned(options: &Options) -> (EventLoop<Agent>, mpsc::Receiver<(usize, Report)>) {
+    let (reports, receiver) = mpsc::channel();
+    (EventLoop::with_options(Agent { number: 0, reports }, options).unwrap(), receiver)
+}
+
+#[test]
+fn a_full_mailbox_hands_back_events_and_connections() {
+    bounded(|| {
+        let (mut event_loop, reports) = turned(&Options::new().max_pending_commands(2));
+        let handle = event_loop.handle();
+        handle.post(0, ("first", None)).unwrap();
+        handle.post_to_all(("second", None)).unwrap();
+        let full = |event| PostError::Full(event, MailboxLimit::Commands(2));
+        assert_eq!(handle.post(0, ("third", None)), Err(full(("third", None))));
+        assert_eq!(handle.post_to_all(("third", None)), Err(full(("third", None))));
+        let request = "ws://localhost/".parse().unwrap();
+        let error = handle.connect(request, [], "mine").unwrap_err();
+        assert!(error.is_full());
+        assert_eq!(error.into_inner().1, "mine");
+        event_loop.turn(None).unwrap();
+        let seen: Vec<_> = reports.try_iter().map(|(_, report)| report).collect();
+        assert_eq!(seen, [Report::Event("first"), Report::Event("second")]);
+        assert_eq!(handle.pending(), 0);
+        handle.post(0, ("third", None)).unwrap();
+        drop(event_loop);
+        assert_eq!(handle.post(0, ("late", None)), Err(PostError::Stopped(("late", None))));
+        assert!(matches!(handle.connect("ws://localhost/".parse().unwrap(), [], ""), Err(PostError::Stopped(_))));
+    });
+}
+
+#[test]
+fn a_handle_has_the_loops_connect_in_turn() {
+    const EACH: usize = 2;
+    bounded(|| {
+        let server = serve(|_| ());
+        let agents = start(3);
+        for _ in 0..3 * EACH {
+            let request = server.url().parse().unwrap();
+            agents.handle.connect(request, [server.address], "to the server").unwrap();
+        }
+        let mut connections = [0; 3];
+        for _ in 0..3 * EACH {
+            match agents.next() {
+                (number, Report::Open(id, "to the server")) => {
+                    assert_eq!(id.thread(), number);
+                    connections[number] += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(connections, [EACH; 3]);
+        agents.stop();
+        server.stop();
+    });
+}
+
+#[test]
+fn a_connection_that_a_handle_asked_for_and_that_fails_is_reported_with_its_data() {
+    bounded(|| {
+        let agents = start(1);
+        let (closed, _in_use) = closed_port();
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused).to_string();
+        // it fails under way; it cannot even begin: TLS, and no address
+        let connect = |url: &str, addresses: Vec<SocketAddr>, data| {
+            agents.handle.connect(url.parse().unwrap(), addresses, data).unwrap();
+            agents.next().1
+        };
+        match connect("ws://localhost/", vec![closed], "refused") {
+            Report::Error("refused", error) => assert!(error.to_lowercase().contains(&refused), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        let wss = connect("wss://localhost/", vec![closed], "secure");
+        assert_eq!(wss, Report::ConnectError("secure", ConnectError::TlsNotBuiltIn.to_string()));
+        let nowhere = connect("ws://localhost/", Vec::new(), "nowhere");
+        assert!(matches!(nowhere, Report::ConnectError("nowhere", _)), "{nowhere:?}");
+        agents.stop();
+    });
+}
+
+#[test]
+fn a_handle_aborts_a_connection() {
+    bounded(|| {
+        let agents = start(1);
+        let mut client = raw_client(agents.threads.local_addr());
+        let (_, id) = agents.open();
+        agents.handle.abort(id).unwrap();
+        assert_eq!(agents.next().1, Report::Close(id, CloseCode::ABNORMAL));
+        assert_eq!(read_rest(&mut client), b"", "no Close frame");
+        // it is gone, and no harm
+        agents.handle.abort(id).unwrap();
+        agents.stop();
+    });
+}
+
+/// A handler that cannot leave its thread.
+struct Local(#[expect(dead_code, reason = "it is there")] Rc<()>);
+
+impl Handler for Local {
+    type Data = Vec<u8>;
+    type Event = mpsc::Sender<u8>;
+}
+
+#[test]
+fn a_handle_is_for_all_threads_whatever_its_handler_is() {
+    fn check(_: &(impl Clone + Send + Sync)) {}
+    check(&EventLoop::new(Local(Rc::default())).unwrap().handle());
+}
