@@ -105,6 +105,23 @@ fn one_turn_is_bounded_and_says_that_there_is_more() {
 }
 
 #[test]
+fn a_paused_socket_reads_nothing_until_it_is_driven_again() {
+    bounded(|| {
+        let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
+        owner.told.clear();
+        owner.socket.pause_reading();
+        client.write_all(HELLO).unwrap();
+        owner.turn(SHORT);
+        owner.turn(SHORT);
+        assert!(owner.told.is_empty() && owner.socket.is_reading_paused(), "{:?}", owner.told);
+        owner.socket.resume_reading(now());
+        owner.next = Next::Again;
+        owner.turn_until(|told| matches!(told, Ok(Event::Message(_))));
+        expect(&mut client, b"\x81\x05Hello");
+    });
+}
+
+#[test]
 fn spurious_wake_ups_are_harmless() {
     bounded(|| {
         let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
