@@ -102,7 +102,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.connections.send(self.index, |ws| ws.send_fragment(kind, payload, last))
     }
 
-    /// Sends a Ping of up to 125 bytes. The answer is told to [`Handler::on_pong`](crate::Handler::on_pong).
+    /// Sends a Ping of up to 125 bytes. The answer is told to [`Handler::on_pong`].
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl<'a, H: Handler> Connection<'a, H> {
     }
 
     /// Begins to close; to close again does nothing. Messages of the peer's still arrive until
-    /// [`Handler::on_close`](crate::Handler::on_close).
+    /// [`Handler::on_close`].
     ///
     /// A connection that is not open yet is given up, and nothing more is told of it; a client whose request waits for an
     /// answer gets 503.
@@ -142,7 +142,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.with(|ws| ws.close(code, reason, now))
     }
 
-    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) left for later. The handler hears of the
+    /// Answers a request that [`Handler::on_request`] left for later. The handler hears of the
     /// rest.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.connections.answer(self.index, answer.into(), now)
     }
 
-    /// Returns the answer of the default [`Handler::on_request`](crate::Handler::on_request): it accepts with the first
+    /// Returns the answer of the default [`Handler::on_request`]: it accepts with the first
     /// subprotocol that the client offers and the listener supports ([`ListenOptions::protocol`](crate::ListenOptions::protocol)).
     /// For handlers that check or add something.
     ///
@@ -180,13 +180,13 @@ impl<'a, H: Handler> Connection<'a, H> {
     }
 
     /// Ends the connection without a closing handshake: TCP is reset, and what is pending is dropped.
-    /// [`Handler::on_close`](crate::Handler::on_close) follows if the connection was open.
+    /// [`Handler::on_close`] follows if the connection was open.
     pub fn abort(&mut self) {
         let now = crate::now();
         self.with(|ws| ws.abort(now));
     }
 
-    /// What the application keeps for this connection: [`Handler::Data`](crate::Handler::Data).
+    /// What the application keeps for this connection: [`Handler::Data`].
     #[inline]
     pub fn data(&self) -> &H::Data {
         &self.connections.entry(self.index).data
@@ -198,11 +198,11 @@ impl<'a, H: Handler> Connection<'a, H> {
         &mut self.connections.entry_mut(self.index).data
     }
 
-    /// Sets a timer of this connection: [`Handler::on_timer`](crate::Handler::on_timer) is called with its key once, not
+    /// Sets a timer of this connection: [`Handler::on_timer`] is called with its key once, not
     /// before this time has passed. If the connection has a timer with this key, it is replaced.
     ///
     /// A connection has any number of timers. They end with it, and none fires after
-    /// [`Handler::on_close`](crate::Handler::on_close).
+    /// [`Handler::on_close`].
     pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
         self.connections.timers.set(Some(self.index as u32), key, crate::now() + after);
     }

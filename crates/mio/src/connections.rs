@@ -123,7 +123,7 @@ impl<H: Handler> Connections<H> {
         self.id(index)
     }
 
-    /// Sets a timer of the loop: [`Handler::on_loop_timer`](crate::Handler::on_loop_timer) is called with its key once, not
+    /// Sets a timer of the loop: [`Handler::on_loop_timer`] is called with its key once, not
     /// before this time has passed. If the loop has a timer with this key, it is replaced.
     ///
     /// A loop has any number of timers; a timer costs O(log n) to set, to cancel and to fire.
@@ -140,7 +140,7 @@ impl<H: Handler> Connections<H> {
     /// Stops the loop in an orderly way. It listens and connects no more, closes every connection with
     /// [`CloseCode::GOING_AWAY`] after the messages that are pending, and ends when all are closed. After
     /// [`Options::stop_timeout`](crate::Options::stop_timeout) it aborts the connections that are left, and
-    /// [`Handler::on_close`](crate::Handler::on_close) reports them as it reports the others. Loops that run with this one go
+    /// [`Handler::on_close`] reports them as it reports the others. Loops that run with this one go
     /// on: [`Handle::stop`] stops them all.
     pub fn stop(&mut self) {
         if std::mem::replace(&mut self.is_stopping, true) {

@@ -16,7 +16,7 @@ use crate::mailbox::{Command, Connect, Mailbox};
 /// Reaches an event loop, or all that run together, from any thread. Clones reach the same.
 ///
 /// What is asked for is done in the order in which one thread asks for it. A connection that is gone or closed by then is
-/// passed over. What could not be sent to a connection is told to [`Handler::on_error`](crate::Handler::on_error).
+/// passed over. What could not be sent to a connection is told to [`Handler::on_error`].
 ///
 /// No method waits for the loop. Each loop has a mailbox of bounded size, by default 16,384 commands and 16 MiB of payloads
 /// ([`Options::max_pending_commands`](crate::Options::max_pending_commands),
@@ -66,7 +66,7 @@ impl<H: Handler> Handle<H> {
         Self { shared: Arc::new(Shared { mailboxes, config, next_loop: AtomicUsize::new(0) }) }
     }
 
-    /// Posts an event to a loop, which passes it to [`Handler::on_event`](crate::Handler::on_event). `thread` is the loop's
+    /// Posts an event to a loop, which passes it to [`Handler::on_event`]. `thread` is the loop's
     /// number: that of a connection is [`ConnectionId::thread`], that of a loop that runs alone is 0.
     ///
     /// An event counts as a command without payload.
@@ -239,7 +239,7 @@ impl<H: Handler> Handle<H> {
         self.post_to(id.thread(), Command::Abort(id)).map_err(|error| error.map(drop))
     }
 
-    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) left for later.
+    /// Answers a request that [`Handler::on_request`] left for later.
     ///
     /// # Errors
     ///

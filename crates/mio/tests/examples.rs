@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -21,7 +21,8 @@ impl Example {
         let test: PathBuf = std::env::current_exe().unwrap();
         let folder = test.parent().unwrap().parent().unwrap().join("examples");
         let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-        let mut process = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = Command::new(program);
+        let mut process = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         Self { process, output }
     }
@@ -78,6 +79,10 @@ fn chat_has_rooms_and_names() {
         assert_eq!(ann.read().unwrap(), Theirs::text("Bob has left"));
         cid.send(Theirs::text("alone")).unwrap();
         assert_eq!(cid.read().unwrap(), Theirs::text("Cid: alone"));
+        // the host speaks in every room
+        example.process.stdin.as_mut().unwrap().write_all(b"closing soon\n").unwrap();
+        assert_eq!(ann.read().unwrap(), Theirs::text("the host: closing soon"));
+        assert_eq!(cid.read().unwrap(), Theirs::text("the host: closing soon"));
         // who does not say who they are is refused
         assert!(tungstenite::client(format!("ws://{address}/tea"), tcp(address)).is_err());
     });

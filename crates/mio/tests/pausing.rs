@@ -184,6 +184,8 @@ fn keepalive_ends_a_connection_after_the_pause_and_not_during_it() {
         assert!(seen.is_empty(), "{seen:?}");
         // it has asked all the same
         expect(&mut client, b"\x89\x00");
+        // the peer has the whole time from here, although some of it has passed
+        std::thread::sleep(INTERVAL / 2);
         server.resume(id);
         let resumed = Instant::now();
         let error = server.until(|seen| if let Seen::Error(_, error) = seen { Some(error) } else { None });
@@ -266,6 +268,19 @@ fn a_reset_ends_a_paused_connection() {
             assert_eq!(server.close().code, CloseCode::ABNORMAL);
             assert!(server.event_loop.connections().is_empty());
         }
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_arrived_before_a_reset_is_read_from_a_paused_connection() {
+    bounded(|| {
+        let (mut server, mut client, id) = start(|_| ());
+        server.pause(id);
+        client.write_all(HELLO).unwrap();
+        assert!(server.rest().is_empty());
+        reset(client);
+        assert!(matches!(server.rest()[..], [Seen::Message(..), Seen::Close(..)]));
     });
 }
 

@@ -198,7 +198,7 @@ fn the_timers_of_a_connection_end_with_it_also_if_another_takes_its_slot() {
 }
 
 #[test]
-fn a_timer_fires_while_its_connection_closes_but_not_after_on_close() {
+fn a_timer_fires_while_its_connection_closes() {
     bounded(|| {
         let mut clock = Turning::new(|clock| {
             clock.on_open = |connection| {
@@ -215,6 +215,33 @@ fn a_timer_fires_while_its_connection_closes_but_not_after_on_close() {
         client.write_all(CLOSE).unwrap();
         drop(client);
         clock.turn_until(|connections| connections.is_empty());
+    });
+}
+
+#[test]
+fn a_timer_that_is_due_when_its_connection_closes_does_not_fire() {
+    bounded(|| {
+        let mut clock = Turning::new(|clock| {
+            clock.on_open = |connection| connection.set_timer(TimerKey(connection.id().index() as u64), SHORT);
+            // the turn then finishes its connections together, at its end
+            clock.on_message = |connection| {
+                let other = connection.connections().open().nth(1).unwrap();
+                connection.connections().get(other).unwrap().send("to another").unwrap();
+            };
+        });
+        let address = clock.event_loop.listen("127.0.0.1:0").unwrap();
+        let clients = spawn(move || [0; 3].map(|_| raw_client(address)));
+        clock.turn_until(|connections| connections.open().count() == 3);
+        let [mut first, second, third] = clients.join();
+        first.write_all(HELLO).unwrap();
+        drop(third);
+        std::thread::sleep(SHORT);
+        clock.event_loop.turn(None).unwrap();
+        let mut fired = keys(&clock.fired.try_iter().collect::<Vec<_>>());
+        fired.sort_unstable();
+        assert_eq!(fired, [0, 1]);
+        assert_eq!(clock.event_loop.connections().len(), 2);
+        drop((first, second));
     });
 }
 

@@ -11,7 +11,7 @@ use crate::handler::Handler;
 
 impl<H: Handler> Connections<H> {
     /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom it
-    /// cannot be sent is told to [`Handler::on_error`](crate::Handler::on_error): once a turn, however much it is.
+    /// cannot be sent is told to [`Handler::on_error`]: once a turn, however much it is.
     ///
     /// This loop's connections get it at once, which is work of the handler's own. The other loops find it in their
     /// mailboxes.
@@ -38,7 +38,7 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Sends a message to these connections, as far as they are open. It is encoded once. To whom it cannot be sent is told
-    /// to [`Handler::on_error`](crate::Handler::on_error).
+    /// to [`Handler::on_error`].
     ///
     /// # Errors
     ///

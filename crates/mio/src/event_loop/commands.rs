@@ -67,7 +67,13 @@ impl<H: Handler> EventLoop<H> {
             }
             Command::Event(event) => return self.handler.on_event(&mut self.connections, event),
             Command::Connect(connect) => return self.execute_connect(*connect),
-            Command::Abort(id) => (id, self.with_connection(id, |connection| Ok(connection.abort()))),
+            Command::Abort(id) => {
+                let abort = |connection: &mut Connection<'_, H>| {
+                    connection.abort();
+                    Ok(())
+                };
+                (id, self.with_connection(id, abort))
+            }
             Command::Answer(id, answer) => {
                 (id, self.with_connection(id, |connection| connection.answer_in_time(*answer)))
             }
