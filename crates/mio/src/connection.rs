@@ -154,9 +154,9 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.connections.answer(self.index, answer.into(), now)
     }
 
-    /// Returns the answer of the default [`Handler::on_request`]: it accepts with the first
-    /// subprotocol that the client offers and the listener supports ([`ListenOptions::protocol`](crate::ListenOptions::protocol)).
-    /// For handlers that check or add something.
+    /// Returns the answer of the default [`Handler::on_request`]: it accepts with the first subprotocol that the client
+    /// offers and the listener supports ([`ListenOptions::protocol`](crate::ListenOptions::protocol)). For handlers
+    /// that check or add something.
     ///
     /// ```
     /// use sansocket_mio::{Answer, Connection, Handler, HttpResponse, Request};
@@ -213,16 +213,16 @@ impl<'a, H: Handler> Connection<'a, H> {
     }
 
     /// Pauses reading, until [`resume_reading`](Self::resume_reading) or until the connection ends. Bytes stay in the
-    /// kernel, so that TCP slows down the peer. If reading is paused while a message is handled, none follows: what the loop
-    /// has read already, at most [`Options::buffer_size`](crate::Options::buffer_size), is kept.
+    /// kernel, so that TCP slows down the peer. If reading is paused while a message is handled, none follows: what the
+    /// loop has read already, at most [`Options::buffer_size`](crate::Options::buffer_size), is kept.
     ///
-    /// While reading is paused, the handler hears of nothing that the peer sends: Pings are not answered, and the end of the
-    /// stream is not seen. Writing, closing, timers and deadlines go on, but keepalive does not end the connection: a peer
-    /// that vanishes is noticed only when TCP gives up. Before the connection is open,
+    /// While reading is paused, the handler hears of nothing that the peer sends: Pings are not answered, and the end
+    /// of the stream is not seen. Writing, closing, timers and deadlines go on, but keepalive does not end the
+    /// connection: a peer that vanishes is noticed only when TCP gives up. Before the connection is open,
     /// [`Config::opening_timeout`](crate::Config::opening_timeout) applies nevertheless.
     ///
-    /// The pause ends when the connection is closing or broken: then the closing handshake needs what the peer sends, and
-    /// messages that came before its Close frame are delivered. To pause a connection in these states does nothing.
+    /// The pause ends when the connection is closing or broken: then the closing handshake needs what the peer sends,
+    /// and messages that came before its Close frame are delivered. To pause a connection in these states does nothing.
     ///
     /// (Exception: messages that came before a request was answered ([`Answer::Later`]) follow
     /// [`on_open`](crate::Handler::on_open) even if it pauses reading.)

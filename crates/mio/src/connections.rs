@@ -87,8 +87,8 @@ impl<H: Handler> Connections<H> {
         self.connect_to(request, (host.as_str(), port), H::Data::default())
     }
 
-    /// The same, with a request of the caller's making, to the first of these addresses that can be reached. `data` is the
-    /// connection's [`data`](Connection::data) from the beginning.
+    /// The same, with a request of the caller's making, to the first of these addresses that can be reached. `data` is
+    /// the connection's [`data`](Connection::data) from the beginning.
     ///
     /// # Errors
     ///
@@ -222,8 +222,8 @@ impl<H: Handler> Connections<H> {
         self.listeners.get(usize::from(self.slab[index].listener)).map(|listener| &**listener)
     }
 
-    /// Counts one connection of a listener less. Returns whether there were as many as may be; then other loops that share
-    /// the listener are woken, since they may go on to accept.
+    /// Counts one connection of a listener less. Returns whether there were as many as may be; then other loops that
+    /// share the listener are woken, since they may go on to accept.
     pub(crate) fn release(&self, listener: u16) -> bool {
         let was_full = self.listeners.get(usize::from(listener)).is_some_and(|listener| listener.release());
         if was_full {

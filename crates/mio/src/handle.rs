@@ -120,8 +120,8 @@ impl<H: Handler> Handle<H> {
     ///
     /// # Errors
     ///
-    /// The mailbox of one of the loops is full, or the loops have stopped. The event is handed back, and was posted to no
-    /// loop.
+    /// The mailbox of one of the loops is full, or the loops have stopped. The event is handed back, and was posted to
+    /// no loop.
     pub fn post_to_all(&self, event: H::Event) -> Result<(), PostError<H::Event>>
     where
         H::Event: Clone,
@@ -130,11 +130,11 @@ impl<H: Handler> Handle<H> {
     }
 
     /// Has a loop connect to the first of these addresses that can be reached. `data` is the connection's
-    /// [`data`](crate::Connection::data), by which the handler recognises it. Of several loops each makes one connection in
-    /// turn; a loop whose mailbox is full is passed over.
+    /// [`data`](crate::Connection::data), by which the handler recognises it. Of several loops each makes one
+    /// connection in turn; a loop whose mailbox is full is passed over.
     ///
-    /// The handler hears of it by [`on_open`](crate::Handler::on_open) or [`on_error`](crate::Handler::on_error); if the
-    /// connection cannot even begin, by [`on_connect_error`](crate::Handler::on_connect_error).
+    /// The handler hears of it by [`on_open`](crate::Handler::on_open) or [`on_error`](crate::Handler::on_error); if
+    /// the connection cannot even begin, by [`on_connect_error`](crate::Handler::on_connect_error).
     ///
     /// # Errors
     ///
@@ -305,8 +305,9 @@ impl<H: Handler> Handle<H> {
         self.post_everywhere(except, message.len(), || Command::Broadcast(message.clone()))
     }
 
-    /// Posts a command of so many payload bytes to all loops, or to all but one: to each that has not stopped, or, if one of
-    /// them is full, to none. Never waits for room, so loops that broadcast to each other cannot wait for each other.
+    /// Posts a command of so many payload bytes to all loops, or to all but one: to each that has not stopped, or, if
+    /// one of them is full, to none. Never waits for room, so loops that broadcast to each other cannot wait for each
+    /// other.
     fn post_everywhere(
         &self,
         except: Option<usize>,

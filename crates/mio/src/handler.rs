@@ -21,9 +21,9 @@ use crate::timers::TimerKey;
 /// [`on_error`](Self::on_error) comes before `on_close`. (Exception: dropping the loop aborts its connections without a call.)
 ///
 /// For a connection that never opens, there is no `on_close`. `on_error` reports a failure. It is not called if the
-/// application ended the connection itself (it refused the request, closed or aborted the connection, or stopped the loop),
-/// nor if a client did not ask for a WebSocket. What the application keeps for a connection is its [`Data`](Self::Data),
-/// which ends with it in any case.
+/// application ended the connection itself (it refused the request, closed or aborted the connection, or stopped the
+/// loop), nor if a client did not ask for a WebSocket. What the application keeps for a connection is its
+/// [`Data`](Self::Data), which ends with it in any case.
 ///
 /// No method may block: all connections of the loop would wait.
 ///
@@ -49,9 +49,9 @@ use crate::timers::TimerKey;
 #[expect(unused_variables, reason = "the defaults ignore what happened")]
 pub trait Handler: Sized {
     /// What the application keeps for each connection: [`Connection::data`]. A client that is accepted begins with the
-    /// default; [`Connections::connect_to`] and [`Handle::connect`](crate::Handle::connect) are given the data. It is there
-    /// from [`on_accept`](Self::on_accept) until the last call for the connection, and lies in the loop's table of
-    /// connections: `()` costs nothing.
+    /// default; [`Connections::connect_to`] and [`Handle::connect`](crate::Handle::connect) are given the data. It is
+    /// there from [`on_accept`](Self::on_accept) until the last call for the connection, and lies in the loop's table
+    /// of connections: `()` costs nothing.
     type Data: Default + Send + 'static;
 
     /// What other threads tell the loop of: [`Handle::post`](crate::Handle::post). `()` if nothing.
@@ -68,8 +68,8 @@ pub trait Handler: Sized {
     /// supports ([`Connection::default_accept`]).
     ///
     /// An [`Accept`] without an origin policy of its own applies the listener's
-    /// ([`ListenOptions::origin`](crate::ListenOptions::origin), by default the same origin). Its subprotocol is taken as it
-    /// is: none if it selects none.
+    /// ([`ListenOptions::origin`](crate::ListenOptions::origin), by default the same origin). Its subprotocol is taken
+    /// as it is: none if it selects none.
     fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         connection.default_accept(request).into()
     }
@@ -122,8 +122,8 @@ pub trait Handler: Sized {
     fn on_event(&mut self, connections: &mut Connections<Self>, event: Self::Event) {}
 
     /// A connection that [`Handle::connect`](crate::Handle::connect) asked for could not even begin: the request is not
-    /// valid, there is no address that can be tried, or the system has no more descriptors. There is no connection; its data
-    /// is handed back. Later failures are reported by [`on_error`](Self::on_error).
+    /// valid, there is no address that can be tried, or the system has no more descriptors. There is no connection; its
+    /// data is handed back. Later failures are reported by [`on_error`](Self::on_error).
     fn on_connect_error(&mut self, connections: &mut Connections<Self>, data: Self::Data, error: ConnectError) {}
 
     /// The listener at this address cannot accept, for want of file descriptors or memory, say. It tries again every

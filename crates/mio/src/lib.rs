@@ -70,9 +70,9 @@
 //! * **Every accepted message is delivered** to a peer that keeps reading, whichever end closes: what was sent before
 //!   [`Connection::close`], before the peer's Close frame or before the end of its stream still leaves, for up to
 //!   [`Config::closing_limit`] (5 min). [`Connection::abort`], and dropping an [`EventLoop`] or a [`Socket`], discard it.
-//! * **A handler's state.** [`Handler::Data`] is kept for each connection, and ends with it. Connections and the loop have any
-//!   number of timers ([`Connection::set_timer`], [`Connections::set_timer`]). Other threads reach the handler by events
-//!   ([`Handle::post`]). A handler that cannot keep up with a peer pauses it ([`Connection::pause_reading`]).
+//! * **A handler's state.** [`Handler::Data`] is kept for each connection, and ends with it. Connections and the loop
+//!   have any number of timers ([`Connection::set_timer`], [`Connections::set_timer`]). Other threads reach the handler
+//!   by events ([`Handle::post`]). A handler that cannot keep up with a peer pauses it ([`Connection::pause_reading`]).
 //! * **The end of a connection** is reported by [`Handler::on_close`]: the code, and whether both ends agreed. A peer that
 //!   vanishes is not an error but a close with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault.
 //! * **Deadlines are on**: 10 s for the opening handshake, 5 s without progress for the closing handshake, a Ping after 30 s

@@ -42,25 +42,25 @@ impl ListenOptions {
         Self { origin: OriginPolicy::SameOrigin, protocols: Vec::new(), max_connections: None }
     }
 
-    /// Sets which web pages may connect (default: [`OriginPolicy::SameOrigin`]). Browsers let any page connect anywhere, with
-    /// the cookies of the site it connects to; the server has to refuse. An [`Accept`] with a policy of its own
-    /// ([`Accept::origin`]) replaces the listener's.
+    /// Sets which web pages may connect (default: [`OriginPolicy::SameOrigin`]). Browsers let any page connect
+    /// anywhere, with the cookies of the site it connects to; the server has to refuse. An [`Accept`] with a policy of
+    /// its own ([`Accept::origin`]) replaces the listener's.
     pub fn origin(mut self, policy: OriginPolicy) -> Self {
         self.origin = policy;
         self
     }
 
     /// Supports a subprotocol. The default [`Handler::on_request`](crate::Handler::on_request) and
-    /// [`Connection::default_accept`](crate::Connection::default_accept) select the first that the client offers of those
-    /// supported.
+    /// [`Connection::default_accept`](crate::Connection::default_accept) select the first that the client offers of
+    /// those supported.
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocols.push(protocol.into());
         self
     }
 
-    /// Sets how many connections of this listener may exist at the same time (default: any number). While there are so many,
-    /// the listener accepts no client; clients wait in the system's backlog, connected and unanswered, until a connection has
-    /// ended. The loops of [`Threads`](crate::Threads) count together.
+    /// Sets how many connections of this listener may exist at the same time (default: any number). While there are so
+    /// many, the listener accepts no client; clients wait in the system's backlog, connected and unanswered, until a
+    /// connection has ended. The loops of [`Threads`](crate::Threads) count together.
     ///
     /// A connection counts from when it is accepted until TCP has ended: also during the opening handshake
     /// ([`Config::opening_timeout`](crate::Config::opening_timeout) bounds it) and the closing handshake.

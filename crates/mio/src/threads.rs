@@ -75,8 +75,8 @@ impl<H: Handler> Drop for Watch<H> {
 }
 
 impl<H: Handler> Threads<H> {
-    /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. They listen with the
-    /// settings of [`ListenOptions::new`]. With port 0 the system chooses one, for all.
+    /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. They listen with
+    /// the settings of [`ListenOptions::new`]. With port 0 the system chooses one, for all.
     ///
     /// Nobody else may listen at the address, even if they would share it. But where several loops do, another process of
     /// the same user can join them later, if it asks for `SO_REUSEPORT`, and is dealt some of the clients.
@@ -96,8 +96,8 @@ impl<H: Handler> Threads<H> {
         Self::start_with(count, options, address, &ListenOptions::new(), handler)
     }
 
-    /// The same with settings of the caller's for listening: which pages may connect, subprotocols, how many connections all
-    /// loops may have together.
+    /// The same with settings of the caller's for listening: which pages may connect, subprotocols, how many
+    /// connections all loops may have together.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use allocation_counter::measure;
 use sansocket_mio::{
     Accept, Answer, Close, CloseCode, Connection, ConnectionId, Error, EventLoop, Handler, HttpResponse, Message,
-    MessageKind, Open, Request, SendError,
+    MessageKind, Open, ReadyState, Request, SendError, TimerKey,
 };
 use support::*;
 
@@ -26,6 +26,8 @@ const WORKERS: usize = 16;
 /// What the loop still holds afterwards, because its tables have grown.
 const TABLES: i64 = 8 * 1024;
 const SEED: u64 = 14;
+
+const RESUME: TimerKey = TimerKey(0);
 
 /// xorshift64*.
 struct Random(u64);
@@ -60,7 +62,7 @@ fn send_much(connection: &mut Connection<'_, Chaos>) -> Result<(), SendError> {
 impl Chaos {
     fn act(&mut self, connection: &mut Connection<'_, Self>) {
         // the connection may be closing already
-        let _ = match self.random.below(10) {
+        let _ = match self.random.below(12) {
             0 => connection.close(CloseCode::NORMAL, "enough"),
             1 => {
                 connection.abort();
@@ -74,6 +76,12 @@ impl Chaos {
             4 => connection.ping(b"?"),
             5 => connection.send_fragment(MessageKind::Binary, b"unfinished", false),
             6 => connection.send("a"),
+            7 => {
+                connection.pause_reading();
+                // keepalive does not end a paused connection
+                connection.set_timer(RESUME, Duration::from_millis(self.random.below(20) as u64));
+                Ok(())
+            }
             _ => Ok(()),
         };
     }
@@ -122,6 +130,12 @@ impl Handler for Chaos {
     }
 
     fn on_pong(&mut self, connection: &mut Connection<'_, Self>, _: &[u8]) {
+        self.act(connection);
+    }
+
+    fn on_timer(&mut self, connection: &mut Connection<'_, Self>, _: TimerKey) {
+        assert_ne!(connection.ready_state(), ReadyState::Closed, "`on_close` is the last call");
+        connection.resume_reading();
         self.act(connection);
     }
 

@@ -10,16 +10,17 @@ use crate::error::PostError;
 use crate::handler::Handler;
 
 impl<H: Handler> Connections<H> {
-    /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom it
-    /// cannot be sent is told to [`Handler::on_error`]: once a turn, however much it is.
+    /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once. To whom
+    /// it cannot be sent is told to [`Handler::on_error`]: once a turn, however much it is.
     ///
     /// This loop's connections get it at once, which is work of the handler's own. The other loops find it in their
     /// mailboxes.
     ///
     /// # Errors
     ///
-    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was sent to no
-    /// connection of any loop. A loop that runs alone never fails, nor does this fail because other loops have stopped.
+    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was sent to
+    /// no connection of any loop. A loop that runs alone never fails, nor does this fail because other loops have
+    /// stopped.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
         let message = self.handle.encode_and_post(Some(self.thread.into()), message.into())?;
         self.broadcast_here(&message);
@@ -37,13 +38,13 @@ impl<H: Handler> Connections<H> {
         Ok(())
     }
 
-    /// Sends a message to these connections, as far as they are open. It is encoded once. To whom it cannot be sent is told
-    /// to [`Handler::on_error`].
+    /// Sends a message to these connections, as far as they are open. It is encoded once. To whom it cannot be sent is
+    /// told to [`Handler::on_error`].
     ///
     /// # Errors
     ///
-    /// Some of the connections belong to other loops, whose mailboxes are full ([`PostError::Full`]). Hands back those to
-    /// which the message was not sent; it was sent to the others.
+    /// Some of the connections belong to other loops, whose mailboxes are full ([`PostError::Full`]). Hands back those
+    /// to which the message was not sent; it was sent to the others.
     pub fn broadcast_to<'m>(
         &mut self,
         ids: impl IntoIterator<Item = ConnectionId>,

@@ -21,13 +21,13 @@ impl Socket {
     /// Pauses reading, until [`resume_reading`](Self::resume_reading) or until the connection ends. Bytes stay in the
     /// kernel, so that TCP slows down the peer.
     ///
-    /// While reading is paused, no event of received bytes occurs: Pings are not answered, and the end of the stream is not
-    /// seen. Writing, closing and deadlines go on, but keepalive does not end the connection: a peer that vanishes is noticed
-    /// only when TCP gives up. Before the connection is open, [`Config::opening_timeout`](crate::Config::opening_timeout)
-    /// applies nevertheless.
+    /// While reading is paused, no event of received bytes occurs: Pings are not answered, and the end of the stream is
+    /// not seen. Writing, closing and deadlines go on, but keepalive does not end the connection: a peer that vanishes
+    /// is noticed only when TCP gives up. Before the connection is open,
+    /// [`Config::opening_timeout`](crate::Config::opening_timeout) applies nevertheless.
     ///
-    /// The pause ends when the connection is closing or broken: then the closing handshake needs what the peer sends, and
-    /// messages that came before its Close frame are delivered. To pause a connection in these states does nothing.
+    /// The pause ends when the connection is closing or broken: then the closing handshake needs what the peer sends,
+    /// and messages that came before its Close frame are delivered. To pause a connection in these states does nothing.
     pub fn pause_reading(&mut self) {
         if self.may_pause() {
             self.flags.insert(Flags::PAUSED);

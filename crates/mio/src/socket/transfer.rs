@@ -67,8 +67,8 @@ impl Socket {
         self.driver.websocket().wants_read() && (!self.flags.any(Flags::HELD | Flags::PAUSED) || self.reads_held_back())
     }
 
-    /// Whether bytes are read although reading was held back or paused. What a broken connection still holds is read in any
-    /// case.
+    /// Whether bytes are read although reading was held back or paused. What a broken connection still holds is read in
+    /// any case.
     fn reads_held_back(&self) -> bool {
         self.driver.has_write_ended() || !(self.flags.any(Flags::HELD) || self.is_reading_paused())
     }
