@@ -198,11 +198,10 @@ impl<'a, H: Handler> Connection<'a, H> {
         &mut self.connections.entry_mut(self.index).data
     }
 
-    /// Sets a timer of this connection: [`Handler::on_timer`] is called with its key once, not
-    /// before this time has passed. If the connection has a timer with this key, it is replaced.
+    /// Sets a timer of this connection: [`Handler::on_timer`] is called with its key once, not before this time has
+    /// passed. If the connection has a timer with this key, it is replaced.
     ///
-    /// A connection has any number of timers. They end with it, and none fires after
-    /// [`Handler::on_close`].
+    /// A connection has any number of timers. They end with it, and none fires after [`Handler::on_close`].
     pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
         self.connections.timers.set(Some(self.index as u32), key, crate::now() + after);
     }

@@ -99,13 +99,16 @@ impl<H: Handler> Connections<H> {
         addresses: impl ToSocketAddrs,
         data: H::Data,
     ) -> Result<ConnectionId, ConnectError> {
+        if self.is_stopping {
+            return Err(Stopped.into());
+        }
         let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
         let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
         let socket = self.begin_connecting(request, &addresses)?;
-        Ok(self.connecting(socket, data))
+        Ok(self.insert_client(socket, data))
     }
 
-    /// The first half of connecting, which may fail.
+    /// Begins to connect; [`insert_client`](Self::insert_client) follows.
     pub(crate) fn begin_connecting(
         &self,
         request: ClientRequest,
@@ -117,14 +120,14 @@ impl<H: Handler> Connections<H> {
         Socket::connect(request, addresses, Arc::clone(self.handle.config()), crate::now())
     }
 
-    /// The second half.
-    pub(crate) fn connecting(&mut self, socket: Socket, data: H::Data) -> ConnectionId {
+    /// Adds a connection that the loop itself makes.
+    pub(crate) fn insert_client(&mut self, socket: Socket, data: H::Data) -> ConnectionId {
         let index = self.insert(socket, NO_LISTENER, data);
         self.id(index)
     }
 
-    /// Sets a timer of the loop: [`Handler::on_loop_timer`] is called with its key once, not
-    /// before this time has passed. If the loop has a timer with this key, it is replaced.
+    /// Sets a timer of the loop: [`Handler::on_loop_timer`] is called with its key once, not before this time has
+    /// passed. If the loop has a timer with this key, it is replaced.
     ///
     /// A loop has any number of timers; a timer costs O(log n) to set, to cancel and to fire.
     /// [`Connection::set_timer`] sets a timer of a connection.

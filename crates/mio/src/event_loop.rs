@@ -72,6 +72,7 @@ const MAILBOX: Token = Token(usize::MAX);
 /// |---|---|
 /// | reads that yield no event | 18 buffers (64 KiB each: [`Options::buffer_size`]); reading ends once a read yields an event |
 /// | events of a peer that has behaved | those of two buffers; the first that yields more than 256 ends it |
+/// | events of bytes that a pause kept | those of one buffer, and nothing is read in this turn |
 /// | events of a peer whose last read yielded more than 256 | those of 4 KiB (682 empty Pings), until a read yields 64 or fewer |
 /// | writes | 16 |
 ///
@@ -82,7 +83,8 @@ const MAILBOX: Token = Token(usize::MAX);
 ///
 /// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit. Pending
 /// output of a connection takes at most [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much
-/// again for the overhead of frames. No thread can make the loop hold more than these.
+/// again for the overhead of frames. No thread can make the loop hold more than these. A connection that was paused
+/// ([`Connection::pause_reading`]) while a message was handled keeps at most one read buffer.
 ///
 /// # Slow readers
 ///

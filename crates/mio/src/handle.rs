@@ -13,7 +13,8 @@ use crate::error::{PostError, Stopped};
 use crate::handler::{Answer, Handler};
 use crate::mailbox::{Command, Connect, Mailbox};
 
-/// Reaches an event loop, or all that run together, from any thread. Clones reach the same.
+/// Reaches an event loop, or all that run together, from any thread: sends, closes and connects, and tells the handler of
+/// events. Clones reach the same.
 ///
 /// What is asked for is done in the order in which one thread asks for it. A connection that is gone or closed by then is
 /// passed over. What could not be sent to a connection is told to [`Handler::on_error`].

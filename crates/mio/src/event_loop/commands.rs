@@ -85,7 +85,7 @@ impl<H: Handler> EventLoop<H> {
 
     fn execute_connect(&mut self, Connect { request, addresses, data }: Connect<H::Data>) {
         match self.connections.begin_connecting(request, &addresses) {
-            Ok(socket) => _ = self.connections.connecting(socket, data),
+            Ok(socket) => _ = self.connections.insert_client(socket, data),
             Err(error) => self.handler.on_connect_error(&mut self.connections, data, error),
         }
     }
