@@ -252,6 +252,7 @@ impl<'a, H: Handler> Connection<'a, H> {
     /// }
     /// ```
     pub fn pause_reading(&mut self) {
+        self.connections.has_paused = true;
         self.connections.entry_mut(self.index).socket.pause_reading();
     }
 

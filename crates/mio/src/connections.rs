@@ -50,6 +50,8 @@ pub struct Connections<H: Handler> {
     next_generation: u32,
     thread: u16,
     pub(crate) is_stopping: bool,
+    /// A handler has paused reading of some connection in this turn.
+    pub(crate) has_paused: bool,
 }
 
 impl<H: Handler> Connections<H> {
@@ -71,6 +73,7 @@ impl<H: Handler> Connections<H> {
             next_generation: 0,
             thread,
             is_stopping: false,
+            has_paused: false,
         }
     }
 

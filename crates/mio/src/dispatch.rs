@@ -27,6 +27,11 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
         self.handler.on_message(&mut Connection::new(self.connections, self.index), message);
     }
 
+    #[inline]
+    fn may_be_paused(&self) -> bool {
+        self.connections.has_paused
+    }
+
     #[inline(never)]
     fn dispatch(&mut self, event: Result<Event<'_>, Error>) {
         let Self { handler, connections, index } = self;

@@ -273,6 +273,7 @@ impl<H: Handler> EventLoop<H> {
             _ => self.connections.now = crate::now(),
         }
         self.is_clock_stale = false;
+        self.connections.has_paused = false;
         if self.stop_requested.load(Acquire) {
             self.execute_stop();
         }

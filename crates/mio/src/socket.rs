@@ -350,6 +350,11 @@ impl<F: FnMut(&mut WebSocket, Result<Event<'_>, Error>)> Driven for Alone<'_, F>
     fn dispatch(&mut self, event: Result<Event<'_>, Error>) {
         (self.on_event)(self.socket.websocket(), event);
     }
+
+    /// The owner cannot reach the socket while it has an event.
+    fn may_be_paused(&self) -> bool {
+        false
+    }
 }
 
 /// Begins to connect to the last of the addresses that can be tried; if there is none, `failure` is why.

@@ -25,6 +25,10 @@ pub(crate) trait Driven {
     fn dispatch_message(&mut self, message: Message<'_>) {
         self.dispatch(Ok(Event::Message(message)));
     }
+
+    /// Whether reading of the socket may be paused, after an event was dispatched. To ask the socket itself after each
+    /// message would cost 16 instructions.
+    fn may_be_paused(&self) -> bool;
 }
 
 /// Reads what has arrived, and dispatches its events: one buffer, and then others until there is an event. The caller then
@@ -155,7 +159,7 @@ fn receive_until_pause(driven: &mut impl Driven, bytes: &mut [u8], now: Instant)
             },
         }
         events += 1;
-        if !input.is_empty() && driven.socket().pauses() {
+        if driven.may_be_paused() && !input.is_empty() && driven.socket().is_reading_paused() {
             let rest = input.remaining().len();
             input.discard();
             return (events, rest);

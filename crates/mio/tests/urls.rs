@@ -30,7 +30,7 @@ fn hosts_outside_ascii_are_converted() {
                 |event_loop| {
                     let connected = match sent {
                         "127.0.0.1" => event_loop.connect(&url),
-                        _ => event_loop.connect_to(ClientRequest::new(parse_uri(&url).unwrap()), address),
+                        _ => event_loop.connect_to(ClientRequest::new(parse_uri(&url).unwrap()), address, ()),
                     };
                     connected.unwrap();
                 },
@@ -80,7 +80,7 @@ fn credentials_are_redacted() {
                 &options(|_| ()),
                 |_| (),
                 |event_loop| {
-                    event_loop.connect_to(request, address).unwrap();
+                    event_loop.connect_to(request, address, ()).unwrap();
                 },
             );
             drop(listener.accept().unwrap());

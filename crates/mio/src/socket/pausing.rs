@@ -48,12 +48,6 @@ impl Socket {
         self.flags.any(Flags::PAUSED) && self.may_pause()
     }
 
-    /// The same, for the loop of received events, which asks after each.
-    #[inline]
-    pub(crate) fn pauses(&self) -> bool {
-        self.flags.any(Flags::PAUSED) && self.is_reading_paused()
-    }
-
     fn may_pause(&self) -> bool {
         let is_alive = matches!(self.driver.websocket().ready_state(), ReadyState::Connecting | ReadyState::Open);
         is_alive && !self.flags.any(Flags::LOST) && !self.driver.has_write_ended()
