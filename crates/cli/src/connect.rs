@@ -203,13 +203,8 @@ fn send_lines(writer: &Writer, replies: &ReplyCounter) -> Result<(), String> {
         replies.count_sent();
         match writer.send(text) {
             Ok(()) => {}
-            // `send` waits for room, so there will never be enough.
-            Err(Error::Send(SendError::BufferFull(_))) => {
-                let size = text.len();
-                return Err(format!(
-                    "line {number} of stdin was not sent: its {size} bytes are more than may wait to be sent; \
-                     nothing more is sent"
-                ));
+            Err(Error::Send(error @ SendError::MessageTooLong { .. })) => {
+                return Err(format!("line {number} of stdin was not sent: {error}; nothing more is sent"));
             }
             // The connection is closing or has failed: the main thread reports how.
             Err(_) => break,

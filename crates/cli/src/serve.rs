@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sansocket_net::sansocket::{OriginFault, Request};
-use sansocket_net::{Accept, Close, OriginPolicy, default_config};
+use sansocket_net::{Accept, Close, Config, OriginPolicy};
 
 use crate::exit::{self, Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -119,7 +119,7 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
 
 /// Returns the time that the connections have to close. Afterwards the process ends, whether they have or not.
 fn shutdown_timeout() -> Duration {
-    let closing_timeout = default_config().closing_timeout;
+    let closing_timeout = Config::default().closing_timeout;
     // A connection looks for progress four times per `closing_timeout`, so its deadline is late by up to a quarter.
     closing_timeout + closing_timeout / 4 + GRACE
 }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use sansocket_net::{Acceptor, CloseCode, Connector, Event, Incoming, WebSocket, default_config};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, Event, Incoming, WebSocket};
 use support::{PATIENCE, Running, interrupt, last, lines, terminate, with_each_server};
 
 /// The most time that something may take which waits for nothing. Far below the closing timeout, so that a fault shows.
@@ -27,7 +27,7 @@ const SMALL_BUFFER: usize = 32 * 1024;
 #[test]
 fn each_line_reaches_a_server_that_reads_slowly() {
     let within_the_timeout = Duration::from_secs(2);
-    let beyond_the_timeout = default_config().closing_timeout + Duration::from_millis(1500);
+    let beyond_the_timeout = Config::default().closing_timeout + Duration::from_millis(1500);
     thread::scope(|scope| {
         scope.spawn(|| check_slow_server(within_the_timeout, true));
         scope.spawn(|| check_slow_server(beyond_the_timeout, true));
@@ -144,7 +144,7 @@ fn clients_that_never_read_delay_neither_the_goodbye_nor_the_end() {
         }
         assert!(start.elapsed() < AT_ONCE, "the last goodbye came after {:?}", start.elapsed());
         let ended = server.end();
-        assert!(start.elapsed() < default_config().closing_timeout * 2, "{:?}", start.elapsed());
+        assert!(start.elapsed() < Config::default().closing_timeout * 2, "{:?}", start.elapsed());
         let note = format!("{STUCK} connections were dropped: there was no closing handshake in time");
         assert_eq!((ended.code(), ended.stderr), (0, vec![note]));
     });

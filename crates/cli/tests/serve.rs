@@ -219,7 +219,7 @@ fn interrupting_the_server_closes_every_connection_with_1001() {
         let count = |what| ended.stdout.iter().filter(|line| line.contains(what)).count();
         assert_eq!((count(" closed: 1001, clean, "), count(" closed: 1006, not clean, ")), (11, 1), "{ended:?}");
         // What follows the deadline takes a moment on a busy machine.
-        assert!(interrupted.elapsed() < sansocket_net::default_config().closing_timeout * 2);
+        assert!(interrupted.elapsed() < sansocket_net::Config::default().closing_timeout * 2);
     });
 }
 

@@ -6,15 +6,16 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::{Config, Delivery};
-use crate::error::ProtocolError;
+use crate::error::{Error, ProtocolError};
 use crate::frame::{FrameHeader, MaskingKey};
+use crate::limit::{LimitExceeded, Subject};
 use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 use crate::utf8::{InvalidUtf8, Utf8};
 
-impl From<InvalidUtf8> for ProtocolError {
+impl From<InvalidUtf8> for Error {
     fn from(_: InvalidUtf8) -> Self {
-        Self::Utf8Invalid
+        ProtocolError::Utf8Invalid.into()
     }
 }
 
@@ -114,18 +115,19 @@ impl Assembly {
     }
 
     /// A frame of the message begins: its length counts before a byte of it has arrived.
-    pub(crate) fn begin_frame(&mut self, payload_length: u64, fin: bool, config: &Config) -> Result<(), ProtocolError> {
+    pub(crate) fn begin_frame(&mut self, payload_length: u64, fin: bool, config: &Config) -> Result<(), Error> {
         self.announced = self.announced.saturating_add(payload_length);
         check_message_length(self.announced, config)?;
         self.empty_fragments = if payload_length == 0 && !fin { self.empty_fragments.saturating_add(1) } else { 0 };
         if self.empty_fragments > config.max_empty_fragments {
-            return Err(ProtocolError::EmptyFragmentsTooMany);
+            let (limit, count) = (config.max_empty_fragments.into(), self.empty_fragments.into());
+            return Err(LimitExceeded::new(Subject::EmptyFragments, limit, count).into());
         }
         Ok(())
     }
 
     /// Takes the next piece, of which nothing is kept, and hands it on.
-    pub(crate) fn pass<'b>(&mut self, piece: Piece<'b>) -> Result<Option<Chunk<'b>>, ProtocolError> {
+    pub(crate) fn pass<'b>(&mut self, piece: Piece<'b>) -> Result<Option<Chunk<'b>>, Error> {
         let last = piece.is_last();
         let bytes = piece.unmasked();
         if let Payload::Text { utf8, .. } = &mut self.payload {
@@ -144,7 +146,7 @@ impl Assembly {
         piece: Piece<'_>,
         gathered: &mut Gathered,
         spares: Option<&mut Spares>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<(), Error> {
         if gathered.add(&piece) {
             return Ok(());
         }
@@ -153,7 +155,7 @@ impl Assembly {
     }
 
     /// Appends what was gathered.
-    pub(crate) fn settle(&mut self, gathered: &mut Gathered) -> Result<(), ProtocolError> {
+    pub(crate) fn settle(&mut self, gathered: &mut Gathered) -> Result<(), Error> {
         let (bytes, _) = gathered.bytes.split_at(gathered.filled);
         match &mut self.payload {
             Payload::Text { text, utf8 } => utf8.push(bytes, |valid| text.push_str(valid))?,
@@ -165,7 +167,7 @@ impl Assembly {
 
     /// Appends the next piece to what has arrived: what is binary is unmasked on its way there.
     #[inline]
-    pub(crate) fn add(&mut self, piece: Piece<'_>, spares: Option<&mut Spares>) -> Result<(), ProtocolError> {
+    pub(crate) fn add(&mut self, piece: Piece<'_>, spares: Option<&mut Spares>) -> Result<(), Error> {
         match &mut self.payload {
             Payload::Text { text, utf8 } => {
                 if text.capacity() - text.len() < utf8.carried() + piece.bytes.len() {
@@ -207,7 +209,7 @@ impl Assembly {
     }
 
     /// The message has ended. Of lent memory it keeps no more than befits its length.
-    pub(crate) fn finish(&mut self, spares: Option<&mut Spares>) -> Result<Message<'static>, ProtocolError> {
+    pub(crate) fn finish(&mut self, spares: Option<&mut Spares>) -> Result<Message<'static>, Error> {
         if let Some(spares) = spares {
             self.detach_scratch(0, spares);
         }
@@ -334,7 +336,7 @@ fn unmask(bytes: &mut [u8], key: MaskingKey) {
 
 /// A message that lies whole in the input is lent as it is.
 #[inline]
-pub(crate) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
+pub(crate) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, Error> {
     Ok(match kind {
         MessageKind::Text => {
             Message::Text(Cow::Borrowed(simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::Utf8Invalid)?))
@@ -344,7 +346,7 @@ pub(crate) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, 
 }
 
 /// The same, as it is to be delivered.
-pub(crate) fn whole(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Result<Delivered<'_>, ProtocolError> {
+pub(crate) fn whole(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Result<Delivered<'_>, Error> {
     let message = message(kind, payload)?;
     Ok(match delivery {
         Delivery::Messages => Delivered::Message(message),
@@ -352,6 +354,8 @@ pub(crate) fn whole(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Re
     })
 }
 
-pub(crate) fn check_message_length(length: u64, config: &Config) -> Result<(), ProtocolError> {
-    if length > config.max_message_size as u64 { Err(ProtocolError::MessageTooLong) } else { Ok(()) }
+/// Checks how long a message is, or will be by what its frames have announced.
+pub(crate) fn check_message_length(length: u64, config: &Config) -> Result<(), Error> {
+    let limit = config.max_message_size as u64;
+    if length > limit { Err(LimitExceeded::new(Subject::Message, limit, length).into()) } else { Ok(()) }
 }

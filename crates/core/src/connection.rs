@@ -13,8 +13,9 @@ use crate::closing::{Close, CloseCode, CloseFrame, Closing, Initiator};
 use crate::config::Config;
 use crate::controls::ControlKind;
 use crate::encoded::EncodedMessage;
-use crate::error::{Error, ProtocolError, SendError, TimeoutKind};
+use crate::error::{Error, ProtocolError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, TransportAction};
+use crate::fragment_payload::FragmentPayload;
 use crate::frame::OpCode;
 use crate::input::Input;
 use crate::left::Progress;
@@ -22,6 +23,7 @@ use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::receiver::{Received, Receiver};
+use crate::send_error::{NotOpen, SendError};
 use crate::sender::{Masking, Sender};
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
@@ -41,8 +43,10 @@ use crate::timer::{Timer, Timers};
 ///
 /// // the masked "Hello" of RFC 6455 section 5.7
 /// let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-/// let event = server.receive(&mut Input::new(&mut bytes), now)?;
-/// assert_eq!(event, Some(Event::Message(Message::from("Hello"))));
+/// let mut input = Input::new(&mut bytes);
+/// while let Some(event) = server.receive(&mut input, now)? {
+///     assert_eq!(event, Event::Message(Message::from("Hello")));
+/// }
 /// # Ok::<(), sansocket::Error>(())
 /// ```
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl Connection {
         let sender = Sender::new(masking);
         let receiver = Receiver::new(sender.role());
         let mut timers = Timers::new(now);
-        if let Some(interval) = config.ping_interval {
+        if let Some(interval) = config.keepalive.interval() {
             timers.set(Timer::Ping, interval);
         }
         Self { config, receiver, sender, output, closing: None, timers }
@@ -104,7 +108,7 @@ impl Connection {
                 Some((MessageKind::Text, payload)) => match simdutf8::basic::from_utf8(payload) {
                     Ok(text) => return Ok(Some(Event::Message(Message::Text(Cow::Borrowed(text))))),
                     Err(_) => {
-                        self.fail(ProtocolError::Utf8Invalid);
+                        self.fail(ProtocolError::Utf8Invalid.into());
                         return self.discard(input);
                     }
                 },
@@ -194,10 +198,10 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection is not open, the message does not fit the buffer (and is handed back), or a fragmented message is
-    /// unfinished. The connection is unharmed.
+    /// The connection is not open, the message does not fit the buffer (now or ever; it is returned), or a fragmented
+    /// message is unfinished. The connection is unharmed.
     #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.send_message(message.into())
     }
 
@@ -206,10 +210,13 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`]. The payload is not handed back.
+    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
     #[inline]
-    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
-        self.check_open()?;
+    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
+        let size = payload.len();
+        if !self.takes_message(size) {
+            return Err(self.refuse_message(payload, size));
+        }
         self.sender.shared(&mut self.output, kind, payload, &self.config)?;
         self.held_back();
         Ok(())
@@ -220,24 +227,32 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), but nothing is handed back.
+    /// As for [`send`](Self::send), but nothing is returned.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
-        self.check_open()?;
-        self.sender.encoded(&mut self.output, message, &self.config)?;
+        if !self.takes_message(message.len()) {
+            return Err(self.refuse_message((), message.len()));
+        }
+        self.sender.encoded(&mut self.output, message);
         self.held_back();
         Ok(())
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
-    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere.
+    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere. A borrowed
+    /// payload is copied; an owned or shared one of some size is not, by a server.
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload does not fit the buffer (and is not handed back),
+    /// The connection is not open, the payload does not fit the buffer (now or ever; it is not returned),
     /// [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unharmed.
-    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+    ) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.fragment(&mut self.output, kind, payload, last, &self.config)?;
+        self.sender.fragment(&mut self.output, kind, payload.into(), last, &self.config)?;
         self.held_back();
         Ok(())
     }
@@ -366,9 +381,13 @@ impl Connection {
         self.sender.role()
     }
 
-    fn send_message(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.check_open()?;
-        self.sender.message(&mut self.output, message, &self.config)?;
+    #[inline]
+    fn send_message<'m>(&mut self, message: Message<'m>) -> Result<(), SendError<Message<'m>>> {
+        let size = message.len();
+        if !self.takes_message(size) {
+            return Err(self.refuse_message(message, size));
+        }
+        self.sender.message(&mut self.output, message, &self.config);
         self.held_back();
         Ok(())
     }
@@ -461,16 +480,32 @@ impl Connection {
         }
     }
 
+    /// Whether a message with a payload of this size can be queued; otherwise [`refuse_message`](Self::refuse_message)
+    /// says why.
     #[inline]
-    fn check_open(&self) -> Result<(), SendError> {
-        if self.closing.is_none() { Ok(()) } else { Err(SendError::NotOpen(self.ready_state())) }
+    fn takes_message(&self, size: usize) -> bool {
+        self.closing.is_none() && self.sender.takes_message(&self.output, size, &self.config)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_message<M>(&self, message: M, size: usize) -> SendError<M> {
+        match self.check_open() {
+            Ok(()) => self.sender.refuse_message(message, size, &self.config),
+            Err(error) => error.into(),
+        }
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<(), NotOpen> {
+        if self.closing.is_none() { Ok(()) } else { Err(NotOpen(self.ready_state())) }
     }
 
     /// Something came from the peer of an open connection: it is alive.
     #[inline]
     fn heard(&mut self) {
         if !self.timers.restart(Timer::Ping)
-            && let Some(interval) = self.config.ping_interval
+            && let Some(interval) = self.config.keepalive.interval()
         {
             self.timers.set(Timer::Ping, interval);
         }
@@ -526,10 +561,17 @@ impl Connection {
     }
 
     /// 7.1.7: an endpoint that fails the connection SHOULD send a Close frame with an appropriate status code.
-    /// Its reason names the rule that was broken.
-    fn fail(&mut self, error: ProtocolError) {
-        self.queue_close(error.close_code(), &error.to_string());
-        self.closing(Initiator::Local).fail(Some(error.into()));
+    /// Its reason names the rule that was broken, or the limit that was exceeded.
+    #[cold]
+    fn fail(&mut self, error: Error) {
+        if let Some(code) = error.close_code() {
+            let reason = match &error {
+                Error::Protocol(rule) => rule.to_string(),
+                error => error.to_string(),
+            };
+            self.queue_close(code, &reason);
+        }
+        self.closing(Initiator::Local).fail(Some(error));
     }
 
     /// Queues our Close frame, unless it was queued before or cannot be written.

@@ -2,22 +2,34 @@
 
 use core::{fmt, mem};
 
+use crate::unread::Unread;
+
 /// Bytes that arrived, lent by the caller: `receive` takes them from the front until none are left.
 ///
 /// The bytes are unmasked where they lie, and an event that `receive` returns may borrow them (`'b`), never the
 /// connection. What `receive` has taken must not be given again.
 ///
-/// ```
-/// use sansocket::Input;
+/// Bytes that are left when the input is dropped are lost, and the connection misreads those that follow. In debug
+/// builds (with the feature `std`), the drop of such an input panics, unless the thread is panicking already or the
+/// buffer is [refillable](Self::refillable). An early return needs [`discard`](Self::discard).
 ///
-/// let mut buffer = *b"read from a socket";
-/// let input = Input::new(&mut buffer);
-/// assert_eq!(input.remaining(), b"read from a socket");
 /// ```
+/// use sansocket::{Config, Connection, Event, Input, Instant};
+///
+/// let mut server = Connection::server(Config::default(), Instant::EPOCH);
+/// let mut buffer = [0x89, 0x80, 1, 2, 3, 4, 0x8a, 0x80, 1, 2, 3, 4]; // a Ping and a Pong, from a socket
+/// let mut input = Input::new(&mut buffer);
+/// while let Some(event) = server.receive(&mut input, Instant::EPOCH)? {
+///     println!("{event:?}, {} bytes left", input.remaining().len());
+/// }
+/// # Ok::<(), sansocket::Error>(())
+/// ```
+#[must_use = "pass it to `receive` until that returns `Ok(None)`"]
 pub struct Input<'b> {
     bytes: &'b mut [u8],
     capacity: usize,
     missing: usize,
+    unread: Unread,
 }
 
 impl<'b> Input<'b> {
@@ -68,7 +80,8 @@ impl<'b> Input<'b> {
     /// ```
     #[inline]
     pub const fn refillable(bytes: &'b mut [u8], capacity: usize) -> Self {
-        Self { bytes, capacity, missing: 0 }
+        let unread = Unread::new(if capacity == 0 { bytes.len() } else { 0 });
+        Self { bytes, capacity, missing: 0, unread }
     }
 
     /// The bytes not taken yet.
@@ -139,12 +152,24 @@ impl<'b> Input<'b> {
         let bytes = mem::take(&mut self.bytes);
         let (taken, rest) = bytes.split_at_mut(count.min(bytes.len()));
         self.bytes = rest;
+        self.unread.take(taken.len());
         taken
     }
 
     /// Discards the bytes that are left: the connection is given up, or they will be given again, in another input.
+    ///
+    /// ```
+    /// use sansocket::Input;
+    ///
+    /// let mut buffer = *b"read from a socket";
+    /// let mut input = Input::new(&mut buffer);
+    /// assert_eq!(input.remaining(), b"read from a socket");
+    /// input.discard();
+    /// assert!(input.is_empty());
+    /// ```
     pub fn discard(&mut self) {
-        *self = Self::new(&mut []);
+        self.take(usize::MAX);
+        (self.capacity, self.missing) = (0, 0);
     }
 }
 

@@ -95,8 +95,8 @@ impl Left {
     /// Begins the message or goes on with it, unless the frame that begins with this byte is none of it, or breaks a rule or a
     /// limit. Fragments without payload are counted elsewhere.
     fn begin_frame(&mut self, first: u8, head: usize, length: u64, key: MaskingKey, config: &Config) -> bool {
-        let most = config.max_frame_payload.min(config.max_message_size.saturating_sub(self.payload) as u64);
-        if !(1..=most).contains(&length) {
+        let most = config.max_message_size.saturating_sub(self.payload) as u64;
+        if !(1..=most).contains(&length) || !config.permits_frame(length) {
             return false;
         }
         match (self.kind, OpCode::from_u8(first & !FrameHeader::FIN)) {

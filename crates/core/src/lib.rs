@@ -26,14 +26,19 @@
 //! let mut input = Input::new(&mut received); // an opening handshake, and the frame of "Hello"
 //! while let Some(event) = ws.receive(&mut input, now)? {
 //!     match event {
-//!         Event::Request(_) => ws.accept(Accept::new(), now)?,
-//!         Event::Message(message) => ws.send(message)?, // the event borrows the input, not `ws`
+//!         Event::Request(_) => ws.accept(Accept::new(), now).unwrap_or_else(report),
+//!         Event::Message(message) => ws.send(message).unwrap_or_else(report), // the event borrows the input, not `ws`
 //!         _ => {}
 //!     }
 //! }
+//!
+//! // no early return: `receive` takes all of the input
+//! fn report(error: impl std::fmt::Display) {
+//!     eprintln!("{error}");
+//! }
 //! let to_write = ws.output().take_bytes(usize::MAX); // `delivered` follows when they were written
 //! assert!(to_write.starts_with(b"HTTP/1.1 101 ") && to_write.ends_with(b"\r\n\r\n\x81\x05Hello"));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), sansocket::Error>(())
 //! ```
 //!
 //! # The order of events
@@ -50,8 +55,9 @@
 //!
 //! # What the driver must do
 //!
-//! 1. **Hand over received bytes** with [`receive`](WebSocket::receive), in a buffer that all its connections may share, and
-//!    fetch events until it returns `Ok(None)`: then every byte is consumed. Call it with an empty input while
+//! 1. **Hand over received bytes** with [`receive`](WebSocket::receive), in a buffer that all its connections may
+//!    share, and fetch events until it returns `Ok(None)`: then every byte is consumed. (In debug builds, an [`Input`]
+//!    that is dropped before panics.) Call it with an empty input while
 //!    [`has_pending_event`](WebSocket::has_pending_event) is true.
 //! 2. **Write the output** after every call that may have added to it, and after an error: the Close frame says why. Use
 //!    [`output`](WebSocket::output) as a [`Buf`](bytes::Buf), or [`Output::take_bytes`] and [`Output::delivered`] if the
@@ -83,8 +89,10 @@
 //! * Control frames are sent between data frames: a Pong does not wait for pending messages.
 //! * `Debug` and error messages redact credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
 //!   `Set-Cookie`, and user information in URIs and origins.
-//! * Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received, memory is bounded by the
-//!   limits, an idle open connection owns no heap memory, and no input, order of calls or configuration causes a panic.
+//! * Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received, memory is bounded by
+//!   the limits, an idle open connection owns no heap memory, and no input, order of calls or configuration causes a
+//!   panic. (The drop of an [`Input`] that has bytes left is a mistake of the driver, and the one thing that debug
+//!   builds assert.)
 //!
 //! # Features
 //!
@@ -98,6 +106,8 @@
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod assembler;
 mod closing;
@@ -108,40 +118,47 @@ mod encoded;
 mod error;
 mod event;
 mod flight;
+mod fragment_payload;
 pub mod frame;
 mod handshake;
 mod input;
 mod lane;
 mod left;
+mod limit;
 mod memory;
 mod message;
 mod output;
 mod queue;
 mod receiver;
 mod redact;
+mod send_error;
 mod sender;
 mod time;
 mod timer;
+mod unread;
 mod uri;
 mod utf8;
 mod websocket;
 
 pub use closing::{Close, CloseCode, CloseFrame, Initiator};
-pub use config::{Config, Delivery};
+pub use config::{Config, Delivery, Keepalive};
 pub use connection::Connection;
 pub use encoded::EncodedMessage;
-pub use error::{Error, ProtocolError, SendError, TimeoutKind};
+pub use error::{Error, ProtocolError, TimeoutKind};
 pub use event::{Event, ReadyState, Role, TransportAction};
+pub use fragment_payload::FragmentPayload;
 pub use handshake::{
     Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, MalformedResponse, NotHttp,
     Open, OriginError, OriginFault, OriginPolicy, Origins, Request, RequestError, RequestTemplate, Response,
     ResponseFault,
 };
 pub use input::Input;
+pub use limit::LimitExceeded;
 pub use memory::Scratch;
 pub use message::{Chunk, Message, MessageKind};
 pub use output::Output;
 pub use redact::redact_user_info;
+pub use send_error::SendError;
 pub use time::Instant;
 pub use uri::{UriError, WsUri};
 pub use websocket::WebSocket;

@@ -3,9 +3,6 @@
 //! Two lanes lead out. Data frames, with our Close frame last, form one stream of bytes; control frames wait beside it
 //! and slip in wherever one data frame ends and the next begins.
 
-#[cfg(feature = "std")]
-extern crate std;
-
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 

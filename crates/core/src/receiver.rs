@@ -9,11 +9,12 @@ use core::fmt;
 use crate::assembler::{Assembly, Delivered, Gathered, Piece, check_message_length, whole};
 use crate::closing::{CloseCode, CloseFrame};
 use crate::config::{Config, Delivery};
-use crate::error::ProtocolError;
+use crate::error::{Error, ProtocolError};
 use crate::event::Role;
 use crate::frame::{FrameHeader, MaskingKey, OpCode};
 use crate::input::Input;
 use crate::left::{Left, Progress};
+use crate::limit::{LimitExceeded, Subject};
 use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 
@@ -128,7 +129,7 @@ impl Receiver {
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
         let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
-        if length > config.max_frame_payload || length > config.max_message_size as u64 {
+        if !config.permits_frame(length) {
             return None;
         }
         if length > (input.remaining().len() - size) as u64 {
@@ -164,7 +165,7 @@ impl Receiver {
         input: &mut Input<'_>,
         config: &Config,
         spares: Option<&mut Spares>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<(), Error> {
         let (Some((kind, bytes)), rest) = (left.take(input), left.rest) else { return Ok(()) };
         self.stage = Stage::Data(rest);
         let assembly = self.assembly.insert(Box::new(Assembly::new(kind)));
@@ -198,7 +199,7 @@ impl Receiver {
         input: &mut Input<'b>,
         config: &Config,
         mut spares: Option<&mut Spares>,
-    ) -> Result<Option<Received<'b>>, ProtocolError> {
+    ) -> Result<Option<Received<'b>>, Error> {
         if let Stage::Left(left) = self.stage
             && !input.is_empty()
         {
@@ -234,7 +235,7 @@ impl Receiver {
         input: &mut Input<'_>,
         config: &Config,
         spares: Option<&mut Spares>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<(), Error> {
         let mut gathered = Gathered::default();
         let ended = self.gather(input, config, &mut gathered, spares);
         // what came before the end of the loop is judged before what ended it
@@ -250,7 +251,7 @@ impl Receiver {
         config: &Config,
         gathered: &mut Gathered,
         mut spares: Option<&mut Spares>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<(), Error> {
         while let Some((header, size)) = FrameHeader::decode(input.remaining())? {
             let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
             if header.opcode != OpCode::Continuation || header.fin || !lies_whole {
@@ -268,7 +269,7 @@ impl Receiver {
     }
 
     /// Reads a head, from the input alone if it lies there whole.
-    fn head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
+    fn head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, Error> {
         let (mut together, before) = match self.stage {
             Stage::Head { bytes, filled } => (bytes, usize::from(filled)),
             _ => {
@@ -302,7 +303,7 @@ impl Receiver {
         header: &FrameHeader,
         input: &mut Input<'b>,
         config: &Config,
-    ) -> Result<Option<Received<'b>>, ProtocolError> {
+    ) -> Result<Option<Received<'b>>, Error> {
         self.check(header, config)?;
         let mut rest = Rest::new(header);
         let lies_whole = header.payload_length <= input.remaining().len() as u64;
@@ -313,7 +314,7 @@ impl Receiver {
             OpCode::Continuation => None,
             OpCode::Close | OpCode::Ping | OpCode::Pong => {
                 if lies_whole {
-                    return said(header.opcode, Cow::Borrowed(rest.take(input).unmasked())).map(Some);
+                    return Ok(Some(said(header.opcode, Cow::Borrowed(rest.take(input).unmasked()))?));
                 }
                 self.stage = Stage::Control { opcode: header.opcode, payload: Vec::new(), rest };
                 return Ok(None);
@@ -336,31 +337,34 @@ impl Receiver {
 
     /// What depends on the role, on earlier frames, and on limits.
     #[inline]
-    fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
+    fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), Error> {
         // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
         if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(ProtocolError::ReservedBitSet);
+            return Err(ProtocolError::ReservedBitSet.into());
         }
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         match (self.role, header.mask) {
-            (Role::Server, None) => return Err(ProtocolError::FrameNotMasked),
-            (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked),
+            (Role::Server, None) => return Err(ProtocolError::FrameNotMasked.into()),
+            (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked.into()),
             _ => {}
         }
         // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another
         match (header.opcode, &self.assembly) {
-            (OpCode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
-            (OpCode::Text | OpCode::Binary, Some(_)) => return Err(ProtocolError::ContinuationMissing),
+            (OpCode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected.into()),
+            (OpCode::Text | OpCode::Binary, Some(_)) => return Err(ProtocolError::ContinuationMissing.into()),
             _ => {}
         }
-        if !header.opcode.is_control() && header.payload_length > config.max_frame_payload {
-            return Err(ProtocolError::FrameTooLong);
+        // without a limit of its own, a frame is limited with its message
+        match config.max_frame_payload {
+            Some(limit) if header.payload_length > limit && !header.opcode.is_control() => {
+                Err(LimitExceeded::new(Subject::Frame, limit, header.payload_length).into())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Hands on what there is of a frame's payload.
-    fn chunk<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ProtocolError> {
+    fn chunk<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, Error> {
         let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = rest.take(input);
         let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
@@ -375,7 +379,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<'_>,
         mut spares: Option<&mut Spares>,
-    ) -> Result<Option<Message<'static>>, ProtocolError> {
+    ) -> Result<Option<Message<'static>>, Error> {
         let (Stage::Data(rest), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = rest.take(input);
         let (ends_frame, ends_message) = (piece.to_come == 0, piece.is_last());
@@ -395,7 +399,7 @@ impl Receiver {
         }
     }
 
-    fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Received<'b>>, ProtocolError> {
+    fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Received<'b>>, Error> {
         let Stage::Control { opcode, payload, rest } = &mut self.stage else { return Ok(None) };
         payload.extend_from_slice(rest.take(input).unmasked());
         if rest.length > 0 {
@@ -403,7 +407,7 @@ impl Receiver {
         }
         let said = said(*opcode, Cow::Owned(core::mem::take(payload)));
         self.stage = Stage::Start;
-        said.map(Some)
+        Ok(Some(said?))
     }
 }
 

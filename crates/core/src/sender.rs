@@ -12,12 +12,13 @@ use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::controls::{ControlFrame, ControlKind};
 use crate::encoded::EncodedMessage;
-use crate::error::SendError;
 use crate::event::Role;
+use crate::fragment_payload::FragmentPayload;
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
 use crate::queue::Segment;
+use crate::send_error::SendError;
 use crate::utf8::Utf8;
 
 /// From this many bytes on, the payload of an owned message's frames is queued as it is.
@@ -84,26 +85,26 @@ impl Sender {
         self.masking.role()
     }
 
+    /// Whether a message with a payload of this size can be queued; otherwise [`refuse_message`](Self::refuse_message)
+    /// says why.
     #[inline]
-    pub(crate) fn message(
-        &mut self,
-        output: &mut Output,
-        message: Message<'_>,
-        config: &Config,
-    ) -> Result<(), SendError> {
-        if self.fragmented.is_some() {
-            return Err(SendError::MessageUnfinished);
-        }
+    pub(crate) fn takes_message(&self, output: &Output, size: usize, config: &Config) -> bool {
+        self.fragmented.is_none() && has_room(output, size, config)
+    }
+
+    pub(crate) fn refuse_message<M>(&self, message: M, size: usize, config: &Config) -> SendError<M> {
+        if self.fragmented.is_some() { SendError::MessageUnfinished } else { no_room(message, size, config) }
+    }
+
+    /// Queues a message, for which there must be room.
+    #[inline]
+    pub(crate) fn message(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
         let payload = message.as_bytes();
-        if !has_room(output, payload.len(), config) {
-            return Err(SendError::BufferFull(Some(message.into_owned())));
-        }
         if payload.len() < OWNED_MIN.min(config.max_sent_frame_payload.get()) {
             self.copied_frame(output, message.kind().into(), payload, true);
         } else {
             self.long(output, message, config);
         }
-        Ok(())
     }
 
     /// Queues a message of many frames, or one that may be worth more than a copy.
@@ -123,6 +124,7 @@ impl Sender {
         }
     }
 
+    /// Queues a shared message, for which there must be room.
     #[inline]
     pub(crate) fn shared(
         &mut self,
@@ -130,73 +132,66 @@ impl Sender {
         kind: MessageKind,
         payload: Bytes,
         config: &Config,
-    ) -> Result<(), SendError> {
-        if self.fragmented.is_some() {
-            return Err(SendError::MessageUnfinished);
-        }
-        if !has_room(output, payload.len(), config) {
-            return Err(SendError::BufferFull(None));
-        }
+    ) -> Result<(), SendError<Bytes>> {
         if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
             return Err(SendError::Utf8Invalid);
         }
-        let frame = frame_size(payload.len(), config);
-        if self.role() == Role::Client || frame < SHARED_MIN {
-            self.copied(output, kind.into(), &payload, true, config);
-        } else if frame == payload.len() {
-            let header = FrameHeader::new(kind.into(), frame as u64);
-            output.push_in_place(&header, Segment::Shared(payload));
-        } else {
-            self.by_reference(output, kind.into(), payload, config, |_| None);
-        }
+        self.shared_frames(output, kind.into(), payload, true, config);
         Ok(())
     }
 
-    pub(crate) fn encoded(
-        &mut self,
-        output: &mut Output,
-        message: &EncodedMessage,
-        config: &Config,
-    ) -> Result<(), SendError> {
-        if self.fragmented.is_some() {
-            return Err(SendError::MessageUnfinished);
+    /// Queues a shared message, or the fragment of one: a server by reference, unless its frames are short.
+    #[inline]
+    fn shared_frames(&mut self, output: &mut Output, opcode: OpCode, payload: Bytes, last: bool, config: &Config) {
+        let frame = frame_size(payload.len(), config);
+        if self.role() == Role::Client || frame < SHARED_MIN {
+            self.copied(output, opcode, &payload, last, config);
+        } else if frame == payload.len() {
+            let header = FrameHeader { fin: last, ..FrameHeader::new(opcode, frame as u64) };
+            output.push_in_place(&header, Segment::Shared(payload));
+        } else {
+            self.by_reference(output, opcode, payload, last, config, |_| None);
         }
-        if !has_room(output, message.len(), config) {
-            return Err(SendError::BufferFull(None));
-        }
+    }
+
+    /// Queues an encoded message, for which there must be room.
+    pub(crate) fn encoded(&mut self, output: &mut Output, message: &EncodedMessage) {
         match self.role() {
             Role::Server if message.bytes().len() >= SHARED_MIN => output.push_encoded(message),
             // 5.1: a client must mask every frame
             _ => message.frames().for_each(|(opcode, payload, fin)| self.copied_frame(output, opcode, payload, fin)),
         }
-        Ok(())
     }
 
     pub(crate) fn fragment(
         &mut self,
         output: &mut Output,
         kind: MessageKind,
-        payload: &[u8],
+        payload: FragmentPayload<'_>,
         last: bool,
         config: &Config,
     ) -> Result<(), SendError> {
+        let bytes = payload.as_bytes();
         let mut utf8 = match &self.fragmented {
             Some(fragmented) if fragmented.kind != kind => return Err(SendError::FragmentKindMismatch),
             Some(fragmented) => fragmented.utf8,
             None => Utf8::default(),
         };
-        if !has_room(output, payload.len(), config) {
-            return Err(SendError::BufferFull(None));
+        if !has_room(output, bytes.len(), config) {
+            return Err(no_room((), bytes.len(), config));
         }
         if kind == MessageKind::Text {
-            utf8.push(payload, |_| ()).map_err(|_| SendError::Utf8Invalid)?;
+            utf8.push(bytes, |_| ())?;
             if last {
-                utf8.finish().map_err(|_| SendError::Utf8Invalid)?;
+                utf8.finish()?;
             }
         }
         let opcode = if self.fragmented.is_some() { OpCode::Continuation } else { kind.into() };
         self.fragmented = (!last).then_some(Fragmented { kind, utf8 });
-        self.copied(output, opcode, payload, last, config);
+        match payload {
+            FragmentPayload::Borrowed(payload) => self.copied(output, opcode, payload, last, config),
+            FragmentPayload::Shared(payload) => self.shared_frames(output, opcode, payload, last, config),
+        }
         Ok(())
     }
 
@@ -214,7 +209,9 @@ impl Sender {
         }
         let header = FrameHeader { mask: self.masking.key(), ..FrameHeader::new(opcode, payload.len() as u64) };
         let frame = ControlFrame::new(&header, payload, kind);
-        output.push_control(frame, config.max_pending_controls).map_err(|_| SendError::BufferFull(None))
+        output
+            .push_control(frame, config.max_pending_controls)
+            .map_err(|_| SendError::BufferFull { message: (), size: payload.len() })
     }
 
     /// Our Close frame, behind everything accepted before it (section 5.5.1).
@@ -269,7 +266,7 @@ impl Sender {
             return output.push_in_place(&header, Segment::Own(payload));
         }
         let keys: Vec<_> = payload.chunks_mut(size).map_while(|frame| self.mask(frame)).collect();
-        self.by_reference(output, opcode, payload.into(), config, |frame| keys.get(frame).copied());
+        self.by_reference(output, opcode, payload.into(), true, config, |frame| keys.get(frame).copied());
     }
 
     /// Masks the payload of a frame, if frames are to be masked.
@@ -279,21 +276,24 @@ impl Sender {
         Some(key)
     }
 
-    /// Queues a message without copying it, each frame with the head that `mask` of its number gives.
+    /// Queues a message, or the fragment of one, without copying it, each frame with the head that `mask` of its number
+    /// gives.
     fn by_reference(
         &self,
         output: &mut Output,
         mut opcode: OpCode,
         mut payload: Bytes,
+        last: bool,
         config: &Config,
         mask: impl Fn(usize) -> Option<MaskingKey>,
     ) {
         for number in 0.. {
             let frame = payload.split_to(frame_size(payload.len(), config));
-            let fin = payload.is_empty();
-            let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, frame.len() as u64) };
+            let is_over = payload.is_empty();
+            let (fin, length) = (is_over && last, frame.len() as u64);
+            let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, length) };
             output.push_in_place(&header, Segment::Shared(frame));
-            if fin {
+            if is_over {
                 break;
             }
             opcode = OpCode::Continuation;
@@ -342,10 +342,27 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 /// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
-    // so that no sum overflows: no more of payload waits, and no more of framing but that of one message, which is memory, as
-    // the next payload is
-    let limit = config.max_buffered_amount.min(usize::MAX / 4);
+    let limit = buffer_limit(config);
     let fits = |amount: usize| amount + payload <= limit;
     // all together fits nearly always, and then each does
     fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
+}
+
+/// The limit on buffered payload, capped so that no sum of [`has_room`] overflows: no more of payload is pending, and
+/// no more of framing but that of one message, which is memory, as the next payload is.
+#[inline]
+fn buffer_limit(config: &Config) -> usize {
+    config.max_buffered_amount.min(usize::MAX / 4)
+}
+
+/// There is no room for the payload: now, or ever.
+#[cold]
+#[inline(never)]
+fn no_room<M>(message: M, size: usize, config: &Config) -> SendError<M> {
+    let limit = buffer_limit(config);
+    if size > limit {
+        SendError::MessageTooLong { message, size, limit }
+    } else {
+        SendError::BufferFull { message, size }
+    }
 }

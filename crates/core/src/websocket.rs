@@ -12,8 +12,9 @@ use crate::closing::CloseCode;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::encoded::EncodedMessage;
-use crate::error::{Error, SendError};
+use crate::error::Error;
 use crate::event::{Event, ReadyState, Role, TransportAction};
+use crate::fragment_payload::FragmentPayload;
 use crate::handshake::{
     Accept, Agreement, AnswerError, ClientRequest, Extension, HttpResponse, Open, RequestError, Step, Unopened,
 };
@@ -21,6 +22,7 @@ use crate::input::Input;
 use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
 use crate::output::Output;
+use crate::send_error::{NotOpen, SendError};
 use crate::time::Instant;
 
 /// A WebSocket: one life from CONNECTING to CLOSED (RFC 6455).
@@ -44,15 +46,23 @@ use crate::time::Instant;
 /// let mut server = WebSocket::server(Config::default(), now);
 ///
 /// let mut request = carry(&mut client);
-/// let Some(Event::Request(request)) = server.receive(&mut Input::new(&mut request), now)? else { panic!() };
-/// assert_eq!(request.path(), "/chat");
-/// server.accept(Accept::new(), now)?;
-/// server.send("Hello")?;
+/// let mut input = Input::new(&mut request);
+/// while let Some(event) = server.receive(&mut input, now)? {
+///     if let Event::Request(request) = event {
+///         assert_eq!(request.path(), "/chat");
+///         server.accept(Accept::new(), now)?;
+///         server.send("Hello")?;
+///     }
+/// }
 ///
 /// let mut bytes = carry(&mut server);
 /// let mut input = Input::new(&mut bytes);
-/// assert!(matches!(client.receive(&mut input, now)?, Some(Event::Open(_))));
-/// assert_eq!(client.receive(&mut input, now)?, Some(Event::Message(Message::from("Hello"))));
+/// while let Some(event) = client.receive(&mut input, now)? {
+///     match event {
+///         Event::Open(open) => println!("subprotocol: {:?}", open.protocol()),
+///         event => assert_eq!(event, Event::Message(Message::from("Hello"))),
+///     }
+/// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct WebSocket {
@@ -227,10 +237,10 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The connection is not open, the message does not fit the buffer (and is handed back), or a fragmented message is
-    /// unfinished. The connection is unharmed.
+    /// The connection is not open, the message does not fit the buffer (now or ever; it is returned), or a fragmented
+    /// message is unfinished. The connection is unharmed.
     #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.connection()?.send(message)
     }
 
@@ -239,8 +249,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`]. The payload is not handed back.
-    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         self.connection()?.send_shared(kind, payload)
     }
 
@@ -249,19 +259,25 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), but nothing is handed back.
+    /// As for [`send`](Self::send), but nothing is returned.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connection()?.send_encoded(message)
     }
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
-    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere.
+    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere. A borrowed
+    /// payload is copied; an owned or shared one of some size is not, by a server.
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload does not fit the buffer (and is not handed back),
+    /// The connection is not open, the payload does not fit the buffer (now or ever; it is not returned),
     /// [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unharmed.
-    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+    ) -> Result<(), SendError> {
         self.connection()?.send_fragment(kind, payload, last)
     }
 
@@ -488,10 +504,10 @@ impl WebSocket {
     }
 
     #[inline]
-    fn connection(&mut self) -> Result<&mut Connection, SendError> {
+    fn connection(&mut self) -> Result<&mut Connection, NotOpen> {
         match &mut self.state {
             State::Opened { connection, .. } => Ok(connection),
-            State::Unopened(unopened) => Err(SendError::NotOpen(unopened.ready_state())),
+            State::Unopened(unopened) => Err(NotOpen(unopened.ready_state())),
         }
     }
 }
@@ -528,6 +544,7 @@ impl Opening {
             let mut input = Input::new(early);
             let event = connection.receive(&mut input, now).map(|event| event.map(Event::into_owned));
             let unused = input.remaining().len();
+            input.discard(); // until the next call
             left.used = left.early.len() - unused;
             event
         } else {

@@ -168,7 +168,7 @@ fn a_connection_that_idles_owns_nothing() {
 #[test]
 fn a_connection_that_is_over_holds_no_part_of_a_message() {
     let config = config(|config| {
-        config.ping_interval = Some(SECOND);
+        config.keepalive = sansocket::Keepalive::Every(SECOND);
         config.pong_timeout = SECOND;
     });
     for role in BOTH {
@@ -772,10 +772,10 @@ fn a_message_in_a_refilled_buffer_needs_no_memory() {
 /// CVE-2022-35922 (rust-websocket): nothing is reserved from a length that the peer claims.
 #[test]
 fn a_claimed_length_costs_nothing() {
-    let raised = config(|config| (config.max_frame_payload, config.max_message_size) = (u64::MAX, usize::MAX));
+    let raised = config(|config| (config.max_frame_payload, config.max_message_size) = (Some(u64::MAX), usize::MAX));
     let default = config(|_| ());
     for role in BOTH {
-        for (config, length) in [(&raised, 1 << 62), (&raised, 1 << 31), (&default, default.max_frame_payload)] {
+        for (config, length) in [(&raised, 1 << 62), (&raised, 1 << 31), (&default, default.max_message_size as u64)] {
             let length = length.min(usize::MAX as u64 / 2);
             for first in [TEXT, BINARY, TEXT_BEGINS, BINARY_BEGINS] {
                 let mut connection = endpoint(role, config);

@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::panic::{UnwindSafe, catch_unwind};
 
 use sansocket::bytes::Buf;
 use sansocket::{
-    CloseCode, Config, Connection, Delivery, EncodedMessage, Event, Input, Instant, Message, MessageKind, ReadyState,
-    Scratch, SendError,
+    CloseCode, Config, Connection, Delivery, EncodedMessage, Event, FragmentPayload, Input, Instant, Message,
+    MessageKind, ReadyState, Scratch, SendError,
 };
 
 /// Time never goes backwards: a later moment lies no time after an earlier one.
@@ -77,7 +78,7 @@ fn a_close_code_is_printed_as_its_number() {
 #[test]
 fn each_state_in_which_nothing_is_sent_has_its_own_words() {
     let states = [ReadyState::Connecting, ReadyState::Open, ReadyState::Closing, ReadyState::Closed];
-    let words: BTreeSet<_> = states.map(|state| SendError::NotOpen(state).to_string()).into();
+    let words: BTreeSet<_> = states.map(|state| SendError::<()>::NotOpen(state).to_string()).into();
     assert_eq!(words.len(), states.len(), "{words:?}");
     assert!(words.contains("the connection is closing"), "{words:?}");
 }
@@ -85,7 +86,11 @@ fn each_state_in_which_nothing_is_sent_has_its_own_words() {
 /// What is logged of bytes on their way is how many they are.
 #[test]
 fn payloads_are_not_printed() {
-    assert_eq!(format!("{:?}", Input::new(&mut b"secret".to_owned())), "Input { remaining: 6 }");
+    let mut bytes = *b"secret";
+    let mut input = Input::new(&mut bytes);
+    assert_eq!(format!("{input:?}"), "Input { remaining: 6 }");
+    input.discard();
+    assert_eq!(format!("{:?}", FragmentPayload::from("secret")), "FragmentPayload { len: 6, .. }");
     let message = EncodedMessage::new("secret", &Config::default());
     assert_eq!(format!("{message:?}"), "EncodedMessage { kind: Text, len: 6 }");
 
@@ -98,4 +103,52 @@ fn payloads_are_not_printed() {
     assert_eq!(server.receive(&mut Input::new(&mut begun), Instant::EPOCH), Ok(None));
     let said = format!("{server:?}");
     assert!(!said.contains("secret") && !said.contains("115, 101, 99, 114, 101, 116"), "{said}");
+}
+
+/// What a driver forgot to hand over is lost: debug builds say so. What it discards, or gives again, is not.
+#[test]
+fn the_drop_of_an_input_with_bytes_left_panics_in_debug_builds() {
+    fn is_caught(test: impl FnOnce(&mut [u8]) + UnwindSafe) -> bool {
+        // two Pings
+        catch_unwind(|| test(&mut [0x89, 0x80, 1, 2, 3, 4, 0x89, 0x80, 1, 2, 3, 4])).is_err()
+    }
+    fn receive_once(input: &mut Input<'_>) {
+        let event = Connection::server(Config::default(), Instant::EPOCH).receive(input, Instant::EPOCH);
+        assert!(matches!(event, Ok(Some(Event::Ping(_)))));
+    }
+    let is_checked = cfg!(all(debug_assertions, feature = "std"));
+    assert_eq!(is_caught(|bytes| drop(Input::new(bytes))), is_checked);
+    assert_eq!(is_caught(|bytes| receive_once(&mut Input::new(bytes))), is_checked);
+    assert!(!is_caught(|bytes| receive_once(&mut Input::new(&mut bytes[..6]))));
+    assert!(!is_caught(|bytes| drop(Input::new(&mut bytes[..0]))));
+    assert!(!is_caught(|bytes| receive_once(&mut Input::refillable(bytes, 100))));
+    assert!(!is_caught(|bytes| {
+        let mut input = Input::new(bytes);
+        receive_once(&mut input);
+        input.discard();
+        assert!(input.is_empty());
+    }));
+    // a failure discards the rest
+    assert!(!is_caught(|bytes| {
+        bytes[0] |= 0x40;
+        let error =
+            Connection::server(Config::default(), Instant::EPOCH).receive(&mut Input::new(bytes), Instant::EPOCH);
+        assert!(error.is_err());
+    }));
+    // a panic is not followed by another, which would abort
+    assert!(is_caught(|bytes| {
+        let _input = Input::new(bytes);
+        panic!("a handler");
+    }));
+}
+
+/// The bytes are free after the last use of the input, though it is still in scope: in all builds.
+#[test]
+fn an_input_borrows_its_bytes_until_its_last_use() {
+    let mut bytes = [0x89, 0x80, 1, 2, 3, 4];
+    let mut server = Connection::server(Config::default(), Instant::EPOCH);
+    let mut input = Input::new(&mut bytes);
+    while server.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
+    let _in_scope = input.is_empty();
+    bytes.fill(0);
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sansocket_drive::sansocket::bytes::Buf;
-use sansocket_drive::sansocket::{Accept, Event, Instant, WebSocket};
-use sansocket_drive::{Action, Clock, Driver, Error, LayerScratch, default_config};
+use sansocket_drive::sansocket::{Accept, Config, Event, Instant, WebSocket};
+use sansocket_drive::{Action, Clock, Driver, Error, LayerScratch, with_keepalive};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn drive(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let clock = Clock::of_process();
-    let mut driver = Driver::new(WebSocket::server(default_config(), clock.now()));
+    let mut driver = Driver::new(WebSocket::server(with_keepalive(Config::default()), clock.now()));
     let (mut buffer, mut scratch) = (vec![0; 16 * 1024], LayerScratch::new());
     let mut received = 0;
     loop {

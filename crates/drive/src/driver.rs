@@ -117,8 +117,8 @@ impl<L: Layer> Driver<L> {
     ///
     /// # Errors
     ///
-    /// The connection failed: [`Error::Peer`] or [`Error::Io`]. Reported once. Go on driving: the Close frame tells the peer
-    /// why, and [`Event::Close`] follows if the connection was open.
+    /// The connection failed: [`Error::Peer`], [`Error::Limit`] or [`Error::Io`]. Reported once. Go on driving: the
+    /// Close frame tells the peer why, and [`Event::Close`] follows if the connection was open.
     #[inline]
     pub fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         let received = self.receive(input, now);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use sansocket::{AnswerError, SendError};
+use sansocket::{AnswerError, LimitExceeded, SendError};
 use thiserror::Error;
 
 /// What went wrong with a connection.
@@ -17,14 +17,35 @@ pub enum Error {
     Io(#[from] io::Error),
     /// The peer is at fault: it broke the protocol, refused the opening handshake, or let a deadline pass.
     #[error(transparent)]
-    Peer(#[from] sansocket::Error),
+    Peer(sansocket::Error),
+    /// Nobody is at fault: a message exceeded a limit of this endpoint ([`Config`](sansocket::Config)), which the peer
+    /// cannot know. (A limit that the opening handshake exceeded is an [`Error::Peer`]: see
+    /// [`HandshakeError::LimitExceeded`](sansocket::HandshakeError::LimitExceeded).)
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
     /// The caller is at fault, or a peer that does not read: this was not sent. The connection is unaffected.
     #[error("not sent: {0}")]
-    Send(#[from] SendError),
+    Send(#[source] SendError),
     /// The request could not be answered as asked. The caller is at fault; with [`AnswerError::OriginForbidden`], the
     /// client is. The client got a response (403, or 500), except with [`AnswerError::NoRequest`]: then nothing changed.
     #[error("not accepted: {0}")]
     Answer(#[from] AnswerError),
+}
+
+impl From<sansocket::Error> for Error {
+    fn from(error: sansocket::Error) -> Self {
+        match error {
+            sansocket::Error::Limit(exceeded) => Self::Limit(exceeded),
+            error => Self::Peer(error),
+        }
+    }
+}
+
+/// Drops the message that was not sent.
+impl<M> From<SendError<M>> for Error {
+    fn from(error: SendError<M>) -> Self {
+        Self::Send(error.map(drop))
+    }
 }
 
 /// Whether the error only says that the peer, or the network, has ended the connection.

@@ -29,11 +29,17 @@
 //! let mut input = driver.open(&mut wire, &mut scratch); // bytes that were read
 //! while let Some(event) = driver.next_event(&mut input, now)? {
 //!     match event {
-//!         Event::Request(_) => driver.accept(Accept::new(), now)?,
-//!         Event::Message(message) => driver.websocket_mut().send(message)?,
+//!         Event::Request(_) => driver.accept(Accept::new(), now).unwrap_or_else(report),
+//!         Event::Message(message) => driver.websocket_mut().send(message).unwrap_or_else(report),
 //!         _ => {}
 //!     }
 //! }
+//!
+//! // no early return: the driver takes all of the input
+//! fn report(error: impl std::fmt::Display) {
+//!     eprintln!("{error}");
+//! }
+//!
 //! let mut outgoing = driver.to_write();
 //! let written = outgoing.chunk().len(); // as many as the socket took
 //! assert!(outgoing.chunk().ends_with(b"\r\n\r\n\x81\x05Hello"));
@@ -82,14 +88,28 @@ pub use uri::parse_uri;
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket::Config;
+use sansocket::{Config, Keepalive};
 
-/// The settings that the adapters give to connections unless the caller has a [`Config`] of its own: [`Config::default`]
-/// with keepalive, a Ping after 30 s of silence.
-pub fn default_config() -> Config {
-    let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
+/// How long a peer may be silent before the adapters ask whether it is alive.
+const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Enables keepalive, as the adapters do with every [`Config`] that they are given: replaces [`Keepalive::Default`] by
+/// a Ping after 30 s of silence. Call it once, before connections share the result: it copies a configuration that is
+/// shared already, unless nothing changes.
+///
+/// ```
+/// use sansocket::{Config, Keepalive};
+///
+/// let config = sansocket_drive::with_keepalive(Config::default().max_message_size(64 * 1024));
+/// assert_eq!(config.keepalive, Keepalive::Every(std::time::Duration::from_secs(30)));
+/// ```
+pub fn with_keepalive(config: impl Into<Arc<Config>>) -> Arc<Config> {
+    let mut config = config.into();
+    if config.keepalive == Keepalive::Default {
+        Arc::make_mut(&mut config).keepalive = Keepalive::Every(DEFAULT_KEEPALIVE);
+    }
     config
 }

@@ -7,7 +7,7 @@ use std::{env, io};
 
 use sansocket_mio::mio::net::UdpSocket;
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
-use sansocket_mio::{Event, Next, Socket, WebSocket, default_config, now};
+use sansocket_mio::{Config, Event, Next, Socket, WebSocket, now};
 
 const WEBSOCKET: Token = Token(0);
 const UDP: Token = Token(1);
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut udp = UdpSocket::bind("127.0.0.1:0".parse()?)?;
     poll.registry().register(&mut udp, UDP, Interest::READABLE)?;
     println!("listening at udp://{}", udp.local_addr()?);
-    let mut socket = Socket::connect(request, &addresses, default_config(), now())?;
+    let mut socket = Socket::connect(request, &addresses, Config::default(), now())?;
 
     let mut events = Events::with_capacity(64);
     let mut buffer = vec![0; 64 * 1024];

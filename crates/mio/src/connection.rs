@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mio::net::TcpStream;
 use sansocket_drive::sansocket::{
-    Accept, CloseCode, EncodedMessage, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
+    Accept, CloseCode, EncodedMessage, FragmentPayload, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
 };
 
 use crate::Error;
@@ -67,10 +67,11 @@ impl<'a, H: Handler> Connection<'a, H> {
     ///
     /// # Errors
     ///
-    /// The connection is not open, [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount) would be
-    /// exceeded and the message is handed back, or a fragmented message is unfinished. The connection is unharmed.
+    /// The connection is not open, the message does not fit
+    /// [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount) (now or ever; it is returned), or
+    /// a fragmented message is unfinished. The connection is unharmed.
     #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.connections.send(self.index, |ws| ws.send(message))
     }
 
@@ -78,8 +79,8 @@ impl<'a, H: Handler> Connection<'a, H> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and text must be UTF-8. The payload is not handed back.
-    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+    /// As for [`send`](Self::send), and text must be UTF-8.
+    pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         self.connections.send(self.index, |ws| ws.send_shared(kind, payload))
     }
 
@@ -87,7 +88,7 @@ impl<'a, H: Handler> Connection<'a, H> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), but nothing is handed back.
+    /// As for [`send`](Self::send), but nothing is returned.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connections.send(self.index, |ws| ws.send_encoded(message))
     }
@@ -98,7 +99,12 @@ impl<'a, H: Handler> Connection<'a, H> {
     /// # Errors
     ///
     /// Those of [`WebSocket::send_fragment`].
-    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), SendError> {
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+    ) -> Result<(), SendError> {
         self.connections.send(self.index, |ws| ws.send_fragment(kind, payload, last))
     }
 

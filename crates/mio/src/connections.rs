@@ -337,13 +337,13 @@ impl<H: Handler> Connections<H> {
 
     /// Sends something. Whoever hears that there is no room also hears when there is.
     #[inline]
-    pub(crate) fn send(
+    pub(crate) fn send<M>(
         &mut self,
         index: usize,
-        send: impl FnOnce(&mut WebSocket) -> Result<(), SendError>,
-    ) -> Result<(), SendError> {
+        send: impl FnOnce(&mut WebSocket) -> Result<(), SendError<M>>,
+    ) -> Result<(), SendError<M>> {
         let sent = self.change(index, send);
-        if let Err(SendError::BufferFull(_)) = sent {
+        if let Err(SendError::BufferFull { .. }) = sent {
             let entry = &mut self.slab[index];
             entry.socket.note_congestion(self.water_marks.1);
         }

@@ -95,7 +95,7 @@ const MAILBOX: Token = Token(usize::MAX);
 ///
 /// | connection | a slow reader keeps it | a peer that neither sends nor acknowledges anything keeps it |
 /// |---|---|---|
-/// | open | as long as it acknowledges some bytes in each [`Config::pong_timeout`](crate::sansocket::Config::pong_timeout) | `ping_interval` and `pong_timeout` (30 s each with [`default_config`](crate::default_config)); without keepalive, until TCP gives up |
+/// | open | as long as it acknowledges some bytes in each [`Config::pong_timeout`](crate::sansocket::Config::pong_timeout) | `keepalive` and `pong_timeout` (30 s each by default); without keepalive, until TCP gives up |
 /// | closing | [`Config::closing_limit`](crate::sansocket::Config::closing_limit) (5 min) | [`Config::closing_timeout`](crate::sansocket::Config::closing_timeout) (5 s) |
 /// | the loop is stopping | [`Options::stop_timeout`] (5 s) | the same |
 ///

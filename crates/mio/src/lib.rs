@@ -75,9 +75,10 @@
 //!   by events ([`Handle::post`]). A handler that cannot keep up with a peer pauses it ([`Connection::pause_reading`]).
 //! * **The end of a connection** is reported by [`Handler::on_close`]: the code, and whether both ends agreed. A peer that
 //!   vanishes is not an error but a close with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault.
-//! * **Deadlines are on**: 10 s for the opening handshake, 5 s without progress for the closing handshake, a Ping after 30 s
-//!   of silence and 30 s for its Pong. They are settings of [`Config`]; these are the values of [`default_config`]. A peer that
-//!   reads slowly makes progress, and is not cut off: [what it can keep, and for how long](EventLoop#slow-readers).
+//! * **Deadlines are on**: 10 s for the opening handshake, 5 s without progress for the closing handshake, a Ping after
+//!   30 s of silence and 30 s for its Pong. They are settings of [`Config`]; keepalive stays enabled in a `Config` of
+//!   your own, unless it says [`Keepalive::Off`]. A peer that reads slowly makes progress, and is not cut off: [what it
+//!   can keep, and for how long](EventLoop#slow-readers).
 //! * **Stopping** ([`Connections::stop`], [`Handle::stop`]) closes every connection with 1001 and takes at most
 //!   [`Options::stop_timeout`] (5 s); connections that are left are aborted.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
@@ -127,9 +128,9 @@ pub use mio;
 pub use sansocket_drive::sansocket;
 pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
-    Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
+    Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
-pub use sansocket_drive::{Error, default_config, parse_uri};
+pub use sansocket_drive::{Error, parse_uri};
 
 /// Reads the clock of the process, as the core counts time.
 ///

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket_drive::default_config;
 use sansocket_drive::sansocket::Config;
+use sansocket_drive::with_keepalive;
 
 /// How much is read at a time unless the caller says otherwise, in bytes.
 const DEFAULT_BUFFER_SIZE: usize = 64 * 1024;
@@ -25,8 +25,7 @@ const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// public server should lower [`Config::max_buffered_amount`] to what it sends at a time, and keep keepalive on.
 ///
 /// ```
-/// let mut config = sansocket_mio::default_config();
-/// config.max_message_size = 64 * 1024;
+/// let config = sansocket_mio::Config::default().max_message_size(64 * 1024);
 /// let options = sansocket_mio::Options::new().config(config).low_water_mark(10_240);
 /// ```
 #[derive(Clone, Debug)]
@@ -47,11 +46,11 @@ pub(crate) struct MailboxLimits {
 }
 
 impl Options {
-    /// [`default_config`], a read buffer of 64 KiB, a low-water mark at half of the high one, a mailbox of 16,384
-    /// commands and 16 MiB, and 5 s to stop.
+    /// [`Config::default`] with keepalive, a read buffer of 64 KiB, a low-water mark at half of the high one, a mailbox
+    /// of 16,384 commands and 16 MiB, and 5 s to stop.
     pub fn new() -> Self {
         Self {
-            config: Arc::new(default_config()),
+            config: with_keepalive(Config::default()),
             buffer_size: DEFAULT_BUFFER_SIZE,
             low_water_mark: None,
             mailbox: MailboxLimits { commands: DEFAULT_PENDING_COMMANDS, bytes: DEFAULT_PENDING_BYTES },
@@ -59,9 +58,9 @@ impl Options {
         }
     }
 
-    /// Sets the limits and timeouts of all connections (default: [`default_config`]).
+    /// Sets the limits and timeouts of all connections. [`Keepalive::Default`](crate::Keepalive::Default) means 30 s.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+        self.config = with_keepalive(config);
         self
     }
 

@@ -15,8 +15,8 @@ use mio::event;
 use mio::net::TcpStream;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
-use sansocket_drive::Driver;
 use sansocket_drive::sansocket::{ClientRequest, Config, Event, Instant, TransportAction, WebSocket};
+use sansocket_drive::{Driver, with_keepalive};
 use socket2::SockRef;
 
 use crate::flags::Flags;
@@ -42,12 +42,13 @@ pub(crate) use transfer::{FLOOD_BYTES, FLOOD_READ, Read};
 ///
 /// ```no_run
 /// use mio::{Events, Poll, Token};
-/// use sansocket_mio::{Error, Event, Next, Socket, WebSocket, default_config, now};
+/// use sansocket_mio::{Config, Error, Event, Next, Socket, WebSocket, now};
 ///
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(128);
 /// let mut buffer = vec![0; 64 * 1024];
-/// let mut socket = Socket::connect("ws://localhost:9001/".parse()?, &["127.0.0.1:9001".parse()?], default_config(), now())?;
+/// let (request, address) = ("ws://localhost:9001/".parse()?, "127.0.0.1:9001".parse()?);
+/// let mut socket = Socket::connect(request, &[address], Config::default(), now())?;
 /// let on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| match event {
 ///     Ok(Event::Open(_)) => ws.send("Hello").unwrap(),
 ///     Ok(Event::Message(message)) => println!("{message:?}"),
@@ -92,7 +93,8 @@ pub enum Next {
 
 impl Socket {
     /// The client's end. Begins to connect to the addresses in turn until one can be reached;
-    /// [`Config::opening_timeout`] bounds it all, from `now`.
+    /// [`Config::opening_timeout`] bounds it all, from `now`. [`Keepalive::Default`](crate::Keepalive::Default) means
+    /// 30 s; a `Config` that says so is copied if it is shared.
     ///
     /// # Errors
     ///
@@ -108,7 +110,7 @@ impl Socket {
             return Err(ConnectError::TlsNotBuiltIn);
         }
         let rng = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
-        let ws = WebSocket::client(request, config, rng, now)?;
+        let ws = WebSocket::client(request, with_keepalive(config), rng, now)?;
         let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
         let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
         let mut socket = Self::new(ws, stream);
@@ -120,10 +122,11 @@ impl Socket {
     }
 
     /// The server's end of a stream just accepted. The client's time for the opening handshake runs from `now`.
+    /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a `Config` that says so is copied if it is shared.
     pub fn accepted(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
         // a client that is gone already shows when its request is read
         let _ = stream.set_nodelay(true);
-        Self::new(WebSocket::server(config, now), stream)
+        Self::new(WebSocket::server(with_keepalive(config), now), stream)
     }
 
     fn new(ws: WebSocket, stream: TcpStream) -> Self {

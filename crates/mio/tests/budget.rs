@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    CloseCode, Connection, ConnectionId, Connections, EncodedMessage, Error, EventLoop, Handler, MailboxLimit, Message,
-    Open, Options, PostError, SendError, Threads, TimerKey, default_config,
+    CloseCode, Config, Connection, ConnectionId, Connections, EncodedMessage, Error, EventLoop, Handler, MailboxLimit,
+    Message, Open, Options, PostError, SendError, Threads, TimerKey,
 };
 use support::turned::Turned;
 use support::*;
@@ -43,7 +43,7 @@ fn a_full_mailbox_hands_back_what_was_posted() {
         assert_eq!(handle.send(id, "four"), Err(PostError::Full(Message::from("four"), COMMANDS_3)));
         assert_eq!(handle.broadcast("four"), Err(PostError::Full(Message::from("four"), COMMANDS_3)));
         assert_eq!(handle.close(id, CloseCode::NORMAL, "four"), Err(PostError::Full("four".into(), COMMANDS_3)));
-        let encoded = EncodedMessage::new("four", &default_config());
+        let encoded = EncodedMessage::new("four", &Config::default());
         assert_eq!(handle.send_encoded(id, &encoded), Err(PostError::Full((), COMMANDS_3)));
         assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full((), COMMANDS_3)));
         let error = handle.answer(id, sansocket_mio::Accept::new()).unwrap_err();
@@ -409,7 +409,7 @@ fn a_broadcast_of_a_handle_is_posted_to_all_loops_or_to_none() {
             handle.send(id, "four").unwrap();
             handle.send(id, "more").unwrap();
             assert_eq!((handle.pending(), handle.pending_bytes()), (2, 8));
-            let encoded = EncodedMessage::new("x", &default_config());
+            let encoded = EncodedMessage::new("x", &Config::default());
             assert_eq!(handle.broadcast("x"), Err(PostError::Full(Message::from("x"), limit)));
             assert_eq!(handle.broadcast_encoded(&encoded), Err(PostError::Full((), limit)));
             assert_eq!((handle.pending(), handle.pending_bytes()), (2, 8));

@@ -26,7 +26,8 @@ const FAR: Duration = Duration::from_secs(60);
 /// A server that sends 2 MiB to each message, and closes if that is wanted.
 fn server(closes: bool, stop_timeout: Duration, timeout: Duration, limit: Duration) -> Turned {
     let options = options(|config| {
-        (config.closing_timeout, config.closing_limit, config.ping_interval) = (timeout, limit, None);
+        (config.closing_timeout, config.closing_limit) = (timeout, limit);
+        config.keepalive = sansocket_mio::Keepalive::Off;
         // the loop reads on, whatever is pending
         config.high_water_mark = 2 * PENDING;
     });

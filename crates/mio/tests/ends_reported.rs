@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{self, Initiator};
-use sansocket_mio::{
-    Accept, CloseCode, Config, Error, Event, Next, Options, Socket, WebSocket, default_config, mio, now,
-};
+use sansocket_mio::{Accept, CloseCode, Config, Error, Event, Next, Options, Socket, WebSocket, mio, now};
 use support::paced::*;
 use support::turned::Turned;
 use support::*;
@@ -194,7 +192,7 @@ impl Owner {
 fn a_socket_reports_a_close_frame_at_once() {
     bounded(|| {
         let (address, peer) = raw_server(CLOSE_4001);
-        let mut config = default_config();
+        let mut config = Config::default();
         config.closing_timeout = FAR;
         let request = format!("ws://{address}/").parse().unwrap();
         let mut owner = Owner::new(Socket::connect(request, &[address], config, now()).unwrap());
@@ -209,7 +207,7 @@ fn a_socket_reports_a_close_frame_at_once() {
 #[test]
 fn a_socket_opens_at_a_late_answer_without_another_byte() {
     bounded(|| {
-        let (mut owner, mut client) = Owner::accepted(default_config());
+        let (mut owner, mut client) = Owner::accepted(Config::default());
         owner.accepts = false;
         client.write_all(&[REQUEST.as_bytes(), HELLO].concat()).unwrap();
         owner.turn_until(|seen| matches!(seen, Ok(Event::Request(_))));
@@ -223,7 +221,7 @@ fn a_socket_opens_at_a_late_answer_without_another_byte() {
 fn dropping_a_socket_aborts_and_ending_it_does_not() {
     bounded(|| {
         for ends in [false, true] {
-            let (mut owner, mut client) = Owner::accepted(default_config());
+            let (mut owner, mut client) = Owner::accepted(Config::default());
             client.write_all(REQUEST.as_bytes()).unwrap();
             owner.turn_until(|seen| matches!(seen, Ok(Event::Open(_))));
             assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
@@ -246,7 +244,7 @@ fn dropping_a_socket_aborts_and_ending_it_does_not() {
 #[test]
 fn a_socket_that_is_aborted_reports_its_close() {
     bounded(|| {
-        let (mut owner, mut client) = Owner::accepted(default_config());
+        let (mut owner, mut client) = Owner::accepted(Config::default());
         client.write_all(REQUEST.as_bytes()).unwrap();
         owner.turn_until(|seen| matches!(seen, Ok(Event::Open(_))));
         owner.socket.websocket().abort(now());

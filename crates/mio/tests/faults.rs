@@ -77,7 +77,7 @@ fn a_peer_that_never_reads_its_broadcasts_is_told_of() {
             server.handle.broadcast(&text).unwrap();
             assert_eq!(listener.read().unwrap(), Theirs::text(&text));
             if let Ok(Seen::Error(failed, Error::Send(error))) = server.seen.try_recv() {
-                assert!(matches!(error, sansocket::SendError::BufferFull(_)), "{error}");
+                assert!(matches!(error, sansocket::SendError::BufferFull { .. }), "{error}");
                 break failed;
             }
         };
@@ -333,7 +333,7 @@ fn a_peer_that_breaks_the_protocol_is_told() {
 fn a_silent_peer_is_pinged_and_given_up() {
     bounded(|| {
         let server = serve(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_mio::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         });
         // one that answers stays

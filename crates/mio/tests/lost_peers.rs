@@ -26,7 +26,7 @@ const PENDING: usize = 2 << 20;
 fn congested(says: &[u8]) -> (Turned, TcpStream, ConnectionId) {
     let mut server = Turned::new(&options(|config| {
         config.high_water_mark = HIGH_WATER_MARK;
-        config.ping_interval = None;
+        config.keepalive = sansocket_mio::Keepalive::Off;
     }));
     server.address = server.event_loop.listen_on(listener(BUFFER), &ListenOptions::new()).unwrap();
     let address = server.address;

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::TimeoutKind;
-use sansocket_mio::{
-    Accept, CloseCode, Config, Error, Event, Next, Socket, WebSocket, default_config, mio, now, sansocket,
-};
+use sansocket_mio::{Accept, CloseCode, Config, Error, Event, Keepalive, Next, Socket, WebSocket, mio, now, sansocket};
 use support::*;
 
 /// A socket, its poll, and what was told.
@@ -89,7 +87,7 @@ impl Owner {
 #[test]
 fn one_turn_is_bounded_and_says_that_there_is_more() {
     bounded(|| {
-        let (mut owner, mut client) = Owner::accepted(default_config(), 256);
+        let (mut owner, mut client) = Owner::accepted(Config::default(), 256);
         client.write_all(&HELLO.repeat(1_000)).unwrap();
         let mut turns = 0;
         owner.told.clear();
@@ -107,7 +105,7 @@ fn one_turn_is_bounded_and_says_that_there_is_more() {
 #[test]
 fn a_paused_socket_reads_nothing_until_it_is_driven_again() {
     bounded(|| {
-        let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
+        let (mut owner, mut client) = Owner::accepted(Config::default(), 4_096);
         owner.told.clear();
         owner.socket.pause_reading();
         client.write_all(HELLO).unwrap();
@@ -124,7 +122,7 @@ fn a_paused_socket_reads_nothing_until_it_is_driven_again() {
 #[test]
 fn spurious_wake_ups_are_harmless() {
     bounded(|| {
-        let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
+        let (mut owner, mut client) = Owner::accepted(Config::default(), 4_096);
         let mut buffer = [0; 4_096];
         for _ in 0..10 {
             assert_eq!(owner.socket.drive(&mut buffer, now(), |_, event| panic!("{event:?}")), Next::Wait);
@@ -149,7 +147,7 @@ fn spurious_wake_ups_are_harmless() {
 fn a_socket_waits_to_write_only_while_output_waits() {
     bounded(|| {
         const LENGTH: usize = 32 << 20;
-        let (mut owner, mut client) = Owner::accepted(default_config(), 4_096);
+        let (mut owner, mut client) = Owner::accepted(Config::default(), 4_096);
         owner.socket.websocket().send(vec![7; LENGTH]).unwrap();
         owner.next = Next::Again;
         let reading = spawn(move || {
@@ -177,17 +175,17 @@ fn a_socket_waits_to_write_only_while_output_waits() {
 fn it_ends_with_its_peer_and_with_its_deadlines() {
     bounded(|| {
         // FIN
-        let (owner, client) = Owner::accepted(default_config(), 4_096);
+        let (owner, client) = Owner::accepted(Config::default(), 4_096);
         client.shutdown(Shutdown::Write).unwrap();
         let told = owner.turn_to_the_end();
         assert!(matches!(told.last(), Some(Ok(Event::Close(close))) if close.code == CloseCode::ABNORMAL));
         // a reset
-        let (owner, client) = Owner::accepted(default_config(), 4_096);
+        let (owner, client) = Owner::accepted(Config::default(), 4_096);
         reset(client);
         let told = owner.turn_to_the_end();
         assert!(matches!(told.last(), Some(Ok(Event::Close(close))) if close.code == CloseCode::ABNORMAL));
         // a Close frame and FIN at once
-        let (owner, mut client) = Owner::accepted(default_config(), 4_096);
+        let (owner, mut client) = Owner::accepted(Config::default(), 4_096);
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let told = owner.turn_to_the_end();
@@ -195,7 +193,7 @@ fn it_ends_with_its_peer_and_with_its_deadlines() {
         assert_eq!(read_rest(&mut client), b"\x88\x02\x03\xe8");
         // silence
         let mut config = Config::default();
-        (config.ping_interval, config.pong_timeout) = (Some(SHORT), SHORT);
+        (config.keepalive, config.pong_timeout) = (Keepalive::Every(SHORT), SHORT);
         let (owner, mut client) = Owner::accepted(config, 4_096);
         let told = owner.turn_to_the_end();
         assert_eq!(read_rest(&mut client), b"\x89\0");
@@ -209,11 +207,32 @@ fn a_client_that_nobody_listens_to_is_told() {
     bounded(|| {
         let (closed, _in_use) = closed_port();
         let request = || format!("ws://{closed}/").parse().unwrap();
-        let socket = Socket::connect(request(), &[closed], default_config(), now()).unwrap();
+        let socket = Socket::connect(request(), &[closed], Config::default(), now()).unwrap();
         let owner = Owner::new(socket, 4_096);
         let told = owner.turn_to_the_end();
         let [Err(Error::Io(error))] = &told[..] else { panic!("{:?}", told) };
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-        assert!(Socket::connect(request(), &[], default_config(), now()).is_err(), "no address");
+        assert!(Socket::connect(request(), &[], Config::default(), now()).is_err(), "no address");
+    });
+}
+
+#[test]
+fn keepalive_stays_enabled_in_a_configuration_of_the_callers() {
+    bounded(|| {
+        for (keepalive, is_enabled) in [(Keepalive::Default, true), (Keepalive::Off, false)] {
+            let config = Config::default().max_message_size(64 * 1024).keepalive(keepalive);
+            let before = now();
+            let (server, _client) = Owner::accepted(config.clone(), 4_096);
+            let (address, peer) = peer_server(|websocket| websocket);
+            let request = format!("ws://{address}/").parse().unwrap();
+            let mut client = Owner::new(Socket::connect(request, &[address], config, before).unwrap(), 4_096);
+            client.turn_until(|told| matches!(told, Ok(Event::Open(_))));
+            for socket in [server.socket, client.socket] {
+                let interval = socket.poll_timeout().map(|deadline| deadline - before);
+                assert_eq!(interval.is_some(), is_enabled);
+                assert!(interval.is_none_or(|interval| interval >= Duration::from_secs(30)), "{interval:?}");
+            }
+            peer.join();
+        }
     });
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::TimeoutKind;
 use sansocket_mio::{
-    Answer, Close, CloseCode, Config, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Message, Open,
-    Options, Request, sansocket,
+    Answer, Close, CloseCode, Config, Connection, ConnectionId, Connections, Error, EventLoop, Handler, Keepalive,
+    Message, Open, Options, Request, sansocket,
 };
 use support::turned::Turned;
 use support::*;
@@ -172,7 +172,7 @@ fn keepalive_ends_a_connection_after_the_pause_and_not_during_it() {
     const INTERVAL: Duration = Duration::from_millis(50);
     bounded(|| {
         let (mut server, mut client, id) = start(|config| {
-            config.ping_interval = Some(INTERVAL);
+            config.keepalive = Keepalive::Every(INTERVAL);
             config.pong_timeout = INTERVAL;
         });
         server.pause(id);
@@ -200,7 +200,7 @@ fn a_pong_that_arrived_during_the_pause_keeps_the_connection() {
     const INTERVAL: Duration = Duration::from_millis(200);
     bounded(|| {
         let (mut server, mut client, id) = start(|config| {
-            config.ping_interval = Some(INTERVAL);
+            config.keepalive = Keepalive::Every(INTERVAL);
             config.pong_timeout = INTERVAL;
         });
         server.pause(id);

@@ -56,7 +56,7 @@ struct Chaos {
 
 /// Sends 300 KB in messages so short that the loop does not keep their memory for others.
 fn send_much(connection: &mut Connection<'_, Chaos>) -> Result<(), SendError> {
-    (0..10).try_for_each(|_| connection.send(vec![7; 30_000]))
+    (0..10).try_for_each(|_| Ok(connection.send(vec![7; 30_000])?))
 }
 
 impl Chaos {
@@ -75,7 +75,7 @@ impl Chaos {
             }
             4 => connection.ping(b"?"),
             5 => connection.send_fragment(MessageKind::Binary, b"unfinished", false),
-            6 => connection.send("a"),
+            6 => connection.send("a").map_err(SendError::from),
             7 => {
                 connection.pause_reading();
                 // keepalive does not end a paused connection
@@ -312,7 +312,7 @@ fn connections_that_break_in_random_ways_leave_nothing() {
         config.opening_timeout = Duration::from_millis(100);
         config.closing_timeout = Duration::from_millis(50);
         config.closing_limit = Duration::from_millis(150);
-        config.ping_interval = Some(Duration::from_millis(50));
+        config.keepalive = sansocket_mio::Keepalive::Every(Duration::from_millis(50));
         config.pong_timeout = Duration::from_millis(50);
         config.high_water_mark = 64 * 1024;
     });

@@ -148,7 +148,7 @@ fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
         let server = serve_small(
             LARGE_BUFFER,
             |config| {
-                config.ping_interval = Some(Duration::from_millis(100));
+                config.keepalive = sansocket_mio::Keepalive::Every(Duration::from_millis(100));
                 config.pong_timeout = TIMEOUT;
             },
             |recorder| recorder.reaction = Some(|connection| connection.send(vec![7; 1 << 20]).unwrap()),
@@ -180,7 +180,7 @@ fn keepalive_ends_the_connection_of_a_reader_that_is_gone() {
         let server = serve_small(
             LARGE_BUFFER,
             |config| {
-                config.ping_interval = Some(Duration::from_millis(100));
+                config.keepalive = sansocket_mio::Keepalive::Every(Duration::from_millis(100));
                 config.pong_timeout = TIMEOUT;
             },
             |recorder| recorder.reaction = Some(|connection| connection.send(vec![7; 2 << 20]).unwrap()),

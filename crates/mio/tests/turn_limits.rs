@@ -126,7 +126,10 @@ fn a_turn_reports_so_many_messages_that_were_not_sent() {
             server.event_loop.turn((expected == 0).then_some(Duration::ZERO)).unwrap();
             let mut count = 0;
             for seen in server.seen.try_iter() {
-                assert!(matches!(seen, Seen::Error(_, Error::Send(SendError::BufferFull(_)))), "{seen:?}");
+                assert!(
+                    matches!(seen, Seen::Error(_, Error::Send(SendError::MessageTooLong { size: 21, limit: 10, .. }))),
+                    "{seen:?}"
+                );
                 count += 1;
             }
             assert_eq!(count, expected);

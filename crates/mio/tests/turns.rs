@@ -97,9 +97,9 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
 fn a_peer_that_reads_slowly_and_says_it_is_there_is_kept() {
     const LENGTH: usize = 20 << 20;
     bounded(|| {
-        let mut config = sansocket_mio::default_config();
+        let mut config = sansocket_mio::Config::default();
         config.high_water_mark = 12 << 20;
-        config.ping_interval = Some(Duration::from_millis(50));
+        config.keepalive = sansocket_mio::Keepalive::Every(Duration::from_millis(50));
         // the system takes much at a time, and then nothing for a while
         config.pong_timeout = Duration::from_millis(300);
         let mut server = Turned::new(&Options::new().config(config).low_water_mark(0));
@@ -227,7 +227,7 @@ impl Handler for Alarm {
     }
 
     fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
-        assert!(matches!(error, Error::Send(SendError::BufferFull(_))), "{error}");
+        assert!(matches!(error, Error::Send(SendError::BufferFull { .. })), "{error}");
         self.errors += 1;
         connection.connections().broadcast(vec![7; 60_000]).unwrap();
     }
@@ -270,7 +270,7 @@ impl Source {
         while let Some(&length) = self.left.last() {
             match connection.send(vec![7; length]) {
                 Ok(()) => self.left.pop(),
-                Err(SendError::BufferFull(_)) => return,
+                Err(SendError::BufferFull { .. }) => return,
                 Err(error) => panic!("{error}"),
             };
         }

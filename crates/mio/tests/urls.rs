@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::TcpListener;
 
 use sansocket_mio::sansocket::UriError;
-use sansocket_mio::{Accept, Answer, ClientRequest, ConnectError, HttpResponse, default_config, now, parse_uri};
+use sansocket_mio::{Accept, Answer, ClientRequest, ConnectError, HttpResponse, now, parse_uri};
 use sansocket_mio::{Error, Socket};
 use support::*;
 
@@ -73,7 +73,7 @@ fn credentials_are_redacted() {
             let address = listener.local_addr().unwrap();
             let request: ClientRequest = format!("ws://{address}/").parse().unwrap();
             let request = request.header(name, "hunter2");
-            let socket = Socket::connect(request.clone(), &[address], default_config(), now()).unwrap();
+            let socket = Socket::connect(request.clone(), &[address], sansocket_mio::Config::default(), now()).unwrap();
             check([format!("{socket:?}"), format!("{socket:#?}")], "Connecting");
 
             let client = run(

@@ -8,14 +8,14 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use sansocket::{ClientRequest, Config, RequestTemplate, WsUri};
-use sansocket_drive::{Clock, parse_uri};
+use sansocket_drive::{Clock, parse_uri, with_keepalive};
 
 use crate::error::ConnectError;
 use crate::read_buffers::ReadBuffers;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
 use crate::websocket::{WebSocket, finish_opening};
-use crate::{DEFAULT_BUFFER_SIZE, Error, default_config};
+use crate::{DEFAULT_BUFFER_SIZE, Error};
 
 /// Connects to a `ws://` URL, with the settings of [`Connector::new`].
 ///
@@ -50,11 +50,11 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// No subprotocol, no header of its own, [`default_config`], ten seconds to connect to an address.
+    /// No subprotocol, no header of its own, [`Config::default`] with keepalive, ten seconds to connect to an address.
     pub fn new() -> Self {
         Self {
             template: RequestTemplate::new(),
-            config: Arc::new(default_config()),
+            config: with_keepalive(Config::default()),
             connect_timeout: Duration::from_secs(10),
             buffer_size: DEFAULT_BUFFER_SIZE,
         }
@@ -78,9 +78,10 @@ impl Connector {
         self
     }
 
-    /// Sets the limits and timeouts, instead of [`default_config`]. Connections share them.
+    /// Sets the limits and timeouts. Connections share them. [`Keepalive::Default`](sansocket::Keepalive::Default)
+    /// means 30 s.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+        self.config = with_keepalive(config);
         self
     }
 

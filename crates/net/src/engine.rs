@@ -164,12 +164,12 @@ impl Engine {
     }
 
     /// Calls a sending method of the connection's.
-    pub(crate) fn queue(
+    pub(crate) fn queue<M>(
         &mut self,
-        send: impl FnOnce(&mut WebSocket, sansocket::Instant) -> Result<(), SendError>,
+        send: impl FnOnce(&mut WebSocket, sansocket::Instant) -> Result<(), SendError<M>>,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        send(self.driver.websocket_mut(), now).map_err(Error::Send)
+        Ok(send(self.driver.websocket_mut(), now)?)
     }
 
     /// Whether bytes are queued, or taken and not written.
@@ -292,7 +292,7 @@ impl Engine {
         Err(match (&self.failure, &self.write_error) {
             (Some(failure), _) => duplicate(failure),
             (None, Some(error)) => duplicate_io(error).into(),
-            (None, None) => SendError::NotOpen(self.driver.websocket().ready_state()).into(),
+            (None, None) => SendError::<()>::NotOpen(self.driver.websocket().ready_state()).into(),
         })
     }
 
@@ -313,6 +313,7 @@ impl Engine {
 pub(crate) fn duplicate(failure: &Error) -> Error {
     match failure {
         Error::Peer(error) => error.clone().into(),
+        Error::Limit(exceeded) => Error::Limit(*exceeded),
         Error::Io(error) => duplicate_io(error).into(),
         other => io::Error::other(other.to_string()).into(),
     }

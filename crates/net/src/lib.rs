@@ -71,8 +71,9 @@
 //!   Otherwise keepalive ends the connection. A split client always reads, but a server stops reading above
 //!   [`Config::high_water_mark`]: where both ends may send much before they read, let the client split, or raise that limit.
 //! * **Deadlines are on**: 10 s for the opening handshake; 5 s without progress, and 5 min in total, for the closing
-//!   handshake; a Ping after 30 s of silence, and 30 s for its answer. [`default_config`] has these values; [`Config`]
-//!   describes them. They apply while a thread waits in a method of the connection.
+//!   handshake; a Ping after 30 s of silence, and 30 s for its answer. [`Config`] describes them; keepalive stays
+//!   enabled in a `Config` of your own, unless it says [`Keepalive::Off`]. They apply while a thread waits in a method
+//!   of the connection.
 //! * **A slow reader is not a dead one.** While the peer acknowledges bytes, no deadline but `closing_limit` ends a
 //!   connection that is open or closing. Linux reports acknowledgements. Elsewhere a byte counts as delivered when the
 //!   system has taken it, and a peer that is too slow to read what the system holds can be taken for dead.
@@ -129,9 +130,10 @@ pub use websocket::{Events, WebSocket};
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;
 pub use sansocket::{
-    Accept, Close, CloseCode, Config, Event, HttpResponse, Message, MessageKind, OriginPolicy, ReadyState, Request,
+    Accept, Close, CloseCode, Config, Event, HttpResponse, Keepalive, Message, MessageKind, OriginPolicy, ReadyState,
+    Request,
 };
-pub use sansocket_drive::{Error, default_config};
+pub use sansocket_drive::Error;
 
 /// The most that is read at a time unless the caller chooses otherwise, in bytes.
 const DEFAULT_BUFFER_SIZE: usize = 16 * 1024;

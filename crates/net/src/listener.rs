@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sansocket::{Accept, AnswerError, Config, Event, HttpResponse, OriginPolicy, Request};
 
-use sansocket_drive::{Clock, is_disconnect};
+use sansocket_drive::{Clock, is_disconnect, with_keepalive};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::gate::{Gate, Permit, StopSignal, wait_for_client};
@@ -16,7 +16,7 @@ use crate::read_buffers::ReadBuffers;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
 use crate::websocket::{WebSocket, finish_opening, opening_event};
-use crate::{DEFAULT_BUFFER_SIZE, Error, default_config};
+use crate::{DEFAULT_BUFFER_SIZE, Error};
 
 /// Connections that the system completes before they are accepted.
 const BACKLOG: i32 = 4096;
@@ -44,10 +44,10 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// [`OriginPolicy::SameOrigin`], no subprotocol, [`default_config`].
+    /// [`OriginPolicy::SameOrigin`], no subprotocol, [`Config::default`] with keepalive.
     pub fn new() -> Self {
         Self {
-            config: Arc::new(default_config()),
+            config: with_keepalive(Config::default()),
             origin: OriginPolicy::SameOrigin,
             protocols: Vec::new(),
             buffer_size: DEFAULT_BUFFER_SIZE,
@@ -55,9 +55,10 @@ impl Acceptor {
         }
     }
 
-    /// Sets the limits and timeouts, instead of [`default_config`]. Connections share them.
+    /// Sets the limits and timeouts. Connections share them. [`Keepalive::Default`](sansocket::Keepalive::Default)
+    /// means 30 s.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+        self.config = with_keepalive(config);
         self
     }
 

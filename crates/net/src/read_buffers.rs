@@ -141,6 +141,7 @@ impl ReadBuffer {
         let mut input = Input::new(&mut bytes[*start..*end]);
         let event = link.with_engine(|engine| engine.receive(&mut input));
         *start = *end - input.remaining().len();
+        input.discard(); // until the next call
         event
     }
 }

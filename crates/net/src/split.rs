@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, SendError};
+use sansocket::{
+    Close, CloseCode, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState, SendError,
+};
 
 use crate::Error;
 use crate::engine::Goal;
@@ -138,19 +140,10 @@ impl<S: SplitStream> Writer<S> {
     /// See there.
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         let mut message = Some(message.into());
-        let result = self.send_when_there_is_room(|ws| match message.take().map(|message| ws.send(message)) {
-            Some(Err(SendError::BufferFull(returned))) => {
-                message = returned;
-                Err(SendError::BufferFull(None))
-            }
-            result => result.unwrap_or(Ok(())),
-        });
-        match result {
-            Err(Error::Send(SendError::BufferFull(None))) => {
-                Err(SendError::BufferFull(message.map(Message::into_owned)).into())
-            }
-            result => result,
-        }
+        self.send_when_there_is_room(|ws| match message.take() {
+            Some(unsent) => ws.send(unsent).map_err(|error| error.map(|unsent| message = Some(unsent))),
+            None => Ok(()),
+        })
     }
 
     /// Sends a message that others share; see [`WebSocket::send_shared`](crate::WebSocket::send_shared).
@@ -159,7 +152,7 @@ impl<S: SplitStream> Writer<S> {
     ///
     /// See there.
     pub fn send_shared(&self, kind: MessageKind, payload: Bytes) -> Result<(), Error> {
-        self.send_when_there_is_room(|ws| ws.send_shared(kind, payload.clone()))
+        self.send_when_there_is_room(|ws| Ok(ws.send_shared(kind, payload.clone())?))
     }
 
     /// Sends a fragment of a message; see [`WebSocket::send_fragment`](crate::WebSocket::send_fragment).
@@ -167,8 +160,14 @@ impl<S: SplitStream> Writer<S> {
     /// # Errors
     ///
     /// See there.
-    pub fn send_fragment(&self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), Error> {
-        self.send_when_there_is_room(|ws| ws.send_fragment(kind, payload, last))
+    pub fn send_fragment<'p>(
+        &self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+    ) -> Result<(), Error> {
+        let payload = payload.into();
+        self.send_when_there_is_room(|ws| ws.send_fragment(kind, payload.clone(), last))
     }
 
     /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
@@ -240,7 +239,7 @@ impl<S: SplitStream> Writer<S> {
         loop {
             let (was_empty, result) = link.with_engine(|engine| (!engine.has_output(), engine.queue(|ws, _| send(ws))));
             match result {
-                Err(Error::Send(SendError::BufferFull(_))) if !was_empty => {}
+                Err(Error::Send(SendError::BufferFull { .. })) if !was_empty => {}
                 Ok(()) => return write_output(&mut link, Goal::AllWritten).map(drop),
                 Err(error) => return Err(error),
             }

@@ -5,7 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{Close, CloseCode, Event, Extension, Message, MessageKind, Open, ReadyState, Response, Role};
+use sansocket::{
+    Close, CloseCode, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState, Response, Role,
+};
 
 use crate::Error;
 use crate::engine::Goal;
@@ -148,8 +150,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`]: the message was not sent; the connection is unaffected, or closing. Others: the connection was lost
-    /// before the whole message was written; [`read`](Self::read) reports how the connection ended.
+    /// [`Error::Send`]: the message was not sent, and is dropped; the connection is unaffected, or closing. Others: the
+    /// connection was lost before the whole message was written; [`read`](Self::read) reports how the connection ended.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         self.link.engine.queue(|ws, _| ws.send(message))?;
         self.flush()
@@ -172,7 +174,12 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As for [`send`](Self::send).
-    pub fn send_fragment(&mut self, kind: MessageKind, payload: &[u8], last: bool) -> Result<(), Error> {
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+    ) -> Result<(), Error> {
         self.link.engine.queue(|ws, _| ws.send_fragment(kind, payload, last))?;
         self.flush()
     }

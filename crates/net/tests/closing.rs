@@ -71,7 +71,7 @@ fn a_peer_that_answers_no_ping_is_left() {
     bounded(|| {
         let (address, server) = serve_open(|mut stream| read_rest(&mut stream));
         let keepalive = config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         });
         let mut ws = Connector::new().config(keepalive).connect(&url(address)).unwrap();
@@ -87,7 +87,7 @@ fn a_peer_that_answers_no_ping_is_left() {
 fn keepalive_keeps_a_peer_that_answers() {
     bounded(|| {
         let keepalive = config(|config| {
-            config.ping_interval = Some(Duration::from_millis(20));
+            config.keepalive = sansocket_net::Keepalive::Every(Duration::from_millis(20));
             config.pong_timeout = BOUND;
         });
         let (listener, address) = listen_with(Acceptor::new().config(keepalive));
@@ -105,18 +105,12 @@ fn keepalive_keeps_a_peer_that_answers() {
     });
 }
 
-#[test]
-fn adapters_keep_connections_alive_by_default() {
-    assert_eq!(sansocket_net::default_config().ping_interval, Some(Duration::from_secs(30)));
-    assert_eq!(sansocket_net::default_config().pong_timeout, Duration::from_secs(30));
-}
-
 /// Neither a deadline in `read` nor one in `send` waits for a peer that takes nothing.
 #[test]
 fn a_peer_that_never_reads_is_left() {
     bounded(|| {
         let keepalive = config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         });
         let (listener, address) = listen_with(Acceptor::new().config(keepalive));

@@ -152,7 +152,7 @@ fn two_that_wait(writer: &Writer<Moody>) -> [Task<Result<(), Error>>; 2] {
 fn no_send_succeeds_that_a_deadline_cut_off() {
     bounded(|| {
         let keepalive = config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         });
         let (mut client, ws, mood) = moody(keepalive);

@@ -187,7 +187,7 @@ fn a_peer_that_half_closes_without_a_close_frame_gets_all_that_was_sent() {
 fn keepalive_keeps_a_slow_reader() {
     bounded(|| {
         let keepalive = config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
             config.closing_timeout = TIMEOUT;
         });
@@ -217,7 +217,7 @@ fn a_slow_reader_of_bytes_that_the_kernel_holds_is_kept() {
     for is_closing in [false, true] {
         bounded(move || {
             let impatient = config(|config| {
-                config.ping_interval = Some(SHORT);
+                config.keepalive = sansocket_net::Keepalive::Every(SHORT);
                 config.pong_timeout = TIMEOUT;
                 config.closing_timeout = TIMEOUT;
             });

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::{Error as Failure, ProtocolError, TimeoutKind};
 use sansocket_net::{
-    Acceptor, CloseCode, Config, Error, Event, Message, MessageKind, ReadOutcome, Reader, WebSocket, Writer,
+    Acceptor, CloseCode, Config, Error, Event, Keepalive, Message, MessageKind, ReadOutcome, Reader, WebSocket, Writer,
 };
 use support::*;
 
@@ -185,7 +185,7 @@ fn pings_are_answered_between_reads_that_do_not_wait() {
 fn deadlines_take_effect_between_reads_that_do_not_wait() {
     let keepalive = || {
         config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         })
     };

@@ -189,7 +189,7 @@ fn a_peer_that_never_reads_is_left() {
 fn a_silent_peer_is_left_whichever_thread_notices() {
     bounded(|| {
         let keepalive = config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         });
         let (listener, address) = listen_with(Acceptor::new().config(keepalive));
@@ -466,7 +466,7 @@ fn a_server_reads_no_more_while_much_waits() {
 fn writers_that_wait_for_each_other_keep_a_peer_that_acknowledges() {
     bounded(|| {
         let (mut client, _reader, writer, gate) = stuck(config(|config| {
-            config.ping_interval = Some(SHORT);
+            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
             config.closing_timeout = SHORT * 8;
         }));

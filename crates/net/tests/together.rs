@@ -262,9 +262,12 @@ fn what_the_caller_may_not_send_harms_nothing() {
         let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
         let connector = Connector::new().config(config(|config| config.max_buffered_amount = 100));
         let mut ws = connector.connect(&url(address)).unwrap();
-        let is_long =
-            |error| matches!(error, Error::Send(SendError::BufferFull(Some(message))) if message.len() == 101);
-        assert!(is_long(ws.send(vec![0; 101]).unwrap_err()));
+        let is_long = |sent: Result<(), Error>| {
+            matches!(sent, Err(Error::Send(SendError::MessageTooLong { size: 101, limit: 100, .. })))
+        };
+        assert!(is_long(ws.send(vec![0; 101])));
+        assert!(is_long(ws.send_shared(MessageKind::Binary, vec![0; 101].into())));
+        assert!(is_long(ws.send_fragment(MessageKind::Binary, vec![0; 101], true)));
         assert!(matches!(ws.ping(&[0; 126]).unwrap_err(), Error::Send(SendError::ControlPayloadTooLong(126))));
         assert!(matches!(ws.close(CloseCode::ABNORMAL, "").unwrap_err(), Error::Send(_)));
         ws.send("Hello").unwrap();

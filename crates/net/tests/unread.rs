@@ -14,7 +14,7 @@ const BUSY: Duration = Duration::from_millis(400);
 /// Deadlines shorter than the application is busy.
 fn impatient() -> Config {
     config(|config| {
-        config.ping_interval = Some(SHORT);
+        config.keepalive = sansocket_net::Keepalive::Every(SHORT);
         config.pong_timeout = SHORT;
         config.closing_timeout = SHORT;
         config.opening_timeout = SHORT;

@@ -331,8 +331,9 @@ fn frame(first: u8, masked: bool, length: u64, extended: usize, payload: &[u8], 
 /// A good answer to this request: how a key is answered is not what is tested here.
 fn response(request: &mut [u8]) -> Vec<u8> {
     let mut server = WebSocket::server(Config::default(), Instant::EPOCH);
-    let asked = server.receive(&mut Input::new(request), Instant::EPOCH);
-    assert!(matches!(asked, Ok(Some(Event::Request(_)))), "a request of our own: {asked:?}");
+    let mut input = Input::new(request);
+    let asked = server.receive(&mut input, Instant::EPOCH);
+    assert!(matches!(asked, Ok(Some(Event::Request(_)))) && input.is_empty(), "a request of our own: {asked:?}");
     server.accept(Accept::new().origin(OriginPolicy::Any), Instant::EPOCH).expect("a good answer");
     let output = server.output();
     output.copy_to_bytes(output.remaining()).to_vec()

@@ -40,6 +40,7 @@ pub(crate) struct Application {
 enum Refusal {
     NotOpen,
     Full,
+    TooLong,
     Unfinished,
     KindMismatch,
     Utf8,
@@ -192,11 +193,17 @@ impl Endpoint {
         let text = || String::from_utf8(payload.clone()).expect("text");
         let frame_max = self.model.config.max_sent_frame_payload.get();
         let (result, frame_max) = match way {
-            0 => (self.ws().send(text().as_str()), frame_max),
-            1 => (self.ws().send(&payload), frame_max),
-            2 => (self.ws().send(text()), frame_max),
-            3 => (self.ws().send(payload.clone()), frame_max),
-            4 | 5 => (self.ws().send_shared(kind, Bytes::from(payload.clone())), frame_max),
+            0 => (returned(self.ws().send(text().as_str()), kind, &payload), frame_max),
+            1 => (returned(self.ws().send(&payload), kind, &payload), frame_max),
+            2 => (returned(self.ws().send(text()), kind, &payload), frame_max),
+            3 => (returned(self.ws().send(payload.clone()), kind, &payload), frame_max),
+            4 | 5 => {
+                let sent = self.ws().send_shared(kind, Bytes::from(payload.clone()));
+                (
+                    sent.map_err(|error| error.map(|back| assert_eq!(back, payload, "not the payload returned"))),
+                    frame_max,
+                )
+            }
             _ => {
                 let mut config = Config::default();
                 config.max_sent_frame_payload = self.model.config.max_sent_frame_payload;
@@ -205,9 +212,6 @@ impl Endpoint {
             }
         };
         cx.trace.line(self.name, format_args!("sends {kind:?} {}, way {way}: {result:?}", Short(&payload)));
-        if let Err(SendError::BufferFull(Some(message))) = &result {
-            assert_eq!((message.kind(), message.as_bytes()), (kind, &payload[..]), "not the message handed back");
-        }
         let mut refusals = self.refusals(payload.len());
         if self.application.fragmented.is_some() {
             refusals.push(Refusal::Unfinished);
@@ -237,7 +241,10 @@ impl Endpoint {
         let last = rest.is_empty() && !cx.choices.once_in(3);
         let is_first = self.application.fragmented.is_none();
         let kind = sent.kind;
-        let result = self.ws().send_fragment(kind, fragment, last);
+        let result = match cx.choices.below(2) {
+            0 => self.ws().send_fragment(kind, fragment, last),
+            _ => self.ws().send_fragment(kind, fragment.to_vec(), last),
+        };
         cx.trace.line(self.name, format_args!("sends a fragment {}, {last}: {result:?}", Short(fragment)));
         let refusals = self.refusals(count);
         if self.check(result, &refusals) {
@@ -308,7 +315,7 @@ impl Endpoint {
             3 => {
                 refusals.extend(fragmented.map(|_| Refusal::Unfinished));
                 refusals.push(Refusal::Utf8);
-                let result = self.ws().send_shared(MessageKind::Text, Bytes::from_static(invalid));
+                let result = self.ws().send_shared(MessageKind::Text, Bytes::from_static(invalid)).map_err(Into::into);
                 self.check(result, &refusals);
             }
             4 => {
@@ -352,7 +359,9 @@ impl Endpoint {
         let mut refusals = self.not_open();
         let (limit, buffered) = (self.model.config.max_buffered_amount, self.model.writing.buffered());
         let framing = self.model.writing.undelivered().saturating_sub(buffered);
-        if framing > limit || buffered + length > limit {
+        if length > limit {
+            refusals.push(Refusal::TooLong);
+        } else if framing > limit || buffered + length > limit {
             refusals.push(Refusal::Full);
         }
         refusals
@@ -365,7 +374,11 @@ impl Endpoint {
                 assert_eq!(refusals, [], "this must be refused");
                 return true;
             }
-            Err(SendError::BufferFull(_)) => Refusal::Full,
+            Err(SendError::BufferFull { .. }) => Refusal::Full,
+            Err(SendError::MessageTooLong { limit, .. }) => {
+                assert_eq!(*limit, self.model.config.max_buffered_amount);
+                Refusal::TooLong
+            }
             Err(SendError::CloseCodeNotSendable(_)) => Refusal::Code,
             Err(SendError::ControlPayloadTooLong(_)) => Refusal::ControlTooLong,
             Err(SendError::FragmentKindMismatch) => Refusal::KindMismatch,
@@ -381,6 +394,13 @@ impl Endpoint {
         assert!(refusals.contains(&refusal), "refused as {refusal:?}, but the reasons are {refusals:?}");
         false
     }
+}
+
+/// Checks that a message that was not sent is returned as it was.
+fn returned(sent: Result<(), SendError<Message<'_>>>, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
+    sent.map_err(|error| {
+        error.map(|back| assert_eq!((back.kind(), back.as_bytes()), (kind, payload), "not the message returned"))
+    })
 }
 
 fn opcode(kind: MessageKind) -> u8 {

@@ -48,7 +48,7 @@ impl Goals {
             closing_timeout: nanos(config.closing_timeout),
             closing_limit: nanos(config.closing_limit),
             opening_timeout: nanos(config.opening_timeout),
-            ping_interval: config.ping_interval.map(nanos),
+            ping_interval: config.keepalive.interval().map(nanos),
             pong_timeout: nanos(config.pong_timeout),
             created: now,
             opened: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role};
 
-use crate::reading::{ReadEvent, Reading};
+use crate::reading::{Failure, ReadEvent, Reading};
 use crate::writing::{Farewell, Writing};
 
 /// How far the opening handshake has come.
@@ -45,7 +45,7 @@ pub(crate) struct Model {
     pub(crate) initiator: Option<Initiator>,
     /// The code and the reason of the peer's Close frame.
     pub(crate) received: Option<(u16, String)>,
-    pub(crate) failure: Option<Error>,
+    pub(crate) has_failed: bool,
     /// Our Close frame was delivered.
     close_delivered: bool,
     pub(crate) has_eof: bool,
@@ -67,7 +67,7 @@ impl Model {
             writing: Writing::new(role),
             initiator: None,
             received: None,
-            failure: None,
+            has_failed: false,
             close_delivered: false,
             has_eof: false,
             write_lost: false,
@@ -104,7 +104,7 @@ impl Model {
     pub(crate) fn is_listening(&self) -> bool {
         self.phase == Phase::Opened
             && self.received.is_none()
-            && self.failure.is_none()
+            && !self.has_failed
             && !self.is_abandoned
             && !self.has_eof
             && !self.has_ended
@@ -138,27 +138,28 @@ impl Model {
         self.received = Some((code, reason));
     }
 
-    /// 7.1.7: a broken rule fails the connection, with a Close frame that tells the peer. `len` is what waits now.
-    pub(crate) fn fail(&mut self, error: ProtocolError, len: usize) {
+    /// 7.1.7: a broken rule, or a limit, fails the connection, with a Close frame that tells the peer. `len` is what
+    /// waits now.
+    pub(crate) fn fail(&mut self, failure: Failure, len: usize) {
         self.is_disturbed = true;
         self.initiator.get_or_insert(Initiator::Local);
-        let code = match error {
-            ProtocolError::Utf8Invalid => 1007,
-            ProtocolError::EmptyFragmentsTooMany => 1008,
-            ProtocolError::FrameTooLong | ProtocolError::MessageTooLong => 1009,
-            _ => 1002,
+        let code = match failure {
+            Failure::Rule(ProtocolError::Utf8Invalid) => 1007,
+            Failure::Rule(_) => 1002,
+            Failure::Limit("max_empty_fragments", ..) => 1008,
+            Failure::Limit(..) => 1009,
         };
         if !self.write_lost {
             self.writing.close(Farewell::Code(code), Some(len));
         }
-        self.failure = Some(error.into());
+        self.has_failed = true;
         self.reading.discard();
     }
 
     /// The peer did not answer the Ping of keepalive.
-    pub(crate) fn miss_pong(&mut self, error: Error) {
+    pub(crate) fn miss_pong(&mut self) {
         self.abort();
-        self.failure = Some(error);
+        self.has_failed = true;
     }
 
     /// The connection has taken note of the peer's FIN.
@@ -202,7 +203,7 @@ impl Model {
             _ if !self.writing.is_delivered() => Ending::Draining,
             _ if self.has_eof => Ending::Over,
             Phase::Refused(_) => Ending::AwaitingEnd,
-            _ if self.received.is_some() || self.failure.is_some() => Ending::AwaitingEnd,
+            _ if self.received.is_some() || self.has_failed => Ending::AwaitingEnd,
             _ => Ending::AwaitingClose,
         }
     }
@@ -246,7 +247,7 @@ impl Model {
         assert!(!self.has_ended, "Close came twice");
         self.has_ended = true;
         let (code, reason) = self.received.clone().unwrap_or((1006, String::new()));
-        let was_clean = self.received.is_some() && self.close_delivered && self.failure.is_none();
+        let was_clean = self.received.is_some() && self.close_delivered && !self.has_failed;
         let expected = (code, reason, was_clean, self.initiator.unwrap_or(Initiator::Peer));
         let actual = (close.code.as_u16(), close.reason.to_string(), close.was_clean, close.initiator);
         assert_eq!(actual, expected, "code, reason, was_clean, initiator of Close");

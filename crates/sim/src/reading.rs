@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sansocket::{Config, Delivery, MessageKind, ProtocolError, Role};
+use sansocket::{Config, Delivery, Error, MessageKind, ProtocolError, Role};
 
 /// A whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,32 @@ pub(crate) enum ReadEvent {
     Pong(Vec<u8>),
     /// The code is 1005 if there was none.
     Close(u16, String),
-    /// These rules were broken, all by the same frame.
-    Broken(Vec<ProtocolError>),
+    /// The connection fails for one of these reasons, all in the same frame.
+    Broken(Vec<Failure>),
+}
+
+/// Why a connection fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Rule(ProtocolError),
+    /// A limit was exceeded: its name, its value and the size.
+    Limit(&'static str, u64, u64),
+}
+
+impl From<ProtocolError> for Failure {
+    fn from(rule: ProtocolError) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Protocol(rule) => Self::Rule(rule),
+            Error::Limit(exceeded) => Self::Limit(exceeded.name(), exceeded.limit(), exceeded.size()),
+            error => panic!("{error}"),
+        }
+    }
 }
 
 /// Reads what an endpoint receives.
@@ -110,7 +134,7 @@ impl Reading {
     pub(crate) fn next(&mut self) -> Option<ReadEvent> {
         while self.is_open && !self.is_over {
             let said = match self.frame.take() {
-                _ if self.is_invalid => Some(ReadEvent::Broken(vec![ProtocolError::Utf8Invalid])),
+                _ if self.is_invalid => Some(ReadEvent::Broken(vec![ProtocolError::Utf8Invalid.into()])),
                 None => self.head()?,
                 Some(frame) => self.payload(frame)?,
             };
@@ -159,11 +183,11 @@ impl Reading {
             8 => length < 65_536,
             _ => false,
         } {
-            broken.push(ProtocolError::LengthNotMinimal);
+            broken.push(ProtocolError::LengthNotMinimal.into());
         }
         if extended > 0 && frame.opcode >= 8 {
             // 5.5: whatever the length is, its 7 bits say that it is more than 125
-            broken.push(ProtocolError::ControlFrameTooLong);
+            broken.push(ProtocolError::ControlFrameTooLong.into());
         }
         if !broken.is_empty() {
             return Some(Some(ReadEvent::Broken(broken)));
@@ -178,13 +202,9 @@ impl Reading {
     }
 
     /// Every rule that the head breaks; begins or continues a message.
-    fn broken_by(&mut self, frame: &Frame, rsv: u8, masked: bool) -> Vec<ProtocolError> {
+    fn broken_by(&mut self, frame: &Frame, rsv: u8, masked: bool) -> Vec<Failure> {
         let mut broken = Vec::new();
-        let mut rule = |is_broken: bool, error| {
-            if is_broken {
-                broken.push(error);
-            }
-        };
+        let mut rule = |is_broken: bool, rule: ProtocolError| broken.extend(is_broken.then_some(Failure::Rule(rule)));
         let is_control = frame.opcode >= 8;
         rule(rsv != 0, ProtocolError::ReservedBitSet);
         rule(matches!(frame.opcode, 3..=7 | 11..), ProtocolError::OpCodeReserved);
@@ -197,7 +217,12 @@ impl Reading {
         }
         rule(frame.opcode == 0 && self.message.is_none(), ProtocolError::ContinuationUnexpected);
         rule(frame.opcode != 0 && self.message.is_some(), ProtocolError::ContinuationMissing);
-        rule(frame.length > self.config.max_frame_payload, ProtocolError::FrameTooLong);
+        let mut limit = |name, limit: u64, size: u64| {
+            broken.extend((size > limit).then_some(Failure::Limit(name, limit, size)));
+        };
+        if let Some(most) = self.config.max_frame_payload {
+            limit("max_frame_payload", most, frame.length);
+        }
         let message = self.message.get_or_insert_with(|| PartialMessage {
             kind: if frame.opcode == 1 { MessageKind::Text } else { MessageKind::Binary },
             payload: Vec::new(),
@@ -207,9 +232,9 @@ impl Reading {
             empty_in_a_row: 0,
         });
         message.announced = message.announced.saturating_add(frame.length);
-        rule(message.announced > self.config.max_message_size as u64, ProtocolError::MessageTooLong);
+        limit("max_message_size", self.config.max_message_size as u64, message.announced);
         message.empty_in_a_row = if frame.length == 0 && !frame.fin { message.empty_in_a_row + 1 } else { 0 };
-        rule(message.empty_in_a_row > self.config.max_empty_fragments, ProtocolError::EmptyFragmentsTooMany);
+        limit("max_empty_fragments", self.config.max_empty_fragments.into(), message.empty_in_a_row.into());
         broken
     }
 
@@ -300,15 +325,17 @@ fn close(body: &[u8]) -> ReadEvent {
     let [high, low, reason @ ..] = body else {
         return match body {
             [] => ReadEvent::Close(1005, String::new()),
-            _ => ReadEvent::Broken(vec![ProtocolError::CloseBodyTooShort]),
+            _ => ReadEvent::Broken(vec![ProtocolError::CloseBodyTooShort.into()]),
         };
     };
     let code = u16::from_be_bytes([*high, *low]);
     let may_travel = matches!(code, 1000 | 1001 | 1002 | 1003 | 1007..=1014 | 3000..=4999);
     match (may_travel, str::from_utf8(reason)) {
         (true, Ok(reason)) => ReadEvent::Close(code, reason.into()),
-        (true, Err(_)) => ReadEvent::Broken(vec![ProtocolError::Utf8Invalid]),
-        (false, Ok(_)) => ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid]),
-        (false, Err(_)) => ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid, ProtocolError::Utf8Invalid]),
+        (true, Err(_)) => ReadEvent::Broken(vec![ProtocolError::Utf8Invalid.into()]),
+        (false, Ok(_)) => ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid.into()]),
+        (false, Err(_)) => {
+            ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid.into(), ProtocolError::Utf8Invalid.into()])
+        }
     }
 }

@@ -264,7 +264,7 @@ impl World {
         for end in self.endpoints() {
             outcome.opened += usize::from(end.closed.is_some());
             outcome.told += usize::from(end.model.received.is_some());
-            outcome.failed += usize::from(end.model.failure.is_some());
+            outcome.failed += usize::from(end.model.has_failed);
             outcome.given_up += usize::from(end.goals.has_given_up);
             outcome.messages += end.received.len();
         }

@@ -22,7 +22,7 @@ pub(crate) fn config(choices: &mut Choices<'_>) -> Config {
             NonZeroUsize::new(choices.pick(&[1000, 1, 2, 7, 125, 126, 127, 65_535, 65_536])).expect("none is zero");
     }
     if choices.once_in(8) {
-        config.max_frame_payload = choices.pick(&[1000, 0, 1, 125, 126, 65_535, 65_536]);
+        config.max_frame_payload = Some(choices.pick(&[1000, 0, 1, 125, 126, 65_535, 65_536]));
     }
     if choices.once_in(8) {
         config.max_message_size = choices.pick(&[1000, 0, 1, 125, 126, 65_535, 65_536]);
@@ -55,7 +55,7 @@ pub(crate) fn config(choices: &mut Choices<'_>) -> Config {
         config.closing_limit = milliseconds(choices, &[3000, 1000, 200, 0]);
     }
     if choices.once_in(3) {
-        config.ping_interval = Some(milliseconds(choices, &[100, 10, 30, 1000]));
+        config.keepalive = sansocket::Keepalive::Every(milliseconds(choices, &[100, 10, 30, 1000]));
         config.pong_timeout = milliseconds(choices, &[1000, 100, 5, 30]);
     }
     config

@@ -6,7 +6,7 @@ use sansocket_drive::Error;
 
 use crate::endpoint::{Context, Endpoint};
 use crate::model::{Ending, Phase};
-use crate::reading::{ReadEvent, Whole};
+use crate::reading::{Failure, ReadEvent, Whole};
 use crate::trace::Short;
 
 impl Endpoint {
@@ -140,10 +140,10 @@ impl Endpoint {
             let said = self.model.reading.next();
             let is_piece = matches!(said, Some(ReadEvent::Piece(..)));
             match if is_piece { self.model.reading.verdict() } else { said } {
-                Some(ReadEvent::Broken(rules)) => {
+                Some(ReadEvent::Broken(failures)) => {
                     self.expected = None;
                     let waiting = self.waiting();
-                    self.model.fail(rules[0], waiting);
+                    self.model.fail(failures[0], waiting);
                 }
                 said => assert!(said.is_none() && !is_piece, "this was not told: {said:?}"),
             }
@@ -170,6 +170,7 @@ impl Endpoint {
                 }
             }
             Error::Peer(error) => self.see_fault_of_peer(error, now),
+            Error::Limit(exceeded) => self.see_fault_of_peer(exceeded.into(), now),
             error => panic!("this is no failure of a connection: {error}"),
         }
         // a second one is not reported
@@ -190,18 +191,19 @@ impl Endpoint {
             (Phase::Opened, sansocket::Error::Timeout(TimeoutKind::Pong)) => {
                 self.goals.check_pong_timeout(self.acked, self.outstanding, now);
                 assert!(self.model.is_open(), "keepalive goes on at the end");
-                self.model.miss_pong(TimeoutKind::Pong.into());
+                self.model.miss_pong();
             }
-            (Phase::Opened, sansocket::Error::Protocol(rule)) => {
+            (Phase::Opened, error @ (sansocket::Error::Protocol(_) | sansocket::Error::Limit(_))) => {
+                let failure = Failure::from(error);
                 // of a message that turns out to be invalid more or less may have been told
                 self.expected = None;
                 let said = self.model.reading.verdict();
                 assert!(
-                    matches!(&said, Some(ReadEvent::Broken(rules)) if rules.contains(&rule)),
-                    "{rule}, but {said:?} came"
+                    matches!(&said, Some(ReadEvent::Broken(failures)) if failures.contains(&failure)),
+                    "{failure:?}, but {said:?} came"
                 );
                 let waiting = self.waiting();
-                self.model.fail(rule, waiting);
+                self.model.fail(failure, waiting);
             }
             (phase, error) => panic!("{error} while {phase:?}"),
         }
@@ -243,11 +245,11 @@ impl Endpoint {
             return;
         }
         assert_eq!(self.wait.read, self.model.wants_read(), "whether to read");
-        let must_shut = self.model.failure.is_some() || self.model.role == Role::Server;
+        let must_shut = self.model.has_failed || self.model.role == Role::Server;
         if self.model.ending_if_any() == Some(Ending::AwaitingEnd) && must_shut && !self.wait.write {
             assert!(self.engine.has_write_ended(), "both ends have said everything, and the driver does not close");
         }
-        if self.model.is_open() && self.model.config.ping_interval.is_none() {
+        if self.model.is_open() && self.model.config.keepalive.interval().is_none() {
             assert_eq!(self.wait.until, None, "an open connection without keepalive waits for nothing");
         }
     }

@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
 fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let role = drive::role(u.arbitrary()?);
     let mut config = limits::all(u)?;
-    config.ping_interval = None; // no time passes
+    config.keepalive = sansocket::Keepalive::Off; // no time passes
     let config = Arc::new(config);
     let mut pair = Pair {
         role,

@@ -5,12 +5,12 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
-use sansocket::{Config, Error, ProtocolError, Role};
+use sansocket::{Config, ProtocolError, Role};
 use tungstenite::protocol::{Role as TheirRole, WebSocketConfig};
 use tungstenite::{Error as TheirError, Message, WebSocket};
 
 use crate::drive::{self, Cuts};
-use crate::model::{self, Seen};
+use crate::model::{self, Failure, Seen};
 use crate::wire;
 
 /// The most that either takes.
@@ -80,12 +80,13 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
 }
 
 /// The difference that these bytes show, if they show one.
-fn difference(stream: &[u8], error: Option<ProtocolError>, ours: &Outcome) -> Option<Difference> {
-    let not_minimal = |error| matches!(error, ProtocolError::LengthNotMinimal | ProtocolError::ControlFrameTooLong);
+fn difference(stream: &[u8], error: Option<Failure>, ours: &Outcome) -> Option<Difference> {
     match error {
         // a Ping whose 16 bits say 5 is too long here, since they announce more than 125, and fine there
-        Some(error) if not_minimal(error) => Some(Difference::LengthNotMinimal),
-        Some(ProtocolError::CloseCodeInvalid) => Some(Difference::CloseCodeInvalid),
+        Some(Failure::Rule(ProtocolError::LengthNotMinimal | ProtocolError::ControlFrameTooLong)) => {
+            Some(Difference::LengthNotMinimal)
+        }
+        Some(Failure::Rule(ProtocolError::CloseCodeInvalid)) => Some(Difference::CloseCodeInvalid),
         Some(_) if !model::receive(Role::Server, &config(), stream).is_whole => Some(Difference::FrameNotWhole),
         None if matches!(ours.verdict, Verdict::Closed(1014, _)) => Some(Difference::CloseCode1014),
         _ => None,
@@ -94,25 +95,20 @@ fn difference(stream: &[u8], error: Option<ProtocolError>, ours: &Outcome) -> Op
 
 fn config() -> Config {
     let mut config = Config::default();
-    config.max_frame_payload = MAX_SIZE as u64;
     config.max_message_size = MAX_SIZE;
     // tungstenite counts no empty fragments
     config.max_empty_fragments = u32::MAX;
     config
 }
 
-fn ours(stream: &[u8], cuts: Cuts) -> (Outcome, Option<ProtocolError>) {
+fn ours(stream: &[u8], cuts: Cuts) -> (Outcome, Option<Failure>) {
     let outcome = drive::outcome(Role::Server, &Arc::new(config()), stream, cuts, 0);
-    let error = outcome.error.map(|error| match error {
-        Error::Protocol(error) => error,
-        error => panic!("{error:?}"),
-    });
-    let verdict = match (error, outcome.close.was_clean) {
+    let verdict = match (&outcome.error, outcome.close.was_clean) {
         (Some(_), _) => Verdict::Failed,
         (None, true) => Verdict::Closed(outcome.close.code.as_u16(), outcome.close.reason.into()),
         (None, false) => Verdict::Ended,
     };
-    (Outcome { events: outcome.events, verdict }, error)
+    (Outcome { events: outcome.events, verdict }, outcome.error)
 }
 
 /// A stream that gives these bytes, then ends, and forgets what is written.

@@ -8,7 +8,7 @@ use sansocket::bytes::Buf;
 use sansocket::rand_core::SeedableRng;
 use sansocket::{Close, Config, Connection, Error, Event, Input, Instant, Message, MessageKind, Role};
 
-use crate::model::Seen;
+use crate::model::{Failure, Seen};
 use crate::wire::{self, Frame};
 
 /// Any time does: nothing here waits.
@@ -68,7 +68,7 @@ pub(crate) fn connection(role: Role, config: &Arc<Config>) -> Connection {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) events: Vec<Seen>,
-    pub(crate) error: Option<Error>,
+    pub(crate) error: Option<Failure>,
     pub(crate) output: Vec<Frame>,
     pub(crate) close: Close,
 }
@@ -104,7 +104,7 @@ pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts
         other => panic!("a connection ends with Close, not with {other:?}"),
     };
     assert_eq!(connection.receive_eof(NOW), Ok(None), "Close comes once");
-    Outcome { events, error, output, close }
+    Outcome { events, error: error.map(Failure::from), output, close }
 }
 
 /// Receives one piece, all of it.

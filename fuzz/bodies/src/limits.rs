@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use sansocket::{Config, Delivery};
+use sansocket::{Config, Delivery, Keepalive};
 
 const AMOUNTS: [usize; 16] =
     [1 << 20, 0, 1, 3, 7, 64, 125, 126, 127, 300, 4_096, 65_535, 65_536, 100_000, 1 << 30, usize::MAX];
@@ -14,7 +14,7 @@ const COUNTS: [u32; 8] = [1_000, 0, 1, 2, 3, 5, 64, u32::MAX];
 pub(crate) fn receiving(u: &mut Unstructured<'_>) -> Result<Config> {
     let [frame, message, counts, delivery]: [u8; 4] = u.arbitrary()?;
     let mut config = Config::default();
-    config.max_frame_payload = amount(frame) as u64;
+    config.max_frame_payload = (frame < 128).then_some(amount(frame) as u64);
     config.max_message_size = amount(message);
     config.max_empty_fragments = count(counts);
     config.max_pending_controls = count(counts >> 3) as usize;
@@ -34,7 +34,7 @@ pub(crate) fn all(u: &mut Unstructured<'_>) -> Result<Config> {
     }
     config.opening_timeout = duration(opening);
     config.closing_timeout = duration(closing);
-    config.ping_interval = (ping % 2 == 1).then(|| duration(ping >> 1));
+    config.keepalive = if ping % 2 == 1 { Keepalive::Every(duration(ping >> 1)) } else { Keepalive::Off };
     config.pong_timeout = duration(pong);
     Ok(config)
 }

@@ -1,6 +1,6 @@
 //! A receiver of frames that is slow and obvious: it has all the bytes at once, and follows RFC 6455 sentence by sentence.
 
-use sansocket::{Config, ProtocolError, Role};
+use sansocket::{Config, Error, ProtocolError, Role};
 
 use crate::wire::{self, CLOSE, CONTINUATION, Head, PING, PONG, TEXT};
 
@@ -17,11 +17,70 @@ pub(crate) enum Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) events: Vec<Seen>,
-    pub(crate) error: Option<ProtocolError>,
+    pub(crate) error: Option<Failure>,
     /// Code and reason of the peer's Close frame.
     pub(crate) close: Option<(u16, String)>,
     /// Whether the frame that broke a rule was whole.
     pub(crate) is_whole: bool,
+}
+
+/// Why a connection fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Rule(ProtocolError),
+    /// A limit was exceeded: its name, its value and the size.
+    Limit(&'static str, u64, u64),
+}
+
+impl From<ProtocolError> for Failure {
+    fn from(rule: ProtocolError) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Protocol(rule) => Self::Rule(rule),
+            Error::Limit(exceeded) => Self::Limit(exceeded.name(), exceeded.limit(), exceeded.size()),
+            error => panic!("{error}"),
+        }
+    }
+}
+
+impl Failure {
+    /// 7.4.1: the status code of the Close frame.
+    pub(crate) fn code(&self) -> u16 {
+        match self {
+            Self::Rule(ProtocolError::Utf8Invalid) => 1007,
+            Self::Rule(_) => 1002,
+            Self::Limit("max_empty_fragments", ..) => 1008,
+            Self::Limit(..) => 1009,
+        }
+    }
+
+    /// The reason in the Close frame.
+    pub(crate) fn reason(&self) -> String {
+        let (name, limit, size) = match self {
+            Self::Rule(rule) => return rule.to_string(),
+            Self::Limit(name, limit, size) => (*name, grouped(*limit), grouped(*size)),
+        };
+        match name {
+            "max_empty_fragments" => {
+                format!("{size} empty fragments in a row exceed the limit of {limit} (`{name}`)")
+            }
+            "max_frame_payload" => format!("a frame of {size} bytes exceeds the limit of {limit} bytes (`{name}`)"),
+            _ => format!("a message of {size} bytes exceeds the limit of {limit} bytes (`{name}`)"),
+        }
+    }
+}
+
+/// The digits of a number, grouped by thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> =
+        digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).expect("digits")).collect();
+    groups.join(",")
 }
 
 /// A message of which a fragment has begun.
@@ -62,7 +121,7 @@ fn frame(
     is_whole: bool,
     message: &mut Option<Message>,
     verdict: &mut Verdict,
-) -> Result<(), ProtocolError> {
+) -> Result<(), Failure> {
     judge(role, config, head, message.is_some())?;
     match head.opcode {
         // a control frame says nothing before it is whole
@@ -96,7 +155,7 @@ fn frame(
 }
 
 /// Sections 5.1 to 5.5, in the order in which the core reports what is broken.
-fn judge(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Result<(), ProtocolError> {
+fn judge(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Result<(), Failure> {
     let is_control = matches!(head.opcode, CLOSE | PING | PONG);
     let rules = [
         (!is_control && head.opcode > 2, ProtocolError::OpCodeReserved),
@@ -110,20 +169,28 @@ fn judge(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Resul
         (role == Role::Client && head.key.is_some(), ProtocolError::FrameMasked),
         (head.opcode == CONTINUATION && !is_in_message, ProtocolError::ContinuationUnexpected),
         (matches!(head.opcode, 1 | 2) && is_in_message, ProtocolError::ContinuationMissing),
-        (!is_control && head.length > config.max_frame_payload, ProtocolError::FrameTooLong),
     ];
-    rules.into_iter().find(|(is_broken, _)| *is_broken).map_or(Ok(()), |(_, error)| Err(error))
+    if let Some((_, rule)) = rules.into_iter().find(|(is_broken, _)| *is_broken) {
+        return Err(Failure::Rule(rule));
+    }
+    match config.max_frame_payload {
+        Some(limit) if !is_control && head.length > limit => {
+            Err(Failure::Limit("max_frame_payload", limit, head.length))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The limits on a message count before a byte of the frame has come.
-fn begin(message: &mut Message, head: &Head, config: &Config) -> Result<(), ProtocolError> {
+fn begin(message: &mut Message, head: &Head, config: &Config) -> Result<(), Failure> {
     message.announced = message.announced.saturating_add(head.length);
     if message.announced > config.max_message_size as u64 {
-        return Err(ProtocolError::MessageTooLong);
+        return Err(Failure::Limit("max_message_size", config.max_message_size as u64, message.announced));
     }
     message.empty_fragments = if head.length == 0 && !head.fin { message.empty_fragments + 1 } else { 0 };
     if message.empty_fragments > config.max_empty_fragments {
-        return Err(ProtocolError::EmptyFragmentsTooMany);
+        let (limit, count) = (config.max_empty_fragments.into(), message.empty_fragments.into());
+        return Err(Failure::Limit("max_empty_fragments", limit, count));
     }
     Ok(())
 }

@@ -56,10 +56,10 @@ fn expected(role: Role, config: &Config, verdict: &Verdict) -> Outcome {
         output.remove(output.len() - 2);
     }
     let close = |code: u16, reason: &str| Frame::new(CLOSE, [&code.to_be_bytes()[..], reason.as_bytes()].concat());
-    match (&verdict.close, verdict.error) {
+    match (&verdict.close, &verdict.error) {
         (Some((1005, _)), _) => output.push(Frame::new(CLOSE, [])),
         (Some((code, _)), _) => output.push(close(*code, "")),
-        (None, Some(error)) => output.push(close(error.close_code().as_u16(), &error.to_string())),
+        (None, Some(error)) => output.push(close(error.code(), &error.reason())),
         (None, None) => {}
     }
     if role == Role::Client {
@@ -77,7 +77,7 @@ fn expected(role: Role, config: &Config, verdict: &Verdict) -> Outcome {
     told.reason = reason.into();
     told.was_clean = verdict.close.is_some();
     told.initiator = initiator;
-    Outcome { events: verdict.events.clone(), error: verdict.error.map(Into::into), output, close: told }
+    Outcome { events: verdict.events.clone(), error: verdict.error, output, close: told }
 }
 
 /// Memory by the limits, work by the bytes, though nobody takes the output.

@@ -78,7 +78,7 @@ fn send(role: Role, config: &Arc<Config>, fragments: &[&[u8]]) {
         let last = index + 1 == fragments.len();
         text.extend_from_slice(fragment);
         let expected = if last { std::str::from_utf8(&text).is_ok() } else { is_hopeful(&text) };
-        let sent = connection.send_fragment(MessageKind::Text, fragment, last);
+        let sent = connection.send_fragment(MessageKind::Text, *fragment, last);
         assert_eq!(sent, if expected { Ok(()) } else { Err(SendError::Utf8Invalid) }, "{text:x?}");
         if !expected {
             return;
@@ -107,7 +107,7 @@ impl Reason {
         let Some(frame) = self.0 else { return };
         let outcome = drive::outcome(role, config, &frame, pieces, 0);
         let verdict = model::receive(role, config, &frame);
-        assert_eq!(outcome.error, verdict.error.map(Into::into));
+        assert_eq!(outcome.error, verdict.error);
         let reason = verdict.close.map(|(_, reason)| reason).unwrap_or_default();
         assert_eq!(*outcome.close.reason, *reason);
     }

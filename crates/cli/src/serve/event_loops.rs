@@ -96,7 +96,7 @@ impl Handler for Echo {
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         let bytes = message.len();
         if let Err(error) = connection.send(message) {
-            self.cannot_echo(connection, &error);
+            self.cannot_echo(connection, &error.map(drop));
         } else if let Some(session) = connection.data_mut() {
             session.count_echo(bytes);
         }

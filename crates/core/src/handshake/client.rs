@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, TimeoutKind};
 use crate::input::Input;
+use crate::limit::{LimitExceeded, Subject};
 use crate::output::Output;
 use crate::sender::Masking;
 use crate::time::Instant;
@@ -103,7 +104,7 @@ impl Client {
             let head = match reader.read(input, &self.config) {
                 Ok(Some(head)) => head,
                 Ok(None) => return Ok(None),
-                Err(fault) => return Err(head_error(fault, reader.received())),
+                Err(fault) => return Err(head_error(fault, reader.received(), &self.config)),
             };
             let (response, is_http11) = Response::parse(&head, reader.header_lines())?;
             match response.status() {
@@ -217,13 +218,13 @@ fn malformed(response: MalformedResponse) -> HandshakeError {
     HandshakeError::ResponseMalformed(Box::new(response))
 }
 
-fn head_error(fault: HeadFault, head: &[u8]) -> HandshakeError {
+fn head_error(fault: HeadFault, head: &[u8], config: &Config) -> HandshakeError {
     match fault {
         // `ResponseStart` has refused every first byte that the reader would refuse, except a bare LF.
         HeadFault::BareLineFeed | HeadFault::NotHttp => {
             malformed(MalformedResponse::at_end(ResponseFault::BareLineFeed, head))
         }
-        HeadFault::TooLong => HandshakeError::ResponseTooLong,
-        HeadFault::LinesTooMany => HandshakeError::ResponseLinesTooMany,
+        HeadFault::TooLong => LimitExceeded::at(Subject::ResponseHead, config.max_head_size).into(),
+        HeadFault::LinesTooMany => LimitExceeded::at(Subject::ResponseLines, config.max_header_lines).into(),
     }
 }

@@ -7,12 +7,18 @@ use core::fmt;
 use thiserror::Error;
 
 use super::{Headers, MalformedResponse, NotHttp, Response};
+use crate::limit::LimitExceeded;
 use crate::redact::Quoted;
 
 /// How the opening handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
+    /// The request or the response exceeded a limit of this endpoint, or so did what a client sent before its request
+    /// was answered: [`Config::max_head_size`](crate::Config::max_head_size) or
+    /// [`Config::max_header_lines`](crate::Config::max_header_lines).
+    #[error(transparent)]
+    LimitExceeded(#[from] LimitExceeded),
     /// The transport ended within the opening handshake.
     #[error("the transport ended before the opening handshake did")]
     UnexpectedEof,
@@ -27,9 +33,6 @@ pub enum HandshakeError {
     /// RFC 6455 section 9.1: the extensions offered do not follow the grammar.
     #[error("the Sec-WebSocket-Extensions field is malformed")]
     ExtensionsMalformed,
-    /// More than [`Config::max_head_size`](crate::Config::max_head_size) came before the application answered.
-    #[error("too many bytes came before the request was answered")]
-    FramesTooEarly,
     /// RFC 9112 section 3.2: the value of `Host` is not a host with an optional port.
     #[error("the Host field does not name a host")]
     HostInvalid,
@@ -63,18 +66,12 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.1 item 10: no subprotocol is offered twice.
     #[error("the Sec-WebSocket-Protocol field repeats a subprotocol")]
     ProtocolsRepeated,
-    /// More header lines than [`Config::max_header_lines`](crate::Config::max_header_lines).
-    #[error("the request has too many header lines")]
-    RequestLinesTooMany,
     /// RFC 9112: this is not a request of HTTP/1.1.
     #[error("the request is malformed")]
     RequestMalformed,
     /// The first byte cannot begin a request: a client speaks TLS to a port for ws, for example.
     #[error("this is not HTTP")]
     RequestNotHttp,
-    /// The head of the request is longer than [`Config::max_head_size`](crate::Config::max_head_size).
-    #[error("the head of the request is too long")]
-    RequestTooLong,
     /// RFC 9112 section 3.2: the target is neither a path nor an http or https URI.
     #[error("the target of the request is neither a path nor an http or https URI")]
     TargetInvalid,
@@ -115,9 +112,6 @@ pub enum HandshakeError {
     /// RFC 6455 section 11.3.2: the response has more than one `Sec-WebSocket-Extensions`.
     #[error("the server sent more than one Sec-WebSocket-Extensions")]
     ResponseExtensionsRepeated,
-    /// The response has more header lines than [`Config::max_header_lines`](crate::Config::max_header_lines).
-    #[error("the response has too many header lines")]
-    ResponseLinesTooMany,
     /// RFC 9112: this is not a response of HTTP/1.1.
     #[error("the response is malformed: {0}")]
     ResponseMalformed(Box<MalformedResponse>),
@@ -127,9 +121,6 @@ pub enum HandshakeError {
     /// RFC 6455 section 11.3.4: the response has more than one `Sec-WebSocket-Protocol`.
     #[error("the server sent more than one Sec-WebSocket-Protocol")]
     ResponseProtocolRepeated,
-    /// The head of the response is longer than [`Config::max_head_size`](crate::Config::max_head_size).
-    #[error("the head of the response is too long")]
-    ResponseTooLong,
     /// RFC 6455 section 4.1: the response has this `Upgrade` field, which is not `websocket`, or has none.
     #[error("{}", Found("Upgrade", .0, "is not websocket"))]
     ResponseUpgradeInvalid(Option<Box<str>>),
@@ -143,7 +134,6 @@ impl HandshakeError {
             Self::BodyUnexpected
             | Self::ConnectionWithoutUpgrade
             | Self::ExtensionsMalformed
-            | Self::FramesTooEarly
             | Self::HostInvalid
             | Self::HostMissing
             | Self::HostRepeated
@@ -159,7 +149,7 @@ impl HandshakeError {
             | Self::VersionRepeated => 400,
             Self::MethodNotGet => 405,
             Self::VersionUnsupported => 426,
-            Self::RequestLinesTooMany | Self::RequestTooLong => 431,
+            Self::LimitExceeded(exceeded) => return exceeded.status(),
             Self::HttpVersionUnsupported => 505,
             Self::Refused(response) => response.status(),
             Self::UnexpectedEof
@@ -171,11 +161,9 @@ impl HandshakeError {
             | Self::ResponseConnectionWithoutUpgrade(_)
             | Self::ResponseExtensionsMalformed(_)
             | Self::ResponseExtensionsRepeated
-            | Self::ResponseLinesTooMany
             | Self::ResponseMalformed(_)
             | Self::ResponseNotHttp(_)
             | Self::ResponseProtocolRepeated
-            | Self::ResponseTooLong
             | Self::ResponseUpgradeInvalid(_) => return None,
         })
     }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::input::Input;
+use crate::limit::{LimitExceeded, Subject};
 use crate::output::Output;
 use crate::sender::Masking;
 use crate::timer::{Timer, Timers};
@@ -72,7 +73,7 @@ impl Server {
             Stage::Asked { early, .. } => {
                 let part = input.take(usize::MAX);
                 if early.len().saturating_add(part.len()) > self.config.max_head_size {
-                    return Err(HandshakeError::FramesTooEarly);
+                    return Err(LimitExceeded::at(Subject::EarlyFrames, self.config.max_head_size).into());
                 }
                 early.extend_from_slice(part);
                 Ok(None)
@@ -126,15 +127,15 @@ fn read_request(
         input.take(size);
         return Ok(Some(request));
     }
-    let Some(head) = reader.read(input, config).map_err(head_error)? else { return Ok(None) };
+    let Some(head) = reader.read(input, config).map_err(|fault| head_error(fault, config))? else { return Ok(None) };
     Request::parse(&head, reader.header_lines()).map(Some)
 }
 
-const fn head_error(fault: HeadFault) -> HandshakeError {
+fn head_error(fault: HeadFault, config: &Config) -> HandshakeError {
     match fault {
         HeadFault::NotHttp => HandshakeError::RequestNotHttp,
         HeadFault::BareLineFeed => HandshakeError::RequestMalformed,
-        HeadFault::TooLong => HandshakeError::RequestTooLong,
-        HeadFault::LinesTooMany => HandshakeError::RequestLinesTooMany,
+        HeadFault::TooLong => LimitExceeded::at(Subject::RequestHead, config.max_head_size).into(),
+        HeadFault::LinesTooMany => LimitExceeded::at(Subject::RequestLines, config.max_header_lines).into(),
     }
 }

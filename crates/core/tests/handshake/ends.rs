@@ -387,7 +387,7 @@ fn an_early_close_and_fin_are_clean() {
 #[test]
 fn progress_reaches_the_connection_behind_the_handshake() {
     let mut config = config();
-    config.ping_interval = Some(30 * SECOND);
+    config.keepalive = sansocket::Keepalive::Every(30 * SECOND);
     let mut client = WebSocket::client(client_request(), config, Scripted::new(NONCE), NOW).unwrap();
     client.progress(NOW);
     receive(&mut client, response().as_bytes()).unwrap();

@@ -1,6 +1,6 @@
 //! Limits of the opening handshake, for server and client.
 
-use sansocket::{Config, HandshakeError, Input, WebSocket};
+use sansocket::{Config, Error, HandshakeError, Input, WebSocket};
 
 use crate::support::{
     NONCE, NOW, Scripted, client_request, in_all_splits, in_moments, output, receive, request, request_with, response,
@@ -18,12 +18,20 @@ fn client(config: Config) -> WebSocket {
     WebSocket::client(client_request(), config, Scripted::new(NONCE), NOW).unwrap()
 }
 
+/// What exceeded a limit: its name, its value and the size.
+fn exceeded(error: &Error) -> (&'static str, u64, u64) {
+    match error {
+        Error::Handshake(HandshakeError::LimitExceeded(limit)) => (limit.name(), limit.limit(), limit.size()),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// CVE-2023-43669: a head without an end, byte by byte, is an error at the limit, at a constant cost per byte, and 431.
 #[test]
 fn endless_head_by_the_byte() {
-    for (mut endpoint, error, begin) in [
-        (WebSocket::server(config(1 << 20, 100), NOW), HandshakeError::RequestTooLong, "GET / HTTP/1.1\r\nX: "),
-        (client(config(1 << 20, 100)), HandshakeError::ResponseTooLong, "HTTP/1.1 101 \r\nX: "),
+    for (mut endpoint, is_server, begin) in [
+        (WebSocket::server(config(1 << 20, 100), NOW), true, "GET / HTTP/1.1\r\nX: "),
+        (client(config(1 << 20, 100)), false, "HTTP/1.1 101 \r\nX: "),
     ] {
         output(&mut endpoint);
         assert_eq!(receive(&mut endpoint, begin.as_bytes()), Ok(vec![]));
@@ -31,13 +39,14 @@ fn endless_head_by_the_byte() {
             for count in begin.len() + 1.. {
                 let mut byte = [b'a'];
                 if let Err(failed) = endpoint.receive(&mut Input::new(&mut byte), NOW) {
-                    assert_eq!((failed, count), (error.clone().into(), (1 << 20) + 1));
+                    assert_eq!(exceeded(&failed), ("max_head_size", 1 << 20, (1 << 20) + 1));
+                    assert_eq!(count, (1 << 20) + 1);
                     break;
                 }
             }
         });
         let answer = output(&mut endpoint);
-        assert_eq!(answer.starts_with(b"HTTP/1.1 431 "), error == HandshakeError::RequestTooLong);
+        assert_eq!(answer.starts_with(b"HTTP/1.1 431 "), is_server);
     }
 }
 
@@ -47,15 +56,15 @@ fn header_lines() {
     let server = |lines| in_all_splits(request().as_bytes(), || WebSocket::server(config(1 << 14, lines), NOW));
     assert_eq!(server(5).status(), 101);
     for lines in [0, 1, 4] {
-        assert_eq!(
-            (server(lines).status(), server(lines).error),
-            (431, Some(HandshakeError::RequestLinesTooMany.into()))
-        );
+        let limit = lines as u64;
+        assert_eq!(server(lines).status(), 431);
+        assert_eq!(exceeded(&server(lines).error.unwrap()), ("max_header_lines", limit, limit + 1));
     }
     let answered = |lines| in_all_splits(response().as_bytes(), || client(config(1 << 14, lines)));
     assert_eq!(answered(3).error, None);
     for lines in [0, 1, 2] {
-        assert_eq!(*answered(lines).handshake_error(), HandshakeError::ResponseLinesTooMany);
+        let limit = lines as u64;
+        assert_eq!(exceeded(&answered(lines).error.unwrap()), ("max_header_lines", limit, limit + 1));
     }
 }
 
@@ -71,7 +80,8 @@ fn many_header_lines() {
         assert_eq!(outcome.request().headers().len(), lines + 5);
         let last = outcome.request().headers().iter().last();
         assert_eq!(last, Some((&*format!("X-{}", lines - 1), &*format!("{}", lines - 1))));
-        assert_eq!(served(lines + 4).error, Some(HandshakeError::RequestLinesTooMany.into()));
+        let limit = lines as u64 + 4;
+        assert_eq!(exceeded(&served(lines + 4).error.unwrap()), ("max_header_lines", limit, limit + 1));
     }
 }
 
@@ -84,11 +94,15 @@ fn head_size() {
 
     let size = response().len();
     let answered = |limit| in_all_splits(response().as_bytes(), || client(config(limit, 100))).error;
-    let too_long = Some(HandshakeError::ResponseTooLong.into());
-    assert_eq!((answered(size), answered(size - 1), answered(0)), (None, too_long.clone(), too_long.clone()));
+    let too_long = |limit: usize| ("max_head_size", limit as u64, limit as u64 + 1);
+    assert_eq!(answered(size), None);
+    for limit in [size - 1, 0] {
+        assert_eq!(exceeded(&answered(limit).unwrap()), too_long(limit));
+    }
     // 1xx responses without end count together (RFC 9110 section 15.2)
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
-    assert_eq!(in_all_splits(interim.as_bytes(), || client(config(1 << 14, 100))).error, too_long);
+    let error = in_all_splits(interim.as_bytes(), || client(config(1 << 14, 100))).error;
+    assert_eq!(exceeded(&error.unwrap()), too_long(1 << 14));
 }
 
 /// The body of a refusal is kept up to the limit of its head.
@@ -117,8 +131,56 @@ fn early_frames() {
     assert!(!server.wants_read());
     assert_eq!(receive(&mut server, &[0; 600]), Ok(vec![]));
     assert_eq!(receive(&mut server, &[0; 400]), Ok(vec![]));
-    assert_eq!(receive(&mut server, &[0; 1]), Err(HandshakeError::FramesTooEarly.into()));
+    assert_eq!(exceeded(&receive(&mut server, &[0; 1]).unwrap_err()), ("max_head_size", 1000, 1001));
     assert!(output(&mut server).starts_with(b"HTTP/1.1 400 "));
+}
+
+/// Each limit has its message, which a server also gives as the body of its response.
+#[test]
+fn each_limit_says_what_exceeded_it() {
+    let server = |head_size, lines| WebSocket::server(config(head_size, lines), NOW);
+    let early = [request().as_bytes(), &[0; 2000]].concat();
+    for (mut endpoint, bytes, status, expected) in [
+        (
+            server(50, 100),
+            request().as_bytes(),
+            Some(431),
+            "a request head of at least 51 bytes exceeds the limit of 50 bytes (`max_head_size`)",
+        ),
+        (
+            server(16_384, 1),
+            request().as_bytes(),
+            Some(431),
+            "a request of at least 2 header lines exceeds the limit of 1 (`max_header_lines`)",
+        ),
+        (
+            server(1000, 100),
+            &early,
+            Some(400),
+            "at least 1,001 bytes before the request was answered exceed the limit of 1,000 bytes (`max_head_size`)",
+        ),
+        (
+            client(config(50, 100)),
+            response().as_bytes(),
+            None,
+            "a response head of at least 51 bytes exceeds the limit of 50 bytes (`max_head_size`)",
+        ),
+        (
+            client(config(16_384, 1)),
+            response().as_bytes(),
+            None,
+            "a response of at least 2 header lines exceeds the limit of 1 (`max_header_lines`)",
+        ),
+    ] {
+        output(&mut endpoint);
+        let Err(Error::Handshake(error)) = receive(&mut endpoint, bytes) else { panic!("{expected}") };
+        assert_eq!((error.to_string(), error.status()), (expected.to_owned(), status));
+        let answer = String::from_utf8(output(&mut endpoint)).unwrap();
+        match status {
+            Some(status) => assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(expected)),
+            None => assert_eq!(answer, ""),
+        }
+    }
 }
 
 /// No limit makes anything panic.

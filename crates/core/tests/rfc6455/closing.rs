@@ -4,12 +4,12 @@
 use proptest::prelude::*;
 use sansocket::bytes::Buf;
 use sansocket::{
-    CloseCode, Config, Connection, Error, Initiator, Instant, MessageKind, ProtocolError, ReadyState, Role, SendError,
+    CloseCode, Config, Connection, Initiator, Instant, MessageKind, ProtocolError, ReadyState, Role, SendError,
     TransportAction,
 };
 
 use crate::support::{
-    BOTH, CLOSE, Frame, Seen, abnormal, binary, check, check_both, close, close_event, close_received, closed,
+    BOTH, CLOSE, Failure, Frame, Seen, abnormal, binary, check, check_both, close, close_event, close_received, closed,
     endpoint, feed, open, pending, ping, pong, seconds, seen, silent_end, take, take_output, text, wire,
 };
 
@@ -43,13 +43,16 @@ fn after_our_close_nothing_is_sent_and_everything_delivered() {
         connection.send_fragment(MessageKind::Text, b"unfin", false).unwrap();
         close(&mut connection, 1000, "");
         let refused = Err(SendError::NotOpen(ReadyState::Closing));
-        assert_eq!(connection.send("late"), refused);
-        assert_eq!(connection.send_shared(MessageKind::Binary, (&b"late"[..]).into()), refused);
+        assert_eq!(connection.send("late").map_err(SendError::from), refused);
+        assert_eq!(
+            connection.send_shared(MessageKind::Binary, (&b"late"[..]).into()).map_err(SendError::from),
+            refused
+        );
         assert_eq!(connection.send_fragment(MessageKind::Text, b"ished", true), refused);
         assert_eq!(connection.ping(b""), refused);
         assert_eq!(connection.pong(b""), refused);
         assert_eq!(take_output(&mut connection), [Frame::text("unfin").fin(false), Frame::close(1000, "")]);
-        assert_eq!(connection.send("later"), refused);
+        assert_eq!(connection.send("later").map_err(SendError::from), refused);
 
         let frames = [
             Frame::text("one"),
@@ -210,32 +213,37 @@ fn tcp_may_end_anyhow_after_both_close_frames() {
 // CVE-2026-85024; contract 4; Conformance 50; section 7.1.7: after any fatal error the connection is inert.
 #[test]
 fn after_any_fatal_error_nothing_more_happens() {
-    type Offence = (fn(Role) -> Vec<u8>, ProtocolError);
+    type Offence = (fn(Role) -> Vec<u8>, Failure);
+    let rule = Failure::Rule;
     let offences: &[Offence] = &[
-        (|role| wire(role, &[Frame::text("x").rsv(4)]), ProtocolError::ReservedBitSet),
-        (|role| wire(role, &[Frame::new(3, "x")]), ProtocolError::OpCodeReserved),
-        (|role| wire(role, &[Frame::ping("x").fin(false)]), ProtocolError::ControlFrameFragmented),
-        (|role| wire(role, &[Frame::ping([0; 126])]), ProtocolError::ControlFrameTooLong),
-        (|role| wire(role, &[Frame::text("x").length_in_16_bits()]), ProtocolError::LengthNotMinimal),
-        (|role| wire(role, &[Frame::binary("").claiming(1 << 63)]), ProtocolError::LengthTopBitSet),
-        (|role| wire(role, &[Frame::binary("").claiming(1 << 62)]), ProtocolError::FrameTooLong),
-        (|role| wire(role, &[Frame::continuation("x")]), ProtocolError::ContinuationUnexpected),
-        (|role| wire(role, &[Frame::text("x").fin(false), Frame::text("y")]), ProtocolError::ContinuationMissing),
-        (|role| wire(role, &[Frame::text(b"\xff")]), ProtocolError::Utf8Invalid),
-        (|role| wire(role, &[Frame::new(CLOSE, "x")]), ProtocolError::CloseBodyTooShort),
-        (|role| wire(role, &[Frame::close(1005, "")]), ProtocolError::CloseCodeInvalid),
-        (|_| vec![0x82, 0x00], ProtocolError::FrameNotMasked),
-        (|_| vec![0x82, 0x80, 1, 2, 3, 4], ProtocolError::FrameMasked),
+        (|role| wire(role, &[Frame::text("x").rsv(4)]), rule(ProtocolError::ReservedBitSet)),
+        (|role| wire(role, &[Frame::new(3, "x")]), rule(ProtocolError::OpCodeReserved)),
+        (|role| wire(role, &[Frame::ping("x").fin(false)]), rule(ProtocolError::ControlFrameFragmented)),
+        (|role| wire(role, &[Frame::ping([0; 126])]), rule(ProtocolError::ControlFrameTooLong)),
+        (|role| wire(role, &[Frame::text("x").length_in_16_bits()]), rule(ProtocolError::LengthNotMinimal)),
+        (|role| wire(role, &[Frame::binary("").claiming(1 << 63)]), rule(ProtocolError::LengthTopBitSet)),
+        (
+            |role| wire(role, &[Frame::binary("").claiming(1 << 62)]),
+            Failure::Limit("max_message_size", 16 << 20, 1 << 62),
+        ),
+        (|role| wire(role, &[Frame::continuation("x")]), rule(ProtocolError::ContinuationUnexpected)),
+        (|role| wire(role, &[Frame::text("x").fin(false), Frame::text("y")]), rule(ProtocolError::ContinuationMissing)),
+        (|role| wire(role, &[Frame::text(b"\xff")]), rule(ProtocolError::Utf8Invalid)),
+        (|role| wire(role, &[Frame::new(CLOSE, "x")]), rule(ProtocolError::CloseBodyTooShort)),
+        (|role| wire(role, &[Frame::close(1005, "")]), rule(ProtocolError::CloseCodeInvalid)),
+        (|_| vec![0x82, 0x00], rule(ProtocolError::FrameNotMasked)),
+        (|_| vec![0x82, 0x80, 1, 2, 3, 4], rule(ProtocolError::FrameMasked)),
     ];
     for role in BOTH {
         for (offence, error) in offences {
             match (role, error) {
-                (Role::Client, ProtocolError::FrameNotMasked) | (Role::Server, ProtocolError::FrameMasked) => continue,
+                (Role::Client, Failure::Rule(ProtocolError::FrameNotMasked)) => continue,
+                (Role::Server, Failure::Rule(ProtocolError::FrameMasked)) => continue,
                 _ => {}
             }
-            let failed = Err(Error::from(*error));
             let mut connection = open(role);
-            assert_eq!(feed(&mut connection, &offence(role)), (vec![], failed.clone()));
+            let (events, failed) = feed(&mut connection, &offence(role));
+            assert_eq!((events, failed.clone().map_err(Failure::from)), (vec![], Err(*error)));
             // another offence, a legal message, a Ping, a Close, a part of a frame: none of it is looked at
             let more = wire(role, &[Frame::text("hello"), Frame::ping("?"), Frame::close(1000, "bye")]);
             for bytes in [&offence(role)[..], &[0xff; 20], &more, &more[..1]] {
@@ -244,7 +252,7 @@ fn after_any_fatal_error_nothing_more_happens() {
             assert_eq!(connection.send("hello"), Err(SendError::NotOpen(ReadyState::Closing)));
             assert_eq!(connection.close(CloseCode::NORMAL, "", seconds(2)), Ok(()));
             assert_eq!(connection.handle_timeout(seconds(4)), Ok(None));
-            let expected = Frame::close(error.close_code().as_u16(), &error.to_string());
+            let expected = Frame::close(error.code(), &error.reason());
             assert_eq!(take_output(&mut connection), [expected], "one Close frame");
             assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
             assert_eq!(seen(connection.receive_eof(seconds(4))), Ok(Some(abnormal(Initiator::Local))));
@@ -325,7 +333,7 @@ fn close_is_queued_when_the_buffer_is_full() {
         for local in [true, false] {
             let mut connection = endpoint(role, &config);
             connection.send(&[0; 100]).unwrap();
-            assert!(matches!(connection.send("x"), Err(SendError::BufferFull(Some(_)))));
+            assert!(matches!(connection.send("x"), Err(SendError::BufferFull { .. })));
             if local {
                 close(&mut connection, 3000, "");
             } else {

@@ -12,8 +12,8 @@ use sansocket::{
 };
 
 use crate::support::{
-    BOTH, CLOSE, CONTINUATION, Frame, Outcome, Seen, binary, close_received, closed, endpoint, feed, open, pending,
-    ping, silent_end, take_output, text, wire,
+    BOTH, CLOSE, CONTINUATION, Failure, Frame, Outcome, Seen, binary, close_received, closed, endpoint, feed, open,
+    pending, ping, silent_end, take_output, text, wire,
 };
 
 /// Limits that ordinary input meets, and some that none does.
@@ -25,7 +25,7 @@ fn configs() -> impl Strategy<Value = Config> {
     (limits, times).prop_map(|(limits, (closing, pong, interval))| {
         let (frame, message, buffer, mark, controls, sent_frame, empty, chunks) = limits;
         let mut config = Config::default();
-        config.max_frame_payload = frame as u64;
+        config.max_frame_payload = Some(frame as u64).filter(|&frame| frame != 1 << 20);
         config.max_message_size = message;
         config.max_buffered_amount = buffer;
         config.high_water_mark = mark;
@@ -35,7 +35,7 @@ fn configs() -> impl Strategy<Value = Config> {
         config.delivery = if chunks { Delivery::Chunks } else { Delivery::Messages };
         config.closing_timeout = closing;
         config.pong_timeout = pong;
-        config.ping_interval = interval;
+        config.keepalive = interval.map_or(sansocket::Keepalive::Off, sansocket::Keepalive::Every);
         config
     })
 }
@@ -246,14 +246,15 @@ proptest! {
             // a Close may have been answered, and then nothing fails any more
             (_, result) = feed(&mut connection, &[0xff; 14]);
         }
-        let Err(Error::Protocol(error)) = result else {
+        let Err(error @ (Error::Protocol(_) | Error::Limit(_))) = result else {
             prop_assume!(connection.ready_state() == ReadyState::Open);
             return Ok(());
         };
-        let failed = || Err(Error::from(error));
+        let failed = || Err(error.clone());
+        let failure = Failure::from(error.clone());
         prop_assert_eq!(connection.transport(), TransportAction::Open, "until the Close frame has left");
         let frames = take_output(&mut connection);
-        prop_assert_eq!(frames.last(), Some(&Frame::close(error.close_code().as_u16(), &error.to_string())));
+        prop_assert_eq!(frames.last(), Some(&Frame::close(failure.code(), &failure.reason())));
         prop_assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
         for bytes in [&after[..], &before, &[], &wire(role, &[Frame::close(1000, "")])] {
             prop_assert_eq!(feed(&mut connection, bytes), (vec![], failed()));

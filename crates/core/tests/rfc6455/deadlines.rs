@@ -324,7 +324,7 @@ fn early_and_late_calls_are_harmless() {
 #[test]
 fn progress_restarts_the_pong_deadline_of_an_open_connection() {
     let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
+    config.keepalive = sansocket::Keepalive::Every(Duration::from_secs(30));
     config.pong_timeout = Duration::from_secs(10);
     for role in BOTH {
         let mut connection = endpoint(role, &config);

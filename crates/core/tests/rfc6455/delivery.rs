@@ -218,7 +218,7 @@ fn fin_delivers_what_was_accepted() {
 #[test]
 fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
     let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
+    config.keepalive = sansocket::Keepalive::Every(Duration::from_secs(30));
     config.pong_timeout = Duration::from_secs(30);
     for role in BOTH {
         for (rate, capacity) in [(30 * KIB, KERNEL), (30 * KIB, 4 * MIB), (100 * KIB, KERNEL), (30 * KIB, 0)] {
@@ -241,7 +241,7 @@ fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
 #[test]
 fn keepalive_ends_the_connection_of_a_reader_that_stops() {
     let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
+    config.keepalive = sansocket::Keepalive::Every(Duration::from_secs(30));
     config.pong_timeout = Duration::from_secs(30);
     let mut ends = pair(Role::Server, &config, 0, KERNEL);
     ends[0].connection.send(vec![7; 2_000_000]).unwrap();

@@ -137,7 +137,7 @@ fn what_refuses_other_messages_refuses_it() {
         let encoded = EncodedMessage::new(vec![7; 600], &config);
         let mut connection = endpoint(role, &config);
         connection.send_encoded(&encoded).unwrap();
-        assert_eq!(connection.send_encoded(&encoded), Err(SendError::BufferFull(None)));
+        assert_eq!(connection.send_encoded(&encoded), Err(SendError::BufferFull { message: (), size: 600 }));
         take(&mut connection, usize::MAX);
         connection.send_fragment(MessageKind::Binary, b"begun", false).unwrap();
         assert_eq!(connection.send_encoded(&encoded), Err(SendError::MessageUnfinished));

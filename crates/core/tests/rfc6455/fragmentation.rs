@@ -51,13 +51,17 @@ fn the_first_error_among_short_fragments_is_the_one_that_counts() {
         (goes_on("b").rsv(4), ProtocolError::ReservedBitSet),
         (Frame::new(0x3, ""), ProtocolError::OpCodeReserved),
         (Frame::text("b"), ProtocolError::ContinuationMissing),
-        (goes_on("").claiming(1 << 40), ProtocolError::FrameTooLong),
     ];
     for (frame, error) in errors {
         let valid = [begin_text("a"), goes_on("€"), Frame::continuation([0xE2]).fin(false)];
         check_both(&[&valid[..], &[frame.clone(), invalid()]].concat(), &[], Err(error));
         check_both(&[&valid[..], &[invalid(), frame]].concat(), &[], Err(ProtocolError::Utf8Invalid));
     }
+    let valid = [begin_text("a"), goes_on("€"), Frame::continuation([0xE2]).fin(false)];
+    let too_long = goes_on("").claiming(1 << 40);
+    let limit = ("max_message_size", 16 << 20, (1 << 40) + 5);
+    check_limit(&Config::default(), &[&valid[..], &[too_long.clone(), invalid()]].concat(), &[], limit);
+    check_both(&[&valid[..], &[invalid(), too_long]].concat(), &[], Err(ProtocolError::Utf8Invalid));
     for (control, event) in [(Frame::ping("1"), ping("1")), (Frame::pong("2"), pong("2"))] {
         let after = [begin_text("a"), goes_on("b"), control.clone(), invalid()];
         check_both(&after, &[event], Err(ProtocolError::Utf8Invalid));
@@ -159,10 +163,10 @@ fn empty_fragments_in_a_row_are_bounded() {
 
     let fine = [flood(limit), vec![Frame::continuation("")]].concat();
     check_both(&fine, &[text("a")], Ok(()));
-    check_both(&flood(limit + 1), &[], Err(ProtocolError::EmptyFragmentsTooMany));
+    check_limit(&config, &flood(limit + 1), &[], ("max_empty_fragments", 1_000, 1_001));
     // the first fragment counts if it is empty, and a message that begins anew counts anew
     let all_empty = [vec![begin_text("")], vec![goes_on(""); limit]].concat();
-    check_both(&all_empty, &[], Err(ProtocolError::EmptyFragmentsTooMany));
+    check_limit(&config, &all_empty, &[], ("max_empty_fragments", 1_000, 1_001));
     check_both(&[fine.clone(), fine].concat(), &[text("a"), text("a")], Ok(()));
 }
 
@@ -176,20 +180,20 @@ fn only_payload_interrupts_a_row_of_empty_fragments() {
     check_both_with(&config, &interrupted, &[text("abc")], Ok(()));
 
     let pinged = [&[begin_text("a")], &row[..], &[Frame::ping("")], &row[..1]].concat();
-    check_both_with(&config, &pinged, &[ping("")], Err(ProtocolError::EmptyFragmentsTooMany));
+    check_limit(&config, &pinged, &[ping("")], ("max_empty_fragments", 2, 3));
 }
 
 /// CVE-2014-0193 (Netty), b4c287b38 (undici): the limit is for the message, whatever its fragments.
 #[test]
 fn the_size_of_a_message_is_added_up_over_its_fragments() {
     let mut config = Config::default();
-    (config.max_frame_payload, config.max_message_size) = (4, 10);
+    (config.max_frame_payload, config.max_message_size) = (Some(4), 10);
     let fragments = [begin_text("1234"), goes_on("5678"), Frame::ping("p")];
     let fits = [&fragments[..], &[goes_on("9"), goes_on("0"), Frame::continuation("")]].concat();
     check_both_with(&config, &fits, &[ping("p"), text("1234567890")], Ok(()));
     // refused by the head of the frame that is too much
     let exceeds = [&fragments[..], &[Frame::continuation("").claiming(3)]].concat();
-    check_both_with(&config, &exceeds, &[ping("p")], Err(ProtocolError::MessageTooLong));
+    check_limit(&config, &exceeds, &[ping("p")], ("max_message_size", 10, 11));
     // each message has the limit for itself
     let twice = [begin_text("1234"), Frame::continuation("5678"), begin_text("1234"), Frame::continuation("567890")];
     let twice = [&twice[..3], &[goes_on("5678"), Frame::continuation("90")]].concat();
@@ -202,7 +206,7 @@ fn endless_continuations_are_refused() {
     let mut config = Config::default();
     config.max_message_size = 5_000;
     let endless = [vec![begin_text("a")], vec![goes_on("b"); 6_000]].concat();
-    check_both_with(&config, &endless, &[], Err(ProtocolError::MessageTooLong));
+    check_limit(&config, &endless, &[], ("max_message_size", 5_000, 5_001));
 }
 
 /// CVE-2026-48779, ws#2329: fragments of one byte are legal. What they may cost is in `memory.rs`.

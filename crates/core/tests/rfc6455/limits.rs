@@ -4,12 +4,13 @@
 use std::num::NonZeroUsize;
 
 use sansocket::bytes::{Buf, Bytes};
-use sansocket::{CloseCode, Config, Delivery, Message, MessageKind, ProtocolError, Role, SendError};
+use sansocket::{CloseCode, Config, Delivery, EncodedMessage, Message, MessageKind, Role, SendError};
 
 use crate::support::*;
 
-const FRAME_TOO_LONG: Result<(), ProtocolError> = Err(ProtocolError::FrameTooLong);
-const MESSAGE_TOO_LONG: Result<(), ProtocolError> = Err(ProtocolError::MessageTooLong);
+const FRAME: &str = "max_frame_payload";
+const MESSAGE: &str = "max_message_size";
+const EMPTY: &str = "max_empty_fragments";
 
 fn config(change: impl Fn(&mut Config)) -> Config {
     let mut config = Config::default();
@@ -41,22 +42,109 @@ fn for_each_delivery(change: impl Fn(&mut Config), test: impl Fn(&Config)) {
 #[test]
 fn the_defaults_are_finite() {
     let default = Config::default();
-    assert_eq!((default.max_frame_payload, default.max_message_size), (16 << 20, 16 << 20));
-    let frame = Frame::binary("");
-    check_both(&[frame.clone().claiming(16 << 20)], &[], Ok(()));
-    check_both(&[frame.claiming((16 << 20) + 1)], &[], FRAME_TOO_LONG);
-    check_both(&[Frame::binary("a").fin(false), Frame::continuation("").claiming((16 << 20) - 1)], &[], Ok(()));
-    check_both(&[Frame::binary("a").fin(false), Frame::continuation("").claiming(16 << 20)], &[], MESSAGE_TOO_LONG);
+    assert_eq!((default.max_frame_payload, default.max_message_size), (None, 16 << 20));
+    let (frame, limit) = (Frame::binary(""), 16 << 20);
+    check_both(&[frame.clone().claiming(limit)], &[], Ok(()));
+    check_limit(&default, &[frame.claiming(limit + 1)], &[], (MESSAGE, limit, limit + 1));
+    let begins = Frame::binary("a").fin(false);
+    check_both(&[begins.clone(), Frame::continuation("").claiming(limit - 1)], &[], Ok(()));
+    let exceeds = [begins, Frame::continuation("").claiming(limit)];
+    check_limit(&default, &exceeds, &[], (MESSAGE, limit, limit + 1));
 }
 
-/// Section 7.4.1: 1009 is for messages too big, 1008 for what is wrong with no other code.
+/// Section 7.4.1: 1009 is for messages too big, 1008 for what is wrong with no other code. The error names the limit,
+/// its value and the size; the reason of the Close frame says the same to the peer, and fits the frame whatever the
+/// numbers are.
 #[test]
-fn limits_have_their_status_codes() {
-    assert_eq!(ProtocolError::FrameTooLong.close_code(), CloseCode::MESSAGE_TOO_BIG);
-    assert_eq!(ProtocolError::MessageTooLong.close_code(), CloseCode::MESSAGE_TOO_BIG);
-    assert_eq!(ProtocolError::EmptyFragmentsTooMany.close_code(), CloseCode::POLICY_VIOLATION);
-    assert_eq!(CloseCode::MESSAGE_TOO_BIG.as_u16(), 1009);
-    assert_eq!(CloseCode::POLICY_VIOLATION.as_u16(), 1008);
+fn exceeding_a_limit_is_an_error_of_its_own() {
+    const LONGEST: u64 = (1 << 63) - 1;
+    let none = config(|config| config.max_message_size = 0);
+    let frame = Frame::binary("");
+    let fragment = frame.clone().fin(false);
+    let message = config(|config| config.max_message_size = 16 << 20);
+    let rows = [
+        (
+            message.clone(),
+            vec![frame.clone().claiming(20 << 20)],
+            1009,
+            (MESSAGE, 16 << 20, 20 << 20),
+            "a message of 20,971,520 bytes exceeds the limit of 16,777,216 bytes (`max_message_size`)",
+        ),
+        (
+            message.max_frame_payload(65_536),
+            vec![frame.clone().claiming(65_537)],
+            1009,
+            (FRAME, 65_536, 65_537),
+            "a frame of 65,537 bytes exceeds the limit of 65,536 bytes (`max_frame_payload`)",
+        ),
+        (
+            config(|config| config.max_empty_fragments = 1_000),
+            [vec![fragment], vec![Frame::continuation("").fin(false); 1_000]].concat(),
+            1008,
+            (EMPTY, 1_000, 1_001),
+            "1,001 empty fragments in a row exceed the limit of 1,000 (`max_empty_fragments`)",
+        ),
+        (
+            none.clone(),
+            vec![frame.clone().claiming(LONGEST)],
+            1009,
+            (MESSAGE, 0, LONGEST),
+            "a message of 9,223,372,036,854,775,807 bytes exceeds the limit of 0 bytes (`max_message_size`)",
+        ),
+        (
+            none.max_frame_payload(LONGEST - 1),
+            vec![frame.claiming(LONGEST)],
+            1009,
+            (FRAME, LONGEST - 1, LONGEST),
+            "a frame of 9,223,372,036,854,775,807 bytes exceeds the limit of 9,223,372,036,854,775,806 bytes \
+             (`max_frame_payload`)",
+        ),
+    ];
+    for (config, frames, code, limit, reason) in rows {
+        check_limit(&config, &frames, &[], limit);
+        for role in BOTH {
+            let mut connection = endpoint(role, &config);
+            let error = feed(&mut connection, &wire(role, &frames)).1.unwrap_err();
+            assert_eq!(error.to_string(), reason);
+            assert_eq!(error.close_code().map(CloseCode::as_u16), Some(code));
+            assert_eq!(take_output(&mut connection), [Frame::close(code, reason)]);
+        }
+    }
+}
+
+/// A frame longer than its message may be exceeds the limit of the message, whatever the limit of frames is.
+#[test]
+fn frames_are_limited_as_messages_are_unless_they_have_a_limit_of_their_own() {
+    let rows = [
+        (None, 100, 101, Some((MESSAGE, 100, 101))),
+        (None, 101, 101, None),
+        (None, 20 << 20, 20 << 20, None),
+        (Some(100), 101, 101, Some((FRAME, 100, 101))),
+        (Some(101), 101, 101, None),
+        (Some(200), 100, 101, Some((MESSAGE, 100, 101))),
+    ];
+    for (max_frame_payload, max_message_size, length, exceeded) in rows {
+        let config = Config::default().max_frame_payload(max_frame_payload).max_message_size(max_message_size);
+        let frames = [Frame::binary("").claiming(length)];
+        match exceeded {
+            Some(limit) => check_limit(&config, &frames, &[], limit),
+            None => check_both_with(&config, &frames, &[], Ok(())),
+        }
+    }
+}
+
+/// What earlier fragments have announced counts, and no sum overflows.
+#[test]
+fn the_size_of_a_message_that_is_too_long_is_what_its_frames_have_announced() {
+    let begins = [Frame::binary("1234").fin(false), Frame::continuation("56").fin(false)];
+    let small = Config::default().max_message_size(10);
+    let exceeds = [&begins[..], &[Frame::continuation("").claiming(5)]].concat();
+    let binary = MessageKind::Binary;
+    check_limit(&small, &exceeds, &[], (MESSAGE, 10, 11));
+    let exceeds = [&begins[..], &[Frame::continuation("").claiming(u64::MAX >> 1)]].concat();
+    check_limit(&small, &exceeds, &[], (MESSAGE, 10, (u64::MAX >> 1) + 6));
+    let chunks = small.delivery(Delivery::Chunks);
+    check_limit(&chunks, &exceeds, &[chunk(binary, "123456", false)], (MESSAGE, 10, (u64::MAX >> 1) + 6));
 }
 
 /// Around every change of the length's encoding, where a wrong comparison would hide.
@@ -64,7 +152,7 @@ fn limits_have_their_status_codes() {
 fn a_frame_may_be_as_long_as_the_limit() {
     for limit in [0, 1, 124, 125, 126, 127, 65_535, 65_536] {
         for_each_delivery(
-            |config| config.max_frame_payload = limit,
+            |config| config.max_frame_payload = Some(limit),
             |config| {
                 let payload = vec![b'x'; limit as usize];
                 for opcode in [TEXT, BINARY] {
@@ -79,13 +167,15 @@ fn a_frame_may_be_as_long_as_the_limit() {
                         Ok(()),
                     );
                     let exceeds = [&payload[..], b"x"].concat();
-                    check_both_with(config, &[Frame::new(opcode, &exceeds)], &[], FRAME_TOO_LONG);
-                    check_both_with(config, &[begins.clone(), Frame::continuation(exceeds)], &[], FRAME_TOO_LONG);
+                    let one_more = (FRAME, limit, limit + 1);
+                    check_limit(config, &[Frame::new(opcode, &exceeds)], &[], one_more);
+                    check_limit(config, &[begins.clone(), Frame::continuation(exceeds)], &[], one_more);
                     // by the head alone
                     for claim in [limit + 1, limit + 2, 1 << 40] {
-                        check_both_with(config, &[Frame::new(opcode, "").claiming(claim)], &[], FRAME_TOO_LONG);
+                        let exceeded = (FRAME, limit, claim);
+                        check_limit(config, &[Frame::new(opcode, "").claiming(claim)], &[], exceeded);
                         let continues = Frame::continuation("").claiming(claim);
-                        check_both_with(config, &[begins.clone(), continues], &[], FRAME_TOO_LONG);
+                        check_limit(config, &[begins.clone(), continues], &[], exceeded);
                     }
                 }
             },
@@ -108,14 +198,15 @@ fn a_message_may_be_as_long_as_the_limit() {
                     check_both_with(config, &[begins, Frame::continuation(rest)], &events, Ok(()));
 
                     let exceeds = [&payload[..], b"x"].concat();
-                    check_both_with(config, &[Frame::new(opcode, &exceeds)], &[], MESSAGE_TOO_LONG);
+                    let one_more = (MESSAGE, limit as u64, limit as u64 + 1);
+                    check_limit(config, &[Frame::new(opcode, &exceeds)], &[], one_more);
                     // by the head alone
                     let exceeds = limit as u64 + 1;
-                    check_both_with(config, &[Frame::new(opcode, "").claiming(exceeds)], &[], MESSAGE_TOO_LONG);
+                    check_limit(config, &[Frame::new(opcode, "").claiming(exceeds)], &[], one_more);
                     let begins = Frame::new(opcode, "").fin(false);
-                    check_both_with(config, &[begins.clone().claiming(exceeds)], &[], MESSAGE_TOO_LONG);
+                    check_limit(config, &[begins.clone().claiming(exceeds)], &[], one_more);
                     let continues = Frame::continuation("").claiming(exceeds);
-                    check_both_with(config, &[begins, continues], &[], MESSAGE_TOO_LONG);
+                    check_limit(config, &[begins, continues], &[], one_more);
                 }
             },
         );
@@ -136,7 +227,7 @@ fn the_message_limit_is_for_the_sum_of_fragments() {
             let fits = [&begins[..], &[Frame::continuation("5").fin(false), Frame::continuation("")]].concat();
             check_both_with(config, &fits, &[delivered(config, BINARY, b"12345")], Ok(()));
             let exceeds = [&begins[..], &[Frame::continuation("").claiming(2)]].concat();
-            check_both_with(config, &exceeds, before, MESSAGE_TOO_LONG);
+            check_limit(config, &exceeds, before, (MESSAGE, 5, 6));
         },
     );
 }
@@ -144,7 +235,7 @@ fn the_message_limit_is_for_the_sum_of_fragments() {
 /// Section 5.5 has limits of its own: Pings are not messages.
 #[test]
 fn control_frames_are_not_limited_as_data_is() {
-    let config = config(|config| (config.max_frame_payload, config.max_message_size) = (0, 0));
+    let config = config(|config| (config.max_frame_payload, config.max_message_size) = (Some(0), 0));
     let frames = [Frame::ping([7; 125]), Frame::pong([8; 125]), Frame::text(""), Frame::close(1000, "bye")];
     check_both_with(&config, &frames, &[ping([7; 125]), pong([8; 125]), text(""), closed(1000, "bye")], Ok(()));
 }
@@ -152,7 +243,7 @@ fn control_frames_are_not_limited_as_data_is() {
 #[test]
 fn limits_at_their_highest_let_all_pass() {
     let config = config(|config| {
-        config.max_frame_payload = u64::MAX;
+        config.max_frame_payload = Some(u64::MAX);
         config.max_message_size = usize::MAX;
         config.max_empty_fragments = u32::MAX;
         config.max_buffered_amount = usize::MAX;
@@ -190,9 +281,10 @@ fn as_many_empty_fragments_in_a_row_as_the_limit_may_come() {
                     _ => &[],
                 };
                 let exceeds = [begins, empty.clone(), vec![Frame::continuation("").fin(false)]].concat();
-                check_both_with(config, &exceeds, before, Err(ProtocolError::EmptyFragmentsTooMany));
+                let one_more = (EMPTY, limit.into(), u64::from(limit) + 1);
+                check_limit(config, &exceeds, before, one_more);
                 let all_empty = [vec![Frame::text("").fin(false)], empty].concat();
-                check_both_with(config, &all_empty, &[], Err(ProtocolError::EmptyFragmentsTooMany));
+                check_limit(config, &all_empty, &[], one_more);
                 // empty messages are no fragments
                 let messages = vec![Frame::text(""); 30];
                 check_both_with(config, &messages, &vec![delivered(config, TEXT, b""); 30], Ok(()));
@@ -201,31 +293,70 @@ fn as_many_empty_fragments_in_a_row_as_the_limit_may_come() {
     }
 }
 
-/// What is handed back is what was given, and the connection goes on.
+/// What is returned is what was passed, and the connection goes on.
 #[test]
 fn as_many_bytes_as_the_limit_may_wait() {
     for role in BOTH {
-        for limit in [0, 1, 10, 20_000] {
+        for limit in [1, 10, 20_000] {
             let mut connection = endpoint(role, &config(|config| config.max_buffered_amount = limit));
-            let too_long = vec![b'x'; limit + 1];
-            let given_back = Err(SendError::BufferFull(Some(Message::from(too_long.clone()))));
-            assert_eq!(connection.send(too_long.clone()), given_back);
-            assert_eq!(connection.send(&too_long), given_back);
-            let full = Err(SendError::BufferFull(None));
-            assert_eq!(connection.send_shared(MessageKind::Binary, too_long.clone().into()), full);
-            assert_eq!(connection.send_fragment(MessageKind::Binary, &too_long, true), full);
-            assert!(!connection.output().has_remaining());
-
-            let fits = &too_long[..limit];
-            connection.send(fits).unwrap();
+            let longest = vec![b'x'; limit];
+            connection.send(&longest).unwrap();
             assert_eq!(connection.buffered_amount(), limit);
-            assert_eq!(connection.send("x"), Err(SendError::BufferFull(Some(Message::from("x")))));
-            assert_eq!(take_output(&mut connection), [Frame::binary(fits)]);
+            let full = || Err(SendError::BufferFull { message: (), size: limit });
+            let message = Message::from(&longest);
+            assert_eq!(connection.send(&longest), Err(SendError::BufferFull { message, size: limit }));
+            let shared = Bytes::from(longest.clone());
+            let unsent = Err(SendError::BufferFull { message: shared.clone(), size: limit });
+            assert_eq!(connection.send_shared(MessageKind::Binary, shared), unsent);
+            assert_eq!(connection.send_encoded(&EncodedMessage::new(&longest, &Config::default())), full());
+            assert_eq!(connection.send_fragment(MessageKind::Binary, &longest, true), full());
+            let error = connection.send("x").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "no room for a payload of 1 bytes now: let the transport take some of the output first"
+            );
+            assert_eq!(take_output(&mut connection), [Frame::binary(&longest)]);
             assert_eq!(connection.buffered_amount(), 0);
-            connection.send_shared(MessageKind::Binary, fits.to_vec().into()).unwrap();
-            assert_eq!(take_output(&mut connection), [Frame::binary(fits)]);
+            connection.send_shared(MessageKind::Binary, longest.clone().into()).unwrap();
+            assert_eq!(take_output(&mut connection), [Frame::binary(&longest)]);
         }
     }
+}
+
+/// A message that never fits has an error of its own, whatever is pending: to take output does not help.
+#[test]
+fn a_message_longer_than_the_buffer_can_never_be_sent() {
+    for role in BOTH {
+        for (limit, pending) in [(0, 0), (1, 0), (10, 0), (10, 10), (20_000, 0), (20_000, 1)] {
+            let config = config(|config| config.max_buffered_amount = limit);
+            let mut connection = endpoint(role, &config);
+            connection.send(vec![0; pending]).unwrap();
+            take_output(&mut connection);
+            connection.send(vec![0; pending]).unwrap();
+            let size = limit + 1;
+            let too_long = vec![b'x'; size];
+            let error = |message| Err(SendError::MessageTooLong { message, size, limit });
+            assert_eq!(connection.send(&too_long), error(Message::from(&too_long)));
+            assert_eq!(connection.send(too_long.clone()), error(Message::from(&too_long)));
+            let shared = Bytes::from(too_long.clone());
+            let unsent = Err(SendError::MessageTooLong { message: shared.clone(), size, limit });
+            assert_eq!(connection.send_shared(MessageKind::Binary, shared), unsent);
+            let unsent = Err(SendError::MessageTooLong { message: (), size, limit });
+            assert_eq!(connection.send_encoded(&EncodedMessage::new(&too_long, &config)), unsent);
+            assert_eq!(connection.send_fragment(MessageKind::Binary, &too_long, true), unsent);
+            assert_eq!(connection.send_fragment(MessageKind::Binary, too_long, false), unsent);
+
+            take_output(&mut connection);
+            connection.send(vec![0; limit]).unwrap();
+            assert_eq!(take_output(&mut connection), [Frame::binary(vec![0; limit])]);
+        }
+    }
+    let mut connection = endpoint(Role::Server, &config(|config| config.max_buffered_amount = 1_000));
+    let error = connection.send(vec![0; 1_234_567]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a message of 1,234,567 bytes exceeds the limit of 1,000 bytes (`max_buffered_amount`)"
+    );
 }
 
 /// CVE-2020-35896 (ws-rs): empty messages have no payload, but heads; they are bounded too.
@@ -249,8 +380,9 @@ fn as_many_control_frames_as_the_limit_may_wait() {
             for _ in 0..limit {
                 connection.ping(b"p").unwrap();
             }
-            assert_eq!(connection.ping(b"p"), Err(SendError::BufferFull(None)));
-            assert_eq!(connection.pong(b"p"), Err(SendError::BufferFull(None)));
+            let full = || Err(SendError::BufferFull { message: (), size: 1 });
+            assert_eq!(connection.ping(b"p"), full());
+            assert_eq!(connection.pong(b"p"), full());
             // 5.5.2: a Ping MUST be answered, whatever the application has filled
             feed(&mut connection, &wire(role, &[Frame::ping("peer")])).1.unwrap();
             let expected = [vec![Frame::ping("p"); limit], vec![Frame::pong("peer")]].concat();

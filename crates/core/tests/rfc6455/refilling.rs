@@ -7,7 +7,7 @@ use std::slice;
 
 use sansocket::{CloseCode, Config, Connection, Event, Input, Instant, Message, MessageKind, ProtocolError, Role};
 
-use crate::support::{BOTH, Frame, endpoint, open, wire};
+use crate::support::{BOTH, Failure, Frame, endpoint, open, wire};
 
 /// Gives bytes of a buffer that takes so many; returns the kind and the payload of the first message, which must be lent,
 /// how many bytes are left and how many are missing.
@@ -284,23 +284,24 @@ fn something_else_than_what_was_left_is_harmless() {
 #[test]
 fn nothing_is_left_of_a_message_that_is_too_long() {
     for role in BOTH {
-        for (frames, limit, error) in [
-            (vec![Frame::binary([7; 100])], 100, ProtocolError::MessageTooLong),
-            (vec![Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70])], 100, ProtocolError::MessageTooLong),
-            (vec![Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70])], 70, ProtocolError::FrameTooLong),
+        for (frames, limit, name) in [
+            (vec![Frame::binary([7; 100])], 100, "max_message_size"),
+            (vec![Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70])], 100, "max_message_size"),
+            (vec![Frame::binary([7; 30]).fin(false), Frame::continuation([7; 70])], 70, "max_frame_payload"),
         ] {
             let bytes = wire(role, &frames);
             for excess in [0, 1] {
                 let mut config = Config::default();
-                match error {
-                    ProtocolError::FrameTooLong => config.max_frame_payload = limit - excess,
+                match name {
+                    "max_frame_payload" => config.max_frame_payload = Some(limit - excess),
                     _ => config.max_message_size = limit as usize - excess as usize,
                 }
                 let mut bytes = bytes[..bytes.len() - 1].to_vec();
                 let mut input = Input::refillable(&mut bytes, 4096);
                 let result = endpoint(role, &config).receive(&mut input, Instant::EPOCH);
-                let expected = if excess == 0 { Ok(None) } else { Err(error.into()) };
-                assert_eq!(result, expected, "{role:?}, {limit}");
+                let exceeded = Failure::Limit(name, limit - 1, limit);
+                let expected = if excess == 0 { Ok(None) } else { Err(exceeded) };
+                assert_eq!(result.map_err(Failure::from), expected, "{role:?}, {limit}");
                 assert_eq!(input.missing(), if excess == 0 { 1 } else { 0 }, "{role:?}, {limit}");
                 assert_eq!(input.is_empty(), excess == 1, "{role:?}, {limit}");
             }
@@ -319,9 +320,9 @@ fn what_was_left_and_taken_counts_towards_the_limit() {
             let mut connection = endpoint(role, &config);
             let left = wire(role, &fragments).len() - 20;
             assert_eq!(give(&mut connection, &mut bytes[..left], 4096), (None, left, 4096 - left), "{role:?}");
-            let event = connection.receive(&mut Input::new(&mut bytes), Instant::EPOCH);
+            let event = connection.receive(&mut Input::new(&mut bytes), Instant::EPOCH).map_err(Failure::from);
             let message = Ok(Some(Event::Message(Message::from(vec![7; 101]))));
-            let expected = if limit == 101 { message } else { Err(ProtocolError::MessageTooLong.into()) };
+            let expected = if limit == 101 { message } else { Err(Failure::Limit("max_message_size", 100, 101)) };
             assert_eq!(event, expected, "{role:?}, {limit}");
         }
     }

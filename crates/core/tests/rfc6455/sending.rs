@@ -39,9 +39,10 @@ enum Way {
     Owned,
     Shared,
     ByHand,
+    ByHandShared,
 }
 
-const WAYS: [Way; 4] = [Way::Borrowed, Way::Owned, Way::Shared, Way::ByHand];
+const WAYS: [Way; 5] = [Way::Borrowed, Way::Owned, Way::Shared, Way::ByHand, Way::ByHandShared];
 
 /// Bytes that are UTF-8 and differ from their neighbours.
 fn payload(length: usize) -> Vec<u8> {
@@ -51,12 +52,13 @@ fn payload(length: usize) -> Vec<u8> {
 fn send(connection: &mut Connection, way: Way, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
     let text = |bytes| std::str::from_utf8(bytes).unwrap();
     match (way, kind) {
-        (Way::Borrowed, Text) => connection.send(text(payload)),
-        (Way::Borrowed, Binary) => connection.send(payload),
-        (Way::Owned, Text) => connection.send(text(payload).to_owned()),
-        (Way::Owned, Binary) => connection.send(payload.to_vec()),
-        (Way::Shared, kind) => connection.send_shared(kind, Bytes::copy_from_slice(payload)),
+        (Way::Borrowed, Text) => Ok(connection.send(text(payload))?),
+        (Way::Borrowed, Binary) => Ok(connection.send(payload)?),
+        (Way::Owned, Text) => Ok(connection.send(text(payload).to_owned())?),
+        (Way::Owned, Binary) => Ok(connection.send(payload.to_vec())?),
+        (Way::Shared, kind) => Ok(connection.send_shared(kind, Bytes::copy_from_slice(payload))?),
         (Way::ByHand, kind) => connection.send_fragment(kind, payload, true),
+        (Way::ByHandShared, kind) => connection.send_fragment(kind, payload.to_vec(), true),
     }
 }
 
@@ -307,6 +309,45 @@ fn fragments_by_hand_are_fragmented_further() {
     }
 }
 
+// A server leaves a shared or owned fragment where it lies, in as many frames as it takes. A client must mask a copy
+// (5.1).
+#[test]
+fn a_shared_fragment_is_not_copied_by_a_server() {
+    for role in BOTH {
+        for size in [10_000, 1_000] {
+            let mut connection = endpoint(role, &with_frames_of(size));
+            let (shared, owned) = (Bytes::from(payload(2_500)), payload(1_500));
+            // a client drops what it has copied
+            let owned_place = if role == Role::Server { owned.as_ptr_range() } else { shared.as_ptr_range() };
+            let places = [shared.as_ptr_range(), owned_place];
+            connection.send_fragment(Text, shared.clone(), false).unwrap();
+            connection.send_fragment(Text, owned, false).unwrap();
+            connection.send_fragment(Text, Bytes::from_static(b"end"), true).unwrap();
+            let (mut wire, mut in_place) = (Vec::new(), 0);
+            while connection.output().has_remaining() {
+                let bytes = connection.output().take_bytes(usize::MAX);
+                if places.iter().any(|place| place.contains(&bytes.as_ptr())) {
+                    in_place += bytes.len();
+                }
+                wire.extend_from_slice(&bytes);
+                connection.output().delivered(bytes.len());
+            }
+            assert_eq!(in_place, if role == Role::Server { 4_000 } else { 0 }, "{size}");
+            let mut expected = fragments(Text, &payload(2_500), size);
+            expected.extend(fragments(Text, &payload(1_500), size));
+            expected.push(Frame::text("end"));
+            for (index, frame) in expected.iter_mut().enumerate() {
+                frame.fin = false;
+                frame.opcode = if index == 0 { TEXT } else { CONTINUATION };
+            }
+            expected.last_mut().unwrap().fin = true;
+            let frames: Vec<_> = Frame::parse_all(&wire).into_iter().map(Frame::unmasked).collect();
+            assert_eq!(frames, expected, "{role:?}, {size}");
+            assert_eq!(shared, payload(2_500), "others still have it");
+        }
+    }
+}
+
 // Section 5.4: "the fragments of one message MUST NOT be interleaved between the fragments of another message"; control
 // frames may be "injected in the middle of a fragmented message".
 #[test]
@@ -343,7 +384,7 @@ fn a_text_fragment_that_no_text_can_contain_is_refused_and_harms_nothing() {
         for bad in bad {
             for last in [false, true] {
                 let mut connection = open(role);
-                assert_eq!(connection.send_fragment(Text, bad, last), Err(SendError::Utf8Invalid));
+                assert_eq!(connection.send_fragment(Text, *bad, last), Err(SendError::Utf8Invalid));
                 // no message has begun: another may
                 connection.send("in between").unwrap();
                 connection.send_fragment(Text, b"caf\xc3", false).unwrap();
@@ -405,33 +446,89 @@ fn shared_text_must_be_utf8() {
     }
 }
 
-// Design 3.5: `BufferFull` hands the message back, the very same, and the limit is met to the byte.
+// Design 3.5: what does not fit is returned as it was passed, not copied, nor masked; and the limit is met to the byte.
 #[test]
-fn a_message_that_does_not_fit_is_handed_back_intact() {
-    for role in BOTH {
-        let mut connection = endpoint(role, &with_buffer_of(10_000));
-        connection.send(payload(4_000)).unwrap();
-        let message = payload(6_001);
-        let address = message.as_ptr();
-        match connection.send(message) {
-            Err(SendError::BufferFull(Some(Message::Binary(Cow::Owned(back))))) => {
-                assert_eq!((back.as_ptr(), &back), (address, &payload(6_001)), "not even copied, nor masked");
+fn a_message_that_does_not_fit_is_returned_as_it_was_passed() {
+    // fits later, and never
+    for size in [6_001, 10_001] {
+        for role in BOTH {
+            let mut connection = endpoint(role, &with_buffer_of(10_000));
+            connection.send(payload(4_000)).unwrap();
+
+            let message = payload(size);
+            let address = message.as_ptr();
+            let error = connection.send(message).unwrap_err();
+            assert_eq!(matches!(error, SendError::BufferFull { size: 6_001, .. }), size == 6_001);
+            assert_eq!(matches!(error, SendError::MessageTooLong { size: 10_001, limit: 10_000, .. }), size == 10_001);
+            let Some(Message::Binary(Cow::Owned(back))) = error.into_message() else { panic!("not owned") };
+            assert_eq!((back.as_ptr(), &back), (address, &payload(size)));
+
+            let text = String::from_utf8(payload(size)).unwrap();
+            match connection.send(&text).unwrap_err().into_message() {
+                Some(Message::Text(Cow::Borrowed(back))) => assert!(std::ptr::eq(back, &*text)),
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
+
+            let shared = Bytes::from(payload(size));
+            let address = shared.as_ptr();
+            let back = connection.send_shared(Text, shared).unwrap_err().into_message().unwrap();
+            assert_eq!((back.as_ptr(), &back[..]), (address, &payload(size)[..]));
+
+            assert_eq!(connection.buffered_amount(), 4_000);
+            connection.send(payload(6_000)).unwrap();
+            assert_eq!(connection.buffered_amount(), 10_000);
+            assert!(matches!(connection.send("x"), Err(SendError::BufferFull { size: 1, .. })));
+            assert_eq!(take_output(&mut connection), [Frame::binary(payload(4_000)), Frame::binary(payload(6_000))]);
+            connection.send(payload(10_000)).unwrap();
         }
-        let text = String::from_utf8(payload(6_001)).unwrap();
-        let back = connection.send(text.as_str());
-        assert_eq!(back, Err(SendError::BufferFull(Some(Message::from(text)))));
-        for way in [Way::Shared, Way::ByHand] {
-            assert_eq!(send(&mut connection, way, Text, &payload(6_001)), Err(SendError::BufferFull(None)));
-        }
-        assert_eq!(connection.buffered_amount(), 4_000);
-        connection.send(payload(6_000)).unwrap();
-        assert_eq!(connection.buffered_amount(), 10_000);
-        assert!(matches!(connection.send("x"), Err(SendError::BufferFull(Some(_)))));
-        assert_eq!(take_output(&mut connection), [Frame::binary(payload(4_000)), Frame::binary(payload(6_000))]);
-        connection.send(payload(10_000)).unwrap();
     }
+}
+
+// An error that is printed does not print the message.
+#[test]
+fn an_error_prints_the_length_of_the_message_and_not_the_message() {
+    let mut connection = endpoint(Role::Server, &with_buffer_of(10));
+    connection.send("secret").unwrap();
+    let text = String::from("secret");
+    let shared = || Bytes::from_static(b"secret");
+    let full = "BufferFull { size: 6, .. }";
+    let too_long = "MessageTooLong { size: 12, limit: 10, .. }";
+    assert_eq!(format!("{:?}", connection.send(&text).unwrap_err()), full);
+    assert_eq!(format!("{:?}", connection.send_shared(Text, shared()).unwrap_err()), full);
+    assert_eq!(format!("{:?}", connection.send_fragment(Text, "secret", true).unwrap_err()), full);
+    assert_eq!(format!("{:?}", connection.send("secretsecret").unwrap_err()), too_long);
+    for (error, expected) in [
+        (SendError::CloseCodeNotSendable(CloseCode::ABNORMAL), "CloseCodeNotSendable(CloseCode(1006))"),
+        (SendError::ControlPayloadTooLong(126), "ControlPayloadTooLong(126)"),
+        (SendError::FragmentKindMismatch, "FragmentKindMismatch"),
+        (SendError::MessageUnfinished, "MessageUnfinished"),
+        (SendError::NotOpen(ReadyState::Closed), "NotOpen(Closed)"),
+        (SendError::ReasonTooLong, "ReasonTooLong"),
+        (SendError::Utf8Invalid, "Utf8Invalid"),
+    ] {
+        assert_eq!(format!("{error:?}"), expected);
+        assert_eq!(format!("{:?}", error.clone().map(|()| "a message")), expected);
+        assert_eq!(error.into_message(), None);
+    }
+}
+
+// `?` works in functions that return the error without the message, and in those that return any error.
+#[test]
+fn errors_convert_without_their_messages() {
+    fn send(connection: &mut Connection, text: &str) -> Result<(), SendError> {
+        Ok(connection.send(text)?)
+    }
+    fn send_shared(connection: &mut Connection, bytes: Bytes) -> Result<(), SendError> {
+        Ok(connection.send_shared(Binary, bytes)?)
+    }
+    fn send_static(connection: &mut Connection) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(connection.send("12345678901")?)
+    }
+    let mut connection = endpoint(Role::Server, &with_buffer_of(10));
+    let too_long = Err(SendError::MessageTooLong { message: (), size: 11, limit: 10 });
+    assert_eq!(send(&mut connection, &"x".repeat(11)), too_long);
+    assert_eq!(send_shared(&mut connection, payload(11).into()), too_long);
+    assert!(send_static(&mut connection).unwrap_err().to_string().contains("`max_buffered_amount`"));
 }
 
 // Design 3.5: room is what the transport has taken, byte by byte of payload.
@@ -459,7 +556,10 @@ fn a_fragment_that_does_not_fit_can_be_sent_later() {
     for role in BOTH {
         let mut connection = endpoint(role, &with_buffer_of(10));
         connection.send_fragment(Text, b"0123456\xc3", false).unwrap();
-        assert_eq!(connection.send_fragment(Text, b"\xa9yz", true), Err(SendError::BufferFull(None)));
+        assert_eq!(
+            connection.send_fragment(Text, b"\xa9yz", true),
+            Err(SendError::BufferFull { message: (), size: 3 })
+        );
         let mut frames = take_output(&mut connection);
         connection.send_fragment(Text, b"\xa9yz", true).unwrap();
         frames.extend(take_output(&mut connection));
@@ -494,7 +594,7 @@ fn a_buffer_of_nothing_takes_no_payload() {
     for role in BOTH {
         for way in WAYS {
             let mut connection = endpoint(role, &with_buffer_of(0));
-            assert!(matches!(send(&mut connection, way, Text, b"x"), Err(SendError::BufferFull(_))));
+            assert!(matches!(send(&mut connection, way, Text, b"x"), Err(SendError::MessageTooLong { .. })));
             assert_eq!(connection.output().remaining(), 0);
         }
     }
@@ -529,8 +629,8 @@ fn pings_and_pongs_are_bounded_in_number() {
                     if index % 2 == 0 { connection.ping(&[index as u8]) } else { connection.pong(&[index as u8]) };
                 assert_eq!(sent, Ok(()));
             }
-            assert_eq!(connection.ping(b"x"), Err(SendError::BufferFull(None)));
-            assert_eq!(connection.pong(b"x"), Err(SendError::BufferFull(None)));
+            assert_eq!(connection.ping(b"x"), Err(SendError::BufferFull { message: (), size: 1 }));
+            assert_eq!(connection.pong(b"x"), Err(SendError::BufferFull { message: (), size: 1 }));
             let _ = feed(&mut connection, &wire(role, &[Frame::ping("answer me")]));
             let frames = take_output(&mut connection);
             assert_eq!(frames.len(), limit + 1);
@@ -551,7 +651,7 @@ fn a_ping_that_has_left_makes_room_for_another() {
         connection.ping(b"1").unwrap();
         connection.ping(b"2").unwrap();
         take(&mut connection, size - 1);
-        assert_eq!(connection.ping(b"3"), Err(SendError::BufferFull(None)));
+        assert_eq!(connection.ping(b"3"), Err(SendError::BufferFull { message: (), size: 1 }));
         take(&mut connection, 1);
         assert_eq!(connection.ping(b"3"), Ok(()));
         assert_eq!(take_output(&mut connection), [Frame::ping("2"), Frame::ping("3")]);
@@ -562,9 +662,9 @@ fn a_ping_that_has_left_makes_room_for_another() {
 #[test]
 fn no_refusal_harms_the_connection() {
     let offences: &[Refused] = &[
-        |connection| connection.send(vec![0; 101]),
-        |connection| connection.send_shared(Binary, Bytes::from(vec![0; 101])),
-        |connection| connection.send_shared(Text, Bytes::from_static(b"\xff")),
+        |connection| Ok(connection.send(vec![0; 101])?),
+        |connection| Ok(connection.send_shared(Binary, Bytes::from(vec![0; 101]))?),
+        |connection| Ok(connection.send_shared(Text, Bytes::from_static(b"\xff"))?),
         |connection| connection.send_fragment(Text, b"\xff", false),
         |connection| connection.send_fragment(Text, &[b'a'; 101], false),
         |connection| connection.ping(&[0; 126]),
@@ -735,6 +835,14 @@ proptest! {
             let remaining = connection.output().remaining();
             let buffered = accepted - seen.payload;
             let has_room = |length: usize| remaining - buffered <= limit && buffered + length <= limit;
+            let no_room = |size: usize| {
+                let message = ();
+                Err(if size > limit {
+                    SendError::MessageTooLong { message, size, limit }
+                } else {
+                    SendError::BufferFull { message, size }
+                })
+            };
             let state = if closing { Err(SendError::NotOpen(ReadyState::Closing)) } else { Ok(()) };
             match step {
                 Step::Send(way, kind, length) => {
@@ -748,11 +856,11 @@ proptest! {
                         accepted += length;
                         messages.push((kind, payload(length)));
                     } else {
-                        prop_assert!(matches!(result, Err(SendError::BufferFull(_))));
+                        prop_assert_eq!(result, no_room(length));
                     }
                 }
                 Step::Fragment(kind, length, last) => {
-                    let result = connection.send_fragment(kind, &payload(length), last);
+                    let result = connection.send_fragment(kind, payload(length).as_slice(), last);
                     if closing {
                         prop_assert_eq!(result, state);
                     } else if unfinished.as_ref().is_some_and(|(begun, _)| *begun != kind) {
@@ -764,7 +872,7 @@ proptest! {
                         message.1.extend(payload(length));
                         if last { messages.push(message) } else { unfinished = Some(message) }
                     } else {
-                        prop_assert_eq!(result, Err(SendError::BufferFull(None)));
+                        prop_assert_eq!(result, no_room(length));
                     }
                 }
                 Step::Ping(length) => {

@@ -300,12 +300,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Does to a connection what does not concern its transport.
 fn apply(connection: &mut Connection, step: &Step) -> Result<(), String> {
-    let said = |result: Result<(), sansocket::SendError>| result.map_err(|error| format!("{error:?}"));
+    fn said<M>(result: Result<(), sansocket::SendError<M>>) -> Result<(), String> {
+        result.map_err(|error| format!("{error:?}"))
+    }
     match *step {
         Step::Send(length) => said(connection.send(vec![1; length].as_slice())),
         Step::Owned(length) => said(connection.send(vec![2; length])),
         Step::Shared(length) => said(connection.send_shared(Binary, vec![3; length].into())),
-        Step::Fragment(length, last) => said(connection.send_fragment(Text, &vec![b'4'; length], last)),
+        Step::Fragment(length, last) => said(connection.send_fragment(Text, vec![b'4'; length], last)),
         Step::Ping(length) => said(connection.ping(&vec![5; length])),
         Step::Answer(length) => {
             let ping = wire(connection.role(), &[Frame::ping(vec![6; length])]);

@@ -16,7 +16,7 @@ pub(crate) const SILENT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pon
 /// A Ping after 30 seconds of silence, and the end 10 seconds later.
 pub(crate) fn keepalive() -> Config {
     let mut config = Config::default();
-    config.ping_interval = Some(Duration::from_secs(30));
+    config.keepalive = sansocket::Keepalive::Every(Duration::from_secs(30));
     config.pong_timeout = Duration::from_secs(10);
     config
 }
@@ -316,7 +316,7 @@ fn timers_are_quiet_with_any_duration_at_any_moment() {
         for interval in durations {
             for wait in durations {
                 let mut config = Config::default();
-                config.ping_interval = Some(interval);
+                config.keepalive = sansocket::Keepalive::Every(interval);
                 config.pong_timeout = wait;
                 config.closing_timeout = wait;
                 for start in moments {
@@ -343,7 +343,7 @@ fn timers_are_quiet_with_any_duration_at_any_moment() {
 #[test]
 fn durations_of_zero_end_a_silent_connection_in_two_steps() {
     let mut config = Config::default();
-    config.ping_interval = Some(Duration::ZERO);
+    config.keepalive = sansocket::Keepalive::Every(Duration::ZERO);
     config.pong_timeout = Duration::ZERO;
     for role in BOTH {
         let mut connection = endpoint(role, &config);
@@ -420,11 +420,11 @@ fn a_refused_ping_leaves_the_output_sound() {
         let mut config = Config::default();
         config.max_pending_controls = 0;
         let mut connection = endpoint(role, &config);
-        assert_eq!(connection.ping(b"?"), Err(SendError::BufferFull(None)));
+        assert_eq!(connection.ping(b"?"), Err(SendError::BufferFull { message: (), size: 1 }));
         connection.send("one").unwrap();
         connection.send("two").unwrap();
         connection.output().advance(1);
-        assert_eq!(connection.ping(b"?"), Err(SendError::BufferFull(None)));
+        assert_eq!(connection.ping(b"?"), Err(SendError::BufferFull { message: (), size: 1 }));
         let head = if role == Role::Client { 6 } else { 2 };
         assert_eq!(connection.output().remaining(), 2 * (head + 3) - 1);
         connection.output().advance(head + 3 - 1);

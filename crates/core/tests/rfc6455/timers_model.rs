@@ -44,7 +44,7 @@ proptest! {
         role in proptest::sample::select(&BOTH[..]),
     ) {
         let mut config = Config::default();
-        config.ping_interval = Some(Duration::from_nanos(interval));
+        config.keepalive = sansocket::Keepalive::Every(Duration::from_nanos(interval));
         config.pong_timeout = Duration::from_nanos(wait);
         config.closing_timeout = Duration::from_nanos(closing);
         config.closing_limit = Duration::from_nanos(limit);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sansocket::bytes::Bytes;
 use sansocket::{CloseCode, Config, Initiator, Instant, MessageKind, ReadyState, Role};
-use sansocket_drive::{Action, Driver, default_config};
+use sansocket_drive::{Action, Driver, with_keepalive};
 
 use crate::support::{
     BOTH, End, KIB, MIB, Pipe, Seen, TICK, closed, frame, masked_frames, opened, other, run, seconds,
@@ -254,11 +254,12 @@ fn fin_without_close_delivers_what_was_accepted() {
 
 /// Input B2: a peer that reads slowly, answers no Ping before it has read it, and sends nothing else.
 fn slow_reader(role: Role, rate: usize, capacity: usize, knows_outstanding: bool) -> [End; 2] {
-    let mut sender = End::new(role, &default_config(), Pipe::new(rate, capacity)).on_event(|driver, seen, _| {
-        if *seen == Seen::Open {
-            driver.websocket_mut().send(vec![7; 3_400_000]).unwrap();
-        }
-    });
+    let mut sender =
+        End::new(role, &with_keepalive(Config::default()), Pipe::new(rate, capacity)).on_event(|driver, seen, _| {
+            if *seen == Seen::Open {
+                driver.websocket_mut().send(vec![7; 3_400_000]).unwrap();
+            }
+        });
     sender.knows_outstanding = knows_outstanding;
     let peer = End::new(other(role), &Config::default(), Pipe::fast()).on_event(|driver, seen, now| {
         if matches!(seen, Seen::Message(_)) {
@@ -305,7 +306,7 @@ fn without_acknowledgements_keepalive_ends_the_connection_of_a_slow_reader_behin
 #[test]
 fn keepalive_ends_the_connection_of_a_reader_that_stops() {
     for knows_outstanding in [true, false] {
-        let mut end = End::over(opened(Role::Server, &default_config()), Pipe::new(0, KERNEL));
+        let mut end = End::over(opened(Role::Server, &with_keepalive(Config::default())), Pipe::new(0, KERNEL));
         end.knows_outstanding = knows_outstanding;
         end.driver.websocket_mut().send(vec![7; 2_000_000]).unwrap();
         let mut now = Instant::EPOCH;

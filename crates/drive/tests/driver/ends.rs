@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sansocket::bytes::Buf;
 use sansocket::{CloseCode, Config, Initiator, Instant, ReadyState, Role};
-use sansocket_drive::Action;
+use sansocket_drive::{Action, Error, LayerScratch};
 
 use crate::support::{
     BOTH, CLOSE, End, KIB, MIB, PING, PONG, Pipe, Seen, TEXT, TICK, broken_frame, close, close_frame, closed, feed,
@@ -251,4 +251,20 @@ fn the_application_can_close_with_a_code_of_its_own() {
     driver.websocket_mut().close(CloseCode::new(4002).unwrap(), "enough", now).unwrap();
     let frames = frames(&written(&mut driver));
     assert_eq!(frames[0].payload, [&4002_u16.to_be_bytes()[..], b"enough"].concat());
+}
+
+#[test]
+fn a_limit_of_our_own_is_not_the_fault_of_the_peer() {
+    for role in BOTH {
+        let mut driver = opened(role, &Config::default().max_message_size(3));
+        let mut bytes = frame(role, TEXT, b"four");
+        let mut scratch = LayerScratch::new();
+        let mut input = driver.open(&mut bytes, &mut scratch);
+        let error = driver.next_event(&mut input, seconds(1.0)).unwrap_err();
+        let expected = "a message of 4 bytes exceeds the limit of 3 bytes (`max_message_size`)";
+        assert_eq!(error.to_string(), expected);
+        assert!(matches!(error, Error::Limit(exceeded) if exceeded.name() == "max_message_size"));
+        assert_eq!(driver.next_event(&mut input, seconds(1.0)).unwrap(), None, "once");
+        assert!(written(&mut driver).len() > expected.len(), "the Close frame says the same");
+    }
 }

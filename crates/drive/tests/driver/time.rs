@@ -1,9 +1,10 @@
 //! Deadlines: what acknowledgements do to them, and the clock and the queue that many connections share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket::{Config, Initiator, Instant, Role};
-use sansocket_drive::{Action, Armed, Clock, Deadline, Deadlines, Driver, default_config};
+use sansocket::{Config, Initiator, Instant, Keepalive, Role};
+use sansocket_drive::{Action, Armed, Clock, Deadline, Deadlines, Driver, with_keepalive};
 
 use crate::support::{BOTH, PONG, Seen, close, closed, feed, frame, opened, pending, seconds, written};
 
@@ -89,7 +90,7 @@ fn outstanding_bytes_may_be_reported_at_any_time() {
 fn the_pong_deadline_begins_anew_while_outstanding_bytes_fall() {
     for role in BOTH {
         let mut outstanding = 1000;
-        let mut driver = opened(role, &default_config());
+        let mut driver = opened(role, &with_keepalive(Config::default()));
         let (at, seen) = run_timers(&mut driver, seconds(600.0), |_, _| {
             outstanding -= 1;
             Some(outstanding)
@@ -105,7 +106,7 @@ fn the_pong_deadline_ends_the_connection_while_outstanding_bytes_stay_or_are_unk
         for (at_the_ping, later, expected) in
             [(Some(0), Some(0), 60.0), (None, None, 60.0), (Some(0), Some(6), 90.0), (None, Some(6), 90.0)]
         {
-            let mut driver = opened(role, &default_config());
+            let mut driver = opened(role, &with_keepalive(Config::default()));
             let (ended, seen) = run_timers(&mut driver, seconds(600.0), |_, now| {
                 // the Ping leaves at 30 s
                 if now == seconds(30.0) { at_the_ping } else { later }
@@ -121,7 +122,7 @@ fn the_pong_deadline_ends_the_connection_while_outstanding_bytes_stay_or_are_unk
 #[test]
 fn bytes_written_since_the_last_look_are_taken_into_account() {
     for (acknowledged, is_ended) in [(0, true), (1, false)] {
-        let mut driver = opened(Role::Server, &default_config());
+        let mut driver = opened(Role::Server, &with_keepalive(Config::default()));
         let mut outstanding = 100;
         let (_, seen) = run_timers(&mut driver, seconds(91.0), |driver, now| {
             if now > seconds(35.0) {
@@ -137,7 +138,7 @@ fn bytes_written_since_the_last_look_are_taken_into_account() {
 #[test]
 fn a_pong_keeps_the_connection() {
     for role in BOTH {
-        let mut driver = opened(role, &default_config());
+        let mut driver = opened(role, &with_keepalive(Config::default()));
         let (at, seen) = run_timers(&mut driver, seconds(600.0), |driver, now| {
             assert_eq!(feed(driver, &frame(role, PONG, b""), now), [Seen::Pong(vec![])]);
             None
@@ -148,7 +149,7 @@ fn a_pong_keeps_the_connection() {
 
 #[test]
 fn early_and_repeated_timeouts_are_harmless() {
-    let mut driver = opened(Role::Server, &default_config());
+    let mut driver = opened(Role::Server, &with_keepalive(Config::default()));
     let Action::Wait { until: Some(at), .. } = driver.next_action() else { panic!() };
     for now in [0.0, 1.0, 1.0, 29.0].map(seconds) {
         driver.timeout(Some(0), now);
@@ -160,7 +161,7 @@ fn early_and_repeated_timeouts_are_harmless() {
 
 #[test]
 fn a_connection_is_quiet_if_it_waits_for_bytes_or_its_deadline_alone() {
-    let quiet = || opened(Role::Server, &default_config());
+    let quiet = || opened(Role::Server, &with_keepalive(Config::default()));
     assert!(quiet().is_quiet());
     let mut driver = quiet();
     driver.timeout(None, seconds(1.0));
@@ -178,11 +179,18 @@ fn a_connection_is_quiet_if_it_waits_for_bytes_or_its_deadline_alone() {
 }
 
 #[test]
-fn the_default_configuration_of_the_adapters_has_keepalive() {
-    let mut expected = Config::default();
-    expected.ping_interval = Some(Duration::from_secs(30));
-    assert_eq!(default_config(), expected);
-    assert_eq!(expected.pong_timeout, Duration::from_secs(30));
+fn keepalive_is_enabled_unless_the_configuration_says_otherwise() {
+    let config = || Config::default().max_message_size(1000);
+    let thirty = Keepalive::Every(Duration::from_secs(30));
+    assert_eq!(*with_keepalive(config()), config().keepalive(thirty));
+    for keepalive in [Keepalive::Off, Keepalive::Every(Duration::from_secs(1)), thirty] {
+        let shared = Arc::new(config().keepalive(keepalive));
+        assert!(Arc::ptr_eq(&with_keepalive(Arc::clone(&shared)), &shared), "{keepalive:?}");
+    }
+    let shared = Arc::new(config());
+    assert_eq!(with_keepalive(Arc::clone(&shared)).keepalive, thirty);
+    assert_eq!(shared.keepalive, Keepalive::Default, "others share it");
+    assert_eq!(config().pong_timeout, Duration::from_secs(30));
 }
 
 #[test]
@@ -199,7 +207,7 @@ fn the_clock_of_the_process_is_one_and_does_not_go_backwards() {
 // As a loop uses it: an entry stays where it is while the connection's deadline moves away, and is renewed when it is due.
 #[test]
 fn a_deadline_that_moves_away_costs_one_entry_per_interval() {
-    let mut driver = opened(Role::Server, &default_config());
+    let mut driver = opened(Role::Server, &with_keepalive(Config::default()));
     let (mut deadlines, mut armed, mut pushed, mut pings) = (Deadlines::default(), Armed::default(), 0, 0);
     for second in 0..200 {
         let now = seconds(f64::from(second));

@@ -57,13 +57,13 @@ impl<H: Handler> EventLoop<H> {
             // The caller executes broadcasts, which may take several turns.
             Command::Broadcast(_) => return,
             Command::Send(id, message) => {
-                (id, self.with_connection(id, |connection| connection.send(message).map_err(Error::Send)))
+                (id, self.with_connection(id, |connection| connection.send(message).map_err(Error::from)))
             }
             Command::SendEncoded(id, message) => {
-                (id, self.with_connection(id, |connection| connection.send_encoded(&message).map_err(Error::Send)))
+                (id, self.with_connection(id, |connection| connection.send_encoded(&message).map_err(Error::from)))
             }
             Command::Close(id, code, reason) => {
-                (id, self.with_connection(id, |connection| connection.close(code, &reason).map_err(Error::Send)))
+                (id, self.with_connection(id, |connection| connection.close(code, &reason).map_err(Error::from)))
             }
             Command::Event(event) => return self.handler.on_event(&mut self.connections, event),
             Command::Connect(connect) => return self.execute_connect(*connect),

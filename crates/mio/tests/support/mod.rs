@@ -156,7 +156,7 @@ pub(crate) fn serve(config: impl FnOnce(&mut Config)) -> Running {
 }
 
 pub(crate) fn options(change: impl FnOnce(&mut Config)) -> Options {
-    let mut config = sansocket_mio::default_config();
+    let mut config = Config::default();
     change(&mut config);
     Options::new().config(config)
 }

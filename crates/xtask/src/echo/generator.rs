@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use hdrhistogram::Histogram;
 use sansocket_mio::sansocket::Delivery;
-use sansocket_mio::{Chunk, Close, Connection, ConnectionId, Error, EventLoop, Handler, Open, Options, default_config};
+use sansocket_mio::{Chunk, Close, Config, Connection, ConnectionId, Error, EventLoop, Handler, Open, Options};
 
 use super::cell::Cell;
 
@@ -49,10 +49,10 @@ pub(crate) struct Tally {
 impl Generator {
     /// Opens the connections of a cell.
     pub(crate) fn connect(address: SocketAddr, cell: Cell) -> Result<Self> {
-        let mut config = default_config();
+        let mut config = Config::default();
         // Nothing is assembled, and no Ping disturbs the count.
         config.delivery = Delivery::Chunks;
-        config.ping_interval = None;
+        config.keepalive = sansocket_mio::Keepalive::Off;
         config.opening_timeout = SILENCE;
         // One message, one frame; what is sent at once is taken.
         config.max_sent_frame_payload = cell.payload.0.try_into().unwrap_or(config.max_sent_frame_payload);
@@ -247,7 +247,7 @@ impl Handler for Clients {
 /// Sends a message this many times. All leave in one system call, if the kernel takes so much.
 fn send(connection: &mut Connection<'_, Clients>, payload: &[u8], times: usize) -> Result<()> {
     for _ in 0..times {
-        connection.send(payload).context("cannot send")?;
+        connection.send(payload).map_err(|error| error.map(drop)).context("cannot send")?;
     }
     Ok(())
 }

@@ -66,11 +66,11 @@ impl Endpoint {
         either!(self, it => it.recycle(message));
     }
 
-    pub(super) fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+    pub(super) fn send<'m>(&mut self, message: Message<'m>) -> Result<(), SendError<Message<'m>>> {
         either!(self, it => it.send(message))
     }
 
-    pub(super) fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError> {
+    pub(super) fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         either!(self, it => it.send_shared(kind, payload))
     }
 

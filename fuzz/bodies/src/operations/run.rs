@@ -323,7 +323,9 @@ impl Run {
         let last = !matches!(operation, Operation::SendFragment { last: false, .. });
         let sent = match *operation {
             Operation::Send { is_owned, .. } => self.send_message(kind, &payload, is_owned),
-            Operation::SendShared { .. } => self.endpoint.send_shared(kind, Bytes::from(payload.clone())),
+            Operation::SendShared { .. } => {
+                self.endpoint.send_shared(kind, Bytes::from(payload.clone())).map_err(SendError::from)
+            }
             Operation::SendEncoded { .. } => {
                 self.endpoint.send_encoded(&EncodedMessage::new(message(kind, &payload), &self.config))
             }
@@ -348,10 +350,12 @@ impl Run {
         let message = message(kind, payload);
         let message = if is_owned { message.into_owned() } else { message };
         let sent = self.endpoint.send(message.clone());
-        if let Err(SendError::BufferFull(back)) = &sent {
-            assert_eq!(back.as_ref(), Some(&message.into_owned()), "the message is handed back");
+        if let Err(SendError::BufferFull { message: back, .. } | SendError::MessageTooLong { message: back, .. }) =
+            &sent
+        {
+            assert_eq!(back, &message, "the message is returned");
         }
-        sent
+        Ok(sent?)
     }
 
     fn control(&mut self, send: impl FnOnce(&mut Endpoint, &[u8]) -> std::result::Result<(), SendError>, length: u8) {
@@ -390,7 +394,7 @@ impl Run {
             return;
         }
         if self.state == ReadyState::Open {
-            if let Some(interval) = self.config.ping_interval {
+            if let Some(interval) = self.config.keepalive.interval() {
                 let longest = interval.max(self.config.pong_timeout).max(Duration::from_nanos(1));
                 assert!(due.is_none_or(|due| due <= self.latest + longest), "keepalive is late");
             }

@@ -101,12 +101,71 @@ fn frames_of(connection: &Connection, bytes: &[u8]) -> Vec<Frame> {
     frames.into_iter().map(Frame::unmasked).collect()
 }
 
+/// Why a connection fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Rule(ProtocolError),
+    /// A limit was exceeded: its name, its value and the size.
+    Limit(&'static str, u64, u64),
+}
+
+impl From<ProtocolError> for Failure {
+    fn from(rule: ProtocolError) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Protocol(rule) => Self::Rule(rule),
+            Error::Limit(exceeded) => Self::Limit(exceeded.name(), exceeded.limit(), exceeded.size()),
+            error => panic!("{error}"),
+        }
+    }
+}
+
+impl Failure {
+    /// 7.4.1: the status code of the Close frame.
+    pub(crate) fn code(&self) -> u16 {
+        match self {
+            Self::Rule(ProtocolError::Utf8Invalid) => 1007,
+            Self::Rule(_) => 1002,
+            Self::Limit("max_empty_fragments", ..) => 1008,
+            Self::Limit(..) => 1009,
+        }
+    }
+
+    /// The reason in the Close frame.
+    pub(crate) fn reason(&self) -> String {
+        let (name, limit, size) = match self {
+            Self::Rule(rule) => return rule.to_string(),
+            Self::Limit(name, limit, size) => (*name, grouped(*limit), grouped(*size)),
+        };
+        match name {
+            "max_empty_fragments" => {
+                format!("{size} empty fragments in a row exceed the limit of {limit} (`{name}`)")
+            }
+            "max_frame_payload" => format!("a frame of {size} bytes exceeds the limit of {limit} bytes (`{name}`)"),
+            _ => format!("a message of {size} bytes exceeds the limit of {limit} bytes (`{name}`)"),
+        }
+    }
+}
+
+/// The digits of a number, grouped by thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> =
+        digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).expect("digits")).collect();
+    groups.join(",")
+}
+
 /// Everything that a connection shows after it received some bytes and then the end of the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
     /// Neighbouring chunks of a message put together.
     pub(crate) events: Vec<Seen>,
-    pub(crate) result: Result<(), Error>,
+    pub(crate) result: Result<(), Failure>,
     pub(crate) output: Vec<Frame>,
     pub(crate) close: Option<Seen>,
 }
@@ -175,7 +234,7 @@ impl Outcome {
         let close = close.map(Seen::from);
         assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None), "Close comes once");
         assert_eq!(take_output(&mut connection), [], "nothing is sent after the end");
-        Self { events, result, output, close }
+        Self { events, result: result.map_err(Failure::from), output, close }
     }
 }
 
@@ -215,6 +274,20 @@ pub(crate) fn check_named(
     events: &[Seen],
     result: Result<(), ProtocolError>,
 ) {
+    check_failure(name, config, role, wire, events, result.map_err(Failure::Rule));
+}
+
+/// [`check`] for a client and for a server, with the masks that belong: this limit is exceeded, by this size.
+#[track_caller]
+pub(crate) fn check_limit(config: &Config, frames: &[Frame], events: &[Seen], limit: (&'static str, u64, u64)) {
+    for role in BOTH {
+        let (name, limit, size) = limit;
+        check_failure(name, config, role, &wire(role, frames), events, Err(Failure::Limit(name, limit, size)));
+    }
+}
+
+#[track_caller]
+fn check_failure(name: &str, config: &Config, role: Role, wire: &[u8], events: &[Seen], result: Result<(), Failure>) {
     let expected = expect(config, events, result);
     let whole = Outcome::of(config, role, [wire]);
     assert_eq!(whole, expected, "{name} {role:?}, whole");
@@ -245,7 +318,7 @@ pub(crate) fn check_both_with(config: &Config, frames: &[Frame], events: &[Seen]
     }
 }
 
-fn expect(config: &Config, events: &[Seen], result: Result<(), ProtocolError>) -> Outcome {
+fn expect(config: &Config, events: &[Seen], result: Result<(), Failure>) -> Outcome {
     let (events, close) = match events {
         [events @ .., close @ Seen::Close { .. }] => (events, Some(close.clone())),
         events => (events, None),
@@ -261,10 +334,10 @@ fn expect(config: &Config, events: &[Seen], result: Result<(), ProtocolError>) -
     while output.len() > config.max_pending_controls && output.len() > 1 {
         output.remove(output.len() - 2);
     }
-    let end = match (&close, result) {
+    let end = match (&close, &result) {
         (Some(Seen::Close { code: 1005, .. }), _) => Some(Frame::new(CLOSE, [])),
         (Some(Seen::Close { code, .. }), _) => Some(Frame::close(*code, "")),
-        (_, Err(error)) => Some(Frame::close(error.close_code().as_u16(), &error.to_string())),
+        (_, Err(error)) => Some(Frame::close(error.code(), &error.reason())),
         _ => None,
     };
     output.extend(end);
@@ -273,7 +346,7 @@ fn expect(config: &Config, events: &[Seen], result: Result<(), ProtocolError>) -
         events.push(close_received(*code, reason));
     }
     let close = close.unwrap_or_else(|| abnormal(if result.is_ok() { Initiator::Peer } else { Initiator::Local }));
-    Outcome { events, result: result.map_err(Error::from), output, close: Some(close) }
+    Outcome { events, result, output, close: Some(close) }
 }
 
 /// Cuts bytes at random places; neighbouring cuts make empty pieces.
@@ -371,7 +444,8 @@ pub(crate) fn check_last_byte_fails(config: &Config, role: Role, wire: &[u8], er
         assert_eq!(feed(&mut connection, &wire[..cut]).1, Ok(()), "{role:?}: too early, cut at {cut}");
         let (_, result) = feed(&mut connection, &wire[cut..]);
         assert_eq!(result, Err(error.into()), "{role:?}: cut at {cut}");
-        let close = Frame::close(error.close_code().as_u16(), &error.to_string());
+        let failure = Failure::Rule(error);
+        let close = Frame::close(failure.code(), &failure.reason());
         assert_eq!(take_output(&mut connection).last(), Some(&close), "{role:?}: cut at {cut}");
     }
 }

@@ -1,0 +1,171 @@
+//! Why something was not sent.
+
+use core::fmt;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::closing::CloseCode;
+use crate::event::ReadyState;
+use crate::limit::Grouped;
+use crate::message::Message;
+use crate::utf8::InvalidUtf8;
+
+/// Why something was not sent. The connection is unharmed.
+///
+/// `M` is what [`BufferFull`](Self::BufferFull) and [`MessageTooLong`](Self::MessageTooLong) return: the message as it
+/// was passed, borrowed or shared, without a copy. Methods that return no message have `()` there. To drop a message,
+/// such as one that borrows a buffer and thus cannot leave it, convert the error with `?`, or with `map(drop)`:
+///
+/// ```
+/// use sansocket::{Config, Connection, Instant, Message, SendError};
+///
+/// let config = Config::default().max_buffered_amount(10);
+/// let mut connection = Connection::server(config, Instant::EPOCH);
+/// connection.send("five.")?;
+///
+/// let text = String::from("six...");
+/// let Err(error) = connection.send(&text) else { panic!() };
+/// assert_eq!(format!("{error:?}"), "BufferFull { size: 6, .. }");
+/// assert_eq!(error.into_message(), Some(Message::from("six..."))); // later, perhaps
+/// # Ok::<(), SendError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError<M = ()> {
+    /// Too much is pending: the limit is [`Config::max_buffered_amount`](crate::Config::max_buffered_amount), or for a
+    /// Ping or Pong [`Config::max_pending_controls`](crate::Config::max_pending_controls). Let the transport take
+    /// output first.
+    #[error(
+        "no room for a payload of {} bytes now: let the transport take some of the output first",
+        Grouped(*.size as u64)
+    )]
+    BufferFull {
+        /// The message, which can be sent later.
+        message: M,
+        /// The size of the payload in bytes.
+        size: usize,
+    },
+    /// The message is longer than [`Config::max_buffered_amount`](crate::Config::max_buffered_amount): it never fits.
+    /// Raise the limit, or send the message in fragments.
+    #[error(
+        "a message of {} bytes exceeds the limit of {} bytes (`max_buffered_amount`)",
+        Grouped(*.size as u64),
+        Grouped(*.limit as u64)
+    )]
+    MessageTooLong {
+        /// The message.
+        message: M,
+        /// The size of the payload in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The status code must not travel (RFC 6455 section 7.4).
+    #[error("close code {} must not be sent", .0.as_u16())]
+    CloseCodeNotSendable(CloseCode),
+    /// The payload of a Ping or Pong exceeds 125 bytes (RFC 6455 section 5.5).
+    #[error("a Ping or Pong of {0} bytes: at most 125 are allowed")]
+    ControlPayloadTooLong(usize),
+    /// The kind of this fragment is not that of the message it continues.
+    #[error("the fragment's kind is not that of the message it continues")]
+    FragmentKindMismatch,
+    /// A message begun with `send_fragment` must be finished first (RFC 6455 section 5.4).
+    #[error("a fragmented message is unfinished: send its last fragment first")]
+    MessageUnfinished,
+    /// Messages can be sent in the state [`ReadyState::Open`] only.
+    #[error("{}", NotOpen(*.0))]
+    NotOpen(ReadyState),
+    /// The reason of a Close frame exceeds 123 bytes of UTF-8 (RFC 6455 section 5.5), or comes without a status code.
+    #[error("the reason does not fit a Close frame: at most 123 bytes, and none without a status code")]
+    ReasonTooLong,
+    /// Text must be UTF-8 (RFC 6455 section 5.6), and a text message must not end within a character.
+    #[error("the text is not valid UTF-8")]
+    Utf8Invalid,
+}
+
+impl<M> SendError<M> {
+    /// Returns the message, if the error has it.
+    pub fn into_message(self) -> Option<M> {
+        match self {
+            Self::BufferFull { message, .. } | Self::MessageTooLong { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Replaces the message. `map(drop)` removes it.
+    pub fn map<N>(self, change: impl FnOnce(M) -> N) -> SendError<N> {
+        match self {
+            Self::BufferFull { message, size } => SendError::BufferFull { message: change(message), size },
+            Self::MessageTooLong { message, size, limit } => {
+                SendError::MessageTooLong { message: change(message), size, limit }
+            }
+            Self::CloseCodeNotSendable(code) => SendError::CloseCodeNotSendable(code),
+            Self::ControlPayloadTooLong(size) => SendError::ControlPayloadTooLong(size),
+            Self::FragmentKindMismatch => SendError::FragmentKindMismatch,
+            Self::MessageUnfinished => SendError::MessageUnfinished,
+            Self::NotOpen(state) => SendError::NotOpen(state),
+            Self::ReasonTooLong => SendError::ReasonTooLong,
+            Self::Utf8Invalid => SendError::Utf8Invalid,
+        }
+    }
+}
+
+/// Drops the message.
+impl From<SendError<Message<'_>>> for SendError {
+    fn from(error: SendError<Message<'_>>) -> Self {
+        error.map(drop)
+    }
+}
+
+/// Drops the message.
+impl From<SendError<Bytes>> for SendError {
+    fn from(error: SendError<Bytes>) -> Self {
+        error.map(drop)
+    }
+}
+
+/// Omits the message.
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BufferFull { size, .. } => f.debug_struct("BufferFull").field("size", size).finish_non_exhaustive(),
+            Self::MessageTooLong { size, limit, .. } => {
+                f.debug_struct("MessageTooLong").field("size", size).field("limit", limit).finish_non_exhaustive()
+            }
+            Self::CloseCodeNotSendable(code) => f.debug_tuple("CloseCodeNotSendable").field(code).finish(),
+            Self::ControlPayloadTooLong(size) => f.debug_tuple("ControlPayloadTooLong").field(size).finish(),
+            Self::FragmentKindMismatch => f.write_str("FragmentKindMismatch"),
+            Self::MessageUnfinished => f.write_str("MessageUnfinished"),
+            Self::NotOpen(state) => f.debug_tuple("NotOpen").field(state).finish(),
+            Self::ReasonTooLong => f.write_str("ReasonTooLong"),
+            Self::Utf8Invalid => f.write_str("Utf8Invalid"),
+        }
+    }
+}
+
+/// The connection is in this state, in which no message can be sent.
+pub(crate) struct NotOpen(pub(crate) ReadyState);
+
+impl<M> From<NotOpen> for SendError<M> {
+    fn from(NotOpen(state): NotOpen) -> Self {
+        Self::NotOpen(state)
+    }
+}
+
+impl<M> From<InvalidUtf8> for SendError<M> {
+    fn from(_: InvalidUtf8) -> Self {
+        Self::Utf8Invalid
+    }
+}
+
+impl fmt::Display for NotOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            ReadyState::Connecting => "the connection is not open yet: wait for Event::Open",
+            ReadyState::Open => "the connection is open",
+            ReadyState::Closing => "the connection is closing",
+            ReadyState::Closed => "the connection is closed",
+        })
+    }
+}
