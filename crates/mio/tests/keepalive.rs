@@ -13,7 +13,10 @@ use support::*;
 struct Deadlines(mpsc::Sender<Option<Instant>>);
 
 impl Handler for Deadlines {
-    fn on_open(&mut self, connection: &mut Connection<'_>, _: Open) {
+    type Data = ();
+    type Event = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.0.send(connection.websocket().poll_timeout()).unwrap();
     }
 }

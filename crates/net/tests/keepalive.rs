@@ -34,13 +34,21 @@ impl Write for Noted {
 }
 
 impl Stream for Noted {
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.timeouts.lock().unwrap().extend(timeout);
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.timeouts.lock().unwrap().push(timeout);
         Stream::set_read_timeout(&mut self.tcp, timeout)
     }
 
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         Stream::set_write_timeout(&mut self.tcp, timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.tcp.shutdown_write()
+    }
+
+    fn shutdown_both(&mut self) -> io::Result<()> {
+        self.tcp.shutdown_both()
     }
 }
 
