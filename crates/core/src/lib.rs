@@ -46,7 +46,8 @@
 //!
 //! [`Event::CloseReceived`] says that the peer closes, [`Event::Close`] that the connection has ended; the latter comes
 //! exactly once and last. A connection that never opens has no `Close`: an error says why, unless the application itself
-//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`].
+//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`]: a driver that serves nothing else
+//! responds with [`HttpResponse::upgrade_required`].
 //!
 //! # What the driver must do
 //!
@@ -130,8 +131,8 @@ pub use encoded::EncodedMessage;
 pub use error::{Error, ProtocolError, SendError, TimeoutKind};
 pub use event::{Event, ReadyState, Role, TransportAction};
 pub use handshake::{
-    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, Open, OriginPolicy, Request,
-    RequestError, Response,
+    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, HttpVersion, Open,
+    OriginPolicy, Request, RequestError, Response,
 };
 pub use input::Input;
 pub use memory::Scratch;

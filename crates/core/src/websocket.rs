@@ -126,8 +126,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The stream ended within the opening handshake, or frames that came before the request was accepted broke the
-    /// protocol. [`Event::Close`] says how an open connection ended.
+    /// The stream ended within the opening handshake (a request that asks for no WebSocket can still be answered), or
+    /// frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
@@ -202,8 +202,8 @@ impl WebSocket {
     /// # Errors
     ///
     /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
-    /// has been refused: [`AnswerError::OriginForbidden`]. Or there is none that could be accepted, or none any more:
-    /// [`AnswerError::NoRequest`].
+    /// has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket: [`AnswerError::NotWebSocket`]. Or no
+    /// request is pending: [`AnswerError::NoRequest`].
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (connection, agreement, early) = unopened.accept(&accept, now)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 
-use sansocket::{Accept, AnswerError, Config, Event, HttpResponse, OriginPolicy, Request};
+use sansocket::{Accept, Config, Event, HttpResponse, OriginPolicy, Request};
 
 use sansocket_drive::{Clock, is_disconnect};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -259,16 +259,12 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, or this
-    /// is not a valid answer and the client got 500. TCP has ended.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, the
+    /// client did not ask for a WebSocket and got 426, or this is not a valid answer and the client got 500. TCP has ended.
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
         self.request()?;
-        if self.is_plain {
-            // The core answers a plain request that the application does not answer.
-            return Err(self.finish().err().unwrap_or(Error::Answer(AnswerError::NoRequest)));
-        }
         if let Err(error) = self.link.engine.driver.accept(accept, Clock::of_process().now()) {
-            // The driver has answered with 403 or 500.
+            // The driver has answered with 403, 426 or 500.
             let _ = self.finish();
             return Err(error);
         }

@@ -73,7 +73,7 @@ fn a_plain_request_that_is_accepted_gets_426() {
     bounded(|| {
         let (answer, error) = answer(listen().0, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", |incoming| incoming.accept());
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
-        assert!(matches!(error.unwrap_err(), Error::Answer(AnswerError::NoRequest)));
+        assert!(matches!(error.unwrap_err(), Error::Answer(AnswerError::NotWebSocket)));
     });
 }
 

@@ -109,6 +109,11 @@ impl HttpResponse {
         Self { status, reason: None, headers: Vec::new(), body: None }
     }
 
+    /// The answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that says so.
+    pub fn upgrade_required() -> Self {
+        Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
+    }
+
     /// The reason phrase, instead of the usual one for the status.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
@@ -204,9 +209,12 @@ pub enum AnswerError {
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
-    /// There is no request to answer, or it asks for no WebSocket and cannot be accepted.
-    #[error("there is no request that could be answered so")]
+    /// No request is pending.
+    #[error("there is no request to answer")]
     NoRequest,
+    /// The request asks for no WebSocket, so that it cannot be accepted.
+    #[error("the request asks for no WebSocket: respond to it instead")]
+    NotWebSocket,
     /// The policy does not permit the request's origin (RFC 6455 section 10.2). The request was refused with 403.
     #[error("the origin may not open a connection: refused with 403")]
     OriginForbidden,

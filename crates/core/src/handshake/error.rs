@@ -36,8 +36,11 @@ pub enum HandshakeError {
     /// RFC 9112 section 3.2: there is one `Host`.
     #[error("there is more than one Host field")]
     HostRepeated,
-    /// RFC 6455 section 4.2.1 item 1: the request is of HTTP/1.1.
-    #[error("the version of HTTP is not 1.1")]
+    /// RFC 6455 section 4.2.1 item 1: the version is at least HTTP/1.1, which has the upgrade.
+    #[error("a WebSocket needs HTTP/1.1; this request is HTTP/1.0 (a proxy may have lowered the version)")]
+    Http10,
+    /// RFC 9110 section 15.6.6: the major version of HTTP is not 1.
+    #[error("the major version of HTTP is not 1")]
     HttpVersionUnsupported,
     /// RFC 6455 section 4.2.1 item 5: the key is the base64 of 16 bytes.
     #[error("the Sec-WebSocket-Key field is not the base64 of 16 bytes")]
@@ -144,6 +147,7 @@ impl HandshakeError {
             | Self::HostInvalid
             | Self::HostMissing
             | Self::HostRepeated
+            | Self::Http10
             | Self::KeyInvalid
             | Self::KeyMissing
             | Self::KeyRepeated

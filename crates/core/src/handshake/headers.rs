@@ -15,7 +15,8 @@ use httparse::Header;
 pub struct Headers {
     /// The head that they came in. Where some value is not UTF-8: names and values back to back.
     head: Arc<str>,
-    /// The fields, and behind them the start line as if it were one.
+    /// The fields, and behind them method and target as if they were one. The version follows the target in the head, behind
+    /// a blank: so it takes no room in a connection that waits for its answer.
     lines: Arc<[Line]>,
 }
 
@@ -26,11 +27,14 @@ pub(crate) struct Line {
 }
 
 impl Headers {
-    /// What was found in this head: two words of its start line, and the fields. Returns also whether every line is known
-    /// to end in CR LF.
-    pub(crate) fn new(head: &[u8], start: Header<'_>, fields: &[Header<'_>]) -> (Self, bool) {
+    /// What was found in this head: method and target, the version behind them (a blank comes first), and the fields. Returns
+    /// also whether every line is known to end in CR LF.
+    pub(crate) fn new(head: &[u8], start: Header<'_>, version: &str, fields: &[Header<'_>]) -> (Self, bool) {
         let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
-        let Ok(text) = simdutf8::basic::from_utf8(head) else { return (Self::with_other_text(lines), false) };
+        let Ok(text) = simdutf8::basic::from_utf8(head) else {
+            let lines = lines.map(|line| (line.name, line.value));
+            return (Self::collect(lines, version), false);
+        };
         // names and values are parts of the head, so that their addresses say where in it they lie
         let place = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
@@ -48,9 +52,9 @@ impl Headers {
         (Self { head: text.into(), lines }, is_strict)
     }
 
-    /// The same where some value is not UTF-8.
+    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; `version` follows.
     #[cold]
-    fn with_other_text<'a>(lines: impl Iterator<Item = &'a Header<'a>>) -> Self {
+    fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, version: &str) -> Self {
         let mut text = String::new();
         let mut push = |part: &[u8]| {
             let start = text.len();
@@ -60,13 +64,16 @@ impl Headers {
             }
             start..text.len()
         };
-        let lines = lines.map(|line| Line { name: push(line.name.as_bytes()), value: push(line.value) });
-        Self { lines: lines.collect(), head: text.into() }
+        let lines = lines.map(|(name, value)| Line { name: push(name.as_bytes()), value: push(value) }).collect();
+        text.push_str(version);
+        Self { lines, head: text.into() }
     }
 
-    /// The two words of the start line.
-    pub(crate) fn start(&self) -> (&str, &str) {
-        self.lines.last().map(|line| (self.read(&line.name), self.read(&line.value))).unwrap_or_default()
+    /// The method of a request, its target, and what follows: a blank, the version, and perhaps more.
+    pub(crate) fn start(&self) -> (&str, &str, &str) {
+        let line = self.lines.last();
+        let behind = |line: &Line| self.head.get(line.value.end..).unwrap_or_default();
+        line.map(|line| (self.read(&line.name), self.read(&line.value), behind(line))).unwrap_or_default()
     }
 
     pub(crate) fn fields(&self) -> &[Line] {

@@ -19,6 +19,7 @@ mod response;
 mod server;
 mod syntax;
 mod unopened;
+mod version;
 
 pub use answer::{Accept, AnswerError, HttpResponse};
 pub use client_request::{ClientRequest, RequestError};
@@ -29,6 +30,7 @@ pub use open::Open;
 pub use origin::OriginPolicy;
 pub use request::Request;
 pub use response::Response;
+pub use version::HttpVersion;
 
 pub(crate) use open::Agreement;
 pub(crate) use unopened::{Step, Unopened};

@@ -5,7 +5,7 @@ use core::iter;
 
 use super::headers::Line;
 use super::syntax::{Single, has_element, is_token};
-use super::{HandshakeError, Headers, Request, extension, key};
+use super::{HandshakeError, Headers, HttpVersion, Request, extension, key};
 use crate::uri::Authority;
 
 /// What a request asks for, gathered in one pass over its header fields.
@@ -77,6 +77,7 @@ impl<'a> Parts<'a> {
     /// Host header field with an invalid field value"
     pub(crate) fn check_host(&self) -> Result<(), HandshakeError> {
         match self.host {
+            Single::Missing if self.request.version() == HttpVersion::Http10 => Ok(()),
             Single::Missing => Err(HandshakeError::HostMissing),
             Single::Repeated => Err(HandshakeError::HostRepeated),
             Single::Value(host) => Authority::parse(host).map(drop).ok_or(HandshakeError::HostInvalid),
@@ -91,6 +92,9 @@ impl<'a> Parts<'a> {
     /// Whether they are a valid opening handshake, all of them. The key to answer to.
     pub(crate) fn check(&self) -> Result<&'a str, HandshakeError> {
         // item 1
+        if self.request.version() == HttpVersion::Http10 {
+            return Err(HandshakeError::Http10);
+        }
         if self.method != "GET" {
             return Err(HandshakeError::MethodNotGet);
         }

@@ -6,8 +6,9 @@ use core::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
+use super::head::{as_http11, start_line};
 use super::syntax::{elements, is_token_byte};
-use super::{Extension, HandshakeError, Headers, extension};
+use super::{Extension, HandshakeError, Headers, HttpVersion, extension};
 use crate::config::Config;
 use crate::uri::Authority;
 
@@ -22,8 +23,18 @@ pub struct Request {
 const FEW_LINES: usize = 32;
 
 impl Request {
-    /// Reads a head: whether it is HTTP/1.1 and names a resource. What it asks for is another question.
+    /// Parses a head: checks that it is HTTP/1 and has a valid target. [`Parts`](super::parts::Parts) checks the rest.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
+        match Self::parse_whole(head, header_lines) {
+            Err(HandshakeError::HttpVersionUnsupported) => {
+                let head = as_http11(head, version_digit).ok_or(HandshakeError::HttpVersionUnsupported)?;
+                Self::parse_whole(&head, header_lines)
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_whole(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
         let mut few = [const { MaybeUninit::uninit() }; FEW_LINES];
         let mut many = Vec::new();
         let fields = few.get_mut(..header_lines).unwrap_or_else(|| {
@@ -56,21 +67,21 @@ impl Request {
         let mut request = httparse::Request::new(&mut []);
         let size = match request.parse_with_uninit_headers(bytes, fields) {
             Ok(Status::Complete(size)) => size,
-            Err(httparse::Error::Version) if names_another_version(bytes) => {
+            Err(httparse::Error::Version) if version_digit(start_line(bytes)).is_some() => {
                 return Err(HandshakeError::HttpVersionUnsupported);
             }
             _ => return Err(HandshakeError::RequestMalformed),
         };
-        // 4.2.1 item 1: an HTTP/1.1 or higher GET request; what is higher is not framed like this
-        let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version) else {
-            return Err(HandshakeError::HttpVersionUnsupported);
+        let (Some(method), Some(target)) = (request.method, request.path) else {
+            return Err(HandshakeError::RequestMalformed);
         };
-        if !is_target(target) {
+        if !is_target(target, method) {
             return Err(HandshakeError::TargetInvalid);
         }
         let head = bytes.get(..size).unwrap_or_default();
         let start = Header { name: method, value: target.as_bytes() };
-        let (headers, is_strict) = Headers::new(head, start, request.headers);
+        let version = if request.version == Some(0) { " HTTP/1.0" } else { " HTTP/1.1" };
+        let (headers, is_strict) = Headers::new(head, start, version, request.headers);
         Ok((Self { headers }, size, is_strict))
     }
 
@@ -79,15 +90,24 @@ impl Request {
         self.headers.start().0
     }
 
-    /// The target as it was sent: a path with or without a query, or a whole http or https URI.
+    /// The version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
+    pub fn version(&self) -> HttpVersion {
+        let (_, _, behind) = self.headers.start();
+        if behind.starts_with(" HTTP/1.0") { HttpVersion::Http10 } else { HttpVersion::Http11 }
+    }
+
+    /// The target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS, perhaps `*`.
     ///
     /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
         self.headers.start().1
     }
 
-    /// The path of the target, not decoded; at least `/`.
+    /// The path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112 section 3.2.4).
     pub fn path(&self) -> &str {
+        if self.target() == ASTERISK {
+            return ASTERISK;
+        }
         let resource = self.resource();
         match resource.split_once('?').map_or(resource, |(path, _)| path) {
             "" => "/",
@@ -136,7 +156,10 @@ impl Request {
 
 impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
-        self.method() == other.method() && self.target() == other.target() && self.headers == other.headers
+        self.version() == other.version()
+            && self.method() == other.method()
+            && self.target() == other.target()
+            && self.headers == other.headers
     }
 }
 
@@ -145,12 +168,19 @@ impl Eq for Request {}
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut request = f.debug_struct("Request");
-        request.field("method", &self.method()).field("target", &self.target()).field("headers", &self.headers).finish()
+        request.field("method", &self.method()).field("target", &self.target()).field("version", &self.version());
+        request.field("headers", &self.headers).finish()
     }
 }
 
-/// Whether a target names a resource (4.2.1 item 1).
-fn is_target(target: &str) -> bool {
+/// The target that stands for the whole server (RFC 9112 section 3.2.4).
+const ASTERISK: &str = "*";
+
+/// Whether a target names a resource (4.2.1 item 1), or, with OPTIONS alone, the whole server.
+fn is_target(target: &str, method: &str) -> bool {
+    if target == ASTERISK {
+        return method == "OPTIONS";
+    }
     // Section 3 has no fragment. What RFC 3986 wants encoded, but browsers send as it is, passes.
     target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
         && split_target(target)
@@ -172,12 +202,10 @@ fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
     Some((Some(authority), resource))
 }
 
-/// Whether the request line is sound but for its version.
-fn names_another_version(head: &[u8]) -> bool {
-    let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let Some(line) = lines.into_iter().find(|line| !line.is_empty()) else { return false };
+/// Returns where in a request line the major version begins, if the line is sound but for the version.
+fn version_digit(line: &[u8]) -> Option<usize> {
     let mut words = line.split(|&byte| byte == b' ');
-    let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
-    words.next().is_none()
-        && matches!(version, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())
+    let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"))?;
+    let is_version = matches!(version, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit());
+    (is_version && words.next().is_none()).then(|| line.len() - version.len())
 }

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::head::as_http11;
 use super::{HandshakeError, Headers};
 
 /// An HTTP response.
@@ -20,6 +21,8 @@ impl Response {
     /// Reads a head. Returns also whether it is of HTTP/1.1.
     pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<(Self, bool), HandshakeError> {
         let head = &*unfolded(head);
+        let later_version = as_http11(head, version_digit);
+        let head = later_version.as_deref().unwrap_or(head);
         let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(head) {
@@ -30,7 +33,7 @@ impl Response {
             return Err(HandshakeError::ResponseMalformed);
         };
         let reason = response.reason.unwrap_or_default().to_owned();
-        let (headers, _) = Headers::new(head, httparse::EMPTY_HEADER, response.headers);
+        let (headers, _) = Headers::new(head, httparse::EMPTY_HEADER, "", response.headers);
         Ok((Self { status, reason, headers, body: Vec::new() }, version == 1))
     }
 
@@ -57,6 +60,11 @@ impl Response {
     pub fn body(&self) -> &[u8] {
         &self.body
     }
+}
+
+/// Returns where in a status line the major version begins.
+fn version_digit(line: &[u8]) -> Option<usize> {
+    line.starts_with(b"HTTP/").then_some(b"HTTP/".len())
 }
 
 /// The head, whose lines all end in CR LF, with every value in one line. RFC 9112 5.2: "A user agent that receives an

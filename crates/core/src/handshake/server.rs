@@ -39,8 +39,11 @@ enum Stage {
         /// Frames that came too early.
         early: Vec<u8>,
     },
-    /// The application may answer a plain request.
-    AskedPlainly,
+    /// The application is to answer a request that asks for no WebSocket.
+    AskedPlainly {
+        /// The client has sent its FIN, and may still read the answer.
+        has_eof: bool,
+    },
 }
 
 impl Server {
@@ -62,7 +65,7 @@ impl Server {
                 self.answers_head = parts.method == "HEAD";
                 parts.check_host()?;
                 if !parts.ask_for_websocket() {
-                    self.stage = Stage::AskedPlainly;
+                    self.stage = Stage::AskedPlainly { has_eof: false };
                     return Ok(Some(Event::HttpRequest(request)));
                 }
                 let accept = key::accept(parts.check()?);
@@ -77,13 +80,31 @@ impl Server {
                 early.extend_from_slice(part);
                 Ok(None)
             }
-            Stage::AskedPlainly => Ok(None),
+            Stage::AskedPlainly { .. } => {
+                input.discard();
+                Ok(None)
+            }
         }
+    }
+
+    /// Records the client's FIN. Only a request that asks for no WebSocket can still be answered.
+    pub(crate) fn receive_eof(&mut self) -> Result<(), HandshakeError> {
+        let Stage::AskedPlainly { has_eof } = &mut self.stage else { return Err(HandshakeError::UnexpectedEof) };
+        *has_eof = true;
+        Ok(())
+    }
+
+    pub(crate) fn has_eof(&self) -> bool {
+        matches!(self.stage, Stage::AskedPlainly { has_eof: true })
     }
 
     /// The connection that the application has accepted, what was agreed, and the frames that came before.
     pub(crate) fn accept(&mut self, answer: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
-        let Stage::Asked { request, accept, early } = &mut self.stage else { return Err(AnswerError::NoRequest) };
+        let (request, accept, early) = match &mut self.stage {
+            Stage::Head(_) => return Err(AnswerError::NoRequest),
+            Stage::AskedPlainly { .. } => return Err(AnswerError::NotWebSocket),
+            Stage::Asked { request, accept, early } => (request, accept, early),
+        };
         let response = answer.encode(request, accept)?;
         let output = core::mem::take(&mut self.output).with_head(response);
         let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
@@ -93,14 +114,7 @@ impl Server {
 
     /// Whether a request waits for the application's answer.
     pub(crate) fn is_asked(&self) -> bool {
-        matches!(self.stage, Stage::Asked { .. } | Stage::AskedPlainly)
-    }
-
-    /// The answer to a plain request that the application has left to us (RFC 9110 section 15.5.22).
-    pub(crate) fn plain_answer(&self) -> Option<HttpResponse> {
-        matches!(self.stage, Stage::AskedPlainly).then(|| {
-            HttpResponse::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
-        })
+        matches!(self.stage, Stage::Asked { .. } | Stage::AskedPlainly { .. })
     }
 
     /// The answer that time has run out: to a client that has not asked yet, or to one that got no answer.

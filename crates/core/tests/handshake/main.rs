@@ -7,6 +7,7 @@ mod extensions;
 mod injection;
 mod limits;
 mod origin;
+mod plain;
 mod refusals;
 mod request;
 mod response;
