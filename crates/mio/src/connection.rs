@@ -138,8 +138,8 @@ impl<'a> Connection<'a> {
         self.with(|ws| ws.close(code, reason, now))
     }
 
-    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) left for later. The handler hears of the
-    /// rest.
+    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) or
+    /// [`Handler::on_http_request`](crate::Handler::on_http_request) left for later. The handler hears of the rest.
     ///
     /// # Errors
     ///

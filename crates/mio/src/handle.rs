@@ -122,7 +122,8 @@ impl Handle {
         })
     }
 
-    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) left for later.
+    /// Answers a request that [`Handler::on_request`](crate::Handler::on_request) or
+    /// [`Handler::on_http_request`](crate::Handler::on_http_request) left for later.
     ///
     /// # Errors
     ///
