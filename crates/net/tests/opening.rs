@@ -125,7 +125,8 @@ fn an_answer_that_is_not_valid_is_the_servers_fault() {
 #[test]
 fn requests_that_break_the_rules_are_told_so() {
     let cases = [
-        ("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".into(), 505),
+        ("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".into(), 400),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".into(), 505),
         (REQUEST.replace("Version: 13", "Version: 8"), 426),
         (REQUEST.replace("Host: server.example.com\r\n", ""), 400),
         (REQUEST.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(20_000))), 431),
