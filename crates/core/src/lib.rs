@@ -114,6 +114,7 @@ mod lane;
 mod left;
 mod memory;
 mod message;
+mod opening;
 mod output;
 mod queue;
 mod receiver;
@@ -131,8 +132,8 @@ pub use encoded::EncodedMessage;
 pub use error::{Error, ProtocolError, SendError, TimeoutKind};
 pub use event::{Event, ReadyState, Role, TransportAction};
 pub use handshake::{
-    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, HttpVersion, Open,
-    OriginPolicy, Request, RequestError, Response,
+    Accept, Acceptance, Agreement, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse,
+    HttpVersion, Open, OpeningHandshake, OriginPolicy, Request, RequestError, Response, accept_key, generate_key,
 };
 pub use input::Input;
 pub use memory::Scratch;

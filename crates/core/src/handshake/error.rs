@@ -18,6 +18,9 @@ pub enum HandshakeError {
     /// RFC 9112 section 6: the request announces a body, whose bytes would be taken for frames.
     #[error("a request for a WebSocket must not have a body")]
     BodyUnexpected,
+    /// RFC 9113 section 8.2.2: HTTP/2 and later have no `Connection`, `Upgrade`, `Transfer-Encoding` and the like.
+    #[error("a connection-specific header field has no place in HTTP/2")]
+    ConnectionFieldUnexpected,
     /// RFC 6455 section 4.2.1 item 4: `Connection` lists `Upgrade`.
     #[error("the Connection field does not list Upgrade")]
     ConnectionWithoutUpgrade,
@@ -141,6 +144,7 @@ impl HandshakeError {
     pub fn status(&self) -> Option<u16> {
         Some(match self {
             Self::BodyUnexpected
+            | Self::ConnectionFieldUnexpected
             | Self::ConnectionWithoutUpgrade
             | Self::ExtensionsMalformed
             | Self::FramesTooEarly

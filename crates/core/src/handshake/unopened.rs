@@ -21,7 +21,7 @@ use crate::timer::Timers;
 use super::ended::Ended;
 use super::{
     Accept, Agreement, AnswerError, Client, ClientRequest, HandshakeError, HttpResponse, Open, RequestError, Server,
-    refusal,
+    encode_response,
 };
 
 /// A WebSocket before it opens, or instead.
@@ -149,8 +149,10 @@ impl Unopened {
         let Self::Server(server) = self else { return Err(AnswerError::NoRequest) };
         server.timers.advance(now);
         let accepted = server.accept(accept);
-        if let Err(AnswerError::OriginForbidden) = accepted {
-            self.answer(&HttpResponse::from_protocol(403, "this origin may not open a connection"), None);
+        if let Err(error) = &accepted
+            && let Some(response) = error.response()
+        {
+            self.answer(&response, None);
         }
         accepted
     }
@@ -241,7 +243,7 @@ impl Unopened {
     /// The opening handshake has failed.
     fn fail(&mut self, input: &mut Input<'_>, error: HandshakeError) -> Error {
         input.discard();
-        match (&self, refusal(&error)) {
+        match (&self, error.response()) {
             (Self::Server(_), Some(answer)) => {
                 let error = Error::from(error);
                 self.answer(&answer, Some(error.clone()));
@@ -254,7 +256,7 @@ impl Unopened {
     /// Ends the opening handshake with a response.
     fn answer(&mut self, answer: &HttpResponse, error: Option<Error>) {
         if let Self::Server(server) = self {
-            let response = answer.encode(server.answers_head);
+            let response = encode_response(answer, server.answers_head);
             let output = core::mem::take(&mut server.output).with_head(response);
             let mut ended = Ended::answered(output, error, &server.config, server.timers.now());
             if server.has_eof() {

@@ -6,8 +6,8 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::syntax::is_token_byte;
 use crate::config::Config;
+use crate::handshake::syntax::is_token_byte;
 use crate::input::Input;
 
 /// Why bytes are not the head of a message.

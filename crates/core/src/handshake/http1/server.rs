@@ -3,14 +3,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::answer::{Accept, AnswerError, HttpResponse};
+use super::encode::encode_acceptance;
 use super::head::{HeadFault, HeadReader};
-use super::open::Agreement;
-use super::parts::Parts;
-use super::{HandshakeError, Request, key};
+use super::request;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::event::Event;
+use crate::handshake::{Accept, Agreement, AnswerError, HandshakeError, HttpResponse, OpeningHandshake, Request};
 use crate::input::Input;
 use crate::output::Output;
 use crate::sender::Masking;
@@ -33,9 +32,7 @@ enum Stage {
     Head(HeadReader),
     /// The application is to answer an opening handshake.
     Asked {
-        request: Request,
-        /// The value of `Sec-WebSocket-Accept`.
-        accept: [u8; key::ACCEPT_SIZE],
+        handshake: OpeningHandshake,
         /// Frames that came too early.
         early: Vec<u8>,
     },
@@ -61,15 +58,12 @@ impl Server {
                 // what is refused may be no request that could be asked for its method
                 self.answers_head = reader.asks_for_head();
                 let Some(request) = request? else { return Ok(None) };
-                let parts = Parts::of(&request);
-                self.answers_head = parts.method == "HEAD";
-                parts.check_host()?;
-                if !parts.ask_for_websocket() {
+                self.answers_head = request.method() == "HEAD";
+                let Some(handshake) = request.check()? else {
                     self.stage = Stage::AskedPlainly { has_eof: false };
                     return Ok(Some(Event::HttpRequest(request)));
-                }
-                let accept = key::accept(parts.check()?);
-                self.stage = Stage::Asked { request: request.clone(), accept, early: Vec::new() };
+                };
+                self.stage = Stage::Asked { handshake, early: Vec::new() };
                 Ok(Some(Event::Request(request)))
             }
             Stage::Asked { early, .. } => {
@@ -100,16 +94,15 @@ impl Server {
 
     /// The connection that the application has accepted, what was agreed, and the frames that came before.
     pub(crate) fn accept(&mut self, answer: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
-        let (request, accept, early) = match &mut self.stage {
+        let (handshake, early) = match &mut self.stage {
             Stage::Head(_) => return Err(AnswerError::NoRequest),
             Stage::AskedPlainly { .. } => return Err(AnswerError::NotWebSocket),
-            Stage::Asked { request, accept, early } => (request, accept, early),
+            Stage::Asked { handshake, early } => (handshake, early),
         };
-        let response = answer.encode(request, accept)?;
-        let output = core::mem::take(&mut self.output).with_head(response);
+        let acceptance = handshake.accept(answer)?;
+        let output = core::mem::take(&mut self.output).with_head(encode_acceptance(acceptance));
         let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
-        let agreement = Agreement { protocol: answer.protocol.clone(), extensions: Vec::new() };
-        Ok((connection, agreement, core::mem::take(early)))
+        Ok((connection, acceptance.agreement(), core::mem::take(early)))
     }
 
     /// Whether a request waits for the application's answer.
@@ -135,13 +128,13 @@ fn read_request(
 ) -> Result<Option<Request>, HandshakeError> {
     // most come in one piece, which httparse looks through faster than we could find the end; but once only
     if reader.is_empty()
-        && let Some((request, size)) = Request::find(input.remaining(), config)
+        && let Some((request, size)) = request::find(input.remaining(), config)
     {
         input.take(size);
         return Ok(Some(request));
     }
     let Some(head) = reader.read(input, config).map_err(head_error)? else { return Ok(None) };
-    Request::parse(&head, reader.header_lines()).map(Some)
+    request::parse(&head, reader.header_lines()).map(Some)
 }
 
 const fn head_error(fault: HeadFault) -> HandshakeError {

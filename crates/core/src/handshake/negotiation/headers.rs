@@ -2,10 +2,13 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
 use httparse::Header;
+
+use crate::handshake::syntax::is_token;
 
 /// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
 ///
@@ -33,7 +36,7 @@ impl Headers {
         let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
         let Ok(text) = simdutf8::basic::from_utf8(head) else {
             let lines = lines.map(|line| (line.name, line.value));
-            return (Self::collect(lines, version), false);
+            return (Self::collect(lines, &[version]), false);
         };
         // names and values are parts of the head, so that their addresses say where in it they lie
         let place = |part: &[u8]| {
@@ -52,9 +55,9 @@ impl Headers {
         (Self { head: text.into(), lines }, is_strict)
     }
 
-    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; `version` follows.
+    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; then what follows the target.
     #[cold]
-    fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, version: &str) -> Self {
+    fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, behind: &[&str]) -> Self {
         let mut text = String::new();
         let mut push = |part: &[u8]| {
             let start = text.len();
@@ -65,8 +68,20 @@ impl Headers {
             start..text.len()
         };
         let lines = lines.map(|(name, value)| Line { name: push(name.as_bytes()), value: push(value) }).collect();
-        text.push_str(version);
+        text.extend(behind.iter().copied());
         Self { lines, head: text.into() }
+    }
+
+    /// Collects method, target, what follows the target, and fields that no parser has seen. `None` if a name is no token, or a
+    /// value holds CR, LF, NUL or another control character (RFC 9110 section 5.5).
+    pub(crate) fn from_parts(
+        (method, target, behind): (&str, &str, &[&str]),
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Option<Self> {
+        let fields: Vec<_> = fields.into_iter().collect();
+        let fields = || fields.iter().map(|(name, value)| (name.as_ref(), trim(value.as_ref())));
+        let are_valid = fields().all(|(name, value)| is_token(name) && is_field_value(value));
+        are_valid.then(|| Self::collect(fields().chain([(method, target.as_bytes())]), behind))
     }
 
     /// The method of a request, its target, and what follows: a blank, the version, and perhaps more.
@@ -125,6 +140,20 @@ impl Headers {
     pub fn is_empty(&self) -> bool {
         self.fields().is_empty()
     }
+}
+
+/// A value without the blanks around it.
+fn trim(value: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().take_while(|byte| is_blank(byte)).count();
+    let value = value.get(start..).unwrap_or_default();
+    let end = value.iter().rev().take_while(|byte| is_blank(byte)).count();
+    value.get(..value.len() - end).unwrap_or_default()
+}
+
+/// Whether the bytes may be the value of a field (RFC 9110 section 5.5).
+fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// The same names, as they were sent, and values in the same order.
