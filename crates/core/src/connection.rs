@@ -30,8 +30,8 @@ use crate::timer::{Timer, Timers};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
-/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request ([`Request`](crate::Request) has
-/// an example), a test, a proxy.
+/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request
+/// ([`Request`](crate::Request) has an example), a test, a proxy.
 /// [`WebSocket`](crate::WebSocket) does it all, and its methods of the same names mean the same.
 /// Bytes that came along with the handshake are simply the first to [`receive`](Self::receive).
 ///
@@ -72,8 +72,8 @@ impl Connection {
         Self::new(Masking::Server, config.into(), Output::default(), now)
     }
 
-    /// Keeps what the opening handshake agreed: [`protocol`](Self::protocol) and [`extensions`](Self::extensions) return it.
-    /// (No extension is implemented, so that none may be agreed.)
+    /// Keeps what the opening handshake agreed: [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
+    /// return it. (No extension is implemented, so that none may be agreed.)
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
         self.opening = Opening::new(agreement);

@@ -15,8 +15,9 @@ pub enum Event<'b> {
     Request(Request),
     /// Server: an HTTP request that does not ask for a WebSocket, such as a health check. Answer it with
     /// [`respond`](crate::WebSocket::respond) and any response, such as
-    /// [`HttpResponse::upgrade_required`](crate::HttpResponse::upgrade_required), now or later; until then nothing is read.
-    /// If no answer comes within [`Config::opening_timeout`](crate::Config::opening_timeout), the client gets 503.
+    /// [`HttpResponse::upgrade_required`](crate::HttpResponse::upgrade_required), now or later; until then nothing is
+    /// read. If no answer comes within [`Config::opening_timeout`](crate::Config::opening_timeout), the client gets
+    /// 503.
     HttpRequest(Request),
     /// The connection is open.
     Open(Open),

@@ -46,8 +46,8 @@
 //!
 //! [`Event::CloseReceived`] says that the peer closes, [`Event::Close`] that the connection has ended; the latter comes
 //! exactly once and last. A connection that never opens has no `Close`: an error says why, unless the application itself
-//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`]: a driver that serves nothing else
-//! responds with [`HttpResponse::upgrade_required`].
+//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`]: a driver that serves nothing
+//! else responds with [`HttpResponse::upgrade_required`].
 //!
 //! # What the driver must do
 //!
@@ -91,6 +91,9 @@
 //!   crate of the workspace has `unsafe` code except `sansocket-acked`.
 //! * `std` (default): vectored output, and run-time detection of SIMD in the libraries below. Without it, the crate needs
 //!   only `alloc`.
+//! * `http`: [`Request`], [`Response`], [`Acceptance`], [`HttpResponse`] and [`ClientRequest`] convert from and to the
+//! types of
+//!   the `http` crate, for connections whose opening handshake hyper, axum or h2 has read. Needs `std`.
 
 #![no_std]
 #![forbid(unsafe_code)]

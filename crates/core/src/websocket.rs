@@ -86,8 +86,8 @@ impl WebSocket {
     }
 
     /// A connection whose opening handshake was done elsewhere, such as by an HTTP server: see [`Request::check`] and
-    /// [`Connection::with_agreement`]. No [`Event::Open`] follows; everything else is as usual. Bytes that came along with the
-    /// handshake are the first to [`receive`](Self::receive).
+    /// [`Connection::with_agreement`]. No [`Event::Open`] follows; everything else is as usual. Bytes that came along
+    /// with the handshake are the first to [`receive`](Self::receive).
     ///
     /// [`Request::check`]: crate::Request::check
     pub const fn opened(connection: Connection) -> Self {
@@ -118,7 +118,8 @@ impl WebSocket {
     /// # Errors
     ///
     /// The stream ended within the opening handshake (a request that asks for no WebSocket can still be answered), or
-    /// frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open connection ended.
+    /// frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open
+    /// connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened(connection) => match Opening::next(connection, now) {
@@ -193,8 +194,8 @@ impl WebSocket {
     /// # Errors
     ///
     /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
-    /// has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket: [`AnswerError::NotWebSocket`]. Or no
-    /// request is pending: [`AnswerError::NoRequest`].
+    /// has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket: [`AnswerError::NotWebSocket`].
+    /// Or no request is pending: [`AnswerError::NoRequest`].
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = unopened.accept(&accept, now)?;

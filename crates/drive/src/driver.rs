@@ -298,8 +298,8 @@ impl<L: Layer> Driver<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::Answer`]: the request cannot be accepted like this. The client gets 403 if its origin is forbidden, 426 if it
-    /// did not ask for a WebSocket, and otherwise 500; with [`AnswerError::NoRequest`] nothing changes.
+    /// [`Error::Answer`]: the request cannot be accepted like this. The client gets 403 if its origin is forbidden, 426
+    /// if it did not ask for a WebSocket, and otherwise 500; with [`AnswerError::NoRequest`] nothing changes.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error> {
         self.ws.accept(accept, now).map_err(|error| self.refuse(error, now))
     }

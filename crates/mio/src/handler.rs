@@ -52,8 +52,8 @@ pub trait Handler {
         Answer::Accept(Accept::new())
     }
 
-    /// A client asks, by HTTP, for something else, such as a health check. By default, it gets 426, Upgrade Required; so it
-    /// does if the answer is [`Answer::Accept`].
+    /// A client asks, by HTTP, for something else, such as a health check. By default, it gets 426, Upgrade Required;
+    /// so it does if the answer is [`Answer::Accept`].
     fn on_http_request(&mut self, connection: &mut Connection<'_>, request: &Request) -> Answer {
         HttpResponse::upgrade_required().into()
     }

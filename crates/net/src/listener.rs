@@ -259,8 +259,9 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, the
-    /// client did not ask for a WebSocket and got 426, or this is not a valid answer and the client got 500. TCP has ended.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403,
+    /// the client did not ask for a WebSocket and got 426, or this is not a valid answer and the client got 500. TCP
+    /// has ended.
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
         self.request()?;
         if let Err(error) = self.link.engine.driver.accept(accept, Clock::of_process().now()) {

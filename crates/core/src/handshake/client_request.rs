@@ -161,6 +161,10 @@ pub enum RequestError {
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
+    /// The `http` crate takes no URI of more than 65,534 bytes.
+    #[cfg(feature = "http")]
+    #[error("the URI is too long for the http crate")]
+    UriTooLong,
     /// RFC 6455 section 4.1 item 10: subprotocols are unique.
     #[error("the subprotocol {0} is offered twice")]
     ProtocolDuplicate(String),

@@ -1,5 +1,5 @@
-//! The opening handshake, RFC 6455 section 4, in two halves: [`negotiation`] decides about header fields, [`http1`] converts
-//! bytes to heads and back. Nothing outside this folder knows that HTTP exists.
+//! The opening handshake, RFC 6455 section 4, in two halves: [`negotiation`] decides about header fields, [`http1`]
+//! converts bytes to heads and back. Nothing outside this folder knows that HTTP exists.
 
 mod client_request;
 mod ended;

@@ -1,5 +1,5 @@
-//! Requests that are no opening handshakes, and the versions of HTTP: each request, the event or error that it leads to, and
-//! the answer to the letter, for a driver that answers plain requests with a page.
+//! Requests that are no opening handshakes, and the versions of HTTP: each request, the event or error that it leads
+//! to, and the answer to the letter, for a driver that answers plain requests with a page.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -214,7 +214,8 @@ fn a_plain_request_is_answered_with_any_final_status() {
     server.respond(HttpResponse::upgrade_required(), NOW).unwrap();
     let text = "only opening handshakes of WebSocket connections are answered here\n";
     let expected = format!(
-        "HTTP/1.1 426 Upgrade Required\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{text}",
         text.len()
     );

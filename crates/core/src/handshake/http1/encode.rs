@@ -9,14 +9,14 @@ use crate::handshake::{Acceptance, ClientRequest, HttpResponse, HttpVersion};
 /// checked.
 pub(crate) fn encode_request(request: &ClientRequest, key: &str) -> Vec<u8> {
     let mut head = begin(["GET ", request.uri().resource_name(), " HTTP/1.1\r\n"]);
-    request.fields(key).for_each(|(name, value)| append_field(&mut head, name, &value));
+    request.fields(key).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
     finish(head)
 }
 
 /// The head that accepts.
 pub(crate) fn encode_acceptance(acceptance: Acceptance<'_>) -> Vec<u8> {
     let mut head = begin(["HTTP/1.1 101 Switching Protocols\r\n"]);
-    acceptance.fields().for_each(|(name, value)| append_field(&mut head, name, value));
+    acceptance.byte_fields().for_each(|(name, value)| append_field(&mut head, name, value));
     finish(head)
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn encode_acceptance(acceptance: Acceptance<'_>) -> Vec<u8> {
 pub(crate) fn encode_response(response: &HttpResponse, answers_head: bool) -> Vec<u8> {
     let status: String = response.status().to_string();
     let mut head = begin(["HTTP/1.1 ", &status, " ", response.reason_phrase(), "\r\n"]);
-    response.fields(HttpVersion::Http11).for_each(|(name, value)| append_field(&mut head, name, &value));
+    response.fields(HttpVersion::Http11).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
     let mut bytes = finish(head);
     if !answers_head {
         bytes.extend_from_slice(response.content());
@@ -34,21 +34,19 @@ pub(crate) fn encode_response(response: &HttpResponse, answers_head: bool) -> Ve
 
 fn begin<const N: usize>(parts: [&str; N]) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
-    append(&mut head, parts);
-    head
-}
-
-fn append<const N: usize>(head: &mut Vec<u8>, parts: [&str; N]) {
     for part in parts {
         head.extend_from_slice(part.as_bytes());
     }
+    head
 }
 
-fn append_field(head: &mut Vec<u8>, name: &str, value: &str) {
-    append(head, [name, ": ", value, "\r\n"]);
+fn append_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
 }
 
 fn finish(mut head: Vec<u8>) -> Vec<u8> {
-    append(&mut head, ["\r\n"]);
+    head.extend_from_slice(b"\r\n");
     head
 }

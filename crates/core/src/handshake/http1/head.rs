@@ -89,9 +89,9 @@ pub(crate) fn start_line(head: &[u8]) -> &[u8] {
     lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
-/// Returns a copy of a head of HTTP/1.2 to 1.9 that says HTTP/1.1, which these versions count as (RFC 9110 section 2.5):
-/// the parser knows only 1.0 and 1.1. `None` if the version is another one. `version_digit` finds the major version in
-/// the start line.
+/// Returns a copy of a head of HTTP/1.2 to 1.9 that says HTTP/1.1, which these versions count as (RFC 9110 section
+/// 2.5): the parser knows only 1.0 and 1.1. `None` if the version is another one. `version_digit` finds the major
+/// version in the start line.
 pub(crate) fn as_http11(head: &[u8], version_digit: fn(&[u8]) -> Option<usize>) -> Option<Vec<u8>> {
     let before = head.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let start = before + version_digit(start_line(head))?;

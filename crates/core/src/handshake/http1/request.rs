@@ -49,7 +49,8 @@ pub(crate) fn find(bytes: &[u8], config: &Config) -> Option<(Request, usize)> {
     (is_within_limits && is_strict).then_some((request, size))
 }
 
-/// Reads the head at the beginning of these bytes. Returns also its size, and whether every line is known to end in CR LF.
+/// Reads the head at the beginning of these bytes. Returns also its size, and whether every line is known to end in CR
+/// LF.
 fn parse_at_start<'a>(
     bytes: &'a [u8],
     fields: &mut [MaybeUninit<Header<'a>>],

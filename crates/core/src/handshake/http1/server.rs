@@ -58,7 +58,7 @@ impl Server {
                 // what is refused may be no request that could be asked for its method
                 self.answers_head = reader.asks_for_head();
                 let Some(request) = request? else { return Ok(None) };
-                self.answers_head = request.method() == "HEAD";
+                self.answers_head = request.headers().has_method("HEAD");
                 let Some(handshake) = request.check()? else {
                     self.stage = Stage::AskedPlainly { has_eof: false };
                     return Ok(Some(Event::HttpRequest(request)));

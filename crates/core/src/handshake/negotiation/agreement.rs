@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crate::handshake::Extension;
 
-/// What both ends of a connection agreed on in the opening handshake: a subprotocol (RFC 6455 section 1.9) and extensions
-/// (section 9), or neither.
+/// What both ends of a connection agreed on in the opening handshake: a subprotocol (RFC 6455 section 1.9) and
+/// extensions (section 9), or neither.
 ///
 /// ```
 /// use sansocket::{Agreement, Config, Connection, Instant};

@@ -158,14 +158,15 @@ impl HttpResponse {
         self.status
     }
 
-    /// Returns the reason phrase, which only HTTP/1.1 has: the one that was [set](Self::reason), or the usual one. May be
-    /// empty.
+    /// Returns the reason phrase, which only HTTP/1.1 has: the one that was [set](Self::reason), or the usual one. May
+    /// be empty.
     pub fn reason_phrase(&self) -> &str {
         self.reason.as_deref().unwrap_or_else(|| usual_phrase(self.status))
     }
 
-    /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol adds,
-    /// such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3 have no
+    /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol
+    /// adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
+    /// have no
     /// `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
     pub fn fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let is_upgrade_required = self.status == 426;
@@ -231,7 +232,8 @@ pub enum AnswerError {
 }
 
 impl HandshakeError {
-    /// Returns the response to a request that a server refuses. `None` for the errors of a client, and if the transport ended.
+    /// Returns the response to a request that a server refuses. `None` for the errors of a client, and if the transport
+    /// ended.
     pub fn response(&self) -> Option<HttpResponse> {
         match self {
             Self::Refused(_) => None,
@@ -241,8 +243,8 @@ impl HandshakeError {
 }
 
 impl AnswerError {
-    /// Returns the response to a request whose answer failed for the client's fault: 403 for a forbidden origin. `None` for
-    /// the errors of the application, which may try another answer.
+    /// Returns the response to a request whose answer failed for the client's fault: 403 for a forbidden origin. `None`
+    /// for the errors of the application, which may try another answer.
     pub fn response(&self) -> Option<HttpResponse> {
         matches!(self, Self::OriginForbidden)
             .then(|| HttpResponse::from_protocol(403, "this origin may not open a connection"))

@@ -17,7 +17,7 @@ impl Request {
     pub fn check(&self) -> Result<Option<OpeningHandshake>, HandshakeError> {
         let parts = Parts::of(self);
         parts.check_host()?;
-        if !self.version().has_connection_fields() {
+        if !parts.http.has_connection_fields() {
             parts.check_connection_fields()?;
             if self.connect_protocol() != Some("websocket") {
                 return Ok(None);
@@ -36,6 +36,7 @@ impl Request {
 /// What a request asks for, gathered in one pass over its header fields.
 struct Parts<'a> {
     request: &'a Request,
+    http: HttpVersion,
     host: Single<'a>,
     origin: Single<'a>,
     key: Single<'a>,
@@ -55,6 +56,7 @@ impl<'a> Parts<'a> {
     fn of(request: &'a Request) -> Self {
         let mut parts = Self {
             request,
+            http: request.version(),
             host: Single::Missing,
             origin: Single::Missing,
             key: Single::Missing,
@@ -106,11 +108,9 @@ impl<'a> Parts<'a> {
     /// Host header field with an invalid field value"
     fn check_host(&self) -> Result<(), HandshakeError> {
         match self.host {
-            Single::Missing if self.request.version() == HttpVersion::Http10 => Ok(()),
+            Single::Missing if self.http == HttpVersion::Http10 => Ok(()),
             // RFC 9113 8.3.1: the `:authority` takes its place, which is part of the target
-            Single::Missing if !self.request.version().has_connection_fields() && !self.request.host().is_empty() => {
-                Ok(())
-            }
+            Single::Missing if !self.http.has_connection_fields() && !self.request.host().is_empty() => Ok(()),
             Single::Missing => Err(HandshakeError::HostMissing),
             Single::Repeated => Err(HandshakeError::HostRepeated),
             Single::Value(host) => Authority::parse(host).map(drop).ok_or(HandshakeError::HostInvalid),
@@ -130,10 +130,10 @@ impl<'a> Parts<'a> {
     /// Checks an opening handshake that upgrades its connection. Returns the key to answer to.
     fn check_upgrade(&self) -> Result<&'a str, HandshakeError> {
         // item 1
-        if self.request.version() == HttpVersion::Http10 {
+        if self.http == HttpVersion::Http10 {
             return Err(HandshakeError::Http10);
         }
-        if self.request.method() != "GET" {
+        if !self.request.headers().has_method("GET") {
             return Err(HandshakeError::MethodNotGet);
         }
         if !self.wants_upgrade {

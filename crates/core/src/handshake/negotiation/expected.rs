@@ -20,8 +20,8 @@ pub(crate) struct Expected {
 }
 
 impl ClientRequest {
-    /// Checks the response to [`fields`](Self::fields) with this key: 101, the upgrade, the answer to the key, and nothing
-    /// that was not offered (RFC 6455 section 4.1). Returns what is agreed on.
+    /// Checks the response to [`fields`](Self::fields) with this key: 101, the upgrade, the answer to the key, and
+    /// nothing that was not offered (RFC 6455 section 4.1). Returns what is agreed on.
     ///
     /// ```
     /// use sansocket::{ClientRequest, HttpVersion, Response, accept_key};

@@ -18,8 +18,8 @@ use crate::handshake::syntax::is_token;
 pub struct Headers {
     /// The head that they came in. Where some value is not UTF-8: names and values back to back.
     head: Arc<str>,
-    /// The fields, and behind them method and target as if they were one. The version follows the target in the head, behind
-    /// a blank: so it takes no room in a connection that waits for its answer.
+    /// The fields, and behind them method and target as if they were one. The version follows the target in the head,
+    /// behind a blank: so it takes no room in a connection that waits for its answer.
     lines: Arc<[Line]>,
 }
 
@@ -30,8 +30,8 @@ pub(crate) struct Line {
 }
 
 impl Headers {
-    /// What was found in this head: method and target, the version behind them (a blank comes first), and the fields. Returns
-    /// also whether every line is known to end in CR LF.
+    /// What was found in this head: method and target, the version behind them (a blank comes first), and the fields.
+    /// Returns also whether every line is known to end in CR LF.
     pub(crate) fn new(head: &[u8], start: Header<'_>, version: &str, fields: &[Header<'_>]) -> (Self, bool) {
         let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
         let Ok(text) = simdutf8::basic::from_utf8(head) else {
@@ -55,7 +55,8 @@ impl Headers {
         (Self { head: text.into(), lines }, is_strict)
     }
 
-    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; then what follows the target.
+    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; then what follows the
+    /// target.
     #[cold]
     fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, behind: &[&str]) -> Self {
         let mut text = String::new();
@@ -72,8 +73,8 @@ impl Headers {
         Self { lines, head: text.into() }
     }
 
-    /// Collects method, target, what follows the target, and fields that no parser has seen. `None` if a name is no token, or a
-    /// value holds CR, LF, NUL or another control character (RFC 9110 section 5.5).
+    /// Collects method, target, what follows the target, and fields that no parser has seen. `None` if a name is no
+    /// token, or a value holds CR, LF, NUL or another control character (RFC 9110 section 5.5).
     pub(crate) fn from_parts(
         (method, target, behind): (&str, &str, &[&str]),
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
@@ -84,11 +85,20 @@ impl Headers {
         are_valid.then(|| Self::collect(fields().chain([(method, target.as_bytes())]), behind))
     }
 
-    /// The method of a request, its target, and what follows: a blank, the version, and perhaps more.
-    pub(crate) fn start(&self) -> (&str, &str, &str) {
-        let line = self.lines.last();
-        let behind = |line: &Line| self.head.get(line.value.end..).unwrap_or_default();
-        line.map(|line| (self.read(&line.name), self.read(&line.value), behind(line))).unwrap_or_default()
+    /// The method and the target of a request.
+    pub(crate) fn start(&self) -> (&str, &str) {
+        self.lines.last().map(|line| (self.read(&line.name), self.read(&line.value))).unwrap_or_default()
+    }
+
+    /// Whether the method of a request is this one.
+    pub(crate) fn has_method(&self, method: &str) -> bool {
+        self.lines.last().is_some_and(|line| self.head.as_bytes().get(line.name.clone()) == Some(method.as_bytes()))
+    }
+
+    /// What follows the target of a request and a blank: the version, and perhaps more.
+    pub(crate) fn behind_target(&self) -> &[u8] {
+        let behind = self.lines.last().and_then(|line| self.head.as_bytes().get(line.value.end + 1..));
+        behind.unwrap_or_default()
     }
 
     pub(crate) fn fields(&self) -> &[Line] {

@@ -34,8 +34,8 @@ pub(crate) fn is_valid(key: &str) -> bool {
     key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(NONCE_SIZE)
 }
 
-/// Returns the value of `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2 item 5): 28 characters. Does not
-/// check the key.
+/// Returns the value of `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2 item 5): 28 characters. Does
+/// not check the key.
 ///
 /// ```
 /// assert_eq!(sansocket::accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");

@@ -62,14 +62,23 @@ impl<'a> Acceptance<'a> {
 
     /// Returns names and values of the header fields, in order. HTTP/2 and HTTP/3 write the names in lower case.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let accept = self.handshake.accept.as_ref().map(|accept| str::from_utf8(accept).unwrap_or_default());
-        let upgrade = accept
-            .map(|accept| [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]);
-        let protocol = self.accept.protocol.as_deref().map(|protocol| ("Sec-WebSocket-Protocol", protocol));
-        upgrade.into_iter().flatten().chain(protocol).chain(self.accept.fields())
+        // each of them is text
+        self.byte_fields().map(|(name, value)| (name, str::from_utf8(value).unwrap_or_default()))
     }
 
-    /// Returns what is agreed on with this response, for [`Connection::with_agreement`](crate::Connection::with_agreement).
+    /// The same without the validation of the answer to the key as UTF-8.
+    pub(crate) fn byte_fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let upgrade = self.handshake.accept.as_ref().map(|accept| {
+            let accept = ("Sec-WebSocket-Accept", accept.as_slice());
+            [("Upgrade", b"websocket".as_slice()), ("Connection", b"Upgrade".as_slice()), accept]
+        });
+        let protocol = self.accept.protocol.as_deref().map(|protocol| ("Sec-WebSocket-Protocol", protocol.as_bytes()));
+        let added = self.accept.fields().map(|(name, value)| (name, value.as_bytes()));
+        upgrade.into_iter().flatten().chain(protocol).chain(added)
+    }
+
+    /// Returns what is agreed on with this response, for
+    /// [`Connection::with_agreement`](crate::Connection::with_agreement).
     pub fn agreement(&self) -> Agreement {
         Agreement { protocol: self.accept.protocol.clone(), ..Agreement::new() }
     }

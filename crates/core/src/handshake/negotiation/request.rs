@@ -1,7 +1,7 @@
 //! Requests as a server receives them, RFC 6455 section 4.2.1 and RFC 8441 section 4.
 
 use alloc::format;
-use core::fmt;
+use core::{fmt, str};
 
 use super::{Headers, HttpVersion};
 use crate::handshake::syntax::{elements, is_token};
@@ -51,7 +51,8 @@ impl Request {
     /// # Errors
     ///
     /// [`HandshakeError::RequestMalformed`]: the method or a name is not a token, or a value holds a control character.
-    /// [`HandshakeError::TargetInvalid`]: the target is neither a path nor an http or https URI; it may be `*` with OPTIONS.
+    /// [`HandshakeError::TargetInvalid`]: the target is neither a path nor an http or https URI; it may be `*` with
+    /// OPTIONS.
     pub fn from_parts(
         method: &str,
         target: &str,
@@ -68,8 +69,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// As for [`from_parts`](Self::from_parts), and [`HandshakeError::HostInvalid`]: the authority is not a host with an
-    /// optional port.
+    /// As for [`from_parts`](Self::from_parts), and [`HandshakeError::HostInvalid`]: the authority is not a host with
+    /// an optional port.
     pub fn extended_connect(
         protocol: &str,
         scheme: &str,
@@ -127,25 +128,26 @@ impl Request {
 
     /// The version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
     pub fn version(&self) -> HttpVersion {
-        let (_, _, behind) = self.headers.start();
-        HttpVersion::at_start(behind.get(1..).unwrap_or_default())
+        HttpVersion::at_start(self.headers.behind_target())
     }
 
     /// The value of `:protocol`, if the request is an [extended CONNECT](Self::extended_connect).
     pub fn connect_protocol(&self) -> Option<&str> {
-        let (_, _, behind) = self.headers.start();
         // on the wire of HTTP/1.1, the version ends its line
-        behind.strip_prefix(' ')?.strip_prefix(self.version().as_str())?.strip_prefix(CONNECT_PROTOCOL)
+        let behind = self.headers.behind_target().strip_prefix(self.version().as_str().as_bytes())?;
+        behind.strip_prefix(CONNECT_PROTOCOL.as_bytes()).and_then(|protocol| str::from_utf8(protocol).ok())
     }
 
-    /// The target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS, perhaps `*`.
+    /// The target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS, perhaps
+    /// `*`.
     ///
     /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
         self.headers.start().1
     }
 
-    /// The path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112 section 3.2.4).
+    /// The path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112 section
+    /// 3.2.4).
     pub fn path(&self) -> &str {
         if self.target() == ASTERISK {
             return ASTERISK;
@@ -225,8 +227,8 @@ const ASTERISK: &str = "*";
 /// What precedes the value of `:protocol` in the start line that is kept.
 const CONNECT_PROTOCOL: &str = " ";
 
-/// The authority in a target of absolute-form (RFC 9112 section 3.2.2), and path and query: in origin-form (3.2.1) there
-/// is nothing else. Other forms, and schemes other than http and https, name no resource here.
+/// The authority in a target of absolute-form (RFC 9112 section 3.2.2), and path and query: in origin-form (3.2.1)
+/// there is nothing else. Other forms, and schemes other than http and https, name no resource here.
 fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
         return Some((None, target));

@@ -27,17 +27,17 @@ impl HttpVersion {
     }
 
     /// The version that the text begins with, one of those that [`as_str`](Self::as_str) returns.
-    pub(crate) fn at_start(text: &str) -> Self {
+    pub(crate) fn at_start(text: &[u8]) -> Self {
         // most often
-        if text.starts_with(Self::Http11.as_str()) {
+        if text.starts_with(Self::Http11.as_str().as_bytes()) {
             return Self::Http11;
         }
         let others = [Self::Http10, Self::Http2, Self::Http3];
-        others.into_iter().find(|version| text.starts_with(version.as_str())).unwrap_or(Self::Http11)
+        others.into_iter().find(|version| text.starts_with(version.as_str().as_bytes())).unwrap_or(Self::Http11)
     }
 
-    /// Whether connections are upgraded in this version, and header fields may concern them. HTTP/2 and HTTP/3 have neither
-    /// (RFC 9113 section 8.2.2).
+    /// Whether connections are upgraded in this version, and header fields may concern them. HTTP/2 and HTTP/3 have
+    /// neither (RFC 9113 section 8.2.2).
     pub(crate) fn has_connection_fields(self) -> bool {
         self <= Self::Http11
     }
