@@ -407,10 +407,10 @@ impl WebSocket {
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Opened(connection) => {
-                connection.opening.as_ref().is_some_and(|opening| opening.is_pending())
-                    || connection.has_pending_event()
-            }
+            State::Opened(connection) => match &connection.opening {
+                None => connection.has_pending_event(),
+                Some(opening) => opening.is_pending() || connection.has_pending_event(),
+            },
             State::Unopened(unopened) => unopened.has_pending_event(),
         }
     }
