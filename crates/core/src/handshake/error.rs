@@ -69,7 +69,7 @@ pub enum HandshakeError {
     /// More header lines than [`Config::max_header_lines`](crate::Config::max_header_lines).
     #[error("the request has too many header lines")]
     RequestLinesTooMany,
-    /// RFC 9112: this is not a request of HTTP/1.1.
+    /// RFC 9112: this is not a request of HTTP/1, or its parts are not valid.
     #[error("the request is malformed")]
     RequestMalformed,
     /// The first byte cannot begin a request: a client speaks TLS to a port for ws, for example.
