@@ -15,7 +15,7 @@ use std::time::{self, Duration};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sansocket::bytes::Buf;
-use sansocket::{Accept, Config, Error, Event, Input, Instant, TransportAction, WebSocket};
+use sansocket::{Accept, Config, Error, Event, HttpResponse, Input, Instant, TransportAction, WebSocket};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
@@ -113,6 +113,7 @@ fn outcome(
 fn handle(ws: &mut WebSocket, event: Event<'_>, now: Instant) {
     let result = match event {
         Event::Request(_) => ws.accept(Accept::new(), now).map_err(|error| error.to_string()),
+        Event::HttpRequest(_) => ws.respond(HttpResponse::upgrade_required(), now).map_err(|error| error.to_string()),
         Event::Message(message) => ws.send(message).map_err(|error| error.to_string()),
         Event::Close(close) => {
             println!("closed: {}, clean: {}", close.code, close.was_clean);

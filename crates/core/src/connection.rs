@@ -17,10 +17,12 @@ use crate::error::{Error, ProtocolError, TimeoutKind};
 use crate::event::{Event, ReadyState, Role, TransportAction};
 use crate::fragment_payload::FragmentPayload;
 use crate::frame::OpCode;
+use crate::handshake::{Agreement, Extension};
 use crate::input::Input;
 use crate::left::Progress;
 use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
+use crate::opening::Opening;
 use crate::output::Output;
 use crate::receiver::{Received, Receiver};
 use crate::send_error::{NotOpen, SendError};
@@ -30,7 +32,8 @@ use crate::timer::{Timer, Timers};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
-/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request, a test, a proxy.
+/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request
+/// ([`Request`](crate::Request) has an example), a test, a proxy.
 /// [`WebSocket`](crate::WebSocket) does it all, and its methods of the same names mean the same.
 /// Bytes that came along with the handshake are simply the first to [`receive`](Self::receive).
 ///
@@ -58,6 +61,8 @@ pub struct Connection {
     /// `None` while the connection is open.
     closing: Option<Box<Closing>>,
     timers: Timers,
+    /// What the opening handshake agreed, and what it left to [`WebSocket`](crate::WebSocket).
+    pub(crate) opening: Option<Box<Opening>>,
 }
 
 impl Connection {
@@ -71,6 +76,14 @@ impl Connection {
         Self::new(Masking::Server, config.into(), Output::default(), now)
     }
 
+    /// Keeps what the opening handshake agreed: [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
+    /// return it. (No extension is implemented, so that none may be agreed.)
+    #[must_use]
+    pub fn with_agreement(mut self, agreement: Agreement) -> Self {
+        self.opening = Opening::new(agreement);
+        self
+    }
+
     /// An end whose `output` may still hold the head of a handshake message.
     pub(crate) fn new(masking: Masking, config: Arc<Config>, output: Output, now: Instant) -> Self {
         let sender = Sender::new(masking);
@@ -79,7 +92,7 @@ impl Connection {
         if let Some(interval) = config.keepalive.interval() {
             timers.set(Timer::Ping, interval);
         }
-        Self { config, receiver, sender, output, closing: None, timers }
+        Self { config, receiver, sender, output, closing: None, timers, opening: None }
     }
 
     /// Consumes received bytes up to the next event; `None` when the input is empty, or what remains of it is
@@ -373,6 +386,16 @@ impl Connection {
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         self.output.buffered_amount()
+    }
+
+    /// Returns the subprotocol selected in the opening handshake (RFC 6455 section 1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.opening.as_ref().and_then(|opening| opening.agreement.protocol())
+    }
+
+    /// Returns the extensions in use (RFC 6455 section 9).
+    pub fn extensions(&self) -> &[Extension] {
+        self.opening.as_ref().map_or(&[], |opening| opening.agreement.extensions())
     }
 
     /// Which end this is.

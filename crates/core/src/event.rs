@@ -13,8 +13,11 @@ pub enum Event<'b> {
     /// Server: a valid opening handshake. Answer with [`accept`](crate::WebSocket::accept) or
     /// [`respond`](crate::WebSocket::respond); until then nothing is read.
     Request(Request),
-    /// Server: an HTTP request that does not ask for a WebSocket. Answer it with [`respond`](crate::WebSocket::respond)
-    /// and any response; unless that is done at once, the answer is 426.
+    /// Server: an HTTP request that does not ask for a WebSocket, such as a health check. Answer it with
+    /// [`respond`](crate::WebSocket::respond) and any response, such as
+    /// [`HttpResponse::upgrade_required`](crate::HttpResponse::upgrade_required), now or later; until then nothing is
+    /// read. If no answer comes within [`Config::opening_timeout`](crate::Config::opening_timeout), the client gets
+    /// 503.
     HttpRequest(Request),
     /// The connection is open.
     Open(Open),

@@ -51,7 +51,8 @@
 //!
 //! [`Event::CloseReceived`] says that the peer closes, [`Event::Close`] that the connection has ended; the latter comes
 //! exactly once and last. A connection that never opens has no `Close`: an error says why, unless the application itself
-//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`].
+//! refused or closed it. A request that asks for no WebSocket is [`Event::HttpRequest`]: a driver that serves nothing
+//! else responds with [`HttpResponse::upgrade_required`].
 //!
 //! # What the driver must do
 //!
@@ -100,6 +101,9 @@
 //!   crate of the workspace has `unsafe` code except `sansocket-acked`.
 //! * `std` (default): vectored output, and run-time detection of SIMD in the libraries below. Without it, the crate needs
 //!   only `alloc`.
+//! * `http`: [`Request`], [`Response`], [`Acceptance`], [`HttpResponse`] and [`ClientRequest`] convert from and to the
+//! types of
+//!   the `http` crate, for connections whose opening handshake hyper, axum or h2 has read. Needs `std`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -127,6 +131,7 @@ mod left;
 mod limit;
 mod memory;
 mod message;
+mod opening;
 mod output;
 mod queue;
 mod receiver;
@@ -148,9 +153,9 @@ pub use error::{Error, ProtocolError, TimeoutKind};
 pub use event::{Event, ReadyState, Role, TransportAction};
 pub use fragment_payload::FragmentPayload;
 pub use handshake::{
-    Accept, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse, MalformedResponse, NotHttp,
-    Open, OriginError, OriginFault, OriginPolicy, Origins, Request, RequestError, RequestTemplate, Response,
-    ResponseFault,
+    Accept, Acceptance, Agreement, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse,
+    HttpVersion, MalformedResponse, NotHttp, Open, OpeningHandshake, OriginError, OriginFault, OriginPolicy, Origins,
+    Request, RequestError, RequestTemplate, Response, ResponseFault, accept_key, generate_key,
 };
 pub use input::Input;
 pub use limit::LimitExceeded;

@@ -1,8 +1,6 @@
 //! WebSocket: one life from CONNECTING to CLOSED, the opening handshake and then a Connection.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
@@ -15,12 +13,11 @@ use crate::encoded::EncodedMessage;
 use crate::error::Error;
 use crate::event::{Event, ReadyState, Role, TransportAction};
 use crate::fragment_payload::FragmentPayload;
-use crate::handshake::{
-    Accept, Agreement, AnswerError, ClientRequest, Extension, HttpResponse, Open, RequestError, Step, Unopened,
-};
+use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, RequestError, Step, Unopened};
 use crate::input::Input;
 use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
+use crate::opening::Opening;
 use crate::output::Output;
 use crate::send_error::{NotOpen, SendError};
 use crate::time::Instant;
@@ -70,22 +67,8 @@ pub struct WebSocket {
 }
 
 enum State {
-    Opened {
-        connection: Connection,
-        /// What the opening handshake has left, if anything.
-        opening: Option<Box<Opening>>,
-    },
+    Opened(Connection),
     Unopened(Unopened),
-}
-
-/// What an opening handshake leaves.
-struct Opening {
-    agreement: Agreement,
-    /// Whether the event is due.
-    is_due: bool,
-    /// Frames that came before the request was answered, and how many of their bytes have been used.
-    early: Vec<u8>,
-    used: usize,
 }
 
 impl WebSocket {
@@ -111,6 +94,15 @@ impl WebSocket {
         Self { state: State::Unopened(Unopened::server(config.into(), now)) }
     }
 
+    /// A connection whose opening handshake was done elsewhere, such as by an HTTP server: see [`Request::check`] and
+    /// [`Connection::with_agreement`]. No [`Event::Open`] follows; everything else is as usual. Bytes that came along
+    /// with the handshake are the first to [`receive`](Self::receive).
+    ///
+    /// [`Request::check`]: crate::Request::check
+    pub const fn opened(connection: Connection) -> Self {
+        Self { state: State::Opened(connection) }
+    }
+
     /// Consumes received bytes up to the next event; `None` when the input is empty, or what remains of it is
     /// [left](Input::refillable) to the caller. It may be empty from the start, to ask for pending events
     /// ([`has_pending_event`](Self::has_pending_event)).
@@ -123,7 +115,7 @@ impl WebSocket {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened { connection, opening: None } => connection.receive(input, now),
+            State::Opened(connection) if connection.opening.is_none() => connection.receive(input, now),
             _ => self.receive_at_first(input, now),
         }
     }
@@ -134,11 +126,12 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The stream ended within the opening handshake, or frames that came before the request was accepted broke the
-    /// protocol. [`Event::Close`] says how an open connection ended.
+    /// The stream ended within the opening handshake (a request that asks for no WebSocket can still be answered), or
+    /// frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open
+    /// connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
-            State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
+            State::Opened(connection) => match Opening::next(connection, now) {
                 Ok(None) => connection.receive_eof(now),
                 Ok(event) => Ok(event),
                 Err(error) => {
@@ -156,7 +149,7 @@ impl WebSocket {
     /// receive buffer.
     pub fn write_lost(&mut self, now: Instant) {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.write_lost(now),
+            State::Opened(connection) => connection.write_lost(now),
             State::Unopened(unopened) => unopened.write_lost(now),
         }
     }
@@ -168,7 +161,7 @@ impl WebSocket {
     /// [`Config::closing_timeout`]: a driver that knows what was acknowledged looks then.
     pub fn progress(&mut self, now: Instant) {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.progress(now),
+            State::Opened(connection) => connection.progress(now),
             State::Unopened(unopened) => unopened.progress(now),
         }
     }
@@ -177,7 +170,7 @@ impl WebSocket {
     /// was open; [`transport`](Self::transport) is [`TransportAction::Abort`].
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.abort(now),
+            State::Opened(connection) => connection.abort(now),
             State::Unopened(unopened) => unopened.abort(now),
         }
     }
@@ -192,11 +185,11 @@ impl WebSocket {
     /// the rest of the response's body, gets the refusal ([`Error::Handshake`]).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
-            State::Opened { connection, opening } => {
+            State::Opened(connection) => {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
                     // nothing follows a failure, or Close
-                    *opening = Opening::new(opening.take().map(|opening| opening.agreement).unwrap_or_default());
+                    connection.opening = connection.opening.take().and_then(|opening| Opening::new(opening.agreement));
                 }
                 event
             }
@@ -210,13 +203,13 @@ impl WebSocket {
     /// # Errors
     ///
     /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
-    /// has been refused: [`AnswerError::OriginForbidden`]. Or there is none that could be accepted, or none any more:
-    /// [`AnswerError::NoRequest`].
+    /// has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket: [`AnswerError::NotWebSocket`].
+    /// Or no request is pending: [`AnswerError::NoRequest`].
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
-        let (connection, agreement, early) = unopened.accept(&accept, now)?;
-        let opening = Some(Box::new(Opening { agreement, is_due: true, early, used: 0 }));
-        self.state = State::Opened { connection, opening };
+        let (mut connection, agreement, early) = unopened.accept(&accept, now)?;
+        connection.opening = Opening::accepted(agreement, early);
+        self.state = State::Opened(connection);
         Ok(())
     }
 
@@ -228,7 +221,7 @@ impl WebSocket {
     /// The request is still unanswered: the response is not valid. Or there is no request to answer.
     pub fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match &mut self.state {
-            State::Opened { .. } => Err(AnswerError::NoRequest),
+            State::Opened(_) => Err(AnswerError::NoRequest),
             State::Unopened(unopened) => unopened.respond(&response, now),
         }
     }
@@ -312,7 +305,7 @@ impl WebSocket {
     /// without a code. The connection is unharmed.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.close(code, reason, now),
+            State::Opened(connection) => connection.close(code, reason, now),
             State::Unopened(unopened) => unopened.close(code, reason, now),
         }
     }
@@ -321,7 +314,7 @@ impl WebSocket {
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.output(),
+            State::Opened(connection) => connection.output(),
             State::Unopened(unopened) => unopened.output(),
         }
     }
@@ -356,7 +349,7 @@ impl WebSocket {
     #[inline]
     pub fn detach_scratch(&mut self, memory: &mut Scratch) {
         match &mut self.state {
-            State::Opened { connection, .. } => connection.detach_scratch(memory),
+            State::Opened(connection) => connection.detach_scratch(memory),
             State::Unopened(unopened) => unopened.output().detach_scratch(memory),
         }
     }
@@ -387,7 +380,7 @@ impl WebSocket {
     /// ```
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {
-        if let State::Opened { connection, .. } = &mut self.state {
+        if let State::Opened(connection) = &mut self.state {
             connection.recycle(message);
         }
     }
@@ -397,7 +390,7 @@ impl WebSocket {
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Opened { connection, .. } => connection.poll_timeout(),
+            State::Opened(connection) => connection.poll_timeout(),
             State::Unopened(unopened) => unopened.poll_timeout(),
         }
     }
@@ -407,7 +400,7 @@ impl WebSocket {
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
-            State::Opened { connection, .. } => connection.transport(),
+            State::Opened(connection) => connection.transport(),
             State::Unopened(unopened) => unopened.transport(),
         }
     }
@@ -418,7 +411,7 @@ impl WebSocket {
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
-            State::Opened { connection, .. } => connection.wants_read(),
+            State::Opened(connection) => connection.wants_read(),
             State::Unopened(unopened) => unopened.wants_read(),
         }
     }
@@ -429,10 +422,10 @@ impl WebSocket {
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Opened { connection, opening: None } => connection.has_pending_event(),
-            State::Opened { connection, opening: Some(opening) } => {
-                opening.is_pending() || connection.has_pending_event()
-            }
+            State::Opened(connection) => match &connection.opening {
+                None => connection.has_pending_event(),
+                Some(opening) => opening.is_pending() || connection.has_pending_event(),
+            },
             State::Unopened(unopened) => unopened.has_pending_event(),
         }
     }
@@ -441,7 +434,7 @@ impl WebSocket {
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         match &self.state {
-            State::Opened { connection, .. } => connection.ready_state(),
+            State::Opened(connection) => connection.ready_state(),
             State::Unopened(unopened) => unopened.ready_state(),
         }
     }
@@ -451,7 +444,7 @@ impl WebSocket {
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
-            State::Opened { connection, .. } => connection.buffered_amount(),
+            State::Opened(connection) => connection.buffered_amount(),
             State::Unopened(_) => 0,
         }
     }
@@ -459,25 +452,31 @@ impl WebSocket {
     /// Which end this is.
     pub fn role(&self) -> Role {
         match &self.state {
-            State::Opened { connection, .. } => connection.role(),
+            State::Opened(connection) => connection.role(),
             State::Unopened(unopened) => unopened.role(),
         }
     }
 
     /// The subprotocol selected in the opening handshake (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
-        self.agreement().and_then(|agreement| agreement.protocol.as_deref())
+        match &self.state {
+            State::Opened(connection) => connection.protocol(),
+            State::Unopened(_) => None,
+        }
     }
 
     /// The extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
-        self.agreement().map_or(&[], |agreement| &agreement.extensions)
+        match &self.state {
+            State::Opened(connection) => connection.extensions(),
+            State::Unopened(_) => &[],
+        }
     }
 
     #[inline(never)]
     fn receive_at_first<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened { connection, opening } => match Opening::next(opening, connection, now) {
+            State::Opened(connection) => match Opening::next(connection, now) {
                 Ok(None) => connection.receive(input, now),
                 Ok(event) => Ok(event),
                 Err(error) => {
@@ -488,25 +487,18 @@ impl WebSocket {
             State::Unopened(unopened) => match unopened.receive(input, now)? {
                 Step::Event(event) => Ok(event),
                 Step::Opened(connection, open) => {
-                    let opening = Opening::new(open.agreement().cloned().unwrap_or_default());
-                    self.state = State::Opened { connection, opening };
+                    let connection = connection.with_agreement(open.agreement().cloned().unwrap_or_default());
+                    self.state = State::Opened(connection);
                     Ok(Some(Event::Open(open)))
                 }
             },
         }
     }
 
-    fn agreement(&self) -> Option<&Agreement> {
-        match &self.state {
-            State::Opened { opening, .. } => opening.as_ref().map(|opening| &opening.agreement),
-            State::Unopened(_) => None,
-        }
-    }
-
     #[inline]
     fn connection(&mut self) -> Result<&mut Connection, NotOpen> {
         match &mut self.state {
-            State::Opened { connection, .. } => Ok(connection),
+            State::Opened(connection) => Ok(connection),
             State::Unopened(unopened) => Err(NotOpen(unopened.ready_state())),
         }
     }
@@ -517,42 +509,5 @@ impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("WebSocket");
         shown.field("role", &self.role()).field("ready_state", &self.ready_state()).finish_non_exhaustive()
-    }
-}
-
-impl Opening {
-    /// What is left once nothing is due any more; an agreement on nothing is not kept.
-    fn new(agreement: Agreement) -> Option<Box<Self>> {
-        (!agreement.is_empty()).then(|| Box::new(Self { agreement, is_due: false, early: Vec::new(), used: 0 }))
-    }
-
-    /// Whether an event, or a frame that came early, has not been returned.
-    fn is_pending(&self) -> bool {
-        self.is_due || self.used < self.early.len()
-    }
-
-    /// The next event that was due before anything else is received.
-    fn next(
-        opening: &mut Option<Box<Self>>,
-        connection: &mut Connection,
-        now: Instant,
-    ) -> Result<Option<Event<'static>>, Error> {
-        let Some(left) = opening else { return Ok(None) };
-        let event = if core::mem::take(&mut left.is_due) {
-            Ok(Some(Event::Open(Open::new(left.agreement.clone(), None))))
-        } else if let Some(early) = left.early.get_mut(left.used..).filter(|early| !early.is_empty()) {
-            let mut input = Input::new(early);
-            let event = connection.receive(&mut input, now).map(|event| event.map(Event::into_owned));
-            let unused = input.remaining().len();
-            input.discard(); // until the next call
-            left.used = left.early.len() - unused;
-            event
-        } else {
-            return Ok(None);
-        };
-        if left.used == left.early.len() {
-            *opening = Self::new(core::mem::take(&mut left.agreement));
-        }
-        event
     }
 }

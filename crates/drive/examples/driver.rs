@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sansocket_drive::sansocket::bytes::Buf;
-use sansocket_drive::sansocket::{Accept, Config, Event, Instant, WebSocket};
+use sansocket_drive::sansocket::{Accept, Config, Event, HttpResponse, Instant, WebSocket};
 use sansocket_drive::{Action, Clock, Driver, Error, LayerScratch, with_keepalive};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,6 +62,7 @@ fn drive(stream: &TcpStream) -> io::Result<()> {
 fn handle(driver: &mut Driver, event: Result<Event<'_>, Error>, now: Instant) -> Result<(), Error> {
     match event? {
         Event::Request(_) => driver.accept(Accept::new(), now)?,
+        Event::HttpRequest(_) => driver.respond(HttpResponse::upgrade_required(), now)?,
         Event::Message(message) => driver.websocket_mut().send(message)?,
         Event::Close(close) => println!("closed: {}, clean: {}", close.code, close.was_clean),
         _ => {}

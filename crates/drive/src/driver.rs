@@ -298,8 +298,8 @@ impl<L: Layer> Driver<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::Answer`]: the request cannot be accepted like this. The client gets 403 if its origin is forbidden, and
-    /// otherwise 500; with [`AnswerError::NoRequest`] nothing changes.
+    /// [`Error::Answer`]: the request cannot be accepted like this. The client gets 403 if its origin is forbidden, 426
+    /// if it did not ask for a WebSocket, and otherwise 500; with [`AnswerError::NoRequest`] nothing changes.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error> {
         self.ws.accept(accept, now).map_err(|error| self.refuse(error, now))
     }
@@ -316,9 +316,13 @@ impl<L: Layer> Driver<L> {
 
     /// A request must not stay unanswered because its answer was not valid.
     fn refuse(&mut self, error: AnswerError, now: Instant) -> Error {
-        if !matches!(error, AnswerError::OriginForbidden | AnswerError::NoRequest) {
-            let _ = self.ws.respond(HttpResponse::new(500), now);
-        }
+        let response = match error {
+            // the connection has answered with 403, or there is nothing to answer
+            AnswerError::OriginForbidden | AnswerError::NoRequest => return error.into(),
+            AnswerError::NotWebSocket => HttpResponse::upgrade_required(),
+            _ => HttpResponse::new(500),
+        };
+        let _ = self.ws.respond(response, now);
         error.into()
     }
 

@@ -27,7 +27,8 @@ pub enum Error {
     #[error("not sent: {0}")]
     Send(#[source] SendError),
     /// The request could not be answered as asked. The caller is at fault; with [`AnswerError::OriginForbidden`], the
-    /// client is. The client got a response (403, or 500), except with [`AnswerError::NoRequest`]: then nothing changed.
+    /// client is. The client got a response (403, 426 or 500), except with [`AnswerError::NoRequest`]: then nothing
+    /// changed.
     #[error("not accepted: {0}")]
     Answer(#[from] AnswerError),
 }

@@ -148,8 +148,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.with(|ws| ws.close(code, reason, now))
     }
 
-    /// Answers a request that [`Handler::on_request`] left for later. The handler hears of the
-    /// rest.
+    /// Answers a request that [`Handler::on_request`] or [`Handler::on_http_request`] left for later. The handler hears of
+    /// the rest.
     ///
     /// # Errors
     ///

@@ -46,10 +46,8 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
                 self.answer(answer);
             }
             Ok(Event::HttpRequest(request)) => {
-                let response = handler.on_http_request(connection, &request);
-                if let Some(response) = response {
-                    self.answer(Answer::Respond(response));
-                }
+                let answer = handler.on_http_request(connection, &request);
+                self.answer(answer);
             }
             Ok(Event::Open(open)) => handler.on_open(connection, open),
             Ok(Event::CloseReceived(frame)) => handler.on_close_received(connection, frame),

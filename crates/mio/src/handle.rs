@@ -240,7 +240,7 @@ impl<H: Handler> Handle<H> {
         self.post_to(id.thread(), Command::Abort(id)).map_err(|error| error.map(drop))
     }
 
-    /// Answers a request that [`Handler::on_request`] left for later.
+    /// Answers a request that [`Handler::on_request`] or [`Handler::on_http_request`] left for later.
     ///
     /// # Errors
     ///

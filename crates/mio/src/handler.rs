@@ -74,9 +74,10 @@ pub trait Handler: Sized {
         connection.default_accept(request).into()
     }
 
-    /// A client asks, by HTTP, for something else. By default it is told 426, Upgrade Required.
-    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Option<HttpResponse> {
-        None
+    /// A client asks, by HTTP, for something else, such as a health check. By default, it gets 426, Upgrade Required;
+    /// so it does if the answer is [`Answer::Accept`].
+    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
+        HttpResponse::upgrade_required().into()
     }
 
     /// The connection is open.

@@ -179,9 +179,9 @@ impl Handler for Quitter {
         Accept::new().into()
     }
 
-    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, _: &Request) -> Option<HttpResponse> {
+    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, _: &Request) -> Answer {
         connection.connections().stop();
-        Some(HttpResponse::new(404))
+        HttpResponse::new(404).into()
     }
 
     fn on_error(&mut self, _: &mut Connection<'_, Self>, error: Error) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sansocket::{Accept, AnswerError, Config, Event, HttpResponse, OriginPolicy, Request};
+use sansocket::{Accept, Config, Event, HttpResponse, OriginPolicy, Request};
 
 use sansocket_drive::{Clock, is_disconnect, with_keepalive};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -383,18 +383,15 @@ impl<S: Stream> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, or this
-    /// is not a valid answer and the client got 500. [`Error::Io`]: the client is gone. TCP has ended. A client that
-    /// has only shut down its sending direction is accepted, and the connection ends with the next event.
+    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, the
+    /// client did not ask for a WebSocket and got 426, or this is not a valid answer and the client got 500.
+    /// [`Error::Io`]: the client is gone. TCP has ended. A client that has only shut down its sending direction is
+    /// accepted, and the connection ends with the next event.
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
         self.request()?;
-        if self.is_plain {
-            // The core answers a plain request that the application does not answer.
-            return Err(self.finish().err().unwrap_or(Error::Answer(AnswerError::NoRequest)));
-        }
         let accept = accept.default_origin(&self.acceptor.origin);
         if let Err(error) = self.link.engine.driver.accept(accept, Clock::of_process().now()) {
-            // The driver has answered with 403 or 500.
+            // The driver has answered with 403, 426 or 500.
             let _ = self.finish();
             return Err(error);
         }

@@ -76,7 +76,7 @@ fn a_plain_request_that_is_accepted_gets_426() {
     bounded(|| {
         let (answer, error) = answer(listen().0, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", |incoming| incoming.accept());
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
-        assert!(matches!(error.unwrap_err(), Error::Answer(AnswerError::NoRequest)));
+        assert!(matches!(error.unwrap_err(), Error::Answer(AnswerError::NotWebSocket)));
     });
 }
 
@@ -155,7 +155,8 @@ fn an_answer_that_is_not_valid_is_the_servers_fault() {
 #[test]
 fn requests_that_break_the_rules_are_told_so() {
     let cases = [
-        ("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".into(), 505),
+        ("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".into(), 400),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".into(), 505),
         (REQUEST.replace("Version: 13", "Version: 8"), 426),
         (REQUEST.replace("Host: server.example.com\r\n", ""), 400),
         (REQUEST.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(20_000))), 431),

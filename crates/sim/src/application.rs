@@ -24,6 +24,8 @@ pub(crate) struct Application {
     left: usize,
     pub(crate) next_at: Option<u64>,
     is_asked: bool,
+    /// The request asks for no WebSocket.
+    is_plain: bool,
     /// Nanoseconds between two things.
     pace: u64,
     /// How long a message of its may be.
@@ -55,6 +57,7 @@ impl Application {
             left: choices.pick(&[20, 0, 4, 12, 40, 60]),
             next_at: choices.once_in(8).then(|| now + choices.below(60) as u64 * MILLISECOND),
             is_asked: false,
+            is_plain: false,
             pace: choices.pick(&[1, 0, 10, 40]) * MILLISECOND,
             longest: usize::MAX,
             fragmented: None,
@@ -101,6 +104,8 @@ impl Endpoint {
 
     fn answer(&mut self, cx: &mut Context<'_, '_>) {
         match cx.choices.below(24) {
+            21 => self.close_early(cx),
+            _ if self.application.is_plain => self.answer_plainly(cx),
             20 => {
                 let now = self.clock(cx);
                 cx.trace.line(self.name, format_args!("rejects"));
@@ -109,7 +114,6 @@ impl Endpoint {
                 let response = self.waiting();
                 self.model.refuse(None, response);
             }
-            21 => self.close_early(cx),
             choice => {
                 let accept = if choice == 19 { Accept::new().protocol("second") } else { Accept::new() };
                 cx.trace.line(self.name, format_args!("accepts"));
@@ -131,13 +135,29 @@ impl Endpoint {
         }
     }
 
-    /// A request that asks for no WebSocket must be answered at once.
-    pub(crate) fn answer_plainly(&mut self, cx: &mut Context<'_, '_>) {
+    /// The client has asked for no WebSocket.
+    pub(crate) fn be_asked_plainly(&mut self, cx: &mut Context<'_, '_>) {
+        assert_eq!(self.waiting(), 0, "the application is to answer");
         let now = self.clock(cx);
-        assert_eq!(self.ws().accept(Accept::new(), now), Err(AnswerError::NoRequest));
-        if cx.choices.once_in(2) {
-            let hello = HttpResponse::new(200).body("text/plain", "hello");
-            self.engine.respond(hello, now).expect("a good answer");
+        assert_eq!(self.ws().accept(Accept::new(), now), Err(AnswerError::NotWebSocket));
+        self.application.be_asked(cx);
+        self.application.is_plain = true;
+    }
+
+    /// A request that asks for no WebSocket is answered, whatever the answer.
+    fn answer_plainly(&mut self, cx: &mut Context<'_, '_>) {
+        let now = self.clock(cx);
+        match cx.choices.below(3) {
+            0 => {
+                let hello = HttpResponse::new(200).body("text/plain", "hello");
+                self.engine.respond(hello, now).expect("a good answer");
+            }
+            1 => self.engine.respond(HttpResponse::upgrade_required(), now).expect("a good answer"),
+            _ => {
+                // the driver answers with 426
+                let accepted = self.engine.accept(Accept::new(), now);
+                assert!(matches!(accepted, Err(Error::Answer(AnswerError::NotWebSocket))), "{accepted:?}");
+            }
         }
         let response = self.waiting();
         assert!(response > 0, "a plain request was not answered");

@@ -25,7 +25,7 @@ impl Endpoint {
             Event::HttpRequest(_) => {
                 cx.trace.line(self.name, format_args!("is asked for no WebSocket"));
                 assert_eq!((&self.model.phase, self.model.role), (&Phase::Connecting, Role::Server));
-                self.answer_plainly(cx);
+                self.be_asked_plainly(cx);
             }
             Event::Open(_) => {
                 cx.trace.line(self.name, format_args!("is open"));

@@ -96,7 +96,7 @@ fn assert_refused(error: &HandshakeError) {
 
 /// What the application sees of a request is enough to write the same request.
 fn check_again(request: &Request) {
-    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.target());
+    let mut head = format!("{} {} {}\r\n", request.method(), request.target(), request.version());
     for (name, value) in request.headers().iter() {
         head += &format!("{name}: {value}\r\n");
     }
@@ -107,7 +107,8 @@ fn check_again(request: &Request) {
         Err(Error::Handshake(HandshakeError::LimitExceeded(_))) => {}
         other => panic!("{other:?}: {head}"),
     }
-    assert!(request.path().starts_with('/') && !request.host().contains(['@', ' ', '\r', '\n']), "{request:?}");
+    let has_path = request.path().starts_with('/') || (request.method(), request.path()) == ("OPTIONS", "*");
+    assert!(has_path && !request.host().contains(['@', ' ', '\r', '\n']), "{request:?}");
 }
 
 fn plain_reading(bytes: &[u8]) -> Verdict {
@@ -123,9 +124,13 @@ fn judge(lines: &[Vec<u8>]) -> Option<Verdict> {
     let (start, fields) = lines.split_first()?;
     let fields = Fields::parse(fields)?;
     let words: Vec<_> = start.split(|&byte| byte == b' ').collect();
-    let [method, target, b"HTTP/1.1"] = words[..] else { return None };
-    let host = fields.one("Host").ok()??;
-    (is_token(method) && is_target(std::str::from_utf8(target).ok()?) && is_host(host)).then_some(())?;
+    let [method, target, version] = words[..] else { return None };
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] = version else { return None };
+    let is_http11 = *minor > b'0';
+    let host = fields.one("Host").ok()?;
+    let is_for_server = (method, target) == (b"OPTIONS", b"*");
+    let is_target = is_for_server || is_target(std::str::from_utf8(target).ok()?);
+    (is_token(method) && is_target && host.map_or(!is_http11, is_host)).then_some(())?;
     if !fields.lists("Upgrade", "websocket") {
         return Some(Verdict::Plain);
     }
@@ -134,7 +139,8 @@ fn judge(lines: &[Vec<u8>]) -> Option<Verdict> {
     let protocols = fields.list("Sec-WebSocket-Protocol");
     let extensions = fields.all("Sec-WebSocket-Extensions");
     let names = http::extensions(&extensions)?;
-    let is_sound = method == b"GET"
+    let is_sound = is_http11
+        && method == b"GET"
         && fields.lists("Connection", "Upgrade")
         && fields.all("Transfer-Encoding").is_empty()
         && fields.all("Content-Length").into_iter().all(is_zero)

@@ -133,7 +133,7 @@ fn plain_reading(mut bytes: &[u8]) -> Verdict {
         };
         let Some((version, status, fields)) = start(&lines) else { return Verdict::Broken };
         match status {
-            101 if version == b'1' => {
+            101 if version > b'0' => {
                 return judge(&fields).map_or(Verdict::Broken, |protocol| Verdict::Open(protocol.map(str::to_owned)));
             }
             101 => return Verdict::Broken,
@@ -160,7 +160,7 @@ fn start(lines: &[Vec<u8>]) -> Option<(u8, u16, Fields)> {
     let (start, fields) = lines.split_first()?;
     let fields = Fields::parse_folded(fields)?;
     let (&minor, rest) = start.strip_prefix(b"HTTP/1.")?.split_first()?;
-    let rest = rest.strip_prefix(b" ").filter(|_| matches!(minor, b'0' | b'1'))?;
+    let rest = rest.strip_prefix(b" ").filter(|_| minor.is_ascii_digit())?;
     let (status, reason) = rest.split_at_checked(3)?;
     let is_reason = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
     let is_sound = status.iter().all(u8::is_ascii_digit)

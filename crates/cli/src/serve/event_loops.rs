@@ -77,12 +77,12 @@ impl Handler for Echo {
         self.server.answer(request).into()
     }
 
-    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Option<HttpResponse> {
+    fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         if let Some(mut session) = connection.data_mut().take() {
             session.set_request(request);
             session.log_http_request(&self.server.log);
         }
-        None
+        HttpResponse::upgrade_required().into()
     }
 
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, open: Open) {

@@ -1,7 +1,9 @@
 //! The request of a client: what its application asks for (RFC 6455 section 4.1).
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::iter;
 use core::str::FromStr;
 
 use thiserror::Error;
@@ -76,29 +78,37 @@ impl ClientRequest {
         &self.template.protocols
     }
 
-    /// The head of the request (4.1, "The requirements for this handshake"). Nothing in it can end a line before its
-    /// time: the URI is one, and the rest is checked.
-    pub(crate) fn encode(&self, key: &str) -> Vec<u8> {
-        let mut head = Vec::new();
-        let mut line = |parts: &[&str]| {
-            parts.iter().for_each(|part| head.extend_from_slice(part.as_bytes()));
-            head.extend_from_slice(b"\r\n");
-        };
-        line(&["GET ", self.uri.resource_name(), " HTTP/1.1"]);
-        line(&["Host: ", &self.uri.host_header()]);
-        line(&["Upgrade: websocket"]);
-        line(&["Connection: Upgrade"]);
-        line(&["Sec-WebSocket-Key: ", key]);
-        line(&["Sec-WebSocket-Version: 13"]);
-        let RequestTemplate { protocols, headers } = &self.template;
-        if !protocols.is_empty() {
-            line(&["Sec-WebSocket-Protocol: ", &protocols.join(", ")]);
-        }
-        for (name, value) in headers.iter() {
-            line(&[name, ": ", value]);
-        }
-        line(&[]);
-        head
+    /// Returns names and values of the header fields to send with GET (RFC 6455 section 4.1, "The requirements for this
+    /// handshake"), in order. `key` is that of [`generate_key`](crate::generate_key); keep it for
+    /// [`check_response`](Self::check_response).
+    pub fn fields<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        let upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key)];
+        let upgrade = upgrade.map(|(name, value)| (name, Cow::Borrowed(value)));
+        iter::once(("Host", Cow::Owned(self.uri.host_header()))).chain(upgrade).chain(self.offer())
+    }
+
+    /// Returns names and values of the pseudo-header fields and then the header fields of an extended CONNECT (RFC 8441
+    /// section 5), in order, for HTTP/2 and HTTP/3. They write names in lower case. The check of the response is
+    /// [`check_connect_response`](Self::check_connect_response).
+    pub fn connect_fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let scheme = if self.uri.is_secure() { "https" } else { "http" };
+        let pseudo = [
+            (":method", Cow::Borrowed("CONNECT")),
+            (":protocol", Cow::Borrowed("websocket")),
+            (":scheme", Cow::Borrowed(scheme)),
+            (":authority", Cow::Owned(self.uri.host_header())),
+            (":path", Cow::Borrowed(self.uri.resource_name())),
+        ];
+        pseudo.into_iter().chain(self.offer())
+    }
+
+    /// The fields that do not depend on how the connection opens.
+    fn offer(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let version = iter::once(("Sec-WebSocket-Version", Cow::Borrowed("13")));
+        let protocols = (!self.protocols().is_empty()).then(|| self.protocols().join(", "));
+        let protocols = protocols.map(|protocols| ("Sec-WebSocket-Protocol", Cow::Owned(protocols)));
+        let added = self.template.headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        version.chain(protocols).chain(added)
     }
 }
 
@@ -206,6 +216,10 @@ pub enum RequestError {
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
+    /// The `http` crate takes no URI of more than 65,534 bytes.
+    #[cfg(feature = "http")]
+    #[error("the URI is too long for the http crate")]
+    UriTooLong,
     /// RFC 6455 section 4.1 item 10: subprotocols are unique.
     #[error("the subprotocol {0} is offered twice")]
     ProtocolDuplicate(String),

@@ -56,8 +56,13 @@ impl Ended {
         self.is_untold
     }
 
-    pub(crate) fn receive_eof(&mut self) -> Result<(), Error> {
+    /// Records the peer's FIN: the connection ends when the response is delivered.
+    pub(crate) fn note_eof(&mut self) {
         self.closing.receive_eof();
+    }
+
+    pub(crate) fn receive_eof(&mut self) -> Result<(), Error> {
+        self.note_eof();
         if self.is_untold { self.outcome() } else { Ok(()) }
     }
 

@@ -27,6 +27,9 @@ pub enum HandshakeError {
     /// RFC 9112 section 6: the request announces a body, whose bytes would be taken for frames.
     #[error("a request for a WebSocket must not have a body")]
     BodyUnexpected,
+    /// RFC 9113 section 8.2.2: HTTP/2 and later have no `Connection`, `Upgrade`, `Transfer-Encoding` and the like.
+    #[error("a connection-specific header field has no place in HTTP/2")]
+    ConnectionFieldUnexpected,
     /// RFC 6455 section 4.2.1 item 4: `Connection` lists `Upgrade`.
     #[error("the Connection field does not list Upgrade")]
     ConnectionWithoutUpgrade,
@@ -42,8 +45,11 @@ pub enum HandshakeError {
     /// RFC 9112 section 3.2: there is one `Host`.
     #[error("there is more than one Host field")]
     HostRepeated,
-    /// RFC 6455 section 4.2.1 item 1: the request is of HTTP/1.1.
-    #[error("the version of HTTP is not 1.1")]
+    /// RFC 6455 section 4.2.1 item 1: the version is at least HTTP/1.1, which has the upgrade.
+    #[error("a WebSocket needs HTTP/1.1; this request is HTTP/1.0 (a proxy may have lowered the version)")]
+    Http10,
+    /// RFC 9110 section 15.6.6: the major version of HTTP is not 1.
+    #[error("the major version of HTTP is not 1")]
     HttpVersionUnsupported,
     /// RFC 6455 section 4.2.1 item 5: the key is the base64 of 16 bytes.
     #[error("the Sec-WebSocket-Key field is not the base64 of 16 bytes")]
@@ -66,7 +72,7 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.1 item 10: no subprotocol is offered twice.
     #[error("the Sec-WebSocket-Protocol field repeats a subprotocol")]
     ProtocolsRepeated,
-    /// RFC 9112: this is not a request of HTTP/1.1.
+    /// RFC 9112: this is not a request of HTTP/1, or its parts are not valid.
     #[error("the request is malformed")]
     RequestMalformed,
     /// The first byte cannot begin a request: a client speaks TLS to a port for ws, for example.
@@ -132,11 +138,13 @@ impl HandshakeError {
     pub fn status(&self) -> Option<u16> {
         Some(match self {
             Self::BodyUnexpected
+            | Self::ConnectionFieldUnexpected
             | Self::ConnectionWithoutUpgrade
             | Self::ExtensionsMalformed
             | Self::HostInvalid
             | Self::HostMissing
             | Self::HostRepeated
+            | Self::Http10
             | Self::KeyInvalid
             | Self::KeyMissing
             | Self::KeyRepeated

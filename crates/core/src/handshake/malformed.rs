@@ -1,10 +1,12 @@
 //! Why a response is not one of HTTP/1.1, and in which line.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
 use thiserror::Error;
 
+use super::HandshakeError;
 use super::syntax::is_token;
 use crate::redact::{self, Escaped, Quoted};
 
@@ -56,6 +58,14 @@ impl MalformedResponse {
         Self { fault, line_number: head.split_inclusive(|&byte| byte == b'\n').count(), head: head.to_vec() }
     }
 
+    /// Describes a field of a response that was made of parts.
+    pub(crate) fn of_field(name: &str, value: &[u8]) -> Self {
+        let head = [name.as_bytes(), b": ", value].concat();
+        // a colon in the name would end it
+        let fault = check_field_line(&head, false).err().unwrap_or(ResponseFault::NameInvalid);
+        Self { fault, line_number: 1, head }
+    }
+
     /// Describes a version that this status line must not have.
     pub(crate) fn of_version(head: &[u8]) -> Self {
         Self { fault: ResponseFault::VersionUnsupported, line_number: start_line(head).0, head: head.to_vec() }
@@ -97,6 +107,12 @@ impl MalformedResponse {
     /// credentials are not redacted.
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+}
+
+impl From<MalformedResponse> for HandshakeError {
+    fn from(response: MalformedResponse) -> Self {
+        Self::ResponseMalformed(Box::new(response))
     }
 }
 
@@ -142,7 +158,8 @@ fn check_status_line(line: &[u8]) -> Result<(), ResponseFault> {
     let is_version = major.is_ascii_digit() && minor.is_ascii_digit() && rest.first() == Some(&b' ');
     match (is_version, major, minor) {
         (false, ..) => return Err(invalid),
-        (true, b'1', b'0' | b'1') => {}
+        // RFC 9110 2.5: later minor versions count as 1.1
+        (true, b'1', _) => {}
         _ => return Err(ResponseFault::VersionUnsupported),
     }
     match rest {

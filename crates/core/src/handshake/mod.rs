@@ -1,44 +1,34 @@
-//! The opening handshake, RFC 6455 section 4: requests and responses, header fields, key and answer to it, client and
-//! server. Nothing outside this folder knows that HTTP exists.
+//! The opening handshake, RFC 6455 section 4, in two halves: [`negotiation`] decides about header fields, [`http1`]
+//! converts bytes to heads and back. Nothing outside this folder knows that HTTP exists.
 
-mod answer;
-mod body;
-mod client;
 mod client_request;
 mod ended;
 mod error;
 mod extension;
 mod field_list;
-mod head;
-mod headers;
-mod key;
+mod http1;
 mod malformed;
-mod not_http;
+mod negotiation;
 mod open;
 mod origin;
-mod parts;
-mod request;
 mod response;
-mod server;
 mod syntax;
 mod unopened;
 
-pub use answer::{Accept, AnswerError, HttpResponse};
 pub use client_request::{ClientRequest, RequestError, RequestTemplate};
 pub use error::HandshakeError;
 pub use extension::Extension;
-pub use headers::Headers;
+pub use http1::NotHttp;
 pub use malformed::{MalformedResponse, ResponseFault};
-pub use not_http::NotHttp;
+pub use negotiation::{
+    Accept, Acceptance, Agreement, AnswerError, Headers, HttpResponse, HttpVersion, OpeningHandshake, Request,
+    accept_key, generate_key,
+};
 pub use open::Open;
 pub use origin::{OriginError, OriginFault, OriginPolicy, Origins};
-pub use request::Request;
 pub use response::Response;
 
-pub(crate) use open::Agreement;
 pub(crate) use syntax::is_token_byte;
 pub(crate) use unopened::{Step, Unopened};
 
-use answer::refusal;
-use client::Client;
-use server::Server;
+use http1::{Client, Server, encode_response};

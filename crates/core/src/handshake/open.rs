@@ -1,10 +1,8 @@
 //! What an opening handshake agreed.
 
 use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
 
-use super::{Extension, Response};
+use super::{Agreement, Extension, Response};
 
 /// The connection is open: what its opening handshake agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,20 +17,6 @@ struct Inner {
     response: Option<Response>,
 }
 
-/// What both ends hold to from now on.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Agreement {
-    pub(crate) protocol: Option<String>,
-    pub(crate) extensions: Vec<Extension>,
-}
-
-impl Agreement {
-    /// Whether nothing was agreed on.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.protocol.is_none() && self.extensions.is_empty()
-    }
-}
-
 impl Open {
     pub(crate) fn new(agreement: Agreement, response: Option<Response>) -> Self {
         let has_nothing = agreement.is_empty() && response.is_none();
@@ -45,12 +29,12 @@ impl Open {
 
     /// The subprotocol that the server selected (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
-        self.agreement().and_then(|agreement| agreement.protocol.as_deref())
+        self.agreement().and_then(Agreement::protocol)
     }
 
     /// The extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
-        self.agreement().map_or(&[], |agreement| &agreement.extensions)
+        self.agreement().map_or(&[], Agreement::extensions)
     }
 
     /// Client: the head of the server's response, 101.

@@ -61,7 +61,19 @@ impl OriginPolicy {
         Ok(Self::AnyOf(Origins(patterns.collect::<Result<_, _>>()?)))
     }
 
-    /// Whether the request's origin may open a connection.
+    /// Whether the request's origin may open a connection: for whoever answers requests without
+    /// [`Accept`](super::Accept).
+    ///
+    /// ```
+    /// use sansocket::{HttpVersion, OriginPolicy, Request};
+    ///
+    /// let from = |origin| {
+    ///     let fields = [("Host", "example.com"), ("Origin", origin)];
+    ///     Request::from_parts("GET", "/", HttpVersion::Http11, fields).unwrap()
+    /// };
+    /// assert!(OriginPolicy::SameOrigin.permits(&from("https://example.com")));
+    /// assert!(!OriginPolicy::SameOrigin.permits(&from("https://evil.example")));
+    /// ```
     pub fn permits(&self, request: &Request) -> bool {
         let Some(origin) = request.origin() else { return true };
         match self {

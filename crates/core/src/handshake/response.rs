@@ -1,27 +1,45 @@
 //! Responses as a client receives them, RFC 9112 section 4.
 
 use alloc::borrow::{Cow, ToOwned};
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{HandshakeError, Headers, MalformedResponse};
+use super::http1::as_http11;
+use super::{HandshakeError, Headers, HttpVersion, MalformedResponse};
 
 /// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
+    version: HttpVersion,
     reason: String,
     headers: Headers,
     body: Vec<u8>,
 }
 
 impl Response {
-    /// Reads a head. Returns also whether it is of HTTP/1.1.
-    pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<(Self, bool), HandshakeError> {
-        let malformed = || HandshakeError::ResponseMalformed(Box::new(MalformedResponse::find(head)));
+    /// Makes a response of the parts of its head, however they came. Values are decoded as [`Headers`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::ResponseMalformed`]: a name is not a token, or a value holds a control character.
+    pub fn from_parts(
+        status: u16,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, HandshakeError> {
+        let headers = Headers::from_parts(("", "", &[]), fields)
+            .map_err(|(name, value)| MalformedResponse::of_field(&name, &value))?;
+        Ok(Self { status, version, reason: String::new(), headers, body: Vec::new() })
+    }
+
+    /// Reads a head.
+    pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Self, HandshakeError> {
+        let malformed = || HandshakeError::from(MalformedResponse::find(head));
         let head = &*unfolded(head);
+        let later_version = as_http11(head, version_digit);
+        let head = later_version.as_deref().unwrap_or(head);
         let mut fields = vec![httparse::EMPTY_HEADER; header_lines];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(head) {
@@ -32,17 +50,25 @@ impl Response {
             return Err(malformed());
         };
         let reason = response.reason.unwrap_or_default().to_owned();
-        let (headers, _) = Headers::new(head, httparse::EMPTY_HEADER, response.headers);
-        Ok((Self { status, reason, headers, body: Vec::new() }, version == 1))
+        let (headers, _) = Headers::new(head, httparse::EMPTY_HEADER, "", response.headers);
+        let version = if version == 0 { HttpVersion::Http10 } else { HttpVersion::Http11 };
+        Ok(Self { status, version, reason, headers, body: Vec::new() })
     }
 
-    pub(crate) fn with_body(self, body: Vec<u8>) -> Self {
-        Self { body, ..self }
+    /// Adds a body, such as the text of a refusal.
+    #[must_use]
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// The status code.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
+    pub const fn version(&self) -> HttpVersion {
+        self.version
     }
 
     /// The reason phrase; often empty. One with bytes outside ASCII is taken for an empty one.
@@ -59,6 +85,11 @@ impl Response {
     pub fn body(&self) -> &[u8] {
         &self.body
     }
+}
+
+/// Returns where in a status line the major version begins.
+fn version_digit(line: &[u8]) -> Option<usize> {
+    line.starts_with(b"HTTP/").then_some(b"HTTP/".len())
 }
 
 /// The head, whose lines all end in CR LF, with every value in one line. RFC 9112 5.2: "A user agent that receives an

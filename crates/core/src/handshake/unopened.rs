@@ -22,7 +22,7 @@ use crate::timer::Timers;
 use super::ended::Ended;
 use super::{
     Accept, Agreement, AnswerError, Client, ClientRequest, HandshakeError, HttpResponse, Open, RequestError, Server,
-    refusal,
+    encode_response,
 };
 
 /// A WebSocket before it opens, or instead.
@@ -77,7 +77,7 @@ impl Unopened {
                 let error = client.end_of_response();
                 Err(self.abandon_with(error))
             }
-            Self::Server(_) => Err(self.abandon_with(HandshakeError::UnexpectedEof)),
+            Self::Server(server) => server.receive_eof().map_err(|error| self.abandon_with(error)),
             Self::Ended(ended) => ended.receive_eof(),
         }
     }
@@ -150,8 +150,10 @@ impl Unopened {
         let Self::Server(server) = self else { return Err(AnswerError::NoRequest) };
         server.timers.advance(now);
         let accepted = server.accept(accept);
-        if let Err(AnswerError::OriginForbidden) = accepted {
-            self.answer(&HttpResponse::from_protocol(403, "this origin may not open a connection"), None);
+        if let Err(error) = &accepted
+            && let Some(response) = error.response()
+        {
+            self.answer(&response, None);
         }
         accepted
     }
@@ -185,11 +187,6 @@ impl Unopened {
 
     #[inline(never)]
     pub(crate) fn output(&mut self) -> &mut Output {
-        self.answer_plainly();
-        self.output_so_far()
-    }
-
-    fn output_so_far(&mut self) -> &mut Output {
         match self {
             Self::Client(client) => &mut client.output,
             Self::Server(server) => &mut server.output,
@@ -235,29 +232,19 @@ impl Unopened {
         }
     }
 
-    /// Takes a reading of the clock. The driver has come back: the application has had its time for a plain request.
+    /// Takes a reading of the clock.
     fn advance(&mut self, now: Instant) {
         match self {
             Self::Client(client) => client.timers.advance(now),
             Self::Server(server) => server.timers.advance(now),
             Self::Ended(ended) => ended.timers.advance(now),
         }
-        self.answer_plainly();
-    }
-
-    /// A request that asks for no WebSocket, and that the application leaves to us, is told so.
-    fn answer_plainly(&mut self) {
-        if let Self::Server(server) = self
-            && let Some(answer) = server.plain_answer()
-        {
-            self.answer(&answer, None);
-        }
     }
 
     /// The opening handshake has failed.
     fn fail(&mut self, input: &mut Input<'_>, error: HandshakeError) -> Error {
         input.discard();
-        match (&self, refusal(&error)) {
+        match (&self, error.response()) {
             (Self::Server(_), Some(answer)) => {
                 let error = Error::from(error);
                 self.answer(&answer, Some(error.clone()));
@@ -270,15 +257,19 @@ impl Unopened {
     /// Ends the opening handshake with a response.
     fn answer(&mut self, answer: &HttpResponse, error: Option<Error>) {
         if let Self::Server(server) = self {
-            let response = answer.encode(server.answers_head);
+            let response = encode_response(answer, server.answers_head);
             let output = core::mem::take(&mut server.output).with_head(response);
-            *self = Self::Ended(Ended::answered(output, error, &server.config, server.timers.now()));
+            let mut ended = Ended::answered(output, error, &server.config, server.timers.now());
+            if server.has_eof() {
+                ended.note_eof();
+            }
+            *self = Self::Ended(ended);
         }
     }
 
     /// Ends the opening handshake without a word (RFC 6455 section 7.1.7: no Close frame, the connection is not open).
     fn abandon(&mut self, error: Option<Error>, action: TransportAction) {
-        let (role, output) = (self.role(), core::mem::take(self.output_so_far()));
+        let (role, output) = (self.role(), core::mem::take(self.output()));
         let config = match self {
             Self::Client(client) => &client.config,
             Self::Server(server) => &server.config,

@@ -128,11 +128,14 @@ fn a_client_that_half_closes_gets_the_whole_response() {
     }
 }
 
-/// FIN beside a plain request that the application leaves to us: the client still gets its 426.
+/// A client that sends FIN behind a plain request still gets its answer, and the connection ends with it.
 #[test]
 fn a_plain_request_and_fin_are_answered() {
     let mut server = asked_plainly(config());
     assert_eq!(server.receive_eof(NOW), Ok(None));
+    assert_eq!((server.transport(), server.ready_state()), (TransportAction::Open, ReadyState::Connecting));
+    assert!(!server.output().has_remaining() && !server.wants_read());
+    server.respond(HttpResponse::upgrade_required(), NOW + SECOND).unwrap();
     assert_eq!(server.transport(), TransportAction::Open);
     assert!(output(&mut server).starts_with(b"HTTP/1.1 426 "));
     assert_eq!(server.transport(), TransportAction::Close);

@@ -8,6 +8,7 @@ mod injection;
 mod limits;
 mod malformed;
 mod origin;
+mod plain;
 mod redaction;
 mod refusals;
 mod request;

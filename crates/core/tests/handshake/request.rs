@@ -207,7 +207,8 @@ fn fields_that_are_added_twice() {
 fn refusals_of_head() {
     let body = |outcome: &Outcome| outcome.output.len() - outcome.head().len() - 4;
     for (rest, status) in [
-        (" / HTTP/1.0\r\n\r\n", 505),
+        (" / HTTP/2.0\r\n\r\n", 505),
+        (" / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", 400),
         (" * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (" / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", 400),
         (" / HTTP/1.1\nHost: a\n\n", 400),
@@ -253,7 +254,7 @@ fn headers() {
         assert!(printed.starts_with("[(\"Host\", \"server.example.com\"), "), "{printed}");
         let printed = format!("{:?}", outcome.request());
         assert!(
-            printed.starts_with("Request { method: \"GET\", target: \"/chat\", headers: [(\"Host\", "),
+            printed.starts_with("Request { method: \"GET\", target: \"/chat\", version: Http11, headers: [(\"Host\", "),
             "{printed}"
         );
     }

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use bytes::Buf;
 use rand_core::{TryCryptoRng, TryRng};
 use sansocket::{
-    Accept, ClientRequest, Config, Error, Event, HandshakeError, Input, Instant, OriginPolicy, ReadyState, Request,
-    TransportAction, WebSocket,
+    Accept, ClientRequest, Config, Error, Event, HandshakeError, HttpResponse, Input, Instant, OriginPolicy,
+    ReadyState, Request, TransportAction, WebSocket,
 };
 
 pub(crate) const NOW: Instant = Instant::from_nanos(1_000);
@@ -122,7 +122,7 @@ pub(crate) fn receive(ws: &mut WebSocket, bytes: &[u8]) -> Result<Vec<Event<'sta
     Ok(events)
 }
 
-/// Hands in bytes, cut at these places, and accepts a request at once.
+/// Hands in bytes, cut at these places, and accepts a request at once; one that asks for no WebSocket gets 426.
 pub(crate) fn drive(mut ws: WebSocket, bytes: &[u8], cuts: &[usize]) -> Outcome {
     output(&mut ws);
     let mut events = Vec::new();
@@ -139,8 +139,10 @@ pub(crate) fn drive(mut ws: WebSocket, bytes: &[u8], cuts: &[usize]) -> Outcome 
             match ws.receive(&mut input, NOW) {
                 Ok(Some(event)) => {
                     assert_eq!(error, None, "an event after an error");
-                    if matches!(event, Event::Request(_)) {
-                        ws.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
+                    match event {
+                        Event::Request(_) => ws.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap(),
+                        Event::HttpRequest(_) => ws.respond(HttpResponse::upgrade_required(), NOW).unwrap(),
+                        _ => {}
                     }
                     events.push(event.into_owned());
                 }

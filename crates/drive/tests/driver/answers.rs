@@ -150,11 +150,26 @@ fn a_second_answer_changes_nothing() {
 }
 
 #[test]
-fn a_plain_request_that_is_left_alone_is_answered_with_426() {
+fn a_plain_request_that_is_accepted_is_answered_with_426() {
     let mut driver = server();
     let request = b"GET / HTTP/1.1\r\nHost: server.example.com\r\n\r\n";
     assert_eq!(feed(&mut driver, request, NOW), [Seen::HttpRequest]);
+    assert!(matches!(driver.accept(Accept::new(), NOW), Err(Error::Answer(AnswerError::NotWebSocket))));
     check_refused(&mut driver, "426");
+}
+
+#[test]
+fn a_plain_request_may_be_answered_later() {
+    let mut driver = server();
+    let request = b"GET / HTTP/1.1\r\nHost: server.example.com\r\n\r\n";
+    assert_eq!(feed(&mut driver, request, NOW), [Seen::HttpRequest]);
+    assert!(matches!(driver.next_action(), Action::Wait { read: false, write: false, until: Some(_) }));
+    driver.eof();
+    assert_eq!(pending(&mut driver, NOW), []);
+    assert!(matches!(driver.next_action(), Action::Wait { read: false, write: false, until: Some(_) }));
+    driver.respond(HttpResponse::new(204), seconds(3.0)).unwrap();
+    assert!(written(&mut driver).starts_with(b"HTTP/1.1 204 No Content\r\n"));
+    assert_eq!(driver.next_action(), Action::Close);
 }
 
 #[test]

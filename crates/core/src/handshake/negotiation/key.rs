@@ -19,9 +19,9 @@ pub(crate) const ACCEPT_SIZE: usize = 28;
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// A client's key. 4.1 item 7: "a nonce consisting of a randomly selected 16-byte value that has been base64-encoded",
-/// selected randomly for each connection
-pub(crate) fn generate(rng: &mut impl CryptoRng) -> String {
+/// Generates the value of `Sec-WebSocket-Key`, of 24 characters (RFC 6455 section 4.1 item 7: "a nonce consisting of a
+/// randomly selected 16-byte value that has been base64-encoded"). Each connection has its own.
+pub fn generate_key(rng: &mut impl CryptoRng) -> String {
     let mut nonce = [0; NONCE_SIZE];
     rng.fill_bytes(&mut nonce);
     BASE64.encode(nonce)
@@ -32,6 +32,16 @@ pub(crate) fn is_valid(key: &str) -> bool {
     let mut nonce = [0; NONCE_SIZE + 2];
     // 24 characters hold 16 to 18 bytes
     key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(NONCE_SIZE)
+}
+
+/// Returns the value of `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2 item 5): 28 characters. Does
+/// not check the key.
+///
+/// ```
+/// assert_eq!(sansocket::accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: &str) -> String {
+    accept(key).iter().copied().map(char::from).collect()
 }
 
 /// 4.2.2: the key as it was sent, followed by the GUID, hashed, and encoded

@@ -6,8 +6,8 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::syntax::is_token_byte;
 use crate::config::Config;
+use crate::handshake::syntax::is_token_byte;
 use crate::input::Input;
 
 /// Why bytes are not the head of a message.
@@ -98,6 +98,23 @@ impl HeadReader {
     pub(crate) fn restart(&mut self) {
         self.scan = Scan { size: self.scan.size, ..Scan::default() };
     }
+}
+
+/// Returns the start line of a head, without its end. Empty lines before it are ignored (RFC 9112 section 2.2).
+pub(crate) fn start_line(head: &[u8]) -> &[u8] {
+    let mut lines = head.split(|byte| matches!(byte, b'\r' | b'\n'));
+    lines.find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+/// Returns a copy of a head of HTTP/1.2 to 1.9 that says HTTP/1.1, which these versions count as (RFC 9110 section
+/// 2.5): the parser knows only 1.0 and 1.1. `None` if the version is another one. `version_digit` finds the major
+/// version in the start line.
+pub(crate) fn as_http11(head: &[u8], version_digit: fn(&[u8]) -> Option<usize>) -> Option<Vec<u8>> {
+    let before = head.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let start = before + version_digit(start_line(head))?;
+    let Some(([b'1', b'.', b'2'..=b'9', ..], before)) = head.get(start..).zip(head.get(..start)) else { return None };
+    let behind = head.get(start + b"1.2".len()..)?;
+    Some([before, b"1.1", behind].concat())
 }
 
 impl Scan {

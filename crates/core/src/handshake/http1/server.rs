@@ -3,14 +3,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::answer::{Accept, AnswerError, HttpResponse};
+use super::encode::encode_acceptance;
 use super::head::{HeadFault, HeadReader};
-use super::open::Agreement;
-use super::parts::Parts;
-use super::{HandshakeError, Request, key};
+use super::request;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::event::Event;
+use crate::handshake::{Accept, Agreement, AnswerError, HandshakeError, HttpResponse, OpeningHandshake, Request};
 use crate::input::Input;
 use crate::limit::{LimitExceeded, Subject};
 use crate::output::Output;
@@ -34,14 +33,15 @@ enum Stage {
     Head(HeadReader),
     /// The application is to answer an opening handshake.
     Asked {
-        request: Request,
-        /// The value of `Sec-WebSocket-Accept`.
-        accept: [u8; key::ACCEPT_SIZE],
+        handshake: OpeningHandshake,
         /// Frames that came too early.
         early: Vec<u8>,
     },
-    /// The application may answer a plain request.
-    AskedPlainly,
+    /// The application is to answer a request that asks for no WebSocket.
+    AskedPlainly {
+        /// The client has sent its FIN, and may still read the answer.
+        has_eof: bool,
+    },
 }
 
 impl Server {
@@ -59,15 +59,12 @@ impl Server {
                 // what is refused may be no request that could be asked for its method
                 self.answers_head = reader.asks_for_head();
                 let Some(request) = request? else { return Ok(None) };
-                let parts = Parts::of(&request);
-                self.answers_head = parts.method == "HEAD";
-                parts.check_host()?;
-                if !parts.ask_for_websocket() {
-                    self.stage = Stage::AskedPlainly;
+                self.answers_head = request.headers().has_method("HEAD");
+                let Some(handshake) = request.check()? else {
+                    self.stage = Stage::AskedPlainly { has_eof: false };
                     return Ok(Some(Event::HttpRequest(request)));
-                }
-                let accept = key::accept(parts.check()?);
-                self.stage = Stage::Asked { request: request.clone(), accept, early: Vec::new() };
+                };
+                self.stage = Stage::Asked { handshake, early: Vec::new() };
                 Ok(Some(Event::Request(request)))
             }
             Stage::Asked { early, .. } => {
@@ -78,30 +75,40 @@ impl Server {
                 early.extend_from_slice(part);
                 Ok(None)
             }
-            Stage::AskedPlainly => Ok(None),
+            Stage::AskedPlainly { .. } => {
+                input.discard();
+                Ok(None)
+            }
         }
+    }
+
+    /// Records the client's FIN. Only a request that asks for no WebSocket can still be answered.
+    pub(crate) fn receive_eof(&mut self) -> Result<(), HandshakeError> {
+        let Stage::AskedPlainly { has_eof } = &mut self.stage else { return Err(HandshakeError::UnexpectedEof) };
+        *has_eof = true;
+        Ok(())
+    }
+
+    pub(crate) fn has_eof(&self) -> bool {
+        matches!(self.stage, Stage::AskedPlainly { has_eof: true })
     }
 
     /// The connection that the application has accepted, what was agreed, and the frames that came before.
     pub(crate) fn accept(&mut self, answer: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
-        let Stage::Asked { request, accept, early } = &mut self.stage else { return Err(AnswerError::NoRequest) };
-        let response = answer.encode(request, accept)?;
-        let output = core::mem::take(&mut self.output).with_head(response);
+        let (handshake, early) = match &mut self.stage {
+            Stage::Head(_) => return Err(AnswerError::NoRequest),
+            Stage::AskedPlainly { .. } => return Err(AnswerError::NotWebSocket),
+            Stage::Asked { handshake, early } => (handshake, early),
+        };
+        let acceptance = handshake.accept(answer)?;
+        let output = core::mem::take(&mut self.output).with_head(encode_acceptance(acceptance));
         let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
-        let agreement = Agreement { protocol: answer.protocol.clone(), extensions: Vec::new() };
-        Ok((connection, agreement, core::mem::take(early)))
+        Ok((connection, acceptance.agreement(), core::mem::take(early)))
     }
 
     /// Whether a request waits for the application's answer.
     pub(crate) fn is_asked(&self) -> bool {
-        matches!(self.stage, Stage::Asked { .. } | Stage::AskedPlainly)
-    }
-
-    /// The answer to a plain request that the application has left to us (RFC 9110 section 15.5.22).
-    pub(crate) fn plain_answer(&self) -> Option<HttpResponse> {
-        matches!(self.stage, Stage::AskedPlainly).then(|| {
-            HttpResponse::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
-        })
+        matches!(self.stage, Stage::Asked { .. } | Stage::AskedPlainly { .. })
     }
 
     /// The answer that time has run out: to a client that has not asked yet, or to one that got no answer.
@@ -122,13 +129,13 @@ fn read_request(
 ) -> Result<Option<Request>, HandshakeError> {
     // most come in one piece, which httparse looks through faster than we could find the end; but once only
     if reader.is_empty()
-        && let Some((request, size)) = Request::find(input.remaining(), config)
+        && let Some((request, size)) = request::find(input.remaining(), config)
     {
         input.take(size);
         return Ok(Some(request));
     }
     let Some(head) = reader.read(input, config).map_err(|fault| head_error(fault, config))? else { return Ok(None) };
-    Request::parse(&head, reader.header_lines()).map(Some)
+    request::parse(&head, reader.header_lines()).map(Some)
 }
 
 fn head_error(fault: HeadFault, config: &Config) -> HandshakeError {

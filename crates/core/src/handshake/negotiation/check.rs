@@ -1,17 +1,42 @@
-//! The parts of a client's opening handshake, RFC 6455 section 4.2.1.
+//! The check of a client's opening handshake, RFC 6455 section 4.2.1 and RFC 8441 section 5.
 
 use alloc::vec::Vec;
 use core::iter;
 
-use super::headers::Line;
-use super::syntax::{Single, has_element, is_token};
-use super::{HandshakeError, Headers, Request, extension, key};
+use super::{Headers, HttpVersion, Line, OpeningHandshake, Request, key};
+use crate::handshake::syntax::{Single, has_element, is_token};
+use crate::handshake::{HandshakeError, extension};
 use crate::uri::Authority;
 
+impl Request {
+    /// Checks the request: whether it is a valid opening handshake (`Some`), or asks for no WebSocket (`None`).
+    ///
+    /// # Errors
+    ///
+    /// The request is to be refused: [`HandshakeError::response`] says how.
+    pub fn check(&self) -> Result<Option<OpeningHandshake>, HandshakeError> {
+        let parts = Parts::of(self);
+        parts.check_host()?;
+        if !parts.http.has_connection_fields() {
+            parts.check_connection_fields()?;
+            if self.connect_protocol() != Some("websocket") {
+                return Ok(None);
+            }
+            parts.check_offer()?;
+            return Ok(Some(OpeningHandshake::new(self.clone(), None)));
+        }
+        if !parts.names_websocket {
+            return Ok(None);
+        }
+        let accept = key::accept(parts.check_upgrade()?);
+        Ok(Some(OpeningHandshake::new(self.clone(), Some(accept))))
+    }
+}
+
 /// What a request asks for, gathered in one pass over its header fields.
-pub(crate) struct Parts<'a> {
+struct Parts<'a> {
     request: &'a Request,
-    pub(crate) method: &'a str,
+    http: HttpVersion,
     host: Single<'a>,
     origin: Single<'a>,
     key: Single<'a>,
@@ -20,22 +45,25 @@ pub(crate) struct Parts<'a> {
     names_websocket: bool,
     /// `Connection` lists `Upgrade`.
     wants_upgrade: bool,
+    /// A field that HTTP/2 has no use for.
+    has_connection_field: bool,
     has_body: bool,
     has_protocols: bool,
     extensions: Single<'a>,
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn of(request: &'a Request) -> Self {
+    fn of(request: &'a Request) -> Self {
         let mut parts = Self {
             request,
-            method: request.method(),
+            http: request.version(),
             host: Single::Missing,
             origin: Single::Missing,
             key: Single::Missing,
             version: Single::Missing,
             names_websocket: false,
             wants_upgrade: false,
+            has_connection_field: false,
             has_body: false,
             has_protocols: false,
             extensions: Single::Missing,
@@ -53,13 +81,16 @@ impl<'a> Parts<'a> {
             self.origin.add(value());
         } else if is("Upgrade") {
             // 4.2.1 item 3: the value `websocket`, in any case
+            self.has_connection_field = true;
             self.names_websocket |= has_element(value(), "websocket");
         } else if is("Connection") {
             // 4.2.1 item 4: `Connection` is a list, in any case, and may come in several lines
+            self.has_connection_field = true;
             self.wants_upgrade |= has_element(value(), "Upgrade");
         } else if is("Content-Length") {
             self.has_body |= !is_zero(value());
         } else if is("Transfer-Encoding") {
+            self.has_connection_field = true;
             self.has_body = true;
         } else if is("Sec-WebSocket-Key") {
             self.key.add(value());
@@ -75,38 +106,40 @@ impl<'a> Parts<'a> {
     /// 4.2.1 item 2; RFC 9112 3.2: "A server MUST respond with a 400 status code to any HTTP/1.1 request message that
     /// lacks a Host header field and to any request message that contains more than one Host header field line or a
     /// Host header field with an invalid field value"
-    pub(crate) fn check_host(&self) -> Result<(), HandshakeError> {
+    fn check_host(&self) -> Result<(), HandshakeError> {
         match self.host {
+            Single::Missing if self.http == HttpVersion::Http10 => Ok(()),
+            // RFC 9113 8.3.1: the `:authority` takes its place, which is part of the target
+            Single::Missing if !self.http.has_connection_fields() && !self.request.host().is_empty() => Ok(()),
             Single::Missing => Err(HandshakeError::HostMissing),
             Single::Repeated => Err(HandshakeError::HostRepeated),
             Single::Value(host) => Authority::parse(host).map(drop).ok_or(HandshakeError::HostInvalid),
         }
     }
 
-    /// Whether the request asks for a WebSocket at all.
-    pub(crate) const fn ask_for_websocket(&self) -> bool {
-        self.names_websocket
+    /// RFC 9113 8.2.2: "Any message containing connection-specific header fields MUST be treated as malformed"
+    fn check_connection_fields(&self) -> Result<(), HandshakeError> {
+        let headers = self.request.headers();
+        let others = ["Keep-Alive", "Proxy-Connection"];
+        if self.has_connection_field || others.iter().any(|name| headers.get(name).is_some()) {
+            return Err(HandshakeError::ConnectionFieldUnexpected);
+        }
+        Ok(())
     }
 
-    /// Whether they are a valid opening handshake, all of them. The key to answer to.
-    pub(crate) fn check(&self) -> Result<&'a str, HandshakeError> {
+    /// Checks an opening handshake that upgrades its connection. Returns the key to answer to.
+    fn check_upgrade(&self) -> Result<&'a str, HandshakeError> {
         // item 1
-        if self.method != "GET" {
+        if self.http == HttpVersion::Http10 {
+            return Err(HandshakeError::Http10);
+        }
+        if !self.request.headers().has_method("GET") {
             return Err(HandshakeError::MethodNotGet);
         }
         if !self.wants_upgrade {
             return Err(HandshakeError::ConnectionWithoutUpgrade);
         }
-        // RFC 9110 7.8: another protocol begins when the request is complete, so that there must be no doubt when it is
-        if self.has_body {
-            return Err(HandshakeError::BodyUnexpected);
-        }
-        // item 6, before the key: older versions had other keys
-        match self.version {
-            Single::Value("13") => {}
-            Single::Value(_) | Single::Missing => return Err(HandshakeError::VersionUnsupported),
-            Single::Repeated => return Err(HandshakeError::VersionRepeated),
-        }
+        self.check_body_and_version()?;
         // item 5, 11.3.1
         let key = match self.key {
             Single::Missing => return Err(HandshakeError::KeyMissing),
@@ -114,13 +147,37 @@ impl<'a> Parts<'a> {
             Single::Value(key) if key::is_valid(key) => key,
             Single::Value(_) => return Err(HandshakeError::KeyInvalid),
         };
-        // item 7; RFC 6454 7.3
+        self.check_lists()?;
+        Ok(key)
+    }
+
+    /// Checks an opening handshake that has no key (RFC 8441 section 5).
+    fn check_offer(&self) -> Result<(), HandshakeError> {
+        self.check_body_and_version()?;
+        self.check_lists()
+    }
+
+    fn check_body_and_version(&self) -> Result<(), HandshakeError> {
+        // RFC 9110 7.8: another protocol begins when the request is complete, so that there must be no doubt when it is
+        if self.has_body {
+            return Err(HandshakeError::BodyUnexpected);
+        }
+        // item 6, before the key: older versions had other keys
+        match self.version {
+            Single::Value("13") => Ok(()),
+            Single::Value(_) | Single::Missing => Err(HandshakeError::VersionUnsupported),
+            Single::Repeated => Err(HandshakeError::VersionRepeated),
+        }
+    }
+
+    /// Items 7 to 9: origin, subprotocols and extensions.
+    fn check_lists(&self) -> Result<(), HandshakeError> {
+        // RFC 6454 7.3
         if matches!(self.origin, Single::Repeated) {
             return Err(HandshakeError::OriginRepeated);
         }
         self.check_protocols()?;
-        self.check_extensions()?;
-        Ok(key)
+        self.check_extensions()
     }
 
     /// Item 8, 4.1 item 10: "The elements that comprise this value MUST be non-empty strings [...] and MUST all be

@@ -2,11 +2,13 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
 use httparse::Header;
 
+use crate::handshake::syntax::is_token;
 use crate::redact;
 
 /// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
@@ -18,7 +20,8 @@ use crate::redact;
 pub struct Headers {
     /// The head that they came in. Where some value is not UTF-8: names and values back to back.
     head: Arc<str>,
-    /// The fields, and behind them the start line as if it were one.
+    /// The fields, and behind them method and target as if they were one. The version follows the target in the head,
+    /// behind a blank: so it takes no room in a connection that waits for its answer.
     lines: Arc<[Line]>,
 }
 
@@ -29,11 +32,14 @@ pub(crate) struct Line {
 }
 
 impl Headers {
-    /// What was found in this head: two words of its start line, and the fields. Returns also whether every line is known
-    /// to end in CR LF.
-    pub(crate) fn new(head: &[u8], start: Header<'_>, fields: &[Header<'_>]) -> (Self, bool) {
+    /// What was found in this head: method and target, the version behind them (a blank comes first), and the fields.
+    /// Returns also whether every line is known to end in CR LF.
+    pub(crate) fn new(head: &[u8], start: Header<'_>, version: &str, fields: &[Header<'_>]) -> (Self, bool) {
         let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
-        let Ok(text) = simdutf8::basic::from_utf8(head) else { return (Self::with_other_text(lines), false) };
+        let Ok(text) = simdutf8::basic::from_utf8(head) else {
+            let lines = lines.map(|line| (line.name, line.value));
+            return (Self::collect(lines, &[version]), false);
+        };
         // names and values are parts of the head, so that their addresses say where in it they lie
         let place = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
@@ -51,9 +57,10 @@ impl Headers {
         (Self { head: text.into(), lines }, is_strict)
     }
 
-    /// The same where some value is not UTF-8.
+    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; then what follows the
+    /// target.
     #[cold]
-    fn with_other_text<'a>(lines: impl Iterator<Item = &'a Header<'a>>) -> Self {
+    fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, behind: &[&str]) -> Self {
         let mut text = String::new();
         let mut push = |part: &[u8]| {
             let start = text.len();
@@ -63,13 +70,43 @@ impl Headers {
             }
             start..text.len()
         };
-        let lines = lines.map(|line| Line { name: push(line.name.as_bytes()), value: push(line.value) });
-        Self { lines: lines.collect(), head: text.into() }
+        let lines = lines.map(|(name, value)| Line { name: push(name.as_bytes()), value: push(value) }).collect();
+        text.extend(behind.iter().copied());
+        Self { lines, head: text.into() }
     }
 
-    /// The two words of the start line.
+    /// Collects method, target, what follows the target, and fields that no parser has seen.
+    ///
+    /// # Errors
+    ///
+    /// The first field whose name is no token, or whose value holds CR, LF, NUL or another control character (RFC 9110
+    /// section 5.5).
+    pub(crate) fn from_parts(
+        (method, target, behind): (&str, &str, &[&str]),
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, (String, Vec<u8>)> {
+        let fields: Vec<_> = fields.into_iter().collect();
+        let fields = || fields.iter().map(|(name, value)| (name.as_ref(), trim(value.as_ref())));
+        match fields().find(|(name, value)| !is_token(name) || !is_field_value(value)) {
+            Some((name, value)) => Err((name.into(), value.into())),
+            None => Ok(Self::collect(fields().chain([(method, target.as_bytes())]), behind)),
+        }
+    }
+
+    /// The method and the target of a request.
     pub(crate) fn start(&self) -> (&str, &str) {
         self.lines.last().map(|line| (self.read(&line.name), self.read(&line.value))).unwrap_or_default()
+    }
+
+    /// Whether the method of a request is this one.
+    pub(crate) fn has_method(&self, method: &str) -> bool {
+        self.lines.last().is_some_and(|line| self.head.as_bytes().get(line.name.clone()) == Some(method.as_bytes()))
+    }
+
+    /// What follows the target of a request and a blank: the version, and perhaps more.
+    pub(crate) fn behind_target(&self) -> &[u8] {
+        let behind = self.lines.last().and_then(|line| self.head.as_bytes().get(line.value.end + 1..));
+        behind.unwrap_or_default()
     }
 
     pub(crate) fn fields(&self) -> &[Line] {
@@ -121,6 +158,20 @@ impl Headers {
     pub fn is_empty(&self) -> bool {
         self.fields().is_empty()
     }
+}
+
+/// A value without the blanks around it.
+fn trim(value: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().take_while(|byte| is_blank(byte)).count();
+    let value = value.get(start..).unwrap_or_default();
+    let end = value.iter().rev().take_while(|byte| is_blank(byte)).count();
+    value.get(..value.len() - end).unwrap_or_default()
+}
+
+/// Whether the bytes may be the value of a field (RFC 9110 section 5.5).
+fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// The same names, as they were sent, and values in the same order.

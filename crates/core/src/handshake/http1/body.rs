@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::Headers;
-use super::syntax::elements;
+use crate::handshake::Headers;
+use crate::handshake::syntax::elements;
 use crate::input::Input;
 
 /// A body on its way in.

@@ -1,14 +1,16 @@
-//! How a server answers a request: the responses that its application chooses, and those of the protocol.
+//! How a server answers a request: what its application chooses, and the responses of the protocol.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use thiserror::Error;
 
-use super::field_list::FieldList;
-use super::syntax::{FieldFault, check_field, is_field_text};
-use super::{HandshakeError, OriginPolicy, Request, key};
+use super::HttpVersion;
+use crate::handshake::field_list::FieldList;
+use crate::handshake::syntax::{FieldFault, check_field, is_field_text};
+use crate::handshake::{HandshakeError, OriginPolicy};
 use crate::redact;
 
 /// Accepts an opening handshake.
@@ -22,7 +24,7 @@ use crate::redact;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Accept {
-    origin: Option<OriginPolicy>,
+    pub(crate) origin: Option<OriginPolicy>,
     pub(crate) protocol: Option<String>,
     headers: FieldList,
 }
@@ -64,26 +66,12 @@ impl Accept {
         self
     }
 
-    /// The head that accepts (RFC 6455 section 4.2.2), if the request can be so accepted.
-    pub(crate) fn encode(&self, request: &Request, accept: &[u8; key::ACCEPT_SIZE]) -> Result<Vec<u8>, AnswerError> {
-        // 4.2.2 item 5: a value "derived from the client's handshake, specifically by selecting one of the values"
-        if let Some(protocol) = &self.protocol
-            && !request.protocols().any(|offered| offered == protocol)
-        {
-            return Err(AnswerError::ProtocolNotOffered(protocol.clone()));
-        }
-        check_fields(&self.headers)?;
-        // 10.2: "If the origin indicated is unacceptable to the server, then it SHOULD respond to the WebSocket
-        // handshake with a reply containing HTTP 403 Forbidden status code"
-        if !self.origin.as_ref().unwrap_or(&OriginPolicy::SameOrigin).permits(request) {
-            return Err(AnswerError::OriginForbidden);
-        }
-        let mut head = Head::accepting(accept);
-        if let Some(protocol) = &self.protocol {
-            head.field("Sec-WebSocket-Protocol", protocol);
-        }
-        head.fields(&self.headers);
-        Ok(head.finish())
+    pub(crate) fn check(&self) -> Result<(), AnswerError> {
+        check_fields(&self.headers)
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -109,6 +97,11 @@ impl HttpResponse {
     /// A response with this status, from 200 to 599.
     pub const fn new(status: u16) -> Self {
         Self { status, reason: None, headers: FieldList::new(), body: None }
+    }
+
+    /// The answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that says so.
+    pub fn upgrade_required() -> Self {
+        Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
     }
 
     /// The reason phrase, instead of the usual one for the status.
@@ -142,8 +135,12 @@ impl HttpResponse {
         }
     }
 
-    /// Why the application may not answer so, if it may not.
-    pub(crate) fn check(&self) -> Result<(), AnswerError> {
+    /// Checks the response: its status, and that nothing in it ends a line before its time.
+    ///
+    /// # Errors
+    ///
+    /// What the application added is not valid.
+    pub fn check(&self) -> Result<(), AnswerError> {
         if !(200..=599).contains(&self.status) {
             return Err(AnswerError::StatusInvalid(self.status));
         }
@@ -158,38 +155,48 @@ impl HttpResponse {
         check_fields(&self.headers)
     }
 
-    /// The response, after which the connection closes; without its body if it answers HEAD.
-    pub(crate) fn encode(&self, answers_head: bool) -> Vec<u8> {
-        let reason = self.reason.as_deref().unwrap_or_else(|| reason_phrase(self.status));
-        let mut head = Head::new(&format!("{} {reason}", self.status));
-        if self.status == 426 {
-            // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
-            // `Connection`. RFC 6455 4.4: and the versions that it understands
-            head.field("Connection", "close, Upgrade");
-            head.field("Upgrade", "websocket");
-            head.field("Sec-WebSocket-Version", "13");
-        } else {
-            head.field("Connection", "close");
-        }
-        head.fields(&self.headers);
-        let body = match &self.body {
-            // RFC 9110 15.3.6: "a server MUST NOT generate content in a 205 response"
-            Some((content_type, body)) if self.status != 205 => {
-                head.field("Content-Type", content_type);
-                body.as_slice()
-            }
-            _ => &[],
+    /// Returns the status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the reason phrase, which only HTTP/1.1 has: the one that was [set](Self::reason), or the usual one. May
+    /// be empty.
+    pub fn reason_phrase(&self) -> &str {
+        self.reason.as_deref().unwrap_or_else(|| usual_phrase(self.status))
+    }
+
+    /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol
+    /// adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
+    /// have no
+    /// `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
+    pub fn fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let is_upgrade_required = self.status == 426;
+        // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
+        // `Connection`. RFC 6455 4.4: and the versions that it understands
+        let connection: &[(&str, &str)] = match (version.has_connection_fields(), is_upgrade_required) {
+            (true, true) => &[("Connection", "close, Upgrade"), ("Upgrade", "websocket")],
+            (true, false) => &[("Connection", "close")],
+            (false, _) => &[],
         };
+        let understood = is_upgrade_required.then_some(("Sec-WebSocket-Version", "13"));
+        let added = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // RFC 9110 15.3.6: "a server MUST NOT generate content in a 205 response"
+        let content_type = self.body.as_ref().filter(|_| self.status != 205);
+        let content_type = content_type.map(|(content_type, _)| ("Content-Type", content_type.as_str()));
+        let fields = connection.iter().copied().chain(understood).chain(added).chain(content_type);
         // RFC 9110 8.6, 15.3.5 and 15.4.5: with these two there is no body, and no length of it
-        if matches!(self.status, 204 | 304) {
-            return head.finish();
+        let has_length = !matches!(self.status, 204 | 304);
+        let length = has_length.then(|| ("Content-Length", Cow::Owned(self.content().len().to_string())));
+        fields.map(|(name, value)| (name, Cow::Borrowed(value))).chain(length)
+    }
+
+    /// Returns the body as it is sent, unless the response answers HEAD: empty with 204, 205 and 304.
+    pub fn content(&self) -> &[u8] {
+        match &self.body {
+            Some((_, body)) if !matches!(self.status, 204 | 205 | 304) => body,
+            _ => &[],
         }
-        head.field("Content-Length", &body.len().to_string());
-        let mut response = head.finish();
-        if !answers_head {
-            response.extend_from_slice(body);
-        }
-        response
     }
 }
 
@@ -206,9 +213,12 @@ pub enum AnswerError {
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
-    /// There is no request to answer, or it asks for no WebSocket and cannot be accepted.
-    #[error("there is no request that could be answered so")]
+    /// No request is pending.
+    #[error("there is no request to answer")]
     NoRequest,
+    /// The request asks for no WebSocket, so that it cannot be accepted.
+    #[error("the request asks for no WebSocket: respond to it instead")]
+    NotWebSocket,
     /// The policy does not permit the request's origin (RFC 6455 section 10.2). The request was refused with 403.
     #[error("the origin may not open a connection: refused with 403")]
     OriginForbidden,
@@ -223,9 +233,24 @@ pub enum AnswerError {
     StatusInvalid(u16),
 }
 
-/// The response to a request that the protocol refuses.
-pub(crate) fn refusal(error: &HandshakeError) -> Option<HttpResponse> {
-    error.status().map(|status| HttpResponse::from_protocol(status, &error.to_string()))
+impl HandshakeError {
+    /// Returns the response to a request that a server refuses. `None` for the errors of a client, and if the transport
+    /// ended.
+    pub fn response(&self) -> Option<HttpResponse> {
+        match self {
+            Self::Refused(_) => None,
+            error => error.status().map(|status| HttpResponse::from_protocol(status, &error.to_string())),
+        }
+    }
+}
+
+impl AnswerError {
+    /// Returns the response to a request whose answer failed for the client's fault: 403 for a forbidden origin. `None`
+    /// for the errors of the application, which may try another answer.
+    pub fn response(&self) -> Option<HttpResponse> {
+        matches!(self, Self::OriginForbidden)
+            .then(|| HttpResponse::from_protocol(403, "this origin may not open a connection"))
+    }
 }
 
 fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
@@ -238,49 +263,8 @@ fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
     })
 }
 
-/// The head of a response.
-struct Head(Vec<u8>);
-
-impl Head {
-    fn new(status: &str) -> Self {
-        let mut head = Self(Vec::with_capacity(256));
-        head.append(["HTTP/1.1 ", status, "\r\n"]);
-        head
-    }
-
-    /// Of the response that accepts, with the fields that each has (4.2.2 item 5).
-    fn accepting(accept: &[u8; key::ACCEPT_SIZE]) -> Self {
-        let mut head = Self::new("101 Switching Protocols");
-        head.append(["Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "]);
-        head.0.extend_from_slice(accept);
-        head.append(["\r\n"]);
-        head
-    }
-
-    fn append<const N: usize>(&mut self, parts: [&str; N]) {
-        for part in parts {
-            self.0.extend_from_slice(part.as_bytes());
-        }
-    }
-
-    fn field(&mut self, name: &str, value: &str) {
-        self.append([name, ": ", value, "\r\n"]);
-    }
-
-    fn fields(&mut self, fields: &[(String, String)]) {
-        for (name, value) in fields {
-            self.field(name, value);
-        }
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.append(["\r\n"]);
-        self.0
-    }
-}
-
 /// The usual phrase (RFC 9110 section 15, RFC 6585). It may be empty.
-const fn reason_phrase(status: u16) -> &'static str {
+const fn usual_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",

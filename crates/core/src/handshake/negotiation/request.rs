@@ -1,0 +1,244 @@
+//! Requests as a server receives them, RFC 6455 section 4.2.1 and RFC 8441 section 4.
+
+use alloc::format;
+use core::{fmt, str};
+
+use super::{Headers, HttpVersion};
+use crate::handshake::syntax::{elements, is_token};
+use crate::handshake::{Extension, HandshakeError, extension};
+use crate::uri::Authority;
+
+/// An HTTP request, as a server's application sees it. To clone it is cheap.
+///
+/// Whoever has another HTTP server makes one [from its parts](Self::from_parts), checks it, answers it, and opens the
+/// connection:
+///
+/// ```
+/// use sansocket::{Accept, Config, Connection, HttpVersion, Instant, Request, WebSocket};
+///
+/// let fields = [
+///     ("Host", "example.com"),
+///     ("Upgrade", "websocket"),
+///     ("Connection", "Upgrade"),
+///     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+///     ("Sec-WebSocket-Version", "13"),
+///     ("Sec-WebSocket-Protocol", "chat"),
+/// ];
+/// let request = Request::from_parts("GET", "/", HttpVersion::Http11, fields)?;
+/// match request.check() {
+///     Ok(Some(handshake)) => {
+///         let accept = Accept::new().protocol("chat");
+///         let acceptance = handshake.accept(&accept)?;
+///         assert_eq!(acceptance.status(), 101); // to be sent with `acceptance.fields()`
+///         let connection = Connection::server(Config::default(), Instant::EPOCH);
+///         let ws = WebSocket::opened(connection.with_agreement(acceptance.agreement()));
+///         assert_eq!(ws.protocol(), Some("chat"));
+///     }
+///     Ok(None) => println!("{} is none of ours", request.path()),
+///     Err(error) => println!("refuse with {:?}", error.response()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Request {
+    /// And the method and the target: the start line of the head that they came in.
+    headers: Headers,
+}
+
+impl Request {
+    /// Makes a request of its parts, however they came. Values are decoded as [`Headers`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::RequestMalformed`]: the method or a name is not a token, or a value holds a control character.
+    /// [`HandshakeError::TargetInvalid`]: the target is neither a path nor an http or https URI; it may be `*` with
+    /// OPTIONS.
+    pub fn from_parts(
+        method: &str,
+        target: &str,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, HandshakeError> {
+        Self::collect(method, target, &[" ", version.as_str()], fields)
+    }
+
+    /// Makes a request of the parts of an extended CONNECT (RFC 8441 section 4): the values of the pseudo-header fields
+    /// `:protocol`, `:scheme`, `:authority` and `:path`, and the header fields. Its target is the whole URI.
+    ///
+    /// It is an opening handshake if `:protocol` is `websocket`. It has no key, and the response has no answer to it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_parts`](Self::from_parts), and [`HandshakeError::HostInvalid`]: the authority is not a host with
+    /// an optional port.
+    pub fn extended_connect(
+        protocol: &str,
+        scheme: &str,
+        authority: &str,
+        path: &str,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, HandshakeError> {
+        if !is_token(protocol) {
+            return Err(HandshakeError::RequestMalformed);
+        }
+        if Authority::parse(authority).is_none() {
+            return Err(HandshakeError::HostInvalid);
+        }
+        if !path.starts_with('/') {
+            return Err(HandshakeError::TargetInvalid);
+        }
+        let target = format!("{scheme}://{authority}{path}");
+        Self::collect("CONNECT", &target, &[" ", version.as_str(), CONNECT_PROTOCOL, protocol], fields)
+    }
+
+    fn collect(
+        method: &str,
+        target: &str,
+        behind: &[&str],
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, HandshakeError> {
+        if !is_token(method) {
+            return Err(HandshakeError::RequestMalformed);
+        }
+        let headers =
+            Headers::from_parts((method, target, behind), fields).map_err(|_| HandshakeError::RequestMalformed)?;
+        if Self::is_target(target, method) { Ok(Self { headers }) } else { Err(HandshakeError::TargetInvalid) }
+    }
+
+    /// A request that a parser has found.
+    pub(crate) const fn from_headers(headers: Headers) -> Self {
+        Self { headers }
+    }
+
+    /// Whether a target names a resource (4.2.1 item 1), or, with OPTIONS alone, the whole server.
+    pub(crate) fn is_target(target: &str, method: &str) -> bool {
+        if target == ASTERISK {
+            return method == "OPTIONS";
+        }
+        // Section 3 has no fragment. What RFC 3986 wants encoded, but browsers send as it is, passes.
+        target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+            && split_target(target)
+                .is_some_and(|(authority, _)| authority.is_none_or(|authority| Authority::parse(authority).is_some()))
+    }
+
+    /// The method: `GET`, but for a plain HTTP request.
+    pub fn method(&self) -> &str {
+        self.headers.start().0
+    }
+
+    /// The version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
+    pub fn version(&self) -> HttpVersion {
+        HttpVersion::at_start(self.headers.behind_target())
+    }
+
+    /// The value of `:protocol`, if the request is an [extended CONNECT](Self::extended_connect).
+    pub fn connect_protocol(&self) -> Option<&str> {
+        // on the wire of HTTP/1.1, the version ends its line
+        let behind = self.headers.behind_target().strip_prefix(self.version().as_str().as_bytes())?;
+        behind.strip_prefix(CONNECT_PROTOCOL.as_bytes()).and_then(|protocol| str::from_utf8(protocol).ok())
+    }
+
+    /// The target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS, perhaps
+    /// `*`.
+    ///
+    /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
+    pub fn target(&self) -> &str {
+        self.headers.start().1
+    }
+
+    /// The path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112 section
+    /// 3.2.4).
+    pub fn path(&self) -> &str {
+        if self.target() == ASTERISK {
+            return ASTERISK;
+        }
+        let resource = self.resource();
+        match resource.split_once('?').map_or(resource, |(path, _)| path) {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// The query of the target, without the question mark, not decoded.
+    pub fn query(&self) -> Option<&str> {
+        self.resource().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The host, and port if it is named, that the client addressed: the value of `Host`, unless the target is a whole
+    /// URI (RFC 9112 section 3.2.2).
+    pub fn host(&self) -> &str {
+        match split_target(self.target()) {
+            Some((Some(authority), _)) => authority,
+            _ => self.headers.get("Host").unwrap_or_default(),
+        }
+    }
+
+    /// The value of `Origin`: the page whose script opens the connection, if a browser does (RFC 6455 section 10.2).
+    pub fn origin(&self) -> Option<&str> {
+        self.headers().get("Origin")
+    }
+
+    /// The subprotocols offered, the most preferred first (RFC 6455 section 1.9). All fields are one list (11.3.4).
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        self.headers().get_all("Sec-WebSocket-Protocol").flat_map(elements)
+    }
+
+    /// The extensions offered, the most preferred first (RFC 6455 section 9.1). All fields are one list (11.3.2).
+    pub fn extensions(&self) -> impl Iterator<Item = Extension> {
+        extension::parse(self.headers().get_all("Sec-WebSocket-Extensions")).filter_map(Result::ok)
+    }
+
+    /// All header fields.
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    fn resource(&self) -> &str {
+        split_target(self.target()).map_or("", |(_, resource)| resource)
+    }
+}
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.version() == other.version()
+            && self.method() == other.method()
+            && self.target() == other.target()
+            && self.connect_protocol() == other.connect_protocol()
+            && self.headers == other.headers
+    }
+}
+
+impl Eq for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut request = f.debug_struct("Request");
+        request.field("method", &self.method()).field("target", &self.target()).field("version", &self.version());
+        if let Some(protocol) = self.connect_protocol() {
+            request.field("connect_protocol", &protocol);
+        }
+        request.field("headers", &self.headers).finish()
+    }
+}
+
+/// The target that stands for the whole server (RFC 9112 section 3.2.4).
+const ASTERISK: &str = "*";
+
+/// What precedes the value of `:protocol` in the start line that is kept.
+const CONNECT_PROTOCOL: &str = " ";
+
+/// The authority in a target of absolute-form (RFC 9112 section 3.2.2), and path and query: in origin-form (3.2.1)
+/// there is nothing else. Other forms, and schemes other than http and https, name no resource here.
+fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
+    if target.starts_with('/') {
+        return Some((None, target));
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let size = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, resource) = rest.split_at_checked(size)?;
+    Some((Some(authority), resource))
+}
