@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::{Buf, Bytes};
 use sansocket::{Accept, AnswerError, Event, HttpResponse, Input, Instant, ReadyState, TransportAction, WebSocket};
@@ -9,6 +10,7 @@ use sansocket::{Accept, AnswerError, Event, HttpResponse, Input, Instant, ReadyS
 use crate::error::{Error, is_disconnect};
 use crate::flags::Flags;
 use crate::layer::{Layer, LayerScratch, Plain};
+use crate::log::Log;
 use crate::outgoing::Outgoing;
 use crate::rare::{Failure, Rare, Sample};
 
@@ -47,6 +49,7 @@ pub struct Driver<L: Layer = Plain> {
     flags: Flags,
     /// Absent in most connections.
     rare: Option<Box<Rare>>,
+    log: Log,
 }
 
 impl Driver {
@@ -60,7 +63,7 @@ impl Driver {
 impl<L: Layer> Driver<L> {
     /// Drives a connection through a layer, such as TLS.
     pub fn with_layer(ws: WebSocket, layer: L) -> Self {
-        Self { ws, layer, flags: Flags::default(), rare: None }
+        Self { ws, layer, flags: Flags::default(), rare: None, log: Log::default() }
     }
 
     /// The connection, to look at.
@@ -73,6 +76,14 @@ impl<L: Layer> Driver<L> {
     #[inline]
     pub fn websocket_mut(&mut self) -> &mut WebSocket {
         &mut self.ws
+    }
+
+    /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection` with
+    /// this id, the role and the peer's address. A driver without a name gets a number. Without the feature, this does
+    /// nothing.
+    #[inline]
+    pub fn set_log_name(&mut self, id: impl fmt::Display, peer: Option<SocketAddr>) {
+        self.log.identify(self.ws.role(), &id, peer);
     }
 
     /// The layer.
@@ -147,12 +158,14 @@ impl<L: Layer> Driver<L> {
         received: Result<Option<Event<'b>>, sansocket::Error>,
         now: Instant,
     ) -> Result<Option<Event<'b>>, Error> {
-        match received {
-            Ok(None) if !self.flags.is_pending() => Ok(None),
+        let resolved = match received {
+            Ok(None) if !self.flags.is_pending() => return Ok(None),
             Ok(None) => self.next_other(now),
             Ok(Some(event)) => Ok(Some(event)),
             Err(error) => self.report(error, now),
-        }
+        };
+        self.log.received(&self.ws, &resolved);
+        resolved
     }
 
     /// The transport has reached the end of the stream.
@@ -311,18 +324,29 @@ impl<L: Layer> Driver<L> {
     /// [`Error::Answer`]: the response is not valid, and the client gets 500; with [`AnswerError::NoRequest`] nothing
     /// changes.
     pub fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), Error> {
-        self.ws.respond(response, now).map_err(|error| self.refuse(error, now))
+        let status = response.status();
+        self.ws.respond(response, now).map_err(|error| self.refuse(error, now))?;
+        self.log.responded(&self.ws, status, None);
+        Ok(())
     }
 
     /// A request must not stay unanswered because its answer was not valid.
     fn refuse(&mut self, error: AnswerError, now: Instant) -> Error {
-        let response = match error {
-            // the connection has answered with 403, or there is nothing to answer
-            AnswerError::OriginForbidden | AnswerError::NoRequest => return error.into(),
-            AnswerError::NotWebSocket => HttpResponse::upgrade_required(),
-            _ => HttpResponse::new(500),
+        let status = match error {
+            AnswerError::NoRequest => return error.into(),
+            // the connection has answered
+            AnswerError::OriginForbidden => 403,
+            _ => {
+                let response = match error {
+                    AnswerError::NotWebSocket => HttpResponse::upgrade_required(),
+                    _ => HttpResponse::new(500),
+                };
+                let status = response.status();
+                let _ = self.ws.respond(response, now);
+                status
+            }
         };
-        let _ = self.ws.respond(response, now);
+        self.log.responded(&self.ws, status, Some(&error));
         error.into()
     }
 

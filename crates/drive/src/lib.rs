@@ -64,6 +64,9 @@
 //!
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
+//! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target `sansocket`:
+//!   `opened`, `refused` (with the status of the HTTP response), `failed` (with the error) and `closed` (with the close code).
+//!   [`Driver::set_log_name`] names the connection. Payloads, header fields and credentials are never logged.
 
 #![forbid(unsafe_code)]
 
@@ -73,6 +76,7 @@ mod driver;
 mod error;
 mod flags;
 mod layer;
+mod log;
 mod outgoing;
 mod rare;
 mod uri;

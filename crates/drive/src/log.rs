@@ -1,0 +1,105 @@
+//! The log of a connection: with the feature `tracing`, its milestones become events of the `tracing` crate. Without the
+//! feature, nothing here has a size or a cost.
+
+#[cfg(feature = "tracing")]
+pub(crate) use enabled::Log;
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use disabled::Log;
+
+#[cfg(feature = "tracing")]
+mod enabled {
+    use std::fmt;
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use sansocket::{AnswerError, Close, Event, Open, Role, WebSocket};
+    use tracing::{Span, field, info, info_span, warn};
+
+    use crate::Error;
+
+    /// The span of a connection, opened at its first event.
+    #[derive(Debug, Default)]
+    pub(crate) struct Log {
+        span: Option<Span>,
+    }
+
+    impl Log {
+        pub(crate) fn identify(&mut self, role: Role, id: &dyn fmt::Display, peer: Option<SocketAddr>) {
+            let peer = peer.map(field::display);
+            self.span = Some(info_span!(target: "sansocket", "connection", %id, ?role, peer));
+        }
+
+        fn span(&mut self, role: Role) -> &Span {
+            if self.span.is_none() {
+                static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+                self.identify(role, &NEXT_ID.fetch_add(1, Ordering::Relaxed), None);
+            }
+            self.span.get_or_insert_with(Span::none)
+        }
+
+        /// Logs that the connection is open, has ended or has failed.
+        #[inline]
+        pub(crate) fn received(&mut self, ws: &WebSocket, received: &Result<Option<Event<'_>>, Error>) {
+            match received {
+                Ok(Some(Event::Open(open))) => self.opened(ws.role(), open),
+                Ok(Some(Event::Close(close))) => self.closed(ws.role(), close),
+                Ok(_) => {}
+                Err(error) => self.failed(ws.role(), error),
+            }
+        }
+
+        #[cold]
+        fn opened(&mut self, role: Role, open: &Open) {
+            info!(target: "sansocket", parent: self.span(role), subprotocol = open.protocol(), "opened");
+        }
+
+        #[cold]
+        fn closed(&mut self, role: Role, close: &Close) {
+            let Close { code, was_clean, initiator, .. } = close;
+            info!(target: "sansocket", parent: self.span(role), code = code.as_u16(), was_clean, ?initiator, "closed");
+        }
+
+        #[cold]
+        fn failed(&mut self, role: Role, error: &Error) {
+            let span = self.span(role);
+            match error {
+                Error::Peer(sansocket::Error::Handshake(error)) if error.status().is_some() => {
+                    info!(target: "sansocket", parent: span, status = error.status(), %error, "refused");
+                }
+                _ => warn!(target: "sansocket", parent: span, %error, "failed"),
+            }
+        }
+
+        /// Logs the response that answers a request instead of an open connection.
+        pub(crate) fn responded(&mut self, ws: &WebSocket, status: u16, error: Option<&AnswerError>) {
+            let error = error.map(field::display);
+            info!(target: "sansocket", parent: self.span(ws.role()), status, error, "refused");
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod disabled {
+    use std::fmt;
+    use std::net::SocketAddr;
+
+    use sansocket::{AnswerError, Event, Role, WebSocket};
+
+    use crate::Error;
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Log;
+
+    #[expect(clippy::unused_self, reason = "the same interface as with the feature")]
+    impl Log {
+        #[inline(always)]
+        pub(crate) fn identify(&mut self, _: Role, _: &dyn fmt::Display, _: Option<SocketAddr>) {}
+
+        #[inline(always)]
+        pub(crate) fn received(&mut self, _: &WebSocket, _: &Result<Option<Event<'_>>, Error>) {}
+
+        #[inline(always)]
+        pub(crate) fn responded(&mut self, _: &WebSocket, _: u16, _: Option<&AnswerError>) {}
+    }
+}
