@@ -1,6 +1,7 @@
 //! WebSocket: one life from CONNECTING to CLOSED, the opening handshake and then a Connection.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
@@ -95,11 +96,13 @@ impl WebSocket {
     }
 
     /// A connection whose opening handshake was done elsewhere, such as by an HTTP server: see [`Request::check`] and
-    /// [`Connection::with_agreement`]. No [`Event::Open`] follows; everything else is as usual. Bytes that came along
-    /// with the handshake are the first to [`receive`](Self::receive).
+    /// [`Connection::with_agreement`]. The first event is [`Event::Open`], as always. `leftover` are the bytes that were
+    /// received behind the handshake; there may be none.
     ///
     /// [`Request::check`]: crate::Request::check
-    pub const fn opened(connection: Connection) -> Self {
+    pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
+        let agreement = connection.opening.take().map(|opening| opening.agreement).unwrap_or_default();
+        connection.opening = Opening::accepted(agreement, leftover.into());
         Self { state: State::Opened(connection) }
     }
 

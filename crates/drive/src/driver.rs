@@ -79,11 +79,16 @@ impl<L: Layer> Driver<L> {
     }
 
     /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection` with
-    /// this id, the role and the peer's address. A driver without a name gets a number. Without the feature, this does
-    /// nothing.
+    /// this id and the role. A driver without a name gets a number. Without the feature, this does nothing.
     #[inline]
-    pub fn set_log_name(&mut self, id: impl fmt::Display, peer: Option<SocketAddr>) {
-        self.log.identify(self.ws.role(), &id, peer);
+    pub fn set_log_id(&mut self, id: impl fmt::Display) {
+        self.log.set_id(&self.ws, &id);
+    }
+
+    /// Adds the peer's address to the span. Without the feature `tracing`, this does nothing.
+    #[inline]
+    pub fn set_log_peer(&mut self, peer: SocketAddr) {
+        self.log.set_peer(&self.ws, peer);
     }
 
     /// The layer.

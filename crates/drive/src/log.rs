@@ -13,7 +13,7 @@ mod enabled {
     use std::net::SocketAddr;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use sansocket::{AnswerError, Close, Event, Open, Role, WebSocket};
+    use sansocket::{AnswerError, Close, Event, Open, WebSocket};
     use tracing::{Span, field, info, info_span, warn};
 
     use crate::Error;
@@ -25,15 +25,19 @@ mod enabled {
     }
 
     impl Log {
-        pub(crate) fn identify(&mut self, role: Role, id: &dyn fmt::Display, peer: Option<SocketAddr>) {
-            let peer = peer.map(field::display);
-            self.span = Some(info_span!(target: "sansocket", "connection", %id, ?role, peer));
+        pub(crate) fn set_id(&mut self, ws: &WebSocket, id: &dyn fmt::Display) {
+            let role = ws.role();
+            self.span = Some(info_span!(target: "sansocket", "connection", %id, ?role, peer = field::Empty));
         }
 
-        fn span(&mut self, role: Role) -> &Span {
+        pub(crate) fn set_peer(&mut self, ws: &WebSocket, peer: SocketAddr) {
+            self.span(ws).record("peer", field::display(peer));
+        }
+
+        fn span(&mut self, ws: &WebSocket) -> &Span {
             if self.span.is_none() {
                 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-                self.identify(role, &NEXT_ID.fetch_add(1, Ordering::Relaxed), None);
+                self.set_id(ws, &NEXT_ID.fetch_add(1, Ordering::Relaxed));
             }
             self.span.get_or_insert_with(Span::none)
         }
@@ -42,27 +46,27 @@ mod enabled {
         #[inline]
         pub(crate) fn received(&mut self, ws: &WebSocket, received: &Result<Option<Event<'_>>, Error>) {
             match received {
-                Ok(Some(Event::Open(open))) => self.opened(ws.role(), open),
-                Ok(Some(Event::Close(close))) => self.closed(ws.role(), close),
+                Ok(Some(Event::Open(open))) => self.opened(ws, open),
+                Ok(Some(Event::Close(close))) => self.closed(ws, close),
                 Ok(_) => {}
-                Err(error) => self.failed(ws.role(), error),
+                Err(error) => self.failed(ws, error),
             }
         }
 
         #[cold]
-        fn opened(&mut self, role: Role, open: &Open) {
-            info!(target: "sansocket", parent: self.span(role), subprotocol = open.protocol(), "opened");
+        fn opened(&mut self, ws: &WebSocket, open: &Open) {
+            info!(target: "sansocket", parent: self.span(ws), subprotocol = open.protocol(), "opened");
         }
 
         #[cold]
-        fn closed(&mut self, role: Role, close: &Close) {
+        fn closed(&mut self, ws: &WebSocket, close: &Close) {
             let Close { code, was_clean, initiator, .. } = close;
-            info!(target: "sansocket", parent: self.span(role), code = code.as_u16(), was_clean, ?initiator, "closed");
+            info!(target: "sansocket", parent: self.span(ws), code = code.as_u16(), was_clean, ?initiator, "closed");
         }
 
         #[cold]
-        fn failed(&mut self, role: Role, error: &Error) {
-            let span = self.span(role);
+        fn failed(&mut self, ws: &WebSocket, error: &Error) {
+            let span = self.span(ws);
             match error {
                 Error::Peer(sansocket::Error::Handshake(error)) if error.status().is_some() => {
                     info!(target: "sansocket", parent: span, status = error.status(), %error, "refused");
@@ -74,7 +78,7 @@ mod enabled {
         /// Logs the response that answers a request instead of an open connection.
         pub(crate) fn responded(&mut self, ws: &WebSocket, status: u16, error: Option<&AnswerError>) {
             let error = error.map(field::display);
-            info!(target: "sansocket", parent: self.span(ws.role()), status, error, "refused");
+            info!(target: "sansocket", parent: self.span(ws), status, error, "refused");
         }
     }
 }
@@ -84,7 +88,7 @@ mod disabled {
     use std::fmt;
     use std::net::SocketAddr;
 
-    use sansocket::{AnswerError, Event, Role, WebSocket};
+    use sansocket::{AnswerError, Event, WebSocket};
 
     use crate::Error;
 
@@ -94,7 +98,10 @@ mod disabled {
     #[expect(clippy::unused_self, reason = "the same interface as with the feature")]
     impl Log {
         #[inline(always)]
-        pub(crate) fn identify(&mut self, _: Role, _: &dyn fmt::Display, _: Option<SocketAddr>) {}
+        pub(crate) fn set_id(&mut self, _: &WebSocket, _: &dyn fmt::Display) {}
+
+        #[inline(always)]
+        pub(crate) fn set_peer(&mut self, _: &WebSocket, _: SocketAddr) {}
 
         #[inline(always)]
         pub(crate) fn received(&mut self, _: &WebSocket, _: &Result<Option<Event<'_>>, Error>) {}

@@ -48,7 +48,8 @@ fn logged(scenario: impl FnOnce()) -> Vec<String> {
 
 fn server(id: &str) -> Driver {
     let mut driver = Driver::new(WebSocket::server(Config::default(), NOW));
-    driver.set_log_name(id, Some("192.0.2.1:50000".parse().unwrap()));
+    driver.set_log_id(id);
+    driver.set_log_peer("192.0.2.1:50000".parse().unwrap());
     driver
 }
 
@@ -57,7 +58,7 @@ fn client(id: &str) -> Driver {
     let request = request.protocol("chat").header("Authorization", "Bearer SECRET");
     let ws = WebSocket::client(request, Config::default(), ChaCha12Rng::from_seed([0; 32]), NOW).unwrap();
     let mut driver = Driver::new(ws);
-    driver.set_log_name(id, None);
+    driver.set_log_id(id);
     driver
 }
 
@@ -188,10 +189,12 @@ fn a_failure_is_logged_as_a_warning() {
 fn a_connection_without_a_name_gets_a_number() {
     let lines = logged(|| {
         let mut driver = Driver::new(WebSocket::server(Config::default(), NOW));
+        driver.set_log_peer("192.0.2.1:50000".parse().unwrap());
         feed(&mut driver, REQUEST.as_bytes(), accept);
     });
     let [line] = &*lines else { panic!("{lines:?}") };
-    let id =
-        line.strip_prefix("INFO connection{id=").and_then(|rest| rest.strip_suffix(" role=Server}: sansocket: opened"));
+    let id = line
+        .strip_prefix("INFO connection{id=")
+        .and_then(|rest| rest.strip_suffix(" role=Server peer=192.0.2.1:50000}: sansocket: opened"));
     assert!(id.unwrap().parse::<u64>().unwrap() > 0, "{line}");
 }

@@ -123,7 +123,50 @@ impl<H: Handler> Connections<H> {
         Socket::connect(request, addresses, Arc::clone(self.handle.config()), crate::now())
     }
 
-    /// Adds a connection that the loop itself makes.
+    /// Adds a connection that was made elsewhere: see [`Socket::from_upgraded`]. `data` is the connection's
+    /// [`data`](Connection::data) from the beginning. The handler hears of it by [`on_open`](crate::Handler::on_open), and
+    /// by [`on_error`](crate::Handler::on_error) if the stream turns out to be broken. Broadcasts reach it like any other.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use sansocket_mio::sansocket::{Agreement, Role};
+    /// use sansocket_mio::{Config, Connection, EventLoop, Handler, Open, Socket, mio};
+    ///
+    /// struct Greeter;
+    ///
+    /// impl Handler for Greeter {
+    ///     type Data = &'static str;
+    ///     type Event = ();
+    ///
+    ///     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
+    ///         let greeting = *connection.data();
+    ///         connection.send(greeting).unwrap();
+    ///         connection.connections().stop();
+    ///     }
+    /// }
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(listener.local_addr()?)?;
+    /// let server = listener.accept()?.0; // here an HTTP server does the handshake
+    /// server.set_nonblocking(true)?;
+    ///
+    /// let server = mio::net::TcpStream::from_std(server);
+    /// let socket = Socket::from_upgraded(server, [], Role::Server, Agreement::new(), Config::default())?;
+    /// let mut event_loop = EventLoop::new(Greeter)?;
+    /// event_loop.connections().adopt(socket, "Hello")?;
+    /// # drop(client);
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The loop is stopping. The socket is dropped, which aborts the connection.
+    pub fn adopt(&mut self, socket: Socket, data: H::Data) -> Result<ConnectionId, Stopped> {
+        if self.is_stopping { Err(Stopped) } else { Ok(self.insert_client(socket, data)) }
+    }
+
+    /// Adds a connection that no listener has accepted.
     pub(crate) fn insert_client(&mut self, socket: Socket, data: H::Data) -> ConnectionId {
         let index = self.insert(socket, NO_LISTENER, data);
         self.id(index)
@@ -218,9 +261,11 @@ impl<H: Handler> Connections<H> {
         self.now
     }
 
-    pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream, listener: u16) -> usize {
+    pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream, peer: SocketAddr, listener: u16) -> usize {
         let config = Arc::clone(self.handle.config());
-        self.insert(Socket::accepted(stream, config, self.now), listener, H::Data::default())
+        let index = self.insert(Socket::accepted(stream, config, self.now), listener, H::Data::default());
+        self.slab[index].socket.driver.set_log_peer(peer);
+        index
     }
 
     /// The listener that accepted a connection.
@@ -390,6 +435,8 @@ impl<H: Handler> Connections<H> {
         let entry = Entry::new(socket, self.next_generation, listener, data);
         let index = self.slab.insert(entry);
         self.slots = self.slots.max(index + 1);
+        let ConnectionId { thread, index: slot, generation } = self.id(index);
+        self.slab[index].socket.driver.set_log_id(format_args!("{thread}.{slot}.{generation}"));
         // to be registered, and its deadline noted
         self.mark_dirty(index);
         index

@@ -12,6 +12,7 @@ use crate::connection::ConnectionId;
 use crate::error::{PostError, Stopped};
 use crate::handler::{Answer, Handler};
 use crate::mailbox::{Command, Connect, Mailbox};
+use crate::socket::Socket;
 
 /// Reaches an event loop, or all that run together, from any thread: sends, closes and connects, and tells the handler of
 /// events. Clones reach the same.
@@ -146,7 +147,33 @@ impl<H: Handler> Handle<H> {
         addresses: impl Into<Vec<SocketAddr>>,
         data: H::Data,
     ) -> Result<(), PostError<(ClientRequest, H::Data)>> {
-        let mut command = Command::Connect(Box::new(Connect { request, addresses: addresses.into(), data }));
+        let connect = Connect { request, addresses: addresses.into(), data };
+        self.post_in_turn(Command::Connect(Box::new(connect))).map_err(|error| {
+            error.map(|command| match command {
+                Command::Connect(connect) => (connect.request, connect.data),
+                _ => unreachable!("the command that was posted is handed back"),
+            })
+        })
+    }
+
+    /// Gives a connection that was made elsewhere to a loop: see [`Socket::from_upgraded`] and
+    /// [`Connections::adopt`](crate::Connections::adopt). Of several loops each gets one in turn; a loop whose mailbox is
+    /// full is passed over.
+    ///
+    /// # Errors
+    ///
+    /// All mailboxes are full, or the loops have stopped. Socket and data are handed back.
+    pub fn adopt(&self, socket: Socket, data: H::Data) -> Result<(), PostError<(Socket, H::Data)>> {
+        self.post_in_turn(Command::Adopt(Box::new((socket, data)))).map_err(|error| {
+            error.map(|command| match command {
+                Command::Adopt(adopted) => *adopted,
+                _ => unreachable!("the command that was posted is handed back"),
+            })
+        })
+    }
+
+    /// Posts a command to the loop whose turn it is, or the next one that has room for it.
+    fn post_in_turn(&self, mut command: Command<H>) -> Result<(), PostError<Command<H>>> {
         let (count, first) = (self.shared.mailboxes.len(), self.shared.next_loop.fetch_add(1, Relaxed));
         let mut exceeded = None;
         for number in 0..count {
@@ -156,11 +183,9 @@ impl<H: Handler> Handle<H> {
                 Err(PostError::Stopped(refused)) => command = refused,
             }
         }
-        let Command::Connect(connect) = command else { unreachable!("the command that was posted is handed back") };
-        let refused = (connect.request, connect.data);
         Err(match exceeded {
-            Some(limit) => PostError::Full(refused, limit),
-            None => PostError::Stopped(refused),
+            Some(limit) => PostError::Full(command, limit),
+            None => PostError::Stopped(command),
         })
     }
 

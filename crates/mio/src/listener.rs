@@ -36,7 +36,7 @@ pub(crate) struct Listener {
 
 /// What accepting gave.
 pub(crate) enum Accepted {
-    Client(TcpStream),
+    Client(TcpStream, SocketAddr),
     Nobody,
     /// It fails, and has not before.
     Failed(io::Error),
@@ -90,9 +90,9 @@ impl Listener {
 
     pub(crate) fn accept(&mut self, now: Instant) -> Accepted {
         match self.tcp.accept() {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 (self.is_failing, self.paused_until) = (false, None);
-                Accepted::Client(stream)
+                Accepted::Client(stream, peer)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.may_accept = false;

@@ -15,6 +15,7 @@ use crate::connection::ConnectionId;
 use crate::error::{MailboxLimit, PostError};
 use crate::handler::{Answer, Handler};
 use crate::options::MailboxLimits;
+use crate::socket::Socket;
 
 /// Commands executed in one turn.
 pub(crate) const TURN_COMMANDS: usize = 1024;
@@ -28,6 +29,7 @@ pub(crate) enum Command<H: Handler> {
     Abort(ConnectionId),
     Answer(ConnectionId, Box<Answer>),
     Connect(Box<Connect<H::Data>>),
+    Adopt(Box<(Socket, H::Data)>),
     Event(H::Event),
 }
 
@@ -45,7 +47,7 @@ impl<H: Handler> Command<H> {
             Self::Send(_, message) => message.len(),
             Self::SendEncoded(_, message) | Self::Broadcast(message) => message.len(),
             Self::Close(_, _, reason) => reason.len(),
-            Self::Abort(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) => 0,
+            Self::Abort(_) | Self::Adopt(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) => 0,
         }
     }
 }

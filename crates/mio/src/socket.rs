@@ -15,7 +15,9 @@ use mio::event;
 use mio::net::TcpStream;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
-use sansocket_drive::sansocket::{ClientRequest, Config, Event, Instant, TransportAction, WebSocket};
+use sansocket_drive::sansocket::{
+    Agreement, ClientRequest, Config, Connection, Event, Instant, Role, TransportAction, WebSocket,
+};
 use sansocket_drive::{Driver, with_keepalive};
 use socket2::SockRef;
 
@@ -109,8 +111,7 @@ impl Socket {
         if request.uri().is_secure() {
             return Err(ConnectError::TlsNotBuiltIn);
         }
-        let rng = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
-        let ws = WebSocket::client(request, with_keepalive(config), rng, now)?;
+        let ws = WebSocket::client(request, with_keepalive(config), masking_keys()?, now)?;
         let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
         let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
         let mut socket = Self::new(ws, stream);
@@ -127,6 +128,33 @@ impl Socket {
         // a client that is gone already shows when its request is read
         let _ = stream.set_nodelay(true);
         Self::new(WebSocket::server(with_keepalive(config), now), stream)
+    }
+
+    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes that
+    /// were received behind the handshake (there may be none), this end's role, what the handshake agreed, and limits and
+    /// timeouts. The first event is [`Event::Open`]: [`drive`](Self::drive) returns it.
+    /// [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event loop.
+    ///
+    /// The check of a request and the fields of the response are [`Request::check`](crate::Request::check) and
+    /// [`OpeningHandshake::accept`](crate::sansocket::OpeningHandshake::accept), whatever library has read the request.
+    ///
+    /// # Errors
+    ///
+    /// A client needs random numbers, and the system has none.
+    pub fn from_upgraded(
+        stream: TcpStream,
+        leftover: impl Into<Vec<u8>>,
+        role: Role,
+        agreement: Agreement,
+        config: impl Into<Arc<Config>>,
+    ) -> io::Result<Self> {
+        let (config, now) = (with_keepalive(config), crate::now());
+        let connection = match role {
+            Role::Client => Connection::client(config, masking_keys()?, now),
+            Role::Server => Connection::server(config, now),
+        };
+        let _ = stream.set_nodelay(true);
+        Ok(Self::new(WebSocket::opened(connection.with_agreement(agreement), leftover), stream))
     }
 
     fn new(ws: WebSocket, stream: TcpStream) -> Self {
@@ -287,7 +315,8 @@ impl Socket {
         let failure = match self.stream.take_error()? {
             Some(error) => error,
             None => match self.stream.peer_addr() {
-                Ok(_) => {
+                Ok(peer) => {
+                    self.driver.set_log_peer(peer);
                     self.flags.remove(Flags::CONNECTING);
                     self.rare = None;
                     // a server that is gone already shows when its answer is read
@@ -358,6 +387,11 @@ impl<F: FnMut(&mut WebSocket, Result<Event<'_>, Error>)> Driven for Alone<'_, F>
     fn may_be_paused(&self) -> bool {
         false
     }
+}
+
+/// Returns the source of a client's masking keys, seeded by the system.
+fn masking_keys() -> io::Result<StdRng> {
+    StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
 }
 
 /// Begins to connect to the last of the addresses that can be tried; if there is none, `failure` is why.

@@ -125,7 +125,7 @@ impl Connector {
     ///
     /// See [`ConnectError`].
     pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        self.open(self.request(parse_uri(url)?), stream)
+        self.open(self.request(parse_uri(url)?), stream, None)
     }
 
     fn connect_to_any(&self, uri: &WsUri, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
@@ -133,15 +133,23 @@ impl Connector {
         request.check()?;
         let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
         let addresses = addresses.to_socket_addrs().map_err(resolve)?;
-        let stream = tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(uri, tried))?;
-        self.open(request, stream)
+        let (stream, peer) = tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(uri, tried))?;
+        self.open(request, stream, Some(peer))
     }
 
-    fn open<S: Stream>(&self, request: ClientRequest, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::Io(io::Error::other(error)))?;
+    fn open<S: Stream>(
+        &self,
+        request: ClientRequest,
+        stream: S,
+        peer: Option<SocketAddr>,
+    ) -> Result<WebSocket<S>, ConnectError> {
         let now = Clock::of_process().now();
-        let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), rng, now)?;
-        let link = Box::new(Unsplit::new(ws, &self.config, stream, None));
+        let ws =
+            sansocket::WebSocket::client(request, Arc::clone(&self.config), masking_keys().map_err(Error::Io)?, now)?;
+        let mut link = Box::new(Unsplit::new(ws, &self.config, stream, None));
+        if let Some(peer) = peer {
+            link.engine.driver.set_log_peer(peer);
+        }
         Ok(finish_opening(link, ReadBuffers::new(self.buffer_size))?)
     }
 
@@ -156,6 +164,11 @@ impl Default for Connector {
     }
 }
 
+/// Returns the source of a client's masking keys, seeded by the system.
+pub(crate) fn masking_keys() -> io::Result<StdRng> {
+    StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
+}
+
 fn plain(url: &str) -> Result<WsUri, ConnectError> {
     let uri = parse_uri(url)?;
     if uri.is_secure() { Err(ConnectError::TlsNotBuiltIn) } else { Ok(uri) }
@@ -164,12 +177,12 @@ fn plain(url: &str) -> Result<WsUri, ConnectError> {
 fn tcp(
     addresses: impl Iterator<Item = SocketAddr>,
     timeout: Duration,
-) -> Result<TcpStream, Vec<(SocketAddr, io::Error)>> {
+) -> Result<(TcpStream, SocketAddr), Vec<(SocketAddr, io::Error)>> {
     let mut tried = Vec::new();
     for address in addresses {
         let connected = TcpStream::connect_timeout(&address, timeout);
         match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok((stream, address)),
             Err(error) => tried.push((address, error)),
         }
     }

@@ -255,12 +255,14 @@ impl Listener {
                 return Ok(None);
             }
             match self.tcp.accept() {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     // On some systems the stream inherits the mode of the listener.
                     stream.set_nonblocking(false)?;
                     // If the client is gone already, reading its request reports it.
                     let _ = stream.set_nodelay(true);
-                    return Ok(Some(self.acceptor.incoming_with(stream, Some(permit))));
+                    let mut incoming = self.acceptor.incoming_with(stream, Some(permit));
+                    incoming.link.engine.driver.set_log_peer(peer);
+                    return Ok(Some(incoming));
                 }
                 // Another thread was faster, or the client is gone already: not a failure of the listener.
                 Err(error) if is_transient(&error) => {}

@@ -2,20 +2,24 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{
-    Close, CloseCode, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState, Response, Role,
+    Agreement, Close, CloseCode, Config, Connection, Event, Extension, FragmentPayload, Input, Message, MessageKind,
+    Open, ReadyState, Response, Role,
 };
+use sansocket_drive::{Clock, with_keepalive};
 
-use crate::Error;
+use crate::connect::masking_keys;
 use crate::engine::Goal;
 use crate::read_buffers::{ReadBuffers, ReadOutcome};
 use crate::split::{self, Reader, Writer};
 use crate::stream::{SplitStream, Stream};
 use crate::turn::{self, Link, ReadLimit, write_output};
 use crate::unsplit::Unsplit;
+use crate::{DEFAULT_BUFFER_SIZE, Error};
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
 ///
@@ -38,6 +42,54 @@ pub struct WebSocket<S: Stream = std::net::TcpStream> {
 }
 
 impl<S: Stream> WebSocket<S> {
+    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes that
+    /// were received behind the handshake (there may be none), this end's role, what the handshake agreed, and limits and
+    /// timeouts. Set `TCP_NODELAY` on a TCP stream of your own.
+    ///
+    /// The check of a request and the fields of the response are [`Request::check`](sansocket::Request::check) and
+    /// [`OpeningHandshake::accept`](sansocket::OpeningHandshake::accept), whatever library has read the request.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use sansocket_net::sansocket::{Agreement, Role};
+    /// use sansocket_net::{Config, Event, Message, WebSocket};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(listener.local_addr()?)?; // here follows a handshake
+    /// let server = listener.accept()?.0;
+    /// let agreement = Agreement::new().with_protocol("chat");
+    ///
+    /// let mut client = WebSocket::from_upgraded(client, [], Role::Client, agreement.clone(), Config::default())?;
+    /// let mut server = WebSocket::from_upgraded(server, [], Role::Server, agreement, Config::default())?;
+    /// client.send("Hello")?;
+    /// assert_eq!(server.read()?, Some(Event::Message(Message::from("Hello"))));
+    /// assert_eq!(server.protocol(), Some("chat"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A client needs random numbers, and the system has none.
+    pub fn from_upgraded(
+        stream: S,
+        leftover: impl Into<Vec<u8>>,
+        role: Role,
+        agreement: Agreement,
+        config: impl Into<Arc<Config>>,
+    ) -> io::Result<Self> {
+        let (config, now) = (with_keepalive(config), Clock::of_process().now());
+        let connection = match role {
+            Role::Client => Connection::client(Arc::clone(&config), masking_keys()?, now),
+            Role::Server => Connection::server(Arc::clone(&config), now),
+        };
+        let ws = sansocket::WebSocket::opened(connection.with_agreement(agreement), leftover);
+        let mut link = Box::new(Unsplit::new(ws, &config, stream, None));
+        match link.engine.receive(&mut Input::new(&mut [])) {
+            Some(Event::Open(open)) => Ok(Self { link, buffers: ReadBuffers::new(DEFAULT_BUFFER_SIZE), open }),
+            other => Err(io::Error::other(format!("{other:?} precedes the Open event"))),
+        }
+    }
+
     /// Waits for the next event; `None` after [`Event::Close`].
     ///
     /// A message that arrived in one piece is borrowed from the read buffer, without a copy; any other owns its memory. The

@@ -18,6 +18,14 @@ fn deliver(from: &mut WebSocket, to: &mut WebSocket) -> Vec<Event<'static>> {
     events
 }
 
+/// Checks that the connection opens, as after any other handshake.
+fn assert_opens(ws: &mut WebSocket) {
+    assert!(ws.has_pending_event());
+    let Ok(Some(Event::Open(open))) = ws.receive(&mut Input::new(&mut []), NOW) else { panic!("no Open event") };
+    assert_eq!((open.protocol(), open.response()), (ws.protocol(), None));
+    assert_eq!(ws.receive(&mut Input::new(&mut []), NOW), Ok(None));
+}
+
 /// A handshake between two HTTP libraries: the agreements of client and server.
 fn shake_hands(is_http2: bool) -> (Agreement, Agreement) {
     let request: ClientRequest = "ws://server.example.com/chat".parse().unwrap();
@@ -46,8 +54,9 @@ fn a_request_of_the_http_crate_opens_a_connection() {
         assert_eq!(of_client, of_server);
         let client = Connection::client(Config::default(), rng(), NOW).with_agreement(of_client);
         let server = Connection::server(Config::default(), NOW).with_agreement(of_server);
-        let (mut client, mut server) = (WebSocket::opened(client), WebSocket::opened(server));
-        for (end, role) in [(&client, Role::Client), (&server, Role::Server)] {
+        let (mut client, mut server) = (WebSocket::opened(client, []), WebSocket::opened(server, []));
+        for (end, role) in [(&mut client, Role::Client), (&mut server, Role::Server)] {
+            assert_opens(end);
             assert_eq!((end.ready_state(), end.role(), end.protocol()), (ReadyState::Open, role, Some("chat")));
             assert!(end.extensions().is_empty() && !end.has_pending_event() && end.wants_read());
         }
@@ -66,8 +75,26 @@ fn a_request_of_the_http_crate_opens_a_connection() {
 /// A connection that was opened elsewhere has no answer to give.
 #[test]
 fn an_opened_connection_has_no_request() {
-    let mut ws = WebSocket::opened(Connection::server(Config::default(), NOW));
+    let mut ws = WebSocket::opened(Connection::server(Config::default(), NOW), []);
     assert!(ws.accept(Accept::new(), NOW).is_err());
     assert_eq!((ws.protocol(), ws.ready_state(), ws.poll_timeout()), (None, ReadyState::Open, None));
-    assert_eq!(ws.receive(&mut Input::new(&mut []), NOW), Ok(None));
+    assert_opens(&mut ws);
+}
+
+/// Bytes that came along with the handshake are not lost, wherever they were cut.
+#[test]
+fn what_followed_the_handshake_is_received_first() {
+    let frames = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    for cut in 0..=frames.len() {
+        let (leftover, rest) = frames.split_at(cut);
+        let mut ws = WebSocket::opened(Connection::server(Config::default(), NOW), leftover);
+        let mut rest = rest.to_vec();
+        let mut input = Input::new(&mut rest);
+        assert!(matches!(ws.receive(&mut input, NOW), Ok(Some(Event::Open(_)))));
+        for _ in 0..2 {
+            let event = ws.receive(&mut input, NOW);
+            assert_eq!(event, Ok(Some(Event::Message(Message::from("Hello")))), "cut at {cut}");
+        }
+        assert_eq!((ws.receive(&mut input, NOW), ws.has_pending_event()), (Ok(None), false));
+    }
 }

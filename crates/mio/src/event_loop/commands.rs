@@ -67,6 +67,12 @@ impl<H: Handler> EventLoop<H> {
             }
             Command::Event(event) => return self.handler.on_event(&mut self.connections, event),
             Command::Connect(connect) => return self.execute_connect(*connect),
+            Command::Adopt(adopted) => {
+                let (socket, data) = *adopted;
+                // A loop that is stopping drops it.
+                let _ = self.connections.adopt(socket, data);
+                return;
+            }
             Command::Abort(id) => {
                 let abort = |connection: &mut Connection<'_, H>| {
                     connection.abort();

@@ -82,18 +82,18 @@ impl<H: Handler> EventLoop<H> {
                     break;
                 }
                 let accepted = self.listeners[number].accept(now);
-                if !matches!(accepted, Accepted::Client(_)) {
+                if !matches!(accepted, Accepted::Client(..)) {
                     self.connections.release(number as u16);
                 }
                 match accepted {
-                    Accepted::Client(stream) if !self.connections.is_stopping => {
-                        let index = self.connections.accepted(stream, number as u16);
+                    Accepted::Client(stream, peer) if !self.connections.is_stopping => {
+                        let index = self.connections.accepted(stream, peer, number as u16);
                         // Its turn is finished here, whatever the handler does to it.
                         self.connections.dirty.pop();
                         self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
                         self.finish_turn(index);
                     }
-                    Accepted::Client(_) | Accepted::Nobody => break,
+                    Accepted::Client(..) | Accepted::Nobody => break,
                     Accepted::Failed(error) => {
                         let address = self.listeners[number].address();
                         self.handler.on_accept_error(&mut self.connections, address, &error);

@@ -31,7 +31,7 @@ use crate::uri::Authority;
 ///         let acceptance = handshake.accept(&accept)?;
 ///         assert_eq!(acceptance.status(), 101); // to be sent with `acceptance.fields()`
 ///         let connection = Connection::server(Config::default(), Instant::EPOCH);
-///         let ws = WebSocket::opened(connection.with_agreement(acceptance.agreement()));
+///         let ws = WebSocket::opened(connection.with_agreement(acceptance.agreement()), []);
 ///         assert_eq!(ws.protocol(), Some("chat"));
 ///     }
 ///     Ok(None) => println!("{} is none of ours", request.path()),
