@@ -16,6 +16,8 @@ use crate::workspace;
 const SOURCES: &str = "crates/core/src";
 /// Whose tests count.
 const PACKAGES: [&str; 2] = ["sansocket", "sansocket-fuzz-bodies"];
+/// What some of the tests need.
+const FEATURES: &str = "sansocket/http";
 /// The lines that may stay uncovered: `FILE: LINE`, and indented below it why.
 const EXCUSES: &str = "crates/core/tests/uncovered.txt";
 
@@ -68,6 +70,7 @@ fn test(profile: &Path) -> Result<Vec<PathBuf>> {
     // with a target named, what runs while building is not counted
     command.args(["--target", &compiler("host: ")?]);
     command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    command.args(["--features", FEATURES]);
     command.env("CARGO_TARGET_DIR", workspace::target()?.join("coverage/build"));
     command.env("RUSTFLAGS", "-C instrument-coverage");
     command.env("LLVM_PROFILE_FILE", profile.join("%p-%m.profraw"));
