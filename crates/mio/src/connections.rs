@@ -124,8 +124,11 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Adds a connection that was made elsewhere: see [`Socket::from_upgraded`]. `data` is the connection's
-    /// [`data`](Connection::data) from the beginning. The handler hears of it by [`on_open`](crate::Handler::on_open), and
-    /// by [`on_error`](crate::Handler::on_error) if the stream turns out to be broken. Broadcasts reach it like any other.
+    /// [`data`](Connection::data) from the beginning. [`on_open`](crate::Handler::on_open) is the first call for it, also if
+    /// its stream is broken already; it becomes open, and broadcasts reach it, with this call. (Exception: for a socket
+    /// whose owner has received [`Event::Open`](crate::Event::Open), it is not called.)
+    ///
+    /// If the socket is registered with a [`Poll`](mio::Poll) of yours, deregister it before.
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};
@@ -162,8 +165,14 @@ impl<H: Handler> Connections<H> {
     /// # Errors
     ///
     /// The loop is stopping. The socket is dropped, which aborts the connection.
-    pub fn adopt(&mut self, socket: Socket, data: H::Data) -> Result<ConnectionId, Stopped> {
-        if self.is_stopping { Err(Stopped) } else { Ok(self.insert_client(socket, data)) }
+    pub fn adopt(&mut self, mut socket: Socket, data: H::Data) -> Result<ConnectionId, Stopped> {
+        if self.is_stopping {
+            return Err(Stopped);
+        }
+        socket.forget_registration();
+        let id = self.insert_client(socket, data);
+        self.slab[id.index()].socket.log_peer();
+        Ok(id)
     }
 
     /// Adds a connection that no listener has accepted.
