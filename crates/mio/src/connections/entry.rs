@@ -1,6 +1,6 @@
 //! An entry in the table of connections.
 
-use sansocket_drive::Armed;
+use sansocket_drive::{Armed, Driver};
 
 use crate::socket::Socket;
 
@@ -37,4 +37,5 @@ impl<D> Entry<D> {
     }
 }
 
-const _: () = assert!(size_of::<Entry<()>>() <= 296);
+/// Without its driver, which is larger with the feature `tracing`.
+const _: () = assert!(size_of::<Entry<()>>() - size_of::<Driver>() <= 48);
