@@ -340,6 +340,9 @@ impl<H: Handler> Handle<H> {
         payload: usize,
         command: impl Fn() -> Command<H>,
     ) -> Result<(), PostError> {
+        // before any lock: the application's `clone` may post
+        let others = (0..self.shared.mailboxes.len()).filter(|&number| Some(number) != except);
+        let mut commands: Vec<_> = others.map(|_| command()).collect();
         let mut locked = Vec::new();
         // Everyone locks in the order of the loops.
         for (number, mailbox) in self.shared.mailboxes.iter().enumerate() {
@@ -360,7 +363,9 @@ impl<H: Handler> Handle<H> {
         }
         let mut sleeping = Vec::new();
         for (mailbox, mut queue) in locked {
-            if mailbox.push(&mut queue, command()) {
+            if let Some(command) = commands.pop()
+                && mailbox.push(&mut queue, command)
+            {
                 sleeping.push(mailbox);
             }
         }
