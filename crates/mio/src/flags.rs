@@ -31,7 +31,7 @@ impl Flags {
     pub(crate) const FLOODS: Self = Self(1 << 10);
     /// The application has paused reading.
     pub(crate) const PAUSED: Self = Self(1 << 11);
-    /// Bytes that were read before reading was paused have not been received.
+    /// Bytes were read and not received: before reading was paused, or before the socket was made.
     pub(crate) const UNRECEIVED: Self = Self(1 << 12);
     /// More was sent than the high-water mark allows, and has not fallen to the low-water mark.
     pub(crate) const CONGESTED: Self = Self(1 << 13);

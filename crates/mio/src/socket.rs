@@ -11,6 +11,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mio::event;
 use mio::net::TcpStream;
 use rand::SeedableRng;
@@ -159,7 +160,12 @@ impl Socket {
         SockRef::from(&stream).set_nonblocking(true)?;
         // a peer that is gone already shows when the stream is read
         let _ = stream.set_nodelay(true);
-        let mut socket = Self::new(WebSocket::opened(connection.with_agreement(agreement), leftover), stream);
+        let mut socket = Self::new(WebSocket::opened(connection.with_agreement(agreement), []), stream);
+        let leftover = Bytes::from(leftover.into());
+        if !leftover.is_empty() {
+            // a pause that begins in the Open event applies to these bytes
+            socket.keep_unreceived(leftover.into());
+        }
         socket.log_peer();
         Ok(socket)
     }

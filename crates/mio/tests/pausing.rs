@@ -398,3 +398,47 @@ fn a_client_pauses_as_a_server_does() {
         peer.join();
     });
 }
+
+/// Keeps its connection, and what it hears.
+struct Patient(Vec<Message<'static>>);
+
+impl Handler for Patient {
+    type Data = ();
+    type Event = ();
+
+    fn on_message(&mut self, _: &mut Connection<'_, Self>, message: Message<'_>) {
+        self.0.push(message.into_owned());
+    }
+}
+
+#[test]
+fn a_client_that_is_paused_while_it_connects_reads_nothing_from_the_second_address() {
+    bounded(|| {
+        let (closed, _kept) = closed_port();
+        let (address, server) = peer_server(|mut server| {
+            server.send("early".into()).unwrap();
+            server.close(None).unwrap();
+            while server.read().is_ok() {}
+        });
+        let mut event_loop = EventLoop::new(Patient(Vec::new())).unwrap();
+        let addresses = &[closed, address][..];
+        let id = event_loop.connect_to("ws://localhost/".parse().unwrap(), addresses, ()).unwrap();
+        event_loop.connections().get(id).unwrap().pause_reading();
+        let mut turns = |event_loop: &mut EventLoop<Patient>| {
+            let began = Instant::now();
+            while began.elapsed() < SHORT && event_loop.connections().get(id).is_some() {
+                event_loop.turn(Some(SHORT)).unwrap();
+            }
+        };
+        turns(&mut event_loop);
+        let mut connection = event_loop.connections().get(id).unwrap();
+        assert!(connection.is_reading_paused());
+        // it has been reached, and has not read the response
+        assert_eq!(connection.ready_state(), sansocket::ReadyState::Connecting);
+        assert_eq!(connection.peer_addr().unwrap(), address);
+        connection.resume_reading();
+        turns(&mut event_loop);
+        assert_eq!(event_loop.handler().0, [Message::from("early")]);
+        server.join();
+    });
+}

@@ -108,6 +108,9 @@ fn an_upgraded_socket_is_driven_in_its_owners_poll() {
     });
 }
 
+/// The number of a connection that is paused when it opens.
+const PAUSES: usize = 99;
+
 /// Reports what happens to its connections, whose data are their numbers.
 struct Reporter {
     seen: mpsc::Sender<(usize, String)>,
@@ -132,6 +135,9 @@ impl Handler for Reporter {
     }
 
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, open: Open) {
+        if *connection.data() == PAUSES {
+            connection.pause_reading();
+        }
         self.report(connection, Ok(Event::Open(open)));
     }
 
@@ -307,6 +313,24 @@ fn a_loop_that_stops_adopts_nothing() {
         // the socket is the caller's again
         drop(there_peer);
         assert_eq!(drive(socket), ["open chat", "Hello", "close 1006"]);
+    });
+}
+
+#[test]
+fn a_pause_that_begins_when_an_adopted_connection_opens_holds_back_the_leftover() {
+    bounded(|| {
+        let (socket, _peer) = upgraded(&HELLO.repeat(2), Role::Server);
+        let (mut event_loop, seen) = event_loop(None);
+        let id = event_loop.connections().adopt(socket, PAUSES).unwrap();
+        let mut heard = || {
+            for _ in 0..5 {
+                event_loop.turn(Some(Duration::ZERO)).unwrap();
+            }
+            event_loop.connections().get(id).unwrap().resume_reading();
+            seen.try_iter().map(|(_, event)| event).collect::<Vec<_>>()
+        };
+        assert_eq!(heard(), ["open chat"]);
+        assert_eq!(heard(), ["Hello", "Hello"]);
     });
 }
 

@@ -13,7 +13,7 @@ use crate::flags::Flags;
 pub(super) struct Rare {
     /// Addresses to try when this one cannot be reached.
     pub(super) untried: Vec<SocketAddr>,
-    /// Bytes that were read before reading was paused, and not received.
+    /// Bytes that were read before reading was paused, or before the socket was made, and not received.
     unreceived: BytesMut,
 }
 
@@ -60,7 +60,7 @@ impl Socket {
         }
     }
 
-    /// Keeps bytes that were read before reading was paused.
+    /// Keeps bytes that were read and not received.
     #[cold]
     pub(crate) fn keep_unreceived(&mut self, bytes: BytesMut) {
         self.flags.insert(Flags::UNRECEIVED);
