@@ -124,9 +124,12 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Adds a connection that was made elsewhere: see [`Socket::from_upgraded`]. `data` is the connection's
-    /// [`data`](Connection::data) from the beginning. [`on_open`](crate::Handler::on_open) is the first call for it, also if
-    /// its stream is broken already; it becomes open, and broadcasts reach it, with this call. (Exception: for a socket
-    /// whose owner has received [`Event::Open`](crate::Event::Open), it is not called.)
+    /// [`data`](Connection::data) from the beginning.
+    ///
+    /// The connection is open at once: it can be sent messages, and broadcasts reach it. The loop calls
+    /// [`on_open`](crate::Handler::on_open) before it reports what the peer sent, a timer or the end of the connection, also
+    /// if the stream is broken already. (Exception: `on_open` is not called for a socket whose owner has received
+    /// [`Event::Open`](crate::Event::Open).)
     ///
     /// If the socket is registered with a [`Poll`](mio::Poll) of yours, deregister it before.
     ///

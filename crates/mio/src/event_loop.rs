@@ -441,13 +441,21 @@ impl<H: Handler> EventLoop<H> {
 
     /// Reports the handler's timers that are due, a bounded number.
     fn fire_timers(&mut self) {
+        let now = self.connections.now;
         for _ in 0..TURN_TIMERS {
-            let Some((owner, key)) = self.connections.timers.pop_due(self.connections.now) else { return };
+            let Some((owner, key)) = self.connections.timers.pop_due(now) else { return };
             let Some(index) = owner else {
                 self.handler.on_loop_timer(&mut self.connections, key);
                 continue;
             };
-            let connection = &mut Connection::new(&mut self.connections, index as usize);
+            let index = index as usize;
+            if self.connections.entry(index).socket.driver.websocket().has_pending_event() {
+                // an adopted connection has to open before
+                let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+                turn::dispatch_pending(&mut dispatch, now);
+                self.connections.mark_dirty(index);
+            }
+            let connection = &mut Connection::new(&mut self.connections, index);
             // `on_close` is the last call
             if connection.ready_state() != ReadyState::Closed {
                 self.handler.on_timer(connection, key);

@@ -399,7 +399,30 @@ fn a_client_pauses_as_a_server_does() {
     });
 }
 
-/// Keeps its connection, and what it hears.
+#[test]
+fn resuming_a_congested_connection_waits_for_its_peer() {
+    const LENGTH: usize = 8 << 20;
+    bounded(|| {
+        let (mut server, mut client, id) = start(|config| config.high_water_mark = 1 << 20);
+        server.event_loop.handler().reaction = Some(|connection| {
+            connection.send(vec![7; LENGTH]).unwrap();
+            connection.pause_reading();
+        });
+        client.write_all(&HELLO.repeat(2)).unwrap();
+        assert_eq!(messages(server.rest()), [Message::from("Hello")]);
+        server.resume(id);
+        assert!(server.rest().is_empty());
+        let client = spawn(move || {
+            // the frame's head is of ten bytes
+            client.read_exact(&mut vec![0; 10 + LENGTH]).unwrap();
+            client
+        });
+        server.until(|seen| matches!(seen, Seen::Message(..)).then_some(()));
+        client.join();
+    });
+}
+
+/// Keeps the messages that it hears.
 struct Patient(Vec<Message<'static>>);
 
 impl Handler for Patient {

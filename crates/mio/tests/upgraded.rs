@@ -11,7 +11,7 @@ use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, AnswerError, HttpVersion, Role};
 use sansocket_mio::{
     Accept, Close, CloseFrame, Config, Connection, Connections, Error, Event, EventLoop, Handler, Keepalive, Message,
-    Next, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, WebSocket, mio, now,
+    Next, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, TimerKey, WebSocket, mio, now,
 };
 use support::*;
 
@@ -155,6 +155,10 @@ impl Handler for Reporter {
 
     fn on_close_received(&mut self, connection: &mut Connection<'_, Self>, frame: CloseFrame) {
         self.report(connection, Ok(Event::CloseReceived(frame)));
+    }
+
+    fn on_timer(&mut self, connection: &mut Connection<'_, Self>, _: TimerKey) {
+        self.seen.send((*connection.data(), "timer".into())).unwrap();
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
@@ -313,6 +317,24 @@ fn a_loop_that_stops_adopts_nothing() {
         // the socket is the caller's again
         drop(there_peer);
         assert_eq!(drive(socket), ["open chat", "Hello", "close 1006"]);
+    });
+}
+
+#[test]
+fn a_timer_of_an_adopted_connection_fires_after_it_opened() {
+    bounded(|| {
+        let (socket, _peer) = upgraded(HELLO, Role::Server);
+        let (mut event_loop, seen) = event_loop(None);
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        let id = event_loop.connections().adopt(socket, 7).unwrap();
+        event_loop.connections().get(id).unwrap().set_timer(TimerKey(0), Duration::ZERO);
+        let mut heard = Vec::new();
+        while heard.len() < 3 {
+            event_loop.turn(Some(BOUND)).unwrap();
+            heard.extend(seen.try_iter().map(|(_, event)| event));
+        }
+        assert_eq!(heard[0], "open chat");
+        assert!(heard.contains(&"timer".into()) && heard.contains(&"Hello".into()), "{heard:?}");
     });
 }
 

@@ -67,13 +67,13 @@ impl Socket {
         self.rare().unreceived = bytes;
     }
 
-    /// Whether there are such bytes, and reading is not paused any more.
+    /// Whether there are such bytes, and reading is neither paused nor held back.
     #[inline]
     pub(super) fn can_receive_kept(&self) -> bool {
-        self.flags.any(Flags::UNRECEIVED) && !self.is_reading_paused()
+        self.flags.any(Flags::UNRECEIVED) && self.receives_now()
     }
 
-    /// Takes these bytes, unless reading is still paused.
+    /// Takes these bytes, unless reading is paused or held back.
     pub(crate) fn take_unreceived(&mut self) -> Option<BytesMut> {
         if !self.can_receive_kept() {
             return None;
