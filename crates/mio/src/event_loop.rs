@@ -84,7 +84,8 @@ const MAILBOX: Token = Token(usize::MAX);
 /// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit. Pending
 /// output of a connection takes at most [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much
 /// again for the overhead of frames. No thread can make the loop hold more than these. A connection that was paused
-/// ([`Connection::pause_reading`]) while a message was handled keeps at most one read buffer.
+/// ([`Connection::pause_reading`]) while a message was handled keeps at most one read buffer; an adopted connection keeps
+/// the bytes that came with it until it has received them.
 ///
 /// # Slow readers
 ///
@@ -359,7 +360,7 @@ impl<H: Handler> EventLoop<H> {
     fn note_wakeup(&mut self, token: Token) {
         if token == MAILBOX {
             (self.has_commands, self.has_other_work) = (true, true);
-            // another loop may have closed a connection of a listener that had as many as may be
+            // another loop may have closed a connection of a shared listener that had reached its `max_connections`
             self.resume_listeners();
         } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
             listener.note();

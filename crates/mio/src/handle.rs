@@ -281,7 +281,8 @@ impl<H: Handler> Handle<H> {
 
     /// Stops the loops in good order: see [`Connections::stop`](crate::Connections::stop). From now on they refuse
     /// commands. Each loop stops in its next turn, however many commands are pending: it first does up to one turn's
-    /// budget of them (see [`EventLoop`](crate::EventLoop)). Later ones find their connections closing.
+    /// budget of them (see [`EventLoop`](crate::EventLoop)). Later ones find their connections closing; those that are
+    /// pending when the last connection has closed are dropped.
     ///
     /// # Errors
     ///

@@ -447,7 +447,7 @@ fn a_client_that_is_paused_while_it_connects_reads_nothing_from_the_second_addre
         let addresses = &[closed, address][..];
         let id = event_loop.connect_to("ws://localhost/".parse().unwrap(), addresses, ()).unwrap();
         event_loop.connections().get(id).unwrap().pause_reading();
-        let mut turns = |event_loop: &mut EventLoop<Patient>| {
+        let turns = |event_loop: &mut EventLoop<Patient>| {
             let began = Instant::now();
             while began.elapsed() < SHORT && event_loop.connections().get(id).is_some() {
                 event_loop.turn(Some(SHORT)).unwrap();

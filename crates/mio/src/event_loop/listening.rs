@@ -105,7 +105,7 @@ impl<H: Handler> EventLoop<H> {
         self.note_may_accept();
     }
 
-    /// Goes on to accept with listeners that had as many connections as may be.
+    /// Accepts again with listeners that had reached their `max_connections`.
     #[cold]
     pub(super) fn resume_listeners(&mut self) {
         self.listeners.iter_mut().for_each(Listener::resume);

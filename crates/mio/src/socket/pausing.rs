@@ -1,4 +1,4 @@
-//! Pausing: the application wants nothing read for now.
+//! Pausing: the application stops reading for a while.
 
 use std::net::SocketAddr;
 
