@@ -87,8 +87,8 @@ impl<T> PostError<T> {
         }
     }
 
-    /// Replaces what is handed back.
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> PostError<U> {
+    /// Replaces what is handed back, such as by nothing: `error.map(drop)`.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> PostError<U> {
         match self {
             Self::Full(value, limit) => PostError::Full(change(value), limit),
             Self::Stopped(value) => PostError::Stopped(change(value)),

@@ -163,6 +163,7 @@ impl<H: Handler> Handle<H> {
     /// # Errors
     ///
     /// All mailboxes are full, or the loops have stopped. Socket and data are handed back.
+    #[expect(clippy::result_large_err, reason = "the socket is handed back")]
     pub fn adopt(&self, socket: Socket, data: H::Data) -> Result<(), PostError<(Socket, H::Data)>> {
         self.post_in_turn(Command::Adopt(Box::new((socket, data)))).map_err(|error| {
             error.map(|command| match command {

@@ -3,7 +3,6 @@
 //! Any thread that reports a write or a deadline may learn of a failure or of the end. The engine keeps both until the
 //! application reads: first the failure, once TCP has ended, then the Close event.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -29,8 +28,9 @@ const LATE_READS: u32 = 8;
 pub(crate) struct Engine {
     pub(crate) driver: Driver,
     pub(crate) clock: Clock,
-    /// Events that no received byte has caused.
-    events: VecDeque<Event<'static>>,
+    /// An event that no received byte has caused, such as that of a frame that came with the handshake. The next one is
+    /// fetched when the application has read it: the connection must not be ahead of what the application has seen.
+    event: Option<Event<'static>>,
     failure: Option<Error>,
     is_failure_reported: bool,
     close: Option<Close>,
@@ -97,7 +97,7 @@ impl Engine {
         Self {
             driver: Driver::new(ws),
             clock: Clock::of_process(),
-            events: VecDeque::new(),
+            event: None,
             failure: None,
             is_failure_reported: false,
             close: None,
@@ -128,7 +128,7 @@ impl Engine {
     /// is the failure, then the Close event, then `None`.
     pub(crate) fn report(&mut self) -> Option<Result<Option<Event<'static>>, Error>> {
         self.poll();
-        if let Some(event) = self.events.pop_front() {
+        if let Some(event) = self.event.take() {
             return Some(Ok(Some(event)));
         }
         if !self.is_over {
@@ -148,10 +148,10 @@ impl Engine {
         self.close.as_ref().filter(|_| self.is_over)
     }
 
-    /// Fetches the events that no received byte has caused.
+    /// Fetches the next event that no received byte has caused.
     fn poll(&mut self) {
-        while let Some(event) = self.receive(&mut Input::new(&mut [])) {
-            self.events.push_back(event);
+        if self.event.is_none() {
+            self.event = self.receive(&mut Input::new(&mut []));
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod mio;
 mod net;
+mod upgraded;
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -16,6 +17,10 @@ pub(crate) enum Adapter {
     Net,
     /// sansocket-mio: an event loop.
     Mio,
+    /// sansocket-net, after an opening handshake that another HTTP library did.
+    NetUpgraded,
+    /// sansocket-mio, in the same way.
+    MioUpgraded,
 }
 
 impl Adapter {
@@ -24,6 +29,8 @@ impl Adapter {
         match self {
             Self::Net => "net",
             Self::Mio => "mio",
+            Self::NetUpgraded => "net-upgraded",
+            Self::MioUpgraded => "mio-upgraded",
         }
     }
 
@@ -32,6 +39,8 @@ impl Adapter {
         match self {
             Self::Net => "sansocket-net",
             Self::Mio => "sansocket-mio",
+            Self::NetUpgraded => "sansocket-net-upgraded",
+            Self::MioUpgraded => "sansocket-mio-upgraded",
         }
     }
 
@@ -40,6 +49,8 @@ impl Adapter {
         match self {
             Self::Net => net::start_echo_server(listener)?,
             Self::Mio => mio::start_echo_server(listener)?,
+            Self::NetUpgraded => upgraded::start_net_echo_server(listener),
+            Self::MioUpgraded => upgraded::start_mio_echo_server(listener)?,
         }
         Ok(())
     }
@@ -49,6 +60,8 @@ impl Adapter {
         match self {
             Self::Net => net::echo_client(url, entrance),
             Self::Mio => mio::echo_client(url, entrance),
+            Self::NetUpgraded => upgraded::net_echo_client(url, entrance),
+            Self::MioUpgraded => upgraded::mio_echo_client(url, entrance),
         }
     }
 
@@ -56,8 +69,8 @@ impl Adapter {
     /// text that it received.
     pub(crate) fn ask(self, url: &str) -> Result<Option<String>> {
         match self {
-            Self::Net => net::ask(url),
-            Self::Mio => mio::ask(url),
+            Self::Net | Self::NetUpgraded => net::ask(url),
+            Self::Mio | Self::MioUpgraded => mio::ask(url),
         }
     }
 }

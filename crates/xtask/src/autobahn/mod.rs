@@ -34,7 +34,7 @@ use suite::Suite;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// What carries the bytes of our endpoint under test
-    #[arg(long, value_enum, default_value_t = Adapters::Both)]
+    #[arg(long, value_enum, default_value_t = Adapters::All)]
     adapter: Adapters,
 
     /// What our endpoint under test is
@@ -59,8 +59,12 @@ enum Adapters {
     Net,
     /// sansocket-mio, over mio
     Mio,
-    /// One at the same time as the other
-    Both,
+    /// sansocket-net, adopting connections whose opening handshake another HTTP library did
+    NetUpgraded,
+    /// sansocket-mio, in the same way
+    MioUpgraded,
+    /// All at the same time
+    All,
 }
 
 impl Adapters {
@@ -68,7 +72,9 @@ impl Adapters {
         match self {
             Self::Net => &[Adapter::Net],
             Self::Mio => &[Adapter::Mio],
-            Self::Both => &[Adapter::Net, Adapter::Mio],
+            Self::NetUpgraded => &[Adapter::NetUpgraded],
+            Self::MioUpgraded => &[Adapter::MioUpgraded],
+            Self::All => &[Adapter::Net, Adapter::Mio, Adapter::NetUpgraded, Adapter::MioUpgraded],
         }
     }
 }

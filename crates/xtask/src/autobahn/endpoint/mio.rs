@@ -32,14 +32,14 @@ pub(super) fn ask(url: &str) -> Result<Option<String>> {
 }
 
 /// Runs a loop until its connection is gone.
-fn finish<H: Handler>(event_loop: &mut EventLoop<H>) -> Result<()> {
+pub(super) fn finish<H: Handler>(event_loop: &mut EventLoop<H>) -> Result<()> {
     while !event_loop.connections().is_empty() {
         event_loop.turn(None)?;
     }
     Ok(())
 }
 
-struct Echo;
+pub(super) struct Echo;
 
 impl Handler for Echo {
     type Data = ();

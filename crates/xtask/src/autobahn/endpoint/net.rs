@@ -36,7 +36,7 @@ fn serve(incoming: Incoming) -> Result<()> {
     echo(incoming.accept()?)
 }
 
-fn echo<S: Stream>(mut ws: WebSocket<S>) -> Result<()> {
+pub(super) fn echo<S: Stream>(mut ws: WebSocket<S>) -> Result<()> {
     while let Some(event) = ws.read()? {
         if let Event::Message(message) = event.into_owned() {
             ws.send(message)?;
