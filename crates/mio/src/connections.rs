@@ -275,7 +275,7 @@ impl<H: Handler> Connections<H> {
 
     pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream, peer: SocketAddr, listener: u16) -> usize {
         let config = Arc::clone(self.handle.config());
-        let index = self.insert(Socket::accepted(stream, config, self.now), listener, H::Data::default());
+        let index = self.insert(Socket::server(stream, config, self.now), listener, H::Data::default());
         self.slab[index].socket.driver.set_log_peer(peer);
         index
     }

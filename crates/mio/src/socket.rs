@@ -126,11 +126,16 @@ impl Socket {
     /// The server's end of a stream just accepted. The client's time for the opening handshake runs from `now`.
     /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a `Config` that says so is copied if it is shared.
     pub fn accepted(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
-        // a client that is gone already shows when its request is read
-        let _ = stream.set_nodelay(true);
-        let mut socket = Self::new(WebSocket::server(with_keepalive(config), now), stream);
+        let mut socket = Self::server(stream, config, now);
         socket.log_peer();
         socket
+    }
+
+    /// The same, for a loop, which names the connection and its peer in the log itself.
+    pub(crate) fn server(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        // a client that is gone already shows when its request is read
+        let _ = stream.set_nodelay(true);
+        Self::new(WebSocket::server(with_keepalive(config), now), stream)
     }
 
     /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes that
