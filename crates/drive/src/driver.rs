@@ -52,6 +52,9 @@ pub struct Driver<L: Layer = Plain> {
     log: Log,
 }
 
+#[cfg(not(feature = "tracing"))]
+const _: () = assert!(size_of::<Driver>() <= 248);
+
 impl Driver {
     /// Drives a connection whose bytes are the transport's.
     #[inline]

@@ -37,7 +37,7 @@ pub struct Connections<H: Handler> {
     pub(crate) dirty: Vec<u32>,
     /// Connections whose last turn left work.
     pub(crate) again: VecDeque<u32>,
-    /// What could not be sent, and whom the handler is to hear it of.
+    /// What could not be sent, and to which connection: reported at the end of the turn.
     pub(crate) unsent: Vec<(ConnectionId, SendError)>,
     pub(crate) timers: Timers,
     /// When the connections that are left are aborted, once the loop is stopping.
@@ -124,8 +124,14 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Adds a connection that was made elsewhere: see [`Socket::from_upgraded`]. `data` is the connection's
-    /// [`data`](Connection::data) from the beginning. The handler hears of it by [`on_open`](crate::Handler::on_open), and
-    /// by [`on_error`](crate::Handler::on_error) if the stream turns out to be broken. Broadcasts reach it like any other.
+    /// [`data`](Connection::data) from the beginning.
+    ///
+    /// The connection is open at once: it can be sent messages, and broadcasts reach it. The loop calls
+    /// [`on_open`](crate::Handler::on_open) before it reports what the peer sent, a timer or the end of the connection,
+    /// even if the stream is broken already. (Exception: `on_open` is not called for a socket whose owner has received
+    /// [`Event::Open`](crate::Event::Open).)
+    ///
+    /// If the socket is registered with a [`Poll`](mio::Poll) of yours, deregister it before.
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};
@@ -162,8 +168,14 @@ impl<H: Handler> Connections<H> {
     /// # Errors
     ///
     /// The loop is stopping. The socket is dropped, which aborts the connection.
-    pub fn adopt(&mut self, socket: Socket, data: H::Data) -> Result<ConnectionId, Stopped> {
-        if self.is_stopping { Err(Stopped) } else { Ok(self.insert_client(socket, data)) }
+    pub fn adopt(&mut self, mut socket: Socket, data: H::Data) -> Result<ConnectionId, Stopped> {
+        if self.is_stopping {
+            return Err(Stopped);
+        }
+        socket.forget_registration();
+        let id = self.insert_client(socket, data);
+        self.slab[id.index()].socket.log_peer();
+        Ok(id)
     }
 
     /// Adds a connection that no listener has accepted.
@@ -263,7 +275,7 @@ impl<H: Handler> Connections<H> {
 
     pub(crate) fn accepted(&mut self, stream: mio::net::TcpStream, peer: SocketAddr, listener: u16) -> usize {
         let config = Arc::clone(self.handle.config());
-        let index = self.insert(Socket::accepted(stream, config, self.now), listener, H::Data::default());
+        let index = self.insert(Socket::server(stream, config, self.now), listener, H::Data::default());
         self.slab[index].socket.driver.set_log_peer(peer);
         index
     }
@@ -273,8 +285,8 @@ impl<H: Handler> Connections<H> {
         self.listeners.get(usize::from(self.slab[index].listener)).map(|listener| &**listener)
     }
 
-    /// Counts one connection of a listener less. Returns whether there were as many as may be; then other loops that
-    /// share the listener are woken, since they may go on to accept.
+    /// Counts one connection of a listener less. Returns whether it had reached its `max_connections`; then this wakes the
+    /// other loops that share the listener, since they may accept again.
     pub(crate) fn release(&self, listener: u16) -> bool {
         let was_full = self.listeners.get(usize::from(listener)).is_some_and(|listener| listener.release());
         if was_full {
@@ -283,7 +295,7 @@ impl<H: Handler> Connections<H> {
         was_full
     }
 
-    /// Answers a request. What the answer leaves open, the listener decides.
+    /// Answers a request. An acceptance without an origin policy gets the listener's.
     pub(crate) fn answer(&mut self, index: usize, answer: Answer, now: Instant) -> Result<(), Error> {
         let listener = self.listener(index);
         let answer = match answer {
@@ -330,7 +342,7 @@ impl<H: Handler> Connections<H> {
         self.slab.contains(index)
     }
 
-    /// Removes a connection. Returns whether its listener had as many as may be.
+    /// Removes a connection. Returns whether its listener had reached its `max_connections`.
     pub(crate) fn remove(&mut self, index: usize) -> bool {
         let listener = self.slab.remove(index).listener;
         self.timers.cancel_all(Some(index as u32));
@@ -380,7 +392,7 @@ impl<H: Handler> Connections<H> {
         result
     }
 
-    /// Sends something. Whoever hears that there is no room also hears when there is.
+    /// Sends something. A refusal for lack of room makes the connection congested, so that `on_writable` follows.
     #[inline]
     pub(crate) fn send<M>(
         &mut self,

@@ -84,7 +84,8 @@ const MAILBOX: Token = Token(usize::MAX);
 /// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit. Pending
 /// output of a connection takes at most [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much
 /// again for the overhead of frames. No thread can make the loop hold more than these. A connection that was paused
-/// ([`Connection::pause_reading`]) while a message was handled keeps at most one read buffer.
+/// ([`Connection::pause_reading`]) while a message was handled keeps at most one read buffer; an adopted connection keeps
+/// the bytes that came with it until it has received them.
 ///
 /// # Slow readers
 ///
@@ -359,7 +360,7 @@ impl<H: Handler> EventLoop<H> {
     fn note_wakeup(&mut self, token: Token) {
         if token == MAILBOX {
             (self.has_commands, self.has_other_work) = (true, true);
-            // another loop may have closed a connection of a listener that had as many as may be
+            // another loop may have closed a connection of a shared listener that had reached its `max_connections`
             self.resume_listeners();
         } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
             listener.note();
@@ -441,13 +442,21 @@ impl<H: Handler> EventLoop<H> {
 
     /// Reports the handler's timers that are due, a bounded number.
     fn fire_timers(&mut self) {
+        let now = self.connections.now;
         for _ in 0..TURN_TIMERS {
-            let Some((owner, key)) = self.connections.timers.pop_due(self.connections.now) else { return };
+            let Some((owner, key)) = self.connections.timers.pop_due(now) else { return };
             let Some(index) = owner else {
                 self.handler.on_loop_timer(&mut self.connections, key);
                 continue;
             };
-            let connection = &mut Connection::new(&mut self.connections, index as usize);
+            let index = index as usize;
+            if self.connections.entry(index).socket.driver.websocket().has_pending_event() {
+                // an adopted connection has to open before
+                let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
+                turn::dispatch_pending(&mut dispatch, now);
+                self.connections.mark_dirty(index);
+            }
+            let connection = &mut Connection::new(&mut self.connections, index);
             // `on_close` is the last call
             if connection.ready_state() != ReadyState::Closed {
                 self.handler.on_timer(connection, key);

@@ -1,8 +1,8 @@
-//! What is the case with a socket, a bit each: so that many are asked for at once.
+//! Flags: the state of a socket, one bit each, so that one comparison tests several.
 
 use std::ops::BitOr;
 
-/// A set of things that are the case.
+/// A set of flags.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags(u16);
 
@@ -11,54 +11,54 @@ impl Flags {
     pub(crate) const WATCHES_READING: Self = Self(1 << 0);
     /// mio watches for room to write.
     pub(crate) const WATCHES_WRITING: Self = Self(1 << 1);
-    /// It is not connected yet.
+    /// TCP is not connected yet.
     pub(crate) const CONNECTING: Self = Self(1 << 2);
-    /// The kernel has said that the connection is broken.
+    /// mio has reported that the connection is broken.
     pub(crate) const LOST: Self = Self(1 << 3);
     /// There may be bytes to read.
     pub(crate) const MAY_READ: Self = Self(1 << 4);
-    /// What follows the bytes is the end: to be read up to.
+    /// The peer has ended the stream: reading goes on until it returns the end.
     pub(crate) const HUNG_UP: Self = Self(1 << 5);
-    /// The driver has said that TCP is to be closed: to drop the socket does no more.
+    /// The driver has asked to close TCP, so that dropping the socket does not abort the connection.
     pub(crate) const CLOSED: Self = Self(1 << 6);
-    /// The owner wants nothing read for now.
+    /// Reading is held back until the congestion ends.
     pub(crate) const HELD: Self = Self(1 << 7);
-    /// The last flush could not let all output go.
+    /// The last flush left output pending.
     pub(crate) const LEFTOVER: Self = Self(1 << 8);
     /// The kernel takes no more for now.
     pub(crate) const WRITE_BLOCKED: Self = Self(1 << 9);
-    /// The peer sends many small frames: each of its turns reads a slice of the buffer, once.
+    /// The peer sends many small frames, so that a turn reads once, into a part of the buffer.
     pub(crate) const FLOODS: Self = Self(1 << 10);
     /// The application has paused reading.
     pub(crate) const PAUSED: Self = Self(1 << 11);
-    /// Bytes that were read before reading was paused have not been received.
+    /// Bytes were read and not received: before reading was paused, or before the socket was made.
     pub(crate) const UNRECEIVED: Self = Self(1 << 12);
     /// More was sent than the high-water mark allows, and has not fallen to the low-water mark.
     pub(crate) const CONGESTED: Self = Self(1 << 13);
-    /// The handler has not heard yet that something was not sent.
+    /// A report to the handler that something was not sent is pending.
     pub(crate) const UNSENT: Self = Self(1 << 14);
 
     pub(crate) const NONE: Self = Self(0);
-    /// What keeps output from being written.
+    /// Either of these keeps output from being written.
     pub(crate) const NO_WRITING: Self = Self::WRITE_BLOCKED.and(Self::CONNECTING);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether any of these is the case.
+    /// Returns whether any of these flags is set.
     #[inline]
     pub(crate) const fn any(self, of: Self) -> bool {
         self.0 & of.0 != 0
     }
 
-    /// Those of these that are the case.
+    /// Returns those of these flags that are set.
     #[inline]
     pub(crate) const fn among(self, these: Self) -> Self {
         Self(self.0 & these.0)
     }
 
-    /// Returns whether any of these is new.
+    /// Sets these flags. Returns whether any of them was not set.
     #[inline]
     pub(crate) fn insert(&mut self, these: Self) -> bool {
         let is_new = self.among(these) != these;

@@ -282,7 +282,8 @@ impl<H: Handler> Handle<H> {
 
     /// Stops the loops in good order: see [`Connections::stop`](crate::Connections::stop). From now on they refuse
     /// commands. Each loop stops in its next turn, however many commands are pending: it first does up to one turn's
-    /// budget of them (see [`EventLoop`](crate::EventLoop)). Later ones find their connections closing.
+    /// budget of them (see [`EventLoop`](crate::EventLoop)). Later ones find their connections closing; those that are
+    /// pending when the last connection has closed are dropped.
     ///
     /// # Errors
     ///
@@ -341,6 +342,9 @@ impl<H: Handler> Handle<H> {
         payload: usize,
         command: impl Fn() -> Command<H>,
     ) -> Result<(), PostError> {
+        // before any lock: the application's `clone` may post
+        let others = (0..self.shared.mailboxes.len()).filter(|&number| Some(number) != except);
+        let mut commands: Vec<_> = others.map(|_| command()).collect();
         let mut locked = Vec::new();
         // Everyone locks in the order of the loops.
         for (number, mailbox) in self.shared.mailboxes.iter().enumerate() {
@@ -361,7 +365,9 @@ impl<H: Handler> Handle<H> {
         }
         let mut sleeping = Vec::new();
         for (mailbox, mut queue) in locked {
-            if mailbox.push(&mut queue, command()) {
+            if let Some(command) = commands.pop()
+                && mailbox.push(&mut queue, command)
+            {
                 sleeping.push(mailbox);
             }
         }

@@ -49,12 +49,13 @@ use crate::timers::TimerKey;
 #[expect(unused_variables, reason = "the defaults ignore what happened")]
 pub trait Handler: Sized {
     /// What the application keeps for each connection: [`Connection::data`]. A client that is accepted begins with the
-    /// default; [`Connections::connect_to`] and [`Handle::connect`](crate::Handle::connect) are given the data. It is
+    /// default; [`Connections::connect_to`], [`Connections::adopt`] and the methods of [`Handle`](crate::Handle) take the
+    /// data as an argument. It is
     /// there from [`on_accept`](Self::on_accept) until the last call for the connection, and lies in the loop's table
     /// of connections: `()` costs nothing.
     type Data: Default + Send + 'static;
 
-    /// What other threads tell the loop of: [`Handle::post`](crate::Handle::post). `()` if nothing.
+    /// The events that other threads post: [`Handle::post`](crate::Handle::post). `()` if there are none.
     type Event: Send + 'static;
 
     /// The loop begins to run.
@@ -74,8 +75,8 @@ pub trait Handler: Sized {
         connection.default_accept(request).into()
     }
 
-    /// A client asks, by HTTP, for something else, such as a health check. By default, it gets 426, Upgrade Required;
-    /// so it does if the answer is [`Answer::Accept`].
+    /// A client asks, by HTTP, for something else, such as a health check. By default, it gets 426, Upgrade Required. It
+    /// also gets 426 if the answer is [`Answer::Accept`], which [`on_error`](Self::on_error) reports as a mistake.
     fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         HttpResponse::upgrade_required().into()
     }
@@ -132,16 +133,16 @@ pub trait Handler: Sized {
     fn on_accept_error(&mut self, connections: &mut Connections<Self>, address: SocketAddr, error: &io::Error) {}
 }
 
-/// How to answer a client that asks for a WebSocket.
+/// How to answer a client's request: [`Handler::on_request`], [`Handler::on_http_request`].
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a request is granted, refused, or waits")]
 pub enum Answer {
-    /// To accept, if its origin policy permits.
+    /// To open the connection, if the origin policy permits. Not for a request of [`Handler::on_http_request`].
     Accept(Accept),
     /// To answer with an HTTP response other than 101, and end.
     Respond(HttpResponse),
-    /// To answer later, by [`Connection::answer`] or [`Handle::answer`](crate::Handle::answer), before
-    /// [`Config::opening_timeout`](crate::sansocket::Config::opening_timeout) has passed.
+    /// To answer later, by [`Connection::answer`] or [`Handle::answer`](crate::Handle::answer). When
+    /// [`Config::opening_timeout`](crate::sansocket::Config::opening_timeout) has passed, the client gets 503.
     Later,
 }
 

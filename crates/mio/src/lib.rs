@@ -90,6 +90,9 @@
 //!
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
+//! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate: see
+//!   [`sansocket-drive`](https://docs.rs/sansocket-drive). The span has the numbers that the `Debug` of [`ConnectionId`]
+//!   shows, the role and the peer's address. A [`Socket`] alone gets a number.
 
 #![forbid(unsafe_code)]
 

@@ -58,9 +58,9 @@ impl ListenOptions {
         self
     }
 
-    /// Sets how many connections of this listener may exist at the same time (default: any number). While there are so
-    /// many, the listener accepts no client; clients wait in the system's backlog, connected and unanswered, until a
-    /// connection has ended. The loops of [`Threads`](crate::Threads) count together.
+    /// Sets how many connections of this listener may exist at the same time (default: any number). At the limit, the
+    /// listener accepts no client; clients wait in the system's backlog, connected and unanswered, until a connection
+    /// has ended. With 0, it accepts none at all. The loops of [`Threads`](crate::Threads) count together.
     ///
     /// A connection counts from when it is accepted until TCP has ended: also during the opening handshake
     /// ([`Config::opening_timeout`](crate::Config::opening_timeout) bounds it) and the closing handshake.
@@ -101,14 +101,14 @@ impl ListenerShared {
         }
     }
 
-    /// Counts one connection more, unless there are as many as may be.
+    /// Counts one connection more, unless `max_connections` is reached.
     pub(crate) fn admit(&self) -> bool {
         let Some(max) = self.options.max_connections else { return true };
         let increment = |count| (count < max).then_some(count + 1);
         self.connections.fetch_update(SeqCst, SeqCst, increment).is_ok()
     }
 
-    /// Counts one connection less. Returns whether there were as many as may be: listeners may wait for the end of one.
+    /// Counts one connection less. Returns whether `max_connections` was reached, so that listeners may wait for this.
     pub(crate) fn release(&self) -> bool {
         self.options.max_connections.is_some_and(|max| self.connections.fetch_sub(1, SeqCst) == max)
     }

@@ -29,7 +29,7 @@ pub(crate) struct Listener {
     paused_until: Option<Instant>,
     /// The handler knows that this listener cannot accept.
     is_failing: bool,
-    /// There are as many connections as may be. [`resume`](Self::resume) is called when one has ended.
+    /// The listener has reached its `max_connections`. [`resume`](Self::resume) is called when a connection has ended.
     is_full: bool,
     shared: Arc<ListenerShared>,
 }
@@ -77,13 +77,13 @@ impl Listener {
         if self.poll_timeout().is_some_and(|at| at <= now) { ACCEPTS } else { 0 }
     }
 
-    /// Counts one connection more, before it is accepted, unless there are as many as may be.
+    /// Counts one connection more, before it is accepted, unless the listener has reached its `max_connections`.
     pub(crate) fn admit(&mut self) -> bool {
         self.is_full = !self.shared.admit();
         !self.is_full
     }
 
-    /// There may be fewer connections than may be.
+    /// A connection has ended: there may be room again.
     pub(crate) fn resume(&mut self) {
         self.is_full = false;
     }

@@ -189,9 +189,12 @@ impl<H: Handler> Mailbox<H> {
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         (queue.is_refusing, queue.is_closed) = (true, true);
-        queue.commands = VecDeque::new();
+        let commands = mem::take(&mut queue.commands);
         self.pending_commands.store(0, Relaxed);
         self.pending_bytes.store(0, Relaxed);
+        drop(queue);
+        // the application's types, whose `drop` may post
+        drop(commands);
     }
 
     pub(crate) fn wake(&self) {

@@ -92,6 +92,7 @@ impl Options {
 
     /// Sets how many payload bytes the pending commands of each loop may have together (default: 16 MiB). A longer message
     /// is accepted while no other payload is pending. A broadcast counts once in each loop, although its bytes are shared.
+    /// Commands other than messages and closes (events, answers, connections) count as commands without payload.
     pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
         self.mailbox.bytes = bytes;
         self

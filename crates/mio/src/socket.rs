@@ -11,6 +11,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mio::event;
 use mio::net::TcpStream;
 use rand::SeedableRng;
@@ -125,6 +126,13 @@ impl Socket {
     /// The server's end of a stream just accepted. The client's time for the opening handshake runs from `now`.
     /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a `Config` that says so is copied if it is shared.
     pub fn accepted(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        let mut socket = Self::server(stream, config, now);
+        socket.log_peer();
+        socket
+    }
+
+    /// The same, for a loop, which names the connection and its peer in the log itself.
+    pub(crate) fn server(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
         // a client that is gone already shows when its request is read
         let _ = stream.set_nodelay(true);
         Self::new(WebSocket::server(with_keepalive(config), now), stream)
@@ -132,7 +140,7 @@ impl Socket {
 
     /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes that
     /// were received behind the handshake (there may be none), this end's role, what the handshake agreed, and limits and
-    /// timeouts. The first event is [`Event::Open`]: [`drive`](Self::drive) returns it.
+    /// timeouts. The stream becomes non-blocking. The first event is [`Event::Open`]: [`drive`](Self::drive) passes it.
     /// [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event loop.
     ///
     /// The check of a request and the fields of the response are [`Request::check`](crate::Request::check) and
@@ -140,7 +148,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// A client needs random numbers, and the system has none.
+    /// The system's: it has no random numbers for a client, or the stream cannot become non-blocking.
     pub fn from_upgraded(
         stream: TcpStream,
         leftover: impl Into<Vec<u8>>,
@@ -153,12 +161,31 @@ impl Socket {
             Role::Client => Connection::client(config, masking_keys()?, now),
             Role::Server => Connection::server(config, now),
         };
+        // a blocking stream, as std makes them, would block all connections of a loop
+        SockRef::from(&stream).set_nonblocking(true)?;
+        // a peer that is gone already shows when the stream is read
         let _ = stream.set_nodelay(true);
-        Ok(Self::new(WebSocket::opened(connection.with_agreement(agreement), leftover), stream))
+        let mut socket = Self::new(WebSocket::opened(connection.with_agreement(agreement), []), stream);
+        let leftover = Bytes::from(leftover.into());
+        if !leftover.is_empty() {
+            // a pause that begins in the Open event applies to these bytes
+            socket.keep_unreceived(leftover.into());
+        }
+        socket.log_peer();
+        Ok(socket)
     }
 
     fn new(ws: WebSocket, stream: TcpStream) -> Self {
         Self { driver: Driver::new(ws), rare: None, stream, flags: Flags::LEFTOVER }
+    }
+
+    /// Adds the peer's address to the log. Without the feature `tracing`, this does nothing.
+    pub(crate) fn log_peer(&mut self) {
+        if cfg!(feature = "tracing")
+            && let Ok(peer) = self.stream.peer_addr()
+        {
+            self.driver.set_log_peer(peer);
+        }
     }
 
     /// Handles a mio event of this socket. Passes what happened to `on_event`, which may send, answer and close. A failure of
@@ -328,7 +355,7 @@ impl Socket {
             },
         };
         self.stream = begin_connecting(&mut self.rare().untried, failure)?;
-        self.flags = Flags::CONNECTING | Flags::LEFTOVER;
+        self.flags = self.flags.among(Flags::PAUSED) | Flags::CONNECTING | Flags::LEFTOVER;
         Ok(())
     }
 

@@ -19,7 +19,11 @@ const BUFFER: usize = 32 * 1024;
 /// More than the kernel takes.
 const PENDING: usize = 2 << 20;
 const TIMEOUT: Duration = Duration::from_millis(1_000);
-const LIMIT: Duration = Duration::from_millis(2_500);
+/// A timeout that does not pass between two steps of a peer, however busy the machine.
+const LONG_TIMEOUT: Duration = Duration::from_millis(3_000);
+const LIMIT: Duration = Duration::from_millis(4_500);
+/// How much later than promised a busy machine may let something end. Without its deadline it would not end at all.
+const LATE: Duration = Duration::from_secs(15);
 /// A deadline that is meant not to pass.
 const FAR: Duration = Duration::from_secs(60);
 
@@ -74,7 +78,7 @@ fn ends(server: &mut Turned, began: Instant, count: usize) -> (Vec<End>, usize) 
 }
 
 fn check_duration(what: &str, took: Duration, least: Duration) {
-    let most = least * 3 / 2;
+    let most = least * 3 / 2 + LATE;
     assert!((least..most).contains(&took), "{what}: ended after {took:?}, not within {least:?} to {most:?}");
 }
 
@@ -85,6 +89,18 @@ enum Beginning {
     PeerCloses,
     PeerHalfCloses,
     PeerBreaksProtocol,
+    /// The reaction of the server to a message closes.
+    PeerAsks,
+}
+
+fn begin(server: &mut Turned, beginning: Beginning, client: &mut TcpStream, id: ConnectionId) {
+    match beginning {
+        Beginning::WeClose => server.with(id, |connection| connection.close(CloseCode::NORMAL, "").unwrap()),
+        Beginning::PeerCloses => client.write_all(CLOSE).unwrap(),
+        Beginning::PeerHalfCloses => client.shutdown(Shutdown::Write).unwrap(),
+        Beginning::PeerBreaksProtocol => client.write_all(b"\xf1\x80\0\0\0\0").unwrap(),
+        Beginning::PeerAsks => client.write_all(HELLO).unwrap(),
+    }
 }
 
 /// The peer neither reads nor ends TCP. Some have output pending: the echo of their message.
@@ -108,12 +124,7 @@ fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
         server.until_quiet();
         let began = Instant::now();
         for ((_, _, beginning, ..), (client, id)) in cases.iter().zip(&mut clients) {
-            match beginning {
-                WeClose => server.with(*id, |connection| connection.close(CloseCode::NORMAL, "").unwrap()),
-                PeerCloses => client.write_all(CLOSE).unwrap(),
-                PeerHalfCloses => client.shutdown(Shutdown::Write).unwrap(),
-                PeerBreaksProtocol => client.write_all(b"\xf1\x80\0\0\0\0").unwrap(),
-            }
+            begin(&mut server, *beginning, client, *id);
         }
         let (ends, turns) = ends(&mut server, began, cases.len());
         // one for each look at what was acknowledged: four in each closing_timeout
@@ -132,13 +143,13 @@ fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
 fn the_connection_to_a_peer_that_drips_or_reads_little_ends_at_closing_limit() {
     bounded(|| {
         const PAUSE: Duration = Duration::from_millis(20);
-        let mut server = server(true, FAR, TIMEOUT, LIMIT);
+        let mut server = server(true, FAR, LONG_TIMEOUT, LIMIT);
         let mut clients: Vec<_> = (0..2).map(|_| connect(&mut server)).collect();
         server.until_quiet();
         let (mut dripping, drips) = (clients[0].0.try_clone().unwrap(), clients[0].1);
+        let began = Instant::now();
         server.with(drips, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
         clients[1].0.write_all(HELLO).unwrap();
-        let began = Instant::now();
         // a message that never ends
         spawn(move || {
             let mut message = masked(0, 1 << 20).into_iter();
@@ -164,39 +175,48 @@ fn the_connection_to_a_peer_that_drips_or_reads_little_ends_at_closing_limit() {
             check_duration("dripped", after, LIMIT);
         }
         // a turn for each byte that drips in, and for each look at what was acknowledged
-        assert!(turns < 500, "{turns} turns");
+        assert!(turns < 1_000, "{turns} turns");
     });
 }
 
 /// Received bytes are progress only between the delivery of our Close frame and the arrival of the peer's.
 #[test]
 fn the_connection_to_a_peer_that_floods_ends() {
+    use Beginning::*;
     bounded(|| {
-        let mut server = server(true, FAR, TIMEOUT, LIMIT);
-        let mut clients: Vec<_> = (0..3).map(|_| connect(&mut server)).collect();
-        server.until_quiet();
-        // does not answer our Close; has answered it; does not read what precedes it
-        server.with(clients[0].1, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
-        clients[1].0.write_all(CLOSE).unwrap();
-        clients[2].0.write_all(HELLO).unwrap();
-        let began = Instant::now();
-        for (client, _) in &clients {
-            let mut client = client.try_clone().unwrap();
-            spawn(move || while client.write_all(&PING.repeat(1_000)).is_ok() {});
-        }
-        let (ends, _) = ends(&mut server, began, 3);
-        for ((client, id), (what, code, was_clean, after)) in clients.iter().zip([
-            ("before the peer's Close", CloseCode::ABNORMAL, false, LIMIT),
-            ("after both Closes", CloseCode::NORMAL, true, TIMEOUT),
-            ("while output is pending", CloseCode::ABNORMAL, false, TIMEOUT),
-        ]) {
-            let end = ends.iter().find(|(ended, ..)| ended == id).unwrap();
-            assert_eq!((end.1, end.2), (code, was_clean), "{what}");
-            check_duration(what, end.3, after);
-            // the thread that floods ends, unless the reset has ended it
-            let _ = client.shutdown(Shutdown::Both);
-        }
+        // between the two, received bytes are progress: the limit ends it; otherwise the timeout does
+        flooded(LONG_TIMEOUT, LIMIT, &[("before the peer's Close", WeClose, CloseCode::ABNORMAL, false, LIMIT)]);
+        let (both, output) = ("after both Closes", "while output is pending");
+        flooded(
+            TIMEOUT,
+            FAR,
+            &[
+                (both, PeerCloses, CloseCode::NORMAL, true, TIMEOUT),
+                (output, PeerAsks, CloseCode::ABNORMAL, false, TIMEOUT),
+            ],
+        );
     });
+}
+
+/// Floods a server; checks how each connection ends, and when.
+fn flooded(timeout: Duration, limit: Duration, cases: &[(&str, Beginning, CloseCode, bool, Duration)]) {
+    let mut server = server(true, FAR, timeout, limit);
+    let mut clients: Vec<_> = cases.iter().map(|_| connect(&mut server)).collect();
+    server.until_quiet();
+    let began = Instant::now();
+    for ((_, beginning, ..), (client, id)) in cases.iter().zip(&mut clients) {
+        begin(&mut server, *beginning, client, *id);
+        let mut client = client.try_clone().unwrap();
+        spawn(move || while client.write_all(&PING.repeat(1_000)).is_ok() {});
+    }
+    let (ends, _) = ends(&mut server, began, cases.len());
+    for ((what, _, code, was_clean, after), (client, id)) in cases.iter().zip(&clients) {
+        let end = ends.iter().find(|(ended, ..)| ended == id).unwrap();
+        assert_eq!((end.1, end.2), (*code, *was_clean), "{what}");
+        check_duration(what, end.3, *after);
+        // the thread that floods ends, unless the reset has ended it
+        let _ = client.shutdown(Shutdown::Both);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::time::Duration;
 
+use sansocket_mio::{ListenOptions, Options};
 use support::*;
 
 fn open_descriptors() -> usize {
@@ -26,7 +27,16 @@ fn cpu_time(stat: &mut File) -> Duration {
 #[test]
 fn descriptors_are_given_back_and_their_want_is_survived() {
     bounded(|| {
-        let server = serve(|_| ());
+        // an attempt to accept that fails takes no place of the limit
+        let (limit, mut address) = (ListenOptions::new().max_connections(3), None);
+        let mut server = run(
+            &Options::new(),
+            |_| (),
+            |event_loop| {
+                address = Some(event_loop.listen_with("127.0.0.1:0", &limit).unwrap());
+            },
+        );
+        server.address = address.unwrap();
         let before = open_descriptors();
         for number in 0..1_000 {
             let mut stream = tcp(server.address);

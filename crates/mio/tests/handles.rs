@@ -254,3 +254,49 @@ fn a_handle_is_for_all_threads_whatever_its_handler_is() {
     fn check(_: &(impl Clone + Send + Sync)) {}
     check(&EventLoop::new(Local(Rc::default())).unwrap().handle());
 }
+
+/// Posts to its own loop when it is cloned or dropped.
+struct Echoing(Option<Handle<Quiet>>);
+
+impl Echoing {
+    fn post(&self) {
+        if let Some(handle) = &self.0 {
+            let _ = handle.post(0, Self(None));
+        }
+    }
+}
+
+impl Clone for Echoing {
+    fn clone(&self) -> Self {
+        self.post();
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for Echoing {
+    fn drop(&mut self) {
+        self.post();
+    }
+}
+
+struct Quiet;
+
+impl Handler for Quiet {
+    type Data = ();
+    type Event = Echoing;
+}
+
+#[test]
+fn events_may_post_when_they_are_cloned_and_dropped() {
+    bounded(|| {
+        let mut event_loop = EventLoop::new(Quiet).unwrap();
+        let handle = event_loop.handle();
+        assert!(handle.post_to_all(Echoing(Some(handle.clone()))).is_ok());
+        event_loop.turn(Some(SHORT)).unwrap();
+        assert!(handle.post(0, Echoing(Some(handle.clone()))).is_ok());
+        // with the loop ends what is pending
+        drop(event_loop);
+        assert_eq!(handle.pending(), 0);
+        assert!(handle.post(0, Echoing(None)).is_err());
+    });
+}

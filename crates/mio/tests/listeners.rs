@@ -10,8 +10,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use sansocket_mio::{
-    Accept, Answer, Close, Connection, ConnectionId, EventLoop, Handle, Handler, ListenOptions, Open, Options,
-    OriginPolicy, Request, Threads,
+    Accept, Answer, Close, Connection, ConnectionId, Connections, EventLoop, Handle, Handler, ListenOptions, Open,
+    Options, OriginPolicy, Request, Threads,
 };
 use support::turned::Turned;
 use support::*;
@@ -284,6 +284,59 @@ fn loops_that_listen_together_count_their_connections_together() {
         assert_eq!(counter.most.load(SeqCst), LIMIT);
         assert_eq!(loops.iter().sum::<usize>(), CLIENTS);
         assert!(loops.iter().filter(|&&count| count > 0).count() > 1, "{loops:?}");
+        drop(clients);
+        threads.handle().stop().unwrap();
+        threads.join().unwrap();
+    });
+}
+
+/// The first of two loops stops at its first client, while others wait. The second one begins when the first has ended.
+struct Quitter {
+    begin: mpsc::Receiver<()>,
+    /// Dropped with the first loop.
+    ended: Option<mpsc::Sender<()>>,
+    opened: mpsc::Sender<()>,
+}
+
+impl Handler for Quitter {
+    type Data = ();
+    type Event = ();
+
+    fn on_start(&mut self, _: &mut Connections<Self>) {
+        while self.begin.recv_timeout(BOUND).is_ok() {}
+    }
+
+    fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {
+        if self.ended.is_some() {
+            connection.connections().stop();
+        }
+    }
+
+    fn on_open(&mut self, _: &mut Connection<'_, Self>, _: Open) {
+        self.opened.send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_loop_that_stops_while_clients_wait_takes_no_place_of_the_others() {
+    const LIMIT: usize = 2;
+    bounded(|| {
+        let (opened, opens) = mpsc::channel();
+        let (begins, begin) = mpsc::channel();
+        let (ended, end) = mpsc::channel();
+        let mut quitters = vec![
+            Quitter { begin: end, ended: None, opened: opened.clone() },
+            Quitter { begin, ended: Some(ended), opened },
+        ];
+        let limit = ListenOptions::new().max_connections(LIMIT);
+        let quitter = |_| quitters.pop().unwrap();
+        let threads = Threads::start_with(2, &Options::new(), "127.0.0.1:0", &limit, quitter).unwrap();
+        // both loops get some
+        let clients: Vec<_> = (0..32).map(|_| ask(threads.local_addr(), "")).collect();
+        drop(begins);
+        for _ in 0..LIMIT {
+            opens.recv_timeout(BOUND).expect("there are as many places as before");
+        }
         drop(clients);
         threads.handle().stop().unwrap();
         threads.join().unwrap();

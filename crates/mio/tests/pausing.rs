@@ -398,3 +398,70 @@ fn a_client_pauses_as_a_server_does() {
         peer.join();
     });
 }
+
+#[test]
+fn resuming_a_congested_connection_waits_for_its_peer() {
+    const LENGTH: usize = 8 << 20;
+    bounded(|| {
+        let (mut server, mut client, id) = start(|config| config.high_water_mark = 1 << 20);
+        server.event_loop.handler().reaction = Some(|connection| {
+            connection.send(vec![7; LENGTH]).unwrap();
+            connection.pause_reading();
+        });
+        client.write_all(&HELLO.repeat(2)).unwrap();
+        assert_eq!(messages(server.rest()), [Message::from("Hello")]);
+        server.resume(id);
+        assert!(server.rest().is_empty());
+        let client = spawn(move || {
+            // the frame's head is of ten bytes
+            client.read_exact(&mut vec![0; 10 + LENGTH]).unwrap();
+            client
+        });
+        server.until(|seen| matches!(seen, Seen::Message(..)).then_some(()));
+        client.join();
+    });
+}
+
+/// Keeps the messages that it hears.
+struct Patient(Vec<Message<'static>>);
+
+impl Handler for Patient {
+    type Data = ();
+    type Event = ();
+
+    fn on_message(&mut self, _: &mut Connection<'_, Self>, message: Message<'_>) {
+        self.0.push(message.into_owned());
+    }
+}
+
+#[test]
+fn a_client_that_is_paused_while_it_connects_reads_nothing_from_the_second_address() {
+    bounded(|| {
+        let (closed, _kept) = closed_port();
+        let (address, server) = peer_server(|mut server| {
+            server.send("early".into()).unwrap();
+            server.close(None).unwrap();
+            while server.read().is_ok() {}
+        });
+        let mut event_loop = EventLoop::new(Patient(Vec::new())).unwrap();
+        let addresses = &[closed, address][..];
+        let id = event_loop.connect_to("ws://localhost/".parse().unwrap(), addresses, ()).unwrap();
+        event_loop.connections().get(id).unwrap().pause_reading();
+        let turns = |event_loop: &mut EventLoop<Patient>| {
+            let began = Instant::now();
+            while began.elapsed() < SHORT && event_loop.connections().get(id).is_some() {
+                event_loop.turn(Some(SHORT)).unwrap();
+            }
+        };
+        turns(&mut event_loop);
+        let mut connection = event_loop.connections().get(id).unwrap();
+        assert!(connection.is_reading_paused());
+        // it has been reached, and has not read the response
+        assert_eq!(connection.ready_state(), sansocket::ReadyState::Connecting);
+        assert_eq!(connection.peer_addr().unwrap(), address);
+        connection.resume_reading();
+        turns(&mut event_loop);
+        assert_eq!(event_loop.handler().0, [Message::from("early")]);
+        server.join();
+    });
+}

@@ -107,8 +107,9 @@ impl<H: Handler> EventLoop<H> {
 }
 
 impl<H: Handler> EventLoop<H> {
-    /// Refuses all further commands with `Stopped`.
-    pub(super) fn close_mailbox(&self) {
+    /// Refuses all further commands with `Stopped`, and drops those that are pending.
+    pub(super) fn close_mailbox(&mut self) {
+        self.commands.clear();
         if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
             mailbox.close();
         }

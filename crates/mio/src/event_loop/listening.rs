@@ -78,7 +78,7 @@ impl<H: Handler> EventLoop<H> {
         let now = self.connections.now;
         for number in 0..self.listeners.len() {
             for _ in 0..self.listeners[number].turns(now) {
-                if !self.listeners[number].admit() {
+                if self.connections.is_stopping || !self.listeners[number].admit() {
                     break;
                 }
                 let accepted = self.listeners[number].accept(now);
@@ -86,14 +86,14 @@ impl<H: Handler> EventLoop<H> {
                     self.connections.release(number as u16);
                 }
                 match accepted {
-                    Accepted::Client(stream, peer) if !self.connections.is_stopping => {
+                    Accepted::Client(stream, peer) => {
                         let index = self.connections.accepted(stream, peer, number as u16);
                         // Its turn is finished here, whatever the handler does to it.
                         self.connections.dirty.pop();
                         self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
                         self.finish_turn(index);
                     }
-                    Accepted::Client(..) | Accepted::Nobody => break,
+                    Accepted::Nobody => break,
                     Accepted::Failed(error) => {
                         let address = self.listeners[number].address();
                         self.handler.on_accept_error(&mut self.connections, address, &error);
@@ -105,7 +105,7 @@ impl<H: Handler> EventLoop<H> {
         self.note_may_accept();
     }
 
-    /// Goes on to accept with listeners that had as many connections as may be.
+    /// Accepts again with listeners that had reached their `max_connections`.
     #[cold]
     pub(super) fn resume_listeners(&mut self) {
         self.listeners.iter_mut().for_each(Listener::resume);

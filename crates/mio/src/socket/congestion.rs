@@ -1,10 +1,10 @@
-//! Congestion: what an event loop notes of a socket whose peer does not take what is sent.
+//! Congestion: the state that an event loop keeps for a socket whose peer reads more slowly than the loop sends.
 
 use super::Socket;
 use crate::flags::Flags;
 
 impl Socket {
-    /// Notes that the socket is congested if more than this waits.
+    /// Notes that the socket is congested if more payload bytes than this are pending.
     #[inline]
     pub(crate) fn note_congestion(&mut self, water_mark: usize) {
         if self.driver.websocket().buffered_amount() > water_mark {
@@ -17,7 +17,7 @@ impl Socket {
         self.flags.any(Flags::CONGESTED)
     }
 
-    /// Reads nothing until the congestion ends.
+    /// Holds back reading until the congestion ends.
     pub(crate) fn hold_back(&mut self) {
         self.flags.insert(Flags::HELD);
     }
@@ -26,7 +26,7 @@ impl Socket {
         self.flags.remove(Flags::CONGESTED | Flags::HELD);
     }
 
-    /// Notes that something was not sent. Returns whether the handler has yet to be told.
+    /// Notes that something was not sent. Returns whether no report of it is pending yet.
     pub(crate) fn begins_unsent(&mut self) -> bool {
         self.flags.insert(Flags::UNSENT)
     }

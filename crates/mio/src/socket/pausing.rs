@@ -1,4 +1,4 @@
-//! Pausing: the application wants nothing read for now.
+//! Pausing: the application stops reading for a while.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::flags::Flags;
 pub(super) struct Rare {
     /// Addresses to try when this one cannot be reached.
     pub(super) untried: Vec<SocketAddr>,
-    /// Bytes that were read before reading was paused, and not received.
+    /// Bytes that were read before reading was paused, or before the socket was made, and not received.
     unreceived: BytesMut,
 }
 
@@ -60,20 +60,20 @@ impl Socket {
         }
     }
 
-    /// Keeps bytes that were read before reading was paused.
+    /// Keeps bytes that were read and not received.
     #[cold]
     pub(crate) fn keep_unreceived(&mut self, bytes: BytesMut) {
         self.flags.insert(Flags::UNRECEIVED);
         self.rare().unreceived = bytes;
     }
 
-    /// Whether there are such bytes, and reading is not paused any more.
+    /// Whether there are such bytes, and reading is neither paused nor held back.
     #[inline]
     pub(super) fn can_receive_kept(&self) -> bool {
-        self.flags.any(Flags::UNRECEIVED) && !self.is_reading_paused()
+        self.flags.any(Flags::UNRECEIVED) && self.receives_now()
     }
 
-    /// Takes these bytes, unless reading is still paused.
+    /// Takes these bytes, unless reading is paused or held back.
     pub(crate) fn take_unreceived(&mut self) -> Option<BytesMut> {
         if !self.can_receive_kept() {
             return None;

@@ -22,6 +22,11 @@ impl Socket {
         }
     }
 
+    /// Forgets that the socket was registered, since another registry follows.
+    pub(crate) fn forget_registration(&mut self) {
+        self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
+    }
+
     /// What mio should watch for: always for bytes to read, and for room to write only while output waits for it.
     fn wanted(&self) -> Flags {
         if self.flags.any(Flags::WRITE_BLOCKED | Flags::CONNECTING) {
@@ -49,7 +54,7 @@ impl event::Source for Socket {
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
+        self.forget_registration();
         self.stream.deregister(registry)
     }
 }

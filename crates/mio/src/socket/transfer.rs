@@ -64,12 +64,19 @@ impl Socket {
         if self.flags.among(MATTER) != Flags::MAY_READ || self.driver.has_read_ended() {
             return false;
         }
-        self.driver.websocket().wants_read() && (!self.flags.any(Flags::HELD | Flags::PAUSED) || self.reads_held_back())
+        self.receives_now()
     }
 
-    /// Whether bytes are read although reading was held back or paused. What a broken connection still holds is read in
-    /// any case.
-    fn reads_held_back(&self) -> bool {
+    /// Whether bytes may be received, wherever they are.
+    #[inline]
+    pub(super) fn receives_now(&self) -> bool {
+        const MATTER: Flags = Flags::HELD.and(Flags::PAUSED);
+        self.driver.websocket().wants_read() && (!self.flags.any(MATTER) || self.receives_held_back())
+    }
+
+    /// Whether bytes are received although reading was held back or paused. What a broken connection still holds is
+    /// received in any case.
+    fn receives_held_back(&self) -> bool {
         self.driver.has_write_ended() || !(self.flags.any(Flags::HELD) || self.is_reading_paused())
     }
 
