@@ -71,6 +71,12 @@ impl ReadBuffers {
         Self { capacity, size: capacity.min(INITIAL_SIZE), front, back }
     }
 
+    /// The same, with bytes that were received before.
+    pub(crate) fn with_leftover(capacity: usize, bytes: Vec<u8>) -> Self {
+        let front = ReadBuffer { start: 0, end: bytes.len(), bytes };
+        Self { front, ..Self::new(capacity) }
+    }
+
     /// Waits for the next event without a limit; `None` after the last one.
     pub(crate) fn next_event(&mut self, link: &mut impl Link) -> Result<Option<Event<'_>>, Error> {
         self.next_event_within(link, ReadLimit::NONE).map(ReadOutcome::into_event)
@@ -127,10 +133,7 @@ impl ReadBuffer {
             self.bytes = vec![0; *size];
         }
         self.start = 0;
-        self.end = fill(link, &mut self.bytes, *limit).min(self.bytes.len());
-        if self.is_empty() {
-            limit.nothing_arrived();
-        }
+        self.end = fill(link, &mut self.bytes, limit).min(self.bytes.len());
         if self.end == *size {
             *size = (*size * 4).min(capacity);
         }
