@@ -102,6 +102,9 @@
 //!
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
+//! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
+//!   `sansocket`: `opened`, `refused`, `failed` and `closed`, in a span `connection` with a number, the role and the
+//!   peer's address (not over streams of your own). Payloads, header fields and credentials are never logged.
 
 #![forbid(unsafe_code)]
 
