@@ -18,7 +18,8 @@ const MIN_CAPACITY: usize = 256;
 /// The size of the first buffer: an idle connection keeps it.
 const INITIAL_SIZE: usize = 512;
 
-/// What a reader found that does not wait for ever; see [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
+/// The result of a read that waits for a limited time; see
+/// [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must meet each of these")]
 pub enum ReadOutcome<'b> {
@@ -31,18 +32,17 @@ pub enum ReadOutcome<'b> {
 }
 
 impl<'b> ReadOutcome<'b> {
+    /// The next event; after the last one, `None` was reported.
+    fn from_report(report: Option<Event<'b>>) -> Self {
+        report.map_or(Self::Ended, Self::Event)
+    }
+
     /// The event of a reader that has waited without a limit; `None` after the last one.
     pub(crate) fn into_event(self) -> Option<Event<'b>> {
         match self {
             Self::Event(event) => Some(event),
             Self::Pending | Self::Ended => None,
         }
-    }
-}
-
-impl From<Option<Event<'static>>> for ReadOutcome<'_> {
-    fn from(report: Option<Event<'static>>) -> Self {
-        report.map_or(Self::Ended, Self::Event)
     }
 }
 
@@ -94,7 +94,7 @@ impl ReadBuffers {
         }
         while front.is_empty() {
             if let Some(report) = link.with_engine(|engine| engine.report()) {
-                return report.map(ReadOutcome::from);
+                return report.map(ReadOutcome::from_report);
             }
             if !limit.allows_read() {
                 return Ok(ReadOutcome::Pending);
@@ -109,7 +109,7 @@ impl ReadBuffers {
         loop {
             if back.is_empty() {
                 if let Some(report) = link.with_engine(|engine| engine.report()) {
-                    return report.map(ReadOutcome::from);
+                    return report.map(ReadOutcome::from_report);
                 }
                 if !limit.allows_read() {
                     return Ok(ReadOutcome::Pending);

@@ -28,8 +28,8 @@ mod blocking_echo_server;
 
 const IS_CHILD: &str = "SANSOCKET_TEST_CHILD";
 
-/// Makes the allocator return at once what is freed. Otherwise the memory that it keeps depends on how many threads happened
-/// to run at a time.
+/// Makes the allocator return at once what is freed. Otherwise the memory that it keeps depends on how many threads
+/// happened to run at a time.
 const KEEP_NOTHING: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=16384:glibc.malloc.trim_threshold=0:\
