@@ -4,7 +4,7 @@
 //! there is no event. The borrow checker counts a borrow that is returned on one path on all paths of such a loop.
 //! Therefore there are two buffers. An event found in `front` is lent without a copy. If `front` ends within a frame, the
 //! loop goes on in `back`, and an event found there is owned: a message that spans reads is assembled in its own memory
-//! anyway. The rest of `back` is the `front` of the next call.
+//! anyway. If `back` has a rest, it is the `front` of the next call; otherwise `front` is filled again.
 
 use std::mem;
 
@@ -89,7 +89,7 @@ impl ReadBuffers {
         mut limit: ReadLimit,
     ) -> Result<ReadOutcome<'_>, Error> {
         let Self { capacity, size, front, back } = self;
-        if front.is_empty() {
+        if front.is_empty() && !back.is_empty() {
             mem::swap(front, back);
         }
         while front.is_empty() {
