@@ -94,9 +94,10 @@ fn policy(args: &Args) -> Result<OriginPolicy, Failure> {
     match &args.origins[..] {
         _ if args.any_origin => Ok(OriginPolicy::Any),
         [] => Ok(OriginPolicy::SameOrigin),
-        origins => OriginPolicy::any_of(origins).map_err(|error| {
-            let option = if error.fault() == OriginFault::Any { " (--any-origin)" } else { "" };
-            Failure::new(Exit::Failed, format_args!("--origin: {error}{option}"))
+        origins => OriginPolicy::any_of(origins).map_err(|error| match error.fault() {
+            // The error itself names the type of the library.
+            OriginFault::Any => Failure::new(Exit::Failed, "--origin '*': use --any-origin to let any page connect"),
+            _ => Failure::new(Exit::Failed, format_args!("--origin: {error}")),
         }),
     }
 }

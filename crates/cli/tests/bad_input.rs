@@ -173,7 +173,7 @@ fn not_an_origin() {
             1,
             &["--origin: \"example.com\" is not an origin", "such as \"https://example.com\""],
         );
-        check(&serve("*"), 1, &["--origin: \"*\" is not an origin", "--any-origin"]);
+        check(&serve("*"), 1, &["error: --origin '*': use --any-origin to let any page connect"]);
     }
 }
 

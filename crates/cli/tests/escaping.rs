@@ -28,7 +28,7 @@ fn requests_and_reasons_in_the_log() {
         // The blocking server waits for the end of the connection before it logs.
         drop(stream);
         let refused = server.stdout_line();
-        let told = format!(" refused: GET / from a page of {ESCAPED}: told 403 (--any-origin lets it in)");
+        let told = format!(" refused: GET / from a page of {ESCAPED}: told 403 (--origin or --any-origin lets it in)");
         assert!(refused.ends_with(&told), "{refused}");
 
         let mut client = Connector::new().connect(&url).unwrap();
@@ -55,7 +55,7 @@ fn long_parts_of_a_request_are_cut() {
         assert!(refused.contains(" refused: GET /aaa"), "{refused}");
         assert!(refused.contains(&format!("a… ({} bytes cut) from a page of \\u{{202e}}", 6001 - 512)), "{refused}");
         assert!(refused.contains(r"\u{202e}… ("), "{refused}");
-        assert!(refused.ends_with(" bytes cut): told 403 (--any-origin lets it in)"), "{refused}");
+        assert!(refused.ends_with(" bytes cut): told 403 (--origin or --any-origin lets it in)"), "{refused}");
     });
 }
 

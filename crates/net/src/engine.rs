@@ -309,6 +309,15 @@ impl Engine {
     }
 }
 
+/// A connection that is dropped has ended: the log reports that too.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.abort();
+        }
+    }
+}
+
 /// Copies a failure: several threads may ask for it, and an [`io::Error`] is not `Clone`.
 pub(crate) fn duplicate(failure: &Error) -> Error {
     match failure {

@@ -95,6 +95,7 @@
 //!   origin; [`Acceptor::origin`] permits others.
 //! * **One at a time.** RFC 6455 section 4.1 requires a client to have no more than one connection to an address in
 //!   CONNECTING at a time. This is left to the application.
+//! * **Handshakes done elsewhere**, such as by an HTTP server: [`WebSocket::from_upgraded`] adopts the connection.
 //! * **`wss`** is not built in yet. For a TLS stream of your own, use [`Connector::handshake`] and [`Acceptor::incoming`];
 //!   deadlines work through the timeouts that [`Stream`] requires.
 //!
@@ -102,6 +103,10 @@
 //!
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
+//! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
+//!   `sansocket`: `opened`, `refused`, `failed` and `closed`, in a span `connection` with a number, the role and, if
+//!   this crate connected or accepted the socket, the peer's address. Payloads, header fields and credentials are
+//!   never logged.
 
 #![forbid(unsafe_code)]
 

@@ -175,12 +175,16 @@ impl Default for Acceptor {
 ///     move || stopper.stop() // such as after Ctrl-C
 /// });
 /// for incoming in listener.incoming() {
-///     let (incoming, stopper) = (incoming?, stopper.clone());
-///     thread::spawn(move || echo(incoming, &stopper));
+///     let stopper = stopper.clone();
+///     let served =
+///         incoming.and_then(|incoming| thread::Builder::new().spawn(move || echo(incoming, &stopper)));
+///     if let Err(error) = served {
+///         eprintln!("{error}"); // such as too many open files: it passes
+///     }
 /// }
 /// // Stopped: the connections close within 500 ms, and each may take `closing_timeout`.
 /// let remaining = listener.drain(Duration::from_secs(6));
-/// println!("stopped; {remaining} connections were dropped");
+/// println!("stopped; {remaining} connections are left");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]

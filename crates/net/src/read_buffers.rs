@@ -4,7 +4,7 @@
 //! there is no event. The borrow checker counts a borrow that is returned on one path on all paths of such a loop.
 //! Therefore there are two buffers. An event found in `front` is lent without a copy. If `front` ends within a frame, the
 //! loop goes on in `back`, and an event found there is owned: a message that spans reads is assembled in its own memory
-//! anyway. The rest of `back` is the `front` of the next call.
+//! anyway. If `back` has a rest, it is the `front` of the next call; otherwise `front` is filled again.
 
 use std::mem;
 
@@ -18,7 +18,8 @@ const MIN_CAPACITY: usize = 256;
 /// The size of the first buffer: an idle connection keeps it.
 const INITIAL_SIZE: usize = 512;
 
-/// What a reader found that does not wait for ever; see [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
+/// The result of a read that waits for a limited time; see
+/// [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must meet each of these")]
 pub enum ReadOutcome<'b> {
@@ -31,18 +32,17 @@ pub enum ReadOutcome<'b> {
 }
 
 impl<'b> ReadOutcome<'b> {
+    /// The next event; after the last one, `None` was reported.
+    fn from_report(report: Option<Event<'b>>) -> Self {
+        report.map_or(Self::Ended, Self::Event)
+    }
+
     /// The event of a reader that has waited without a limit; `None` after the last one.
     pub(crate) fn into_event(self) -> Option<Event<'b>> {
         match self {
             Self::Event(event) => Some(event),
             Self::Pending | Self::Ended => None,
         }
-    }
-}
-
-impl From<Option<Event<'static>>> for ReadOutcome<'_> {
-    fn from(report: Option<Event<'static>>) -> Self {
-        report.map_or(Self::Ended, Self::Event)
     }
 }
 
@@ -71,6 +71,12 @@ impl ReadBuffers {
         Self { capacity, size: capacity.min(INITIAL_SIZE), front, back }
     }
 
+    /// The same, with bytes that were received before.
+    pub(crate) fn with_leftover(capacity: usize, bytes: Vec<u8>) -> Self {
+        let front = ReadBuffer { start: 0, end: bytes.len(), bytes };
+        Self { front, ..Self::new(capacity) }
+    }
+
     /// Waits for the next event without a limit; `None` after the last one.
     pub(crate) fn next_event(&mut self, link: &mut impl Link) -> Result<Option<Event<'_>>, Error> {
         self.next_event_within(link, ReadLimit::NONE).map(ReadOutcome::into_event)
@@ -83,12 +89,12 @@ impl ReadBuffers {
         mut limit: ReadLimit,
     ) -> Result<ReadOutcome<'_>, Error> {
         let Self { capacity, size, front, back } = self;
-        if front.is_empty() {
+        if front.is_empty() && !back.is_empty() {
             mem::swap(front, back);
         }
         while front.is_empty() {
             if let Some(report) = link.with_engine(|engine| engine.report()) {
-                return report.map(ReadOutcome::from);
+                return report.map(ReadOutcome::from_report);
             }
             if !limit.allows_read() {
                 return Ok(ReadOutcome::Pending);
@@ -103,7 +109,7 @@ impl ReadBuffers {
         loop {
             if back.is_empty() {
                 if let Some(report) = link.with_engine(|engine| engine.report()) {
-                    return report.map(ReadOutcome::from);
+                    return report.map(ReadOutcome::from_report);
                 }
                 if !limit.allows_read() {
                     return Ok(ReadOutcome::Pending);
@@ -127,10 +133,7 @@ impl ReadBuffer {
             self.bytes = vec![0; *size];
         }
         self.start = 0;
-        self.end = fill(link, &mut self.bytes, *limit).min(self.bytes.len());
-        if self.is_empty() {
-            limit.nothing_arrived();
-        }
+        self.end = fill(link, &mut self.bytes, limit).min(self.bytes.len());
         if self.end == *size {
             *size = (*size * 4).min(capacity);
         }

@@ -73,8 +73,8 @@ impl ReadLimit {
         is_allowed
     }
 
-    /// Notes that nothing had arrived.
-    pub(crate) fn nothing_arrived(&mut self) {
+    /// Notes that nothing has happened, so that another read would find nothing.
+    fn note_silence(&mut self) {
         self.late_reads = 0;
     }
 
@@ -181,10 +181,10 @@ fn write_output_within(link: &mut impl WriteLink, goal: Goal, limit: ReadLimit) 
 }
 
 /// Writes what the stream takes at once, then waits for bytes. Returns how many bytes arrived; zero if something else
-/// happened, which the engine knows, or the time is over.
-pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: ReadLimit) -> usize {
+/// happened, which the engine knows, or nothing, which the limit notes.
+pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: &mut ReadLimit) -> usize {
     // A stream that takes no more bytes may still hold the peer's last ones: a failed write does not end reading.
-    let rest = write_output_within(link, Goal::StreamFull, limit).unwrap_or(Rest::None);
+    let rest = write_output_within(link, Goal::StreamFull, *limit).unwrap_or(Rest::None);
     let Some(plan) = link.with_engine(|engine| (!engine.is_over()).then(|| engine.plan_read())) else { return 0 };
     let ReadPlan { wants_read, has_output, deadline, is_too_late } = plan;
     if is_too_late {
@@ -194,10 +194,11 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: ReadLimit) ->
     let wait = limit.bound(deadline.unwrap_or(Duration::MAX).min(link.max_block()));
     if !wants_read {
         if has_output {
-            let _ = write_output_within(link, Goal::WantsRead, limit);
+            let _ = write_output_within(link, Goal::WantsRead, *limit);
+            limit.note_silence();
         } else {
             thread::sleep(wait);
-            report_overdue(link);
+            wait_is_over(link, limit);
         }
         return 0;
     }
@@ -210,16 +211,18 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: ReadLimit) ->
         Ok(0) => link.with_engine(|engine| engine.driver.eof()),
         Ok(count) => return count,
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
-        Err(error) if is_timeout(&error) => report_overdue(link),
+        Err(error) if is_timeout(&error) => wait_is_over(link, limit),
         Err(error) => link.with_engine(|engine| engine.read_lost(error)),
     }
     0
 }
 
-/// Lets a deadline take effect if it has come.
-fn report_overdue(link: &mut impl WriteLink) {
+/// Lets a deadline take effect if it has come. Otherwise nothing has happened.
+fn wait_is_over(link: &mut impl WriteLink, limit: &mut ReadLimit) {
     if link.with_engine(|engine| engine.is_overdue()) {
         report_timeout(link);
+    } else {
+        limit.note_silence();
     }
 }
 

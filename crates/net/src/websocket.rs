@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{
-    Agreement, Close, CloseCode, Config, Connection, Event, Extension, FragmentPayload, Input, Message, MessageKind,
-    Open, ReadyState, Response, Role,
+    Agreement, Close, CloseCode, Config, Connection, Event, Extension, FragmentPayload, Message, MessageKind, Open,
+    ReadyState, Response, Role,
 };
 use sansocket_drive::{Clock, with_keepalive};
 
@@ -69,25 +69,23 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// A client needs random numbers, and the system has none.
+    /// [`Error::Io`]: a client needs random numbers, and the system has none.
     pub fn from_upgraded(
         stream: S,
         leftover: impl Into<Vec<u8>>,
         role: Role,
         agreement: Agreement,
         config: impl Into<Arc<Config>>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Error> {
         let (config, now) = (with_keepalive(config), Clock::of_process().now());
         let connection = match role {
             Role::Client => Connection::client(Arc::clone(&config), masking_keys()?, now),
             Role::Server => Connection::server(Arc::clone(&config), now),
         };
-        let ws = sansocket::WebSocket::opened(connection.with_agreement(agreement), leftover);
-        let mut link = Box::new(Unsplit::new(ws, &config, stream, None));
-        match link.engine.receive(&mut Input::new(&mut [])) {
-            Some(Event::Open(open)) => Ok(Self { link, buffers: ReadBuffers::new(DEFAULT_BUFFER_SIZE), open }),
-            other => Err(io::Error::other(format!("{other:?} precedes the Open event"))),
-        }
+        // The leftover is read as received bytes are, so that the state never runs ahead of the events delivered.
+        let ws = sansocket::WebSocket::opened(connection.with_agreement(agreement), []);
+        let link = Box::new(Unsplit::new(ws, &config, stream, None));
+        finish_opening(link, ReadBuffers::with_leftover(DEFAULT_BUFFER_SIZE, leftover.into()))
     }
 
     /// Waits for the next event; `None` after [`Event::Close`].

@@ -101,6 +101,19 @@ fn an_event_nothing_yet_and_the_end_are_told_apart() {
     });
 }
 
+/// A loop that draws frames does not wait for the next one.
+#[test]
+fn the_end_of_the_stream_is_an_event_that_has_arrived() {
+    bounded(|| {
+        let (client, mut ws) = connected(Config::default());
+        drop(client);
+        assert_eq!(ws.stream().peek(&mut [0]).unwrap(), 0);
+        let ReadOutcome::Event(Event::Close(close)) = ws.try_read().unwrap() else { panic!("not closed") };
+        assert_eq!(close.code, CloseCode::ABNORMAL);
+        assert_eq!(ws.try_read().unwrap(), ReadOutcome::Ended);
+    });
+}
+
 #[test]
 fn messages_that_arrived_together_are_read_one_by_one_without_waiting() {
     over_each(Config::default, |mut client, reader| {

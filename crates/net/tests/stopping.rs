@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use sansocket_net::{Acceptor, Event, Incoming, Listener, ReadOutcome};
+use sansocket_net::{Accept, Acceptor, Event, HttpResponse, Incoming, Listener, ReadOutcome, WebSocket};
 use support::*;
 
 /// The addresses of all kinds that this machine has.
@@ -222,5 +222,71 @@ fn a_stop_ends_an_accept_that_waits_for_others_to_end() {
         listener.stopper().stop();
         assert!(second.join().is_none());
         drop(first);
+    });
+}
+
+/// However a connection ends, its place is free afterwards, and not before.
+#[test]
+fn every_end_of_a_connection_frees_its_place() {
+    fn accepted(incoming: Incoming) -> WebSocket {
+        incoming.accept().unwrap()
+    }
+    type End = fn(Incoming);
+    let ends: [(&str, End); 12] = [
+        ("dropped before the request was read", drop),
+        ("answered", |incoming| incoming.respond(HttpResponse::new(404)).unwrap()),
+        ("refused", |incoming| drop(incoming.accept_with(Accept::new().protocol("not offered")).unwrap_err())),
+        ("dropped", |incoming| drop(accepted(incoming))),
+        ("aborted", |incoming| accepted(incoming).abort()),
+        ("finished", |incoming| drop(accepted(incoming).finish().unwrap())),
+        ("taken apart", |incoming| drop(accepted(incoming).into_stream())),
+        ("reader dropped first", |incoming| {
+            let (reader, writer) = accepted(incoming).split().unwrap();
+            drop(reader);
+            drop((writer.clone(), writer));
+        }),
+        ("writer dropped first", |incoming| {
+            let (reader, writer) = accepted(incoming).split().unwrap();
+            drop(writer);
+            drop(reader);
+        }),
+        ("writer aborted", |incoming| {
+            let (mut reader, writer) = accepted(incoming).split().unwrap();
+            writer.abort();
+            while reader.read().unwrap().is_some() {}
+        }),
+        ("reader finished", |incoming| {
+            let (reader, _writer) = accepted(incoming).split().unwrap();
+            reader.finish().unwrap();
+        }),
+        ("thread panicked", |incoming| {
+            let _ws = accepted(incoming);
+            std::panic::resume_unwind(Box::new("as expected"));
+        }),
+    ];
+    bounded(move || {
+        for (name, end) in ends {
+            let (listener, address) = listen_with(Acceptor::new().max_connections(1));
+            let mut client = request(address);
+            // Some ends reset TCP.
+            let client = spawn(move || _ = client.write_all(CLOSE).and_then(|()| client.read_to_end(&mut Vec::new())));
+            let incoming = accept(&listener);
+            assert_eq!(listener.drain(Duration::ZERO), 1, "{name}");
+            let _ = thread::spawn(move || end(incoming)).join();
+            assert_eq!(listener.drain(Duration::ZERO), 0, "{name}");
+            client.join();
+        }
+    });
+}
+
+#[test]
+fn a_connection_outlives_its_listener() {
+    bounded(|| {
+        let (listener, address) = listen_with(Acceptor::new().max_connections(1));
+        let client = spawn(move || connect(address).finish().unwrap());
+        let incoming = accept(&listener);
+        drop(listener);
+        assert!(echo(incoming.accept().unwrap()).was_clean);
+        assert!(client.join().was_clean);
     });
 }

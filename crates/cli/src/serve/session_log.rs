@@ -86,7 +86,10 @@ impl SessionLog {
     /// Logs a request that the origin policy refused.
     pub(super) fn log_forbidden_origin(&self, log: &Log) {
         let origin = self.request.as_ref().map_or("", |request| &request.origin);
-        self.log_refused_request(log, &format!("from a page of {origin}: told 403 (--any-origin lets it in)"));
+        self.log_refused_request(
+            log,
+            &format!("from a page of {origin}: told 403 (--origin or --any-origin lets it in)"),
+        );
     }
 
     /// Logs that the opening handshake failed.
