@@ -33,9 +33,11 @@ impl Opening {
         Some(Box::new(Self { agreement, is_due: true, early, used: 0 }))
     }
 
-    /// Whether an event, or a frame that came early, has not been returned.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.is_due || self.used < self.early.len()
+    /// Whether an event, or a frame that came early, has not been returned. A connection without an agreement answers
+    /// from its own memory.
+    #[inline(always)]
+    pub(crate) fn is_pending(connection: &Connection) -> bool {
+        connection.opening.as_ref().is_some_and(|opening| opening.is_due || opening.used < opening.early.len())
     }
 
     /// The next event that is due before anything else is received.

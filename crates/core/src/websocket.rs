@@ -118,7 +118,7 @@ impl WebSocket {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened(connection) if connection.opening.is_none() => connection.receive(input, now),
+            State::Opened(connection) if !Opening::is_pending(connection) => connection.receive(input, now),
             _ => self.receive_at_first(input, now),
         }
     }
@@ -425,10 +425,7 @@ impl WebSocket {
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Opened(connection) => match &connection.opening {
-                None => connection.has_pending_event(),
-                Some(opening) => opening.is_pending() || connection.has_pending_event(),
-            },
+            State::Opened(connection) => Opening::is_pending(connection) || connection.has_pending_event(),
             State::Unopened(unopened) => unopened.has_pending_event(),
         }
     }
