@@ -37,10 +37,16 @@ fn every_extended_connect_is_decided() {
         (["connect-udp", "https", "a", "/"], usual(), Ok(false)),
         (["WebSocket", "https", "a", "/"], usual(), Ok(false)),
         (["websocket", "wss", "a", "/"], usual(), Err(TargetInvalid)),
+        (["websocket", "https://b/?", "a", "/"], usual(), Err(TargetInvalid)),
+        (["websocket", "", "a", "/"], usual(), Err(TargetInvalid)),
         (["websocket", "https", "a", ""], usual(), Err(TargetInvalid)),
+        (["websocket", "https", "a", "*"], usual(), Err(TargetInvalid)),
+        (["websocket", "https", "a", "/b c"], usual(), Err(TargetInvalid)),
         (["websocket", "https", "a", "/#b"], usual(), Err(TargetInvalid)),
         (["websocket", "https", "", "/"], usual(), Err(HostInvalid)),
         (["websocket", "https", "a/b", "/"], usual(), Err(HostInvalid)),
+        (["websocket", "https", "a@b", "/"], usual(), Err(HostInvalid)),
+        (["websocket", "https", "a:b", "/"], usual(), Err(HostInvalid)),
         (["web socket", "https", "a", "/"], usual(), Err(RequestMalformed)),
         (pseudo, with("", &[(":path", "/")]), Err(RequestMalformed)),
         (pseudo, with("", &[("x", "a\r\nb")]), Err(RequestMalformed)),
@@ -48,7 +54,11 @@ fn every_extended_connect_is_decided() {
         (pseudo, with("", &[("upgrade", "websocket")]), Err(ConnectionFieldUnexpected)),
         (pseudo, with("", &[("transfer-encoding", "chunked")]), Err(ConnectionFieldUnexpected)),
         (pseudo, with("", &[("keep-alive", "1")]), Err(ConnectionFieldUnexpected)),
+        (pseudo, with("", &[("proxy-connection", "1")]), Err(ConnectionFieldUnexpected)),
+        (pseudo, with("", &[("te", "gzip")]), Err(ConnectionFieldUnexpected)),
+        (pseudo, with("", &[("te", "trailers")]), Ok(true)),
         (pseudo, with("", &[("host", "a"), ("host", "a")]), Err(HostRepeated)),
+        (pseudo, with("", &[("host", "a b")]), Err(HostInvalid)),
         (pseudo, with("", &[("content-length", "1")]), Err(BodyUnexpected)),
         (pseudo, with(version, &[]), Err(VersionUnsupported)),
         (pseudo, with(version, &[(version, "8")]), Err(VersionUnsupported)),
@@ -70,6 +80,7 @@ fn every_extended_connect_is_decided() {
         let request = http::Request::builder().method("CONNECT").version(http::Version::HTTP_2);
         let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         if !path.is_empty()
+            && path.starts_with('/')
             && !path.contains('#')
             && let Ok(uri) = uri
             && let Ok(request) = request.uri(uri).body(())

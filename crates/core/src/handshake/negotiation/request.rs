@@ -70,7 +70,8 @@ impl Request {
     /// # Errors
     ///
     /// As for [`from_parts`](Self::from_parts), and [`HandshakeError::HostInvalid`]: the authority is not a host with
-    /// an optional port.
+    /// an optional port. [`HandshakeError::TargetInvalid`]: the scheme is neither http nor https, or the path does not
+    /// begin with a slash.
     pub fn extended_connect(
         protocol: &str,
         scheme: &str,
@@ -85,7 +86,8 @@ impl Request {
         if Authority::parse(authority).is_none() {
             return Err(HandshakeError::HostInvalid);
         }
-        if !path.starts_with('/') {
+        // a scheme that holds more than a scheme would name another authority
+        if !is_http_scheme(scheme) || !path.starts_with('/') {
             return Err(HandshakeError::TargetInvalid);
         }
         let target = format!("{scheme}://{authority}{path}");
@@ -235,10 +237,14 @@ fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
         return Some((None, target));
     }
     let (scheme, rest) = target.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+    if !is_http_scheme(scheme) {
         return None;
     }
     let size = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, resource) = rest.split_at_checked(size)?;
     Some((Some(authority), resource))
+}
+
+fn is_http_scheme(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
