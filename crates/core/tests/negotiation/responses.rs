@@ -1,8 +1,8 @@
 //! What a client decides about responses, through the bytes of HTTP/1.1, from their parts, and from the `http` crate's.
 
 use sansocket::{
-    ClientRequest, Config, Error, Event, HandshakeError, HttpVersion, Input, Response, ResponseFault, WebSocket,
-    accept_key, generate_key,
+    ClientRequest, Config, Error, Event, HandshakeError, HttpResponse, HttpVersion, Input, Response, ResponseFault,
+    WebSocket, accept_key, generate_key,
 };
 
 use crate::support::{ACCEPT, Fields, KEY, NOW, head, replaced, rng};
@@ -154,6 +154,21 @@ fn every_response_is_decided_alike_whichever_way_it_comes() {
         }
     }
     assert!(from_http > 15, "{from_http}");
+}
+
+/// The `http` crate prints no value that is marked as sensitive.
+#[test]
+fn credentials_are_sensitive_in_the_types_of_the_http_crate() {
+    let names = ["Authorization", "cookie", "Proxy-Authorization", "SET-COOKIE", "X-Plain"];
+    let request = names.iter().fold(request(), |request, name| request.header(*name, "a"));
+    let response = names.iter().fold(HttpResponse::new(401), |response, name| response.header(*name, "a"));
+    let of_request = request.to_http(KEY).unwrap().into_parts().0.headers;
+    let of_response = response.to_http(HttpVersion::Http2).unwrap().into_parts().0.headers;
+    for headers in [of_request, request.to_http_connect().unwrap().into_parts().0.headers, of_response] {
+        for name in names {
+            assert_eq!(headers[name].is_sensitive(), name != "X-Plain", "{name} in {headers:?}");
+        }
+    }
 }
 
 /// The fields to send are those that the client of HTTP/1.1 sends.

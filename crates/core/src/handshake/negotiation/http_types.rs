@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::{Acceptance, AnswerError, HttpResponse, HttpVersion, Request};
 use crate::handshake::{ClientRequest, HandshakeError, MalformedResponse, RequestError, Response};
+use crate::redact;
 
 impl Request {
     /// Makes a request of the parts of an extended CONNECT and the value of `:protocol`, which HTTP libraries keep in a
@@ -134,7 +135,9 @@ fn append<'a>(
         let valid = http::HeaderName::from_bytes(name.as_bytes())
             .ok()
             .zip(http::HeaderValue::from_bytes(value.as_bytes()).ok());
-        let (valid_name, valid_value) = valid.ok_or(Fault(name))?;
+        let (valid_name, mut valid_value) = valid.ok_or(Fault(name))?;
+        // so that `Debug` of the `http` crate redacts it too, and HTTP/2 puts it into no table (RFC 7541 section 7.1.3)
+        valid_value.set_sensitive(redact::is_secret(name.as_bytes()));
         headers.try_append(valid_name, valid_value).map_err(|_| Fault(name))?;
     }
     Ok(())
