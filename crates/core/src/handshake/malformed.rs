@@ -60,9 +60,11 @@ impl MalformedResponse {
 
     /// Describes a field of a response that was made of parts.
     pub(crate) fn of_field(name: &str, value: &[u8]) -> Self {
-        let head = [name.as_bytes(), b": ", value].concat();
+        let mut head = [name.as_bytes(), b": ", value].concat();
         // a colon in the name would end it
         let fault = check_field_line(&head, false).err().unwrap_or(ResponseFault::NameInvalid);
+        // what a line end in the field begins is no line, and may be the rest of a secret
+        head.truncate(head.iter().position(|&byte| !is_text(&[byte])).map_or(head.len(), |index| index + 1));
         Self { fault, line_number: 1, head }
     }
 

@@ -4,12 +4,13 @@ use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::http1::as_http11;
 use super::{HandshakeError, Headers, HttpVersion, MalformedResponse};
 
 /// An HTTP response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
     version: HttpVersion,
@@ -84,6 +85,16 @@ impl Response {
     /// The body, or as much of it as came and as [`Config::max_head_size`](crate::Config::max_head_size) allows.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+}
+
+/// Omits the body.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, version, reason, headers, body } = self;
+        let mut response = f.debug_struct("Response");
+        response.field("status", status).field("version", version).field("reason", reason).field("headers", headers);
+        response.field("body_len", &body.len()).finish_non_exhaustive()
     }
 }
 

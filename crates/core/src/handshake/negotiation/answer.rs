@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use thiserror::Error;
 
@@ -85,7 +86,7 @@ impl Accept {
 /// let healthy = HttpResponse::new(200).body("text/plain", "I am well");
 /// # let _ = (unauthorized, moved, healthy);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     status: u16,
     reason: Option<String>,
@@ -197,6 +198,18 @@ impl HttpResponse {
             Some((_, body)) if !matches!(self.status, 204 | 205 | 304) => body,
             _ => &[],
         }
+    }
+}
+
+/// Omits the body.
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, reason, headers, body } = self;
+        let (content_type, size) = body.as_ref().map(|(content_type, body)| (content_type, body.len())).unzip();
+        let mut response = f.debug_struct("HttpResponse");
+        response.field("status", status).field("reason", reason).field("headers", headers);
+        response.field("content_type", &content_type).field("body_len", &size.unwrap_or_default());
+        response.finish_non_exhaustive()
     }
 }
 
