@@ -8,10 +8,10 @@ use core::fmt;
 
 use thiserror::Error;
 
-use super::HttpVersion;
-use crate::handshake::field_list::FieldList;
+use super::field_list::FieldList;
+use super::{HttpVersion, OriginPolicy};
+use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{FieldFault, check_field, is_field_text};
-use crate::handshake::{HandshakeError, OriginPolicy};
 use crate::redact;
 
 /// Accepts an opening handshake.
@@ -145,11 +145,11 @@ impl HttpResponse {
         if !(200..=599).contains(&self.status) {
             return Err(AnswerError::StatusInvalid(self.status));
         }
-        if self.reason.as_ref().is_some_and(|reason| !is_field_text(reason)) {
+        if self.reason.as_ref().is_some_and(|reason| !is_field_text(reason.as_bytes())) {
             return Err(AnswerError::ReasonInvalid);
         }
         if let Some((content_type, _)) = &self.body
-            && !is_field_text(content_type)
+            && !is_field_text(content_type.as_bytes())
         {
             return Err(AnswerError::HeaderValueInvalid("Content-Type".to_string()));
         }

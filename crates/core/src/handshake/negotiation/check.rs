@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::iter;
 
-use super::{Headers, HttpVersion, Line, OpeningHandshake, Request, key};
+use super::{Headers, HttpVersion, Line, OpeningHandshake, Request, extension, key};
+use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{Single, has_element, is_token};
-use crate::handshake::{HandshakeError, extension};
 use crate::uri::Authority;
 
 impl Request {

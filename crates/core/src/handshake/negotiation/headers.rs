@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use httparse::Header;
 
-use crate::handshake::syntax::is_token;
+use crate::handshake::syntax::{is_field_text, is_token};
 use crate::redact;
 
 /// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
@@ -87,7 +87,7 @@ impl Headers {
     ) -> Result<Self, (String, Vec<u8>)> {
         let fields: Vec<_> = fields.into_iter().collect();
         let fields = || fields.iter().map(|(name, value)| (name.as_ref(), trim(value.as_ref())));
-        match fields().find(|(name, value)| !is_token(name) || !is_field_value(value)) {
+        match fields().find(|(name, value)| !is_token(name) || !is_field_text(value)) {
             Some((name, value)) => Err((name.into(), value.into())),
             None => Ok(Self::collect(fields().chain([(method, target.as_bytes())]), behind)),
         }
@@ -167,11 +167,6 @@ fn trim(value: &[u8]) -> &[u8] {
     let value = value.get(start..).unwrap_or_default();
     let end = value.iter().rev().take_while(|byte| is_blank(byte)).count();
     value.get(..value.len() - end).unwrap_or_default()
-}
-
-/// Whether the bytes may be the value of a field (RFC 9110 section 5.5).
-fn is_field_value(value: &[u8]) -> bool {
-    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// The same names, as they were sent, and values in the same order.

@@ -3,9 +3,9 @@
 use alloc::format;
 use core::{fmt, str};
 
-use super::{Headers, HttpVersion};
+use super::{Extension, Headers, HttpVersion, extension};
+use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{elements, is_token};
-use crate::handshake::{Extension, HandshakeError, extension};
 use crate::uri::Authority;
 
 /// An HTTP request, as a server's application sees it. To clone it is cheap.

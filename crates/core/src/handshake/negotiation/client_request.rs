@@ -9,7 +9,7 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use super::field_list::FieldList;
-use super::syntax::{FieldFault, check_field, is_token};
+use crate::handshake::syntax::{FieldFault, check_field, is_token};
 use crate::redact;
 use crate::uri::{UriError, WsUri};
 

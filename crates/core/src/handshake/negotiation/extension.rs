@@ -4,7 +4,7 @@ use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::syntax::{is_token, is_token_byte};
+use crate::handshake::syntax::{is_token, is_token_byte};
 
 /// An extension, offered or agreed: its name and its parameters (RFC 6455 section 9.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
