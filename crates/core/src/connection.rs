@@ -32,10 +32,10 @@ use crate::timer::{Timer, Timers};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
-/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request
-/// ([`Request`](crate::Request) has an example), a test, a proxy.
-/// [`WebSocket`](crate::WebSocket) does it all, and its methods of the same names mean the same.
-/// Bytes that came along with the handshake are simply the first to [`receive`](Self::receive).
+/// For applications that performed the opening handshake elsewhere: an HTTP server that upgraded the request
+/// ([`Request`](crate::Request) has an example), a test, a proxy. [`WebSocket`](crate::WebSocket) includes the opening
+/// handshake; its methods of the same names do the same. Bytes that arrived with the handshake are the first to
+/// [`receive`](Self::receive).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -66,18 +66,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
+    /// Creates the client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
     pub fn client(config: impl Into<Arc<Config>>, rng: impl CryptoRng + Send + Sync + 'static, now: Instant) -> Self {
         Self::new(Masking::Client(Box::new(rng)), config.into(), Output::default(), now)
     }
 
-    /// The server's end.
+    /// Creates the server's end.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
         Self::new(Masking::Server, config.into(), Output::default(), now)
     }
 
     /// Keeps what the opening handshake agreed: [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
-    /// return it. (No extension is implemented, so that none may be agreed.)
+    /// return it.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
         self.opening = Opening::new(agreement);
@@ -306,7 +306,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The bytes to be written to the transport.
+    /// Returns the bytes to be written to the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         &mut self.output
@@ -342,15 +342,15 @@ impl Connection {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
-    /// every call that changes the connection.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again
+    /// after every call that changes the connection.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// What the driver should do with the transport now. Ask again after every call that changes the connection or its
-    /// output.
+    /// Returns what the driver should do with the transport now. Ask again after every call that changes the connection
+    /// or its output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.closing {
@@ -359,8 +359,9 @@ impl Connection {
         }
     }
 
-    /// Whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows down
-    /// the peer; ask again when output was delivered. A closing connection is always read, until the end of the stream.
+    /// Returns whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows
+    /// down the peer; ask again when output was delivered. A closing connection is always read, until the end of the
+    /// stream.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.closing {
@@ -369,20 +370,20 @@ impl Connection {
         }
     }
 
-    /// Whether an event is pending that no received byte causes, such as [`Event::Close`] once the last output was
-    /// delivered: call [`receive`](Self::receive) with an empty input.
+    /// Returns whether an event is pending that no received byte causes, such as [`Event::Close`] once the last output
+    /// was delivered: call [`receive`](Self::receive) with an empty input.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| closing.has_pending_close(self.output.is_delivered()))
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         self.closing.as_ref().map_or(ReadyState::Open, |closing| closing.ready_state())
     }
 
-    /// Payload bytes of messages that were sent and not yet delivered. Framing is not counted.
+    /// Returns the payload bytes of messages that were sent and not yet delivered. Framing is not counted.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         self.output.buffered_amount()
@@ -398,7 +399,7 @@ impl Connection {
         self.opening.as_ref().map_or(&[], |opening| opening.agreement.extensions())
     }
 
-    /// Which end this is.
+    /// Returns which end this is.
     #[inline]
     pub fn role(&self) -> Role {
         self.sender.role()

@@ -32,13 +32,14 @@ pub enum Event<'b> {
     /// The peer's Close frame arrived: it sends nothing more. Our reply is queued, unless our Close frame was before.
     /// [`Close`](Self::Close) follows when the connection has ended.
     CloseReceived(CloseFrame),
-    /// The connection has ended. The last event, exactly once, of a connection that was open. (Exception: if a server has
-    /// accepted, and its time runs out before `receive` is called again, `Open` does not precede it.)
+    /// The connection has ended. The last event, exactly once, of a connection that was open. (Exception: if a deadline
+    /// ends the connection after [`accept`](crate::WebSocket::accept) or [`opened`](crate::WebSocket::opened) and before
+    /// the next `receive`, `Open` does not precede it.)
     Close(Close),
 }
 
 impl Event<'_> {
-    /// The event, copied as far as it borrows the input.
+    /// Returns the event, copied as far as it borrows the input.
     pub fn into_owned(self) -> Event<'static> {
         match self {
             Self::Request(request) => Event::Request(request),

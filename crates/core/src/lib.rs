@@ -102,8 +102,7 @@
 //! * `std` (default): vectored output, and run-time detection of SIMD in the libraries below. Without it, the crate needs
 //!   only `alloc`.
 //! * `http`: [`Request`], [`Response`], [`Acceptance`], [`HttpResponse`] and [`ClientRequest`] convert from and to the
-//! types of
-//!   the `http` crate, for connections whose opening handshake hyper, axum or h2 has read. Needs `std`.
+//!   types of the `http` crate, for connections whose opening handshake hyper, axum or h2 has read. Needs `std`.
 
 #![no_std]
 #![forbid(unsafe_code)]

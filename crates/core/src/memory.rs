@@ -51,7 +51,7 @@ pub(crate) struct Spares {
 }
 
 impl Scratch {
-    /// Nothing yet.
+    /// Creates empty scratch memory, which grows with use.
     #[must_use]
     pub fn new() -> Self {
         Self(Some(Box::default()))

@@ -73,7 +73,7 @@ enum State {
 }
 
 impl WebSocket {
-    /// The client's end. Its request is in the output.
+    /// Creates the client's end. Its request is in the output.
     ///
     /// `rng` gives the nonce and the masking keys: it must be unpredictable (RFC 6455 section 10.3).
     ///
@@ -90,14 +90,14 @@ impl WebSocket {
         Ok(Self { state: State::Unopened(client) })
     }
 
-    /// The server's end, of a TCP connection just accepted.
+    /// Creates the server's end, of a TCP connection just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
         Self { state: State::Unopened(Unopened::server(config.into(), now)) }
     }
 
-    /// A connection whose opening handshake was done elsewhere, such as by an HTTP server: see [`Request::check`] and
-    /// [`Connection::with_agreement`]. The first event is [`Event::Open`], as always. `leftover` are the bytes that were
-    /// received behind the handshake; there may be none.
+    /// Takes over a connection whose opening handshake was performed elsewhere, such as by an HTTP server: see
+    /// [`Request::check`] and [`Connection::with_agreement`]. The first event is [`Event::Open`], as always. `leftover`
+    /// is the bytes that were received behind the handshake; it may be empty.
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
@@ -313,7 +313,7 @@ impl WebSocket {
         }
     }
 
-    /// The bytes to be written to the transport.
+    /// Returns the bytes to be written to the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         match &mut self.state {
@@ -388,8 +388,8 @@ impl WebSocket {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
-    /// every call that changes the connection.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again
+    /// after every call that changes the connection.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
@@ -398,8 +398,8 @@ impl WebSocket {
         }
     }
 
-    /// What the driver should do with the transport now. Ask again after every call that changes the connection or its
-    /// output.
+    /// Returns what the driver should do with the transport now. Ask again after every call that changes the connection
+    /// or its output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
@@ -408,9 +408,10 @@ impl WebSocket {
         }
     }
 
-    /// Whether bytes should be read from the transport now: not while a request is unanswered, nor while a server has more
-    /// than [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that TCP
-    /// slows down the peer; ask again after the answer, and when output was delivered. A closing connection is always read.
+    /// Returns whether bytes should be read from the transport now: not while a request is unanswered, nor while a
+    /// server has more than [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in
+    /// the kernel, so that TCP slows down the peer; ask again after the answer, and when output was delivered. A
+    /// closing connection is always read.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
@@ -419,8 +420,8 @@ impl WebSocket {
         }
     }
 
-    /// Whether an event is pending that no received byte causes: [`Event::Open`] and what follows it after a late
-    /// [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
+    /// Returns whether an event is pending that no received byte causes: [`Event::Open`] and what follows it after a
+    /// late [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
     /// [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
@@ -430,7 +431,7 @@ impl WebSocket {
         }
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         match &self.state {
@@ -439,8 +440,8 @@ impl WebSocket {
         }
     }
 
-    /// Payload bytes of messages that were sent and not yet delivered. Framing is not counted, nor is the opening
-    /// handshake.
+    /// Returns the payload bytes of messages that were sent and not yet delivered. Framing is not counted, nor is the
+    /// opening handshake.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
@@ -449,7 +450,7 @@ impl WebSocket {
         }
     }
 
-    /// Which end this is.
+    /// Returns which end this is.
     pub fn role(&self) -> Role {
         match &self.state {
             State::Opened(connection) => connection.role(),
@@ -457,7 +458,7 @@ impl WebSocket {
         }
     }
 
-    /// The subprotocol selected in the opening handshake (RFC 6455 section 1.9).
+    /// Returns the subprotocol selected in the opening handshake (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         match &self.state {
             State::Opened(connection) => connection.protocol(),
@@ -465,7 +466,7 @@ impl WebSocket {
         }
     }
 
-    /// The extensions in use (RFC 6455 section 9).
+    /// Returns the extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
         match &self.state {
             State::Opened(connection) => connection.extensions(),

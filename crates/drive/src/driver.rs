@@ -66,13 +66,14 @@ impl<L: Layer> Driver<L> {
         Self { ws, layer, flags: Flags::default(), rare: None, log: Log::default() }
     }
 
-    /// The connection, to look at.
+    /// Returns the connection, to look at.
     #[inline]
     pub fn websocket(&self) -> &WebSocket {
         &self.ws
     }
 
-    /// The connection, to send and to close. Its network side (`receive`, `output` and the like) is the driver's.
+    /// Returns the connection, to send and to close. Its network side (`receive`, `output` and the like) is the
+    /// driver's.
     #[inline]
     pub fn websocket_mut(&mut self) -> &mut WebSocket {
         &mut self.ws
@@ -91,7 +92,7 @@ impl<L: Layer> Driver<L> {
         self.log.set_peer(&self.ws, peer);
     }
 
-    /// The layer.
+    /// Returns the layer.
     pub fn layer(&self) -> &L {
         &self.layer
     }
@@ -141,7 +142,7 @@ impl<L: Layer> Driver<L> {
         self.resolve(received, now)
     }
 
-    /// The first half of [`next_event`](Self::next_event), for loops that handle the most frequent event apart. Give every
+    /// Performs the first half of [`next_event`](Self::next_event), for loops that handle the most frequent event apart. Give every
     /// result that is not handled to [`resolve`](Self::resolve).
     ///
     /// # Errors
@@ -152,7 +153,7 @@ impl<L: Layer> Driver<L> {
         self.ws.receive(input, now)
     }
 
-    /// The second half of [`next_event`](Self::next_event).
+    /// Performs the second half of [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
@@ -173,20 +174,21 @@ impl<L: Layer> Driver<L> {
         resolved
     }
 
-    /// The transport has reached the end of the stream.
+    /// Reports that the transport has reached the end of the stream.
     pub fn eof(&mut self) {
         if self.flags.insert(Flags::READ_ENDED) {
             self.flags.insert(Flags::EOF_PENDING);
         }
     }
 
-    /// Reading failed: the connection is lost in both directions.
+    /// Reports that reading failed: the connection is lost in both directions.
     pub fn read_lost(&mut self, error: io::Error, now: Instant) {
         self.write_lost(error, now);
         self.eof();
     }
 
-    /// Writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in the receive buffer.
+    /// Reports that writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in the
+    /// receive buffer.
     pub fn write_lost(&mut self, error: io::Error, now: Instant) {
         self.flags.insert(Flags::WRITE_ENDED);
         let is_reported = !is_disconnect(&error) && !self.flags.has(Flags::FAILED);
@@ -198,7 +200,7 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// The time that [`Action::Wait`] named has come. Read and write what the transport has and takes before: what has
+    /// Reports that the time that [`Action::Wait`] named has come. Read and write what the transport has and takes before: what has
     /// arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not acknowledged, if that is
     /// known; while their number falls, the peer is alive, and no deadline ends the connection.
     pub fn timeout(&mut self, outstanding: Option<usize>, now: Instant) {
@@ -212,7 +214,7 @@ impl<L: Layer> Driver<L> {
         self.flags.insert(Flags::TIMEOUT_PENDING);
     }
 
-    /// The same as part of [`timeout`](Self::timeout), at any time.
+    /// Reports the number of unacknowledged bytes, as [`timeout`](Self::timeout) does, at any time.
     pub fn acknowledged(&mut self, outstanding: usize, now: Instant) {
         let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
         let has_progressed = match before {
@@ -231,13 +233,13 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// The bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
+    /// Returns the bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
     #[inline(always)]
     pub fn to_write(&mut self) -> Outgoing<'_, L> {
         Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, &mut self.rare)
     }
 
-    /// For transports that take bytes first and deliver them later: moves up to `max` bytes out, without copying what is
+    /// Moves up to `max` bytes out, for transports that take bytes first and deliver them later, without copying what is
     /// shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if L::IS_PLAIN {
@@ -259,24 +261,24 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// The sending direction was closed, as [`Action::ShutdownWrite`] asked.
+    /// Reports that the sending direction was closed, as [`Action::ShutdownWrite`] asked.
     pub fn write_shut_down(&mut self) {
         self.flags.insert(Flags::WRITE_ENDED);
     }
 
-    /// Whether the sending direction is closed or lost.
+    /// Returns whether the sending direction is closed or lost.
     #[inline(always)]
     pub fn has_write_ended(&self) -> bool {
         self.flags.has(Flags::WRITE_ENDED)
     }
 
-    /// Whether the end of the stream was reported, or reading failed.
+    /// Returns whether the end of the stream was reported, or reading failed.
     #[inline(always)]
     pub fn has_read_ended(&self) -> bool {
         self.flags.has(Flags::READ_ENDED)
     }
 
-    /// What to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
+    /// Returns what to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
     pub fn next_action(&mut self) -> Action {
         let can_open = self.holds_plaintext() && self.ws.wants_read();
         if self.flags.is_pending() || can_open || self.ws.has_pending_event() {
@@ -302,7 +304,7 @@ impl<L: Layer> Driver<L> {
         Action::Wait { read, write, until: self.ws.poll_timeout() }
     }
 
-    /// Whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
+    /// Returns whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
     /// [`next_action`](Self::next_action) for a loop that has just written all output.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {

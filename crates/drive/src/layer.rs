@@ -84,13 +84,13 @@ pub struct LayerScratch {
 }
 
 impl LayerScratch {
-    /// Empty memory, which grows with use.
+    /// Creates empty memory, which grows with use.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For a layer: the memory to write plaintext to. It may hold the bytes of an earlier call.
+    /// Returns the memory that a layer writes plaintext to. It may hold the bytes of an earlier call.
     pub fn plaintext(&mut self) -> &mut Vec<u8> {
         &mut self.plaintext
     }

@@ -66,7 +66,7 @@
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target `sansocket`:
 //!   `opened`, `refused` (with the status of the HTTP response), `failed` (with the error) and `closed` (with the close code).
-//!   [`Driver::set_log_id`] names the connection. Payloads, header fields and credentials are never logged.
+//!   [`Driver::set_log_id`] names the connection. Payloads and credentials are never logged.
 
 #![forbid(unsafe_code)]
 

@@ -59,7 +59,7 @@ impl FrameHeader {
     /// The most bytes that a head can have.
     pub const MAX_SIZE: usize = 14;
 
-    /// The head of an unmasked frame that is a message, or a control frame, by itself.
+    /// Creates the head of an unmasked frame that is a message, or a control frame, by itself.
     pub const fn new(opcode: OpCode, payload_length: u64) -> Self {
         Self { fin: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask: None, payload_length }
     }
@@ -135,7 +135,8 @@ impl FrameHeader {
         2 + length + if second & MASK == 0 { 0 } else { 4 }
     }
 
-    /// The head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is dropped.
+    /// Returns the head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is
+    /// dropped.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
         let mut encoded = EncodedHeader { bytes: [0; Self::MAX_SIZE], size: 0 };

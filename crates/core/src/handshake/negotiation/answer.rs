@@ -95,17 +95,18 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// A response with this status, from 200 to 599.
+    /// Creates a response with this status, from 200 to 599.
     pub const fn new(status: u16) -> Self {
         Self { status, reason: None, headers: FieldList::new(), body: None }
     }
 
-    /// The answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that says so.
+    /// Returns the answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that
+    /// says so.
     pub fn upgrade_required() -> Self {
         Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
     }
 
-    /// The reason phrase, instead of the usual one for the status.
+    /// Sets the reason phrase, instead of the usual one for the status.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
@@ -119,7 +120,7 @@ impl HttpResponse {
         self
     }
 
-    /// The body and its media type, such as `text/plain`. With 204, 205 and 304 none is sent.
+    /// Sets the body and its media type, such as `text/plain`. With 204, 205 and 304 none is sent.
     #[must_use]
     pub fn body(mut self, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some((content_type.into(), body.into()));
@@ -169,8 +170,7 @@ impl HttpResponse {
 
     /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol
     /// adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
-    /// have no
-    /// `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
+    /// have no `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
     pub fn fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let is_upgrade_required = self.status == 426;
         // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
@@ -213,7 +213,8 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// Why a request was not answered as asked. But for [`OriginForbidden`](Self::OriginForbidden) it is still unanswered.
+/// Why a request was not answered as asked. The request is still unanswered, except after
+/// [`OriginForbidden`](Self::OriginForbidden).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -258,8 +259,8 @@ impl HandshakeError {
 }
 
 impl AnswerError {
-    /// Returns the response to a request whose answer failed for the client's fault: 403 for a forbidden origin. `None`
-    /// for the errors of the application, which may try another answer.
+    /// Returns the response to a request whose client is at fault: 403 for a forbidden origin. `None` for the errors of
+    /// the application, which may try another answer.
     pub fn response(&self) -> Option<HttpResponse> {
         matches!(self, Self::OriginForbidden)
             .then(|| HttpResponse::from_protocol(403, "this origin may not open a connection"))

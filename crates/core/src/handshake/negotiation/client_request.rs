@@ -58,13 +58,13 @@ impl ClientRequest {
         Self { template: self.template.origin(origin), ..self }
     }
 
-    /// The resource asked for.
+    /// Returns the resource asked for.
     pub const fn uri(&self) -> &WsUri {
         &self.uri
     }
 
-    /// Whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) asks too; an adapter may want to
-    /// know before it connects.
+    /// Returns whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) asks too; an adapter
+    /// may want to know before it connects.
     ///
     /// # Errors
     ///

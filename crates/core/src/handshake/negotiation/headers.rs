@@ -11,7 +11,7 @@ use httparse::Header;
 use crate::handshake::syntax::{is_field_text, is_token};
 use crate::redact;
 
-/// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
+/// Header fields in the order in which they came. Names are compared without regard to case. Clones are cheap.
 ///
 /// Every value is text: UTF-8 if it is valid UTF-8, otherwise taken as ISO 8859-1, one character for a byte. Blanks
 /// around it are gone. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
@@ -130,17 +130,17 @@ impl Headers {
         self.read(&field.value)
     }
 
-    /// The value of the first field of this name.
+    /// Returns the value of the first field of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
     }
 
-    /// The values of all fields of this name, in order.
+    /// Returns the values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.fields().iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
     }
 
-    /// Names, as they were sent, and values of all fields.
+    /// Returns the names, as they were sent, and the values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields().iter().map(|field| (self.read(&field.name), self.value(field)))
     }
@@ -149,12 +149,12 @@ impl Headers {
         self.head.get(place.clone()).unwrap_or_default()
     }
 
-    /// The number of fields.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.fields().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.fields().is_empty()
     }

@@ -1,4 +1,4 @@
-//! The negotiation with the types of the `http` crate, for whoever speaks HTTP with hyper, axum or h2.
+//! The negotiation with the types of the `http` crate, for applications that speak HTTP with hyper, axum or h2.
 
 use alloc::borrow::Cow;
 use alloc::format;

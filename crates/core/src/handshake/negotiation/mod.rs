@@ -1,6 +1,6 @@
 //! Negotiation: what the header fields of an opening handshake decide, RFC 6455 section 4 and RFC 8441, whatever
 //! version of HTTP carries them. Nothing here reads or writes a byte of HTTP/1.1: [`http1`](super::http1) does, and
-//! uses what is public here.
+//! asks the negotiation for every decision.
 
 mod agreement;
 mod answer;

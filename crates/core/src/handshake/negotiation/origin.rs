@@ -123,7 +123,7 @@ fn is_same_origin(origin: &str, host: &str) -> bool {
     origin.authority.host.eq_ignore_ascii_case(host.host) && origin.port() == port
 }
 
-/// Origins that [`OriginPolicy::any_of`] has parsed. To clone them is cheap.
+/// Origins that [`OriginPolicy::any_of`] has parsed. Clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origins(Arc<[Pattern]>);
 

@@ -18,7 +18,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Makes a response of the parts of its head, however they came. Values are decoded as [`Headers`] says.
+    /// Makes a response of the parts of its head. Values are decoded as [`Headers`] says.
     ///
     /// # Errors
     ///
@@ -44,27 +44,28 @@ impl Response {
         Self { body: body.into(), ..self }
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// The version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
+    /// Returns the version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
     pub const fn version(&self) -> HttpVersion {
         self.version
     }
 
-    /// The reason phrase; often empty. One with bytes outside ASCII is taken for an empty one.
+    /// Returns the reason phrase; often empty. One with bytes outside ASCII is taken for an empty one.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The header fields.
+    /// Returns the header fields.
     pub const fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The body, or as much of it as came and as [`Config::max_head_size`](crate::Config::max_head_size) allows.
+    /// Returns the body, or as much of it as came and as [`Config::max_head_size`](crate::Config::max_head_size)
+    /// allows.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
