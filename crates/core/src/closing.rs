@@ -225,8 +225,8 @@ impl Closing {
         }
     }
 
-    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. (Ignored after `lose_write`, which
-    /// dropped the output and recorded it.)
+    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. (Ignored after `lose_write`,
+    /// which dropped the output and recorded it.)
     fn end(&mut self, action: TransportAction, close_delivered: bool) {
         if self.ended.is_none() {
             self.ended = Some(action);
@@ -290,8 +290,8 @@ impl Closing {
         (self.progress_at + self.timeout).min(self.limit_at)
     }
 
-    /// How long after `now` to look again: at the deadline, and before it four times per `closing_timeout`, since the time
-    /// at which bytes are delivered is known only to a call that has the time.
+    /// How long after `now` to look again: at the deadline, and before it four times per `closing_timeout`, since the
+    /// time at which bytes are delivered is known only to a call that has the time.
     pub(crate) fn next_look(&self, now: Instant) -> Duration {
         (self.deadline() - now).min(self.timeout / 4)
     }

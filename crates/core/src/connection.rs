@@ -100,9 +100,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol, and the Close frame that says so is in the output, unless one was before; or a timeout
-    /// was reported before. Every later call returns the same error and discards its input, except that one call returns
-    /// [`Event::Close`] when the connection has ended.
+    /// The peer broke the protocol, and the Close frame that says so is in the output, unless one was before; or a
+    /// timeout was reported before. Every later call returns the same error and discards its input, except that one
+    /// call returns [`Event::Close`] when the connection has ended.
     #[inline(always)]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
@@ -131,8 +131,8 @@ impl Connection {
     }
 
     /// Reports the end of the stream: the peer sent its FIN. If the connection was lost, call
-    /// [`write_lost`](Self::write_lost) as well. Output that is pending is still to be written: the connection ends when it
-    /// was delivered.
+    /// [`write_lost`](Self::write_lost) as well. Output that is pending is still to be written: the connection ends
+    /// when it was delivered.
     ///
     /// # Errors
     ///
@@ -150,8 +150,8 @@ impl Connection {
     }
 
     /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;
-    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in the
-    /// receive buffer.
+    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in
+    /// the receive buffer.
     pub fn write_lost(&mut self, now: Instant) {
         self.timers.advance(now);
         let (close_delivered, has_moved) = (self.output.is_close_delivered(), self.output.take_moved());
@@ -164,8 +164,8 @@ impl Connection {
         self.output.abandon();
     }
 
-    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection, and
-    /// the deadline for the Pong of an open one.
+    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection,
+    /// and the deadline for the Pong of an open one.
     pub fn progress(&mut self, now: Instant) {
         self.timers.advance(now);
         match &mut self.closing {
@@ -180,8 +180,8 @@ impl Connection {
         self.end(Initiator::Local, TransportAction::Abort);
     }
 
-    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing what the
-    /// transport has and takes. Calls at other times are harmless.
+    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing
+    /// what the transport has and takes. Calls at other times are harmless.
     ///
     /// # Errors
     ///
@@ -218,8 +218,8 @@ impl Connection {
         self.send_message(message.into())
     }
 
-    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short (below
-    /// 256 bytes) that a copy takes less memory than a reference. Text is validated.
+    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short
+    /// (below 256 bytes) that a copy takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -235,8 +235,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes) that a
-    /// copy takes less memory than a reference.
+    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes)
+    /// that a copy takes less memory than a reference.
     ///
     /// # Errors
     ///
@@ -289,9 +289,9 @@ impl Connection {
         self.send_control(OpCode::Pong, payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer that
-    /// keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame does. To
-    /// close again does nothing.
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer
+    /// that keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame
+    /// does. To close again does nothing.
     ///
     /// # Errors
     ///
@@ -312,7 +312,8 @@ impl Connection {
         &mut self.output
     }
 
-    /// Attaches the driver's scratch memory for one turn: see [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch).
+    /// Attaches the driver's scratch memory for one turn: see
+    /// [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch).
     #[inline]
     pub fn attach_scratch(&mut self, memory: &mut Scratch) {
         self.output.attach_scratch(memory);
@@ -542,8 +543,8 @@ impl Connection {
         self.await_pong(is_busy || self.holds_back());
     }
 
-    /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two endpoints
-    /// that did would wait for each other for ever.
+    /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two
+    /// endpoints that did would wait for each other for ever.
     #[inline]
     fn holds_back(&self) -> bool {
         self.output.undelivered() > self.config.high_water_mark && self.role() == Role::Server
@@ -557,8 +558,8 @@ impl Connection {
         }
     }
 
-    /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long
-    /// as it takes what is sent.
+    /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as
+    /// long as it takes what is sent.
     fn await_pong(&mut self, excuses_silence: bool) {
         self.output.excuse_silence(excuses_silence);
         self.output.take_moved();

@@ -33,8 +33,8 @@ pub enum Event<'b> {
     /// [`Close`](Self::Close) follows when the connection has ended.
     CloseReceived(CloseFrame),
     /// The connection has ended. The last event, exactly once, of a connection that was open. (Exception: if a deadline
-    /// ends the connection after [`accept`](crate::WebSocket::accept) or [`opened`](crate::WebSocket::opened) and before
-    /// the next `receive`, `Open` does not precede it.)
+    /// ends the connection after [`accept`](crate::WebSocket::accept) or [`opened`](crate::WebSocket::opened) and
+    /// before the next `receive`, `Open` does not precede it.)
     Close(Close),
 }
 
@@ -86,12 +86,12 @@ pub enum ReadyState {
 pub enum TransportAction {
     /// Keep reading and writing.
     Open,
-    /// All output is delivered and none will follow: close the sending direction (`shutdown(SHUT_WR)`), and keep reading
-    /// until the end of the stream, which `receive_eof` reports, or the deadline. The bytes read are discarded.
+    /// All output is delivered and none will follow: close the sending direction (`shutdown(SHUT_WR)`), and keep
+    /// reading until the end of the stream, which `receive_eof` reports, or the deadline. The bytes read are discarded.
     ShutdownWrite,
     /// The connection is over, and all output was delivered: close the transport.
     Close,
-    /// The connection is over, and the rest of the output was dropped: drop the transport without waiting for the peer. On
-    /// TCP, set `SO_LINGER` to zero before closing; otherwise a peer that never reads keeps megabytes in the kernel.
+    /// The connection is over, and the rest of the output was dropped: drop the transport without waiting for the peer.
+    /// On TCP, set `SO_LINGER` to zero before closing; otherwise a peer that never reads keeps megabytes in the kernel.
     Abort,
 }

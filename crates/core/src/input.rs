@@ -39,19 +39,20 @@ impl<'b> Input<'b> {
         Self::refillable(bytes, 0)
     }
 
-    /// Lends bytes in a buffer that takes `capacity` bytes in all, to whose end more can be read: for drivers that have a
-    /// buffer for each connection.
+    /// Lends bytes in a buffer that takes `capacity` bytes in all, to whose end more can be read: for drivers that have
+    /// a buffer for each connection.
     ///
-    /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not taken:
-    /// `receive` returns `None` though bytes [remain](Self::remaining). Pass the same bytes again, unchanged, with new bytes
-    /// appended: bytes that are passed are a sign of life. So a message that fits is lent, and needs no memory of its
-    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it, and from there on
-    /// everything of it is taken.) The head of a frame between messages is left as well, if it is cut. Nothing is left once
-    /// the connection is closing, nor where messages are delivered in [chunks](crate::Delivery::Chunks).
+    /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not
+    /// taken: `receive` returns `None` though bytes [remain](Self::remaining). Pass the same bytes again, unchanged,
+    /// with new bytes appended: bytes that are passed are a sign of life. So a message that fits is lent, and needs no
+    /// memory of its own. (One between whose fragments comes a control frame, or a fragment without payload, does need
+    /// it, and from there on everything of it is taken.) The head of a frame between messages is left as well, if it is
+    /// cut. Nothing is left once the connection is closing, nor where messages are delivered in
+    /// [chunks](crate::Delivery::Chunks).
     ///
-    /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what remains as
-    /// [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At the end of the
-    /// stream it can be dropped.
+    /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what
+    /// remains as [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At
+    /// the end of the stream it can be dropped.
     ///
     /// ```
     /// use sansocket::{Config, Connection, Event, Input, Instant};

@@ -143,8 +143,9 @@ pub enum MessageKind {
 
 /// A piece of a message, handed over as it arrived ([`Delivery::Chunks`](crate::Delivery::Chunks)).
 ///
-/// The payloads of a message's chunks, in order, are the message. Where one chunk ends and the next begins says nothing:
-/// neither frames nor reads can be told from it, and of a message that turns out to be invalid more or less may have come.
+/// The payloads of a message's chunks, in order, are the message. Where one chunk ends and the next begins says
+/// nothing: neither frames nor reads can be told from it, and of a message that turns out to be invalid more or less
+/// may have come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Chunk<'b> {

@@ -27,8 +27,8 @@ impl Opening {
         (!agreement.is_empty()).then(|| Box::new(Self { agreement, is_due: false, early: Vec::new(), used: 0 }))
     }
 
-    /// A handshake has just been completed; the application is still to get [`Event::Open`] and the events of frames that
-    /// came with it.
+    /// A handshake has just been completed; the application is still to get [`Event::Open`] and the events of frames
+    /// that came with it.
     pub(crate) fn accepted(agreement: Agreement, early: Vec<u8>) -> Option<Box<Self>> {
         Some(Box::new(Self { agreement, is_due: true, early, used: 0 }))
     }

@@ -302,8 +302,8 @@ impl<'a> Authority<'a> {
         Self::parse_name(text).or_else(|| Self::parse_any(text))
     }
 
-    /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and a
-    /// port.
+    /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and
+    /// a port.
     fn parse_name(text: &'a str) -> Option<Self> {
         let is_unreserved = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')

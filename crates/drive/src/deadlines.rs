@@ -1,8 +1,8 @@
 //! The deadlines of many connections.
 //!
 //! A deadline that moves into the future, as the keepalive deadline does with every received byte, costs nothing: the
-//! entry stays where it was, and the connection is asked again when the entry is due. The work of a wake-up therefore does
-//! not grow with the number of idle connections.
+//! entry stays where it was, and the connection is asked again when the entry is due. The work of a wake-up therefore
+//! does not grow with the number of idle connections.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

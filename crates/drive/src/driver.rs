@@ -37,12 +37,12 @@ pub enum Action {
     Abort,
 }
 
-/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, asks for events until there are none,
-/// writes what there is to write, and obeys [`next_action`](Self::next_action). An owner that does so loses no output, leaks no descriptor
-/// and never busy-loops, however the connection ends.
+/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, asks for events until there are
+/// none, writes what there is to write, and obeys [`next_action`](Self::next_action). An owner that does so loses no
+/// output, leaks no descriptor and never busy-loops, however the connection ends.
 ///
-/// Events borrow the buffer that was read into, or the scratch memory, never the driver: a handler may use the driver, and
-/// all others, while it has an event.
+/// Events borrow the buffer that was read into, or the scratch memory, never the driver: a handler may use the driver,
+/// and all others, while it has an event.
 pub struct Driver<L: Layer = Plain> {
     ws: WebSocket,
     layer: L,
@@ -79,8 +79,8 @@ impl<L: Layer> Driver<L> {
         &mut self.ws
     }
 
-    /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection` with
-    /// this id and the role. A driver without a name gets a number. Without the feature, this does nothing.
+    /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection`
+    /// with this id and the role. A driver without a name gets a number. Without the feature, this does nothing.
     #[inline]
     pub fn set_log_id(&mut self, id: impl fmt::Display) {
         self.log.set_id(&self.ws, &id);
@@ -97,8 +97,8 @@ impl<L: Layer> Driver<L> {
         &self.layer
     }
 
-    /// Opens received bytes: the result is to be given to [`next_event`](Self::next_event), until that returns `Ok(None)`.
-    /// Received bytes may be empty; call it so at [`Action::Again`].
+    /// Opens received bytes: the result is to be given to [`next_event`](Self::next_event), until that returns
+    /// `Ok(None)`. Received bytes may be empty; call it so at [`Action::Again`].
     #[inline]
     pub fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b> {
         if L::IS_PLAIN {
@@ -142,8 +142,8 @@ impl<L: Layer> Driver<L> {
         self.resolve(received, now)
     }
 
-    /// Performs the first half of [`next_event`](Self::next_event), for loops that handle the most frequent event apart. Give every
-    /// result that is not handled to [`resolve`](Self::resolve).
+    /// Performs the first half of [`next_event`](Self::next_event), for loops that handle the most frequent event
+    /// apart. Give every result that is not handled to [`resolve`](Self::resolve).
     ///
     /// # Errors
     ///
@@ -187,8 +187,8 @@ impl<L: Layer> Driver<L> {
         self.eof();
     }
 
-    /// Reports that writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in the
-    /// receive buffer.
+    /// Reports that writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in
+    /// the receive buffer.
     pub fn write_lost(&mut self, error: io::Error, now: Instant) {
         self.flags.insert(Flags::WRITE_ENDED);
         let is_reported = !is_disconnect(&error) && !self.flags.has(Flags::FAILED);
@@ -200,9 +200,10 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Reports that the time that [`Action::Wait`] named has come. Read and write what the transport has and takes before: what has
-    /// arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not acknowledged, if that is
-    /// known; while their number falls, the peer is alive, and no deadline ends the connection.
+    /// Reports that the time that [`Action::Wait`] named has come. Read and write what the transport has and takes
+    /// before: what has arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not
+    /// acknowledged, if that is known; while their number falls, the peer is alive, and no deadline ends the
+    /// connection.
     pub fn timeout(&mut self, outstanding: Option<usize>, now: Instant) {
         if let Some(outstanding) = outstanding {
             self.acknowledged(outstanding, now);
@@ -219,8 +220,9 @@ impl<L: Layer> Driver<L> {
         let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
         let has_progressed = match before {
             Some(Sample { outstanding: before, written }) => outstanding < before.saturating_add(written),
-            // how many bytes there were since the queue was empty, or was never looked at, is unknown, so that some may have
-            // been acknowledged: no deadline ends the connection yet. (To count them would cost each idle connection memory.)
+            // how many bytes there were since the queue was empty, or was never looked at, is unknown, so that some may
+            // have been acknowledged: no deadline ends the connection yet. (To count them would cost each idle
+            // connection memory.)
             None => outstanding > 0,
         };
         if has_progressed {
@@ -239,8 +241,8 @@ impl<L: Layer> Driver<L> {
         Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, &mut self.rare)
     }
 
-    /// Moves up to `max` bytes out, for transports that take bytes first and deliver them later, without copying what is
-    /// shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
+    /// Moves up to `max` bytes out, for transports that take bytes first and deliver them later, without copying what
+    /// is shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if L::IS_PLAIN {
             return self.ws.output().take_bytes(max);
@@ -250,8 +252,8 @@ impl<L: Layer> Driver<L> {
         outgoing.copy_to_bytes(count)
     }
 
-    /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned. (Bytes
-    /// that a layer has sealed count as delivered when they are taken.)
+    /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned.
+    /// (Bytes that a layer has sealed count as delivered when they are taken.)
     pub fn delivered(&mut self, count: usize) {
         if L::IS_PLAIN {
             self.ws.output().delivered(count);

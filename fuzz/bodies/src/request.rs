@@ -1,6 +1,6 @@
-//! `request`: RFC 6455 section 4.2.1. Whether a server takes bytes for an opening handshake, for another request or for neither is
-//! what a plain reading says, in whatever pieces they come; and a request that was taken, written anew from what the
-//! application sees of it, is the same request.
+//! `request`: RFC 6455 section 4.2.1. Whether a server takes bytes for an opening handshake, for another request or for
+//! neither is what a plain reading says, in whatever pieces they come; and a request that was taken, written anew from
+//! what the application sees of it, is the same request.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::{

@@ -1,6 +1,6 @@
-//! `response`: RFC 6455 section 4.1. Whether a client takes bytes for the answer that opens its connection, for a refusal or for
-//! neither is what a plain reading says, in whatever pieces they come; and an answer that was taken, written anew from
-//! what the application sees of it, is the same answer.
+//! `response`: RFC 6455 section 4.1. Whether a client takes bytes for the answer that opens its connection, for a
+//! refusal or for neither is what a plain reading says, in whatever pieces they come; and an answer that was taken,
+//! written anew from what the application sees of it, is the same answer.
 
 use std::convert::Infallible;
 

@@ -106,8 +106,8 @@ impl FrameHeader {
     }
 
     /// The commonest head by itself: what follows its first byte, if frames are masked or are not as they should be.
-    /// Says how many bytes the head takes, the length of the payload, and the key, which is zero where there is none. `None`
-    /// if more bytes are needed, or if a rule is broken: [`decode`](Self::decode) tells.
+    /// Says how many bytes the head takes, the length of the payload, and the key, which is zero where there is none.
+    /// `None` if more bytes are needed, or if a rule is broken: [`decode`](Self::decode) tells.
     #[inline(always)]
     pub(crate) fn decode_rest(bytes: &[u8], is_masked: bool) -> Option<(usize, u64, MaskingKey)> {
         let length_field = bytes.get(1)? ^ if is_masked { MASK } else { 0 };

@@ -1,5 +1,5 @@
-//! Origins (RFC 6455 sections 4.2.2 and 10.2). CVE-2023-26114, CVE-2025-24010, CVE-2026-44514, CVE-2026-44211: a page of
-//! another site must not open a connection unless the application says so.
+//! Origins (RFC 6455 sections 4.2.2 and 10.2). CVE-2023-26114, CVE-2025-24010, CVE-2026-44514, CVE-2026-44211: a page
+//! of another site must not open a connection unless the application says so.
 
 use sansocket::{Accept, AnswerError, Event, HttpVersion, OriginPolicy, ReadyState, Request, TransportAction};
 

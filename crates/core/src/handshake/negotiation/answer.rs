@@ -44,7 +44,8 @@ impl Accept {
         self
     }
 
-    /// Sets the policy that applies unless [`origin`](Self::origin) chose one: for drivers whose listeners have a policy.
+    /// Sets the policy that applies unless [`origin`](Self::origin) chose one: for drivers whose listeners have a
+    /// policy.
     #[must_use]
     pub fn default_origin(mut self, policy: &OriginPolicy) -> Self {
         if self.origin.is_none() {
