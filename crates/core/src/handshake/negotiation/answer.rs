@@ -172,7 +172,20 @@ impl HttpResponse {
     /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol
     /// adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
     /// have no `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
-    pub fn fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    ///
+    /// # Errors
+    ///
+    /// As for [`check`](Self::check).
+    pub fn fields(
+        &self,
+        version: HttpVersion,
+    ) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)> + use<'_>, AnswerError> {
+        self.check()?;
+        Ok(self.checked_fields(version))
+    }
+
+    /// Returns the [`fields`](Self::fields) of a response that was checked.
+    pub(crate) fn checked_fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> + use<'_> {
         let is_upgrade_required = self.status == 426;
         // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
         // `Connection`. RFC 6455 4.4: and the versions that it understands
