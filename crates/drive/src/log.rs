@@ -93,7 +93,7 @@ mod disabled {
     use crate::Error;
 
     #[derive(Debug, Default)]
-    pub(crate) struct Log;
+    pub(crate) struct Log {}
 
     #[expect(clippy::unused_self, reason = "the same interface as with the feature")]
     impl Log {

@@ -76,11 +76,20 @@ impl OriginPolicy {
     /// assert!(!OriginPolicy::SameOrigin.permits(&from("https://evil.example")));
     /// ```
     pub fn permits(&self, request: &Request) -> bool {
-        request.headers().get_all("Origin").all(|origin| match self {
+        request.headers().get_all("Origin").all(|origin| self.permits_origin(origin, request))
+    }
+
+    /// The same for a request that was checked, which has one origin at most.
+    pub(crate) fn permits_checked(&self, request: &Request) -> bool {
+        request.origin().is_none_or(|origin| self.permits_origin(origin, request))
+    }
+
+    fn permits_origin(&self, origin: &str, request: &Request) -> bool {
+        match self {
             Self::Any => true,
             Self::SameOrigin => is_same_origin(origin, request.host()),
             Self::AnyOf(origins) => origins.0.iter().any(|pattern| pattern.matches(origin)),
-        })
+        }
     }
 }
 
