@@ -1,7 +1,7 @@
 //! An echo server over `std::net` and poll(2), one connection at a time: a complete driver of the core.
 //!
-//! `cargo run -p sansocket --example driver -- 127.0.0.1:9001`; the loop is [`drive`]. Each of its five parts is explained in
-//! the crate's guide. `sansocket-drive` has a shorter one, which also tells a slow reader from a dead one.
+//! `cargo run -p sansocket --example driver -- 127.0.0.1:9001`; the loop is [`drive`]. Each of its five parts is
+//! explained in the crate's guide. `sansocket-drive` has a shorter one, which also tells a slow reader from a dead one.
 
 #![expect(
     clippy::disallowed_methods,

@@ -189,8 +189,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// The connection's turn is over: gives back lent memory that the peer has not sent enough for. So many bytes of the
-    /// frame that arrives are to come.
+    /// The connection's turn is over: gives back lent memory that the peer has not sent enough for. So many bytes of
+    /// the frame that arrives are to come.
     pub(crate) fn detach_scratch(&mut self, to_come: u64, spares: &mut Spares) {
         match &mut self.payload {
             Payload::Text { text, utf8 } => {
@@ -276,8 +276,8 @@ struct Room {
     arrived: usize,
     /// As much as it will need for the frame that arrives.
     claimed: usize,
-    /// Memory that is there already may have so many: in proportion to what has arrived, and half of it will be filled if
-    /// the peer sends what it has claimed.
+    /// Memory that is there already may have so many: in proportion to what has arrived, and half of it will be filled
+    /// if the peer sends what it has claimed.
     most: usize,
     /// For so many beyond what it has the allocator is asked.
     additional: usize,
@@ -295,9 +295,9 @@ impl Room {
         Self { arrived, claimed, most, additional: piece.saturating_add(to_come.min(as_much_again)) }
     }
 
-    /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::detach_scratch`]), and thus a
-    /// message that begins may have as much as is claimed for it; or, if it comes in fragments, as much as there is
-    /// ([`Assembly::finish`]).
+    /// Looks for memory that was lent. That is the connection's for its turn alone ([`Assembly::detach_scratch`]), and
+    /// thus a message that begins may have as much as is claimed for it; or, if it comes in fragments, as much as there
+    /// is ([`Assembly::finish`]).
     fn find(&self, begins: bool, fin: bool, spares: &mut Spares) -> Option<Vec<u8>> {
         if begins && !fin {
             return spares.largest(self.arrived);
@@ -305,8 +305,8 @@ impl Room {
         if begins && let Some(whole) = spares.find(self.claimed..=self.claimed.saturating_mul(2)) {
             return Some(whole);
         }
-        // what ends with this piece the allocator may enlarge where it lies; so it may what comes in many fragments, each of
-        // which may be the last
+        // what ends with this piece the allocator may enlarge where it lies; so it may what comes in many fragments,
+        // each of which may be the last
         if begins || self.claimed > self.arrived { self.find_due(spares) } else { None }
     }
 

@@ -66,7 +66,7 @@ impl CloseCode {
     /// 1014: a gateway got an invalid response from upstream (IANA registry).
     pub const BAD_GATEWAY: Self = Self(1014);
 
-    /// The code with this number if it may travel: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    /// Returns the code with this number if it may travel: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     ///
     /// ```
     /// use sansocket::CloseCode;
@@ -82,12 +82,12 @@ impl CloseCode {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn as_u16(self) -> u16 {
         self.0
     }
 
-    /// Whether the code may travel in a Close frame: all but [`NO_STATUS`](Self::NO_STATUS) and
+    /// Returns whether the code may travel in a Close frame: all but [`NO_STATUS`](Self::NO_STATUS) and
     /// [`ABNORMAL`](Self::ABNORMAL).
     pub const fn is_sendable(self) -> bool {
         Self::new(self.0).is_some()
@@ -225,8 +225,8 @@ impl Closing {
         }
     }
 
-    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. (Ignored after `lose_write`, which
-    /// dropped the output and recorded it.)
+    /// Ends the connection now; `close_delivered`: our Close frame was delivered before. (Ignored after `lose_write`,
+    /// which dropped the output and recorded it.)
     fn end(&mut self, action: TransportAction, close_delivered: bool) {
         if self.ended.is_none() {
             self.ended = Some(action);
@@ -290,8 +290,8 @@ impl Closing {
         (self.progress_at + self.timeout).min(self.limit_at)
     }
 
-    /// How long after `now` to look again: at the deadline, and before it four times per `closing_timeout`, since the time
-    /// at which bytes are delivered is known only to a call that has the time.
+    /// How long after `now` to look again: at the deadline, and before it four times per `closing_timeout`, since the
+    /// time at which bytes are delivered is known only to a call that has the time.
     pub(crate) fn next_look(&self, now: Instant) -> Duration {
         (self.deadline() - now).min(self.timeout / 4)
     }

@@ -17,9 +17,9 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The head of a handshake message, start line to blank line, in bytes. A longer request is answered with 431; a client
-    /// gives up a longer response. The body of a refusal is kept up to this many bytes, and so are frames that arrive
-    /// before a server has accepted; more of them are answered with 400. Default: 16 KiB.
+    /// The head of a handshake message, start line to blank line, in bytes. A longer request is answered with 431; a
+    /// client gives up a longer response. The body of a refusal is kept up to this many bytes, and so are frames that
+    /// arrive before a server has accepted; more of them are answered with 400. Default: 16 KiB.
     pub max_head_size: usize,
     /// Header lines in the head of a handshake message. More in a request are answered with 431; a client gives up a
     /// response with more. Default: 100.
@@ -38,35 +38,36 @@ pub struct Config {
     /// [`SendError::MessageTooLong`](crate::SendError::MessageTooLong). Frame overhead has a separate limit of the same
     /// size. Default: 64 MiB.
     pub max_buffered_amount: usize,
-    /// Bytes of output not yet delivered above which a server's [`wants_read`](crate::WebSocket::wants_read) is false, so that a client
-    /// that does not read its answers is not given more to wait for. A client always reads: two endpoints that each
-    /// wait for the other to read would wait for ever. Default: 1 MiB.
+    /// Bytes of output not yet delivered above which a server's [`wants_read`](crate::WebSocket::wants_read) is false,
+    /// so that a client that does not read its answers is not given more to wait for. A client always reads: two
+    /// endpoints that each wait for the other to read would wait for ever. Default: 1 MiB.
     pub high_water_mark: usize,
     /// Automatic Pongs waiting in the output, and Pings and Pongs of the application's waiting there. Of automatic
     /// Pongs beyond, only the latest is kept (RFC 6455 section 5.5.3), and even at zero one is (5.5.2); more of the
     /// application's are refused. Default: 64.
     pub max_pending_controls: usize,
-    /// The largest payload of a sent frame, in bytes. A longer message leaves in fragments, between which control frames
-    /// find a place. (A message that was [encoded](crate::EncodedMessage) for many keeps the frames that it was encoded in.)
-    /// Default: 1 MiB.
+    /// The largest payload of a sent frame, in bytes. A longer message leaves in fragments, between which control
+    /// frames find a place. (A message that was [encoded](crate::EncodedMessage) for many keeps the frames that it was
+    /// encoded in.) Default: 1 MiB.
     pub max_sent_frame_payload: NonZeroUsize,
     /// Whether a received message is handed over whole or as it arrives. Default: whole.
     pub delivery: Delivery,
-    /// How long the opening handshake may take. Then a client gives up, and a server answers: with 408 if the request has
-    /// not come whole, with 503 if the application has left it unanswered. Default: 10 s.
+    /// How long the opening handshake may take. Then a client gives up, and a server answers: with 408 if the request
+    /// has not come whole, with 503 if the application has left it unanswered. Default: 10 s.
     pub opening_timeout: Duration,
-    /// How long a closing connection may make no progress: deliver no byte while output is pending, or receive none while
-    /// the peer's Close frame is awaited. Also how long the end of TCP may take after both Close frames. Then the driver is
-    /// told to end TCP. Default: 5 s.
+    /// How long a closing connection may make no progress: deliver no byte while output is pending, or receive none
+    /// while the peer's Close frame is awaited. Also how long the end of TCP may take after both Close frames. Then the
+    /// driver is told to end TCP. Default: 5 s.
     pub closing_timeout: Duration,
     /// How long a closing connection may take in total, however slowly it makes progress. It bounds how long a slow or
     /// malicious peer can hold the connection and its pending output. Default: 5 min.
     pub closing_limit: Duration,
     /// After how long without a byte from the peer to send a Ping. Default: [`Keepalive::Default`].
     pub keepalive: Keepalive,
-    /// How long after such a Ping the peer may stay silent before the connection is aborted. Output that is delivered counts
-    /// as an answer while the Ping is queued behind it, or while the peer's bytes are left unread (`high_water_mark`). So do
-    /// bytes that the peer acknowledges ([`progress`](crate::WebSocket::progress)). Default: 30 s.
+    /// How long after such a Ping the peer may stay silent before the connection is aborted. Output that is delivered
+    /// counts as an answer while the Ping is queued behind it, or while the peer's bytes are left unread
+    /// (`high_water_mark`). So do bytes that the peer acknowledges ([`progress`](crate::WebSocket::progress)). Default:
+    /// 30 s.
     pub pong_timeout: Duration,
 }
 

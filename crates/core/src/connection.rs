@@ -32,10 +32,10 @@ use crate::timer::{Timer, Timers};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
-/// For whoever did the opening handshake elsewhere: an HTTP server that upgraded the request
-/// ([`Request`](crate::Request) has an example), a test, a proxy.
-/// [`WebSocket`](crate::WebSocket) does it all, and its methods of the same names mean the same.
-/// Bytes that came along with the handshake are simply the first to [`receive`](Self::receive).
+/// For applications that performed the opening handshake elsewhere: an HTTP server that upgraded the request
+/// ([`Request`](crate::Request) has an example), a test, a proxy. [`WebSocket`](crate::WebSocket) includes the opening
+/// handshake; its methods of the same names do the same. Bytes that arrived with the handshake are the first to
+/// [`receive`](Self::receive).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -66,18 +66,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
+    /// Creates the client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
     pub fn client(config: impl Into<Arc<Config>>, rng: impl CryptoRng + Send + Sync + 'static, now: Instant) -> Self {
         Self::new(Masking::Client(Box::new(rng)), config.into(), Output::default(), now)
     }
 
-    /// The server's end.
+    /// Creates the server's end.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
         Self::new(Masking::Server, config.into(), Output::default(), now)
     }
 
     /// Keeps what the opening handshake agreed: [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
-    /// return it. (No extension is implemented, so that none may be agreed.)
+    /// return it.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
         self.opening = Opening::new(agreement);
@@ -100,9 +100,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol, and the Close frame that says so is in the output, unless one was before; or a timeout
-    /// was reported before. Every later call returns the same error and discards its input, except that one call returns
-    /// [`Event::Close`] when the connection has ended.
+    /// The peer broke the protocol, and the Close frame that says so is in the output, unless one was before; or a
+    /// timeout was reported before. Every later call returns the same error and discards its input, except that one
+    /// call returns [`Event::Close`] when the connection has ended.
     #[inline(always)]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
@@ -131,8 +131,8 @@ impl Connection {
     }
 
     /// Reports the end of the stream: the peer sent its FIN. If the connection was lost, call
-    /// [`write_lost`](Self::write_lost) as well. Output that is pending is still to be written: the connection ends when it
-    /// was delivered.
+    /// [`write_lost`](Self::write_lost) as well. Output that is pending is still to be written: the connection ends
+    /// when it was delivered.
     ///
     /// # Errors
     ///
@@ -150,8 +150,8 @@ impl Connection {
     }
 
     /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;
-    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in the
-    /// receive buffer.
+    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in
+    /// the receive buffer.
     pub fn write_lost(&mut self, now: Instant) {
         self.timers.advance(now);
         let (close_delivered, has_moved) = (self.output.is_close_delivered(), self.output.take_moved());
@@ -164,8 +164,8 @@ impl Connection {
         self.output.abandon();
     }
 
-    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection, and
-    /// the deadline for the Pong of an open one.
+    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection,
+    /// and the deadline for the Pong of an open one.
     pub fn progress(&mut self, now: Instant) {
         self.timers.advance(now);
         match &mut self.closing {
@@ -180,8 +180,8 @@ impl Connection {
         self.end(Initiator::Local, TransportAction::Abort);
     }
 
-    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing what the
-    /// transport has and takes. Calls at other times are harmless.
+    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing
+    /// what the transport has and takes. Calls at other times are harmless.
     ///
     /// # Errors
     ///
@@ -218,8 +218,8 @@ impl Connection {
         self.send_message(message.into())
     }
 
-    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short (below
-    /// 256 bytes) that a copy takes less memory than a reference. Text is validated.
+    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short
+    /// (below 256 bytes) that a copy takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -235,8 +235,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes) that a
-    /// copy takes less memory than a reference.
+    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes)
+    /// that a copy takes less memory than a reference.
     ///
     /// # Errors
     ///
@@ -289,9 +289,9 @@ impl Connection {
         self.send_control(OpCode::Pong, payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer that
-    /// keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame does. To
-    /// close again does nothing.
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer
+    /// that keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame
+    /// does. To close again does nothing.
     ///
     /// # Errors
     ///
@@ -306,13 +306,14 @@ impl Connection {
         Ok(())
     }
 
-    /// The bytes to be written to the transport.
+    /// Returns the bytes to be written to the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         &mut self.output
     }
 
-    /// Attaches the driver's scratch memory for one turn: see [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch).
+    /// Attaches the driver's scratch memory for one turn: see
+    /// [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch).
     #[inline]
     pub fn attach_scratch(&mut self, memory: &mut Scratch) {
         self.output.attach_scratch(memory);
@@ -342,15 +343,15 @@ impl Connection {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
-    /// every call that changes the connection.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again
+    /// after every call that changes the connection.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// What the driver should do with the transport now. Ask again after every call that changes the connection or its
-    /// output.
+    /// Returns what the driver should do with the transport now. Ask again after every call that changes the connection
+    /// or its output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.closing {
@@ -359,8 +360,9 @@ impl Connection {
         }
     }
 
-    /// Whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows down
-    /// the peer; ask again when output was delivered. A closing connection is always read, until the end of the stream.
+    /// Returns whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows
+    /// down the peer; ask again when output was delivered. A closing connection is always read, until the end of the
+    /// stream.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.closing {
@@ -369,20 +371,20 @@ impl Connection {
         }
     }
 
-    /// Whether an event is pending that no received byte causes, such as [`Event::Close`] once the last output was
-    /// delivered: call [`receive`](Self::receive) with an empty input.
+    /// Returns whether an event is pending that no received byte causes, such as [`Event::Close`] once the last output
+    /// was delivered: call [`receive`](Self::receive) with an empty input.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| closing.has_pending_close(self.output.is_delivered()))
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         self.closing.as_ref().map_or(ReadyState::Open, |closing| closing.ready_state())
     }
 
-    /// Payload bytes of messages that were sent and not yet delivered. Framing is not counted.
+    /// Returns the payload bytes of messages that were sent and not yet delivered. Framing is not counted.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         self.output.buffered_amount()
@@ -398,7 +400,7 @@ impl Connection {
         self.opening.as_ref().map_or(&[], |opening| opening.agreement.extensions())
     }
 
-    /// Which end this is.
+    /// Returns which end this is.
     #[inline]
     pub fn role(&self) -> Role {
         self.sender.role()
@@ -541,8 +543,8 @@ impl Connection {
         self.await_pong(is_busy || self.holds_back());
     }
 
-    /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two endpoints
-    /// that did would wait for each other for ever.
+    /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two
+    /// endpoints that did would wait for each other for ever.
     #[inline]
     fn holds_back(&self) -> bool {
         self.output.undelivered() > self.config.high_water_mark && self.role() == Role::Server
@@ -556,8 +558,8 @@ impl Connection {
         }
     }
 
-    /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as long
-    /// as it takes what is sent.
+    /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as
+    /// long as it takes what is sent.
     fn await_pong(&mut self, excuses_silence: bool) {
         self.output.excuse_silence(excuses_silence);
         self.output.take_moved();

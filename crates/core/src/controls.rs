@@ -1,4 +1,5 @@
-//! Control frames on their way out (RFC 6455 section 5.5): small, bounded in number, and never in the way of each other.
+//! Control frames on their way out (RFC 6455 section 5.5): small, bounded in number, and never in the way of each
+//! other.
 
 use alloc::collections::VecDeque;
 use core::fmt;
@@ -85,8 +86,8 @@ impl Pending {
 
 impl Controls {
     /// Queues a frame. Up to `max_pending` answers may wait, and as many asked for. An answer beyond takes the place of
-    /// the latest one, whose size is returned: "MAY elect to send a Pong frame for only the most recently processed Ping"
-    /// (5.5.3). One asked for beyond is refused, and so is a second one of keepalive.
+    /// the latest one, whose size is returned: "MAY elect to send a Pong frame for only the most recently processed
+    /// Ping" (5.5.3). One asked for beyond is refused, and so is a second one of keepalive.
     pub(crate) fn push(&mut self, frame: ControlFrame, max_pending: usize) -> Result<usize, ControlsFull> {
         match frame.kind {
             ControlKind::Asked if self.pending.asked >= max_pending => return Err(ControlsFull),

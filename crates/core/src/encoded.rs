@@ -51,17 +51,17 @@ impl EncodedMessage {
         Self { kind, len, frames }
     }
 
-    /// Text or binary.
+    /// Returns the kind: text or binary.
     pub const fn kind(&self) -> MessageKind {
         self.kind
     }
 
-    /// The payload's length in bytes.
+    /// Returns the payload's length in bytes.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the payload is empty, which is legal.
+    /// Returns whether the payload is empty, which is legal.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -32,13 +32,14 @@ pub enum Event<'b> {
     /// The peer's Close frame arrived: it sends nothing more. Our reply is queued, unless our Close frame was before.
     /// [`Close`](Self::Close) follows when the connection has ended.
     CloseReceived(CloseFrame),
-    /// The connection has ended. The last event, exactly once, of a connection that was open. (Exception: if a server has
-    /// accepted, and its time runs out before `receive` is called again, `Open` does not precede it.)
+    /// The connection has ended. The last event, exactly once, of a connection that was open. (Exception: if a deadline
+    /// ends the connection after [`accept`](crate::WebSocket::accept) or [`opened`](crate::WebSocket::opened) and
+    /// before the next `receive`, `Open` does not precede it.)
     Close(Close),
 }
 
 impl Event<'_> {
-    /// The event, copied as far as it borrows the input.
+    /// Returns the event, copied as far as it borrows the input.
     pub fn into_owned(self) -> Event<'static> {
         match self {
             Self::Request(request) => Event::Request(request),
@@ -85,12 +86,12 @@ pub enum ReadyState {
 pub enum TransportAction {
     /// Keep reading and writing.
     Open,
-    /// All output is delivered and none will follow: close the sending direction (`shutdown(SHUT_WR)`), and keep reading
-    /// until the end of the stream, which `receive_eof` reports, or the deadline. The bytes read are discarded.
+    /// All output is delivered and none will follow: close the sending direction (`shutdown(SHUT_WR)`), and keep
+    /// reading until the end of the stream, which `receive_eof` reports, or the deadline. The bytes read are discarded.
     ShutdownWrite,
     /// The connection is over, and all output was delivered: close the transport.
     Close,
-    /// The connection is over, and the rest of the output was dropped: drop the transport without waiting for the peer. On
-    /// TCP, set `SO_LINGER` to zero before closing; otherwise a peer that never reads keeps megabytes in the kernel.
+    /// The connection is over, and the rest of the output was dropped: drop the transport without waiting for the peer.
+    /// On TCP, set `SO_LINGER` to zero before closing; otherwise a peer that never reads keeps megabytes in the kernel.
     Abort,
 }

@@ -33,25 +33,26 @@ pub struct Input<'b> {
 }
 
 impl<'b> Input<'b> {
-    /// Bytes as they came from the transport, in order.
+    /// Lends bytes as they came from the transport, in order.
     #[inline]
     pub const fn new(bytes: &'b mut [u8]) -> Self {
         Self::refillable(bytes, 0)
     }
 
-    /// The same, in a buffer that takes `capacity` bytes in all, to whose end more can be read: for whoever has a buffer for
-    /// each connection.
+    /// Lends bytes in a buffer that takes `capacity` bytes in all, to whose end more can be read: for drivers that have
+    /// a buffer for each connection.
     ///
-    /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not taken:
-    /// `receive` returns `None` though bytes [remain](Self::remaining). They are to be given again as they are then, once more
-    /// have followed them: bytes that are given are a sign of life. So a message that fits is lent, and needs no memory of its
-    /// own. (One between whose fragments comes a control frame, or a fragment without payload, does need it, and from there on
-    /// everything of it is taken.) The head of a frame between messages is left as well, if it is cut. Nothing is left once
-    /// the connection is closing, nor where messages are delivered in [chunks](crate::Delivery::Chunks).
+    /// A message that has not arrived whole, but so far fits the buffer with the heads of its frames, is then not
+    /// taken: `receive` returns `None` though bytes [remain](Self::remaining). Pass the same bytes again, unchanged,
+    /// with new bytes appended: bytes that are passed are a sign of life. So a message that fits is lent, and needs no
+    /// memory of its own. (One between whose fragments comes a control frame, or a fragment without payload, does need
+    /// it, and from there on everything of it is taken.) The head of a frame between messages is left as well, if it is
+    /// cut. Nothing is left once the connection is closing, nor where messages are delivered in
+    /// [chunks](crate::Delivery::Chunks).
     ///
-    /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what remains as
-    /// [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At the end of the
-    /// stream it can be dropped.
+    /// Text is validated when it is whole, where it would otherwise fail with its first wrong byte. To give what
+    /// remains as [`new`](Self::new), which takes it, is allowed at any time, such as when nothing more has arrived. At
+    /// the end of the stream it can be dropped.
     ///
     /// ```
     /// use sansocket::{Config, Connection, Event, Input, Instant};
@@ -84,21 +85,21 @@ impl<'b> Input<'b> {
         Self { bytes, capacity, missing: 0, unread }
     }
 
-    /// The bytes not taken yet.
+    /// Returns the bytes not taken yet.
     #[inline]
     pub const fn remaining(&self) -> &[u8] {
         self.bytes
     }
 
-    /// How many bytes may belong to the message that was left in a [refillable](Self::refillable) buffer, beyond those that
-    /// remain, else 0: what it lacks, or the head that is cut; if more fragments are to come, as many as the buffer has room
-    /// for. To read no more than that spares moving the beginning of the next message.
+    /// Returns how many bytes may belong to the message that was left in a [refillable](Self::refillable) buffer,
+    /// beyond those that remain, else 0: what it lacks, or the head that is cut; if more fragments are to come, as many
+    /// as the buffer has room for. To read no more than that spares moving the beginning of the next message.
     #[inline]
     pub const fn missing(&self) -> usize {
         self.missing
     }
 
-    /// Whether every byte has been taken.
+    /// Returns whether every byte has been taken.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -1,5 +1,5 @@
-//! A message that stays in the caller's buffer until it is whole ([`Input::refillable`]): unmasked as it comes, its fragments
-//! moved together. It is then lent like one that came at once.
+//! A message that stays in the caller's buffer until it is whole ([`Input::refillable`]): unmasked as it comes, its
+//! fragments moved together. It is then lent like one that came at once.
 
 use crate::config::Config;
 use crate::event::Role;
@@ -8,8 +8,8 @@ use crate::input::Input;
 use crate::message::MessageKind;
 use crate::receiver::Rest;
 
-/// How it lies in the input, from the next byte on: the head of its first frame, what has arrived of its payload, a gap as
-/// long as the heads of its other frames, and then what has not been looked at.
+/// How it lies in the input, from the next byte on: the head of its first frame, what has arrived of its payload, a gap
+/// as long as the heads of its other frames, and then what has not been looked at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Left {
     /// `None` before its first frame.
@@ -60,7 +60,8 @@ impl Left {
         }
     }
 
-    /// Leaves what has arrived, the beginning of so many bytes; if more fragments are to come, of nobody knows how many.
+    /// Leaves what has arrived, the beginning of so many bytes; if more fragments are to come, of nobody knows how
+    /// many.
     fn leave(&self, input: &mut Input<'_>, count: u64) -> Progress<'static> {
         let is_left = if self.kind.is_none() || self.rest.fin { input.leave(count) } else { input.leave_open(count) };
         if is_left { Progress::Left } else { Progress::Other }
@@ -92,8 +93,8 @@ impl Left {
         self.rest.advance(count);
     }
 
-    /// Begins the message or goes on with it, unless the frame that begins with this byte is none of it, or breaks a rule or a
-    /// limit. Fragments without payload are counted elsewhere.
+    /// Begins the message or goes on with it, unless the frame that begins with this byte is none of it, or breaks a
+    /// rule or a limit. Fragments without payload are counted elsewhere.
     fn begin_frame(&mut self, first: u8, head: usize, length: u64, key: MaskingKey, config: &Config) -> bool {
         let most = config.max_message_size.saturating_sub(self.payload) as u64;
         if !(1..=most).contains(&length) || !config.permits_frame(length) {

@@ -12,7 +12,8 @@ use crate::queue::{Queue, Segment};
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
 /// Longer queues are not kept.
 const QUEUE_MAX: usize = 64;
-/// What was sent from less memory than this is not worth keeping: the allocator is as good, and much of it may have waited.
+/// What was sent from less memory than this is not worth keeping: the allocator is as good, and much of it may have
+/// waited.
 const SENT_MIN: usize = 32 * 1024;
 /// A message in less memory than this is not worth recycling.
 const RECYCLED_MIN: usize = 4 * 1024;
@@ -21,8 +22,8 @@ const SPARES_MAX: usize = 4 * 1024 * 1024;
 /// The memory of so many payloads is kept: it is searched from one end to the other.
 const SPARES_COUNT: usize = 64;
 
-/// Scratch memory of a driver: see [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch). It serves any number of
-/// connections, best one after the other: if it is lent while it is lent already, there is nothing in it.
+/// Scratch memory of a driver: see [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch). It serves any
+/// number of connections, best one after the other: if it is lent while it is lent already, there is nothing in it.
 ///
 /// It grows with use: up to 128 KiB to encode frames in, and up to 4 MiB in which messages that arrive in pieces are
 /// assembled. The latter comes from messages that were given away to be sent and left in one frame, or that were
@@ -51,7 +52,7 @@ pub(crate) struct Spares {
 }
 
 impl Scratch {
-    /// Nothing yet.
+    /// Creates empty scratch memory, which grows with use.
     #[must_use]
     pub fn new() -> Self {
         Self(Some(Box::default()))
@@ -113,8 +114,8 @@ impl Spares {
         self.keep_from(RECYCLED_MIN, bytes);
     }
 
-    /// Keeps memory of so many bytes or more, if need be instead of shorter one: if there is no room, what was used last is
-    /// better given to the allocator than what was used long ago.
+    /// Keeps memory of so many bytes or more, if need be instead of shorter one: if there is no room, what was used
+    /// last is better given to the allocator than what was used long ago.
     fn keep_from(&mut self, least: usize, mut bytes: Vec<u8>) {
         let size = bytes.capacity();
         if !(least..=SPARES_MAX).contains(&size) {

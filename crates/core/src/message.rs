@@ -26,7 +26,7 @@ pub enum Message<'b> {
 }
 
 impl Message<'_> {
-    /// Text or binary.
+    /// Returns the kind: text or binary.
     #[inline]
     pub const fn kind(&self) -> MessageKind {
         match self {
@@ -35,7 +35,7 @@ impl Message<'_> {
         }
     }
 
-    /// The payload, of either kind.
+    /// Returns the payload, of either kind.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -44,7 +44,7 @@ impl Message<'_> {
         }
     }
 
-    /// The text, if this is a text message.
+    /// Returns the text, if this is a text message.
     #[inline]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -53,19 +53,19 @@ impl Message<'_> {
         }
     }
 
-    /// The payload's length in bytes.
+    /// Returns the payload's length in bytes.
     #[inline]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether the payload is empty, which is legal.
+    /// Returns whether the payload is empty, which is legal.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
 
-    /// The message, copied if it borrows its payload.
+    /// Returns the message, copied if it borrows its payload.
     pub fn into_owned(self) -> Message<'static> {
         match self {
             Self::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
@@ -73,7 +73,7 @@ impl Message<'_> {
         }
     }
 
-    /// The payload, copied if the message borrows it.
+    /// Returns the payload, copied if the message borrows it.
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_owned().into_bytes(),
@@ -143,8 +143,9 @@ pub enum MessageKind {
 
 /// A piece of a message, handed over as it arrived ([`Delivery::Chunks`](crate::Delivery::Chunks)).
 ///
-/// The payloads of a message's chunks, in order, are the message. Where one chunk ends and the next begins says nothing:
-/// neither frames nor reads can be told from it, and of a message that turns out to be invalid more or less may have come.
+/// The payloads of a message's chunks, in order, are the message. Where one chunk ends and the next begins says
+/// nothing: neither frames nor reads can be told from it, and of a message that turns out to be invalid more or less
+/// may have come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Chunk<'b> {
@@ -161,7 +162,7 @@ impl<'b> Chunk<'b> {
         Self { kind, payload: Cow::Borrowed(payload), last }
     }
 
-    /// The chunk, copied if it borrows its payload.
+    /// Returns the chunk, copied if it borrows its payload.
     pub fn into_owned(self) -> Chunk<'static> {
         Chunk { payload: Cow::Owned(self.payload.into_owned()), ..self }
     }

@@ -27,15 +27,17 @@ impl Opening {
         (!agreement.is_empty()).then(|| Box::new(Self { agreement, is_due: false, early: Vec::new(), used: 0 }))
     }
 
-    /// A handshake has just been completed; the application is still to get [`Event::Open`] and the events of frames that
-    /// came with it.
+    /// A handshake has just been completed; the application is still to get [`Event::Open`] and the events of frames
+    /// that came with it.
     pub(crate) fn accepted(agreement: Agreement, early: Vec<u8>) -> Option<Box<Self>> {
         Some(Box::new(Self { agreement, is_due: true, early, used: 0 }))
     }
 
-    /// Whether an event, or a frame that came early, has not been returned.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.is_due || self.used < self.early.len()
+    /// Whether an event, or a frame that came early, has not been returned. A connection without an agreement answers
+    /// from its own memory.
+    #[inline(always)]
+    pub(crate) fn is_pending(connection: &Connection) -> bool {
+        connection.opening.as_ref().is_some_and(|opening| opening.is_due || opening.used < opening.early.len())
     }
 
     /// The next event that is due before anything else is received.

@@ -20,11 +20,11 @@ use crate::queue::Segment;
 ///
 /// * **A transport that delivers what it takes**, such as a kernel socket: the output is a [`Buf`]. Write
 ///   [`chunk`](Buf::chunk) (with feature `std` also [`chunks_vectored`](Buf::chunks_vectored)), then
-///   [`advance`](Buf::advance) by the number of bytes that the transport took. `advance` by more than there is takes all
-///   there is. Nothing else may be asked of the connection between `chunk` and `advance`.
+///   [`advance`](Buf::advance) by the number of bytes that the transport took. `advance` by more than there is takes
+///   all there is. Nothing else may be asked of the connection between `chunk` and `advance`.
 /// * **A transport that takes first and delivers later**, such as TLS, HTTP/2 or io_uring:
-///   [`take_bytes`](Self::take_bytes) moves bytes out of the output, and [`delivered`](Self::delivered) reports them once
-///   they were written. Until then they count in `buffered_amount`, and the closing handshake waits for them.
+///   [`take_bytes`](Self::take_bytes) moves bytes out of the output, and [`delivered`](Self::delivered) reports them
+///   once they were written. Until then they count in `buffered_amount`, and the closing handshake waits for them.
 ///
 /// ```
 /// use sansocket::{Config, Connection, Instant, bytes::Buf};
@@ -128,8 +128,8 @@ impl Output {
         Self { data: self.data, progress, len, ..Self::default() }
     }
 
-    /// Moves up to `max` bytes out of the output, from the front, as many as lie together; empty only if there are none.
-    /// They are to be written in order, and reported to [`delivered`](Self::delivered) when they were.
+    /// Moves up to `max` bytes out of the output, from the front, as many as lie together; empty only if there are
+    /// none. They are to be written in order, and reported to [`delivered`](Self::delivered) when they were.
     ///
     /// Copies no shared payload, and of the rest only chunks of up to 4 KiB.
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
@@ -147,8 +147,8 @@ impl Output {
         bytes
     }
 
-    /// Reports that the transport has written `count` of the bytes that [`take_bytes`](Self::take_bytes) returned, in the
-    /// order in which they were taken, in any pieces. More than were taken are as many as were taken.
+    /// Reports that the transport has written `count` of the bytes that [`take_bytes`](Self::take_bytes) returned, in
+    /// the order in which they were taken, in any pieces. More than were taken are as many as were taken.
     pub fn delivered(&mut self, count: usize) {
         let Some(aside) = &mut self.aside else { return };
         let payload = aside.in_flight.deliver(count);
@@ -358,8 +358,8 @@ impl Output {
         self.chunks(controls).next().unwrap_or_default()
     }
 
-    /// Reads the head of the data frame that begins `at` bytes into the first chunk: frames in the lane are our own, and a
-    /// head lies in one piece.
+    /// Reads the head of the data frame that begins `at` bytes into the first chunk: frames in the lane are our own,
+    /// and a head lies in one piece.
     fn begin_frame(&mut self, at: usize) {
         let head = self.data.chunk().get(at..).unwrap_or_default();
         let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };

@@ -28,8 +28,8 @@ impl Segment {
     }
 }
 
-/// Segments in the order in which they leave. The place of one that has left stays empty until at least half of all places
-/// are: then those that wait move up.
+/// Segments in the order in which they leave. The place of one that has left stays empty until at least half of all
+/// places are: then those that wait move up.
 #[derive(Default)]
 pub(crate) struct Queue {
     places: Vec<Segment>,

@@ -18,8 +18,8 @@ use crate::limit::{LimitExceeded, Subject};
 use crate::memory::Spares;
 use crate::message::{Chunk, Message, MessageKind};
 
-/// A message of one frame that is left in the input, and has fewer bytes of payload than this, is not looked at before it is
-/// whole: they are near whenever they are unmasked, and in parts that costs more.
+/// A message of one frame that is left in the input, and has fewer bytes of payload than this, is not looked at before
+/// it is whole: they are near whenever they are unmasked, and in parts that costs more.
 const AWAITED: u64 = 4 * 1024;
 
 /// What the peer said.
@@ -173,8 +173,9 @@ impl Receiver {
         assembly.add(Piece { bytes, key: [0; 4], to_come: rest.length, fin: rest.fin }, spares)
     }
 
-    /// A message of one frame begins that does not lie whole in the input. If the caller's buffer has no room for it, it is
-    /// taken; if it is short, all of it is left as it came; otherwise [`left_message`](Self::left_message) begins it.
+    /// A message of one frame begins that does not lie whole in the input. If the caller's buffer has no room for it,
+    /// it is taken; if it is short, all of it is left as it came; otherwise [`left_message`](Self::left_message) begins
+    /// it.
     #[cold]
     fn begin_message(&mut self, input: &mut Input<'_>, kind: MessageKind, head_size: usize, rest: Rest) {
         let size = head_size as u64 + rest.length;
@@ -228,8 +229,8 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Takes the fragments that neither begin nor end a message, and lie whole in the input: of them nothing is said, so
-    /// that many, and short ones, are no more than a loop.
+    /// Takes the fragments that neither begin nor end a message, and lie whole in the input: of them nothing is said,
+    /// so that many, and short ones, are no more than a loop.
     fn middle_fragments(
         &mut self,
         input: &mut Input<'_>,

@@ -32,26 +32,47 @@ pub fn redact_user_info(uri: &str) -> Cow<'_, str> {
     // A query may hold other URIs, and text that is no URI may have no scheme.
     let mut redacted = String::with_capacity(uri.len());
     for part in uri.split_inclusive("://") {
-        let authority = part.split(['/', '?', '#']).next().unwrap_or_default();
-        let behind = authority.rsplit_once('@').and_then(|(user_info, _)| part.get(user_info.len()..));
+        let (before, rest) = part.split_at_checked(before_authority(part)).unwrap_or(("", part));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let behind = authority.rsplit_once('@').and_then(|(user_info, _)| rest.get(user_info.len()..));
         match behind {
-            Some(behind) => redacted.extend([REDACTED, behind]),
+            Some(behind) => redacted.extend([before, REDACTED, behind]),
             None => redacted.push_str(part),
         }
     }
     Cow::Owned(redacted)
 }
 
-fn is_secret(name: &[u8]) -> bool {
+/// Returns how many bytes of a part of a URI stand before what may be an authority: slashes, however many were written,
+/// and a scheme before them.
+fn before_authority(part: &str) -> usize {
+    let is_slash = |character: char| matches!(character, '/' | '\\');
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let rest = match part.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with(is_slash) => rest,
+        _ => part,
+    };
+    part.len() - rest.trim_start_matches(is_slash).len()
+}
+
+/// Redacts user information in text that may hold a URI, such as the value of `Location`. An address of electronic mail
+/// is none.
+fn text(text: &str) -> Cow<'_, str> {
+    if text.contains("//") { redact_user_info(text) } else { Cow::Borrowed(text) }
+}
+
+/// Returns whether the values of this header field are credentials.
+pub(crate) fn is_secret(name: &[u8]) -> bool {
     SECRET_FIELDS.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Returns how many bytes of a line, or of anything that begins as one, stand before a secret.
 fn before_secret(line: &[u8]) -> Option<usize> {
-    let blanks = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    let name: &[u8] = line.get(blanks..)?;
+    // blanks, or what makes the name malformed
+    let before = line.iter().take_while(|&&byte| !is_token_byte(byte)).count();
+    let name: &[u8] = line.get(before..)?;
     let size = name.iter().position(|&byte| !is_token_byte(byte))?;
-    is_secret(name.get(..size)?).then_some(blanks + size)
+    is_secret(name.get(..size)?).then_some(before + size)
 }
 
 /// Returns what was given as the name of a header field, without the value if that was a part of it.
@@ -70,12 +91,16 @@ impl fmt::Debug for Field<'_> {
         let Self(name, value) = self;
         let mut pair = f.debug_tuple("");
         pair.field(name);
-        if is_secret(name.as_bytes()) { pair.field(&format_args!("{REDACTED}")) } else { pair.field(value) }.finish()
+        match is_secret(name.as_bytes()) {
+            true => pair.field(&format_args!("{REDACTED}")),
+            false => pair.field(&text(value)),
+        };
+        pair.finish()
     }
 }
 
-/// Returns the bytes of a head, or of its beginning, with every secret value redacted. Lines keep their numbers. The
-/// bytes may be malformed: a value also extends over folded lines and bare CRs.
+/// Returns the bytes of a head, or of its beginning, with every secret value and all user information redacted. Lines
+/// keep their numbers. The bytes may be malformed: a value also extends over folded lines and bare CRs.
 pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(bytes.len());
     let mut is_in_secret = false;
@@ -94,7 +119,10 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
                 is_in_secret = true;
             }
             None => {
-                redacted.extend_from_slice(content);
+                match str::from_utf8(content) {
+                    Ok(content) => redacted.extend_from_slice(text(content).as_bytes()),
+                    Err(_) => redacted.extend_from_slice(content),
+                }
                 is_in_secret = false;
             }
         }

@@ -26,8 +26,8 @@ const OWNED_MIN: usize = 4 * 1024;
 /// The same for a shared message. What is shorter takes less memory beside its head than by reference.
 const SHARED_MIN: usize = 256;
 
-/// From this many bytes on, a copy by masking with zeros is faster than glibc's, which leaves it to `rep movsb`: that takes
-/// two to four times as long on AMD's Zen 4, and is about level elsewhere.
+/// From this many bytes on, a copy by masking with zeros is faster than glibc's, which leaves it to `rep movsb`: that
+/// takes two to four times as long on AMD's Zen 4, and is about level elsewhere.
 const COPIED_BY_MASK: usize = 3 * 1024;
 
 /// Where a client's masking keys come from; a server has none (RFC 6455 section 5.1).

@@ -26,7 +26,7 @@ impl Instant {
     /// The last moment that comes; the one after stands for never.
     pub(crate) const LAST: Self = Self(u64::MAX - 1);
 
-    /// The moment `nanos` nanoseconds after the epoch.
+    /// Returns the moment `nanos` nanoseconds after the epoch.
     #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -38,7 +38,7 @@ impl Instant {
         self.0
     }
 
-    /// How long after `earlier` this moment lies; zero if it does not.
+    /// Returns how long after `earlier` this moment lies; zero if it does not.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

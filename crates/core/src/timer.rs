@@ -35,8 +35,8 @@ impl Timer {
     }
 }
 
-/// The clock's latest reading, and the deadline: a number of nanoseconds since `since`. The number shares a word with the
-/// timer, so that an idle connection is 8 bytes smaller.
+/// The clock's latest reading, and the deadline: a number of nanoseconds since `since`. The number shares a word with
+/// the timer, so that an idle connection is 8 bytes smaller.
 #[derive(Debug)]
 pub(crate) struct Timers {
     now: Instant,
@@ -46,7 +46,8 @@ pub(crate) struct Timers {
 
 /// No deadline, and no timer is set.
 const NEVER: u64 = u64::MAX;
-/// The bits that hold the number of nanoseconds. All set, they stand for more than 146 years, which is no deadline either.
+/// The bits that hold the number of nanoseconds. All set, they stand for more than 146 years, which is no deadline
+/// either.
 const AFTER: u64 = (1 << Timer::SHIFT) - 1;
 
 impl Timers {

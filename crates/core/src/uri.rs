@@ -39,22 +39,22 @@ pub struct WsUri {
 }
 
 impl WsUri {
-    /// Whether the scheme is wss: TLS is to be spoken below the WebSocket.
+    /// Returns whether the scheme is wss: TLS is to be spoken below the WebSocket.
     pub const fn is_secure(&self) -> bool {
         self.is_secure
     }
 
-    /// The host to connect to: a name or an address, in lower case, without the brackets of an IPv6 literal.
+    /// Returns the host to connect to: a name or an address, in lower case, without the brackets of an IPv6 literal.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port: 80 for ws and 443 for wss if the URI names none.
+    /// Returns the port: 80 for ws and 443 for wss if the URI names none.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The value of `Host`: brackets around an IPv6 literal, the port only if it is not the scheme's default.
+    /// Returns the value of `Host`: brackets around an IPv6 literal, the port only if it is not the scheme's default.
     pub fn host_header(&self) -> String {
         // 4.1: the port is named "if not using the default port"
         let default_port = if self.is_secure { WSS_PORT } else { WS_PORT };
@@ -66,7 +66,7 @@ impl WsUri {
         }
     }
 
-    /// Path and query: what a request asks for. At least `/`.
+    /// Returns path and query, which a request asks for: at least `/`.
     pub fn resource_name(&self) -> &str {
         &self.resource
     }
@@ -302,8 +302,8 @@ impl<'a> Authority<'a> {
         Self::parse_name(text).or_else(|| Self::parse_any(text))
     }
 
-    /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and a
-    /// port.
+    /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and
+    /// a port.
     fn parse_name(text: &'a str) -> Option<Self> {
         let is_unreserved = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')

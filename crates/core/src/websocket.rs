@@ -73,7 +73,7 @@ enum State {
 }
 
 impl WebSocket {
-    /// The client's end. Its request is in the output.
+    /// Creates the client's end. Its request is in the output.
     ///
     /// `rng` gives the nonce and the masking keys: it must be unpredictable (RFC 6455 section 10.3).
     ///
@@ -90,14 +90,14 @@ impl WebSocket {
         Ok(Self { state: State::Unopened(client) })
     }
 
-    /// The server's end, of a TCP connection just accepted.
+    /// Creates the server's end, of a TCP connection just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
         Self { state: State::Unopened(Unopened::server(config.into(), now)) }
     }
 
-    /// A connection whose opening handshake was done elsewhere, such as by an HTTP server: see [`Request::check`] and
-    /// [`Connection::with_agreement`]. The first event is [`Event::Open`], as always. `leftover` are the bytes that were
-    /// received behind the handshake; there may be none.
+    /// Takes over a connection whose opening handshake was performed elsewhere, such as by an HTTP server: see
+    /// [`Request::check`] and [`Connection::with_agreement`]. The first event is [`Event::Open`], as always. `leftover`
+    /// is the bytes that were received behind the handshake; it may be empty.
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
@@ -118,7 +118,7 @@ impl WebSocket {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened(connection) if connection.opening.is_none() => connection.receive(input, now),
+            State::Opened(connection) if !Opening::is_pending(connection) => connection.receive(input, now),
             _ => self.receive_at_first(input, now),
         }
     }
@@ -148,8 +148,8 @@ impl WebSocket {
     }
 
     /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;
-    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in the
-    /// receive buffer.
+    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in
+    /// the receive buffer.
     pub fn write_lost(&mut self, now: Instant) {
         match &mut self.state {
             State::Opened(connection) => connection.write_lost(now),
@@ -157,8 +157,9 @@ impl WebSocket {
         }
     }
 
-    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection, and
-    /// the deadline for the Pong of an open one: a slow reader cannot answer a Ping that is queued behind its backlog.
+    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection,
+    /// and the deadline for the Pong of an open one: a slow reader cannot answer a Ping that is queued behind its
+    /// backlog.
     ///
     /// While a connection is closing, [`poll_timeout`](Self::poll_timeout) comes four times per
     /// [`Config::closing_timeout`]: a driver that knows what was acknowledged looks then.
@@ -169,8 +170,8 @@ impl WebSocket {
         }
     }
 
-    /// Ends the connection without a closing handshake, and drops the output. [`Event::Close`] follows if the connection
-    /// was open; [`transport`](Self::transport) is [`TransportAction::Abort`].
+    /// Ends the connection without a closing handshake, and drops the output. [`Event::Close`] follows if the
+    /// connection was open; [`transport`](Self::transport) is [`TransportAction::Abort`].
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
             State::Opened(connection) => connection.abort(now),
@@ -178,14 +179,14 @@ impl WebSocket {
         }
     }
 
-    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing what the
-    /// transport has and takes. Calls at other times are harmless.
+    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing
+    /// what the transport has and takes. Calls at other times are harmless.
     ///
     /// # Errors
     ///
     /// The opening handshake took too long ([`TimeoutKind::Opening`](crate::TimeoutKind::Opening)), or the peer did not
-    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited for
-    /// the rest of the response's body, gets the refusal ([`Error::Handshake`]).
+    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited
+    /// for the rest of the response's body, gets the refusal ([`Error::Handshake`]).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened(connection) => {
@@ -205,9 +206,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and it
-    /// has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket: [`AnswerError::NotWebSocket`].
-    /// Or no request is pending: [`AnswerError::NoRequest`].
+    /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and
+    /// it has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket:
+    /// [`AnswerError::NotWebSocket`]. Or no request is pending: [`AnswerError::NoRequest`].
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = unopened.accept(&accept, now)?;
@@ -240,8 +241,8 @@ impl WebSocket {
         self.connection()?.send(message)
     }
 
-    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short (below
-    /// 256 bytes) that a copy takes less memory than a reference. Text is validated.
+    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short
+    /// (below 256 bytes) that a copy takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -250,8 +251,8 @@ impl WebSocket {
         self.connection()?.send_shared(kind, payload)
     }
 
-    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes) that a
-    /// copy takes less memory than a reference.
+    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes)
+    /// that a copy takes less memory than a reference.
     ///
     /// # Errors
     ///
@@ -296,9 +297,9 @@ impl WebSocket {
         self.connection()?.pong(payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer that
-    /// keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame does. To
-    /// close again does nothing.
+    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer
+    /// that keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame
+    /// does. To close again does nothing.
     ///
     /// A connection that is not open yet ends without a Close frame: a request that is not answered yet gets 503.
     ///
@@ -313,7 +314,7 @@ impl WebSocket {
         }
     }
 
-    /// The bytes to be written to the transport.
+    /// Returns the bytes to be written to the transport.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         match &mut self.state {
@@ -322,10 +323,10 @@ impl WebSocket {
         }
     }
 
-    /// Takes the driver's memory for the connection's turn: for a driver that owns many connections, of which few are busy
-    /// at a time, and for one that wants to spare the allocator. Frames are encoded there, and messages that arrive in
-    /// pieces are assembled in the memory of payloads that were sent or [recycled](Self::recycle), so that a busy connection
-    /// need not ask the allocator for memory, and an idle one owns none. It is to be given back
+    /// Takes the driver's memory for the connection's turn: for a driver that owns many connections, of which few are
+    /// busy at a time, and for one that wants to spare the allocator. Frames are encoded there, and messages that
+    /// arrive in pieces are assembled in the memory of payloads that were sent or [recycled](Self::recycle), so that a
+    /// busy connection need not ask the allocator for memory, and an idle one owns none. It is to be given back
     /// ([`detach_scratch`](Self::detach_scratch)) when the turn ends, after writing.
     ///
     /// ```
@@ -347,8 +348,8 @@ impl WebSocket {
         self.output().attach_scratch(memory);
     }
 
-    /// Detaches the scratch memory. Pending output in it, and the part of a message that has arrived, move to memory that the
-    /// connection owns.
+    /// Detaches the scratch memory. Pending output in it, and the part of a message that has arrived, move to memory
+    /// that the connection owns.
     #[inline]
     pub fn detach_scratch(&mut self, memory: &mut Scratch) {
         match &mut self.state {
@@ -358,8 +359,8 @@ impl WebSocket {
     }
 
     /// Takes the memory of a message that is not needed any more, so that another one that arrives in pieces may be
-    /// assembled there. It goes to the attached [scratch](Self::attach_scratch); if there is none, or the message was borrowed or is short
-    /// (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
+    /// assembled there. It goes to the attached [scratch](Self::attach_scratch); if there is none, or the message was
+    /// borrowed or is short (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
     ///
     /// ```
     /// use sansocket::{Config, Connection, Event, Input, Instant, Scratch};
@@ -388,8 +389,8 @@ impl WebSocket {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again after
-    /// every call that changes the connection.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again
+    /// after every call that changes the connection.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
@@ -398,8 +399,8 @@ impl WebSocket {
         }
     }
 
-    /// What the driver should do with the transport now. Ask again after every call that changes the connection or its
-    /// output.
+    /// Returns what the driver should do with the transport now. Ask again after every call that changes the connection
+    /// or its output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
@@ -408,9 +409,10 @@ impl WebSocket {
         }
     }
 
-    /// Whether bytes should be read from the transport now: not while a request is unanswered, nor while a server has more
-    /// than [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that TCP
-    /// slows down the peer; ask again after the answer, and when output was delivered. A closing connection is always read.
+    /// Returns whether bytes should be read from the transport now: not while a request is unanswered, nor while a
+    /// server has more than [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in
+    /// the kernel, so that TCP slows down the peer; ask again after the answer, and when output was delivered. A
+    /// closing connection is always read.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
@@ -419,21 +421,18 @@ impl WebSocket {
         }
     }
 
-    /// Whether an event is pending that no received byte causes: [`Event::Open`] and what follows it after a late
-    /// [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
+    /// Returns whether an event is pending that no received byte causes: [`Event::Open`] and what follows it after a
+    /// late [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
     /// [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Opened(connection) => match &connection.opening {
-                None => connection.has_pending_event(),
-                Some(opening) => opening.is_pending() || connection.has_pending_event(),
-            },
+            State::Opened(connection) => Opening::is_pending(connection) || connection.has_pending_event(),
             State::Unopened(unopened) => unopened.has_pending_event(),
         }
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         match &self.state {
@@ -442,8 +441,8 @@ impl WebSocket {
         }
     }
 
-    /// Payload bytes of messages that were sent and not yet delivered. Framing is not counted, nor is the opening
-    /// handshake.
+    /// Returns the payload bytes of messages that were sent and not yet delivered. Framing is not counted, nor is the
+    /// opening handshake.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
@@ -452,7 +451,7 @@ impl WebSocket {
         }
     }
 
-    /// Which end this is.
+    /// Returns which end this is.
     pub fn role(&self) -> Role {
         match &self.state {
             State::Opened(connection) => connection.role(),
@@ -460,7 +459,7 @@ impl WebSocket {
         }
     }
 
-    /// The subprotocol selected in the opening handshake (RFC 6455 section 1.9).
+    /// Returns the subprotocol selected in the opening handshake (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         match &self.state {
             State::Opened(connection) => connection.protocol(),
@@ -468,7 +467,7 @@ impl WebSocket {
         }
     }
 
-    /// The extensions in use (RFC 6455 section 9).
+    /// Returns the extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
         match &self.state {
             State::Opened(connection) => connection.extensions(),

@@ -198,8 +198,8 @@ fn a_connection_that_is_over_holds_no_part_of_a_message() {
     }
 }
 
-/// DESIGN 3.7: `write_lost` and `abort` free what is pending, taken or not, and what remains of a connection is small: a
-/// broken connection pins no memory, however long its driver keeps it.
+/// DESIGN 3.7: `write_lost` and `abort` free what is pending, taken or not, and what remains of a connection is small:
+/// a broken connection pins no memory, however long its driver keeps it.
 #[test]
 fn a_broken_connection_frees_its_output() {
     let config = config(|_| ());
@@ -397,8 +397,8 @@ fn recycled_messages_spare_the_allocator() {
     }
 }
 
-/// What is recycled is kept only where memory was lent, and a message does not get more than twice the memory it takes: an
-/// application may keep it.
+/// What is recycled is kept only where memory was lent, and a message does not get more than twice the memory it takes:
+/// an application may keep it.
 #[test]
 fn recycled_memory_fits_the_message() {
     let config = config(|_| ());
@@ -428,8 +428,8 @@ fn recycled_memory_fits_the_message() {
     }
 }
 
-/// How long a message in fragments will be is not known: it is assembled where there is most room, and leaves that to the
-/// next one if it turns out to be short.
+/// How long a message in fragments will be is not known: it is assembled where there is most room, and leaves that to
+/// the next one if it turns out to be short.
 #[test]
 fn a_message_in_fragments_begins_in_the_largest_memory_and_keeps_what_befits_it() {
     let config = config(|_| ());
@@ -563,8 +563,8 @@ fn a_text_cut_within_a_character_takes_no_more_than_its_length() {
     }
 }
 
-/// What waits when the memory is wanted back takes as much of the connection's own as it needs, and what was lent is not
-/// the connection's.
+/// What waits when the memory is wanted back takes as much of the connection's own as it needs, and what was lent is
+/// not the connection's.
 #[test]
 fn lent_memory_comes_back() {
     let config = config(|_| ());

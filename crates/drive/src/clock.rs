@@ -17,7 +17,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock whose epoch is the first call of this function in the process.
+    /// Returns the clock whose epoch is the first call of this function in the process.
     #[inline]
     pub fn of_process() -> Self {
         static EPOCH: OnceLock<StdInstant> = OnceLock::new();

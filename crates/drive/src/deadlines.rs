@@ -1,8 +1,8 @@
 //! The deadlines of many connections.
 //!
 //! A deadline that moves into the future, as the keepalive deadline does with every received byte, costs nothing: the
-//! entry stays where it was, and the connection is asked again when the entry is due. The work of a wake-up therefore does
-//! not grow with the number of idle connections.
+//! entry stays where it was, and the connection is asked again when the entry is due. The work of a wake-up therefore
+//! does not grow with the number of idle connections.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -33,13 +33,13 @@ pub struct Deadlines {
 pub struct Armed(Option<NonZeroU64>);
 
 impl Armed {
-    /// Whether a deadline comes before the current entry, so that it needs a new one.
+    /// Returns whether a deadline comes before the current entry, so that it needs a new one.
     #[inline]
     pub fn is_later_than(self, deadline: Instant) -> bool {
         self.0.is_none_or(|at| at.get() > deadline.as_nanos())
     }
 
-    /// Whether the current entry is the one for this time.
+    /// Returns whether the current entry is the one for this time.
     pub fn is_at(self, at: Instant) -> bool {
         self == Self::from(at)
     }

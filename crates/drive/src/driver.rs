@@ -37,12 +37,12 @@ pub enum Action {
     Abort,
 }
 
-/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, asks for events until there are none,
-/// writes what there is to write, and obeys [`next_action`](Self::next_action). An owner that does so loses no output, leaks no descriptor
-/// and never busy-loops, however the connection ends.
+/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, asks for events until there are
+/// none, writes what there is to write, and obeys [`next_action`](Self::next_action). An owner that does so loses no
+/// output, leaks no descriptor and never busy-loops, however the connection ends.
 ///
-/// Events borrow the buffer that was read into, or the scratch memory, never the driver: a handler may use the driver, and
-/// all others, while it has an event.
+/// Events borrow the buffer that was read into, or the scratch memory, never the driver: a handler may use the driver,
+/// and all others, while it has an event.
 pub struct Driver<L: Layer = Plain> {
     ws: WebSocket,
     layer: L,
@@ -69,20 +69,21 @@ impl<L: Layer> Driver<L> {
         Self { ws, layer, flags: Flags::default(), rare: None, log: Log::default() }
     }
 
-    /// The connection, to look at.
+    /// Returns the connection, to look at.
     #[inline]
     pub fn websocket(&self) -> &WebSocket {
         &self.ws
     }
 
-    /// The connection, to send and to close. Its network side (`receive`, `output` and the like) is the driver's.
+    /// Returns the connection, to send and to close. Its network side (`receive`, `output` and the like) is the
+    /// driver's.
     #[inline]
     pub fn websocket_mut(&mut self) -> &mut WebSocket {
         &mut self.ws
     }
 
-    /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection` with
-    /// this id and the role. A driver without a name gets a number. Without the feature, this does nothing.
+    /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection`
+    /// with this id and the role. A driver without a name gets a number. Without the feature, this does nothing.
     #[inline]
     pub fn set_log_id(&mut self, id: impl fmt::Display) {
         self.log.set_id(&self.ws, &id);
@@ -94,13 +95,13 @@ impl<L: Layer> Driver<L> {
         self.log.set_peer(&self.ws, peer);
     }
 
-    /// The layer.
+    /// Returns the layer.
     pub fn layer(&self) -> &L {
         &self.layer
     }
 
-    /// Opens received bytes: the result is to be given to [`next_event`](Self::next_event), until that returns `Ok(None)`.
-    /// Received bytes may be empty; call it so at [`Action::Again`].
+    /// Opens received bytes: the result is to be given to [`next_event`](Self::next_event), until that returns
+    /// `Ok(None)`. Received bytes may be empty; call it so at [`Action::Again`].
     #[inline]
     pub fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b> {
         if L::IS_PLAIN {
@@ -144,8 +145,8 @@ impl<L: Layer> Driver<L> {
         self.resolve(received, now)
     }
 
-    /// The first half of [`next_event`](Self::next_event), for loops that handle the most frequent event apart. Give every
-    /// result that is not handled to [`resolve`](Self::resolve).
+    /// Performs the first half of [`next_event`](Self::next_event), for loops that handle the most frequent event
+    /// apart. Give every result that is not handled to [`resolve`](Self::resolve).
     ///
     /// # Errors
     ///
@@ -155,7 +156,7 @@ impl<L: Layer> Driver<L> {
         self.ws.receive(input, now)
     }
 
-    /// The second half of [`next_event`](Self::next_event).
+    /// Performs the second half of [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
@@ -176,20 +177,21 @@ impl<L: Layer> Driver<L> {
         resolved
     }
 
-    /// The transport has reached the end of the stream.
+    /// Reports that the transport has reached the end of the stream.
     pub fn eof(&mut self) {
         if self.flags.insert(Flags::READ_ENDED) {
             self.flags.insert(Flags::EOF_PENDING);
         }
     }
 
-    /// Reading failed: the connection is lost in both directions.
+    /// Reports that reading failed: the connection is lost in both directions.
     pub fn read_lost(&mut self, error: io::Error, now: Instant) {
         self.write_lost(error, now);
         self.eof();
     }
 
-    /// Writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in the receive buffer.
+    /// Reports that writing failed: nothing more can be written. Keep reading: the peer's last bytes may still be in
+    /// the receive buffer.
     pub fn write_lost(&mut self, error: io::Error, now: Instant) {
         self.flags.insert(Flags::WRITE_ENDED);
         let is_reported = !is_disconnect(&error) && !self.flags.has(Flags::FAILED);
@@ -201,9 +203,10 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// The time that [`Action::Wait`] named has come. Read and write what the transport has and takes before: what has
-    /// arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not acknowledged, if that is
-    /// known; while their number falls, the peer is alive, and no deadline ends the connection.
+    /// Reports that the time that [`Action::Wait`] named has come. Read and write what the transport has and takes
+    /// before: what has arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not
+    /// acknowledged, if that is known; while their number falls, the peer is alive, and no deadline ends the
+    /// connection.
     pub fn timeout(&mut self, outstanding: Option<usize>, now: Instant) {
         if let Some(outstanding) = outstanding {
             self.acknowledged(outstanding, now);
@@ -215,13 +218,14 @@ impl<L: Layer> Driver<L> {
         self.flags.insert(Flags::TIMEOUT_PENDING);
     }
 
-    /// The same as part of [`timeout`](Self::timeout), at any time.
+    /// Reports the number of unacknowledged bytes, as [`timeout`](Self::timeout) does, at any time.
     pub fn acknowledged(&mut self, outstanding: usize, now: Instant) {
         let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
         let has_progressed = match before {
             Some(Sample { outstanding: before, written }) => outstanding < before.saturating_add(written),
-            // how many bytes there were since the queue was empty, or was never looked at, is unknown, so that some may have
-            // been acknowledged: no deadline ends the connection yet. (To count them would cost each idle connection memory.)
+            // how many bytes there were since the queue was empty, or was never looked at, is unknown, so that some may
+            // have been acknowledged: no deadline ends the connection yet. (To count them would cost each idle
+            // connection memory.)
             None => outstanding > 0,
         };
         if has_progressed {
@@ -234,14 +238,14 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// The bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
+    /// Returns the bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
     #[inline(always)]
     pub fn to_write(&mut self) -> Outgoing<'_, L> {
         Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, &mut self.rare)
     }
 
-    /// For transports that take bytes first and deliver them later: moves up to `max` bytes out, without copying what is
-    /// shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
+    /// Moves up to `max` bytes out, for transports that take bytes first and deliver them later, without copying what
+    /// is shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if L::IS_PLAIN {
             return self.ws.output().take_bytes(max);
@@ -251,8 +255,8 @@ impl<L: Layer> Driver<L> {
         outgoing.copy_to_bytes(count)
     }
 
-    /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned. (Bytes
-    /// that a layer has sealed count as delivered when they are taken.)
+    /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned.
+    /// (Bytes that a layer has sealed count as delivered when they are taken.)
     pub fn delivered(&mut self, count: usize) {
         if L::IS_PLAIN {
             self.ws.output().delivered(count);
@@ -262,24 +266,24 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// The sending direction was closed, as [`Action::ShutdownWrite`] asked.
+    /// Reports that the sending direction was closed, as [`Action::ShutdownWrite`] asked.
     pub fn write_shut_down(&mut self) {
         self.flags.insert(Flags::WRITE_ENDED);
     }
 
-    /// Whether the sending direction is closed or lost.
+    /// Returns whether the sending direction is closed or lost.
     #[inline(always)]
     pub fn has_write_ended(&self) -> bool {
         self.flags.has(Flags::WRITE_ENDED)
     }
 
-    /// Whether the end of the stream was reported, or reading failed.
+    /// Returns whether the end of the stream was reported, or reading failed.
     #[inline(always)]
     pub fn has_read_ended(&self) -> bool {
         self.flags.has(Flags::READ_ENDED)
     }
 
-    /// What to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
+    /// Returns what to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
     pub fn next_action(&mut self) -> Action {
         let can_open = self.holds_plaintext() && self.ws.wants_read();
         if self.flags.is_pending() || can_open || self.ws.has_pending_event() {
@@ -305,7 +309,7 @@ impl<L: Layer> Driver<L> {
         Action::Wait { read, write, until: self.ws.poll_timeout() }
     }
 
-    /// Whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
+    /// Returns whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
     /// [`next_action`](Self::next_action) for a loop that has just written all output.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {

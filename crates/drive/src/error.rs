@@ -18,8 +18,8 @@ pub enum Error {
     /// The peer is at fault: it broke the protocol, refused the opening handshake, or let a deadline pass.
     #[error(transparent)]
     Peer(sansocket::Error),
-    /// Nobody is at fault: a message exceeded a limit of this endpoint ([`Config`](sansocket::Config)), which the peer
-    /// cannot know. (A limit that the opening handshake exceeded is an [`Error::Peer`]: see
+    /// A message exceeded a limit of this endpoint ([`Config`](sansocket::Config)). The peer is not at fault: it cannot
+    /// know the limit. (A limit that the opening handshake exceeded is an [`Error::Peer`]: see
     /// [`HandshakeError::LimitExceeded`](sansocket::HandshakeError::LimitExceeded).)
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
@@ -49,7 +49,7 @@ impl<M> From<SendError<M>> for Error {
     }
 }
 
-/// Whether the error only says that the peer, or the network, has ended the connection.
+/// Returns whether the error only says that the peer, or the network, has ended the connection.
 ///
 /// Such an error is not reported: [`Event::Close`](sansocket::Event::Close) says that the connection ended.
 pub fn is_disconnect(error: &io::Error) -> bool {

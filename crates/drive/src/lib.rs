@@ -1,19 +1,19 @@
 //! The driver of a [`sansocket`] WebSocket, without IO: what every event loop must get right, in one place.
 //!
-//! The core turns bytes into events and messages into bytes. A driver connects it to a transport, and most errors are made
-//! at the end of a connection: output lost at the end of the stream, descriptors leaked after a failed write, events
-//! never fetched, a slow reader taken for a dead one. [`Driver`] makes these decisions. Its owner has the socket, the clock
-//! and the buffers, and does five things:
+//! The core turns bytes into events and messages into bytes. A driver connects it to a transport, and most errors are
+//! made at the end of a connection: output lost at the end of the stream, descriptors leaked after a failed write,
+//! events never fetched, a slow reader taken for a dead one. [`Driver`] makes these decisions. Its owner has the
+//! socket, the clock and the buffers, and does five things:
 //!
-//! 1. **Report** what the transport did: bytes ([`Driver::open`]), the end of the stream ([`Driver::eof`]), a failed read or
-//!    write ([`Driver::read_lost`], [`Driver::write_lost`]), a deadline that has come ([`Driver::timeout`]).
+//! 1. **Report** what the transport did: bytes ([`Driver::open`]), the end of the stream ([`Driver::eof`]), a failed
+//!    read or write ([`Driver::read_lost`], [`Driver::write_lost`]), a deadline that has come ([`Driver::timeout`]).
 //! 2. **Fetch events** with [`Driver::next_event`] after each report, until it returns `Ok(None)`.
 //! 3. **Write** what [`Driver::to_write`] holds, as far as the transport takes it.
-//! 4. **Obey** [`Driver::next_action`]: wait, go on, close the sending direction, close the transport, or abort it. If the
-//!    transport hangs up while neither reading nor writing is asked for, read anyway, and report what that gives.
+//! 4. **Obey** [`Driver::next_action`]: wait, go on, close the sending direction, close the transport, or abort it. If
+//!    the transport hangs up while neither reading nor writing is asked for, read anyway, and report what that gives.
 //! 5. **Before a deadline takes effect**, read and write once more, and pass the size of the transport's send queue to
-//!    [`Driver::timeout`] (`sansocket-acked` reads it on Linux). Where it is unknown, a byte counts as delivered when the
-//!    kernel has accepted it: a peer that reads its last megabytes too slowly may then lose them at a deadline.
+//!    [`Driver::timeout`] (`sansocket-acked` reads it on Linux). Where it is unknown, a byte counts as delivered when
+//!    the kernel has accepted it: a peer that reads its last megabytes too slowly may then lose them at a deadline.
 //!
 //! ```
 //! use sansocket::bytes::Buf;
@@ -48,8 +48,8 @@
 //! # Ok::<(), sansocket_drive::Error>(())
 //! ```
 //!
-//! The loop around it, complete: `examples/driver.rs` of this crate. [`sansocket-net`](https://docs.rs/sansocket-net) and
-//! [`sansocket-mio`](https://docs.rs/sansocket-mio) are built on this crate, and re-export its [`Error`].
+//! The loop around it, complete: `examples/driver.rs` of this crate. [`sansocket-net`](https://docs.rs/sansocket-net)
+//! and [`sansocket-mio`](https://docs.rs/sansocket-mio) are built on this crate, and re-export its [`Error`].
 //!
 //! # Layers
 //!
@@ -64,9 +64,9 @@
 //!
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
-//! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target `sansocket`:
-//!   `opened`, `refused` (with the status of the HTTP response), `failed` (with the error) and `closed` (with the close code).
-//!   [`Driver::set_log_id`] names the connection. Payloads, header fields and credentials are never logged.
+//! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
+//!   `sansocket`: `opened`, `refused` (with the status of the HTTP response), `failed` (with the error) and `closed`
+//!   (with the close code). [`Driver::set_log_id`] names the connection. Payloads and credentials are never logged.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! The log of a connection: with the feature `tracing`, its milestones become events of the `tracing` crate. Without the
-//! feature, nothing here has a size or a cost.
+//! The log of a connection: with the feature `tracing`, its milestones become events of the `tracing` crate. Without
+//! the feature, nothing here has a size or a cost.
 
 #[cfg(feature = "tracing")]
 pub(crate) use enabled::Log;

@@ -1,5 +1,5 @@
-//! The state of a driver that most connections do not need, so that it is boxed: a failure to be reported, and the latest
-//! look at the transport's send queue.
+//! The state of a driver that most connections do not need, so that it is boxed: a failure to be reported, and the
+//! latest look at the transport's send queue.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! One end of the connection: a [`sansocket_drive::Driver`], its owner, and the model that watches every step.
 //!
-//! The owner does what the documentation of the driver asks for, and nothing more: it reports what the transport did, fetches
-//! events until there are none, and obeys `next_action`. Reading and writing: [transfers](crate::transfers).
+//! The owner does what the documentation of the driver asks for, and nothing more: it reports what the transport did,
+//! fetches events until there are none, and obeys `next_action`. Reading and writing: [transfers](crate::transfers).
 
 use std::collections::VecDeque;
 use std::io;

@@ -94,8 +94,8 @@ impl Goals {
         began.max(self.listened).max(self.delivered).max(acked.unwrap_or_default())
     }
 
-    /// A deadline has ended the connection, or dropped its output: it must have made no progress for `closing_timeout`, or
-    /// have taken `closing_limit`.
+    /// A deadline has ended the connection, or dropped its output: it must have made no progress for `closing_timeout`,
+    /// or have taken `closing_limit`.
     pub(crate) fn check_given_up(&mut self, acked: Option<u64>, now: u64) {
         self.has_given_up = true;
         let began = self.began.expect("a deadline ended a connection whose end had not begun");
@@ -121,8 +121,8 @@ impl Goals {
         assert!(now + CLOCK >= self.heard.max(self.opened.unwrap_or_default()) + interval, "a Ping came too early");
     }
 
-    /// The peer was given up for not answering a Ping: it must have been silent, and, where acknowledgements are known, its
-    /// kernel too while bytes were outstanding.
+    /// The peer was given up for not answering a Ping: it must have been silent, and, where acknowledgements are known,
+    /// its kernel too while bytes were outstanding.
     pub(crate) fn check_pong_timeout(&self, acked: Option<u64>, outstanding: usize, now: u64) {
         self.check_ping(now.saturating_sub(self.pong_timeout));
         let is_acking = outstanding > 0 && acked.is_some_and(|acked| now + CLOCK < acked + self.pong_timeout);

@@ -1,5 +1,5 @@
-//! A [`Layer`] that stands in for TLS and is awkward wherever TLS may be: it has a handshake of its own, records that arrive
-//! in pieces, plaintext that it holds back, and a farewell.
+//! A [`Layer`] that stands in for TLS and is awkward wherever TLS may be: it has a handshake of its own, records that
+//! arrive in pieces, plaintext that it holds back, and a farewell.
 //!
 //! A record is its kind, the length of its body in two bytes, and the body; the body of a data record is obscured.
 

@@ -1,5 +1,5 @@
-//! What an endpoint must show: its state, what `Close` says, and when it reads. Written anew from RFC 6455 section 7 and the
-//! tables of the closing handshake, from what the application did, what was received and what was delivered.
+//! What an endpoint must show: its state, what `Close` says, and when it reads. Written anew from RFC 6455 section 7
+//! and the tables of the closing handshake, from what the application did, what was received and what was delivered.
 //!
 //! The model decides nothing about time: see [goals](crate::goals).
 
@@ -221,8 +221,8 @@ impl Model {
         }
     }
 
-    /// Whether the driver must read: a closing connection until the end of the stream, an open one unless it is a server
-    /// whose client does not take its answers.
+    /// Whether the driver must read: a closing connection until the end of the stream, an open one unless it is a
+    /// server whose client does not take its answers.
     pub(crate) fn wants_read(&self) -> bool {
         match self.is_ending() {
             false => self.role == Role::Client || self.writing.undelivered() <= self.config.high_water_mark,
@@ -241,8 +241,8 @@ impl Model {
         }
     }
 
-    /// Checks how the connection closed: the peer's Close frame if it came (7.1.5, 7.1.6), cleanly if ours was delivered too
-    /// and nothing failed (7.1.4).
+    /// Checks how the connection closed: the peer's Close frame if it came (7.1.5, 7.1.6), cleanly if ours was
+    /// delivered too and nothing failed (7.1.4).
     pub(crate) fn check_close(&mut self, close: &Close) {
         assert!(!self.has_ended, "Close came twice");
         self.has_ended = true;

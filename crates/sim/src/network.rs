@@ -1,4 +1,5 @@
-//! A TCP connection, simulated: two [pipes](crate::pipe), and what both ends are told when it is closed, aborted or reset.
+//! A TCP connection, simulated: two [pipes](crate::pipe), and what both ends are told when it is closed, aborted or
+//! reset.
 
 use std::io::ErrorKind;
 

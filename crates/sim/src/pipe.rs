@@ -1,5 +1,5 @@
-//! One direction of a TCP connection, simulated: a send buffer, latency, a receive buffer, acknowledgements, stalls, the FIN,
-//! and the ways in which a direction fails.
+//! One direction of a TCP connection, simulated: a send buffer, latency, a receive buffer, acknowledgements, stalls,
+//! the FIN, and the ways in which a direction fails.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;

@@ -147,8 +147,8 @@ impl Writing {
         }
     }
 
-    /// Our Close frame goes behind everything else; a second is never sent. `len` is what really waits, if that is known:
-    /// the words of a reason are the core's.
+    /// Our Close frame goes behind everything else; a second is never sent. `len` is what really waits, if that is
+    /// known: the words of a reason are the core's.
     pub(crate) fn close(&mut self, farewell: Farewell, len: Option<usize>) {
         if self.close.is_some() {
             return;

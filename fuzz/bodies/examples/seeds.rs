@@ -1,4 +1,5 @@
-//! Writes the seeds that `testdata/` makes into the folder named: `cargo run -p sansocket-fuzz-bodies --example seeds -- FOLDER`.
+//! Writes the seeds that `testdata/` makes into the folder named: `cargo run -p sansocket-fuzz-bodies --example seeds
+//! -- FOLDER`.
 
 use std::env;
 use std::fs;

@@ -1,6 +1,6 @@
-//! `delivery`: a connection whose bytes are taken and reported as delivered later, in any pieces, beside one that is advanced.
-//! Both send the same bytes. `buffered_amount` counts what is not delivered, and nothing ends, and no Close frame counts as
-//! delivered, before it is.
+//! `delivery`: a connection whose bytes are taken and reported as delivered later, in any pieces, beside one that is
+//! advanced. Both send the same bytes. `buffered_amount` counts what is not delivered, and nothing ends, and no Close
+//! frame counts as delivered, before it is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `differential`: the same bytes from a client to our server and to tungstenite's. Both tell the same messages and come to the
-//! same verdict, but for the differences that are listed here by name.
+//! `differential`: the same bytes from a client to our server and to tungstenite's. Both tell the same messages and
+//! come to the same verdict, but for the differences that are listed here by name.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -26,7 +26,8 @@ enum Difference {
     CloseCodeInvalid,
     /// The IANA registry of section 11.7 has given 1014 a meaning. tungstenite still takes it for reserved.
     CloseCode1014,
-    /// Section 7.1.7 lets an endpoint fail a connection as soon as it knows; tungstenite judges a frame when it is whole.
+    /// Section 7.1.7 lets an endpoint fail a connection as soon as it knows; tungstenite judges a frame when it is
+    /// whole.
     FrameNotWhole,
 }
 

@@ -73,8 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) close: Close,
 }
 
-/// Receives the bytes in these pieces, from a buffer that takes so many and is refilled, or at once if it takes none; then
-/// takes the output, then ends TCP.
+/// Receives the bytes in these pieces, from a buffer that takes so many and is refilled, or at once if it takes none;
+/// then takes the output, then ends TCP.
 pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts, capacity: usize) -> Outcome {
     let mut connection = connection(role, config);
     let mut events = Vec::new();

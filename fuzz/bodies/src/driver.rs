@@ -1,6 +1,6 @@
-//! `driver`: a [`Driver`] and reports of its transport in any order, true or not. It does not panic; `Close` comes once and is
-//! the last event; a failure is reported once; nothing is to be written after writing has ended, nor read after reading has;
-//! and an end is reached, when the transport has ended or when enough time has passed.
+//! `driver`: a [`Driver`] and reports of its transport in any order, true or not. It does not panic; `Close` comes once
+//! and is the last event; a failure is reported once; nothing is to be written after writing has ended, nor read after
+//! reading has; and an end is reached, when the transport has ended or when enough time has passed.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::bytes::Buf;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::drive::NOW;
 use crate::{drive, limits, response, wire};
 
-/// Deadlines until the end of a connection of which nothing more is heard, for as long as the opening handshake, keepalive,
-/// or the closing handshake may take.
+/// Deadlines until the end of a connection of which nothing more is heard, for as long as the opening handshake,
+/// keepalive, or the closing handshake may take.
 const DEADLINES_MAX: usize = 40;
 
 #[derive(Debug)]

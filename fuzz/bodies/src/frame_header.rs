@@ -1,5 +1,5 @@
-//! `frame_header`: RFC 6455 section 5.2. What is decoded is encoded to the same bytes, what is encoded is decoded to the same
-//! head, and whether bytes are a head at all is what the drawing of that section says.
+//! `frame_header`: RFC 6455 section 5.2. What is decoded is encoded to the same bytes, what is encoded is decoded to
+//! the same head, and whether bytes are a head at all is what the drawing of that section says.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::ProtocolError;

@@ -1,5 +1,5 @@
-//! A plain reading of RFC 9112, RFC 9110 and RFC 6455 section 4, in the strictness that the core has chosen: lines end in CR LF,
-//! and nothing is repaired but what a user agent must repair.
+//! A plain reading of RFC 9112, RFC 9110 and RFC 6455 section 4, in the strictness that the core has chosen: lines end
+//! in CR LF, and nothing is repaired but what a user agent must repair.
 
 /// The head of a message.
 #[derive(Debug)]
@@ -67,7 +67,8 @@ impl Fields {
         lines.iter().map(field).collect::<Option<_>>().map(Self)
     }
 
-    /// The same of a response, where a line that begins with a blank goes on with the value before it (RFC 9112 section 5.2).
+    /// The same of a response, where a line that begins with a blank goes on with the value before it (RFC 9112 section
+    /// 5.2).
     pub(crate) fn parse_folded(lines: &[Vec<u8>]) -> Option<Self> {
         let mut unfolded: Vec<Vec<u8>> = Vec::new();
         for line in lines {

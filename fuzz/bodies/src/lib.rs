@@ -1,8 +1,9 @@
-//! What the fuzz targets do: one module per target, each with `run`, which takes any bytes and panics if a promise is broken.
+//! What the fuzz targets do: one module per target, each with `run`, which takes any bytes and panics if a promise is
+//! broken.
 //!
-//! `cargo fuzz` calls them with whatever it makes up, `tests/corpus.rs` with what is committed. An input is a few choices
-//! (roles, limits, where to cut) followed by the bytes themselves, so that wire data makes a seed as it is; in `pair` it
-//! is choices alone.
+//! `cargo fuzz` calls them with whatever it makes up, `tests/corpus.rs` with what is committed. An input is a few
+//! choices (roles, limits, where to cut) followed by the bytes themselves, so that wire data makes a seed as it is; in
+//! `pair` it is choices alone.
 //!
 //! The modules that are not targets hold what the targets compare with: an encoder and a decoder of frames (`wire`), a
 //! receiver (`model`) and a reader of HTTP (`http`), all of them slow, obvious, and without a line of the core's.

@@ -1,4 +1,5 @@
-//! A receiver of frames that is slow and obvious: it has all the bytes at once, and follows RFC 6455 sentence by sentence.
+//! A receiver of frames that is slow and obvious: it has all the bytes at once, and follows RFC 6455 sentence by
+//! sentence.
 
 use sansocket::{Config, Error, ProtocolError, Role};
 

@@ -1,7 +1,7 @@
-//! `operations`: the public calls of `WebSocket` and `Connection` in any order, at any time. None panics, and after each the
-//! contract holds: states only go forward, `Close` comes once and last, a failure is for good, timers are quiet until they
-//! are due, a connection that is closing ends unless it makes progress, and what leaves is what was accepted: all of it, unless
-//! a deadline, a failed write or the application prevents that.
+//! `operations`: the public calls of `WebSocket` and `Connection` in any order, at any time. None panics, and after
+//! each the contract holds: states only go forward, `Close` comes once and last, a failure is for good, timers are
+//! quiet until they are due, a connection that is closing ends unless it makes progress, and what leaves is what was
+//! accepted: all of it, unless a deadline, a failed write or the application prevents that.
 
 mod endpoint;
 mod run;

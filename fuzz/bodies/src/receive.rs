@@ -1,6 +1,6 @@
-//! `receive`: any bytes, in any pieces, from a buffer that is refilled or is not, under any limits, in either role. What
-//! comes of them does not depend on the pieces, is what a plain reading of the RFC says, takes no more memory than the
-//! limits allow and no more work than the bytes are worth; and a failure is for good.
+//! `receive`: any bytes, in any pieces, from a buffer that is refilled or is not, under any limits, in either role.
+//! What comes of them does not depend on the pieces, is what a plain reading of the RFC says, takes no more memory than
+//! the limits allow and no more work than the bytes are worth; and a failure is for good.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! `request`: RFC 6455 section 4.2.1. Whether a server takes bytes for an opening handshake, for another request or for neither is
-//! what a plain reading says, in whatever pieces they come; and a request that was taken, written anew from what the
-//! application sees of it, is the same request.
+//! `request`: RFC 6455 section 4.2.1. Whether a server takes bytes for an opening handshake, for another request or for
+//! neither is what a plain reading says, in whatever pieces they come; and a request that was taken, written anew from
+//! what the application sees of it, is the same request.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::{
@@ -35,10 +35,12 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
         Ok(None) => Verdict::More,
         Ok(Some(Event::Request(request))) => {
             check_again(request);
+            assert!(matches!(request.check(), Ok(Some(_))), "{request:?}");
             Verdict::WebSocket
         }
         Ok(Some(Event::HttpRequest(request))) => {
             check_again(request);
+            assert!(matches!(request.check(), Ok(None)), "{request:?}");
             Verdict::Plain
         }
         Ok(other) => panic!("{other:?}"),
@@ -107,6 +109,11 @@ fn check_again(request: &Request) {
         Err(Error::Handshake(HandshakeError::LimitExceeded(_))) => {}
         other => panic!("{other:?}: {head}"),
     }
+    // and so is one that is made of its parts
+    let (method, target, version) = (request.method(), request.target(), request.version());
+    let made = Request::from_parts(method, target, version, request.headers().iter()).expect("sound parts");
+    assert_eq!(&made, request);
+    assert_eq!(made.check().map(|handshake| handshake.is_some()), request.check().map(|handshake| handshake.is_some()));
     let has_path = request.path().starts_with('/') || (request.method(), request.path()) == ("OPTIONS", "*");
     assert!(has_path && !request.host().contains(['@', ' ', '\r', '\n']), "{request:?}");
 }

@@ -1,6 +1,6 @@
-//! `response`: RFC 6455 section 4.1. Whether a client takes bytes for the answer that opens its connection, for a refusal or for
-//! neither is what a plain reading says, in whatever pieces they come; and an answer that was taken, written anew from
-//! what the application sees of it, is the same answer.
+//! `response`: RFC 6455 section 4.1. Whether a client takes bytes for the answer that opens its connection, for a
+//! refusal or for neither is what a plain reading says, in whatever pieces they come; and an answer that was taken,
+//! written anew from what the application sees of it, is the same answer.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,8 @@ use sansocket::{ClientRequest, Config, Error, Event, HandshakeError, Input, Open
 use crate::drive::{Cuts, NOW};
 use crate::http::{self, Fields, Head};
 
-/// The answer to the key of section 1.3.
+/// The key of section 1.3, and the answer to it.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const OFFERED: [&str; 2] = ["chat", "superchat"];
 
@@ -77,11 +78,15 @@ impl TryRng for Nonce {
 
 impl TryCryptoRng for Nonce {}
 
+/// The request of section 1.3.
+fn client_request() -> ClientRequest {
+    let request: ClientRequest = "ws://server.example.com/chat".parse().expect("a URI");
+    OFFERED.into_iter().fold(request, ClientRequest::protocol)
+}
+
 /// A client whose request is that of section 1.3.
 pub(crate) fn client(config: Config) -> WebSocket {
-    let request: ClientRequest = "ws://server.example.com/chat".parse().expect("a URI");
-    let request = OFFERED.into_iter().fold(request, ClientRequest::protocol);
-    WebSocket::client(request, config, Nonce, NOW).expect("a request")
+    WebSocket::client(client_request(), config, Nonce, NOW).expect("a request")
 }
 
 fn ask(bytes: &[u8], cuts: Cuts) -> std::result::Result<Open, Error> {
@@ -107,6 +112,9 @@ fn ask(bytes: &[u8], cuts: Cuts) -> std::result::Result<Open, Error> {
 /// What the application sees of an answer is enough to write the same answer.
 fn check_again(open: &Open) {
     let response: &Response = open.response().expect("a client sees the response");
+    let made = Response::from_parts(response.status(), response.version(), response.headers().iter());
+    let agreed = client_request().check_response(KEY, &made.expect("sound parts")).expect("it was taken");
+    assert_eq!(agreed.protocol(), open.protocol());
     let mut head = format!("HTTP/1.1 {} {}\r\n", response.status(), response.reason());
     for (name, value) in response.headers().iter() {
         head += &format!("{name}: {value}\r\n");

@@ -1,4 +1,5 @@
-//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is. `pair`, `delivery` and `driver` have random ones.
+//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is. `pair`, `delivery` and `driver`
+//! have random ones.
 
 use std::fs;
 use std::io;

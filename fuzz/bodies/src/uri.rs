@@ -1,5 +1,5 @@
-//! `uri`: RFC 6455 section 3. A text is a ws or wss URI if a plain reading of RFC 3986 says so, and what was parsed is printed so
-//! that it is parsed again.
+//! `uri`: RFC 6455 section 3. A text is a ws or wss URI if a plain reading of RFC 3986 says so, and what was parsed is
+//! printed so that it is parsed again.
 
 use sansocket::{UriError, WsUri};
 

@@ -1,5 +1,5 @@
-//! `utf8`: RFC 6455 section 8.1. Text in fragments, cut anywhere, is what `std` says of the whole: valid, invalid from a certain
-//! byte on, or unfinished. That goes for receiving, for sending, and for the reason of a Close frame.
+//! `utf8`: RFC 6455 section 8.1. Text in fragments, cut anywhere, is what `std` says of the whole: valid, invalid from
+//! a certain byte on, or unfinished. That goes for receiving, for sending, and for the reason of a Close frame.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Every input of every corpus, and every seed, on stable: what fuzzing has reached stays reached, and what it has found stays
-//! fixed.
+//! Every input of every corpus, and every seed, on stable: what fuzzing has reached stays reached, and what it has
+//! found stays fixed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

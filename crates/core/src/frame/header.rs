@@ -59,7 +59,7 @@ impl FrameHeader {
     /// The most bytes that a head can have.
     pub const MAX_SIZE: usize = 14;
 
-    /// The head of an unmasked frame that is a message, or a control frame, by itself.
+    /// Creates the head of an unmasked frame that is a message, or a control frame, by itself.
     pub const fn new(opcode: OpCode, payload_length: u64) -> Self {
         Self { fin: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask: None, payload_length }
     }
@@ -106,8 +106,8 @@ impl FrameHeader {
     }
 
     /// The commonest head by itself: what follows its first byte, if frames are masked or are not as they should be.
-    /// Says how many bytes the head takes, the length of the payload, and the key, which is zero where there is none. `None`
-    /// if more bytes are needed, or if a rule is broken: [`decode`](Self::decode) tells.
+    /// Says how many bytes the head takes, the length of the payload, and the key, which is zero where there is none.
+    /// `None` if more bytes are needed, or if a rule is broken: [`decode`](Self::decode) tells.
     #[inline(always)]
     pub(crate) fn decode_rest(bytes: &[u8], is_masked: bool) -> Option<(usize, u64, MaskingKey)> {
         let length_field = bytes.get(1)? ^ if is_masked { MASK } else { 0 };
@@ -135,7 +135,8 @@ impl FrameHeader {
         2 + length + if second & MASK == 0 { 0 } else { 4 }
     }
 
-    /// The head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is dropped.
+    /// Returns the head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is
+    /// dropped.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
         let mut encoded = EncodedHeader { bytes: [0; Self::MAX_SIZE], size: 0 };

@@ -22,7 +22,7 @@ pub enum OpCode {
 }
 
 impl OpCode {
-    /// The opcode with this number, unless it is reserved (3 to 7, 0xB to 0xF) or wider than four bits.
+    /// Returns the opcode with this number, unless it is reserved (3 to 7, 0xB to 0xF) or wider than four bits.
     #[inline]
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
@@ -36,13 +36,13 @@ impl OpCode {
         })
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     #[inline]
     pub const fn as_u8(self) -> u8 {
         self as u8
     }
 
-    /// Whether this is Close, Ping or Pong (section 5.5), which may come between the fragments of a message.
+    /// Returns whether this is Close, Ping or Pong (section 5.5), which may come between the fragments of a message.
     #[inline]
     pub const fn is_control(self) -> bool {
         self.as_u8() & 0x8 != 0

@@ -23,7 +23,8 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Ends with a response in its output. `error` is what every `receive` reports; nothing if the application responded.
+    /// Ends with a response in its output. `error` is what every `receive` reports; nothing if the application
+    /// responded.
     pub(crate) fn answered(output: Output, error: Option<Error>, config: &Config, now: Instant) -> Self {
         let mut closing = Box::new(Closing::new(Initiator::Local, config, now));
         closing.fail(error);

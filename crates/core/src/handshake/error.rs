@@ -133,8 +133,8 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The status of the response that ended the handshake: the one that this server answered with, or the one that
-    /// this client was refused with. `None` if there was no such response.
+    /// Returns the status of the response that ended the handshake: the one that this server answered with, or the one
+    /// that this client was refused with. `None` if there was no such response.
     pub fn status(&self) -> Option<u16> {
         Some(match self {
             Self::BodyUnexpected

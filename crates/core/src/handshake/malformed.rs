@@ -7,7 +7,7 @@ use core::fmt;
 use thiserror::Error;
 
 use super::HandshakeError;
-use super::syntax::is_token;
+use super::syntax::{is_field_text, is_token};
 use crate::redact::{self, Escaped, Quoted};
 
 /// A response that breaks RFC 9112, or cannot answer an opening handshake: what is wrong in which line, and the head as
@@ -60,9 +60,11 @@ impl MalformedResponse {
 
     /// Describes a field of a response that was made of parts.
     pub(crate) fn of_field(name: &str, value: &[u8]) -> Self {
-        let head = [name.as_bytes(), b": ", value].concat();
+        let mut head = [name.as_bytes(), b": ", value].concat();
         // a colon in the name would end it
         let fault = check_field_line(&head, false).err().unwrap_or(ResponseFault::NameInvalid);
+        // what a line end in the field begins is no line, and may be the rest of a secret
+        head.truncate(head.iter().position(|&byte| !is_field_text(&[byte])).map_or(head.len(), |index| index + 1));
         Self { fault, line_number: 1, head }
     }
 
@@ -166,7 +168,7 @@ fn check_status_line(line: &[u8]) -> Result<(), ResponseFault> {
         [b' ', a, b, c, reason @ ..]
             if [a, b, c].iter().all(|digit| digit.is_ascii_digit())
                 && matches!(reason.first(), None | Some(b' '))
-                && is_text(reason) =>
+                && is_field_text(reason) =>
         {
             Ok(())
         }
@@ -196,9 +198,5 @@ fn check_field_line(line: &[u8], is_first: bool) -> Result<(), ResponseFault> {
         }
         value
     };
-    if is_text(value) { Ok(()) } else { Err(ResponseFault::ValueInvalid) }
-}
-
-fn is_text(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
+    if is_field_text(value) { Ok(()) } else { Err(ResponseFault::ValueInvalid) }
 }

@@ -27,17 +27,17 @@ impl Open {
         self.inner.as_ref().map(|inner| &inner.agreement)
     }
 
-    /// The subprotocol that the server selected (RFC 6455 section 1.9).
+    /// Returns the subprotocol that the server selected (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         self.agreement().and_then(Agreement::protocol)
     }
 
-    /// The extensions in use (RFC 6455 section 9).
+    /// Returns the extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
         self.agreement().map_or(&[], Agreement::extensions)
     }
 
-    /// Client: the head of the server's response, 101.
+    /// Client: returns the head of the server's response, 101.
     pub fn response(&self) -> Option<&Response> {
         self.inner.as_ref().and_then(|inner| inner.response.as_ref())
     }

@@ -90,11 +90,11 @@ pub(crate) fn check_field(name: &str, value: &str) -> Result<(), FieldFault> {
     if has_prefix || RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
         return Err(FieldFault::Reserved);
     }
-    if is_field_text(value) { Ok(()) } else { Err(FieldFault::Value) }
+    if is_field_text(value.as_bytes()) { Ok(()) } else { Err(FieldFault::Value) }
 }
 
 /// RFC 9110 section 5.5: "field values containing CR, LF, or NUL characters are invalid and dangerous". Nor do we send
 /// other control characters.
-pub(crate) fn is_field_text(value: &str) -> bool {
-    value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+pub(crate) fn is_field_text(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }

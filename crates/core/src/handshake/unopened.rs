@@ -168,8 +168,8 @@ impl Unopened {
         Ok(())
     }
 
-    /// Gives up. The code and the reason leave in no frame, but are checked as if the connection were open: the application
-    /// need not know whether it is.
+    /// Gives up. The code and the reason leave in no frame, but are checked as if the connection were open: the
+    /// application need not know whether it is.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         if let Self::Ended(_) = self {
             return Ok(());

@@ -24,7 +24,8 @@ pub(crate) enum End {
     Lost,
 }
 
-/// What it does when it receives these pieces and then the end of the stream, which comes before the last replies are taken.
+/// What it does when it receives these pieces and then the end of the stream, which comes before the last replies are
+/// taken.
 pub(crate) fn run<'a>(role: Role, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut connection = match role {
         Role::Client => Connection::client(Config::default(), ChaCha8Rng::seed_from_u64(6455), Instant::EPOCH),

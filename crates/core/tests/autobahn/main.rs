@@ -1,7 +1,7 @@
 //! What the Autobahn testsuite sent when it was content with us, sent to the core again: conformance without the suite.
 //!
-//! `testdata/autobahn/README.md` tells how the records were made and how they are to be read. What is expected comes from
-//! the suite, and the replies are read without the code under test.
+//! `testdata/autobahn/README.md` tells how the records were made and how they are to be read. What is expected comes
+//! from the suite, and the replies are read without the code under test.
 
 mod echo;
 mod frame;

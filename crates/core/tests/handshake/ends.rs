@@ -1,5 +1,5 @@
-//! The end of a connection whose opening handshake did not succeed, or has only just: DESIGN 3.7 applies to the bodies of
-//! refusals and of responses to plain requests, and no event is stranded between the handshake and the frames.
+//! The end of a connection whose opening handshake did not succeed, or has only just: DESIGN 3.7 applies to the bodies
+//! of refusals and of responses to plain requests, and no event is stranded between the handshake and the frames.
 
 use core::time::Duration;
 
@@ -238,7 +238,8 @@ fn a_refusal_of_ours_ends_in_the_same_phases() {
     }
 }
 
-/// Before the request was answered: an abort and a lost write side end the connection, and the application cannot answer.
+/// Before the request was answered: an abort and a lost write side end the connection, and the application cannot
+/// answer.
 #[test]
 fn the_handshake_of_a_lost_connection_ends() {
     for mut endpoint in [server(), asked(config()), client(client_request())] {

@@ -50,7 +50,8 @@ fn endless_head_by_the_byte() {
     }
 }
 
-/// CVE-2026-54465: header lines without end, of a response too. CVE-2024-37890: too many are an error, not missing ones.
+/// CVE-2026-54465: header lines without end, of a response too. CVE-2024-37890: too many are an error, not missing
+/// ones.
 #[test]
 fn header_lines() {
     let server = |lines| in_all_splits(request().as_bytes(), || WebSocket::server(config(1 << 14, lines), NOW));

@@ -1,7 +1,7 @@
-//! Origins (RFC 6455 sections 4.2.2 and 10.2). CVE-2023-26114, CVE-2025-24010, CVE-2026-44514, CVE-2026-44211: a page of
-//! another site must not open a connection unless the application says so.
+//! Origins (RFC 6455 sections 4.2.2 and 10.2). CVE-2023-26114, CVE-2025-24010, CVE-2026-44514, CVE-2026-44211: a page
+//! of another site must not open a connection unless the application says so.
 
-use sansocket::{Accept, AnswerError, Event, OriginPolicy, ReadyState, Request, TransportAction};
+use sansocket::{Accept, AnswerError, Event, HttpVersion, OriginPolicy, ReadyState, Request, TransportAction};
 
 use crate::support::{NOW, output, receive, request_with, served, server};
 
@@ -168,6 +168,23 @@ fn not_an_origin() {
         assert_eq!(error.to_string(), format!("{shown:?} is not an origin: {message}"));
         assert_eq!(error.origin(), shown);
         assert!(error.to_string().contains(&error.fault().to_string()));
+    }
+}
+
+/// A request that nothing has checked may have several origins, and no host.
+#[test]
+fn unchecked() {
+    let request =
+        |fields: &[(&str, &str)]| Request::from_parts("GET", "/", HttpVersion::Http11, fields.iter().copied()).unwrap();
+    for (fields, expected) in [
+        (&[("Host", "a"), ("Origin", "http://a"), ("Origin", "http://b")][..], false),
+        (&[("Host", "a"), ("Origin", "http://a"), ("Origin", "http://a")], true),
+        (&[("Origin", "http://")], false),
+        (&[("Host", ""), ("Origin", "http://")], false),
+        (&[("Origin", "http://a")], false),
+        (&[], true),
+    ] {
+        assert_eq!(OriginPolicy::SameOrigin.permits(&request(fields)), expected, "{fields:?}");
     }
 }
 

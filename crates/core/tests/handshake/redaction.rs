@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use sansocket::{
-    Accept, Config, Error, Event, HandshakeError, HttpResponse, OriginPolicy, RequestError, RequestTemplate, WebSocket,
-    WsUri, redact_user_info,
+    Accept, Config, Error, Event, HandshakeError, HttpResponse, HttpVersion, OriginPolicy, RequestError,
+    RequestTemplate, Response, WebSocket, WsUri, redact_user_info,
 };
 
 use crate::support::{
@@ -103,6 +103,10 @@ fn malformed_heads() {
         (format!("HTTP/1.1 101 A\r\n Cookie: {SECRET}\r\n\r\n"), " Cookie: <redacted>"),
         (format!("HTTP/1.1 101 A\r\nCookie {SECRET}\r\n\r\n"), "Cookie: <redacted>"),
         (format!("HTTP/1.1 101 A\r\nCookie: {SECRET}\n"), "Cookie: <redacted>"),
+        (format!("HTTP/1.1 101 A\r\n\0Set-Cookie: {SECRET}\r\n\r\n"), "\\x00Set-Cookie: <redacted>"),
+        (format!("HTTP/1.1 101 A\r\n\"Set-Cookie\": {SECRET}\r\n\r\n"), "\\\"Set-Cookie: <redacted>"),
+        (format!("HTTP/1.1 302 A\r\nLocation : ws://a:{SECRET}@b/\r\n\r\n"), "Location : ws://<redacted>@b/"),
+        (format!("220 ftp://a:{SECRET}@b/\r\n"), "220 ftp://<redacted>@b/"),
         (format!("Set-Cookie: {SECRET}\r\n"), "Set-Cookie: <redacted>"),
         (format!("Set-Cookie: a\r{SECRET}\r\n"), "Set-Cookie: <redacted>\\r<redacted>"),
     ] {
@@ -116,6 +120,36 @@ fn malformed_heads() {
             other => panic!("{other:?}"),
         };
         assert!(String::from_utf8_lossy(kept).contains(SECRET), "an application may have it");
+    }
+}
+
+/// So is a field that was made of parts: no line begins within it.
+#[test]
+fn fields_that_are_malformed() {
+    for (name, value, shown) in [
+        ("Set-Cookie", "a\r\nb=hunter2", "Set-Cookie: <redacted>\\r"),
+        ("Set-Cookie", "a\nb=hunter2", "Set-Cookie: <redacted>"),
+        ("Set-Cookie", "hunter2\0", "Set-Cookie: <redacted>"),
+        ("Set-Cookie: hunter2\r\nX", "hunter2\r\nhunter2", "Set-Cookie: <redacted>\\r"),
+        ("Set-Cookie X", "hunter2", "Set-Cookie: <redacted>"),
+        ("Location", "ws://a:hunter2@b/\0", "Location: ws://<redacted>@b/\\x00"),
+    ] {
+        let error = Response::from_parts(401, HttpVersion::Http11, [(name, value)]).unwrap_err();
+        check(&error, &[shown]);
+        assert!(error.to_string().contains(&format!("line 1, \"{shown}\": ")), "{error}");
+    }
+}
+
+/// A redirection may name user information.
+#[test]
+fn locations() {
+    for location in ["wss://user:hunter2@b.example/", "//user:hunter2@b.example/"] {
+        let refused = answered(format!(
+            "HTTP/1.1 307 No\r\nLocation: {location}\r\nFrom: a@b\r\nContent-Length: 7\r\n\r\n{SECRET}"
+        ));
+        check(&refused.error, &["<redacted>@b.example/", "a@b", "body_len: 7"]);
+        let response = HttpResponse::new(307).header("Location", location).body("text/plain", SECRET);
+        check(response, &["<redacted>@b.example/", "text/plain", "body_len: 7"]);
     }
 }
 
@@ -164,10 +198,15 @@ fn uris_and_origins() {
     for (origin, shown) in [
         ("https://user:hunter2@example.com", "https://<redacted>@example.com"),
         ("user:hunter2@example.com", "<redacted>@example.com"),
+        ("https:/user:hunter2@example.com", "https:/<redacted>@example.com"),
+        ("https:///user:hunter2@example.com", "https:///<redacted>@example.com"),
+        ("https:\\\\user:hunter2@example.com", "https:\\\\\\\\<redacted>@example.com"),
+        ("//user:hunter2@example.com", "//<redacted>@example.com"),
         ("https://a.test,https://user:hunter2@b.test", "https://a.test,https://<redacted>@b.test"),
     ] {
         let error = OriginPolicy::any_of([origin]).unwrap_err();
         check(&error, &[shown]);
+        assert_eq!(format!("{:?}", redact_user_info(origin)), format!("\"{shown}\""));
         assert!(error.to_string().starts_with(&format!("\"{shown}\" is not an origin: ")), "{error}");
     }
     for (uri, shown) in [

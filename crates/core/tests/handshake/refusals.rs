@@ -1,4 +1,5 @@
-//! `testdata/handshake/refusals.txt`: each record gets its status (Conformance 6, 7, 8, 9, 12, 13, 14, 19; sections 4.2.1, 4.2.2, 4.4).
+//! `testdata/handshake/refusals.txt`: each record gets its status (Conformance 6, 7, 8, 9, 12, 13, 14, 19; sections
+//! 4.2.1, 4.2.2, 4.4).
 
 use sansocket::{Event, ReadyState, TransportAction};
 

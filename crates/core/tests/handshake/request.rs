@@ -202,7 +202,8 @@ fn fields_that_are_added_twice() {
     }
 }
 
-/// The answer to HEAD has no body (RFC 9110 section 9.3.2), however early it is clear that there is nothing else to answer.
+/// The answer to HEAD has no body (RFC 9110 section 9.3.2), however early it is clear that there is nothing else to
+/// answer.
 #[test]
 fn refusals_of_head() {
     let body = |outcome: &Outcome| outcome.output.len() - outcome.head().len() - 4;

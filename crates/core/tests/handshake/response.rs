@@ -24,7 +24,8 @@ fn accepted() {
     assert_eq!((outcome.ready_state, outcome.transport), (ReadyState::Open, TransportAction::Open));
 }
 
-/// Conformance 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and 3).
+/// Conformance 7, 8: a list in any case for `Connection`; one value in any case for `Upgrade` (section 4.1 items 2 and
+/// 3).
 #[test]
 fn upgrade_and_connection() {
     let connection =
@@ -53,8 +54,8 @@ fn upgrade_and_connection() {
     }
 }
 
-/// Conformance 11: blanks around it do not count, case does (section 4.1 item 4). Neither key nor answer is a secret, so that
-/// CVE-2021-33880 (a comparison that takes the longer, the more is right) has nothing to bite on.
+/// Conformance 11: blanks around it do not count, case does (section 4.1 item 4). Neither key nor answer is a secret,
+/// so that CVE-2021-33880 (a comparison that takes the longer, the more is right) has nothing to bite on.
 #[test]
 fn accept() {
     let swapped: String = ACCEPT.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
@@ -177,8 +178,8 @@ fn refused() {
 }
 
 /// Conformance 20: a body without a length ends with the transport, and so does one that is cut off. A transfer coding
-/// overrides the length, and does not tell the end unless `chunked` is the last (RFC 9112 section 6.3). Lengths that are no
-/// numbers, or not the same, tell nothing.
+/// overrides the length, and does not tell the end unless `chunked` is the last (RFC 9112 section 6.3). Lengths that
+/// are no numbers, or not the same, tell nothing.
 #[test]
 fn refused_until_eof() {
     for (response, body) in [

@@ -7,7 +7,8 @@ fn uri(text: &str) -> WsUri {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Conformance 2: default ports; `Host` carries the port only when it is not the default of the scheme (sections 3 and 4.1).
+/// Conformance 2: default ports; `Host` carries the port only when it is not the default of the scheme (sections 3 and
+/// 4.1).
 #[test]
 fn ports() {
     for (text, port, host) in [

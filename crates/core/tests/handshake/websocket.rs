@@ -66,7 +66,8 @@ fn open_and_idle() {
     assert_eq!(info.bytes_current, 0);
 }
 
-/// Conformance 21, 22: nothing is sent before the handshake; what comes before the answer are the first frames after it.
+/// Conformance 21, 22: nothing is sent before the handshake; what comes before the answer are the first frames after
+/// it.
 #[test]
 fn server_opens() {
     let mut server = server();
@@ -163,8 +164,8 @@ fn rejected() {
     }
 }
 
-/// What an application answers with is said in words as well (RFC 9110 section 15, RFC 6585); a status without usual words
-/// has none, and other words can be chosen.
+/// What an application answers with is said in words as well (RFC 9110 section 15, RFC 6585); a status without usual
+/// words has none, and other words can be chosen.
 #[test]
 fn rejections_have_reason_phrases() {
     for (status, reason) in [
@@ -207,7 +208,8 @@ fn rejections_have_reason_phrases() {
     }
 }
 
-/// Without content: no body and no length (RFC 9110 section 15.3.5), or one of zero (15.3.6). An answer to HEAD: no body.
+/// Without content: no body and no length (RFC 9110 section 15.3.5), or one of zero (15.3.6). An answer to HEAD: no
+/// body.
 #[test]
 fn answers_without_body() {
     let mut server = asked();

@@ -3,6 +3,7 @@
 
 mod connect;
 mod handover;
+mod recorded;
 mod requests;
 mod responses;
 mod support;

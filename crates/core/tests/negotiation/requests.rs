@@ -298,7 +298,7 @@ fn an_acceptance_that_is_not_valid_is_an_error_of_the_application() {
 #[test]
 fn a_refusal_has_the_fields_of_its_version() {
     let response = HttpResponse::upgrade_required();
-    let names = |version| response.fields(version).map(|(name, _)| name).collect::<Vec<_>>();
+    let names = |version| response.fields(version).unwrap().map(|(name, _)| name).collect::<Vec<_>>();
     let common = ["Sec-WebSocket-Version", "Content-Type", "Content-Length"];
     assert_eq!(names(HttpVersion::Http11), [&["Connection", "Upgrade"], common.as_slice()].concat());
     for version in [HttpVersion::Http2, HttpVersion::Http3] {

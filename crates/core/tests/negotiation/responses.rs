@@ -1,8 +1,8 @@
 //! What a client decides about responses, through the bytes of HTTP/1.1, from their parts, and from the `http` crate's.
 
 use sansocket::{
-    ClientRequest, Config, Error, Event, HandshakeError, HttpVersion, Input, Response, ResponseFault, WebSocket,
-    accept_key, generate_key,
+    ClientRequest, Config, Error, Event, HandshakeError, HttpResponse, HttpVersion, Input, RequestError, Response,
+    ResponseFault, WebSocket, accept_key, generate_key,
 };
 
 use crate::support::{ACCEPT, Fields, KEY, NOW, head, replaced, rng};
@@ -156,13 +156,28 @@ fn every_response_is_decided_alike_whichever_way_it_comes() {
     assert!(from_http > 15, "{from_http}");
 }
 
+/// The `http` crate prints no value that is marked as sensitive.
+#[test]
+fn credentials_are_sensitive_in_the_types_of_the_http_crate() {
+    let names = ["Authorization", "cookie", "Proxy-Authorization", "SET-COOKIE", "X-Plain"];
+    let request = names.iter().fold(request(), |request, name| request.header(*name, "a"));
+    let response = names.iter().fold(HttpResponse::new(401), |response, name| response.header(*name, "a"));
+    let of_request = request.to_http(KEY).unwrap().into_parts().0.headers;
+    let of_response = response.to_http(HttpVersion::Http2).unwrap().into_parts().0.headers;
+    for headers in [of_request, request.to_http_connect().unwrap().into_parts().0.headers, of_response] {
+        for name in names {
+            assert_eq!(headers[name].is_sensitive(), name != "X-Plain", "{name} in {headers:?}");
+        }
+    }
+}
+
 /// The fields to send are those that the client of HTTP/1.1 sends.
 #[test]
 fn a_clients_fields_are_those_that_http11_sends() {
     let request = request().header("Authorization", "Bearer x");
     let mut client = WebSocket::client(request.clone(), Config::default(), rng(), NOW).unwrap();
     let key = generate_key(&mut rng());
-    let fields: Vec<_> = request.fields(&key).collect();
+    let fields: Vec<_> = request.fields(&key).unwrap().collect();
     let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     let expected = [
         ("Host", "server.example.com"),
@@ -179,5 +194,30 @@ fn a_clients_fields_are_those_that_http11_sends() {
     assert_eq!((sent.method().as_str(), sent.uri().to_string().as_str(), sent.headers().len()), ("GET", "/chat", 7));
     let long: ClientRequest = format!("ws://a/{}", "x".repeat(70_000)).parse().unwrap();
     assert!(long.to_http(KEY).is_err());
-    assert!(request.header("X", "a\nb").to_http(KEY).is_err());
+}
+
+/// Conformance 23: no public function returns a field whose value would end its line.
+#[test]
+fn fields_that_are_not_valid_are_not_returned() {
+    let invalid = RequestError::HeaderValueInvalid("X".into());
+    for value in ["a\rb", "a\nb", "a\0b", "a\r\nHost: b"] {
+        let request = request().header("X", value);
+        assert_eq!(request.fields(KEY).err(), Some(invalid.clone()));
+        assert_eq!(request.connect_fields().err(), Some(invalid.clone()));
+        assert_eq!(request.to_http(KEY).err(), Some(invalid.clone()));
+        assert_eq!(request.to_http_connect().err(), Some(invalid.clone()));
+        for response in [
+            HttpResponse::new(200).header("X", value),
+            HttpResponse::new(200).body(value, "text"),
+            HttpResponse::new(200).reason(value),
+        ] {
+            assert!(response.fields(HttpVersion::Http11).is_err() && response.to_http(HttpVersion::Http2).is_err());
+        }
+    }
+    for key in ["", "AAAA", "dGhlIHNhbXBsZSBub25jZQ==\r\n", "dGhlIHNhbXBsZSBub25jZQ==\r\nX: y"] {
+        assert_eq!(request().fields(key).err(), Some(RequestError::KeyInvalid));
+        assert_eq!(request().to_http(key).err(), Some(RequestError::KeyInvalid));
+    }
+    let printed = RequestError::KeyInvalid.to_string();
+    assert_eq!(printed, "the key is not the base64 of 16 bytes: generate it with `generate_key`");
 }

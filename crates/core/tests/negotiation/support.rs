@@ -35,7 +35,7 @@ pub(crate) fn head(start: &str, fields: &[(&str, &str)]) -> Vec<u8> {
 
 /// A response as HTTP/1.1 writes it, from what its accessors return.
 pub(crate) fn written(response: &HttpResponse) -> String {
-    let fields = response.fields(HttpVersion::Http11).map(|(name, value)| format!("{name}: {value}\r\n"));
+    let fields = response.fields(HttpVersion::Http11).unwrap().map(|(name, value)| format!("{name}: {value}\r\n"));
     let fields: String = fields.collect();
     let body = String::from_utf8_lossy(response.content());
     format!("HTTP/1.1 {} {}\r\n{fields}\r\n{body}", response.status(), response.reason_phrase())

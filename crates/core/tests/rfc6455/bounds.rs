@@ -6,7 +6,8 @@ use sansocket::{Config, Event, Input, Instant, MessageKind, Role};
 use crate::support::{BOTH, Frame, endpoint, feed, open, take, take_output, text, wire};
 
 // Contract 9: "Bytes examined is at most a constant times bytes received, for any drip and any split": CVE-2023-43669.
-// The measure: so much is dripped that to look at what came before, at every byte, would be 10^11 bytes, and take minutes.
+// The measure: so much is dripped that to look at what came before, at every byte, would be 10^11 bytes, and take
+// minutes.
 #[test]
 fn work_is_linear_in_what_arrives() {
     const LENGTH: usize = 1 << 19;
@@ -71,7 +72,8 @@ fn work_is_linear_in_what_leaves() {
     }
 }
 
-// Contract 11; CVE-2020-35896: "Bounded memory. By the limits alone, whatever the peer does, with output never drained."
+// Contract 11; CVE-2020-35896: "Bounded memory. By the limits alone, whatever the peer does, with output never
+// drained."
 #[test]
 fn output_is_bounded_however_often_the_peer_asks() {
     for role in BOTH {

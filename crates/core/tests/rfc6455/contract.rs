@@ -1,5 +1,5 @@
-//! The contract of the core, line by line: DESIGN 3.4. Lines 9 and 11 are in `bounds.rs`, line 12 in `delivery.rs`, line 13
-//! in `write_lost.rs`. What a line says of one topic is tested with that topic too.
+//! The contract of the core, line by line: DESIGN 3.4. Lines 9 and 11 are in `bounds.rs`, line 12 in `delivery.rs`,
+//! line 13 in `write_lost.rs`. What a line says of one topic is tested with that topic too.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -122,7 +122,8 @@ fn roles_and_streams() -> impl Strategy<Value = (Role, Vec<u8>)> {
     proptest::sample::select(&BOTH[..]).prop_flat_map(|role| (Just(role), streams(role)))
 }
 
-/// With chunk delivery, how much was seen of a message that then failed depends on when its bytes came; nothing else does.
+/// With chunk delivery, how much was seen of a message that then failed depends on when its bytes came; nothing else
+/// does.
 fn without_failed_chunk(mut outcome: Outcome) -> Outcome {
     if outcome.result.is_err() && matches!(outcome.events.last(), Some(Seen::Chunk { last: false, .. })) {
         outcome.events.pop();

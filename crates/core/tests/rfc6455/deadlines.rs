@@ -1,5 +1,5 @@
-//! DESIGN 3.7, columns "progress" and "deadline": what keeps a closing connection, and for how long. In each phase, for both
-//! roles: a silent peer, a peer that drips, floods, reads a byte at a time, or only acknowledges.
+//! DESIGN 3.7, columns "progress" and "deadline": what keeps a closing connection, and for how long. In each phase, for
+//! both roles: a silent peer, a peer that drips, floods, reads a byte at a time, or only acknowledges.
 
 use std::time::Duration;
 
@@ -124,7 +124,8 @@ fn run_cell(cell: &Cell, role: Role, act: Act, until: Instant) -> Option<(Instan
 }
 
 // DESIGN 3.7, second table, columns "progress" and "when closing_timeout has passed, or closing_limit in total". A peer
-// that makes progress is kept until `closing_limit`; any other ends after `closing_timeout` (1.5 times that is allowed).
+// that makes progress is kept until `closing_limit`; any other ends after `closing_timeout` (1.5 times that is
+// allowed).
 #[test]
 fn every_phase_is_kept_by_its_own_progress_until_the_limit() {
     in_every_cell(|cell, role| {
@@ -302,7 +303,8 @@ fn a_deadline_after_both_close_frames_is_clean() {
     }
 }
 
-// DESIGN 3.7: `handle_timeout` at any other time changes nothing; a driver that is late ends the connection all the same.
+// DESIGN 3.7: `handle_timeout` at any other time changes nothing; a driver that is late ends the connection all the
+// same.
 #[test]
 fn early_and_late_calls_are_harmless() {
     for role in BOTH {

@@ -26,8 +26,8 @@ fn pair(role: Role, config: &Config, rate: usize, capacity: usize) -> [Driven; 2
     [Driven::new(endpoint(role, config), Transport::new(rate, capacity)), peer]
 }
 
-/// Checks that the peer received messages of these lengths and then the Close frame with code 1000, and that both ends are
-/// clean.
+/// Checks that the peer received messages of these lengths and then the Close frame with code 1000, and that both ends
+/// are clean.
 #[track_caller]
 fn check_all_delivered(ends: &[Driven; 2], lengths: &[usize], name: &str) {
     let [sender, peer] = ends;
@@ -141,8 +141,8 @@ fn close_in_answer_to_a_message_delivers_what_was_accepted() {
     }
 }
 
-// DESIGN 3.7: "If both ends close at the same time, each drains its output and delivers messages until the other's Close
-// arrives. Neither answers the other's Close. Both report Local as the initiator and a clean close."
+// DESIGN 3.7: "If both ends close at the same time, each drains its output and delivers messages until the other's
+// Close arrives. Neither answers the other's Close. Both report Local as the initiator and a clean close."
 #[test]
 fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     for (rate, other_rate) in [(MIB, MIB), (100 * KIB, 2 * MIB), (2 * MIB, 100 * KIB)] {

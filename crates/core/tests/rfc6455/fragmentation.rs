@@ -124,7 +124,8 @@ fn a_continuation_without_a_message_is_refused() {
     }
 }
 
-/// Conformance 35, section 5.4: "the fragments of one message MUST NOT be interleaved", also when the intruder has FIN = 0.
+/// Conformance 35, section 5.4: "the fragments of one message MUST NOT be interleaved", also when the intruder has FIN
+/// = 0.
 #[test]
 fn a_message_inside_a_fragmented_one_is_refused() {
     for begun in [Frame::text("a"), Frame::binary("a"), Frame::text(""), Frame::binary("")] {

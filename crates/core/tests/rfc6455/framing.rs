@@ -8,7 +8,8 @@ use crate::support::*;
 const LENGTHS: [usize; 7] = [0, 1, 125, 126, 127, 65_535, 65_536];
 const OPCODES: [u8; 6] = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG];
 
-/// The records of `testdata/frames.txt`: section 5.7's examples, and every way to break 5.1 to 5.6. Conformance 24-30, 32-37.
+/// The records of `testdata/frames.txt`: section 5.7's examples, and every way to break 5.1 to 5.6. Conformance 24-30,
+/// 32-37.
 mod wire_data {
     use sansocket::frame::{FrameHeader, OpCode};
 
@@ -122,7 +123,8 @@ mod wire_data {
     }
 }
 
-/// Conformance 24, section 5.2: without an extension that defines it, a reserved bit fails the connection. On control frames too.
+/// Conformance 24, section 5.2: without an extension that defines it, a reserved bit fails the connection. On control
+/// frames too.
 #[test]
 fn a_reserved_bit_fails_every_frame() {
     for opcode in OPCODES {
@@ -168,7 +170,8 @@ fn payloads_at_the_boundary_lengths_arrive() {
     }
 }
 
-/// Conformance 27, section 5.2: "the most significant bit MUST be 0". CVE-2020-27813 (gorilla), Beast v361, CVE-2026-1528.
+/// Conformance 27, section 5.2: "the most significant bit MUST be 0". CVE-2020-27813 (gorilla), Beast v361,
+/// CVE-2026-1528.
 #[test]
 fn a_64_bit_length_with_its_top_bit_set_is_refused() {
     let mut config = Config::default();
@@ -182,7 +185,8 @@ fn a_64_bit_length_with_its_top_bit_set_is_refused() {
     }
 }
 
-/// Conformance 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528, CVE-2020-27813.
+/// Conformance 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528,
+/// CVE-2020-27813.
 #[test]
 fn a_long_length_does_not_turn_into_a_short_one() {
     let default = Config::default();
@@ -201,7 +205,8 @@ fn a_long_length_does_not_turn_into_a_short_one() {
     }
 }
 
-/// With limits that allow it, a huge payload is simply waited for. CVE-2020-13935: what arrives is taken, without a loop.
+/// With limits that allow it, a huge payload is simply waited for. CVE-2020-13935: what arrives is taken, without a
+/// loop.
 #[test]
 fn a_huge_payload_that_the_limits_allow_is_waited_for() {
     let mut config = Config::default();

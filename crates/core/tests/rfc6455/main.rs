@@ -1,4 +1,5 @@
-//! RFC 6455 sections 5 to 8, through the public interface alone: one module per topic, every case for client and server.
+//! RFC 6455 sections 5 to 8, through the public interface alone: one module per topic, every case for client and
+//! server.
 
 mod bounds;
 mod chunks;

@@ -151,7 +151,8 @@ fn advance_by_nothing_takes_nothing() {
     }
 }
 
-// Design 3.1: "payload bytes accepted and not yet taken; framing not counted": not of heads, of control frames, of Close.
+// Design 3.1: "payload bytes accepted and not yet taken; framing not counted": not of heads, of control frames, of
+// Close.
 #[test]
 fn buffered_amount_falls_with_each_byte_of_payload() {
     for role in BOTH {
@@ -196,7 +197,8 @@ fn what_was_never_taken_stays_counted() {
     }
 }
 
-// Design 3.1: "never copied on a server": the very bytes that were shared go to `writev`, for any number of connections.
+// Design 3.1: "never copied on a server": the very bytes that were shared go to `writev`, for any number of
+// connections.
 #[test]
 fn a_shared_payload_is_not_copied_on_a_server() {
     for length in [256, 5_000, 300_000] {
@@ -466,8 +468,8 @@ fn a_short_shared_payload_is_copied_beside_its_head() {
     assert_eq!(places[0].1, 2 * (4 + 255));
 }
 
-// Design 3.4: a control frame that waits its turn does not make each look at the output go through all that waits behind it.
-// (If it did, this would take many minutes.)
+// Design 3.4: a control frame that waits its turn does not make each look at the output go through all that waits
+// behind it. (If it did, this would take many minutes.)
 #[test]
 fn to_look_at_the_output_takes_constant_time_in_the_middle_of_a_frame() {
     const MANY: usize = 30_000;

@@ -1,5 +1,5 @@
-//! DESIGN 3.7, the tables cell by cell: what each state of the end of a connection does with received data, with FIN, with
-//! a lost write side, with an abort, and at its deadline. Both roles, every way into a cell.
+//! DESIGN 3.7, the tables cell by cell: what each state of the end of a connection does with received data, with FIN,
+//! with a lost write side, with an abort, and at its deadline. Both roles, every way into a cell.
 
 use std::time::Duration;
 
@@ -286,8 +286,8 @@ fn every_cell_delivers_messages_or_discards_them() {
     });
 }
 
-// DESIGN 3.7, "FIN", in each cell: remembered until the output is delivered, byte by byte, then the end of the phase that
-// follows. Contract 5.
+// DESIGN 3.7, "FIN", in each cell: remembered until the output is delivered, byte by byte, then the end of the phase
+// that follows. Contract 5.
 #[test]
 fn every_cell_ends_once_after_fin_and_the_last_byte() {
     in_every_cell(|cell, role| {
@@ -329,8 +329,8 @@ fn every_cell_ends_once_after_fin_and_silence() {
     });
 }
 
-// DESIGN 3.7: `write_lost` in each cell: the output is freed, reading goes on until EOF or the peer's Close, and the end
-// is an Abort.
+// DESIGN 3.7: `write_lost` in each cell: the output is freed, reading goes on until EOF or the peer's Close, and the
+// end is an Abort.
 #[test]
 fn every_cell_ends_after_write_lost() {
     in_every_cell(|cell, role| {

@@ -1,5 +1,5 @@
-//! A buffer of the caller's that is refilled: messages stay there until they are whole. That they are the same messages,
-//! `support::check` shows for every wire test.
+//! A buffer of the caller's that is refilled: messages stay there until they are whole. That they are the same
+//! messages, `support::check` shows for every wire test.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -9,8 +9,8 @@ use sansocket::{CloseCode, Config, Connection, Event, Input, Instant, Message, M
 
 use crate::support::{BOTH, Failure, Frame, endpoint, open, wire};
 
-/// Gives bytes of a buffer that takes so many; returns the kind and the payload of the first message, which must be lent,
-/// how many bytes are left and how many are missing.
+/// Gives bytes of a buffer that takes so many; returns the kind and the payload of the first message, which must be
+/// lent, how many bytes are left and how many are missing.
 fn give(
     connection: &mut Connection,
     bytes: &mut [u8],

@@ -92,8 +92,8 @@ fn a_client_masks_every_frame_and_a_server_none() {
     }
 }
 
-// Conformance 31; GHSA-w67g-5rqw-f597; sections 5.3 and 10.3: "the masking key is a 32-bit value chosen at random by the
-// client", a fresh one for each frame, and from the generator that was handed in.
+// Conformance 31; GHSA-w67g-5rqw-f597; sections 5.3 and 10.3: "the masking key is a 32-bit value chosen at random by
+// the client", a fresh one for each frame, and from the generator that was handed in.
 #[test]
 fn every_frame_has_its_own_key_from_the_injected_generator() {
     for way in WAYS {

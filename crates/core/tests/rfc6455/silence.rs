@@ -1,4 +1,5 @@
-//! Who is given up for not answering the Ping of keepalive, and who is not, because the answer may be on its way or unread.
+//! Who is given up for not answering the Ping of keepalive, and who is not, because the answer may be on its way or
+//! unread.
 
 use sansocket::bytes::Buf;
 use sansocket::{Config, Connection, Role};
@@ -6,8 +7,8 @@ use sansocket::{Config, Connection, Role};
 use crate::support::{BOTH, Frame, endpoint, seconds, take_output};
 use crate::timers::{SILENT, keepalive, timeout};
 
-// Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame; one
-// that takes nothing is, and so is one that has the Ping and does not answer.
+// Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame;
+// one that takes nothing is, and so is one that has the Ping and does not answer.
 #[test]
 fn a_peer_that_takes_a_long_message_is_not_silent() {
     for role in BOTH {

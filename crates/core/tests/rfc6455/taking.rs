@@ -1,5 +1,5 @@
-//! `Output::take_bytes` and `delivered`: bytes that the transport took and has not yet delivered. The same bytes leave as by
-//! `advance`, without copies of large payloads, and everything that depends on delivery waits for `delivered`.
+//! `Output::take_bytes` and `delivered`: bytes that the transport took and has not yet delivered. The same bytes leave
+//! as by `advance`, without copies of large payloads, and everything that depends on delivery waits for `delivered`.
 
 use std::time::Duration;
 
@@ -190,7 +190,8 @@ fn delivery_is_progress_and_taking_is_not() {
     }
 }
 
-// Keepalive: a Ping that is in flight behind a long message has not left, and a peer that takes the message is not silent.
+// Keepalive: a Ping that is in flight behind a long message has not left, and a peer that takes the message is not
+// silent.
 #[test]
 fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
     for role in BOTH {
@@ -321,9 +322,9 @@ fn apply(connection: &mut Connection, step: &Step) -> Result<(), String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    // Whatever is taken, delivered and advanced, in whatever amounts, with scratch attached or not: the bytes that leave are
-    // those of a connection whose driver takes the same numbers of bytes by plain `advance`, and every answer depends on the
-    // bytes delivered, as it does for a driver that advances only when they are.
+    // Whatever is taken, delivered and advanced, in whatever amounts, with scratch attached or not: the bytes that
+    // leave are those of a connection whose driver takes the same numbers of bytes by plain `advance`, and every answer
+    // depends on the bytes delivered, as it does for a driver that advances only when they are.
     #[test]
     fn taking_gives_the_same_stream_and_delivery_the_same_answers(
         steps in steps(),

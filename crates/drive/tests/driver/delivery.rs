@@ -128,9 +128,9 @@ fn close_delivers_what_was_accepted_at_100_kib_per_second() {
     }
 }
 
-// Where the transport does not tell what was acknowledged. A byte then counts as delivered when the kernel has
-// accepted it, and the peer has `closing_timeout` from there to answer our Close. Promised is: what the kernel does not
-// hold is delivered in any case, and the rest if the peer reads it within `closing_timeout`, or sends anything meanwhile.
+// Where the transport does not tell what was acknowledged. A byte then counts as delivered when the kernel has accepted
+// it, and the peer has `closing_timeout` from there to answer our Close. Promised is: what the kernel does not hold is
+// delivered in any case, and the rest if the peer reads it within `closing_timeout`, or sends anything meanwhile.
 #[test]
 fn without_acknowledgements_close_delivers_what_the_peer_reads_in_time() {
     for input in INPUTS {
@@ -143,8 +143,8 @@ fn without_acknowledgements_close_delivers_what_the_peer_reads_in_time() {
     }
 }
 
-// The cost, which the guide states: a silent peer that needs more than `closing_timeout` for what the kernel holds (26 s
-// here) loses the rest of that. The sender is told: 1006, not clean.
+// The cost, which the guide states: a silent peer that needs more than `closing_timeout` for what the kernel holds (26
+// s here) loses the rest of that. The sender is told: 1006, not clean.
 #[test]
 fn without_acknowledgements_a_peer_that_reads_its_last_megabytes_too_slowly_loses_them() {
     let input = &INPUTS[0];
@@ -229,8 +229,8 @@ fn echo_after_fin(role: Role, config: &Config, size: usize, rate: usize, knows_o
     (bytes, end)
 }
 
-// The end follows when the kernel has accepted the last byte, which it delivers: whether acknowledgements are known makes
-// no difference here.
+// The end follows when the kernel has accepted the last byte, which it delivers: whether acknowledgements are known
+// makes no difference here.
 #[test]
 fn fin_without_close_delivers_what_was_accepted() {
     let mut reads_on = Config::default();

@@ -1,5 +1,5 @@
-//! Connections that are broken at either end, in random ways and at random times. The loop itself asserts that it does not
-//! busy-loop, that nothing follows Close, and that nothing is written after the sending direction has ended.
+//! Connections that are broken at either end, in random ways and at random times. The loop itself asserts that it does
+//! not busy-loop, that nothing follows Close, and that nothing is written after the sending direction has ended.
 
 use std::io::ErrorKind;
 

@@ -175,8 +175,9 @@ fn closing(role: Role, size: usize, pipe: Pipe, knows_outstanding: bool) -> End 
     end
 }
 
-// "The connection to a silent peer has ended after `closing_timeout` (tests allow 1.5 times)": whether it reads nothing,
-// so that the output does not drain, or the kernel has taken everything, and whether acknowledgements are known or not.
+// "The connection to a silent peer has ended after `closing_timeout` (tests allow 1.5 times)": whether it reads
+// nothing, so that the output does not drain, or the kernel has taken everything, and whether acknowledgements are
+// known or not.
 #[test]
 fn the_connection_to_a_silent_peer_ends_after_the_closing_timeout() {
     for role in BOTH {

@@ -139,7 +139,8 @@ fn a_failure_is_reported_once_and_before_close() {
     }
 }
 
-// The connection has nothing to wait for once it knows that it cannot write: the failure is reported first nevertheless.
+// The connection has nothing to wait for once it knows that it cannot write: the failure is reported first
+// nevertheless.
 #[test]
 fn a_failure_is_reported_before_the_close_that_it_causes_at_once() {
     for role in BOTH {

@@ -8,7 +8,8 @@ use sansocket_drive::{Action, Armed, Clock, Deadline, Deadlines, Driver, with_ke
 
 use crate::support::{BOTH, PONG, Seen, close, closed, feed, frame, opened, pending, seconds, written};
 
-/// Calls `timeout` at each deadline, with what `outstanding` says, until the connection has ended. Everything is written.
+/// Calls `timeout` at each deadline, with what `outstanding` says, until the connection has ended. Everything is
+/// written.
 fn run_timers(
     driver: &mut Driver,
     limit: Instant,
@@ -204,7 +205,8 @@ fn the_clock_of_the_process_is_one_and_does_not_go_backwards() {
     assert!(left <= hour && left > Duration::ZERO);
 }
 
-// As a loop uses it: an entry stays where it is while the connection's deadline moves away, and is renewed when it is due.
+// As a loop uses it: an entry stays where it is while the connection's deadline moves away, and is renewed when it is
+// due.
 #[test]
 fn a_deadline_that_moves_away_costs_one_entry_per_interval() {
     let mut driver = opened(Role::Server, &with_keepalive(Config::default()));

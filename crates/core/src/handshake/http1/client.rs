@@ -9,6 +9,7 @@ use super::body::Body;
 use super::encode::encode_request;
 use super::head::{HeadFault, HeadReader};
 use super::not_http::ResponseStart;
+use super::response;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, TimeoutKind};
@@ -94,7 +95,7 @@ impl Client {
                 Ok(None) => return Ok(None),
                 Err(fault) => return Err(head_error(fault, reader.received(), &self.config)),
             };
-            let response = Response::parse(&head, reader.header_lines())?;
+            let response = response::parse(&head, reader.header_lines())?;
             match response.status() {
                 101 if response.version() != HttpVersion::Http11 => {
                     return Err(MalformedResponse::of_version(&head).into());

@@ -9,7 +9,7 @@ use crate::handshake::{Acceptance, ClientRequest, HttpResponse, HttpVersion};
 /// checked.
 pub(crate) fn encode_request(request: &ClientRequest, key: &str) -> Vec<u8> {
     let mut head = begin(["GET ", request.uri().resource_name(), " HTTP/1.1\r\n"]);
-    request.fields(key).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
+    request.checked_fields(key).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
     finish(head)
 }
 
@@ -24,7 +24,9 @@ pub(crate) fn encode_acceptance(acceptance: Acceptance<'_>) -> Vec<u8> {
 pub(crate) fn encode_response(response: &HttpResponse, answers_head: bool) -> Vec<u8> {
     let status: String = response.status().to_string();
     let mut head = begin(["HTTP/1.1 ", &status, " ", response.reason_phrase(), "\r\n"]);
-    response.fields(HttpVersion::Http11).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
+    response
+        .checked_fields(HttpVersion::Http11)
+        .for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
     let mut bytes = finish(head);
     if !answers_head {
         bytes.extend_from_slice(response.content());

@@ -1,7 +1,7 @@
 //! The head of a message: start line and header fields up to the empty line, RFC 9112 section 2.
 //!
-//! Its end is searched for as the bytes come, from where the search had stopped; only then is it parsed, once. (A request
-//! that comes in one piece is found without that.)
+//! Its end is searched for as the bytes come, from where the search had stopped; only then is it parsed, once. (A
+//! request that comes in one piece is found without that.)
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -7,10 +7,10 @@ mod encode;
 mod head;
 mod not_http;
 mod request;
+mod response;
 mod server;
 
 pub(crate) use client::Client;
 pub(crate) use encode::encode_response;
-pub(crate) use head::as_http11;
 pub use not_http::NotHttp;
 pub(crate) use server::Server;

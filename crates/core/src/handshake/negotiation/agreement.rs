@@ -22,7 +22,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// An agreement on nothing.
+    /// Creates an agreement on nothing.
     pub const fn new() -> Self {
         Self { protocol: None, extensions: Vec::new() }
     }
@@ -44,7 +44,7 @@ impl Agreement {
         &self.extensions
     }
 
-    /// Whether nothing was agreed on.
+    /// Returns whether nothing was agreed on.
     pub const fn is_empty(&self) -> bool {
         self.protocol.is_none() && self.extensions.is_empty()
     }

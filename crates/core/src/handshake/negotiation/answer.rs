@@ -4,13 +4,14 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use thiserror::Error;
 
-use super::HttpVersion;
-use crate::handshake::field_list::FieldList;
+use super::field_list::FieldList;
+use super::{HttpVersion, OriginPolicy};
+use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{FieldFault, check_field, is_field_text};
-use crate::handshake::{HandshakeError, OriginPolicy};
 use crate::redact;
 
 /// Accepts an opening handshake.
@@ -43,7 +44,8 @@ impl Accept {
         self
     }
 
-    /// Sets the policy that applies unless [`origin`](Self::origin) chose one: for drivers whose listeners have a policy.
+    /// Sets the policy that applies unless [`origin`](Self::origin) chose one: for drivers whose listeners have a
+    /// policy.
     #[must_use]
     pub fn default_origin(mut self, policy: &OriginPolicy) -> Self {
         if self.origin.is_none() {
@@ -85,7 +87,7 @@ impl Accept {
 /// let healthy = HttpResponse::new(200).body("text/plain", "I am well");
 /// # let _ = (unauthorized, moved, healthy);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     status: u16,
     reason: Option<String>,
@@ -94,17 +96,18 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// A response with this status, from 200 to 599.
+    /// Creates a response with this status, from 200 to 599.
     pub const fn new(status: u16) -> Self {
         Self { status, reason: None, headers: FieldList::new(), body: None }
     }
 
-    /// The answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that says so.
+    /// Returns the answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that
+    /// says so.
     pub fn upgrade_required() -> Self {
         Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
     }
 
-    /// The reason phrase, instead of the usual one for the status.
+    /// Sets the reason phrase, instead of the usual one for the status.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
@@ -118,7 +121,7 @@ impl HttpResponse {
         self
     }
 
-    /// The body and its media type, such as `text/plain`. With 204, 205 and 304 none is sent.
+    /// Sets the body and its media type, such as `text/plain`. With 204, 205 and 304 none is sent.
     #[must_use]
     pub fn body(mut self, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some((content_type.into(), body.into()));
@@ -144,11 +147,11 @@ impl HttpResponse {
         if !(200..=599).contains(&self.status) {
             return Err(AnswerError::StatusInvalid(self.status));
         }
-        if self.reason.as_ref().is_some_and(|reason| !is_field_text(reason)) {
+        if self.reason.as_ref().is_some_and(|reason| !is_field_text(reason.as_bytes())) {
             return Err(AnswerError::ReasonInvalid);
         }
         if let Some((content_type, _)) = &self.body
-            && !is_field_text(content_type)
+            && !is_field_text(content_type.as_bytes())
         {
             return Err(AnswerError::HeaderValueInvalid("Content-Type".to_string()));
         }
@@ -168,9 +171,21 @@ impl HttpResponse {
 
     /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol
     /// adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
-    /// have no
-    /// `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
-    pub fn fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    /// have no `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
+    ///
+    /// # Errors
+    ///
+    /// As for [`check`](Self::check).
+    pub fn fields(
+        &self,
+        version: HttpVersion,
+    ) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)> + use<'_>, AnswerError> {
+        self.check()?;
+        Ok(self.checked_fields(version))
+    }
+
+    /// Returns the [`fields`](Self::fields) of a response that was checked.
+    pub(crate) fn checked_fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> + use<'_> {
         let is_upgrade_required = self.status == 426;
         // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
         // `Connection`. RFC 6455 4.4: and the versions that it understands
@@ -200,7 +215,20 @@ impl HttpResponse {
     }
 }
 
-/// Why a request was not answered as asked. But for [`OriginForbidden`](Self::OriginForbidden) it is still unanswered.
+/// Omits the body.
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, reason, headers, body } = self;
+        let (content_type, size) = body.as_ref().map(|(content_type, body)| (content_type, body.len())).unzip();
+        let mut response = f.debug_struct("HttpResponse");
+        response.field("status", status).field("reason", reason).field("headers", headers);
+        response.field("content_type", &content_type).field("body_len", &size.unwrap_or_default());
+        response.finish_non_exhaustive()
+    }
+}
+
+/// Why a request was not answered as asked. The request is still unanswered, except after
+/// [`OriginForbidden`](Self::OriginForbidden).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -245,8 +273,8 @@ impl HandshakeError {
 }
 
 impl AnswerError {
-    /// Returns the response to a request whose answer failed for the client's fault: 403 for a forbidden origin. `None`
-    /// for the errors of the application, which may try another answer.
+    /// Returns the response to a request whose client is at fault: 403 for a forbidden origin. `None` for the errors of
+    /// the application, which may try another answer.
     pub fn response(&self) -> Option<HttpResponse> {
         matches!(self, Self::OriginForbidden)
             .then(|| HttpResponse::from_protocol(403, "this origin may not open a connection"))

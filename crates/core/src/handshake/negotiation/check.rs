@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::iter;
 
-use super::{Headers, HttpVersion, Line, OpeningHandshake, Request, key};
+use super::{Headers, HttpVersion, Line, OpeningHandshake, Request, extension, key};
+use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{Single, has_element, is_token};
-use crate::handshake::{HandshakeError, extension};
 use crate::uri::Authority;
 
 impl Request {
@@ -121,7 +121,10 @@ impl<'a> Parts<'a> {
     fn check_connection_fields(&self) -> Result<(), HandshakeError> {
         let headers = self.request.headers();
         let others = ["Keep-Alive", "Proxy-Connection"];
-        if self.has_connection_field || others.iter().any(|name| headers.get(name).is_some()) {
+        // "The only exception to this is the TE header field [...]; when it is [present], it MUST NOT contain any value
+        // other than "trailers"."
+        let has_coding = || headers.get_all("TE").any(|value| !value.eq_ignore_ascii_case("trailers"));
+        if self.has_connection_field || others.iter().any(|name| headers.get(name).is_some()) || has_coding() {
             return Err(HandshakeError::ConnectionFieldUnexpected);
         }
         Ok(())

@@ -6,10 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::key::{ACCEPT_SIZE, accept};
-use super::{Agreement, HttpVersion};
+use super::{Agreement, ClientRequest, Extension, Headers, HttpVersion, Response, extension};
 use crate::handshake::error::found;
 use crate::handshake::syntax::{Single, lists, single};
-use crate::handshake::{ClientRequest, Extension, HandshakeError, Headers, MalformedResponse, Response, extension};
+use crate::handshake::{HandshakeError, MalformedResponse};
 
 /// What a response is compared with.
 #[derive(Debug)]

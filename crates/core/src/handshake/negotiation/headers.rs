@@ -8,10 +8,10 @@ use core::ops::Range;
 
 use httparse::Header;
 
-use crate::handshake::syntax::is_token;
+use crate::handshake::syntax::{is_field_text, is_token};
 use crate::redact;
 
-/// Header fields in the order in which they came. Names are compared without regard to case. To clone them is cheap.
+/// Header fields in the order in which they came. Names are compared without regard to case. Clones are cheap.
 ///
 /// Every value is text: UTF-8 if it is valid UTF-8, otherwise taken as ISO 8859-1, one character for a byte. Blanks
 /// around it are gone. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
@@ -87,7 +87,7 @@ impl Headers {
     ) -> Result<Self, (String, Vec<u8>)> {
         let fields: Vec<_> = fields.into_iter().collect();
         let fields = || fields.iter().map(|(name, value)| (name.as_ref(), trim(value.as_ref())));
-        match fields().find(|(name, value)| !is_token(name) || !is_field_value(value)) {
+        match fields().find(|(name, value)| !is_token(name) || !is_field_text(value)) {
             Some((name, value)) => Err((name.into(), value.into())),
             None => Ok(Self::collect(fields().chain([(method, target.as_bytes())]), behind)),
         }
@@ -130,17 +130,17 @@ impl Headers {
         self.read(&field.value)
     }
 
-    /// The value of the first field of this name.
+    /// Returns the value of the first field of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
     }
 
-    /// The values of all fields of this name, in order.
+    /// Returns the values of all fields of this name, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.fields().iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
     }
 
-    /// Names, as they were sent, and values of all fields.
+    /// Returns the names, as they were sent, and the values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields().iter().map(|field| (self.read(&field.name), self.value(field)))
     }
@@ -149,12 +149,12 @@ impl Headers {
         self.head.get(place.clone()).unwrap_or_default()
     }
 
-    /// The number of fields.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.fields().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.fields().is_empty()
     }
@@ -167,11 +167,6 @@ fn trim(value: &[u8]) -> &[u8] {
     let value = value.get(start..).unwrap_or_default();
     let end = value.iter().rev().take_while(|byte| is_blank(byte)).count();
     value.get(..value.len() - end).unwrap_or_default()
-}
-
-/// Whether the bytes may be the value of a field (RFC 9110 section 5.5).
-fn is_field_value(value: &[u8]) -> bool {
-    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// The same names, as they were sent, and values in the same order.

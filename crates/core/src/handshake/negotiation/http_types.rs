@@ -1,4 +1,4 @@
-//! The negotiation with the types of the `http` crate, for whoever speaks HTTP with hyper, axum or h2.
+//! The negotiation with the types of the `http` crate, for applications that speak HTTP with hyper, axum or h2.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::{Acceptance, AnswerError, HttpResponse, HttpVersion, Request};
 use crate::handshake::{ClientRequest, HandshakeError, MalformedResponse, RequestError, Response};
+use crate::redact;
 
 impl Request {
     /// Makes a request of the parts of an extended CONNECT and the value of `:protocol`, which HTTP libraries keep in a
@@ -68,10 +69,9 @@ impl HttpResponse {
     ///
     /// What the application added is not valid.
     pub fn to_http(&self, version: HttpVersion) -> Result<http::Response<Vec<u8>>, AnswerError> {
-        self.check()?;
         let mut response = http::Response::new(self.content().to_vec());
         *response.status_mut() = status(self.status())?;
-        append(response.headers_mut(), self.fields(version)).map_err(|fault| fault.into_answer_error())?;
+        append(response.headers_mut(), self.fields(version)?).map_err(|fault| fault.into_answer_error())?;
         Ok(response)
     }
 }
@@ -82,12 +82,11 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid, or the URI is too long for the `http` crate.
+    /// What the application added is not valid, the key is none, or the URI is too long for the `http` crate.
     pub fn to_http(&self, key: &str) -> Result<http::Request<()>, RequestError> {
-        self.check()?;
         let mut request = http::Request::new(());
         *request.uri_mut() = self.uri().resource_name().parse().map_err(|_| RequestError::UriTooLong)?;
-        append(request.headers_mut(), self.fields(key)).map_err(|fault| fault.into_request_error())?;
+        append(request.headers_mut(), self.fields(key)?).map_err(|fault| fault.into_request_error())?;
         Ok(request)
     }
 
@@ -99,7 +98,6 @@ impl ClientRequest {
     ///
     /// As for [`to_http`](Self::to_http).
     pub fn to_http_connect(&self) -> Result<http::Request<()>, RequestError> {
-        self.check()?;
         let mut request = http::Request::new(());
         *request.version_mut() = http::Version::HTTP_2;
         *request.method_mut() = http::Method::CONNECT;
@@ -107,7 +105,7 @@ impl ClientRequest {
         let authority = self.uri().host_header();
         let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(self.uri().resource_name());
         *request.uri_mut() = uri.build().map_err(|_| RequestError::UriTooLong)?;
-        let fields = self.connect_fields().filter(|(name, _)| !name.starts_with(':'));
+        let fields = self.connect_fields()?.filter(|(name, _)| !name.starts_with(':'));
         append(request.headers_mut(), fields).map_err(|fault| fault.into_request_error())?;
         Ok(request)
     }
@@ -134,7 +132,9 @@ fn append<'a>(
         let valid = http::HeaderName::from_bytes(name.as_bytes())
             .ok()
             .zip(http::HeaderValue::from_bytes(value.as_bytes()).ok());
-        let (valid_name, valid_value) = valid.ok_or(Fault(name))?;
+        let (valid_name, mut valid_value) = valid.ok_or(Fault(name))?;
+        // so that `Debug` of the `http` crate redacts it too, and HTTP/2 puts it into no table (RFC 7541 section 7.1.3)
+        valid_value.set_sensitive(redact::is_secret(name.as_bytes()));
         headers.try_append(valid_name, valid_value).map_err(|_| Fault(name))?;
     }
     Ok(())

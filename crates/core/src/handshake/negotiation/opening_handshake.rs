@@ -40,7 +40,7 @@ impl OpeningHandshake {
         accept.check()?;
         // 10.2: "If the origin indicated is unacceptable to the server, then it SHOULD respond to the WebSocket
         // handshake with a reply containing HTTP 403 Forbidden status code"
-        if !accept.origin.as_ref().unwrap_or(&OriginPolicy::SameOrigin).permits(&self.request) {
+        if !accept.origin.as_ref().unwrap_or(&OriginPolicy::SameOrigin).permits_checked(&self.request) {
             return Err(AnswerError::OriginForbidden);
         }
         Ok(Acceptance { handshake: self, accept })

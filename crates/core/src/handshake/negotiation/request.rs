@@ -3,15 +3,15 @@
 use alloc::format;
 use core::{fmt, str};
 
-use super::{Headers, HttpVersion};
+use super::{Extension, Headers, HttpVersion, extension};
+use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{elements, is_token};
-use crate::handshake::{Extension, HandshakeError, extension};
 use crate::uri::Authority;
 
-/// An HTTP request, as a server's application sees it. To clone it is cheap.
+/// An HTTP request, as a server's application sees it. Clones are cheap.
 ///
-/// Whoever has another HTTP server makes one [from its parts](Self::from_parts), checks it, answers it, and opens the
-/// connection:
+/// An application that has another HTTP server makes a request [from its parts](Self::from_parts), checks it, answers
+/// it, and opens the connection:
 ///
 /// ```
 /// use sansocket::{Accept, Config, Connection, HttpVersion, Instant, Request, WebSocket};
@@ -46,7 +46,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Makes a request of its parts, however they came. Values are decoded as [`Headers`] says.
+    /// Makes a request of its parts. Values are decoded as [`Headers`] says.
     ///
     /// # Errors
     ///
@@ -70,7 +70,8 @@ impl Request {
     /// # Errors
     ///
     /// As for [`from_parts`](Self::from_parts), and [`HandshakeError::HostInvalid`]: the authority is not a host with
-    /// an optional port.
+    /// an optional port. [`HandshakeError::TargetInvalid`]: the scheme is neither http nor https, or the path does not
+    /// begin with a slash.
     pub fn extended_connect(
         protocol: &str,
         scheme: &str,
@@ -85,7 +86,8 @@ impl Request {
         if Authority::parse(authority).is_none() {
             return Err(HandshakeError::HostInvalid);
         }
-        if !path.starts_with('/') {
+        // a scheme that holds more than a scheme would name another authority
+        if !is_http_scheme(scheme) || !path.starts_with('/') {
             return Err(HandshakeError::TargetInvalid);
         }
         let target = format!("{scheme}://{authority}{path}");
@@ -122,33 +124,33 @@ impl Request {
                 .is_some_and(|(authority, _)| authority.is_none_or(|authority| Authority::parse(authority).is_some()))
     }
 
-    /// The method: `GET`, but for a plain HTTP request.
+    /// Returns the method: `GET` in an opening handshake of HTTP/1.1.
     pub fn method(&self) -> &str {
         self.headers.start().0
     }
 
-    /// The version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
+    /// Returns the version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
     pub fn version(&self) -> HttpVersion {
         HttpVersion::at_start(self.headers.behind_target())
     }
 
-    /// The value of `:protocol`, if the request is an [extended CONNECT](Self::extended_connect).
+    /// Returns the value of `:protocol`, if the request is an [extended CONNECT](Self::extended_connect).
     pub fn connect_protocol(&self) -> Option<&str> {
         // on the wire of HTTP/1.1, the version ends its line
         let behind = self.headers.behind_target().strip_prefix(self.version().as_str().as_bytes())?;
         behind.strip_prefix(CONNECT_PROTOCOL.as_bytes()).and_then(|protocol| str::from_utf8(protocol).ok())
     }
 
-    /// The target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS, perhaps
-    /// `*`.
+    /// Returns the target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS,
+    /// perhaps `*`.
     ///
     /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
         self.headers.start().1
     }
 
-    /// The path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112 section
-    /// 3.2.4).
+    /// Returns the path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112
+    /// section 3.2.4).
     pub fn path(&self) -> &str {
         if self.target() == ASTERISK {
             return ASTERISK;
@@ -160,13 +162,13 @@ impl Request {
         }
     }
 
-    /// The query of the target, without the question mark, not decoded.
+    /// Returns the query of the target, without the question mark, not decoded.
     pub fn query(&self) -> Option<&str> {
         self.resource().split_once('?').map(|(_, query)| query)
     }
 
-    /// The host, and port if it is named, that the client addressed: the value of `Host`, unless the target is a whole
-    /// URI (RFC 9112 section 3.2.2).
+    /// Returns the host, and port if it is named, that the client addressed: the value of `Host`, unless the target is
+    /// a whole URI (RFC 9112 section 3.2.2).
     pub fn host(&self) -> &str {
         match split_target(self.target()) {
             Some((Some(authority), _)) => authority,
@@ -174,22 +176,25 @@ impl Request {
         }
     }
 
-    /// The value of `Origin`: the page whose script opens the connection, if a browser does (RFC 6455 section 10.2).
+    /// Returns the value of `Origin`: the page whose script opens the connection, if a browser does (RFC 6455 section
+    /// 10.2).
     pub fn origin(&self) -> Option<&str> {
         self.headers().get("Origin")
     }
 
-    /// The subprotocols offered, the most preferred first (RFC 6455 section 1.9). All fields are one list (11.3.4).
+    /// Returns the subprotocols offered, the most preferred first (RFC 6455 section 1.9). All fields are one list
+    /// (11.3.4).
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.headers().get_all("Sec-WebSocket-Protocol").flat_map(elements)
     }
 
-    /// The extensions offered, the most preferred first (RFC 6455 section 9.1). All fields are one list (11.3.2).
+    /// Returns the extensions offered, the most preferred first (RFC 6455 section 9.1). All fields are one list
+    /// (11.3.2).
     pub fn extensions(&self) -> impl Iterator<Item = Extension> {
         extension::parse(self.headers().get_all("Sec-WebSocket-Extensions")).filter_map(Result::ok)
     }
 
-    /// All header fields.
+    /// Returns all header fields.
     pub const fn headers(&self) -> &Headers {
         &self.headers
     }
@@ -235,10 +240,14 @@ fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
         return Some((None, target));
     }
     let (scheme, rest) = target.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+    if !is_http_scheme(scheme) {
         return None;
     }
     let size = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, resource) = rest.split_at_checked(size)?;
     Some((Some(authority), resource))
+}
+
+fn is_http_scheme(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }

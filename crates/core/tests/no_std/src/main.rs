@@ -1,5 +1,5 @@
-//! `#![no_std]`, `#![no_main]`, its own panic handler, an allocator that needs no std: a server accepts a client and echoes one
-//! message. Exit status 0 if the echo is right.
+//! `#![no_std]`, `#![no_main]`, its own panic handler, an allocator that needs no std: a server accepts a client and
+//! echoes one message. Exit status 0 if the echo is right.
 
 #![no_std]
 #![no_main]

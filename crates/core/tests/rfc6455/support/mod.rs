@@ -216,8 +216,8 @@ impl Outcome {
         Self::at_end(connection, events, result, true)
     }
 
-    /// The end of the stream arrives before the output is delivered, or after; the transport delivers the output when it
-    /// takes it, or later. DESIGN 3.7: the outcome is the same.
+    /// The end of the stream arrives before the output is delivered, or after; the transport delivers the output when
+    /// it takes it, or later. DESIGN 3.7: the outcome is the same.
     fn at_end(mut connection: Connection, events: Vec<Seen>, result: Result<(), Error>, eof_first: bool) -> Self {
         let mut output = vec![];
         let mut close = None;
@@ -256,9 +256,9 @@ pub(crate) fn join(events: &mut Vec<Seen>, event: Seen) {
 /// Checks what an endpoint makes of these bytes: given whole, byte by byte, and in random pieces, of which the caller's
 /// buffer may keep some.
 ///
-/// If the peer closes, the last of `events` is the Close that the connection reports at its end; the `CloseReceived` before
-/// it follows from it. Without a Close the end is abnormal. What the endpoint must send follows from the events: its Pongs,
-/// and its Close frame.
+/// If the peer closes, the last of `events` is the Close that the connection reports at its end; the `CloseReceived`
+/// before it follows from it. Without a Close the end is abnormal. What the endpoint must send follows from the events:
+/// its Pongs, and its Close frame.
 #[track_caller]
 pub(crate) fn check(config: &Config, role: Role, wire: &[u8], events: &[Seen], result: Result<(), ProtocolError>) {
     check_named("", config, role, wire, events, result);

@@ -1,4 +1,5 @@
-//! A simulated transport, and a driver over it that does nothing but report what the transport did and obey the connection.
+//! A simulated transport, and a driver over it that does nothing but report what the transport did and obey the
+//! connection.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What the tests share: a simulated transport, a loop that drives a [`Driver`] over it, and a layer that stands in for TLS.
+//! What the tests share: a simulated transport, a loop that drives a [`Driver`] over it, and a layer that stands in for
+//! TLS.
 
 mod end;
 mod layer;

@@ -4,7 +4,7 @@ use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::syntax::{is_token, is_token_byte};
+use crate::handshake::syntax::{is_token, is_token_byte};
 
 /// An extension, offered or agreed: its name and its parameters (RFC 6455 section 9.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ impl<'a> List<'a> {
         Self { rest: field, is_over: false }
     }
 
-    /// The name of the next element, and its parameters one by one; empty elements are skipped (RFC 9110 section 5.6.1.2).
+    /// The name of the next element, and its parameters one by one; empty elements are skipped (RFC 9110 section
+    /// 5.6.1.2).
     fn element(&mut self, param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<Option<&'a str>, Malformed> {
         loop {
             self.blanks();

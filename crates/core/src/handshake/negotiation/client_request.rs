@@ -9,7 +9,8 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use super::field_list::FieldList;
-use super::syntax::{FieldFault, check_field, is_token};
+use super::key;
+use crate::handshake::syntax::{FieldFault, check_field, is_token};
 use crate::redact;
 use crate::uri::{UriError, WsUri};
 
@@ -58,13 +59,13 @@ impl ClientRequest {
         Self { template: self.template.origin(origin), ..self }
     }
 
-    /// The resource asked for.
+    /// Returns the resource asked for.
     pub const fn uri(&self) -> &WsUri {
         &self.uri
     }
 
-    /// Whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) asks too; an adapter may want to
-    /// know before it connects.
+    /// Returns whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) asks too; an adapter
+    /// may want to know before it connects.
     ///
     /// # Errors
     ///
@@ -81,7 +82,26 @@ impl ClientRequest {
     /// Returns names and values of the header fields to send with GET (RFC 6455 section 4.1, "The requirements for this
     /// handshake"), in order. `key` is that of [`generate_key`](crate::generate_key); keep it for
     /// [`check_response`](Self::check_response).
-    pub fn fields<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+    ///
+    /// # Errors
+    ///
+    /// What the application added is not valid, or the key is none ([`RequestError::KeyInvalid`]).
+    pub fn fields<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a>, RequestError> {
+        self.check()?;
+        if !key::is_valid(key) {
+            return Err(RequestError::KeyInvalid);
+        }
+        Ok(self.checked_fields(key))
+    }
+
+    /// Returns the [`fields`](Self::fields) of a request that was checked.
+    pub(crate) fn checked_fields<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key)];
         let upgrade = upgrade.map(|(name, value)| (name, Cow::Borrowed(value)));
         iter::once(("Host", Cow::Owned(self.uri.host_header()))).chain(upgrade).chain(self.offer())
@@ -90,7 +110,12 @@ impl ClientRequest {
     /// Returns names and values of the pseudo-header fields and then the header fields of an extended CONNECT (RFC 8441
     /// section 5), in order, for HTTP/2 and HTTP/3. They write names in lower case. The check of the response is
     /// [`check_connect_response`](Self::check_connect_response).
-    pub fn connect_fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    ///
+    /// # Errors
+    ///
+    /// What the application added is not valid.
+    pub fn connect_fields(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>, RequestError> {
+        self.check()?;
         let scheme = if self.uri.is_secure() { "https" } else { "http" };
         let pseudo = [
             (":method", Cow::Borrowed("CONNECT")),
@@ -99,11 +124,11 @@ impl ClientRequest {
             (":authority", Cow::Owned(self.uri.host_header())),
             (":path", Cow::Borrowed(self.uri.resource_name())),
         ];
-        pseudo.into_iter().chain(self.offer())
+        Ok(pseudo.into_iter().chain(self.offer()))
     }
 
     /// The fields that do not depend on how the connection opens.
-    fn offer(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    fn offer<'a>(&'a self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let version = iter::once(("Sec-WebSocket-Version", Cow::Borrowed("13")));
         let protocols = (!self.protocols().is_empty()).then(|| self.protocols().join(", "));
         let protocols = protocols.map(|protocols| ("Sec-WebSocket-Protocol", Cow::Owned(protocols)));
@@ -216,14 +241,18 @@ pub enum RequestError {
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
-    /// The `http` crate takes no URI of more than 65,534 bytes.
-    #[cfg(feature = "http")]
-    #[error("the URI is too long for the http crate")]
-    UriTooLong,
+    /// RFC 6455 section 4.1 item 7: the key is the base64 of 16 bytes, as [`generate_key`](crate::generate_key) returns
+    /// it.
+    #[error("the key is not the base64 of 16 bytes: generate it with `generate_key`")]
+    KeyInvalid,
     /// RFC 6455 section 4.1 item 10: subprotocols are unique.
     #[error("the subprotocol {0} is offered twice")]
     ProtocolDuplicate(String),
     /// RFC 6455 section 4.1 item 10: subprotocols are tokens.
     #[error("{0:?} cannot be a subprotocol: it is not a token")]
     ProtocolInvalid(String),
+    /// The `http` crate takes no URI of more than 65,534 bytes.
+    #[cfg(feature = "http")]
+    #[error("the URI is too long for the http crate")]
+    UriTooLong,
 }

@@ -61,8 +61,9 @@ impl OriginPolicy {
         Ok(Self::AnyOf(Origins(patterns.collect::<Result<_, _>>()?)))
     }
 
-    /// Whether the request's origin may open a connection: for whoever answers requests without
-    /// [`Accept`](super::Accept).
+    /// Returns whether the request's origin may open a connection, for applications that answer requests without
+    /// [`Accept`](super::Accept). If a request that was not [checked](Request::check) has several origins, the policy
+    /// must permit each.
     ///
     /// ```
     /// use sansocket::{HttpVersion, OriginPolicy, Request};
@@ -75,7 +76,15 @@ impl OriginPolicy {
     /// assert!(!OriginPolicy::SameOrigin.permits(&from("https://evil.example")));
     /// ```
     pub fn permits(&self, request: &Request) -> bool {
-        let Some(origin) = request.origin() else { return true };
+        request.headers().get_all("Origin").all(|origin| self.permits_origin(origin, request))
+    }
+
+    /// The same for a request that was checked, which has one origin at most.
+    pub(crate) fn permits_checked(&self, request: &Request) -> bool {
+        request.origin().is_none_or(|origin| self.permits_origin(origin, request))
+    }
+
+    fn permits_origin(&self, origin: &str, request: &Request) -> bool {
         match self {
             Self::Any => true,
             Self::SameOrigin => is_same_origin(origin, request.host()),
@@ -113,8 +122,9 @@ impl<'a> Origin<'a> {
 fn is_same_origin(origin: &str, host: &str) -> bool {
     let authority = ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
     let authority = authority.or_else(|| origin.split_once("://").map(|(_, authority)| authority));
-    // the request's host has been found to be one
-    if authority.is_some_and(|authority| authority == host || authority.eq_ignore_ascii_case(host)) {
+    // a request that was not checked may have no host
+    if !host.is_empty() && authority.is_some_and(|authority| authority == host || authority.eq_ignore_ascii_case(host))
+    {
         return true;
     }
     let (Some(origin), Some(host)) = (Origin::parse(origin), Authority::parse(host)) else { return false };
@@ -122,7 +132,7 @@ fn is_same_origin(origin: &str, host: &str) -> bool {
     origin.authority.host.eq_ignore_ascii_case(host.host) && origin.port() == port
 }
 
-/// Origins that [`OriginPolicy::any_of`] has parsed. To clone them is cheap.
+/// Origins that [`OriginPolicy::any_of`] has parsed. Clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origins(Arc<[Pattern]>);
 

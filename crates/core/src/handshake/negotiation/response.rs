@@ -1,0 +1,82 @@
+//! Responses as a client receives them, RFC 9110 section 15.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{Headers, HttpVersion};
+use crate::handshake::{HandshakeError, MalformedResponse};
+
+/// An HTTP response.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    version: HttpVersion,
+    reason: String,
+    headers: Headers,
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// Makes a response of the parts of its head. Values are decoded as [`Headers`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::ResponseMalformed`]: a name is not a token, or a value holds a control character.
+    pub fn from_parts(
+        status: u16,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, HandshakeError> {
+        let headers = Headers::from_parts(("", "", &[]), fields)
+            .map_err(|(name, value)| MalformedResponse::of_field(&name, &value))?;
+        Ok(Self::from_head(status, version, "", headers))
+    }
+
+    /// A response whose head a parser has found.
+    pub(crate) fn from_head(status: u16, version: HttpVersion, reason: &str, headers: Headers) -> Self {
+        Self { status, version, reason: reason.into(), headers, body: Vec::new() }
+    }
+
+    /// Adds a body, such as the text of a refusal.
+    #[must_use]
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    /// Returns the status code.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
+    pub const fn version(&self) -> HttpVersion {
+        self.version
+    }
+
+    /// Returns the reason phrase; often empty. One with bytes outside ASCII is taken for an empty one.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Returns the header fields.
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Returns the body, or as much of it as came and as [`Config::max_head_size`](crate::Config::max_head_size)
+    /// allows.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// Omits the body.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, version, reason, headers, body } = self;
+        let mut response = f.debug_struct("Response");
+        response.field("status", status).field("version", version).field("reason", reason).field("headers", headers);
+        response.field("body_len", &body.len()).finish_non_exhaustive()
+    }
+}
