@@ -89,7 +89,7 @@ fn a_client_that_shook_hands_by_itself_is_handed_over_with_what_followed_the_res
         let request: ClientRequest = "ws://server.example.com/chat".parse().unwrap();
         let request = request.protocol("chat");
         write!(client, "GET /chat HTTP/1.1\r\n").unwrap();
-        for (name, value) in request.fields(KEY) {
+        for (name, value) in request.fields(KEY).unwrap() {
             write!(client, "{name}: {value}\r\n").unwrap();
         }
         client.write_all(b"\r\n").unwrap();
