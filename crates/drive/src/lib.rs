@@ -65,8 +65,8 @@
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
-//!   `sansocket`: `opened`, `refused` (with the status of the HTTP response), `failed` (with the error) and `closed`
-//!   (with the close code). [`Driver::set_log_id`] names the connection. Payloads and credentials are never logged.
+//!   `sansocket`: `opened`, `refused` (with the status of the HTTP response; `responded` if it is 2xx), `failed` (with
+//!   the error) and `closed` (with the close code). [`Driver::set_log_id`] names the connection. Payloads and credentials are never logged.
 
 #![forbid(unsafe_code)]
 

@@ -80,6 +80,11 @@ mod enabled {
         /// Logs the response that answers a request instead of an open connection.
         pub(crate) fn responded(&mut self, ws: &WebSocket, status: u16, error: Option<&AnswerError>) {
             let error = error.map(field::display);
+            if (200..300).contains(&status) {
+                // a health check, for example
+                info!(target: "sansocket", parent: self.span(ws), status, error, "responded");
+                return;
+            }
             info!(target: "sansocket", parent: self.span(ws), status, error, "refused");
         }
     }

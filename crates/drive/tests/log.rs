@@ -133,6 +133,10 @@ fn a_refusal_is_logged_with_its_status_and_reason() {
         feed(&mut server("application"), REQUEST.as_bytes(), |server, _| {
             server.respond(HttpResponse::new(401).header("WWW-Authenticate", "Basic"), NOW).unwrap();
         });
+        let health = "GET /healthz HTTP/1.0\r\n\r\n";
+        feed(&mut server("health"), health.as_bytes(), |server, _| {
+            server.respond(HttpResponse::new(200), NOW).unwrap();
+        });
         feed(&mut server("origin"), foreign.as_bytes(), |server, _| {
             server.accept(Accept::new(), NOW).unwrap_err();
         });
@@ -148,6 +152,7 @@ fn a_refusal_is_logged_with_its_status_and_reason() {
         lines,
         [
             format!("{} status=401", span("application")),
+            span("health").replace("refused", "responded status=200"),
             format!("{} status=403 error=the origin may not open a connection: refused with 403", span("origin")),
             format!("{} status=500 error=the subprotocol \"chat\" was not offered", span("answer")),
             format!("{} status=426 error=the Sec-WebSocket-Version field is not 13", span("request")),

@@ -196,6 +196,25 @@ fn without_origin() {
     assert!(OriginPolicy::any_of(["https://example.com"]).unwrap().permits(&request));
 }
 
+/// The policy of a driver applies unless the answer has one of its own.
+#[test]
+fn the_policy_of_a_driver() {
+    let (any, same) = (OriginPolicy::Any, OriginPolicy::SameOrigin);
+    let cases = [
+        (Accept::new().default_origin(&any), true),
+        (Accept::new().default_origin(&same), false),
+        (Accept::new().default_origin(&same).default_origin(&any), false),
+        (Accept::new().origin(any.clone()).default_origin(&same), true),
+        (Accept::new().origin(same.clone()).default_origin(&any), false),
+    ];
+    for (accept, is_permitted) in cases {
+        let mut server = server();
+        receive(&mut server, request_with("", None, "Origin: http://evil.test\r\n").as_bytes()).unwrap();
+        let expected = if is_permitted { Ok(()) } else { Err(AnswerError::OriginForbidden) };
+        assert_eq!(server.accept(accept.clone(), NOW), expected, "{accept:?}");
+    }
+}
+
 /// The default is to refuse: 403 (section 4.2.2), and nothing more is heard of it.
 #[test]
 fn refused_unless_said_otherwise() {

@@ -109,6 +109,7 @@ fn an_extended_connect_is_accepted_with_200() {
     let request = Request::extended_connect("websocket", "https", "server.example.com", "/chat?a", V2, fields).unwrap();
     assert_eq!((request.method(), request.path(), request.query()), ("CONNECT", "/chat", Some("a")));
     assert_eq!((request.host(), request.connect_protocol()), ("server.example.com", Some("websocket")));
+    assert!(format!("{request:?}").contains("connect_protocol: \"websocket\""), "{request:?}");
     let handshake = request.check().unwrap().unwrap();
     let accept = Accept::new().protocol("superchat").header("X", "y");
     let acceptance = handshake.accept(&accept).unwrap();

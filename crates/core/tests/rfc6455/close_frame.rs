@@ -1,6 +1,9 @@
 //! Sections 5.5.1 and 7.4: the body of a Close frame, and the codes that travel in it.
 
-use sansocket::{CloseCode, Connection, Error, Instant, ProtocolError, ReadyState, Role, SendError, TransportAction};
+use sansocket::{
+    CloseCode, Connection, Error, HandshakeError, Instant, ProtocolError, ReadyState, Role, SendError, TimeoutKind,
+    TransportAction,
+};
 
 use crate::support::{BOTH, CLOSE, Frame, check_both, close, closed, feed, open, take, take_output, text, wire};
 
@@ -52,6 +55,9 @@ fn the_name_of_every_broken_rule_fits_a_close_frame() {
         let code = if error == Utf8Invalid { CloseCode::INVALID_PAYLOAD } else { CloseCode::PROTOCOL_ERROR };
         assert_eq!(Error::from(error).close_code(), Some(code), "{error}");
     }
+    // nothing is sent to a peer that does not answer, and no Close frame before the connection is open
+    assert_eq!(Error::from(TimeoutKind::Pong).close_code(), None);
+    assert_eq!(Error::from(HandshakeError::UnexpectedEof).close_code(), None);
 }
 
 /// The records of the table: code, and whether it may travel.
