@@ -94,11 +94,7 @@ impl ListenerShared {
 
     /// Accepts with the first subprotocol offered that the listener supports.
     pub(crate) fn accept(&self, request: &Request) -> Accept {
-        let is_supported = |&offered: &&str| self.options.protocols.iter().any(|supported| supported == offered);
-        match request.protocols().find(is_supported) {
-            Some(protocol) => Accept::new().protocol(protocol),
-            None => Accept::new(),
-        }
+        Accept::new().first_protocol(request, &self.options.protocols)
     }
 
     /// Counts one connection more, unless `max_connections` is reached.

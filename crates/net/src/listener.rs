@@ -364,14 +364,8 @@ impl<S: Stream> Incoming<S> {
     ///
     /// As for [`accept_with`](Self::accept_with).
     pub fn accept(mut self) -> Result<WebSocket<S>, Error> {
-        let accept = Accept::new();
-        let supported = &self.acceptor.protocols.clone();
-        let mut offered = self.request()?.protocols();
-        let accept = match offered.find(|&offered| supported.iter().any(|supported| supported == offered)) {
-            Some(protocol) => accept.protocol(protocol),
-            None => accept,
-        };
-        drop(offered);
+        let request = self.request()?.clone();
+        let accept = Accept::new().first_protocol(&request, &self.acceptor.protocols);
         self.accept_with(accept)
     }
 

@@ -9,7 +9,7 @@ use core::fmt;
 use thiserror::Error;
 
 use super::field_list::FieldList;
-use super::{HttpVersion, OriginPolicy};
+use super::{HttpVersion, OriginPolicy, Request};
 use crate::handshake::HandshakeError;
 use crate::handshake::syntax::{FieldFault, check_field, is_field_text};
 use crate::redact;
@@ -58,6 +58,24 @@ impl Accept {
     #[must_use]
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// Selects the first subprotocol that the request offers and the server supports; none if there is no such.
+    ///
+    /// ```
+    /// use sansocket::{Accept, HttpVersion, Request};
+    ///
+    /// let fields = [("Host", "example.com"), ("Sec-WebSocket-Protocol", "superchat, chat")];
+    /// let request = Request::from_parts("GET", "/", HttpVersion::Http11, fields)?;
+    /// assert_eq!(Accept::new().first_protocol(&request, &["chat"]), Accept::new().protocol("chat"));
+    /// assert_eq!(Accept::new().first_protocol(&request, &["mqtt"]), Accept::new());
+    /// # Ok::<(), sansocket::HandshakeError>(())
+    /// ```
+    #[must_use]
+    pub fn first_protocol(mut self, request: &Request, supported: &[impl AsRef<str>]) -> Self {
+        let is_supported = |&offered: &&str| supported.iter().any(|supported| supported.as_ref() == offered);
+        self.protocol = request.protocols().find(is_supported).map(Into::into);
         self
     }
 
