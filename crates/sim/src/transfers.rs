@@ -186,7 +186,8 @@ impl Endpoint {
     /// Reports some of the bytes that were written as delivered, or all.
     pub(crate) fn report(&mut self, is_all: bool, network: &mut Network, cx: &mut Context<'_, '_>) {
         let WriteMode::Taking(taken) = &mut self.write_mode else { return };
-        let count = if is_all { taken.unreported } else { cx.choices.between(1, taken.unreported) };
+        // when the choices have run out, all of them: one byte at a time, many bytes would take all steps of a run
+        let count = if is_all { taken.unreported } else { taken.unreported - cx.choices.below(taken.unreported) };
         if count == 0 {
             return;
         }
