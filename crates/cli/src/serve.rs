@@ -202,8 +202,8 @@ impl Server {
         self.is_ending.store(true, Ordering::Relaxed);
     }
 
-    /// Reports how many connections had no closing handshake, counting those that are still open, and flushes the log. The
-    /// process ends next. If two threads call this, the second one waits for the first.
+    /// Reports how many connections had no closing handshake, counting those that are still open, and flushes the log.
+    /// The process ends next. If two threads call this, the second one waits for the first.
     fn finish(&self) {
         self.finish.call_once(|| {
             match self.unclosed.load(Ordering::Relaxed) + self.open.load(Ordering::Relaxed) {

@@ -276,10 +276,10 @@ struct Room {
     arrived: usize,
     /// As much as it will need for the frame that arrives.
     claimed: usize,
-    /// Memory that is there already may have so many: in proportion to what has arrived, and half of it will be filled
-    /// if the peer sends what it has claimed.
+    /// The largest capacity that a spare buffer may have: in proportion to the bytes that have arrived, and at most
+    /// twice what the message claims.
     most: usize,
-    /// For so many beyond what it has the allocator is asked.
+    /// How many bytes to request from the allocator, beyond those that the message has.
     additional: usize,
 }
 

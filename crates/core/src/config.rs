@@ -144,7 +144,7 @@ impl Config {
 
 /// When to ask a silent peer whether it is alive, with a Ping (RFC 6455 section 5.5.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "a driver that has a default of its own must meet each")]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle each of these")]
 pub enum Keepalive {
     /// As the driver prefers: never in this crate, after 30 s in `sansocket-net` and `sansocket-mio`.
     #[default]

@@ -80,7 +80,7 @@ impl Connection {
     /// return it.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
-        self.opening = Opening::new(agreement);
+        self.opening = Opening::agreed(agreement);
         self
     }
 
@@ -404,6 +404,27 @@ impl Connection {
     #[inline]
     pub fn role(&self) -> Role {
         self.sender.role()
+    }
+
+    /// Whether an event is due that precedes what is received next: `Open`, or that of a frame that came early. A
+    /// connection without an agreement answers from its own memory.
+    #[inline(always)]
+    pub(crate) fn is_opening(&self) -> bool {
+        self.opening.as_ref().is_some_and(|opening| opening.is_pending())
+    }
+
+    /// Returns the next of these events.
+    pub(crate) fn next_of_opening(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        let Some(mut opening) = self.opening.take() else { return Ok(None) };
+        let event = match opening.take_open() {
+            Some(open) => Ok(Some(Event::Open(open))),
+            None if opening.is_pending() => {
+                opening.receive_early(|input| self.receive(input, now).map(|event| event.map(Event::into_owned)))
+            }
+            None => Ok(None),
+        };
+        self.opening = opening.settle();
+        event
     }
 
     #[inline]

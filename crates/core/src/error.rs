@@ -32,7 +32,8 @@ impl Error {
         match self {
             Self::Protocol(ProtocolError::Utf8Invalid) => Some(CloseCode::INVALID_PAYLOAD),
             Self::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
-            Self::Limit(limit) => Some(limit.close_code()),
+            Self::Limit(exceeded) if exceeded.is_too_long() => Some(CloseCode::MESSAGE_TOO_BIG),
+            Self::Limit(_) => Some(CloseCode::POLICY_VIOLATION),
             Self::Handshake(_) | Self::Timeout(_) => None,
         }
     }

@@ -4,8 +4,6 @@ use core::fmt;
 
 use thiserror::Error;
 
-use crate::closing::CloseCode;
-
 /// A limit of this endpoint ([`Config`](crate::Config)) that received bytes exceeded. The peer is not at fault: it
 /// cannot know the limit.
 ///
@@ -77,12 +75,9 @@ impl LimitExceeded {
         self.size
     }
 
-    /// The status code of the Close frame (RFC 6455 section 7.4.1).
-    pub(crate) const fn close_code(&self) -> CloseCode {
-        match self.subject {
-            Subject::Frame | Subject::Message => CloseCode::MESSAGE_TOO_BIG,
-            _ => CloseCode::POLICY_VIOLATION,
-        }
+    /// Whether a frame or a message was too long.
+    pub(crate) const fn is_too_long(&self) -> bool {
+        matches!(self.subject, Subject::Frame | Subject::Message)
     }
 
     /// The status of the response to a request.

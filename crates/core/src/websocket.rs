@@ -102,7 +102,7 @@ impl WebSocket {
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
         let agreement = connection.opening.take().map(|opening| opening.agreement).unwrap_or_default();
-        connection.opening = Opening::accepted(agreement, leftover.into());
+        connection.opening = Some(Opening::due(agreement, leftover.into()));
         Self { state: State::Opened(connection) }
     }
 
@@ -118,7 +118,7 @@ impl WebSocket {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened(connection) if !Opening::is_pending(connection) => connection.receive(input, now),
+            State::Opened(connection) if !connection.is_opening() => connection.receive(input, now),
             _ => self.receive_at_first(input, now),
         }
     }
@@ -134,7 +134,7 @@ impl WebSocket {
     /// connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
-            State::Opened(connection) => match Opening::next(connection, now) {
+            State::Opened(connection) => match connection.next_of_opening(now) {
                 Ok(None) => connection.receive_eof(now),
                 Ok(event) => Ok(event),
                 Err(error) => {
@@ -193,7 +193,8 @@ impl WebSocket {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
                     // nothing follows a failure, or Close
-                    connection.opening = connection.opening.take().and_then(|opening| Opening::new(opening.agreement));
+                    connection.opening =
+                        connection.opening.take().and_then(|opening| Opening::agreed(opening.agreement));
                 }
                 event
             }
@@ -212,7 +213,7 @@ impl WebSocket {
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = unopened.accept(&accept, now)?;
-        connection.opening = Opening::accepted(agreement, early);
+        connection.opening = Some(Opening::due(agreement, early));
         self.state = State::Opened(connection);
         Ok(())
     }
@@ -427,7 +428,7 @@ impl WebSocket {
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Opened(connection) => Opening::is_pending(connection) || connection.has_pending_event(),
+            State::Opened(connection) => connection.is_opening() || connection.has_pending_event(),
             State::Unopened(unopened) => unopened.has_pending_event(),
         }
     }
@@ -478,7 +479,7 @@ impl WebSocket {
     #[inline(never)]
     fn receive_at_first<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened(connection) => match Opening::next(connection, now) {
+            State::Opened(connection) => match connection.next_of_opening(now) {
                 Ok(None) => connection.receive(input, now),
                 Ok(event) => Ok(event),
                 Err(error) => {

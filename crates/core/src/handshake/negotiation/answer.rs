@@ -187,8 +187,8 @@ impl HttpResponse {
         self.reason.as_deref().unwrap_or_else(|| usual_phrase(self.status))
     }
 
-    /// Returns names and values of the header fields, in order, for this version of HTTP: also those that the protocol
-    /// adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
+    /// Returns names and values of the header fields, in order, for this version of HTTP. They include the fields that
+    /// the protocol adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
     /// have no `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
     ///
     /// # Errors

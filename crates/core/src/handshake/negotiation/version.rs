@@ -26,7 +26,7 @@ impl HttpVersion {
         }
     }
 
-    /// The version that the text begins with, one of those that [`as_str`](Self::as_str) returns.
+    /// Returns the version that the text begins with, as [`as_str`](Self::as_str) writes it.
     pub(crate) fn at_start(text: &[u8]) -> Self {
         // most often
         if text.starts_with(Self::Http11.as_str().as_bytes()) {
