@@ -1,41 +1,31 @@
-//! Connection: what follows the opening handshake. Joins receiver, sender, closing handshake and timers.
+//! A connection after its opening handshake: joins receiver, sender, closing handshake and timers.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
 use rand_core::CryptoRng;
 
-use crate::assembler::{Delivered, message};
-use crate::closing::{Close, CloseCode, CloseFrame, Closing, Initiator};
-use crate::config::Config;
-use crate::controls::ControlKind;
-use crate::encoded::EncodedMessage;
-use crate::error::{Error, ProtocolError, TimeoutKind};
-use crate::event::{Event, ReadyState, Role, TransportAction};
-use crate::fragment_payload::FragmentPayload;
+use crate::closing::{Closing, Timer, Timers, Transition};
+use crate::data::{
+    Close, CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ProtocolError,
+    ReadyState, Role, SendError, TransportAction,
+};
+use crate::error::{Error, TimeoutKind};
+use crate::event::Event;
 use crate::frame::OpCode;
 use crate::handshake::{Agreement, Extension};
-use crate::input::Input;
-use crate::left::Progress;
-use crate::memory::Scratch;
-use crate::message::{Message, MessageKind};
 use crate::opening::Opening;
-use crate::output::Output;
-use crate::receiver::{Received, Receiver};
-use crate::send_error::{NotOpen, SendError};
-use crate::sender::{Masking, Sender};
-use crate::time::Instant;
-use crate::timer::{Timer, Timers};
+use crate::receive::{FrameEvent, Receiver};
+use crate::scratch::Scratch;
+use crate::send::{CloseProgress, ControlOrigin, EncodedMessage, Masking, Output, Sender};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
 /// For applications that performed the opening handshake elsewhere: an HTTP server that upgraded the request
-/// ([`Request`](crate::Request) has an example), a test, a proxy. [`WebSocket`](crate::WebSocket) includes the opening
-/// handshake; its methods of the same names do the same. Bytes that arrived with the handshake are the first to
-/// [`receive`](Self::receive).
+/// ([`Request`](crate::Request) has an example), a test, a proxy. Pass the bytes that arrived with the handshake to
+/// [`receive`](Self::receive) first. [`WebSocket`](crate::WebSocket) includes the opening handshake.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -61,12 +51,12 @@ pub struct Connection {
     /// `None` while the connection is open.
     closing: Option<Box<Closing>>,
     timers: Timers,
-    /// What the opening handshake agreed, and what it left to [`WebSocket`](crate::WebSocket).
+    /// What the opening handshake agreed, and the events that [`WebSocket`](crate::WebSocket) has not returned yet.
     pub(crate) opening: Option<Box<Opening>>,
 }
 
 impl Connection {
-    /// Creates the client's end. `rng` gives the masking keys: it must be unpredictable (RFC 6455 section 10.3).
+    /// Creates the client's end. `rng` generates the masking keys: it must be unpredictable (RFC 6455 section 10.3).
     pub fn client(config: impl Into<Arc<Config>>, rng: impl CryptoRng + Send + Sync + 'static, now: Instant) -> Self {
         Self::new(Masking::Client(Box::new(rng)), config.into(), Output::default(), now)
     }
@@ -76,15 +66,15 @@ impl Connection {
         Self::new(Masking::Server, config.into(), Output::default(), now)
     }
 
-    /// Keeps what the opening handshake agreed: [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
-    /// return it.
+    /// Sets what the opening handshake agreed, which [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
+    /// return.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
         self.opening = Opening::agreed(agreement);
         self
     }
 
-    /// An end whose `output` may still hold the head of a handshake message.
+    /// Creates an end whose `output` may still have the head of a handshake message.
     pub(crate) fn new(masking: Masking, config: Arc<Config>, output: Output, now: Instant) -> Self {
         let sender = Sender::new(masking);
         let receiver = Receiver::new(sender.role());
@@ -95,14 +85,14 @@ impl Connection {
         Self { config, receiver, sender, output, closing: None, timers, opening: None }
     }
 
-    /// Consumes received bytes up to the next event; `None` when the input is empty, or what remains of it is
-    /// [left](Input::refillable) to the caller.
+    /// Takes received bytes up to the next event; returns `None` when the input is empty. Pass an empty input to get
+    /// pending events ([`has_pending_event`](Self::has_pending_event)).
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol, and the Close frame that says so is in the output, unless one was before; or a
-    /// timeout was reported before. Every later call returns the same error and discards its input, except that one
-    /// call returns [`Event::Close`] when the connection has ended.
+    /// The peer broke the protocol or exceeded a limit, and the Close frame that says so is in the output, unless one
+    /// was queued before; or a timeout was reported before. Every later call returns the same error and discards its
+    /// input, except that one call returns [`Event::Close`] when the connection has ended.
     #[inline(always)]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         self.timers.advance(now);
@@ -110,29 +100,23 @@ impl Connection {
             if input.is_empty() {
                 return Ok(None);
             }
-            self.heard();
-            match self.receiver.whole_message(input, &self.config) {
-                // the beginning of a short one, left where it lies
-                None if input.missing() > 0 => return Ok(None),
+            self.note_activity();
+            match self.receiver.receive_whole(input, &self.config) {
                 None => {}
                 Some((MessageKind::Binary, payload)) => {
                     return Ok(Some(Event::Message(Message::Binary(Cow::Borrowed(payload)))));
                 }
                 Some((MessageKind::Text, payload)) => match simdutf8::basic::from_utf8(payload) {
                     Ok(text) => return Ok(Some(Event::Message(Message::Text(Cow::Borrowed(text))))),
-                    Err(_) => {
-                        self.fail(ProtocolError::Utf8Invalid.into());
-                        return self.discard(input);
-                    }
+                    Err(_) => return self.fail(ProtocolError::Utf8Invalid.into(), input),
                 },
             }
         }
-        self.receive_anything(input)
+        self.receive_frames(input)
     }
 
     /// Reports the end of the stream: the peer sent its FIN. If the connection was lost, call
-    /// [`write_lost`](Self::write_lost) as well. Output that is pending is still to be written: the connection ends
-    /// when it was delivered.
+    /// [`write_lost`](Self::write_lost) first. Keep writing pending output: the connection ends when it was delivered.
     ///
     /// # Errors
     ///
@@ -142,10 +126,10 @@ impl Connection {
         Ok(self.take_close().map(Event::Close))
     }
 
-    /// Records the end of the stream, and leaves the events that follow to another call.
+    /// Records the end of the stream, and leaves the following events to another call.
     pub(crate) fn note_eof(&mut self, now: Instant) {
         self.timers.advance(now);
-        self.closing(Initiator::Peer).receive_eof();
+        self.transition().receive_eof();
         self.receiver.discard();
     }
 
@@ -154,18 +138,14 @@ impl Connection {
     /// the receive buffer.
     pub fn write_lost(&mut self, now: Instant) {
         self.timers.advance(now);
-        let (close_delivered, has_moved) = (self.output.is_close_delivered(), self.output.take_moved());
-        let now = self.timers.now();
-        let closing = self.closing(Initiator::Peer);
-        if has_moved {
-            closing.progress(now);
-        }
-        closing.lose_write(close_delivered);
-        self.output.abandon();
+        self.transition().lose_write();
     }
 
     /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection,
-    /// and the deadline for the Pong of an open one.
+    /// and the Pong deadline of an open one: a slow reader cannot answer a Ping that is queued behind its backlog.
+    ///
+    /// While a connection is closing, [`poll_timeout`](Self::poll_timeout) comes four times per
+    /// [`Config::closing_timeout`]. A driver that knows how many bytes were acknowledged checks then.
     pub fn progress(&mut self, now: Instant) {
         self.timers.advance(now);
         match &mut self.closing {
@@ -177,11 +157,12 @@ impl Connection {
     /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows.
     pub fn abort(&mut self, now: Instant) {
         self.timers.advance(now);
-        self.end(Initiator::Local, TransportAction::Abort);
+        self.transition().abort();
+        self.receiver.discard();
     }
 
-    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing
-    /// what the transport has and takes. Calls at other times are harmless.
+    /// Handles a deadline. Call it at [`poll_timeout`](Self::poll_timeout), after one more attempt to read and write.
+    /// Calls at other times are harmless.
     ///
     /// # Errors
     ///
@@ -190,36 +171,40 @@ impl Connection {
         self.timers.advance(now);
         while let Some(timer) = self.timers.pop_expired() {
             match timer {
-                Timer::Ping => self.keep_alive(),
-                Timer::Pong if self.output.excuses_silence() && self.output.take_moved() => {
+                Timer::Ping => self.send_keepalive(),
+                Timer::Pong if self.output.pong_excused() && self.output.take_progress() => {
                     self.await_pong(self.output.has_keepalive() || !self.wants_read());
                 }
                 Timer::Pong => {
                     let error = Error::from(TimeoutKind::Pong);
-                    self.closing(Initiator::Local).fail(Some(error.clone()));
-                    self.end(Initiator::Local, TransportAction::Abort);
+                    self.transition().fail_and_abort(error.clone());
+                    self.receiver.discard();
                     return Err(error);
                 }
-                Timer::Closing => self.check_deadline(),
+                Timer::Closing => {
+                    if self.transition().handle_timer() {
+                        self.receiver.discard();
+                    }
+                }
                 Timer::Opening => {}
             }
         }
         Ok(self.take_close().map(Event::Close))
     }
 
-    /// Queues a message. An owned payload of some size is queued as it is, a borrowed one copied.
+    /// Queues a message. A borrowed payload is copied; an owned one of 4 KiB or more is not.
     ///
     /// # Errors
     ///
-    /// The connection is not open, the message does not fit the buffer (now or ever; it is returned), or a fragmented
-    /// message is unfinished. The connection is unharmed.
+    /// The connection is not open, the message exceeds [`Config::max_buffered_amount`] (now or in any case; the error
+    /// returns it), or a fragmented message is unfinished. The connection is unaffected.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.send_message(message.into())
     }
 
-    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short
-    /// (below 256 bytes) that a copy takes less memory than a reference. Text is validated.
+    /// Queues a message with a shared payload. A server does not copy it, unless its frames have less than 256 bytes: a
+    /// copy then takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -227,37 +212,38 @@ impl Connection {
     #[inline]
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         let size = payload.len();
-        if !self.takes_message(size) {
+        if !self.accepts_message(size) {
             return Err(self.refuse_message(payload, size));
         }
         self.sender.shared(&mut self.output, kind, payload, &self.config)?;
-        self.held_back();
+        self.note_backlog();
         Ok(())
     }
 
-    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes)
-    /// that a copy takes less memory than a reference.
+    /// Queues a message that was encoded once for many peers. A server does not copy it, unless it has less than 256
+    /// bytes: a copy then takes less memory than a reference.
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), but nothing is returned.
+    /// As for [`send`](Self::send), but the error does not return the message.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
-        if !self.takes_message(message.len()) {
+        if !self.accepts_message(message.len()) {
             return Err(self.refuse_message((), message.len()));
         }
-        self.sender.encoded(&mut self.output, message);
-        self.held_back();
+        self.sender.encoded(&mut self.output, message.frames(), message.len());
+        self.note_backlog();
         Ok(())
     }
 
-    /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
+    /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment, no other message can be sent.
     /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere. A borrowed
-    /// payload is copied; an owned or shared one of some size is not, by a server.
+    /// payload is copied; a server does not copy an owned or shared one of 256 bytes or more.
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload does not fit the buffer (now or ever; it is not returned),
-    /// [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unharmed.
+    /// The connection is not open, the payload exceeds [`Config::max_buffered_amount`] (now or in any case; the error
+    /// does not return it), [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is
+    /// unaffected.
     pub fn send_fragment<'p>(
         &mut self,
         kind: MessageKind,
@@ -266,21 +252,22 @@ impl Connection {
     ) -> Result<(), SendError> {
         self.check_open()?;
         self.sender.fragment(&mut self.output, kind, payload.into(), last, &self.config)?;
-        self.held_back();
+        self.note_backlog();
         Ok(())
     }
 
-    /// Queues a Ping of up to 125 bytes. It leaves before messages that have not begun to leave.
+    /// Queues a Ping of up to 125 bytes. It is sent before all messages of which no byte was sent.
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload too long, or [`Config::max_pending_controls`] wait already.
+    /// The connection is not open, the payload is too long, or [`Config::max_pending_controls`] of the application's
+    /// Pings and Pongs are pending.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(OpCode::Ping, payload)
     }
 
-    /// Queues a Pong of up to 125 bytes that answers nothing: a one-way heartbeat (RFC 6455 section 5.5.3). Pings are
-    /// answered without it.
+    /// Queues an unsolicited Pong of up to 125 bytes: a one-way heartbeat (RFC 6455 section 5.5.3). The connection
+    /// answers Pings by itself.
     ///
     /// # Errors
     ///
@@ -289,21 +276,17 @@ impl Connection {
         self.send_control(OpCode::Pong, payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer
-    /// that keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame
-    /// does. To close again does nothing.
+    /// Begins the closing handshake: queues a Close frame behind everything that was sent before. A peer that keeps
+    /// reading gets all of it, within [`Config::closing_limit`]. The peer's messages still arrive until its Close frame
+    /// does. Does nothing if the connection is closing.
     ///
     /// # Errors
     ///
-    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes, or comes
-    /// without a code.
+    /// The code must not be sent (but [`CloseCode::NO_STATUS`] sends none), the reason exceeds 123 bytes, or there is a
+    /// reason without a code. The connection is unaffected.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         self.timers.advance(now);
-        if self.closing.is_none() {
-            self.sender.close(&mut self.output, code, reason)?;
-            self.closing(Initiator::Local);
-        }
-        Ok(())
+        self.transition().close(code, reason)
     }
 
     /// Returns the bytes to be written to the transport.
@@ -312,46 +295,88 @@ impl Connection {
         &mut self.output
     }
 
-    /// Attaches the driver's scratch memory for one turn: see
-    /// [`WebSocket::attach_scratch`](crate::WebSocket::attach_scratch).
+    /// Attaches the driver's scratch memory for the connection's turn. Detach it
+    /// ([`detach_scratch`](Self::detach_scratch)) when the turn ends, after writing.
+    ///
+    /// It is for drivers of many connections, of which few are busy at a time, and for drivers that allocate rarely. The
+    /// connection encodes frames in it, and assembles messages that arrive in pieces in buffers of messages that were
+    /// sent or [recycled](Self::recycle). So a busy connection rarely allocates, and an idle one owns no heap memory.
+    ///
+    /// ```
+    /// use sansocket::bytes::Buf;
+    /// use sansocket::{Config, Connection, Instant, Scratch};
+    ///
+    /// let mut scratch = Scratch::new();
+    /// let mut connection = Connection::server(Config::default(), Instant::EPOCH); // or a WebSocket
+    ///
+    /// connection.attach_scratch(&mut scratch);
+    /// connection.send("Hello")?;
+    /// let written = connection.output().chunk().len(); // as much as the transport takes
+    /// connection.output().advance(written);
+    /// connection.detach_scratch(&mut scratch);
+    /// # Ok::<(), sansocket::SendError>(())
+    /// ```
     #[inline]
-    pub fn attach_scratch(&mut self, memory: &mut Scratch) {
-        self.output.attach_scratch(memory);
+    pub fn attach_scratch(&mut self, scratch: &mut Scratch) {
+        self.output.attach_scratch(scratch);
     }
 
-    /// Detaches the scratch memory: see [`WebSocket::detach_scratch`](crate::WebSocket::detach_scratch).
+    /// Detaches the scratch memory. Pending output, and the part of a message that has arrived, move from it to memory
+    /// that the connection owns.
     #[inline(always)]
-    pub fn detach_scratch(&mut self, memory: &mut Scratch) {
-        if self.receiver.has_begun()
-            && let Some(spares) = self.output.spares()
+    pub fn detach_scratch(&mut self, scratch: &mut Scratch) {
+        if self.receiver.has_assembly()
+            && let Some(pool) = self.output.pool()
         {
-            self.receiver.detach_scratch(spares);
+            self.receiver.detach_scratch(pool);
         }
-        self.output.detach_scratch(memory);
+        self.output.detach_scratch(scratch);
     }
 
-    /// Takes the memory of a message that is not needed any more: see
-    /// [`WebSocket::recycle`](crate::WebSocket::recycle).
+    /// Returns the buffer of a message to the attached scratch, where another message that arrives in pieces may be
+    /// assembled. Drops the message if no scratch is attached, or the message is borrowed or has a buffer below 4 KiB.
+    /// An owned message that is sent need not be recycled.
+    ///
+    /// ```
+    /// use sansocket::{Config, Connection, Event, Input, Instant, Scratch};
+    ///
+    /// # fn rng() -> impl sansocket::rand_core::CryptoRng + Send { use rand_chacha::rand_core::SeedableRng; rand_chacha::ChaCha12Rng::from_seed([0; 32]) }
+    /// # let mut reads = [vec![0x82, 126, 0x20, 0x00], vec![7; 8192]];
+    /// let (mut scratch, now) = (Scratch::new(), Instant::EPOCH);
+    /// let mut client = Connection::client(Config::default(), rng(), now);
+    /// client.attach_scratch(&mut scratch);
+    /// for bytes in &mut reads {
+    ///     let mut input = Input::new(bytes);
+    ///     while let Some(event) = client.receive(&mut input, now)? {
+    ///         if let Event::Message(message) = event {
+    ///             println!("{} bytes", message.len());
+    ///             client.recycle(message);
+    ///         }
+    ///     }
+    /// }
+    /// client.detach_scratch(&mut scratch);
+    /// # Ok::<(), sansocket::Error>(())
+    /// ```
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {
-        if let Some(spares) = self.output.spares() {
+        if let Some(pool) = self.output.pool() {
             match message {
-                Message::Text(Cow::Owned(text)) => spares.recycle(text.into_bytes()),
-                Message::Binary(Cow::Owned(bytes)) => spares.recycle(bytes),
+                Message::Text(Cow::Owned(text)) => pool.recycle(text.into_bytes()),
+                Message::Binary(Cow::Owned(bytes)) => pool.recycle(bytes),
                 _ => {}
             }
         }
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again
-    /// after every call that changes the connection.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout). Call it again after every call that changes the
+    /// connection.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Returns what the driver should do with the transport now. Ask again after every call that changes the connection
-    /// or its output.
+    /// Returns what the driver should do with the transport now. Call it again after every call that changes the
+    /// connection or its output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.closing {
@@ -360,19 +385,20 @@ impl Connection {
         }
     }
 
-    /// Returns whether bytes should be read from the transport now. If not, leave them in the kernel, so that TCP slows
-    /// down the peer; ask again when output was delivered. A closing connection is always read, until the end of the
-    /// stream.
+    /// Returns whether bytes should be read from the transport now: not while a server has more than
+    /// [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that TCP
+    /// slows down the peer; call this again when output was delivered. A closing connection is always read, until the
+    /// end of the stream.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.closing {
-            None => !self.holds_back(),
+            None => !self.has_backlog(),
             Some(closing) => closing.wants_read(self.output.is_delivered()),
         }
     }
 
-    /// Returns whether an event is pending that no received byte causes, such as [`Event::Close`] once the last output
-    /// was delivered: call [`receive`](Self::receive) with an empty input.
+    /// Returns whether an event is pending that needs no further byte, such as [`Event::Close`] once the last output was
+    /// delivered: call [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| closing.has_pending_close(self.output.is_delivered()))
@@ -384,7 +410,7 @@ impl Connection {
         self.closing.as_ref().map_or(ReadyState::Open, |closing| closing.ready_state())
     }
 
-    /// Returns the payload bytes of messages that were sent and not yet delivered. Framing is not counted.
+    /// Returns the payload bytes of messages that were sent and not yet delivered, without framing.
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         self.output.buffered_amount()
@@ -406,14 +432,14 @@ impl Connection {
         self.sender.role()
     }
 
-    /// Whether an event is due that precedes what is received next: `Open`, or that of a frame that came early. A
+    /// Returns whether an event precedes the bytes received next: `Open`, or the event of a frame that came early. A
     /// connection without an agreement answers from its own memory.
     #[inline(always)]
     pub(crate) fn is_opening(&self) -> bool {
         self.opening.as_ref().is_some_and(|opening| opening.is_pending())
     }
 
-    /// Returns the next of these events.
+    /// Returns the next such event.
     pub(crate) fn next_of_opening(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         let Some(mut opening) = self.opening.take() else { return Ok(None) };
         let event = match opening.take_open() {
@@ -430,107 +456,27 @@ impl Connection {
     #[inline]
     fn send_message<'m>(&mut self, message: Message<'m>) -> Result<(), SendError<Message<'m>>> {
         let size = message.len();
-        if !self.takes_message(size) {
+        if !self.accepts_message(size) {
             return Err(self.refuse_message(message, size));
         }
         self.sender.message(&mut self.output, message, &self.config);
-        self.held_back();
+        self.note_backlog();
         Ok(())
     }
 
-    /// A Ping or Pong of the application's.
+    /// Queues a Ping or Pong of the application.
     fn send_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.control(&mut self.output, opcode, payload, ControlKind::Asked, &self.config)?;
-        self.held_back();
+        self.sender.control(&mut self.output, opcode, payload, ControlOrigin::Application, &self.config)?;
+        self.note_backlog();
         Ok(())
     }
 
-    #[inline(never)]
-    fn receive_anything<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        input.look_again();
-        if let Some(closing) = &mut self.closing {
-            if !input.is_empty() {
-                closing.note_received(self.output.is_delivered(), self.timers.now());
-            }
-            if !closing.is_listening() {
-                return self.discard_closing(input);
-            }
-        }
-        if self.receiver.is_assembling(&self.config) {
-            match self.receiver.more(input, self.output.spares()) {
-                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
-                Ok(None) if input.is_empty() => return Ok(None),
-                Ok(None) => {}
-                Err(error) => {
-                    self.fail(error);
-                    return self.discard(input);
-                }
-            }
-        }
-        if self.closing.is_none() {
-            match self.receiver.left_message(input, &self.config) {
-                Progress::Other => {}
-                Progress::Left => return Ok(None),
-                Progress::Whole(kind, payload) => match message(kind, payload) {
-                    Ok(message) => return Ok(Some(Event::Message(message))),
-                    Err(error) => {
-                        self.fail(error);
-                        return self.discard(input);
-                    }
-                },
-            }
-        }
-        self.receive_frames(input)
-    }
-
-    fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        Ok(match self.receiver.receive(input, &self.config, self.output.spares()) {
-            Ok(None) => None,
-            Ok(Some(Received::Data(Delivered::Message(message)))) => Some(Event::Message(message)),
-            Ok(Some(Received::Data(Delivered::Chunk(chunk)))) => Some(Event::Chunk(chunk)),
-            Ok(Some(Received::Ping(payload))) => {
-                self.answer(&payload);
-                Some(Event::Ping(payload))
-            }
-            Ok(Some(Received::Pong(payload))) => Some(Event::Pong(payload)),
-            Ok(Some(Received::Close(frame))) => {
-                self.receive_close(frame.clone());
-                Some(Event::CloseReceived(frame))
-            }
-            Err(error) => {
-                self.fail(error);
-                return self.discard(input);
-            }
-        })
-    }
-
-    /// A connection that listens no more: reports its end when that has come.
-    fn discard_closing<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        match self.take_close() {
-            Some(close) => {
-                input.discard();
-                Ok(Some(Event::Close(close)))
-            }
-            None => self.discard(input),
-        }
-    }
-
-    /// 1.4, 7.1.7: what follows a Close frame, or a failure, is discarded, as is what was unfinished then.
-    fn discard<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        input.discard();
-        self.receiver.discard();
-        match self.closing.as_ref().and_then(|closing| closing.error()) {
-            Some(error) => Err(error.clone()),
-            None => Ok(None),
-        }
-    }
-
-    /// Whether a message with a payload of this size can be queued; otherwise [`refuse_message`](Self::refuse_message)
-    /// says why.
+    /// Returns whether a message with a payload of `size` bytes can be queued. If not,
+    /// [`refuse_message`](Self::refuse_message) returns the reason.
     #[inline]
-    fn takes_message(&self, size: usize) -> bool {
-        self.closing.is_none() && self.sender.takes_message(&self.output, size, &self.config)
+    fn accepts_message(&self, size: usize) -> bool {
+        self.closing.is_none() && self.sender.accepts_message(&self.output, size, &self.config)
     }
 
     #[cold]
@@ -547,9 +493,78 @@ impl Connection {
         if self.closing.is_none() { Ok(()) } else { Err(NotOpen(self.ready_state())) }
     }
 
-    /// Something came from the peer of an open connection: it is alive.
+    /// Receives what [`Receiver::receive_whole`] does not take, and reports the end of a closing connection.
+    #[inline(never)]
+    fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        if let Some(closing) = &mut self.closing {
+            if !input.is_empty() {
+                closing.note_received(self.output.is_delivered(), self.timers.now());
+            }
+            if !closing.handles_frames() {
+                let close = self.take_close();
+                let discarded = self.discard(input);
+                return close.map_or(discarded, |close| Ok(Some(Event::Close(close))));
+            }
+        }
+        match self.receiver.receive(input, &self.config, self.output.pool()) {
+            Ok(event) => Ok(event.map(|event| self.handle_frame(event))),
+            Err(error) => self.fail(error.into(), input),
+        }
+    }
+
+    fn handle_frame<'b>(&mut self, event: FrameEvent<'b>) -> Event<'b> {
+        match event {
+            FrameEvent::Message(message) => Event::Message(message),
+            FrameEvent::Chunk(chunk) => Event::Chunk(chunk),
+            FrameEvent::Ping(payload) => {
+                self.reply(&payload);
+                Event::Ping(payload)
+            }
+            FrameEvent::Pong(payload) => Event::Pong(payload),
+            FrameEvent::Close(frame) => {
+                self.transition().receive_close(frame.clone());
+                self.receiver.discard();
+                Event::CloseReceived(frame)
+            }
+        }
+    }
+
+    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
+    fn reply(&mut self, payload: &[u8]) {
+        let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
+        if can_write && self.output.close_progress() < CloseProgress::Begun {
+            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlOrigin::Reply, &self.config);
+        }
+    }
+
+    #[cold]
+    fn fail<'b>(&mut self, error: Error, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        self.transition().fail(error);
+        self.discard(input)
+    }
+
+    /// Discards what follows a Close frame or a failure, and what was unfinished then (1.4, 7.1.7).
+    fn discard<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        input.discard();
+        self.receiver.discard();
+        match self.closing.as_ref().and_then(|closing| closing.error()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(None),
+        }
+    }
+
+    fn take_close(&mut self) -> Option<Close> {
+        self.transition().take_close()
+    }
+
+    fn transition(&mut self) -> Transition<'_> {
+        let Self { closing, config, sender, output, timers, .. } = self;
+        Transition { closing, config, sender, output, timers }
+    }
+
+    /// Restarts the keepalive timer of an open connection, after bytes of the peer have arrived.
     #[inline]
-    fn heard(&mut self) {
+    fn note_activity(&mut self) {
         if !self.timers.restart(Timer::Ping)
             && let Some(interval) = self.config.keepalive.interval()
         {
@@ -557,107 +572,32 @@ impl Connection {
         }
     }
 
-    /// Nothing came for a while: asks the peer whether it is alive, unless such a question waits already.
-    fn keep_alive(&mut self) {
+    /// Queues a keepalive Ping, unless one is pending.
+    fn send_keepalive(&mut self) {
         let is_busy = !self.output.is_delivered();
-        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlKind::Keepalive, &self.config);
-        self.await_pong(is_busy || self.holds_back());
+        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlOrigin::Keepalive, &self.config);
+        self.await_pong(is_busy || self.has_backlog());
     }
 
-    /// Whether a peer that does not take its answers is given no more to answer. A client never holds back: two
-    /// endpoints that did would wait for each other for ever.
-    #[inline]
-    fn holds_back(&self) -> bool {
-        self.output.undelivered() > self.config.high_water_mark && self.role() == Role::Server
-    }
-
-    /// Something of the application's was queued. If that keeps the driver from reading, a Pong may lie unread.
-    #[inline]
-    fn held_back(&mut self) {
-        if self.holds_back() {
-            self.output.excuse_silence(true);
-        }
-    }
-
-    /// The peer has the whole time to answer once the Ping has left, and its Pong is read. Until then it is alive as
-    /// long as it takes what is sent.
-    fn await_pong(&mut self, excuses_silence: bool) {
-        self.output.excuse_silence(excuses_silence);
-        self.output.take_moved();
+    /// Starts the Pong deadline. If `is_excused`, deliveries restart it: the Ping has not left, or the Pong is not read.
+    fn await_pong(&mut self, is_excused: bool) {
+        self.output.set_pong_excused(is_excused);
+        self.output.take_progress();
         self.timers.set(Timer::Pong, self.config.pong_timeout);
     }
 
-    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
-    fn answer(&mut self, payload: &[u8]) {
-        if self.output.takes_controls() && self.can_write() {
-            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlKind::Answer, &self.config);
+    /// Returns whether the backlog of a server is above the high-water mark, so that it does not read. A client always
+    /// reads: two endpoints that stop reading would wait for each other for ever.
+    #[inline]
+    fn has_backlog(&self) -> bool {
+        self.output.undelivered() > self.config.high_water_mark && self.role() == Role::Server
+    }
+
+    /// Excuses a missing Pong if the backlog keeps the driver from reading it. Call it after queueing.
+    #[inline]
+    fn note_backlog(&mut self) {
+        if self.has_backlog() {
+            self.output.set_pong_excused(true);
         }
-    }
-
-    fn can_write(&self) -> bool {
-        self.closing.as_ref().is_none_or(|closing| closing.can_write())
-    }
-
-    /// 5.5.1: if an endpoint receives a Close frame and did not previously send one, it MUST send one in response,
-    /// and typically echoes the status code
-    fn receive_close(&mut self, frame: CloseFrame) {
-        self.queue_close(frame.code, "");
-        self.closing(Initiator::Peer).receive_close(frame);
-        self.receiver.discard();
-    }
-
-    /// 7.1.7: an endpoint that fails the connection SHOULD send a Close frame with an appropriate status code.
-    /// Its reason names the rule that was broken, or the limit that was exceeded.
-    #[cold]
-    fn fail(&mut self, error: Error) {
-        if let Some(code) = error.close_code() {
-            let reason = match &error {
-                Error::Protocol(rule) => rule.to_string(),
-                error => error.to_string(),
-            };
-            self.queue_close(code, &reason);
-        }
-        self.closing(Initiator::Local).fail(Some(error));
-    }
-
-    /// Queues our Close frame, unless it was queued before or cannot be written.
-    fn queue_close(&mut self, code: CloseCode, reason: &str) {
-        if !self.output.is_close_queued() && self.can_write() {
-            let _ = self.sender.close(&mut self.output, code, reason);
-        }
-    }
-
-    /// The state of the end, which begins here unless it has begun. From here on the closing timer alone runs.
-    fn closing(&mut self, initiator: Initiator) -> &mut Closing {
-        let Self { closing, timers, config, output, .. } = self;
-        closing.get_or_insert_with(|| {
-            let closing = Closing::new(initiator, config, timers.now());
-            timers.set(Timer::Closing, closing.next_look(timers.now()));
-            output.take_moved();
-            Box::new(closing)
-        })
-    }
-
-    /// The closing timer has fired.
-    fn check_deadline(&mut self) {
-        let Self { closing: Some(closing), timers, output, .. } = self else { return };
-        if closing.check_deadline(output, timers) {
-            self.receiver.discard();
-        }
-    }
-
-    fn end(&mut self, initiator: Initiator, action: TransportAction) {
-        self.closing(initiator);
-        if let Self { closing: Some(closing), timers, output, .. } = self {
-            closing.end_now(action, output, timers);
-        }
-        self.receiver.discard();
-    }
-
-    /// The report of the end, once.
-    fn take_close(&mut self) -> Option<Close> {
-        let close = self.closing.as_mut()?.take_close(self.output.is_delivered())?;
-        self.timers.stop();
-        Some(close)
     }
 }

@@ -112,59 +112,47 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod assembler;
 mod closing;
-mod config;
 mod connection;
-mod controls;
-mod encoded;
+mod data;
 mod error;
 mod event;
-mod flight;
-mod fragment_payload;
 pub mod frame;
 mod handshake;
-mod input;
-mod lane;
-mod left;
-mod limit;
-mod memory;
-mod message;
 mod opening;
-mod output;
-mod queue;
-mod receiver;
-mod redact;
-mod send_error;
-mod sender;
-mod time;
-mod timer;
-mod unread;
-mod uri;
-mod utf8;
+mod receive;
+mod scratch;
+mod send;
 mod websocket;
 
-pub use closing::{Close, CloseCode, CloseFrame, Initiator};
-pub use config::{Config, Delivery, Keepalive};
+// TEMP
+use closing as timer;
+use data as config;
+use data as input;
+use data as limit;
+use data as send_error;
+use data as time;
+use data as uri;
+use data::redact;
+use send as sender;
+use send as output;
+// END TEMP
+
 pub use connection::Connection;
-pub use encoded::EncodedMessage;
-pub use error::{Error, ProtocolError, TimeoutKind};
-pub use event::{Event, ReadyState, Role, TransportAction};
-pub use fragment_payload::FragmentPayload;
+pub use data::{
+    Chunk, Close, CloseCode, CloseFrame, Config, Delivery, FragmentPayload, Initiator, Input, Instant, Keepalive,
+    LimitExceeded, Message, MessageKind, ProtocolError, ReadyState, Role, SendError, TransportAction, UriError, WsUri,
+    redact_user_info,
+};
+pub use error::{Error, TimeoutKind};
+pub use event::Event;
 pub use handshake::{
     Accept, Acceptance, Agreement, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse,
     HttpVersion, MalformedResponse, NotHttp, Open, OpeningHandshake, OriginError, OriginFault, OriginPolicy, Origins,
     Request, RequestError, RequestTemplate, Response, ResponseFault, accept_key, generate_key,
 };
-pub use input::Input;
-pub use limit::LimitExceeded;
-pub use memory::Scratch;
-pub use message::{Chunk, Message, MessageKind};
-pub use output::Output;
-pub use redact::redact_user_info;
-pub use send_error::SendError;
-pub use time::Instant;
-pub use uri::{UriError, WsUri};
+pub use scratch::Scratch;
+pub use send::{EncodedMessage, Output};
 pub use websocket::WebSocket;
 
 // Their types are part of this crate's interface.

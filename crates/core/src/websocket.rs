@@ -1,4 +1,4 @@
-//! WebSocket: one life from CONNECTING to CLOSED, the opening handshake and then a Connection.
+//! A WebSocket from CONNECTING to CLOSED: joins the opening handshake and the connection after it.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -7,31 +7,34 @@ use core::fmt;
 use bytes::Bytes;
 use rand_core::CryptoRng;
 
-use crate::closing::CloseCode;
-use crate::config::Config;
 use crate::connection::Connection;
-use crate::encoded::EncodedMessage;
+use crate::data::{
+    CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ReadyState, Role, SendError,
+    TransportAction,
+};
 use crate::error::Error;
-use crate::event::{Event, ReadyState, Role, TransportAction};
-use crate::fragment_payload::FragmentPayload;
+use crate::event::Event;
 use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, RequestError, Step, Unopened};
-use crate::input::Input;
-use crate::memory::Scratch;
-use crate::message::{Message, MessageKind};
 use crate::opening::Opening;
-use crate::output::Output;
-use crate::send_error::{NotOpen, SendError};
-use crate::time::Instant;
+use crate::scratch::Scratch;
+use crate::send::{EncodedMessage, Output};
 
-/// A WebSocket: one life from CONNECTING to CLOSED (RFC 6455).
+/// A WebSocket, from CONNECTING to CLOSED (RFC 6455).
 ///
-/// It does no IO. Its driver, which has the socket and the clock, hands it what came from the network
-/// ([`receive`](Self::receive), [`receive_eof`](Self::receive_eof)) and the time
-/// ([`handle_timeout`](Self::handle_timeout)); all three answer with an event. The application answers the request
-/// ([`accept`](Self::accept), [`respond`](Self::respond)), sends ([`send`](Self::send) and its kin) and closes
-/// ([`close`](Self::close)). After any of these the driver asks anew what to do: write [`output`](Self::output), obey
-/// [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), and wait no longer than
-/// [`poll_timeout`](Self::poll_timeout).
+/// It does no IO. Its methods are of four kinds:
+///
+/// * **The driver reports** what happened: received bytes ([`receive`](Self::receive)), the end of the stream
+///   ([`receive_eof`](Self::receive_eof)), a deadline ([`handle_timeout`](Self::handle_timeout)). Each returns an event.
+///   [`write_lost`](Self::write_lost), [`progress`](Self::progress) and [`abort`](Self::abort) return none.
+/// * **The application acts**: it answers the request ([`accept`](Self::accept), [`respond`](Self::respond)), sends
+///   ([`send`](Self::send) and the like) and closes ([`close`](Self::close)).
+/// * **The driver asks** what to do, after each of these: write [`output`](Self::output), obey
+///   [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), wait until
+///   [`poll_timeout`](Self::poll_timeout).
+/// * **Getters**: [`ready_state`](Self::ready_state), [`buffered_amount`](Self::buffered_amount),
+///   [`protocol`](Self::protocol) and others.
+///
+/// Methods that say "Forwards to" do what the method of [`Connection`] does, and are documented there.
 ///
 /// ```
 /// use bytes::Buf;
@@ -75,11 +78,11 @@ enum State {
 impl WebSocket {
     /// Creates the client's end. Its request is in the output.
     ///
-    /// `rng` gives the nonce and the masking keys: it must be unpredictable (RFC 6455 section 10.3).
+    /// `rng` generates the nonce and the masking keys: it must be unpredictable (RFC 6455 section 10.3).
     ///
     /// # Errors
     ///
-    /// The request cannot be sent: what the application added to it is not valid.
+    /// The application added something to the request that is not valid.
     pub fn client(
         request: ClientRequest,
         config: impl Into<Arc<Config>>,
@@ -90,14 +93,14 @@ impl WebSocket {
         Ok(Self { state: State::Unopened(client) })
     }
 
-    /// Creates the server's end, of a TCP connection just accepted.
+    /// Creates the server's end of a TCP connection that was just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
         Self { state: State::Unopened(Unopened::server(config.into(), now)) }
     }
 
     /// Takes over a connection whose opening handshake was performed elsewhere, such as by an HTTP server: see
-    /// [`Request::check`] and [`Connection::with_agreement`]. The first event is [`Event::Open`], as always. `leftover`
-    /// is the bytes that were received behind the handshake; it may be empty.
+    /// [`Request::check`] and [`Connection::with_agreement`]. The first event is [`Event::Open`]. `leftover` has the bytes
+    /// that were received behind the handshake; it may be empty.
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
@@ -106,15 +109,14 @@ impl WebSocket {
         Self { state: State::Opened(connection) }
     }
 
-    /// Consumes received bytes up to the next event; `None` when the input is empty, or what remains of it is
-    /// [left](Input::refillable) to the caller. It may be empty from the start, to ask for pending events
-    /// ([`has_pending_event`](Self::has_pending_event)).
+    /// Takes received bytes up to the next event; returns `None` when the input is empty. Pass an empty input to get
+    /// pending events ([`has_pending_event`](Self::has_pending_event)).
     ///
     /// # Errors
     ///
-    /// The opening handshake failed, the peer broke the protocol, or a timeout was reported before. What tells the peer
-    /// is in the output. Every later call returns the same error and discards its input, except that one call returns
-    /// [`Event::Close`] when a connection that was open has ended.
+    /// The opening handshake failed, the peer broke the protocol or exceeded a limit, or a timeout was reported before. The
+    /// response or the Close frame that says so is in the output. Every later call returns the same error and discards its
+    /// input, except that one call returns [`Event::Close`] when a connection that was open has ended.
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
@@ -124,21 +126,21 @@ impl WebSocket {
     }
 
     /// Reports the end of the stream: the peer sent its FIN. If the connection was lost, call
-    /// [`write_lost`](Self::write_lost) first. Call it until it returns `Ok(None)`: events that came before the end are
-    /// returned first. Output that is pending is still to be written: the connection ends when it was delivered.
+    /// [`write_lost`](Self::write_lost) first. Call this until it returns `Ok(None)`: events that precede the end are
+    /// returned first. Keep writing pending output: the connection ends when it was delivered.
     ///
     /// # Errors
     ///
-    /// The stream ended within the opening handshake (a request that asks for no WebSocket can still be answered), or
-    /// frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open
-    /// connection ended.
+    /// The stream ended within the opening handshake (a request that does not ask for a WebSocket can still be answered),
+    /// or frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open connection
+    /// ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened(connection) => match connection.next_of_opening(now) {
                 Ok(None) => connection.receive_eof(now),
                 Ok(event) => Ok(event),
                 Err(error) => {
-                    // no event can precede the end any more, and a driver may not call again after an error
+                    // no event precedes the end any more, and the driver may not call again after an error
                     connection.note_eof(now);
                     Err(error)
                 }
@@ -147,9 +149,7 @@ impl WebSocket {
         }
     }
 
-    /// Reports that nothing more can be written, such as after a write failed with EPIPE. Drops the output;
-    /// [`buffered_amount`](Self::buffered_amount) keeps its value. Keep reading: the peer's last bytes may still be in
-    /// the receive buffer.
+    /// Forwards to [`Connection::write_lost`].
     pub fn write_lost(&mut self, now: Instant) {
         match &mut self.state {
             State::Opened(connection) => connection.write_lost(now),
@@ -157,12 +157,7 @@ impl WebSocket {
         }
     }
 
-    /// Reports that the peer has acknowledged bytes since the last call. Restarts the deadline of a closing connection,
-    /// and the deadline for the Pong of an open one: a slow reader cannot answer a Ping that is queued behind its
-    /// backlog.
-    ///
-    /// While a connection is closing, [`poll_timeout`](Self::poll_timeout) comes four times per
-    /// [`Config::closing_timeout`]: a driver that knows what was acknowledged looks then.
+    /// Forwards to [`Connection::progress`].
     pub fn progress(&mut self, now: Instant) {
         match &mut self.state {
             State::Opened(connection) => connection.progress(now),
@@ -170,8 +165,8 @@ impl WebSocket {
         }
     }
 
-    /// Ends the connection without a closing handshake, and drops the output. [`Event::Close`] follows if the
-    /// connection was open; [`transport`](Self::transport) is [`TransportAction::Abort`].
+    /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows if the connection was
+    /// open.
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
             State::Opened(connection) => connection.abort(now),
@@ -179,20 +174,20 @@ impl WebSocket {
         }
     }
 
-    /// Handles a deadline that has come. Call it at [`poll_timeout`](Self::poll_timeout), after reading and writing
-    /// what the transport has and takes. Calls at other times are harmless.
+    /// Handles a deadline. Call it at [`poll_timeout`](Self::poll_timeout), after one more attempt to read and write. Calls
+    /// at other times are harmless.
     ///
     /// # Errors
     ///
     /// The opening handshake took too long ([`TimeoutKind::Opening`](crate::TimeoutKind::Opening)), or the peer did not
-    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited
-    /// for the rest of the response's body, gets the refusal ([`Error::Handshake`]).
+    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited for
+    /// the rest of the response's body, gets the refusal ([`Error::Handshake`]).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Opened(connection) => {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
-                    // nothing follows a failure, or Close
+                    // no event follows a failure, or Close
                     connection.opening =
                         connection.opening.take().and_then(|opening| Opening::agreed(opening.agreement));
                 }
@@ -202,14 +197,14 @@ impl WebSocket {
         }
     }
 
-    /// Server: accepts the request of [`Event::Request`]. From now on messages can be sent; [`Event::Open`] is what the
-    /// next [`receive`](Self::receive) returns.
+    /// Server: accepts the request of [`Event::Request`]. Messages can then be sent. The next [`receive`](Self::receive)
+    /// returns [`Event::Open`].
     ///
     /// # Errors
     ///
-    /// The request is still unanswered: it cannot be accepted like this. Or its origin may not open a connection, and
-    /// it has been refused: [`AnswerError::OriginForbidden`]. Or it asks for no WebSocket:
-    /// [`AnswerError::NotWebSocket`]. Or no request is pending: [`AnswerError::NoRequest`].
+    /// [`AnswerError::OriginForbidden`]: the request's origin is not permitted, and the request was refused.
+    /// [`AnswerError::NotWebSocket`]: the request does not ask for a WebSocket. [`AnswerError::NoRequest`]: no request is
+    /// pending. Otherwise `accept` is not valid. After all but the first, a pending request is still unanswered.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = unopened.accept(&accept, now)?;
@@ -218,12 +213,12 @@ impl WebSocket {
         Ok(())
     }
 
-    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::HttpRequest`], with a response
-    /// after which TCP closes. No event follows.
+    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::HttpRequest`], with a response. TCP
+    /// closes after it. No event follows.
     ///
     /// # Errors
     ///
-    /// The request is still unanswered: the response is not valid. Or there is no request to answer.
+    /// The response is not valid, and the request is still unanswered; or no request is pending.
     pub fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match &mut self.state {
             State::Opened(_) => Err(AnswerError::NoRequest),
@@ -231,45 +226,39 @@ impl WebSocket {
         }
     }
 
-    /// Queues a message. An owned payload of some size is queued as it is, a borrowed one copied.
+    /// Forwards to [`Connection::send`].
     ///
     /// # Errors
     ///
-    /// The connection is not open, the message does not fit the buffer (now or ever; it is returned), or a fragmented
-    /// message is unfinished. The connection is unharmed.
+    /// Also fails before the connection is open.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.connection()?.send(message)
     }
 
-    /// Queues a message that others share. A server never copies it, unless the frames that it leaves in are so short
-    /// (below 256 bytes) that a copy takes less memory than a reference. Text is validated.
+    /// Forwards to [`Connection::send_shared`].
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`SendError::Utf8Invalid`].
+    /// Also fails before the connection is open.
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         self.connection()?.send_shared(kind, payload)
     }
 
-    /// Queues a message that was encoded once for many. A server never copies it, unless it is so short (256 bytes)
-    /// that a copy takes less memory than a reference.
+    /// Forwards to [`Connection::send_encoded`].
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), but nothing is returned.
+    /// Also fails before the connection is open.
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connection()?.send_encoded(message)
     }
 
-    /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment no other message can be sent;
-    /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere. A borrowed
-    /// payload is copied; an owned or shared one of some size is not, by a server.
+    /// Forwards to [`Connection::send_fragment`].
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload does not fit the buffer (now or ever; it is not returned),
-    /// [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unharmed.
+    /// Also fails before the connection is open.
     pub fn send_fragment<'p>(
         &mut self,
         kind: MessageKind,
@@ -279,35 +268,30 @@ impl WebSocket {
         self.connection()?.send_fragment(kind, payload, last)
     }
 
-    /// Queues a Ping of up to 125 bytes. It leaves before messages that have not begun to leave.
+    /// Forwards to [`Connection::ping`].
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload too long, or [`Config::max_pending_controls`] wait already.
+    /// Also fails before the connection is open.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.connection()?.ping(payload)
     }
 
-    /// Queues a Pong of up to 125 bytes that answers nothing: a one-way heartbeat (RFC 6455 section 5.5.3). Pings are
-    /// answered without it.
+    /// Forwards to [`Connection::pong`].
     ///
     /// # Errors
     ///
-    /// As for [`ping`](Self::ping).
+    /// Also fails before the connection is open.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.connection()?.pong(payload)
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. All of it is delivered to a peer
-    /// that keeps reading, within [`Config::closing_limit`]. Messages of the peer still arrive until its Close frame
-    /// does. To close again does nothing.
-    ///
-    /// A connection that is not open yet ends without a Close frame: a request that is not answered yet gets 503.
+    /// Forwards to [`Connection::close`]. A connection that is not open yet ends without a Close frame: the server answers a
+    /// pending request with 503.
     ///
     /// # Errors
     ///
-    /// The code must not travel (but [`CloseCode::NO_STATUS`] sends none), or the reason exceeds 123 bytes, or comes
-    /// without a code. The connection is unharmed.
+    /// As for [`Connection::close`].
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         match &mut self.state {
             State::Opened(connection) => connection.close(code, reason, now),
@@ -324,65 +308,22 @@ impl WebSocket {
         }
     }
 
-    /// Takes the driver's memory for the connection's turn: for a driver that owns many connections, of which few are
-    /// busy at a time, and for one that wants to spare the allocator. Frames are encoded there, and messages that
-    /// arrive in pieces are assembled in the memory of payloads that were sent or [recycled](Self::recycle), so that a
-    /// busy connection need not ask the allocator for memory, and an idle one owns none. It is to be given back
-    /// ([`detach_scratch`](Self::detach_scratch)) when the turn ends, after writing.
-    ///
-    /// ```
-    /// use sansocket::bytes::Buf;
-    /// use sansocket::{Config, Connection, Instant, Scratch};
-    ///
-    /// let mut scratch = Scratch::new();
-    /// let mut connection = Connection::server(Config::default(), Instant::EPOCH); // or a WebSocket
-    ///
-    /// connection.attach_scratch(&mut scratch);
-    /// connection.send("Hello")?;
-    /// let written = connection.output().chunk().len(); // as much as the transport takes
-    /// connection.output().advance(written);
-    /// connection.detach_scratch(&mut scratch);
-    /// # Ok::<(), sansocket::SendError>(())
-    /// ```
+    /// Forwards to [`Connection::attach_scratch`].
     #[inline]
-    pub fn attach_scratch(&mut self, memory: &mut Scratch) {
-        self.output().attach_scratch(memory);
+    pub fn attach_scratch(&mut self, scratch: &mut Scratch) {
+        self.output().attach_scratch(scratch);
     }
 
-    /// Detaches the scratch memory. Pending output in it, and the part of a message that has arrived, move to memory
-    /// that the connection owns.
+    /// Forwards to [`Connection::detach_scratch`].
     #[inline]
-    pub fn detach_scratch(&mut self, memory: &mut Scratch) {
+    pub fn detach_scratch(&mut self, scratch: &mut Scratch) {
         match &mut self.state {
-            State::Opened(connection) => connection.detach_scratch(memory),
-            State::Unopened(unopened) => unopened.output().detach_scratch(memory),
+            State::Opened(connection) => connection.detach_scratch(scratch),
+            State::Unopened(unopened) => unopened.output().detach_scratch(scratch),
         }
     }
 
-    /// Takes the memory of a message that is not needed any more, so that another one that arrives in pieces may be
-    /// assembled there. It goes to the attached [scratch](Self::attach_scratch); if there is none, or the message was
-    /// borrowed or is short (below 4 KiB), this does nothing but drop it. What is sent, by move, need not be recycled.
-    ///
-    /// ```
-    /// use sansocket::{Config, Connection, Event, Input, Instant, Scratch};
-    ///
-    /// # fn rng() -> impl sansocket::rand_core::CryptoRng + Send { use rand_chacha::rand_core::SeedableRng; rand_chacha::ChaCha12Rng::from_seed([0; 32]) }
-    /// # let mut reads = [vec![0x82, 126, 0x20, 0x00], vec![7; 8192]];
-    /// let (mut scratch, now) = (Scratch::new(), Instant::EPOCH);
-    /// let mut client = Connection::client(Config::default(), rng(), now);
-    /// client.attach_scratch(&mut scratch);
-    /// for bytes in &mut reads {
-    ///     let mut input = Input::new(bytes);
-    ///     while let Some(event) = client.receive(&mut input, now)? {
-    ///         if let Event::Message(message) = event {
-    ///             println!("{} bytes", message.len());
-    ///             client.recycle(message);
-    ///         }
-    ///     }
-    /// }
-    /// client.detach_scratch(&mut scratch);
-    /// # Ok::<(), sansocket::Error>(())
-    /// ```
+    /// Forwards to [`Connection::recycle`].
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {
         if let State::Opened(connection) = &mut self.state {
@@ -390,8 +331,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout), unless something else happens before. Ask again
-    /// after every call that changes the connection.
+    /// Forwards to [`Connection::poll_timeout`].
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
@@ -400,8 +340,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns what the driver should do with the transport now. Ask again after every call that changes the connection
-    /// or its output.
+    /// Forwards to [`Connection::transport`].
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
@@ -410,10 +349,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns whether bytes should be read from the transport now: not while a request is unanswered, nor while a
-    /// server has more than [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in
-    /// the kernel, so that TCP slows down the peer; ask again after the answer, and when output was delivered. A
-    /// closing connection is always read.
+    /// Forwards to [`Connection::wants_read`]. While a request is unanswered, this returns `false`.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
@@ -422,7 +358,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns whether an event is pending that no received byte causes: [`Event::Open`] and what follows it after a
+    /// Returns whether an event is pending that needs no further byte: [`Event::Open`] and the events that follow it after a
     /// late [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
     /// [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
     #[inline]
@@ -442,8 +378,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns the payload bytes of messages that were sent and not yet delivered. Framing is not counted, nor is the
-    /// opening handshake.
+    /// Forwards to [`Connection::buffered_amount`].
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
@@ -452,7 +387,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns which end this is.
+    /// Forwards to [`Connection::role`].
     pub fn role(&self) -> Role {
         match &self.state {
             State::Opened(connection) => connection.role(),
@@ -460,7 +395,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns the subprotocol selected in the opening handshake (RFC 6455 section 1.9).
+    /// Forwards to [`Connection::protocol`].
     pub fn protocol(&self) -> Option<&str> {
         match &self.state {
             State::Opened(connection) => connection.protocol(),
@@ -468,7 +403,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns the extensions in use (RFC 6455 section 9).
+    /// Forwards to [`Connection::extensions`].
     pub fn extensions(&self) -> &[Extension] {
         match &self.state {
             State::Opened(connection) => connection.extensions(),
@@ -507,7 +442,7 @@ impl WebSocket {
     }
 }
 
-/// Shows role and state alone: a handshake holds credentials, and messages are not for logs.
+/// Shows role and state only: handshakes have credentials, and payloads are omitted.
 impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("WebSocket");

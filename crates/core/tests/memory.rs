@@ -739,36 +739,6 @@ fn a_message_whole_in_the_input_is_borrowed() {
     }
 }
 
-/// Nor in fragments: as long as it fits the buffer that the caller refills.
-#[test]
-fn a_message_in_a_refilled_buffer_needs_no_memory() {
-    let config = config(|_| ());
-    for role in BOTH {
-        for (fragments, length) in [(1, 1_000), (1, 300_000), (2, 1_000), (300, 1_000)] {
-            let fragment = vec![b'x'; length];
-            let mut bytes: Vec<u8> = (0..fragments)
-                .flat_map(|number| {
-                    let opcode = if number == 0 { TEXT } else { TEXT & 0xF0 };
-                    frame(role, if number + 1 == fragments { opcode } else { opcode & 0x0F }, &fragment)
-                })
-                .collect();
-            let mut connection = endpoint(role, &config);
-            let (size, payload) = (bytes.len(), fragments * fragment.len());
-            let info = measure(|| {
-                for given in (100..size).step_by(100) {
-                    let mut input = Input::refillable(&mut bytes[..given], size);
-                    assert_eq!(connection.receive(&mut input, Instant::EPOCH), Ok(None));
-                }
-                let mut input = Input::refillable(&mut bytes, size);
-                let event = connection.receive(&mut input, Instant::EPOCH);
-                let Ok(Some(Event::Message(message))) = &event else { panic!("{event:?}") };
-                assert_eq!(message.len(), payload);
-            });
-            assert_eq!(info.count_total, 0, "{role:?}, {fragments} of {length}: {info:?}");
-        }
-    }
-}
-
 /// CVE-2022-35922 (rust-websocket): nothing is reserved from a length that the peer claims.
 #[test]
 fn a_claimed_length_costs_nothing() {

@@ -121,7 +121,6 @@ fn the_drop_of_an_input_with_bytes_left_panics_in_debug_builds() {
     assert_eq!(is_caught(|bytes| receive_once(&mut Input::new(bytes))), is_checked);
     assert!(!is_caught(|bytes| receive_once(&mut Input::new(&mut bytes[..6]))));
     assert!(!is_caught(|bytes| drop(Input::new(&mut bytes[..0]))));
-    assert!(!is_caught(|bytes| receive_once(&mut Input::refillable(bytes, 100))));
     assert!(!is_caught(|bytes| {
         let mut input = Input::new(bytes);
         receive_once(&mut input);

@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-use super::{MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
-use crate::error::ProtocolError;
+use sansocket_mask::MaskingKey;
+
+use super::opcode::{MAX_CONTROL_PAYLOAD, OpCode};
+use crate::data::ProtocolError;
 
 const RSV1: u8 = 0x40;
 const RSV2: u8 = 0x20;
@@ -122,17 +124,6 @@ impl FrameHeader {
             return Some((size, length, [0; 4]));
         }
         Some((size + 4, length, *bytes.get(size..)?.first_chunk()?))
-    }
-
-    /// The size of the head that begins with these bytes, as far as they say.
-    pub(crate) fn size_of(bytes: &[u8]) -> usize {
-        let second = bytes.get(1).copied().unwrap_or_default();
-        let length = match second & LENGTH {
-            LENGTH_16 => 2,
-            LENGTH_64 => 8,
-            _ => 0,
-        };
-        2 + length + if second & MASK == 0 { 0 } else { 4 }
     }
 
     /// Returns the head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is

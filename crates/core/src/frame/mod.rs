@@ -6,8 +6,5 @@ mod header;
 mod opcode;
 
 pub use header::{EncodedHeader, FrameHeader};
-pub use opcode::OpCode;
+pub use opcode::{MAX_CONTROL_PAYLOAD, OpCode};
 pub use sansocket_mask::MaskingKey;
-
-/// The longest payload of a control frame, in bytes (RFC 6455 section 5.5).
-pub const MAX_CONTROL_PAYLOAD: usize = 125;

@@ -1,6 +1,9 @@
-//! What a frame is for.
+//! Opcodes, and the limit on control frames.
 
-use crate::message::MessageKind;
+use crate::data::MessageKind;
+
+/// The longest payload of a control frame, in bytes (RFC 6455 section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// The interpretation of a frame's payload (RFC 6455 section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -29,7 +29,7 @@ impl Ended {
         let mut closing = Box::new(Closing::new(Initiator::Local, config, now));
         closing.fail(error);
         let mut timers = Timers::new(now);
-        timers.set(Timer::Closing, closing.next_look(now));
+        timers.set(Timer::Closing, closing.next_check(now));
         Self { role: Role::Server, output, timers, closing, is_untold: false }
     }
 
@@ -44,7 +44,8 @@ impl Ended {
         let mut timers = Timers::new(Instant::EPOCH);
         let mut closing = Box::new(Closing::new(Initiator::Local, config, Instant::EPOCH));
         closing.fail(error);
-        closing.end_now(action, &mut output, &mut timers);
+        closing.end(action, &mut output);
+        timers.stop();
         Self { role, output, timers, closing, is_untold: false }
     }
 
@@ -68,8 +69,7 @@ impl Ended {
     }
 
     pub(crate) fn write_lost(&mut self) {
-        let is_delivered = self.output.is_delivered();
-        self.closing.lose_write(is_delivered);
+        self.closing.lose_write(&mut self.output);
         // a response is all there was to say: nothing the peer sends matters
         self.end(TransportAction::Abort);
     }
@@ -79,12 +79,13 @@ impl Ended {
     }
 
     pub(crate) fn end(&mut self, action: TransportAction) {
-        self.closing.end_now(action, &mut self.output, &mut self.timers);
+        self.closing.end(action, &mut self.output);
+        self.timers.stop();
     }
 
     pub(crate) fn handle_timeout(&mut self) {
         if self.timers.pop_expired().is_some() {
-            self.closing.check_deadline(&mut self.output, &mut self.timers);
+            self.closing.handle_timer(&mut self.output, &mut self.timers);
         }
     }
 

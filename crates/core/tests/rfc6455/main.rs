@@ -18,7 +18,6 @@ mod limits;
 #[cfg(feature = "std")] // vectored output
 mod output;
 mod phases;
-mod refilling;
 mod sending;
 mod silence;
 mod support;

@@ -7,11 +7,11 @@ use alloc::collections::VecDeque;
 pub(crate) struct InFlight {
     runs: VecDeque<Run>,
     len: usize,
-    /// Bytes up to the end of a Ping of keepalive; 0 without one.
+    /// How many bytes precede the end of a keepalive Ping in flight; 0 without one.
     keepalive: usize,
 }
 
-/// Framing, and the payload that follows it.
+/// Framing, and the payload that follows it, in bytes.
 #[derive(Debug)]
 struct Run {
     framing: usize,
@@ -23,7 +23,6 @@ impl InFlight {
         self.len
     }
 
-    /// Whether a Ping of keepalive is among the bytes.
     pub(crate) fn has_keepalive(&self) -> bool {
         self.keepalive > 0
     }
@@ -41,7 +40,7 @@ impl InFlight {
         }
     }
 
-    /// The last byte added is the last of a Ping of keepalive.
+    /// Notes that the byte added last is the last byte of a keepalive Ping.
     pub(crate) fn note_keepalive(&mut self) {
         self.keepalive = self.len;
     }
@@ -51,13 +50,13 @@ impl InFlight {
         let count = count.min(self.len);
         self.len -= count;
         self.keepalive = self.keepalive.saturating_sub(count);
-        let (mut left, mut delivered) = (count, 0);
+        let (mut remaining, mut delivered) = (count, 0);
         while let Some(run) = self.runs.front_mut() {
-            let framing = left.min(run.framing);
-            let payload = (left - framing).min(run.payload);
+            let framing = remaining.min(run.framing);
+            let payload = (remaining - framing).min(run.payload);
             run.framing -= framing;
             run.payload -= payload;
-            left -= framing + payload;
+            remaining -= framing + payload;
             delivered += payload;
             if run.framing + run.payload > 0 {
                 break;

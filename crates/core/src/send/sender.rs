@@ -1,4 +1,4 @@
-//! Messages out: frame heads, masking while copying, fragmentation (RFC 6455 sections 5.3, 5.4, 6.1).
+//! Turns messages into frames: heads, masking while copying, fragmentation (RFC 6455 sections 5.3, 5.4, 6.1).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -8,29 +8,22 @@ use core::fmt;
 use bytes::Bytes;
 use rand_core::CryptoRng;
 
-use crate::closing::CloseCode;
-use crate::config::Config;
-use crate::controls::{ControlFrame, ControlKind};
-use crate::encoded::EncodedMessage;
-use crate::event::Role;
-use crate::fragment_payload::FragmentPayload;
+use super::control_queue::{ControlFrame, ControlOrigin};
+use super::output::Output;
+use crate::data::{CloseCode, Config, FragmentPayload, Message, MessageKind, Role, SendError, Utf8Validator};
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
-use crate::message::{Message, MessageKind};
-use crate::output::Output;
-use crate::queue::Segment;
-use crate::send_error::SendError;
-use crate::utf8::Utf8;
+use crate::scratch::Segment;
 
-/// From this many bytes on, the payload of an owned message's frames is queued as it is.
+/// The payload of an owned message is queued without a copy if its frames have at least this many bytes of payload.
 const OWNED_MIN: usize = 4 * 1024;
-/// The same for a shared message. What is shorter takes less memory beside its head than by reference.
+/// The same for a shared message. A copy of a shorter payload takes less memory than a reference to it.
 const SHARED_MIN: usize = 256;
 
-/// From this many bytes on, a copy by masking with zeros is faster than glibc's, which leaves it to `rep movsb`: that
-/// takes two to four times as long on AMD's Zen 4, and is about level elsewhere.
+/// Payloads of at least this many bytes are copied by the masking kernel (key 0), which is two to four times as fast as
+/// glibc's `memcpy` (`rep movsb`) on AMD's Zen 4, and about level elsewhere.
 const COPIED_BY_MASK: usize = 3 * 1024;
 
-/// Where a client's masking keys come from; a server has none (RFC 6455 section 5.1).
+/// The source of a client's masking keys. A server does not mask (RFC 6455 section 5.1).
 pub(crate) enum Masking {
     Client(Box<dyn CryptoRng + Send + Sync>),
     Server,
@@ -65,19 +58,19 @@ impl fmt::Debug for Masking {
 #[derive(Debug)]
 pub(crate) struct Sender {
     masking: Masking,
-    /// The message that the application sends by the fragment, between its first and its last.
-    fragmented: Option<Fragmented>,
+    /// The message of which the application has sent a fragment, but not the last one.
+    unfinished: Option<UnfinishedMessage>,
 }
 
 #[derive(Debug)]
-struct Fragmented {
+struct UnfinishedMessage {
     kind: MessageKind,
-    utf8: Utf8,
+    utf8: Utf8Validator,
 }
 
 impl Sender {
     pub(crate) fn new(masking: Masking) -> Self {
-        Self { masking, fragmented: None }
+        Self { masking, unfinished: None }
     }
 
     #[inline]
@@ -85,15 +78,15 @@ impl Sender {
         self.masking.role()
     }
 
-    /// Whether a message with a payload of this size can be queued; otherwise [`refuse_message`](Self::refuse_message)
-    /// says why.
+    /// Returns whether a message with a payload of `size` bytes can be queued. If not,
+    /// [`refuse_message`](Self::refuse_message) returns the reason.
     #[inline]
-    pub(crate) fn takes_message(&self, output: &Output, size: usize, config: &Config) -> bool {
-        self.fragmented.is_none() && has_room(output, size, config)
+    pub(crate) fn accepts_message(&self, output: &Output, size: usize, config: &Config) -> bool {
+        self.unfinished.is_none() && has_room(output, size, config)
     }
 
     pub(crate) fn refuse_message<M>(&self, message: M, size: usize, config: &Config) -> SendError<M> {
-        if self.fragmented.is_some() { SendError::MessageUnfinished } else { no_room(message, size, config) }
+        if self.unfinished.is_some() { SendError::MessageUnfinished } else { no_room(message, size, config) }
     }
 
     /// Queues a message, for which there must be room.
@@ -107,7 +100,7 @@ impl Sender {
         }
     }
 
-    /// Queues a message of many frames, or one that may be worth more than a copy.
+    /// Queues a message that needs several frames, or whose payload may be queued without a copy.
     #[inline(never)]
     fn long(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
         let opcode = message.kind().into();
@@ -120,7 +113,7 @@ impl Sender {
             Cow::Owned(payload) if frame_size(payload.len(), config) >= OWNED_MIN => {
                 self.owned(output, opcode, payload, config);
             }
-            payload => self.copied(output, opcode, &payload, true, config),
+            payload => self.copied_frames(output, opcode, &payload, true, config),
         }
     }
 
@@ -140,29 +133,32 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a shared message, or the fragment of one: a server by reference, unless its frames are short.
+    /// Queues a shared message, or a fragment of one. A server queues it by reference, unless its frames are short.
     #[inline]
     fn shared_frames(&mut self, output: &mut Output, opcode: OpCode, payload: Bytes, last: bool, config: &Config) {
         let frame = frame_size(payload.len(), config);
         if self.role() == Role::Client || frame < SHARED_MIN {
-            self.copied(output, opcode, &payload, last, config);
+            self.copied_frames(output, opcode, &payload, last, config);
         } else if frame == payload.len() {
             let header = FrameHeader { fin: last, ..FrameHeader::new(opcode, frame as u64) };
-            output.push_in_place(&header, Segment::Shared(payload));
+            output.push_segment(&header, Segment::Shared(payload));
         } else {
             self.by_reference(output, opcode, payload, last, config, |_| None);
         }
     }
 
-    /// Queues an encoded message, for which there must be room.
-    pub(crate) fn encoded(&mut self, output: &mut Output, message: &EncodedMessage) {
+    /// Queues the frames of an encoded message, for which there must be room.
+    pub(crate) fn encoded(&mut self, output: &mut Output, frames: &Bytes, payload_length: usize) {
         match self.role() {
-            Role::Server if message.bytes().len() >= SHARED_MIN => output.push_encoded(message),
+            Role::Server if frames.len() >= SHARED_MIN => output.push_encoded(frames.clone(), payload_length),
             // 5.1: a client must mask every frame
-            _ => message.frames().for_each(|(opcode, payload, fin)| self.copied_frame(output, opcode, payload, fin)),
+            _ => {
+                decode_frames(frames).for_each(|(opcode, payload, fin)| self.copied_frame(output, opcode, payload, fin))
+            }
         }
     }
 
+    /// Queues a fragment of a message: see [`Connection::send_fragment`](crate::Connection::send_fragment).
     pub(crate) fn fragment(
         &mut self,
         output: &mut Output,
@@ -172,10 +168,10 @@ impl Sender {
         config: &Config,
     ) -> Result<(), SendError> {
         let bytes = payload.as_bytes();
-        let mut utf8 = match &self.fragmented {
-            Some(fragmented) if fragmented.kind != kind => return Err(SendError::FragmentKindMismatch),
-            Some(fragmented) => fragmented.utf8,
-            None => Utf8::default(),
+        let mut utf8 = match &self.unfinished {
+            Some(message) if message.kind != kind => return Err(SendError::FragmentKindMismatch),
+            Some(message) => message.utf8,
+            None => Utf8Validator::default(),
         };
         if !has_room(output, bytes.len(), config) {
             return Err(no_room((), bytes.len(), config));
@@ -186,35 +182,35 @@ impl Sender {
                 utf8.finish()?;
             }
         }
-        let opcode = if self.fragmented.is_some() { OpCode::Continuation } else { kind.into() };
-        self.fragmented = (!last).then_some(Fragmented { kind, utf8 });
+        let opcode = if self.unfinished.is_some() { OpCode::Continuation } else { kind.into() };
+        self.unfinished = (!last).then_some(UnfinishedMessage { kind, utf8 });
         match payload {
-            FragmentPayload::Borrowed(payload) => self.copied(output, opcode, payload, last, config),
+            FragmentPayload::Borrowed(payload) => self.copied_frames(output, opcode, payload, last, config),
             FragmentPayload::Shared(payload) => self.shared_frames(output, opcode, payload, last, config),
         }
         Ok(())
     }
 
-    /// A Ping or Pong.
+    /// Queues a Ping or Pong.
     pub(crate) fn control(
         &mut self,
         output: &mut Output,
         opcode: OpCode,
         payload: &[u8],
-        kind: ControlKind,
+        origin: ControlOrigin,
         config: &Config,
     ) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(SendError::ControlPayloadTooLong(payload.len()));
         }
         let header = FrameHeader { mask: self.masking.key(), ..FrameHeader::new(opcode, payload.len() as u64) };
-        let frame = ControlFrame::new(&header, payload, kind);
+        let frame = ControlFrame::new(&header, payload, origin);
         output
             .push_control(frame, config.max_pending_controls)
             .map_err(|_| SendError::BufferFull { message: (), size: payload.len() })
     }
 
-    /// Our Close frame, behind everything accepted before it (section 5.5.1).
+    /// Queues our Close frame, behind everything accepted before it (section 5.5.1).
     pub(crate) fn close(&mut self, output: &mut Output, code: CloseCode, reason: &str) -> Result<(), SendError> {
         check_close(code, reason)?;
         let mut body = Vec::new();
@@ -226,8 +222,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a message, or the fragment of one, by copying it: masked in the same pass.
-    pub(crate) fn copied(
+    /// Queues a message, or a fragment of one, by copying its payload, which is masked in the same pass.
+    pub(crate) fn copied_frames(
         &mut self,
         output: &mut Output,
         mut opcode: OpCode,
@@ -257,27 +253,27 @@ impl Sender {
         }
     }
 
-    /// Queues a message that is ours to give away: masked where it lies.
+    /// Queues an owned message without a copy. Its payload is masked in place.
     fn owned(&mut self, output: &mut Output, opcode: OpCode, mut payload: Vec<u8>, config: &Config) {
         let size = config.max_sent_frame_payload.get();
         if payload.len() <= size {
             let header =
                 FrameHeader { mask: self.mask(&mut payload), ..FrameHeader::new(opcode, payload.len() as u64) };
-            return output.push_in_place(&header, Segment::Own(payload));
+            return output.push_segment(&header, Segment::Owned(payload));
         }
         let keys: Vec<_> = payload.chunks_mut(size).map_while(|frame| self.mask(frame)).collect();
         self.by_reference(output, opcode, payload.into(), true, config, |frame| keys.get(frame).copied());
     }
 
-    /// Masks the payload of a frame, if frames are to be masked.
+    /// Masks the payload of a frame if this is a client; returns the key.
     fn mask(&mut self, payload: &mut [u8]) -> Option<MaskingKey> {
         let key = self.masking.key()?;
         sansocket_mask::apply(payload, key, 0);
         Some(key)
     }
 
-    /// Queues a message, or the fragment of one, without copying it, each frame with the head that `mask` of its number
-    /// gives.
+    /// Queues a message, or a fragment of one, without copying its payload. `mask` returns the key of the frame with a
+    /// number.
     fn by_reference(
         &self,
         output: &mut Output,
@@ -292,7 +288,7 @@ impl Sender {
             let is_over = payload.is_empty();
             let (fin, length) = (is_over && last, frame.len() as u64);
             let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, length) };
-            output.push_in_place(&header, Segment::Shared(frame));
+            output.push_segment(&header, Segment::Shared(frame));
             if is_over {
                 break;
             }
@@ -301,18 +297,18 @@ impl Sender {
     }
 }
 
-/// Whether a Close frame can hold this code, or none, and this reason (sections 5.5.1 and 7.4).
+/// Checks that a Close frame can carry this code (or none) and this reason (sections 5.5.1 and 7.4).
 pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<(), SendError> {
     let room = match code {
         code if code.is_sendable() => MAX_CONTROL_PAYLOAD - size_of::<u16>(),
-        // a reason comes behind a code
+        // a reason must follow a code
         CloseCode::NO_STATUS => 0,
         code => return Err(SendError::CloseCodeNotSendable(code)),
     };
     if reason.len() > room { Err(SendError::ReasonTooLong) } else { Ok(()) }
 }
 
-/// Appends a payload as it is.
+/// Appends an unmasked payload.
 #[inline(always)]
 fn copy(frames: &mut Vec<u8>, payload: &[u8]) {
     if payload.len() < COPIED_BY_MASK {
@@ -322,7 +318,7 @@ fn copy(frames: &mut Vec<u8>, payload: &[u8]) {
     }
 }
 
-/// Not inlined, so that a short payload does not save the registers that the masking of a long one needs.
+/// Not inlined, so that the path for short payloads does not save the registers that the kernel needs.
 #[inline(never)]
 fn copy_by_mask(frames: &mut Vec<u8>, payload: &[u8]) {
     sansocket_mask::append(frames, payload, [0; 4], 0);
@@ -334,28 +330,29 @@ fn masked_frame(output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool, 
     output.push(&header, payload.len(), |frames| sansocket_mask::append(frames, payload, key, 0));
 }
 
-/// The payload of the frames that a message of this length leaves in, but for the last.
+/// Returns the payload length of the frames of a message with this many bytes, except for the last one.
 fn frame_size(payload: usize, config: &Config) -> usize {
     payload.min(config.max_sent_frame_payload.get())
 }
 
-/// Whether the limit leaves room for a payload. Framing has as much room again, so that empty messages are bounded too.
+/// Returns whether the limit leaves room for a payload. Framing has a separate limit of the same size, so that empty
+/// messages are bounded too.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = buffer_limit(config);
     let fits = |amount: usize| amount + payload <= limit;
-    // all together fits nearly always, and then each does
+    // nearly always, payload and framing together are below the limit, and then each is
     fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }
 
-/// The limit on buffered payload, capped so that no sum of [`has_room`] overflows: no more of payload is pending, and
-/// no more of framing but that of one message, which is memory, as the next payload is.
+/// Returns the limit on buffered payload, capped so that no sum in [`has_room`] overflows: at most this much payload is
+/// pending, at most as much framing plus that of one message, and the next payload; the last two are in memory.
 #[inline]
 fn buffer_limit(config: &Config) -> usize {
     config.max_buffered_amount.min(usize::MAX / 4)
 }
 
-/// There is no room for the payload: now, or ever.
+/// Returns the error for a payload for which there is no room: now, or ever.
 #[cold]
 #[inline(never)]
 fn no_room<M>(message: M, size: usize, config: &Config) -> SendError<M> {
@@ -365,4 +362,14 @@ fn no_room<M>(message: M, size: usize, config: &Config) -> SendError<M> {
     } else {
         SendError::BufferFull { message, size }
     }
+}
+
+/// Returns the frames that are encoded back to back in `bytes`: opcode, payload, and whether it is the last one.
+fn decode_frames(mut bytes: &[u8]) -> impl Iterator<Item = (OpCode, &[u8], bool)> {
+    core::iter::from_fn(move || {
+        let Ok(Some((header, size))) = FrameHeader::decode(bytes) else { return None };
+        let (frame, rest) = bytes.split_at_checked(size + header.payload_length as usize)?;
+        bytes = rest;
+        Some((header.opcode, frame.get(size..)?, header.fin))
+    })
 }

@@ -1,20 +1,18 @@
-//! A message in the frames that it travels in, for many receivers.
+//! A message that is encoded once, and sent to many peers.
 
 use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::config::Config;
-use crate::frame::{FrameHeader, OpCode};
-use crate::message::{Message, MessageKind};
-use crate::output::Output;
-use crate::sender::{Masking, Sender};
+use super::output::Output;
+use super::sender::{Masking, Sender};
+use crate::data::{Config, Message, MessageKind};
 
 /// A message encoded once, to be sent to any number of connections.
 ///
-/// Servers do not mask (RFC 6455 section 5.1), so that the same bytes go to every client. A clone shares them, and so
-/// does the output of every connection that they wait in, unless they are so few (256 bytes) that a copy takes less
-/// memory than a reference. A client may send it too, but has to copy, since it must mask.
+/// Servers do not mask (RFC 6455 section 5.1), so the same bytes go to every client. Clones share them, and so do the
+/// outputs of all connections in which they are pending, unless a copy takes less memory than a reference (below 256
+/// bytes). A client may send the message too, but has to copy it, since it must mask.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -36,17 +34,17 @@ pub struct EncodedMessage {
     kind: MessageKind,
     /// Payload bytes.
     len: usize,
-    /// Frames of our own making, back to back.
+    /// Unmasked frames, back to back.
     frames: Bytes,
 }
 
 impl EncodedMessage {
-    /// Encodes a message, in frames as long as [`Config::max_sent_frame_payload`] lets them be.
+    /// Encodes a message, in frames of up to [`Config::max_sent_frame_payload`] bytes of payload.
     pub fn new<'m>(message: impl Into<Message<'m>>, config: &Config) -> Self {
         let message = message.into();
         let (kind, len) = (message.kind(), message.len());
         let mut output = Output::default();
-        Sender::new(Masking::Server).copied(&mut output, kind.into(), message.as_bytes(), true, config);
+        Sender::new(Masking::Server).copied_frames(&mut output, kind.into(), message.as_bytes(), true, config);
         let frames = output.copy_to_bytes(output.remaining());
         Self { kind, len, frames }
     }
@@ -66,20 +64,9 @@ impl EncodedMessage {
         self.len == 0
     }
 
-    /// The frames as a server sends them.
-    pub(crate) const fn bytes(&self) -> &Bytes {
+    /// Returns the frames as a server sends them.
+    pub(crate) const fn frames(&self) -> &Bytes {
         &self.frames
-    }
-
-    /// The frames one by one: what each is, its payload, and whether it is the last.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = (OpCode, &[u8], bool)> {
-        let mut rest: &[u8] = &self.frames;
-        core::iter::from_fn(move || {
-            let Ok(Some((header, size))) = FrameHeader::decode(rest) else { return None };
-            let (frame, behind) = rest.split_at_checked(size + header.payload_length as usize)?;
-            rest = behind;
-            Some((header.opcode, frame.get(size..)?, header.fin))
-        })
     }
 }
 

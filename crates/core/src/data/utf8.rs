@@ -8,12 +8,12 @@ pub(crate) struct InvalidUtf8;
 
 /// The beginning of a character whose end has not arrived.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Utf8 {
+pub(crate) struct Utf8Validator {
     carry: [u8; 3],
     carried: u8,
 }
 
-impl Utf8 {
+impl Utf8Validator {
     /// Takes the next piece of the text and hands on, in order, what is now known to be valid.
     /// Fails at the first byte that no continuation can make valid.
     #[inline]

@@ -1,27 +1,23 @@
-//! The bytes that wait for the transport.
-//!
-//! Two lanes lead out. Data frames, with our Close frame last, form one stream of bytes; control frames wait beside it
-//! and slip in wherever one data frame ends and the next begins.
+//! The bytes to be written to the transport, in two queues. Data frames form one stream of bytes, with our Close frame
+//! last. Control frames have a queue of their own, and are sent wherever one data frame ends and the next begins.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
-use crate::controls::{ControlFrame, Controls, ControlsFull};
-use crate::encoded::EncodedMessage;
-use crate::flight::InFlight;
+use super::control_queue::{ControlFrame, ControlQueue, ControlQueueFull};
+use super::data_queue::DataQueue;
+use super::in_flight::InFlight;
 use crate::frame::{FrameHeader, OpCode};
-use crate::lane::Lane;
-use crate::memory::{Scratch, Spares};
-use crate::queue::Segment;
+use crate::scratch::{BufferPool, Scratch, Segment};
 
 /// Bytes to be written to the transport. A driver uses one of two ways:
 ///
 /// * **A transport that delivers what it takes**, such as a kernel socket: the output is a [`Buf`]. Write
 ///   [`chunk`](Buf::chunk) (with feature `std` also [`chunks_vectored`](Buf::chunks_vectored)), then
-///   [`advance`](Buf::advance) by the number of bytes that the transport took. `advance` by more than there is takes
-///   all there is. Nothing else may be asked of the connection between `chunk` and `advance`.
+///   [`advance`](Buf::advance) by the number of bytes that the transport took. To advance by more than `remaining` is
+///   to advance by `remaining`. Call no other method of the connection between `chunk` and `advance`.
 /// * **A transport that takes first and delivers later**, such as TLS, HTTP/2 or io_uring:
 ///   [`take_bytes`](Self::take_bytes) moves bytes out of the output, and [`delivered`](Self::delivered) reports them
 ///   once they were written. Until then they count in `buffered_amount`, and the closing handshake waits for them.
@@ -39,11 +35,11 @@ use crate::queue::Segment;
 /// ```
 #[derive(Debug, Default)]
 pub struct Output {
-    data: Lane,
+    data: DataQueue,
     progress: Progress,
-    /// Never empty.
-    aside: Option<Box<Aside>>,
-    /// Bytes of both lanes.
+    /// `None` unless control frames are queued or bytes are in flight.
+    transient: Option<Box<Transient>>,
+    /// Bytes in both queues.
     len: usize,
     /// Bytes that `take_bytes` took and `delivered` has not reported.
     in_flight_len: usize,
@@ -53,24 +49,25 @@ pub struct Output {
 
 /// State that exists only while control frames are queued or bytes are in flight.
 #[derive(Debug, Default)]
-struct Aside {
-    controls: Controls,
+struct Transient {
+    controls: ControlQueue,
     in_flight: InFlight,
 }
 
 /// How far the output has left. (One struct, so that its small fields share a word.)
 #[derive(Debug, Default)]
 struct Progress {
-    /// What is left of the data frame at the front of its lane, of which a part was taken; both zero between frames.
+    /// The remaining bytes of the data frame of which a part was taken: of its head and of its payload. Both are zero
+    /// between frames.
     head: u8,
     payload: usize,
     /// Whether that payload counts in `buffered_amount`.
     is_data: bool,
     close: CloseProgress,
-    /// Whether bytes were delivered since that was last asked.
-    has_moved: bool,
-    /// Whether pending output may delay the peer's answer to the keepalive Ping, or keep the driver from reading it.
-    excuses_silence: bool,
+    /// Whether bytes were delivered since the last [`Output::take_progress`].
+    has_progress: bool,
+    /// See [`Output::pong_excused`].
+    pong_excused: bool,
 }
 
 impl Progress {
@@ -92,35 +89,37 @@ impl Progress {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum CloseProgress {
+/// How far our Close frame has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CloseProgress {
     #[default]
     NotQueued,
     Queued,
-    /// Its first byte has been taken: nothing may follow.
+    /// Its first byte was taken: no frame can precede it any more.
     Begun,
+    /// All output was delivered, and the Close frame with it.
+    Delivered,
 }
 
 impl Output {
-    /// Takes the driver's memory.
     #[inline]
-    pub(crate) fn attach_scratch(&mut self, memory: &mut Scratch) {
-        self.data.attach_scratch(memory);
+    pub(crate) fn attach_scratch(&mut self, scratch: &mut Scratch) {
+        self.data.attach_scratch(scratch);
     }
 
-    /// Gives back what was lent. Bytes that still wait there move to memory of the connection's own.
+    /// Detaches the scratch. Pending bytes in its buffer move to a buffer that the connection owns.
     #[inline]
-    pub(crate) fn detach_scratch(&mut self, memory: &mut Scratch) {
-        self.data.detach_scratch(memory);
+    pub(crate) fn detach_scratch(&mut self, scratch: &mut Scratch) {
+        self.data.detach_scratch(scratch);
     }
 
-    /// Memory to assemble messages in, if any was lent.
+    /// Returns the pool in which messages that arrive are assembled, if a scratch is attached.
     #[inline]
-    pub(crate) fn spares(&mut self) -> Option<&mut Spares> {
-        self.data.spares()
+    pub(crate) fn pool(&mut self) -> Option<&mut BufferPool> {
+        self.data.pool()
     }
 
-    /// Forgets all bytes, and begins with the head of a handshake message.
+    /// Drops all bytes, and begins with the head of a handshake message.
     pub(crate) fn with_head(mut self, head: Vec<u8>) -> Self {
         let len = head.len();
         let progress = Progress { payload: len, ..Progress::default() };
@@ -128,10 +127,10 @@ impl Output {
         Self { data: self.data, progress, len, ..Self::default() }
     }
 
-    /// Moves up to `max` bytes out of the output, from the front, as many as lie together; empty only if there are
-    /// none. They are to be written in order, and reported to [`delivered`](Self::delivered) when they were.
+    /// Moves up to `max` contiguous bytes out of the output, from the front; empty only if the output is, or `max` is 0.
+    /// Write them in order, and then report them to [`delivered`](Self::delivered).
     ///
-    /// Copies no shared payload, and of the rest only chunks of up to 4 KiB.
+    /// Copies no shared payload, and of other chunks only those of up to 4 KiB.
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if max == 0 || self.len == 0 {
             return Bytes::new();
@@ -147,76 +146,69 @@ impl Output {
         bytes
     }
 
-    /// Reports that the transport has written `count` of the bytes that [`take_bytes`](Self::take_bytes) returned, in
-    /// the order in which they were taken, in any pieces. More than were taken are as many as were taken.
+    /// Reports that the transport has written `count` more of the bytes that [`take_bytes`](Self::take_bytes) returned,
+    /// in the order in which they were taken. A `count` above the number of bytes in flight reports all of them.
     pub fn delivered(&mut self, count: usize) {
-        let Some(aside) = &mut self.aside else { return };
-        let payload = aside.in_flight.deliver(count);
-        self.progress.has_moved |= count > 0;
+        let Some(transient) = &mut self.transient else { return };
+        let payload = transient.in_flight.deliver(count);
+        self.progress.has_progress |= count > 0;
         self.buffered_amount -= payload;
-        self.in_flight_len = aside.in_flight.len();
-        self.tidy();
+        self.in_flight_len = transient.in_flight.len();
+        self.free_transient();
     }
 
-    /// Payload bytes accepted and not yet delivered.
+    /// Returns the payload bytes accepted and not yet delivered.
     #[inline]
     pub(crate) fn buffered_amount(&self) -> usize {
         self.buffered_amount
     }
 
-    /// All bytes that are not delivered: queued or taken.
+    /// Returns how many bytes are not delivered: queued or in flight.
     #[inline]
     pub(crate) fn undelivered(&self) -> usize {
         self.len + self.in_flight_len
     }
 
-    /// Bytes not yet delivered that are not payload of messages.
+    /// Returns how many bytes that are not delivered are not payload of messages.
     #[inline]
     pub(crate) fn framing_len(&self) -> usize {
         self.undelivered().saturating_sub(self.buffered_amount)
     }
 
-    /// Whether every byte was delivered.
+    /// Returns whether every byte was delivered.
     #[inline]
     pub(crate) fn is_delivered(&self) -> bool {
         self.undelivered() == 0
     }
 
-    /// Whether our Close frame, the last thing that is ever queued, was delivered.
-    pub(crate) fn is_close_delivered(&self) -> bool {
-        self.is_close_queued() && self.is_delivered()
+    /// Returns how far our Close frame, the last frame that is ever queued, has left.
+    pub(crate) fn close_progress(&self) -> CloseProgress {
+        match self.progress.close {
+            CloseProgress::Begun if self.is_delivered() => CloseProgress::Delivered,
+            progress => progress,
+        }
     }
 
-    /// Whether our Close frame was queued.
-    pub(crate) fn is_close_queued(&self) -> bool {
-        self.progress.close != CloseProgress::NotQueued
-    }
-
-    /// Records whether silence of the peer is excused: see [`Progress`].
+    /// Records whether a missing Pong is excused: pending output delays the peer's reading of the keepalive Ping, or
+    /// keeps the driver from reading the Pong.
     #[inline]
-    pub(crate) fn excuse_silence(&mut self, is_excused: bool) {
-        self.progress.excuses_silence = is_excused;
+    pub(crate) fn set_pong_excused(&mut self, is_excused: bool) {
+        self.progress.pong_excused = is_excused;
     }
 
-    /// Whether silence of the peer is excused.
-    pub(crate) fn excuses_silence(&self) -> bool {
-        self.progress.excuses_silence
+    pub(crate) fn pong_excused(&self) -> bool {
+        self.progress.pong_excused
     }
 
-    /// Whether a Ping of keepalive is queued, or taken and not delivered.
+    /// Returns whether a keepalive Ping is queued or in flight.
     pub(crate) fn has_keepalive(&self) -> bool {
-        let has_keepalive = |aside: &Aside| aside.controls.has_keepalive() || aside.in_flight.has_keepalive();
-        self.aside.as_deref().is_some_and(has_keepalive)
+        let Some(Transient { controls, in_flight }) = self.transient.as_deref() else { return false };
+        controls.has_keepalive() || in_flight.has_keepalive()
     }
 
-    /// Whether bytes were delivered since the last call.
-    pub(crate) fn take_moved(&mut self) -> bool {
-        core::mem::take(&mut self.progress.has_moved)
-    }
-
-    /// Whether control frames can still precede our Close frame.
-    pub(crate) fn takes_controls(&self) -> bool {
-        self.progress.close != CloseProgress::Begun
+    /// Returns whether bytes were delivered since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        core::mem::take(&mut self.progress.has_progress)
     }
 
     /// Queues a data frame whose payload `write` appends.
@@ -230,9 +222,9 @@ impl Output {
         self.count(header.opcode, size, payload_length);
     }
 
-    /// Queues a data frame whose payload, masked already if need be, stays where it is.
+    /// Queues a data frame without copying its payload, which the caller has masked if necessary.
     #[inline(always)]
-    pub(crate) fn push_in_place(&mut self, header: &FrameHeader, payload: Segment) {
+    pub(crate) fn push_segment(&mut self, header: &FrameHeader, payload: Segment) {
         let payload_length = payload.bytes().len();
         let frames = self.data.frames(FrameHeader::MAX_SIZE);
         let before = frames.len();
@@ -244,23 +236,23 @@ impl Output {
         }
     }
 
-    /// Queues the frames of a message that others share, where they are.
-    pub(crate) fn push_encoded(&mut self, message: &EncodedMessage) {
-        self.len += message.bytes().len();
-        self.buffered_amount += message.len();
-        self.data.push(Segment::Shared(message.bytes().clone()));
+    /// Queues shared data frames, whose payloads have `payload_length` bytes, without copying them.
+    pub(crate) fn push_encoded(&mut self, frames: Bytes, payload_length: usize) {
+        self.len += frames.len();
+        self.buffered_amount += payload_length;
+        self.data.push(Segment::Shared(frames));
     }
 
-    /// Queues a control frame; see [`Controls::push`].
-    pub(crate) fn push_control(&mut self, frame: ControlFrame, max_pending: usize) -> Result<(), ControlsFull> {
+    /// Queues a control frame; see [`ControlQueue::push`].
+    pub(crate) fn push_control(&mut self, frame: ControlFrame, max_pending: usize) -> Result<(), ControlQueueFull> {
         let size = frame.len();
-        let replaced = self.aside.get_or_insert_default().controls.push(frame, max_pending);
-        self.tidy();
+        let replaced = self.transient.get_or_insert_default().controls.push(frame, max_pending);
+        self.free_transient();
         self.len = self.len + size - replaced?;
         Ok(())
     }
 
-    /// Drops all bytes: there is no transport to take them. `buffered_amount` keeps its value.
+    /// Drops all bytes, which the transport will not take. `buffered_amount` keeps its value.
     pub(crate) fn abandon(&mut self) {
         let mut data = core::mem::take(&mut self.data);
         data.clear();
@@ -276,9 +268,9 @@ impl Output {
         }
     }
 
-    /// Takes control frames, which are next.
+    /// Takes up to `max` bytes of the control frames.
     fn take_controls(&mut self, max: usize) -> Bytes {
-        let Some(Aside { controls, in_flight }) = self.aside.as_deref_mut() else { return Bytes::new() };
+        let Some(Transient { controls, in_flight }) = self.transient.as_deref_mut() else { return Bytes::new() };
         let mut bytes = Vec::new();
         while bytes.len() < max && !controls.is_empty() {
             let had_keepalive = controls.has_keepalive();
@@ -293,53 +285,54 @@ impl Output {
         bytes.into()
     }
 
-    /// The control frames, if there are any.
+    /// Returns the queue of control frames, unless it is empty.
     #[inline]
-    fn controls(&self) -> Option<&Controls> {
-        let aside = self.aside.as_deref()?;
-        (!aside.controls.is_empty()).then_some(&aside.controls)
+    fn controls(&self) -> Option<&ControlQueue> {
+        let transient = self.transient.as_deref()?;
+        (!transient.controls.is_empty()).then_some(&transient.controls)
     }
 
-    /// Frees what is not needed any more.
-    fn tidy(&mut self) {
+    /// Frees `transient` if it is empty.
+    fn free_transient(&mut self) {
         if self.in_flight_len == 0 && self.controls().is_none() {
-            self.aside = None;
+            self.transient = None;
         }
     }
 
-    /// Takes up to `max` bytes of the data lane, and records which of them are payload.
+    /// Takes up to `max` bytes of data frames, and records which of them are payload.
     fn take_data(&mut self, max: usize) -> Bytes {
         let count = max.min(self.data.chunk().len());
-        let mut at = 0;
-        while at < count {
+        let mut offset = 0;
+        while offset < count {
             if self.progress.is_between_frames() {
-                self.begin_frame(at);
+                self.begin_frame(offset);
             }
-            let step = (count - at).min(self.progress.remaining());
+            let step = (count - offset).min(self.progress.remaining());
             if step == 0 {
-                break; // not reached: every frame in the lane is our own
+                break; // not reached: every frame in the queue is our own
             }
             let (head, payload) = self.progress.advance(step);
             let (framing, payload) = if self.progress.is_data { (head, payload) } else { (step, 0) };
-            self.aside.get_or_insert_default().in_flight.push(framing, payload);
-            at += step;
+            self.transient.get_or_insert_default().in_flight.push(framing, payload);
+            offset += step;
         }
         self.data.take(count)
     }
 
-    /// The pieces of both lanes in the order in which they leave; up to the first control frame that waits its turn.
-    fn chunks<'a>(&'a self, controls: &'a Controls) -> impl Iterator<Item = &'a [u8]> {
+    /// Returns the chunks of both queues in the order in which they are sent: the control frames, and the data before or
+    /// behind them.
+    fn chunks<'a>(&'a self, controls: &'a ControlQueue) -> impl Iterator<Item = &'a [u8]> {
         let (first, data, last) = if self.progress.is_between_frames() {
             (Some(controls), usize::MAX, None)
         } else {
             (None, self.progress.remaining(), Some(controls))
         };
-        let data = self.data.chunks().scan(data, |left, chunk| {
-            if *left == 0 {
+        let data = self.data.chunks().scan(data, |remaining, chunk| {
+            if *remaining == 0 {
                 return None;
             }
-            let (chunk, _) = chunk.split_at(chunk.len().min(*left));
-            *left -= chunk.len();
+            let (chunk, _) = chunk.split_at(chunk.len().min(*remaining));
+            *remaining -= chunk.len();
             Some(chunk)
         });
         let first = first.into_iter().flat_map(|controls| controls.chunks());
@@ -349,19 +342,19 @@ impl Output {
 
     #[cfg(feature = "std")]
     #[inline(never)]
-    fn put_both<'a>(&'a self, controls: &'a Controls, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+    fn put_both<'a>(&'a self, controls: &'a ControlQueue, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         put(self.chunks(controls), slices)
     }
 
     #[inline(never)]
-    fn chunk_of_both<'a>(&'a self, controls: &'a Controls) -> &'a [u8] {
+    fn chunk_of_both<'a>(&'a self, controls: &'a ControlQueue) -> &'a [u8] {
         self.chunks(controls).next().unwrap_or_default()
     }
 
-    /// Reads the head of the data frame that begins `at` bytes into the first chunk: frames in the lane are our own,
-    /// and a head lies in one piece.
-    fn begin_frame(&mut self, at: usize) {
-        let head = self.data.chunk().get(at..).unwrap_or_default();
+    /// Reads the head of the data frame that begins at this offset into the first chunk. Frames in the queue are our own,
+    /// and a head is contiguous.
+    fn begin_frame(&mut self, offset: usize) {
+        let head = self.data.chunk().get(offset..).unwrap_or_default();
         let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };
         if header.opcode == OpCode::Close {
             self.progress.close = CloseProgress::Begun;
@@ -371,37 +364,37 @@ impl Output {
         self.progress.is_data = header.opcode != OpCode::Close;
     }
 
-    /// All has been taken.
+    /// Takes all bytes.
     #[inline(always)]
     fn drain(&mut self) {
         if self.len == 0 {
             return;
         }
         self.data.clear();
-        // to drop nothing is a call too
-        if self.aside.is_some() {
-            self.aside = None;
+        // dropping `None` costs a call
+        if self.transient.is_some() {
+            self.transient = None;
         }
         self.progress.head = 0;
         self.progress.payload = 0;
         self.len = 0;
         self.buffered_amount = 0;
-        self.progress.has_moved = true;
-        // 5.5.1: what follows a Close frame would be discarded, so that nothing may
+        self.progress.has_progress = true;
+        // 5.5.1: the peer discards frames behind a Close frame, so none may follow
         if self.progress.close != CloseProgress::NotQueued {
             self.progress.close = CloseProgress::Begun;
         }
     }
 
-    /// Takes bytes while others are in flight. `count` more bytes are then delivered: the earliest in flight.
+    /// Takes bytes while others are in flight, and reports that the `count` earliest bytes in flight were delivered.
     #[cold]
     fn advance_behind(&mut self, count: usize) {
         let count = count.min(self.len);
-        let mut left = count;
-        while left > 0 {
-            match self.take_bytes(left).len() {
+        let mut remaining = count;
+        while remaining > 0 {
+            match self.take_bytes(remaining).len() {
                 0 => break,
-                taken => left -= taken,
+                taken => remaining -= taken,
             }
         }
         self.delivered(count);
@@ -412,13 +405,13 @@ impl Output {
         if self.in_flight_len > 0 {
             return self.advance_behind(count);
         }
-        self.progress.has_moved = true;
+        self.progress.has_progress = true;
         self.len -= count;
-        let mut left = count;
-        while left > 0 {
-            match self.advance_frame(left) {
+        let mut remaining = count;
+        while remaining > 0 {
+            match self.advance_frame(remaining) {
                 0 => return,
-                taken => left -= taken,
+                taken => remaining -= taken,
             }
         }
     }
@@ -426,10 +419,10 @@ impl Output {
     /// Takes up to `count` bytes, no further than the end of a frame; returns how many.
     fn advance_frame(&mut self, count: usize) -> usize {
         if self.progress.is_between_frames()
-            && let Some(aside) = &mut self.aside
+            && let Some(transient) = &mut self.transient
         {
-            let taken = aside.controls.advance(count);
-            self.tidy();
+            let taken = transient.controls.advance(count);
+            self.free_transient();
             return taken;
         }
         if self.progress.is_between_frames() {
@@ -451,7 +444,7 @@ impl Buf for Output {
         self.len
     }
 
-    /// The bytes that are next; as many as lie together.
+    /// Returns the contiguous bytes at the front.
     #[inline]
     fn chunk(&self) -> &[u8] {
         match self.controls() {
@@ -479,7 +472,7 @@ impl Buf for Output {
     }
 }
 
-/// Puts chunks into the slices, as many as there are of both, and returns how many.
+/// Puts as many chunks into the slices as there are of both, and returns how many.
 #[cfg(feature = "std")]
 #[inline]
 fn put<'a>(mut chunks: impl Iterator<Item = &'a [u8]>, slices: &mut [std::io::IoSlice<'a>]) -> usize {

@@ -5,11 +5,11 @@ use core::fmt;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::closing::CloseCode;
-use crate::event::ReadyState;
-use crate::limit::Grouped;
-use crate::message::Message;
-use crate::utf8::InvalidUtf8;
+use super::close::CloseCode;
+use super::limit::Grouped;
+use super::message::Message;
+use super::state::ReadyState;
+use super::utf8::InvalidUtf8;
 
 /// Why something was not sent. The connection is unharmed.
 ///

@@ -1,0 +1,119 @@
+//! The transitions of a connection that ends: it begins to close, reaches another phase, reports its end.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+
+use super::phases::Closing;
+use super::timers::{Timer, Timers};
+use crate::data::{Close, CloseCode, CloseFrame, Config, Initiator, SendError, TransportAction};
+use crate::error::Error;
+use crate::send::{CloseProgress, Output, Sender};
+
+/// The parts of a connection on which a transition acts.
+pub(crate) struct Transition<'c> {
+    /// `None` while the connection is open.
+    pub(crate) closing: &'c mut Option<Box<Closing>>,
+    pub(crate) config: &'c Config,
+    pub(crate) sender: &'c mut Sender,
+    pub(crate) output: &'c mut Output,
+    pub(crate) timers: &'c mut Timers,
+}
+
+impl Transition<'_> {
+    /// Begins the closing handshake, unless the connection is closing (section 7.1.2).
+    pub(crate) fn close(mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        if self.closing.is_none() {
+            self.sender.close(self.output, code, reason)?;
+            self.begin(Initiator::Local);
+        }
+        Ok(())
+    }
+
+    /// Handles the peer's Close frame. 5.5.1: if an endpoint receives a Close frame and did not previously send one, it
+    /// MUST send one in response, and typically echoes the status code.
+    pub(crate) fn receive_close(mut self, frame: CloseFrame) {
+        self.queue_close(frame.code, "");
+        self.begin(Initiator::Peer).receive_close(frame);
+    }
+
+    /// Handles the peer's FIN.
+    pub(crate) fn receive_eof(mut self) {
+        self.begin(Initiator::Peer).receive_eof();
+    }
+
+    /// Fails the connection. 7.1.7: an endpoint SHOULD then send a Close frame with an appropriate status code. Its
+    /// reason names the rule that was broken, or the limit that was exceeded.
+    #[cold]
+    pub(crate) fn fail(mut self, error: Error) {
+        if let Some(code) = error.close_code() {
+            let reason = match &error {
+                Error::Protocol(rule) => rule.to_string(),
+                error => error.to_string(),
+            };
+            self.queue_close(code, &reason);
+        }
+        self.begin(Initiator::Local).fail(Some(error));
+    }
+
+    /// Fails the connection and aborts it: the peer is unreachable.
+    pub(crate) fn fail_and_abort(mut self, error: Error) {
+        self.begin(Initiator::Local).fail(Some(error));
+        self.end();
+    }
+
+    /// Ends the connection without a closing handshake.
+    pub(crate) fn abort(mut self) {
+        self.begin(Initiator::Local);
+        self.end();
+    }
+
+    /// Records that nothing more can be written.
+    pub(crate) fn lose_write(mut self) {
+        let (has_progress, now) = (self.output.take_progress(), self.timers.now());
+        self.begin(Initiator::Peer);
+        if let Some(closing) = self.closing {
+            if has_progress {
+                closing.progress(now);
+            }
+            closing.lose_write(self.output);
+        }
+    }
+
+    /// Handles the closing timer; returns whether the connection has ended.
+    pub(crate) fn handle_timer(self) -> bool {
+        self.closing.as_mut().is_some_and(|closing| closing.handle_timer(self.output, self.timers))
+    }
+
+    /// Returns how the connection closed: once, when it has ended.
+    pub(crate) fn take_close(self) -> Option<Close> {
+        let close = self.closing.as_mut()?.take_close(self.output.is_delivered())?;
+        self.timers.stop();
+        Some(close)
+    }
+
+    /// Begins to close, unless the connection is closing. From then on only the closing timer runs.
+    fn begin(&mut self, initiator: Initiator) -> &mut Closing {
+        self.closing.get_or_insert_with(|| {
+            let now = self.timers.now();
+            let closing = Closing::new(initiator, self.config, now);
+            self.timers.set(Timer::Closing, closing.next_check(now));
+            self.output.take_progress();
+            Box::new(closing)
+        })
+    }
+
+    fn end(self) {
+        if let Some(closing) = self.closing {
+            closing.end(TransportAction::Abort, self.output);
+            self.timers.stop();
+        }
+    }
+
+    /// Queues our Close frame, unless one was queued before or none can be written.
+    fn queue_close(&mut self, code: CloseCode, reason: &str) {
+        let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
+        if can_write && self.output.close_progress() == CloseProgress::NotQueued {
+            let _ = self.sender.close(self.output, code, reason);
+        }
+    }
+}

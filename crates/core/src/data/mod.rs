@@ -1,0 +1,31 @@
+//! Data types, limits and errors that every other part of the crate may use. They use nothing outside this folder.
+
+mod close;
+mod config;
+mod input;
+mod limit;
+mod message;
+mod protocol_error;
+pub(crate) mod redact;
+mod send_error;
+mod state;
+mod time;
+mod uri;
+mod utf8;
+
+pub use close::{Close, CloseCode, CloseFrame, Initiator};
+pub use config::{Config, Delivery, Keepalive};
+pub use input::Input;
+pub use limit::LimitExceeded;
+pub use message::{Chunk, FragmentPayload, Message, MessageKind};
+pub use protocol_error::ProtocolError;
+pub use redact::redact_user_info;
+pub use send_error::SendError;
+pub use state::{ReadyState, Role, TransportAction};
+pub use time::Instant;
+pub use uri::{UriError, WsUri};
+
+pub(crate) use limit::Subject;
+pub(crate) use send_error::NotOpen;
+pub(crate) use uri::Authority;
+pub(crate) use utf8::{InvalidUtf8, Utf8Validator};

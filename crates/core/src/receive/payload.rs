@@ -1,0 +1,65 @@
+//! The payload of a frame, in the pieces in which it arrives.
+
+use crate::data::Input;
+use crate::frame::{FrameHeader, MaskingKey};
+
+/// The part of a frame's payload that has not arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PayloadCursor {
+    /// Bytes that have not arrived, as the peer claims.
+    pub(crate) remaining: u64,
+    /// Rotated, so that it begins with the key byte of the next payload byte.
+    key: MaskingKey,
+    fin: bool,
+}
+
+/// A part of a frame's payload, as it arrived.
+#[derive(Debug)]
+pub(crate) struct Piece<'b> {
+    pub(crate) bytes: &'b mut [u8],
+    /// Rotated, so that it begins with the key byte of the first of `bytes`.
+    pub(crate) key: MaskingKey,
+    /// Bytes of the frame's payload that have not arrived, as the peer claims.
+    pub(crate) remaining: u64,
+    /// Whether the frame is the last one of its message.
+    pub(crate) fin: bool,
+}
+
+impl PayloadCursor {
+    pub(crate) fn new(header: &FrameHeader) -> Self {
+        Self { remaining: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
+    }
+
+    /// Takes from the input what it has of the payload.
+    pub(crate) fn take<'b>(&mut self, input: &mut Input<'b>) -> Piece<'b> {
+        let bytes = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+        let key = self.key;
+        // as a number, in a register: rotating so short an array takes three calls
+        self.key = u32::from_le_bytes(key).rotate_right(8 * (bytes.len() % 4) as u32).to_le_bytes();
+        self.remaining -= bytes.len() as u64;
+        Piece { bytes, key, remaining: self.remaining, fin: self.fin }
+    }
+}
+
+impl<'b> Piece<'b> {
+    /// Returns whether the message ends with this piece.
+    #[inline]
+    pub(crate) const fn is_last(&self) -> bool {
+        self.fin && self.remaining == 0
+    }
+
+    /// Unmasks the bytes in place, and returns them.
+    #[inline]
+    pub(crate) fn unmask(self) -> &'b [u8] {
+        unmask(self.bytes, self.key);
+        self.bytes
+    }
+}
+
+/// Unmasks bytes in place; does nothing if they are not masked.
+#[inline]
+pub(crate) fn unmask(bytes: &mut [u8], key: MaskingKey) {
+    if key != [0; 4] {
+        sansocket_mask::apply(bytes, key, 0);
+    }
+}

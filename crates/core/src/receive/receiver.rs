@@ -1,0 +1,334 @@
+//! The receiver: sequencing of frames, limits, unmasking (RFC 6455 sections 5.1 to 5.4).
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::assembly::{Assembly, Batch, check_message_length};
+use super::control::{FrameEvent, parse_control};
+use super::payload::{PayloadCursor, Piece};
+use super::receive_error::ReceiveError;
+use crate::data::{Chunk, Config, Delivery, Input, LimitExceeded, Message, MessageKind, ProtocolError, Role, Subject};
+use crate::frame::{FrameHeader, OpCode};
+use crate::scratch::BufferPool;
+
+/// Reads frames, in whatever pieces they arrive.
+pub(crate) struct Receiver {
+    /// The endpoint's own role, from which follows whether the peer masks.
+    role: Role,
+    stage: Stage,
+    /// The message of which a frame has begun, unless it lies whole in the input.
+    assembly: Option<Box<Assembly>>,
+}
+
+/// Where in a frame the next byte belongs.
+enum Stage {
+    /// Between frames.
+    Start,
+    /// In a head, of which these bytes have arrived.
+    Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
+    /// In the payload of a data frame.
+    Data(PayloadCursor),
+    /// In the payload of a control frame, of which a part has arrived.
+    Control { opcode: OpCode, payload: Vec<u8>, cursor: PayloadCursor },
+}
+
+impl Receiver {
+    pub(crate) fn new(role: Role) -> Self {
+        Self { role, stage: Stage::Start, assembly: None }
+    }
+
+    /// Drops what has arrived of an unfinished message: nothing more will be received.
+    pub(crate) fn discard(&mut self) {
+        *self = Self::new(self.role);
+    }
+
+    /// Returns whether a message is being assembled.
+    #[inline]
+    pub(crate) fn has_assembly(&self) -> bool {
+        self.assembly.is_some()
+    }
+
+    /// Returns pooled memory at the end of the connection's turn.
+    #[cold]
+    pub(crate) fn detach_scratch(&mut self, pool: &mut BufferPool) {
+        if let Some(assembly) = &mut self.assembly {
+            let remaining = if let Stage::Data(cursor) = &self.stage { cursor.remaining } else { 0 };
+            assembly.detach_scratch(remaining, pool);
+        }
+    }
+
+    /// Receives a message of one frame that lies whole in the input, which most messages do. The caller validates text.
+    /// Takes nothing and returns `None` for everything else, which [`receive`](Self::receive) handles.
+    #[inline(always)]
+    pub(crate) fn receive_whole<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Option<(MessageKind, &'b [u8])> {
+        if !matches!(self.stage, Stage::Start) || self.assembly.is_some() || config.delivery != Delivery::Messages {
+            return None;
+        }
+        let kind = whole_message_kind(input.remaining())?;
+        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+        let is_masked = self.role == Role::Server;
+        let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
+        if !config.permits_frame(length) || length > (input.remaining().len() - size) as u64 {
+            return None;
+        }
+        input.take(size);
+        let payload = input.take(length as usize);
+        if is_masked {
+            sansocket_mask::apply(payload, key, 0);
+        }
+        Some((kind, payload))
+    }
+
+    /// Takes bytes from the input up to the next event; `None` if the input ends before.
+    pub(crate) fn receive<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        config: &Config,
+        mut pool: Option<&mut BufferPool>,
+    ) -> Result<Option<FrameEvent<'b>>, ReceiveError> {
+        // an empty frame is complete with its head, even if the input ends there
+        while !input.is_empty() || matches!(self.stage, Stage::Data(PayloadCursor { remaining: 0, .. })) {
+            let event = match self.stage {
+                Stage::Data(_) if config.delivery == Delivery::Messages => {
+                    self.assemble(input, pool.as_deref_mut())?.map(FrameEvent::Message)
+                }
+                Stage::Data(_) => self.pass(input)?.map(FrameEvent::Chunk),
+                Stage::Control { .. } => self.control(input)?,
+                Stage::Start | Stage::Head { .. } => {
+                    self.middle_fragments(input, config, pool.as_deref_mut())?;
+                    let Some(header) = self.head(input)? else { return Ok(None) };
+                    self.begin_frame(&header, input, config)?
+                }
+            };
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the fragments that neither begin nor end a message, and lie whole in the input. They cause no events, so
+    /// that many short ones take no more than a loop.
+    fn middle_fragments(
+        &mut self,
+        input: &mut Input<'_>,
+        config: &Config,
+        pool: Option<&mut BufferPool>,
+    ) -> Result<(), ReceiveError> {
+        if self.assembly.is_none() || !matches!(self.stage, Stage::Start) || config.delivery != Delivery::Messages {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let ended = self.batch_fragments(input, config, &mut batch, pool);
+        // an error in the batch precedes the error that ended the loop
+        match &mut self.assembly {
+            Some(assembly) => assembly.append_batch(&mut batch).and(ended),
+            None => ended,
+        }
+    }
+
+    fn batch_fragments(
+        &mut self,
+        input: &mut Input<'_>,
+        config: &Config,
+        batch: &mut Batch,
+        mut pool: Option<&mut BufferPool>,
+    ) -> Result<(), ReceiveError> {
+        while let Some((header, size)) = FrameHeader::decode(input.remaining())? {
+            let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
+            if header.opcode != OpCode::Continuation || header.fin || !lies_whole {
+                break;
+            }
+            self.check(&header, config)?;
+            let Some(assembly) = &mut self.assembly else { break };
+            assembly.begin_frame(header.payload_length, header.fin, config)?;
+            input.take(size);
+            let bytes = input.take(header.payload_length as usize);
+            let piece = Piece { bytes, key: header.mask.unwrap_or_default(), remaining: 0, fin: false };
+            assembly.append_batched(piece, batch, pool.as_deref_mut())?;
+        }
+        Ok(())
+    }
+
+    /// Reads a head: from the input alone if it lies there whole.
+    fn head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
+        let (mut bytes, filled) = match self.stage {
+            Stage::Head { bytes, filled } => (bytes, usize::from(filled)),
+            _ => {
+                if let Some((header, size)) = FrameHeader::decode(input.remaining())? {
+                    input.take(size);
+                    return Ok(Some(header));
+                }
+                ([0; FrameHeader::MAX_SIZE], 0)
+            }
+        };
+        let free = bytes.iter_mut().skip(filled);
+        let added = free.zip(input.remaining()).map(|(to, from)| *to = *from).count();
+        let (head, _) = bytes.split_at(filled + added);
+        match FrameHeader::decode(head)? {
+            Some((header, size)) => {
+                input.take(size - filled);
+                Ok(Some(header))
+            }
+            None => {
+                input.take(added);
+                if !head.is_empty() {
+                    self.stage = Stage::Head { filled: head.len() as u8, bytes };
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Begins a frame whose head was read. Returns its event if the frame is a message or a control frame that lies
+    /// whole in the input.
+    fn begin_frame<'b>(
+        &mut self,
+        header: &FrameHeader,
+        input: &mut Input<'b>,
+        config: &Config,
+    ) -> Result<Option<FrameEvent<'b>>, ReceiveError> {
+        self.check(header, config)?;
+        let mut cursor = PayloadCursor::new(header);
+        let lies_whole = header.payload_length <= input.remaining().len() as u64;
+        self.stage = Stage::Start;
+        let kind = match header.opcode {
+            OpCode::Text => Some(MessageKind::Text),
+            OpCode::Binary => Some(MessageKind::Binary),
+            OpCode::Continuation => None,
+            OpCode::Close | OpCode::Ping | OpCode::Pong => {
+                if lies_whole {
+                    return Ok(Some(parse_control(header.opcode, Cow::Borrowed(cursor.take(input).unmask()))?));
+                }
+                self.stage = Stage::Control { opcode: header.opcode, payload: Vec::new(), cursor };
+                return Ok(None);
+            }
+        };
+        if let Some(kind) = kind {
+            if header.fin && lies_whole {
+                check_message_length(header.payload_length, config)?;
+                return whole_frame(kind, cursor.take(input).unmask(), config.delivery).map(Some);
+            }
+            self.assembly = Some(Box::new(Assembly::new(kind)));
+        }
+        if let Some(assembly) = &mut self.assembly {
+            assembly.begin_frame(header.payload_length, header.fin, config)?;
+        }
+        self.stage = Stage::Data(cursor);
+        Ok(None)
+    }
+
+    /// Checks the rules that depend on the role, on earlier frames, or on limits.
+    #[inline]
+    fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ReceiveError> {
+        // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(ProtocolError::ReservedBitSet.into());
+        }
+        // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(ProtocolError::FrameNotMasked.into()),
+            (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked.into()),
+            _ => {}
+        }
+        // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another
+        match (header.opcode, &self.assembly) {
+            (OpCode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected.into()),
+            (OpCode::Text | OpCode::Binary, Some(_)) => return Err(ProtocolError::ContinuationMissing.into()),
+            _ => {}
+        }
+        // without a limit of its own, a frame is limited with its message
+        match config.max_frame_payload {
+            Some(limit) if header.payload_length > limit && !header.opcode.is_control() => {
+                Err(LimitExceeded::new(Subject::Frame, limit, header.payload_length).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the input has of a frame's payload, and returns it as a chunk.
+    fn pass<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ReceiveError> {
+        let (Stage::Data(cursor), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
+        let piece = cursor.take(input);
+        let (ends_frame, ends_message) = (piece.remaining == 0, piece.is_last());
+        let chunk = assembly.chunk(piece)?;
+        self.end(ends_frame, ends_message);
+        Ok(chunk)
+    }
+
+    /// Takes what the input has of a frame's payload, and returns the message if it ends there.
+    #[inline]
+    fn assemble(
+        &mut self,
+        input: &mut Input<'_>,
+        mut pool: Option<&mut BufferPool>,
+    ) -> Result<Option<Message<'static>>, ReceiveError> {
+        let (Stage::Data(cursor), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
+        let piece = cursor.take(input);
+        let (ends_frame, ends_message) = (piece.remaining == 0, piece.is_last());
+        assembly.append(piece, pool.as_deref_mut())?;
+        let message = if ends_message { Some(assembly.finish(pool)?) } else { None };
+        self.end(ends_frame, ends_message);
+        Ok(message)
+    }
+
+    #[inline]
+    fn end(&mut self, frame: bool, message: bool) {
+        if frame {
+            self.stage = Stage::Start;
+        }
+        if message {
+            self.assembly = None;
+        }
+    }
+
+    /// Takes what the input has of a control frame's payload, and returns its event if it ends there.
+    fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<FrameEvent<'b>>, ProtocolError> {
+        let Stage::Control { opcode, payload, cursor } = &mut self.stage else { return Ok(None) };
+        payload.extend_from_slice(cursor.take(input).unmask());
+        if cursor.remaining > 0 {
+            return Ok(None);
+        }
+        let event = parse_control(*opcode, Cow::Owned(core::mem::take(payload)));
+        self.stage = Stage::Start;
+        event.map(Some)
+    }
+}
+
+/// Returns the kind of a message that begins and ends with the next frame; `None` for another frame.
+#[inline(always)]
+const fn whole_message_kind(bytes: &[u8]) -> Option<MessageKind> {
+    match bytes {
+        [FrameHeader::WHOLE_TEXT, ..] => Some(MessageKind::Text),
+        [FrameHeader::WHOLE_BINARY, ..] => Some(MessageKind::Binary),
+        _ => None,
+    }
+}
+
+/// Returns the event of a message that lies whole in the input.
+fn whole_frame(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Result<FrameEvent<'_>, ReceiveError> {
+    let message = match kind {
+        MessageKind::Text => {
+            let text = simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::Utf8Invalid)?;
+            Message::Text(Cow::Borrowed(text))
+        }
+        MessageKind::Binary => Message::Binary(Cow::Borrowed(payload)),
+    };
+    Ok(match delivery {
+        Delivery::Messages => FrameEvent::Message(message),
+        Delivery::Chunks => FrameEvent::Chunk(Chunk::new(kind, payload, true)),
+    })
+}
+
+/// Omits payloads.
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("role", &self.role).finish_non_exhaustive()
+    }
+}

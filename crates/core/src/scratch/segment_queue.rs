@@ -1,0 +1,102 @@
+//! The segments that are queued behind the buffer in which frames are encoded.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+pub(crate) enum Segment {
+    /// Encoded frames, or the payload of an owned message.
+    Owned(Vec<u8>),
+    /// A payload, or whole frames, that others share.
+    Shared(Bytes),
+}
+
+impl Default for Segment {
+    #[inline]
+    fn default() -> Self {
+        Self::Owned(Vec::new())
+    }
+}
+
+impl Segment {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// A first-in, first-out queue in a `Vec`. A slot whose segment was popped stays empty until at least half of all slots
+/// are: then the pending segments move to the front.
+#[derive(Default)]
+pub(crate) struct SegmentQueue {
+    slots: Vec<Segment>,
+    /// Slots at the front whose segments were popped.
+    popped: usize,
+}
+
+impl SegmentQueue {
+    #[inline(always)]
+    pub(crate) fn push(&mut self, segment: Segment) {
+        if self.slots.len() == self.slots.capacity() {
+            self.compact();
+        }
+        self.slots.push(segment);
+    }
+
+    #[cold]
+    fn compact(&mut self) {
+        if self.popped >= self.slots.len().div_ceil(2) {
+            self.slots.drain(..self.popped);
+            self.popped = 0;
+        }
+    }
+
+    /// Returns the pending segments.
+    #[inline]
+    pub(crate) fn pending(&self) -> &[Segment] {
+        self.slots.get(self.popped..).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn first_mut(&mut self) -> Option<&mut Segment> {
+        self.slots.get_mut(self.popped)
+    }
+
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Segment> {
+        self.slots.get_mut(self.popped..)?.last_mut()
+    }
+
+    pub(crate) fn push_front(&mut self, segment: Segment) {
+        match self.popped.checked_sub(1) {
+            Some(popped) => {
+                self.popped = popped;
+                if let Some(slot) = self.slots.get_mut(popped) {
+                    *slot = segment;
+                }
+            }
+            None => self.slots.insert(0, segment),
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Segment> {
+        let first = core::mem::take(self.first_mut()?);
+        self.popped += 1;
+        Some(first)
+    }
+
+    /// Removes all segments, the last one first, and passes each to `remove`.
+    #[inline]
+    pub(crate) fn clear(&mut self, mut remove: impl FnMut(Segment)) {
+        self.popped = 0;
+        while let Some(segment) = self.slots.pop() {
+            remove(segment);
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+}

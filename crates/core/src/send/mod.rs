@@ -1,0 +1,18 @@
+//! Sending: messages become frames (RFC 6455 sections 5.2 to 5.5 and 6.1), and frames become the bytes to write.
+//!
+//! `closing` and `connection` use [`Sender`] to queue frames, and [`Output`] to learn how far they have left. The driver
+//! uses [`Output`], and applications use [`EncodedMessage`].
+
+mod control_queue;
+mod data_queue;
+mod encoded_message;
+mod in_flight;
+mod output;
+mod sender;
+
+pub use encoded_message::EncodedMessage;
+pub use output::Output;
+
+pub(crate) use control_queue::ControlOrigin;
+pub(crate) use output::CloseProgress;
+pub(crate) use sender::{Masking, Sender, check_close};
