@@ -506,6 +506,14 @@ impl Connection {
                 return close.map_or(discarded, |close| Ok(Some(Event::Close(close))));
             }
         }
+        if self.receiver.is_assembling(&self.config) {
+            match self.receiver.assemble(input, self.output.pool()) {
+                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
+                Ok(None) if input.is_empty() => return Ok(None),
+                Ok(None) => {}
+                Err(error) => return self.fail(error.into(), input),
+            }
+        }
         match self.receiver.receive(input, &self.config, self.output.pool()) {
             Ok(event) => Ok(event.map(|event| self.handle_frame(event))),
             Err(error) => self.fail(error.into(), input),

@@ -30,6 +30,11 @@ impl PayloadCursor {
         Self { remaining: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
     }
 
+    /// For a message of one frame.
+    pub(crate) fn of_message(length: u64, key: MaskingKey) -> Self {
+        Self { remaining: length, key, fin: true }
+    }
+
     /// Takes from the input what it has of the payload.
     pub(crate) fn take<'b>(&mut self, input: &mut Input<'b>) -> Piece<'b> {
         let bytes = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX));

