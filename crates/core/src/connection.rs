@@ -22,8 +22,8 @@ use crate::input::Input;
 use crate::left::Progress;
 use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
-use crate::opening::Opening;
 use crate::output::Output;
+use crate::pending_open::PendingOpen;
 use crate::receiver::{Received, Receiver};
 use crate::send_error::{NotOpen, SendError};
 use crate::sender::{Masking, Sender};
@@ -62,7 +62,7 @@ pub struct Connection {
     closing: Option<Box<Closing>>,
     timers: Timers,
     /// What the opening handshake agreed, and what it left to [`WebSocket`](crate::WebSocket).
-    pub(crate) opening: Option<Box<Opening>>,
+    pub(crate) opening: Option<Box<PendingOpen>>,
 }
 
 impl Connection {
@@ -80,7 +80,7 @@ impl Connection {
     /// return it.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
-        self.opening = Opening::agreed(agreement);
+        self.opening = PendingOpen::from_agreement(agreement);
         self
     }
 
@@ -423,7 +423,7 @@ impl Connection {
             }
             None => Ok(None),
         };
-        self.opening = opening.settle();
+        self.opening = opening.into_needed();
         event
     }
 

@@ -14,12 +14,13 @@ use crate::encoded::EncodedMessage;
 use crate::error::Error;
 use crate::event::{Event, ReadyState, Role, TransportAction};
 use crate::fragment_payload::FragmentPayload;
-use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, RequestError, Step, Unopened};
+use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, RequestError};
 use crate::input::Input;
 use crate::memory::Scratch;
 use crate::message::{Message, MessageKind};
-use crate::opening::Opening;
+use crate::opening::{Handshaking, Step};
 use crate::output::Output;
+use crate::pending_open::PendingOpen;
 use crate::send_error::{NotOpen, SendError};
 use crate::time::Instant;
 
@@ -69,7 +70,7 @@ pub struct WebSocket {
 
 enum State {
     Opened(Connection),
-    Unopened(Unopened),
+    Unopened(Handshaking),
 }
 
 impl WebSocket {
@@ -86,13 +87,13 @@ impl WebSocket {
         rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
-        let client = Unopened::client(&request, config.into(), rng, now)?;
+        let client = Handshaking::client(&request, config.into(), rng, now)?;
         Ok(Self { state: State::Unopened(client) })
     }
 
     /// Creates the server's end, of a TCP connection just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
-        Self { state: State::Unopened(Unopened::server(config.into(), now)) }
+        Self { state: State::Unopened(Handshaking::server(config.into(), now)) }
     }
 
     /// Takes over a connection whose opening handshake was performed elsewhere, such as by an HTTP server: see
@@ -102,7 +103,7 @@ impl WebSocket {
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
         let agreement = connection.opening.take().map(|opening| opening.agreement).unwrap_or_default();
-        connection.opening = Some(Opening::due(agreement, leftover.into()));
+        connection.opening = Some(PendingOpen::with_open_event(agreement, leftover.into()));
         Self { state: State::Opened(connection) }
     }
 
@@ -194,7 +195,7 @@ impl WebSocket {
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
                     // nothing follows a failure, or Close
                     connection.opening =
-                        connection.opening.take().and_then(|opening| Opening::agreed(opening.agreement));
+                        connection.opening.take().and_then(|opening| PendingOpen::from_agreement(opening.agreement));
                 }
                 event
             }
@@ -213,7 +214,7 @@ impl WebSocket {
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = unopened.accept(&accept, now)?;
-        connection.opening = Some(Opening::due(agreement, early));
+        connection.opening = Some(PendingOpen::with_open_event(agreement, early));
         self.state = State::Opened(connection);
         Ok(())
     }
