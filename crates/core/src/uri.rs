@@ -219,7 +219,7 @@ pub enum UriError {
     CharacterInvalid {
         /// The character.
         character: char,
-        /// Where in the URI the character begins, in bytes from its beginning.
+        /// The position of the character in the URI, in bytes.
         position: usize,
     },
     /// RFC 3986: in a path or query, this character must be percent-encoded.
@@ -228,7 +228,7 @@ pub enum UriError {
     CharacterNotEncoded {
         /// The character.
         character: char,
-        /// Where in the URI the character begins, in bytes from its beginning.
+        /// The position of the character in the URI, in bytes.
         position: usize,
     },
     /// RFC 6455 section 3: fragment identifiers must not be used. Write `%23` if `#` is meant.

@@ -1,4 +1,4 @@
-//! The errors of the opening handshake. The peer is at fault.
+//! The errors of the opening handshake: the peer broke a rule or exceeded a limit.
 
 use alloc::boxed::Box;
 use core::fmt;

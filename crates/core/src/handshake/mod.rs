@@ -2,8 +2,8 @@
 //! converts the bytes of HTTP/1.1 to heads and bodies and back. Both are used by [`opening`](crate::opening), which
 //! holds the output, the timers and the transitions.
 //!
-//! Depends on data (configuration, input, limits, redaction, URIs) and on nothing else of the crate. Above it, only
-//! `error`, `event`, `pending_open` and the public interface name its types.
+//! Depends on data (configuration, input, limits, redaction, tokens, URIs) and on nothing else of the crate. The layers
+//! between it and `opening` (errors, events, the connection) name only its types.
 
 mod error;
 mod http1;

@@ -382,9 +382,9 @@ impl Server {
     /// Returns the response at the deadline: 503 if the application has not answered, 408 if the request is incomplete.
     fn timeout_response(&self) -> HttpResponse {
         if self.has_pending_request() {
-            HttpResponse::from_protocol(503, "no answer was found in time")
+            HttpResponse::from_protocol(503, "the application did not answer in time")
         } else {
-            HttpResponse::from_protocol(408, "the request did not come in time")
+            HttpResponse::from_protocol(408, "the request did not arrive in time")
         }
     }
 }

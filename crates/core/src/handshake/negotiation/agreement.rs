@@ -51,7 +51,7 @@ impl Agreement {
     }
 }
 
-/// The connection is open: what its opening handshake agreed on.
+/// The content of [`Event::Open`](crate::Event::Open): the agreement, and the response that a client received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// `None` if nothing was agreed on and there is no response. Boxed to keep every event small.

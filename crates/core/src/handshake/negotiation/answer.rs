@@ -153,11 +153,11 @@ impl HttpResponse {
         }
     }
 
-    /// Checks the response: its status, and that nothing in it ends a line early.
+    /// Checks the status, and that neither the reason phrase nor a header field ends a line early.
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// The status, the reason phrase or a header field is not valid.
     pub fn check(&self) -> Result<(), AnswerError> {
         if !(200..=599).contains(&self.status) {
             return Err(AnswerError::StatusInvalid(self.status));

@@ -68,7 +68,7 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// A subprotocol or header field that the application added is not valid.
     pub fn check(&self) -> Result<(), RequestError> {
         self.template.check()
     }
@@ -84,7 +84,7 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid, or the key is not ([`RequestError::KeyInvalid`]).
+    /// A subprotocol or header field is not valid, or the key is not ([`RequestError::KeyInvalid`]).
     pub fn fields<'a>(
         &'a self,
         key: &'a str,
@@ -112,7 +112,7 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// A subprotocol or header field that the application added is not valid.
     pub fn connect_fields(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>, RequestError> {
         self.check()?;
         let scheme = if self.uri.is_secure() { "https" } else { "http" };

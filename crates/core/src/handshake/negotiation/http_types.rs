@@ -68,7 +68,7 @@ impl HttpResponse {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// The status, the reason phrase or a header field is not valid.
     pub fn to_http(&self, version: HttpVersion) -> Result<http::Response<Vec<u8>>, AnswerError> {
         let mut response = http::Response::new(self.content().to_vec());
         *response.status_mut() = status(self.status())?;
@@ -83,7 +83,7 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid, the key is not, or the URI is too long for the `http` crate.
+    /// A subprotocol, a header field or the key is not valid, or the URI is too long for the `http` crate.
     pub fn to_http(&self, key: &str) -> Result<http::Request<()>, RequestError> {
         let mut request = http::Request::new(());
         *request.uri_mut() = self.uri().resource_name().parse().map_err(|_| RequestError::UriTooLong)?;

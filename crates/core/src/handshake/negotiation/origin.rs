@@ -11,7 +11,7 @@ use super::Request;
 use crate::redact::redact_user_info;
 use crate::uri::Authority;
 
-/// Which web pages may open a connection (RFC 6455 section 10.2).
+/// A policy for the web pages that may open a connection (RFC 6455 section 10.2).
 ///
 /// Browsers let any page open a WebSocket to any server, and send the server's cookies: only the server can check
 /// whether it trusts the page. Requests without `Origin` do not come from a browser, and are permitted.
