@@ -65,8 +65,8 @@ pub(crate) fn is_secret(name: &[u8]) -> bool {
     SECRET_FIELDS.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Returns the length of the name in a line, or the beginning of a line, whose value is a secret.
-fn secret_name_len(line: &[u8]) -> Option<usize> {
+/// Returns the end of the name in a line, or the beginning of a line, whose value is a secret.
+fn secret_name_end(line: &[u8]) -> Option<usize> {
     // skips blanks and other bytes that make the name malformed
     let before = line.iter().take_while(|&&byte| !is_token_byte(byte)).count();
     let name: &[u8] = line.get(before..)?;
@@ -76,7 +76,7 @@ fn secret_name_len(line: &[u8]) -> Option<usize> {
 
 /// Returns the name of a header field for a message. A name that holds a secret value too, by mistake, is redacted.
 pub(crate) fn field_name(name: &str) -> String {
-    match secret_name_len(name.as_bytes()).and_then(|size| name.get(..size)) {
+    match secret_name_end(name.as_bytes()).and_then(|size| name.get(..size)) {
         Some(name) => [name, ": ", REDACTED].concat(),
         None => name.into(),
     }
@@ -108,7 +108,7 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
         let size = piece.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(piece.len());
         let (content, end) = piece.split_at(size);
         let is_continued = is_after_cr || matches!(content.first(), Some(b' ' | b'\t'));
-        match secret_name_len(content) {
+        match secret_name_end(content) {
             _ if content.is_empty() => {}
             _ if is_in_secret && is_continued => redacted.extend_from_slice(REDACTED.as_bytes()),
             Some(size) => {

@@ -2,10 +2,8 @@
 //! [handshake](crate::handshake) folder provides the bytes and the header fields; this folder holds the output, the
 //! timers and all transitions.
 //!
-//! [`WebSocket`](crate::WebSocket) alone uses [`Handshaking`], and replaces it with the [`Connection`] that it returns.
+//! [`WebSocket`](crate::WebSocket) alone uses [`Handshaking`], and replaces it with the connection that it returns.
 //! Depends on `connection` and everything below.
-//!
-//! [`Connection`]: crate::Connection
 
 mod client;
 mod failed;
