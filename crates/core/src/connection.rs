@@ -15,8 +15,7 @@ use crate::data::{
 use crate::error::{Error, TimeoutKind};
 use crate::event::Event;
 use crate::frame::OpCode;
-use crate::handshake::{Agreement, Extension};
-use crate::opening::Opening;
+use crate::handshake::{Agreement, Extension, PendingOpen};
 use crate::receive::{FrameEvent, Receiver};
 use crate::scratch::Scratch;
 use crate::send::{CloseProgress, ControlOrigin, EncodedMessage, Masking, Output, Sender};
@@ -52,7 +51,7 @@ pub struct Connection {
     closing: Option<Box<Closing>>,
     timers: Timers,
     /// What the opening handshake agreed, and the events that [`WebSocket`](crate::WebSocket) has not returned yet.
-    pub(crate) opening: Option<Box<Opening>>,
+    pub(crate) opening: Option<Box<PendingOpen>>,
 }
 
 impl Connection {
@@ -70,7 +69,7 @@ impl Connection {
     /// return.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
-        self.opening = Opening::agreed(agreement);
+        self.opening = PendingOpen::from_agreement(agreement);
         self
     }
 
@@ -449,7 +448,7 @@ impl Connection {
             }
             None => Ok(None),
         };
-        self.opening = opening.settle();
+        self.opening = opening.into_needed();
         event
     }
 

@@ -53,4 +53,3 @@ impl Event<'_> {
         }
     }
 }
-pub(crate) use crate::data::{ReadyState, Role, TransportAction}; // TEMP

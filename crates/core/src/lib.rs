@@ -125,19 +125,6 @@ mod scratch;
 mod send;
 mod websocket;
 
-// TEMP
-use closing as timer;
-use data as config;
-use data as input;
-use data as limit;
-use data as send_error;
-use data as time;
-use data as uri;
-use data::redact;
-use send as sender;
-use send as output;
-// END TEMP
-
 pub use connection::Connection;
 pub use data::{
     Chunk, Close, CloseCode, CloseFrame, Config, Delivery, FragmentPayload, Initiator, Input, Instant, Keepalive,

@@ -14,8 +14,8 @@ use crate::data::{
 };
 use crate::error::Error;
 use crate::event::Event;
-use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, RequestError, Step, Unopened};
-use crate::opening::Opening;
+use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, PendingOpen, RequestError};
+use crate::opening::{Handshaking, Step};
 use crate::scratch::Scratch;
 use crate::send::{EncodedMessage, Output};
 
@@ -71,8 +71,8 @@ pub struct WebSocket {
 }
 
 enum State {
-    Opened(Connection),
-    Unopened(Unopened),
+    Open(Connection),
+    Handshaking(Handshaking),
 }
 
 impl WebSocket {
@@ -89,13 +89,13 @@ impl WebSocket {
         rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
-        let client = Unopened::client(&request, config.into(), rng, now)?;
-        Ok(Self { state: State::Unopened(client) })
+        let client = Handshaking::client(&request, config.into(), rng, now)?;
+        Ok(Self { state: State::Handshaking(client) })
     }
 
     /// Creates the server's end of a TCP connection that was just accepted.
     pub fn server(config: impl Into<Arc<Config>>, now: Instant) -> Self {
-        Self { state: State::Unopened(Unopened::server(config.into(), now)) }
+        Self { state: State::Handshaking(Handshaking::server(config.into(), now)) }
     }
 
     /// Takes over a connection whose opening handshake was performed elsewhere, such as by an HTTP server: see
@@ -105,8 +105,8 @@ impl WebSocket {
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
         let agreement = connection.opening.take().map(|opening| opening.agreement).unwrap_or_default();
-        connection.opening = Some(Opening::due(agreement, leftover.into()));
-        Self { state: State::Opened(connection) }
+        connection.opening = Some(PendingOpen::with_open_event(agreement, leftover.into()));
+        Self { state: State::Open(connection) }
     }
 
     /// Takes received bytes up to the next event; returns `None` when the input is empty. Pass an empty input to get
@@ -120,7 +120,7 @@ impl WebSocket {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened(connection) if !connection.is_opening() => connection.receive(input, now),
+            State::Open(connection) if !connection.is_opening() => connection.receive(input, now),
             _ => self.receive_at_first(input, now),
         }
     }
@@ -136,7 +136,7 @@ impl WebSocket {
     /// ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
-            State::Opened(connection) => match connection.next_of_opening(now) {
+            State::Open(connection) => match connection.next_of_opening(now) {
                 Ok(None) => connection.receive_eof(now),
                 Ok(event) => Ok(event),
                 Err(error) => {
@@ -145,23 +145,23 @@ impl WebSocket {
                     Err(error)
                 }
             },
-            State::Unopened(unopened) => unopened.receive_eof(now).map(|()| None),
+            State::Handshaking(handshaking) => handshaking.receive_eof(now).map(|()| None),
         }
     }
 
     /// Forwards to [`Connection::write_lost`].
     pub fn write_lost(&mut self, now: Instant) {
         match &mut self.state {
-            State::Opened(connection) => connection.write_lost(now),
-            State::Unopened(unopened) => unopened.write_lost(now),
+            State::Open(connection) => connection.write_lost(now),
+            State::Handshaking(handshaking) => handshaking.write_lost(now),
         }
     }
 
     /// Forwards to [`Connection::progress`].
     pub fn progress(&mut self, now: Instant) {
         match &mut self.state {
-            State::Opened(connection) => connection.progress(now),
-            State::Unopened(unopened) => unopened.progress(now),
+            State::Open(connection) => connection.progress(now),
+            State::Handshaking(handshaking) => handshaking.progress(now),
         }
     }
 
@@ -169,8 +169,8 @@ impl WebSocket {
     /// open.
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
-            State::Opened(connection) => connection.abort(now),
-            State::Unopened(unopened) => unopened.abort(now),
+            State::Open(connection) => connection.abort(now),
+            State::Handshaking(handshaking) => handshaking.abort(now),
         }
     }
 
@@ -184,16 +184,16 @@ impl WebSocket {
     /// the rest of the response's body, gets the refusal ([`Error::Handshake`]).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
-            State::Opened(connection) => {
+            State::Open(connection) => {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
                     // no event follows a failure, or Close
                     connection.opening =
-                        connection.opening.take().and_then(|opening| Opening::agreed(opening.agreement));
+                        connection.opening.take().and_then(|opening| PendingOpen::from_agreement(opening.agreement));
                 }
                 event
             }
-            State::Unopened(unopened) => unopened.handle_timeout(now).map(|()| None),
+            State::Handshaking(handshaking) => handshaking.handle_timeout(now).map(|()| None),
         }
     }
 
@@ -206,10 +206,10 @@ impl WebSocket {
     /// [`AnswerError::NotWebSocket`]: the request does not ask for a WebSocket. [`AnswerError::NoRequest`]: no request is
     /// pending. Otherwise `accept` is not valid. After all but the first, a pending request is still unanswered.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
-        let State::Unopened(unopened) = &mut self.state else { return Err(AnswerError::NoRequest) };
-        let (mut connection, agreement, early) = unopened.accept(&accept, now)?;
-        connection.opening = Some(Opening::due(agreement, early));
-        self.state = State::Opened(connection);
+        let State::Handshaking(handshaking) = &mut self.state else { return Err(AnswerError::NoRequest) };
+        let (mut connection, agreement, early) = handshaking.accept(&accept, now)?;
+        connection.opening = Some(PendingOpen::with_open_event(agreement, early));
+        self.state = State::Open(connection);
         Ok(())
     }
 
@@ -221,8 +221,8 @@ impl WebSocket {
     /// The response is not valid, and the request is still unanswered; or no request is pending.
     pub fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match &mut self.state {
-            State::Opened(_) => Err(AnswerError::NoRequest),
-            State::Unopened(unopened) => unopened.respond(&response, now),
+            State::Open(_) => Err(AnswerError::NoRequest),
+            State::Handshaking(handshaking) => handshaking.respond(&response, now),
         }
     }
 
@@ -294,8 +294,8 @@ impl WebSocket {
     /// As for [`Connection::close`].
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         match &mut self.state {
-            State::Opened(connection) => connection.close(code, reason, now),
-            State::Unopened(unopened) => unopened.close(code, reason, now),
+            State::Open(connection) => connection.close(code, reason, now),
+            State::Handshaking(handshaking) => handshaking.close(code, reason, now),
         }
     }
 
@@ -303,8 +303,8 @@ impl WebSocket {
     #[inline]
     pub fn output(&mut self) -> &mut Output {
         match &mut self.state {
-            State::Opened(connection) => connection.output(),
-            State::Unopened(unopened) => unopened.output(),
+            State::Open(connection) => connection.output(),
+            State::Handshaking(handshaking) => handshaking.output(),
         }
     }
 
@@ -318,15 +318,15 @@ impl WebSocket {
     #[inline]
     pub fn detach_scratch(&mut self, scratch: &mut Scratch) {
         match &mut self.state {
-            State::Opened(connection) => connection.detach_scratch(scratch),
-            State::Unopened(unopened) => unopened.output().detach_scratch(scratch),
+            State::Open(connection) => connection.detach_scratch(scratch),
+            State::Handshaking(handshaking) => handshaking.output().detach_scratch(scratch),
         }
     }
 
     /// Forwards to [`Connection::recycle`].
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {
-        if let State::Opened(connection) = &mut self.state {
+        if let State::Open(connection) = &mut self.state {
             connection.recycle(message);
         }
     }
@@ -335,8 +335,8 @@ impl WebSocket {
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Opened(connection) => connection.poll_timeout(),
-            State::Unopened(unopened) => unopened.poll_timeout(),
+            State::Open(connection) => connection.poll_timeout(),
+            State::Handshaking(handshaking) => handshaking.poll_timeout(),
         }
     }
 
@@ -344,8 +344,8 @@ impl WebSocket {
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
-            State::Opened(connection) => connection.transport(),
-            State::Unopened(unopened) => unopened.transport(),
+            State::Open(connection) => connection.transport(),
+            State::Handshaking(handshaking) => handshaking.transport(),
         }
     }
 
@@ -353,8 +353,8 @@ impl WebSocket {
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
-            State::Opened(connection) => connection.wants_read(),
-            State::Unopened(unopened) => unopened.wants_read(),
+            State::Open(connection) => connection.wants_read(),
+            State::Handshaking(handshaking) => handshaking.wants_read(),
         }
     }
 
@@ -364,8 +364,8 @@ impl WebSocket {
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Opened(connection) => connection.is_opening() || connection.has_pending_event(),
-            State::Unopened(unopened) => unopened.has_pending_event(),
+            State::Open(connection) => connection.is_opening() || connection.has_pending_event(),
+            State::Handshaking(handshaking) => handshaking.has_pending_event(),
         }
     }
 
@@ -373,8 +373,8 @@ impl WebSocket {
     #[inline]
     pub fn ready_state(&self) -> ReadyState {
         match &self.state {
-            State::Opened(connection) => connection.ready_state(),
-            State::Unopened(unopened) => unopened.ready_state(),
+            State::Open(connection) => connection.ready_state(),
+            State::Handshaking(handshaking) => handshaking.ready_state(),
         }
     }
 
@@ -382,39 +382,39 @@ impl WebSocket {
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
-            State::Opened(connection) => connection.buffered_amount(),
-            State::Unopened(_) => 0,
+            State::Open(connection) => connection.buffered_amount(),
+            State::Handshaking(_) => 0,
         }
     }
 
     /// Forwards to [`Connection::role`].
     pub fn role(&self) -> Role {
         match &self.state {
-            State::Opened(connection) => connection.role(),
-            State::Unopened(unopened) => unopened.role(),
+            State::Open(connection) => connection.role(),
+            State::Handshaking(handshaking) => handshaking.role(),
         }
     }
 
     /// Forwards to [`Connection::protocol`].
     pub fn protocol(&self) -> Option<&str> {
         match &self.state {
-            State::Opened(connection) => connection.protocol(),
-            State::Unopened(_) => None,
+            State::Open(connection) => connection.protocol(),
+            State::Handshaking(_) => None,
         }
     }
 
     /// Forwards to [`Connection::extensions`].
     pub fn extensions(&self) -> &[Extension] {
         match &self.state {
-            State::Opened(connection) => connection.extensions(),
-            State::Unopened(_) => &[],
+            State::Open(connection) => connection.extensions(),
+            State::Handshaking(_) => &[],
         }
     }
 
     #[inline(never)]
     fn receive_at_first<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Opened(connection) => match connection.next_of_opening(now) {
+            State::Open(connection) => match connection.next_of_opening(now) {
                 Ok(None) => connection.receive(input, now),
                 Ok(event) => Ok(event),
                 Err(error) => {
@@ -422,11 +422,11 @@ impl WebSocket {
                     Err(error)
                 }
             },
-            State::Unopened(unopened) => match unopened.receive(input, now)? {
+            State::Handshaking(handshaking) => match handshaking.receive(input, now)? {
                 Step::Event(event) => Ok(event),
                 Step::Opened(connection, open) => {
                     let connection = connection.with_agreement(open.agreement().cloned().unwrap_or_default());
-                    self.state = State::Opened(connection);
+                    self.state = State::Open(connection);
                     Ok(Some(Event::Open(open)))
                 }
             },
@@ -436,8 +436,8 @@ impl WebSocket {
     #[inline]
     fn connection(&mut self) -> Result<&mut Connection, NotOpen> {
         match &mut self.state {
-            State::Opened(connection) => Ok(connection),
-            State::Unopened(unopened) => Err(NotOpen(unopened.ready_state())),
+            State::Open(connection) => Ok(connection),
+            State::Handshaking(handshaking) => Err(NotOpen(handshaking.ready_state())),
         }
     }
 }

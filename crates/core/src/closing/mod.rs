@@ -27,7 +27,6 @@ mod phases;
 mod timers;
 mod transitions;
 
-pub(crate) use crate::data::{CloseCode, Initiator};
 pub(crate) use phases::Closing;
 pub(crate) use timers::{Timer, Timers};
-pub(crate) use transitions::Transition; // TEMP
+pub(crate) use transitions::Transition;

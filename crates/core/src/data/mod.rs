@@ -10,6 +10,7 @@ pub(crate) mod redact;
 mod send_error;
 mod state;
 mod time;
+pub(crate) mod token;
 mod uri;
 mod utf8;
 

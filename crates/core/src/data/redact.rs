@@ -1,17 +1,17 @@
-//! What `Debug` and error messages show of text that may hold secrets or come from a peer: credentials are redacted,
-//! the rest is escaped and bounded. Every such text passes through this file.
+//! Prepares text that may hold secrets or come from a peer for `Debug` and error messages: redacts credentials, escapes
+//! and bounds the rest. All such text passes through this file.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-use crate::handshake::is_token_byte;
+use super::token::is_token_byte;
 
 /// The header fields whose values are credentials (RFC 9110 section 11, RFC 6265).
 const SECRET_FIELDS: [&str; 4] = ["Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie"];
 
-/// Replaces a secret, whatever its length.
+/// The replacement of a secret of any length.
 const REDACTED: &str = "<redacted>";
 
 /// The largest number of bytes of a peer's text that a message quotes.
@@ -29,23 +29,23 @@ pub fn redact_user_info(uri: &str) -> Cow<'_, str> {
     if !uri.contains('@') {
         return Cow::Borrowed(uri);
     }
-    // A query may hold other URIs, and text that is no URI may have no scheme.
+    // a query may hold other URIs, and text that is not a URI may lack a scheme
     let mut redacted = String::with_capacity(uri.len());
     for part in uri.split_inclusive("://") {
-        let (before, rest) = part.split_at_checked(before_authority(part)).unwrap_or(("", part));
+        let (before, rest) = part.split_at_checked(authority_position(part)).unwrap_or(("", part));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let behind = authority.rsplit_once('@').and_then(|(user_info, _)| rest.get(user_info.len()..));
-        match behind {
-            Some(behind) => redacted.extend([before, REDACTED, behind]),
+        let after = authority.rsplit_once('@').and_then(|(user_info, _)| rest.get(user_info.len()..));
+        match after {
+            Some(after) => redacted.extend([before, REDACTED, after]),
             None => redacted.push_str(part),
         }
     }
     Cow::Owned(redacted)
 }
 
-/// Returns how many bytes of a part of a URI stand before what may be an authority: slashes, however many were written,
-/// and a scheme before them.
-fn before_authority(part: &str) -> usize {
+/// Returns the position of what may be an authority in a part of a URI: behind any number of slashes, and a scheme
+/// before them.
+fn authority_position(part: &str) -> usize {
     let is_slash = |character: char| matches!(character, '/' | '\\');
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let rest = match part.split_once(':') {
@@ -55,8 +55,7 @@ fn before_authority(part: &str) -> usize {
     part.len() - rest.trim_start_matches(is_slash).len()
 }
 
-/// Redacts user information in text that may hold a URI, such as the value of `Location`. An address of electronic mail
-/// is none.
+/// Redacts user information in text that may hold a URI, such as the value of `Location`, but not email addresses.
 fn text(text: &str) -> Cow<'_, str> {
     if text.contains("//") { redact_user_info(text) } else { Cow::Borrowed(text) }
 }
@@ -66,18 +65,18 @@ pub(crate) fn is_secret(name: &[u8]) -> bool {
     SECRET_FIELDS.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Returns how many bytes of a line, or of anything that begins as one, stand before a secret.
-fn before_secret(line: &[u8]) -> Option<usize> {
-    // blanks, or what makes the name malformed
+/// Returns the end of the name in a line, or the beginning of a line, whose value is a secret.
+fn secret_name_end(line: &[u8]) -> Option<usize> {
+    // skips blanks and other bytes that make the name malformed
     let before = line.iter().take_while(|&&byte| !is_token_byte(byte)).count();
     let name: &[u8] = line.get(before..)?;
     let size = name.iter().position(|&byte| !is_token_byte(byte))?;
     is_secret(name.get(..size)?).then_some(before + size)
 }
 
-/// Returns what was given as the name of a header field, without the value if that was a part of it.
+/// Returns the name of a header field for a message. A name that holds a secret value too, by mistake, is redacted.
 pub(crate) fn field_name(name: &str) -> String {
-    match before_secret(name.as_bytes()).and_then(|size| name.get(..size)) {
+    match secret_name_end(name.as_bytes()).and_then(|size| name.get(..size)) {
         Some(name) => [name, ": ", REDACTED].concat(),
         None => name.into(),
     }
@@ -99,8 +98,8 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
-/// Returns the bytes of a head, or of its beginning, with every secret value and all user information redacted. Lines
-/// keep their numbers. The bytes may be malformed: a value also extends over folded lines and bare CRs.
+/// Redacts every secret value and all user information in a head or its beginning. Lines keep their numbers. The bytes
+/// may be malformed: a value also extends over folded lines and bare CRs.
 pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(bytes.len());
     let mut is_in_secret = false;
@@ -109,7 +108,7 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
         let size = piece.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(piece.len());
         let (content, end) = piece.split_at(size);
         let is_continued = is_after_cr || matches!(content.first(), Some(b' ' | b'\t'));
-        match before_secret(content) {
+        match secret_name_end(content) {
             _ if content.is_empty() => {}
             _ if is_in_secret && is_continued => redacted.extend_from_slice(REDACTED.as_bytes()),
             Some(size) => {
@@ -132,7 +131,7 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     redacted
 }
 
-/// Displays bytes of the peer in quotation marks, escaped, and no more than 128 of them.
+/// Displays bytes of the peer in quotation marks, escaped, at most 128 of them.
 pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
@@ -153,7 +152,7 @@ pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|&byte| match byte {
-            // unlike in a literal of bytes, it needs no escape between quotation marks
+            // `escape_ascii` would escape it, which is not needed in quotation marks
             b'\'' => f.write_char('\''),
             byte => write!(f, "{}", byte.escape_ascii()),
         })

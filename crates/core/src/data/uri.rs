@@ -1,4 +1,4 @@
-//! ws and wss URIs, RFC 6455 section 3, and the authorities that `Host` and `Origin` hold.
+//! ws and wss URIs, RFC 6455 section 3, and the authorities in `Host` and `Origin`.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -39,7 +39,7 @@ pub struct WsUri {
 }
 
 impl WsUri {
-    /// Returns whether the scheme is wss: TLS is to be spoken below the WebSocket.
+    /// Returns whether the scheme is wss: the WebSocket runs over TLS.
     pub const fn is_secure(&self) -> bool {
         self.is_secure
     }
@@ -66,7 +66,7 @@ impl WsUri {
         }
     }
 
-    /// Returns path and query, which a request asks for: at least `/`.
+    /// Returns path and query, the target of the request: at least `/`.
     pub fn resource_name(&self) -> &str {
         &self.resource
     }
@@ -91,7 +91,7 @@ impl WsUri {
         let host = if host.is_ascii() { host.to_owned() } else { to_ascii(host)? };
         let reference = ["//", &host].concat();
         let reference = UriRef::parse(reference.as_str()).map_err(|_| UriError::HostInvalid)?;
-        // whatever `to_ascii` returned is a host and nothing else
+        // `to_ascii` must return a host and nothing else
         if host.is_empty() || reference.authority().is_none_or(|authority| authority.host() != host) {
             return Err(UriError::HostInvalid);
         }
@@ -110,7 +110,7 @@ fn split_scheme(text: &str) -> Result<(bool, &str), UriError> {
     }
     let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     match scheme.char_indices().find(|&(_, character)| !character.is_ascii() || !is_scheme(character as u8)) {
-        // the host and port of an address, or a path, stand where the scheme should
+        // a host with a port, or a path, in place of the scheme
         _ if !rest.starts_with("//") || scheme.is_empty() => Err(UriError::SchemeMissing),
         Some((position, character)) if !scheme.contains(['/', '?', '#']) => {
             Err(UriError::CharacterInvalid { character, position })
@@ -133,7 +133,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<NonZeroU16>), UriError> {
     let port = match port.strip_prefix(':') {
         Some(digits) if digits.contains(':') && is_address(authority) => return Err(UriError::AddressInvalid),
         Some("") => None,
-        // a sign, which Rust would read, is none of RFC 3986's
+        // `parse` accepts a plus sign, RFC 3986 does not
         Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
             Some(digits.parse().map_err(|_| UriError::PortInvalid)?)
         }
@@ -207,7 +207,7 @@ impl fmt::Display for WsUri {
     }
 }
 
-/// What is wrong with a ws or wss URI.
+/// Why text is not a ws or wss URI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum UriError {
@@ -219,28 +219,28 @@ pub enum UriError {
     CharacterInvalid {
         /// The character.
         character: char,
-        /// Where in the URI the character begins, in bytes from its beginning.
+        /// The position of the character in the URI, in bytes.
         position: usize,
     },
-    /// RFC 3986: in a path or query, this character is written in percent encoding.
+    /// RFC 3986: in a path or query, this character must be percent-encoded.
     #[error("the URI has {} at byte offset {position}{}: write {}", Character(*character), reason(*character),
         PercentEncoded(*character))]
     CharacterNotEncoded {
         /// The character.
         character: char,
-        /// Where in the URI the character begins, in bytes from its beginning.
+        /// The position of the character in the URI, in bytes.
         position: usize,
     },
-    /// RFC 6455 section 3: fragment identifiers must not be used. A `#` that is meant is written `%23`.
+    /// RFC 6455 section 3: fragment identifiers must not be used. Write `%23` if `#` is meant.
     #[error("a WebSocket URI must not have a fragment: write %23 if # is meant")]
     Fragment,
     /// The host cannot be converted to ASCII (UTS 46).
     #[error("the host is not a domain name: check its characters")]
     HostInvalid,
-    /// RFC 6455 section 3: there is a host.
+    /// RFC 6455 section 3: a host is required.
     #[error("the URI names no host: write it behind the slashes, such as ws://example.com/")]
     HostMissing,
-    /// This host is not ASCII, and nothing converts it. The adapters do with the feature `idna`.
+    /// This host is not ASCII. The adapters convert it with the feature `idna`.
     #[error("the host {0:?} is not ASCII: write its ASCII form, which begins with xn--, or enable the feature `idna`")]
     HostNotAscii(Box<str>),
     /// The port is not a number from 1 to 65535.
@@ -258,7 +258,7 @@ pub enum UriError {
     /// RFC 6455 section 3: the scheme is ws or wss.
     #[error("the scheme is neither ws nor wss")]
     SchemeUnknown,
-    /// RFC 6455 section 3 knows no user information. Credentials go into a header field.
+    /// RFC 6455 section 3: there is no user information. Send credentials in a header field.
     #[error("a WebSocket URI must not have user information: send credentials in a header field")]
     UserInfo,
 }
@@ -287,7 +287,7 @@ fn reason(character: char) -> &'static str {
     if character == '%' { " without two hexadecimal digits behind it" } else { "" }
 }
 
-/// Host and port, as `Host` and `Origin` name them.
+/// Host and port, as in `Host` and `Origin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
     /// With the brackets of an IP literal. Not empty.
@@ -296,15 +296,14 @@ pub(crate) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads `host [":" port]` (RFC 9112 section 3.2). User information, and a comma, which RFC 3986 would let into a
-    /// name, are refused: two hosts are none.
+    /// Parses `host [":" port]` (RFC 9112 section 3.2). Refuses user information, and commas, which RFC 3986 permits in
+    /// a name: a list of hosts is not a host.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        Self::parse_name(text).or_else(|| Self::parse_any(text))
+        Self::parse_unreserved(text).or_else(|| Self::parse_any(text))
     }
 
-    /// What nearly all are: letters, digits, `-`, `.`, `_` and `~`, which RFC 3986 section 2.3 leaves as they are, and
-    /// a port.
-    fn parse_name(text: &'a str) -> Option<Self> {
+    /// Parses the usual case: a host of unreserved characters (RFC 3986 section 2.3), and a port.
+    fn parse_unreserved(text: &'a str) -> Option<Self> {
         let is_unreserved = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
         };

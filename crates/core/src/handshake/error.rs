@@ -1,21 +1,20 @@
-//! What a peer did wrong in the opening handshake.
+//! The errors of the opening handshake: the peer broke a rule or exceeded a limit.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use core::fmt;
 
 use thiserror::Error;
 
-use super::{Headers, MalformedResponse, NotHttp, Response};
-use crate::limit::LimitExceeded;
-use crate::redact::Quoted;
+use super::{MalformedResponse, NotHttp, Response};
+use crate::data::LimitExceeded;
+use crate::data::redact::Quoted;
 
-/// How the opening handshake failed.
+/// Why the opening handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The request or the response exceeded a limit of this endpoint, or so did what a client sent before its request
-    /// was answered: [`Config::max_head_size`](crate::Config::max_head_size) or
+    /// The request, the response, or the bytes that a client sent before its request was answered exceeded a limit of
+    /// this endpoint: [`Config::max_head_size`](crate::Config::max_head_size) or
     /// [`Config::max_header_lines`](crate::Config::max_header_lines).
     #[error(transparent)]
     LimitExceeded(#[from] LimitExceeded),
@@ -23,14 +22,14 @@ pub enum HandshakeError {
     #[error("the transport ended before the opening handshake did")]
     UnexpectedEof,
 
-    // What a server refuses.
-    /// RFC 9112 section 6: the request announces a body, whose bytes would be taken for frames.
+    // Errors of a request, which a server reports.
+    /// RFC 9112 section 6: the request announces a body, whose bytes would be read as frames.
     #[error("a request for a WebSocket must not have a body")]
     BodyUnexpected,
     /// RFC 9113 section 8.2.2: HTTP/2 and later have no `Connection`, `Upgrade`, `Transfer-Encoding` and the like.
     #[error("a connection-specific header field has no place in HTTP/2")]
     ConnectionFieldUnexpected,
-    /// RFC 6455 section 4.2.1 item 4: `Connection` lists `Upgrade`.
+    /// RFC 6455 section 4.2.1 item 4: `Connection` must list `Upgrade`.
     #[error("the Connection field does not list Upgrade")]
     ConnectionWithoutUpgrade,
     /// RFC 6455 section 9.1: the extensions offered do not follow the grammar.
@@ -39,56 +38,56 @@ pub enum HandshakeError {
     /// RFC 9112 section 3.2: the value of `Host` is not a host with an optional port.
     #[error("the Host field does not name a host")]
     HostInvalid,
-    /// RFC 6455 section 4.2.1 item 2: there is a `Host`.
+    /// RFC 6455 section 4.2.1 item 2: `Host` is required.
     #[error("the Host field is missing")]
     HostMissing,
-    /// RFC 9112 section 3.2: there is one `Host`.
+    /// RFC 9112 section 3.2: `Host` must not be repeated.
     #[error("there is more than one Host field")]
     HostRepeated,
-    /// RFC 6455 section 4.2.1 item 1: the version is at least HTTP/1.1, which has the upgrade.
+    /// RFC 6455 section 4.2.1 item 1: the version must be at least HTTP/1.1, which has upgrades.
     #[error("a WebSocket needs HTTP/1.1; this request is HTTP/1.0 (a proxy may have lowered the version)")]
     Http10,
     /// RFC 9110 section 15.6.6: the major version of HTTP is not 1.
     #[error("the major version of HTTP is not 1")]
     HttpVersionUnsupported,
-    /// RFC 6455 section 4.2.1 item 5: the key is the base64 of 16 bytes.
+    /// RFC 6455 section 4.2.1 item 5: the key must be the base64 of 16 bytes.
     #[error("the Sec-WebSocket-Key field is not the base64 of 16 bytes")]
     KeyInvalid,
-    /// RFC 6455 section 4.2.1 item 5: there is a key.
+    /// RFC 6455 section 4.2.1 item 5: a key is required.
     #[error("the Sec-WebSocket-Key field is missing")]
     KeyMissing,
-    /// RFC 6455 section 11.3.1: there is one key.
+    /// RFC 6455 section 11.3.1: the key must not be repeated.
     #[error("there is more than one Sec-WebSocket-Key field")]
     KeyRepeated,
-    /// RFC 6455 section 4.2.1 item 1: the method is GET.
+    /// RFC 6455 section 4.2.1 item 1: the method must be GET.
     #[error("the method is not GET")]
     MethodNotGet,
-    /// RFC 6454 section 7.3: there is one `Origin` at most.
+    /// RFC 6454 section 7.3: `Origin` must not be repeated.
     #[error("there is more than one Origin field")]
     OriginRepeated,
-    /// RFC 6455 section 4.1 item 10: subprotocols are tokens, and there is one if the field is there.
+    /// RFC 6455 section 4.1 item 10: subprotocols must be tokens, and the field must name at least one.
     #[error("the Sec-WebSocket-Protocol field is not a list of tokens")]
     ProtocolsMalformed,
-    /// RFC 6455 section 4.1 item 10: no subprotocol is offered twice.
+    /// RFC 6455 section 4.1 item 10: a subprotocol must not be offered twice.
     #[error("the Sec-WebSocket-Protocol field repeats a subprotocol")]
     ProtocolsRepeated,
     /// RFC 9112: this is not a request of HTTP/1, or its parts are not valid.
     #[error("the request is malformed")]
     RequestMalformed,
-    /// The first byte cannot begin a request: a client speaks TLS to a port for ws, for example.
+    /// The first byte cannot begin a request. For example, the client speaks TLS on a port for ws.
     #[error("this is not HTTP")]
     RequestNotHttp,
     /// RFC 9112 section 3.2: the target is neither a path nor an http or https URI.
     #[error("the target of the request is neither a path nor an http or https URI")]
     TargetInvalid,
-    /// RFC 6455 section 11.3.5: there is one `Sec-WebSocket-Version`.
+    /// RFC 6455 section 11.3.5: `Sec-WebSocket-Version` must not be repeated.
     #[error("there is more than one Sec-WebSocket-Version field")]
     VersionRepeated,
-    /// RFC 6455 section 4.2.1 item 6: the version is 13; this request names another or none.
+    /// RFC 6455 section 4.2.1 item 6: the version must be 13; this request has another or none.
     #[error("the Sec-WebSocket-Version field is not 13")]
     VersionUnsupported,
 
-    // What a client refuses.
+    // Errors of a response, which a client reports.
     /// RFC 6455 section 4.1: `Sec-WebSocket-Accept` has this value, which does not belong to the key that was sent.
     #[error("the server's Sec-WebSocket-Accept is {}, which does not belong to the key", quoted(.0))]
     AcceptMismatch(Box<str>),
@@ -105,12 +104,12 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.1: the server selected this subprotocol, which was not offered.
     #[error("the server selected the subprotocol {}, which was not offered", quoted(.0))]
     ProtocolNotOffered(Box<str>),
-    /// The server answered with another status than 101: it redirects, or wants credentials, or has met an error. The
-    /// response is complete but for a body that did not fit or did not come.
+    /// The server answered with another status than 101: it redirects, requires credentials, or reports an error. The
+    /// response is complete, except that a body may be cut at the limit or have been lost.
     #[error("the server refused with status {}", .0.status())]
     Refused(Box<Response>),
     /// RFC 6455 section 4.1: the response has this `Connection` field, which does not list `Upgrade`, or has none.
-    #[error("{}", Found("Connection", .0, "does not list Upgrade"))]
+    #[error("{}", FieldFault("Connection", .0, "does not list Upgrade"))]
     ResponseConnectionWithoutUpgrade(Option<Box<str>>),
     /// RFC 6455 section 9.1: the response's extensions do not follow the grammar.
     #[error("the server's Sec-WebSocket-Extensions is {}, which is malformed", quoted(.0))]
@@ -118,7 +117,7 @@ pub enum HandshakeError {
     /// RFC 6455 section 11.3.2: the response has more than one `Sec-WebSocket-Extensions`.
     #[error("the server sent more than one Sec-WebSocket-Extensions")]
     ResponseExtensionsRepeated,
-    /// RFC 9112: this is not a response of HTTP/1.1.
+    /// RFC 9112: the response is not valid HTTP/1.1.
     #[error("the response is malformed: {0}")]
     ResponseMalformed(Box<MalformedResponse>),
     /// The first bytes cannot begin a response: the server speaks another protocol.
@@ -128,13 +127,13 @@ pub enum HandshakeError {
     #[error("the server sent more than one Sec-WebSocket-Protocol")]
     ResponseProtocolRepeated,
     /// RFC 6455 section 4.1: the response has this `Upgrade` field, which is not `websocket`, or has none.
-    #[error("{}", Found("Upgrade", .0, "is not websocket"))]
+    #[error("{}", FieldFault("Upgrade", .0, "is not websocket"))]
     ResponseUpgradeInvalid(Option<Box<str>>),
 }
 
 impl HandshakeError {
-    /// Returns the status of the response that ended the handshake: the one that this server answered with, or the one
-    /// that this client was refused with. `None` if there was no such response.
+    /// Returns the status of the response that ended the handshake, sent by this server or received by this client.
+    /// `None` if there was no response.
     pub fn status(&self) -> Option<u16> {
         Some(match self {
             Self::BodyUnexpected
@@ -177,23 +176,24 @@ impl HandshakeError {
     }
 }
 
-/// Returns the fields of a name as one list (RFC 9110 section 5.3), for an error about them.
-pub(crate) fn found(headers: &Headers, name: &str) -> Option<Box<str>> {
-    headers.get_all(name).map(String::from).reduce(|list, value| list + ", " + &value).map(String::into_boxed_str)
+impl From<MalformedResponse> for HandshakeError {
+    fn from(response: MalformedResponse) -> Self {
+        Self::ResponseMalformed(Box::new(response))
+    }
 }
 
 fn quoted(text: &str) -> Quoted<'_> {
     Quoted(text.as_bytes())
 }
 
-/// Displays what is wrong with a field of the response: its name, its value and the rule it breaks.
-struct Found<'a>(&'a str, &'a Option<Box<str>>, &'a str);
+/// Displays an invalid field of a response: its name, its value and the rule that it breaks.
+struct FieldFault<'a>(&'a str, &'a Option<Box<str>>, &'a str);
 
-impl fmt::Display for Found<'_> {
+impl fmt::Display for FieldFault<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(name, value, fault) = self;
+        let Self(name, value, rule) = self;
         match value {
-            Some(value) => write!(f, "the server's {name} is {}: it {fault}", quoted(value)),
+            Some(value) => write!(f, "the server's {name} is {}: it {rule}", quoted(value)),
             None => write!(f, "the server sent no {name} field"),
         }
     }

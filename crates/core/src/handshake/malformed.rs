@@ -1,17 +1,15 @@
-//! Why a response is not one of HTTP/1.1, and in which line.
+//! Finds the line that makes a response malformed.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
 use thiserror::Error;
 
-use super::HandshakeError;
-use super::syntax::{is_field_text, is_token};
-use crate::redact::{self, Escaped, Quoted};
+use crate::data::redact::{self, Escaped, Quoted};
+use crate::data::token::{is_field_text, is_token};
 
-/// A response that breaks RFC 9112, or cannot answer an opening handshake: what is wrong in which line, and the head as
-/// far as it was read.
+/// A response that breaks RFC 9112, or cannot answer an opening handshake: the fault, its line, and the head as far as
+/// it was read.
 ///
 /// `Display` and `Debug` escape the head and redact credentials.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,12 +19,12 @@ pub struct MalformedResponse {
     head: Vec<u8>,
 }
 
-/// What is wrong with a line of a response.
+/// The fault in a line of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ResponseFault {
-    /// RFC 9112 section 2.2: lines end in CR LF. A bare LF is not taken for the end of a line, because intermediaries
-    /// that differ in this have been tricked.
+    /// RFC 9112 section 2.2: lines end in CR LF. A bare LF does not end a line here, because attackers have exploited
+    /// intermediaries that disagree about it.
     #[error("it ends in LF without CR")]
     BareLineFeed,
     /// RFC 9112 section 5: a colon separates the name of a header field from its value.
@@ -58,22 +56,22 @@ impl MalformedResponse {
         Self { fault, line_number: head.split_inclusive(|&byte| byte == b'\n').count(), head: head.to_vec() }
     }
 
-    /// Describes a field of a response that was made of parts.
+    /// Describes an invalid field of a response that is made from parts.
     pub(crate) fn of_field(name: &str, value: &[u8]) -> Self {
         let mut head = [name.as_bytes(), b": ", value].concat();
-        // a colon in the name would end it
+        // with a colon in the name, the line itself is valid
         let fault = check_field_line(&head, false).err().unwrap_or(ResponseFault::NameInvalid);
-        // what a line end in the field begins is no line, and may be the rest of a secret
+        // cut behind the first control character: the rest may be that of a secret
         head.truncate(head.iter().position(|&byte| !is_field_text(&[byte])).map_or(head.len(), |index| index + 1));
         Self { fault, line_number: 1, head }
     }
 
-    /// Describes a version that this status line must not have.
+    /// Describes a status line whose version is not permitted.
     pub(crate) fn of_version(head: &[u8]) -> Self {
         Self { fault: ResponseFault::VersionUnsupported, line_number: start_line(head).0, head: head.to_vec() }
     }
 
-    /// Finds the first fault of a whole head, which the parser has refused.
+    /// Finds the first fault of a complete head that the parser refused.
     pub(crate) fn find(head: &[u8]) -> Self {
         let (line_number, start) = start_line(head);
         let (fault, line_number) = match check_status_line(start) {
@@ -83,38 +81,32 @@ impl MalformedResponse {
                 let mut faults = fields.filter_map(|(number, line)| {
                     check_field_line(line, number == line_number + 1).err().map(|fault| (fault, number))
                 });
-                // The parser agrees with these rules, so that there is one.
+                // the parser follows the same rules, so there is a fault
                 faults.next().unwrap_or((ResponseFault::StatusLineInvalid, line_number))
             }
         };
         Self { fault, line_number, head: head.to_vec() }
     }
 
-    /// Returns what is wrong.
+    /// Returns the fault.
     pub const fn fault(&self) -> ResponseFault {
         self.fault
     }
 
-    /// Returns the number of the line that is wrong, counted from 1 in [`head`](Self::head).
+    /// Returns the number of the line that has the fault, counted from 1 in [`head`](Self::head).
     pub const fn line_number(&self) -> usize {
         self.line_number
     }
 
-    /// Returns the line that is wrong, without its end.
+    /// Returns the line that has the fault, without its end.
     pub fn line(&self) -> &[u8] {
         nth_line(&self.head, self.line_number)
     }
 
-    /// Returns the bytes of the head: all of them, or as many as were read when the fault was found. Unlike in `Debug`,
-    /// credentials are not redacted.
+    /// Returns the bytes of the head that were read when the fault was found. Credentials are not redacted, unlike in
+    /// `Debug`.
     pub fn head(&self) -> &[u8] {
         &self.head
-    }
-}
-
-impl From<MalformedResponse> for HandshakeError {
-    fn from(response: MalformedResponse) -> Self {
-        Self::ResponseMalformed(Box::new(response))
     }
 }
 

@@ -1,26 +1,25 @@
-//! The opening handshake, RFC 6455 section 4, in two halves: [`negotiation`] decides about header fields, [`http1`]
-//! converts bytes to heads and back. Nothing outside this folder knows that HTTP exists.
+//! The opening handshake, RFC 6455 section 4, as data: [`negotiation`] checks and chooses header fields, [`http1`]
+//! converts the bytes of HTTP/1.1 to heads and bodies and back. Both are used by [`opening`](crate::opening), which
+//! holds the output, the timers and the transitions.
+//!
+//! Depends on `data` and on nothing else of the crate. The layers between it and `opening` (errors, events, the
+//! connection) name only its types.
 
-mod ended;
 mod error;
 mod http1;
 mod malformed;
 mod negotiation;
-mod open;
-mod syntax;
-mod unopened;
+mod pending_open;
 
 pub use error::HandshakeError;
 pub use http1::NotHttp;
 pub use malformed::{MalformedResponse, ResponseFault};
 pub use negotiation::{
-    Accept, Acceptance, Agreement, AnswerError, ClientRequest, Extension, Headers, HttpResponse, HttpVersion,
+    Accept, Acceptance, Agreement, AnswerError, ClientRequest, Extension, Headers, HttpResponse, HttpVersion, Open,
     OpeningHandshake, OriginError, OriginFault, OriginPolicy, Origins, Request, RequestError, RequestTemplate,
     Response, accept_key, generate_key,
 };
-pub use open::Open;
 
-pub(crate) use syntax::is_token_byte;
-pub(crate) use unopened::{Step, Unopened};
-
-use http1::{Client, Server, encode_response};
+pub(crate) use http1::{Body, RequestReader, ResponseReader, encode_acceptance, encode_request, encode_response};
+pub(crate) use negotiation::Expected;
+pub(crate) use pending_open::PendingOpen;

@@ -1,4 +1,4 @@
-//! What real clients and servers sent, byte for byte, and the RFC's own examples.
+//! Requests and responses of real clients and servers, byte for byte, and the examples of the RFC.
 
 use base64::Engine;
 use sansocket::{Accept, Config, Error, Event, HandshakeError, Headers, OriginPolicy, ReadyState, WebSocket};
@@ -8,7 +8,7 @@ use crate::support::{
     server, testdata,
 };
 
-/// RFC 6455 section 1.3; list 11: base64(SHA-1(key as sent + GUID)).
+/// RFC 6455 section 1.3; Conformance 11: base64(SHA-1(key as sent + GUID)).
 #[test]
 fn example_of_the_rfc() {
     let mut server = server();
@@ -64,7 +64,7 @@ fn clients() {
     assert!(count >= 10, "{count}");
 }
 
-/// Every response of a server is accepted or refused, as RFC 6455 section 4.1 has it.
+/// Every response of a server is accepted or refused, as RFC 6455 section 4.1 requires.
 #[test]
 fn servers() {
     let index = String::from_utf8(testdata("captures.txt")).unwrap();
@@ -113,7 +113,7 @@ fn check_response(file: &str, answers: &str, status: &str) {
     }
 }
 
-/// The header fields of a captured request, if it is one that we read.
+/// Returns the header fields of a captured request, if it is valid.
 fn headers_of(file: &str) -> Option<Headers> {
     match served(testdata(file)).events.first() {
         Some(Event::Request(request) | Event::HttpRequest(request)) => Some(request.headers().clone()),

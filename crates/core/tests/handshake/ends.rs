@@ -1,5 +1,5 @@
-//! The end of a connection whose opening handshake did not succeed, or has only just: DESIGN 3.7 applies to the bodies
-//! of refusals and of responses to plain requests, and no event is stranded between the handshake and the frames.
+//! The end of a connection whose opening handshake failed, or has just succeeded: responses are delivered in the same
+//! phases as Close frames, and no event between the handshake and the first frames is lost.
 
 use core::time::Duration;
 
@@ -25,14 +25,14 @@ fn config() -> Config {
     config
 }
 
-fn asked(config: Config) -> WebSocket {
+fn server_with_request(config: Config) -> WebSocket {
     let mut server = WebSocket::server(config, NOW);
     assert!(matches!(receive(&mut server, request().as_bytes()).unwrap()[..], [Event::Request(_)]));
     server
 }
 
-/// A request for no WebSocket, given alone: the application answers it at once.
-fn asked_plainly(config: Config) -> WebSocket {
+/// Returns a server whose plain request waits for the answer.
+fn server_with_plain_request(config: Config) -> WebSocket {
     let mut server = WebSocket::server(config, NOW);
     let mut bytes = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
     let event = server.receive(&mut Input::new(&mut bytes), NOW);
@@ -40,17 +40,17 @@ fn asked_plainly(config: Config) -> WebSocket {
     server
 }
 
-/// Servers whose response has a body of 2 MiB: to an opening handshake, and to a plain request.
+/// Returns servers whose response has a body of 2 MiB: to an opening handshake, and to a plain request.
 fn responding() -> [WebSocket; 2] {
     let response = || HttpResponse::new(403).body("text/plain", vec![b'x'; BODY]);
-    [asked(config()), asked_plainly(config())].map(|mut server| {
+    [server_with_request(config()), server_with_plain_request(config())].map(|mut server| {
         server.respond(response(), NOW).unwrap();
         assert!(server.output().remaining() > BODY);
         server
     })
 }
 
-/// Lets the client act every second until `until`; returns when the server has ended.
+/// Lets the client act every second until `until`. Returns the time when the server ended.
 fn run(server: &mut WebSocket, until: Instant, mut act: impl FnMut(&mut WebSocket, Instant)) -> Instant {
     let mut now = NOW;
     let mut next_act = NOW + SECOND;
@@ -69,7 +69,7 @@ fn run(server: &mut WebSocket, until: Instant, mut act: impl FnMut(&mut WebSocke
 
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
-/// A large response is delivered to a slow reader, in longer than `closing_timeout`; then the server half-closes.
+/// A large response is delivered to a slow reader, in more than `closing_timeout`; then the server half-closes.
 #[test]
 fn a_slow_reader_gets_the_whole_response() {
     for mut server in responding() {
@@ -110,7 +110,7 @@ fn a_response_in_flight_is_not_delivered() {
     }
 }
 
-/// The client's FIN before the response is delivered is remembered: the connection ends with its last byte.
+/// If the client sends FIN before the response is delivered, the connection ends with the last byte of the response.
 #[test]
 fn a_client_that_half_closes_gets_the_whole_response() {
     for mut server in responding() {
@@ -131,7 +131,7 @@ fn a_client_that_half_closes_gets_the_whole_response() {
 /// A client that sends FIN behind a plain request still gets its answer, and the connection ends with it.
 #[test]
 fn a_plain_request_and_fin_are_answered() {
-    let mut server = asked_plainly(config());
+    let mut server = server_with_plain_request(config());
     assert_eq!(server.receive_eof(NOW), Ok(None));
     assert_eq!((server.transport(), server.ready_state()), (TransportAction::Open, ReadyState::Connecting));
     assert!(!server.output().has_remaining() && !server.wants_read());
@@ -141,7 +141,7 @@ fn a_plain_request_and_fin_are_answered() {
     assert_eq!(server.transport(), TransportAction::Close);
 }
 
-/// Phase D, with and without FIN: a client that does not read the response is aborted at the deadline.
+/// A client that does not read the response, with or without FIN, is aborted at the deadline.
 #[test]
 fn a_response_that_is_not_read_is_dropped_at_the_deadline() {
     for fin in [false, true] {
@@ -157,9 +157,10 @@ fn a_response_that_is_not_read_is_dropped_at_the_deadline() {
     }
 }
 
-/// E's deadline: the response is delivered, and the client keeps TCP open. Bytes that it sends are no progress.
+/// The response is delivered, and the client keeps TCP open: the server closes at the deadline. Bytes from the client
+/// are not progress.
 #[test]
-fn a_client_that_keeps_tcp_open_is_left_at_the_deadline() {
+fn a_client_that_keeps_tcp_open_is_closed_at_the_deadline() {
     for mut server in responding() {
         output(&mut server);
         assert_eq!(server.transport(), TransportAction::ShutdownWrite);
@@ -172,9 +173,9 @@ fn a_client_that_keeps_tcp_open_is_left_at_the_deadline() {
     }
 }
 
-/// What is progress in D and what is not; a reader of a byte at a time ends at the limit.
+/// Only progress extends the deadline of a response; a reader of one byte per second is aborted at `closing_limit`.
 #[test]
-fn a_response_is_kept_by_progress_until_the_limit() {
+fn progress_extends_the_deadline_of_a_response_until_the_limit() {
     type Act = fn(&mut WebSocket, Instant);
     let acts: [(Act, bool); 3] = [
         (|server, _| server.output().advance(1), true),
@@ -220,9 +221,9 @@ fn write_lost_and_abort_end_a_response() {
     }
 }
 
-/// A response of ours to a request that is no good ends in the same phases, and its error stays.
+/// The refusal of an invalid request ends in the same phases, and the error is final.
 #[test]
-fn a_refusal_of_ours_ends_in_the_same_phases() {
+fn a_refusal_ends_in_the_same_phases() {
     let error = Error::from(HandshakeError::HostMissing);
     for fin in [false, true] {
         let mut server = server();
@@ -238,11 +239,10 @@ fn a_refusal_of_ours_ends_in_the_same_phases() {
     }
 }
 
-/// Before the request was answered: an abort and a lost write side end the connection, and the application cannot
-/// answer.
+/// Before the answer, `abort` and `write_lost` end the connection, and the application cannot answer any more.
 #[test]
 fn the_handshake_of_a_lost_connection_ends() {
-    for mut endpoint in [server(), asked(config()), client(client_request())] {
+    for mut endpoint in [server(), server_with_request(config()), client(client_request())] {
         endpoint.abort(NOW);
         assert_eq!((endpoint.transport(), endpoint.ready_state()), (TransportAction::Abort, ReadyState::Closed));
         assert_eq!((endpoint.poll_timeout(), endpoint.wants_read()), (None, false));
@@ -250,7 +250,7 @@ fn the_handshake_of_a_lost_connection_ends() {
         assert_eq!(receive(&mut endpoint, response().as_bytes()), Ok(vec![]));
     }
     let lost = Err(Error::from(HandshakeError::UnexpectedEof));
-    let mut server = asked(config());
+    let mut server = server_with_request(config());
     server.write_lost(NOW);
     assert_eq!((server.transport(), server.has_pending_event()), (TransportAction::Abort, true));
     assert_eq!(server.accept(Accept::new().origin(OriginPolicy::Any), NOW), Err(AnswerError::NoRequest));
@@ -258,13 +258,13 @@ fn the_handshake_of_a_lost_connection_ends() {
     assert!(!server.has_pending_event());
 
     // or by `receive_eof`, if that is what the driver calls next
-    let mut server = asked(config());
+    let mut server = server_with_request(config());
     server.write_lost(NOW);
     assert_eq!(server.receive_eof(NOW).map(drop), lost);
     assert_eq!((server.receive_eof(NOW), server.has_pending_event()), (Ok(None), false));
 }
 
-/// A client whose request could not be written whole may still read why.
+/// A client whose request could not be written completely still reads the response that refuses it.
 #[test]
 fn a_client_reads_a_refusal_after_its_write_side_is_lost() {
     let mut refused = client(client_request());
@@ -281,7 +281,7 @@ fn a_client_reads_a_refusal_after_its_write_side_is_lost() {
     assert_eq!(silent.transport(), TransportAction::Close);
 }
 
-/// A client that opens nevertheless knows that nothing can be written: the connection ends, and does not stay open.
+/// A client whose write side was lost before a 101 arrives opens and then ends, since nothing can be written.
 #[test]
 fn a_client_that_opens_after_its_write_side_is_lost_ends() {
     for all_at_once in [false, true] {
@@ -303,11 +303,11 @@ fn a_client_that_opens_after_its_write_side_is_lost_ends() {
     }
 }
 
-/// After a late `accept`, `Open` and the frames that came before are pending: no byte is needed to get them.
+/// After a late `accept`, `Open` and the early frames are pending: `receive` returns them without new bytes.
 #[test]
 fn events_are_pending_after_a_late_accept() {
     for early in [&[][..], MASKED_HELLO, &[MASKED_HELLO, MASKED_HELLO, &MASKED_HELLO[..5]].concat()] {
-        let mut server = asked(config());
+        let mut server = server_with_request(config());
         assert!(!server.has_pending_event());
         receive(&mut server, early).unwrap();
         assert!(!server.has_pending_event(), "the request is not answered");
@@ -316,7 +316,7 @@ fn events_are_pending_after_a_late_accept() {
         while server.has_pending_event() {
             match server.receive(&mut Input::new(&mut []), NOW).unwrap() {
                 Some(event) => events.push(event.into_owned()),
-                // a frame that has only begun
+                // an incomplete frame
                 None => assert!(!server.has_pending_event()),
             }
         }
@@ -326,18 +326,18 @@ fn events_are_pending_after_a_late_accept() {
     }
 }
 
-/// Frames that came before the answer and break the protocol: `receive_eof` reports that, and then the end.
+/// `receive_eof` reports that early frames broke the protocol, and then the end.
 #[test]
 fn an_error_in_early_frames_is_reported_at_eof() {
     let error = Error::from(ProtocolError::FrameNotMasked);
     for calls_again in [false, true] {
-        let mut server = asked(config());
+        let mut server = server_with_request(config());
         receive(&mut server, &[MASKED_HELLO, HELLO].concat()).unwrap();
         server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
         assert!(matches!(server.receive_eof(NOW), Ok(Some(Event::Open(_)))));
         assert!(matches!(server.receive_eof(NOW), Ok(Some(Event::Message(_)))));
         assert_eq!(server.receive_eof(NOW), Err(error.clone()));
-        // a driver that stops at an error has reported the end of the stream all the same
+        // the call that returned the error also recorded the end of the stream
         if calls_again {
             assert_eq!(server.receive_eof(NOW), Ok(None), "the Close frame is pending");
         }
@@ -354,10 +354,10 @@ fn an_error_in_early_frames_is_reported_at_eof() {
     }
 }
 
-/// The same if nothing can be written: the error, and then at once the end.
+/// The same after `write_lost`: the error, and at once the end.
 #[test]
 fn an_error_in_early_frames_is_reported_after_write_lost() {
-    let mut server = asked(config());
+    let mut server = server_with_request(config());
     receive(&mut server, HELLO).unwrap();
     server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
     server.write_lost(NOW);
@@ -368,10 +368,10 @@ fn an_error_in_early_frames_is_reported_after_write_lost() {
     assert_eq!(server.transport(), TransportAction::Abort);
 }
 
-/// The client's Close and FIN, before the request was answered: the answer and our Close frame are delivered, cleanly.
+/// The client sends Close and FIN before the answer: the answer and our Close frame are delivered, a clean end.
 #[test]
 fn an_early_close_and_fin_are_clean() {
-    let mut server = asked(config());
+    let mut server = server_with_request(config());
     receive(&mut server, b"\x88\x82\0\0\0\0\x03\xe8").unwrap();
     server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
     server.send("Hello").unwrap();
@@ -389,7 +389,7 @@ fn an_early_close_and_fin_are_clean() {
 
 /// A client built by `WebSocket` reports progress to its connection.
 #[test]
-fn progress_reaches_the_connection_behind_the_handshake() {
+fn progress_reaches_the_connection_after_the_handshake() {
     let mut config = config();
     config.keepalive = sansocket::Keepalive::Every(30 * SECOND);
     let mut client = WebSocket::client(client_request(), config, Scripted::new(NONCE), NOW).unwrap();

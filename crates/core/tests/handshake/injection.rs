@@ -1,4 +1,4 @@
-//! Conformance 23: what the application adds cannot end a line, nor speak for the handshake.
+//! Conformance 23: names and values of the application cannot end a line or replace fields of the handshake.
 //! CVE-2026-1527 (requests), CVE-2020-35678 (responses); RFC 9110 section 5.5.
 
 use sansocket::{Accept, AnswerError, Config, HttpResponse, RequestError, WebSocket};
@@ -53,7 +53,7 @@ fn acceptances() {
     for name in RESERVED {
         assert_eq!(add(name, "a"), Err(AnswerError::HeaderReserved(name.into())));
     }
-    // the request is still there to be answered
+    // the request is still unanswered
     assert_eq!(add("Set-Cookie", "a=b"), Ok(()));
     assert!(String::from_utf8(output(&mut server)).unwrap().contains("\r\nSet-Cookie: a=b\r\n"));
 }

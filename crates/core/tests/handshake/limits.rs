@@ -18,7 +18,7 @@ fn client(config: Config) -> WebSocket {
     WebSocket::client(client_request(), config, Scripted::new(NONCE), NOW).unwrap()
 }
 
-/// What exceeded a limit: its name, its value and the size.
+/// Returns the limit that was exceeded: its name, its value and the size.
 fn exceeded(error: &Error) -> (&'static str, u64, u64) {
     match error {
         Error::Handshake(HandshakeError::LimitExceeded(limit)) => (limit.name(), limit.limit(), limit.size()),
@@ -26,7 +26,7 @@ fn exceeded(error: &Error) -> (&'static str, u64, u64) {
     }
 }
 
-/// CVE-2023-43669: a head without an end, byte by byte, is an error at the limit, at a constant cost per byte, and 431.
+/// CVE-2023-43669: a head without an end, byte by byte, fails at the limit with 431, at a constant cost per byte.
 #[test]
 fn endless_head_by_the_byte() {
     for (mut endpoint, is_server, begin) in [
@@ -50,8 +50,8 @@ fn endless_head_by_the_byte() {
     }
 }
 
-/// CVE-2026-54465: header lines without end, of a response too. CVE-2024-37890: too many are an error, not missing
-/// ones.
+/// CVE-2026-54465: header lines without end, also in a response. CVE-2024-37890: too many lines are an error, they are
+/// not dropped.
 #[test]
 fn header_lines() {
     let server = |lines| in_all_splits(request().as_bytes(), || WebSocket::server(config(1 << 14, lines), NOW));
@@ -69,7 +69,7 @@ fn header_lines() {
     }
 }
 
-/// Nor are there fewer than the limit allows, however many that are.
+/// Every header line within the limit is kept, also with a large limit.
 #[test]
 fn many_header_lines() {
     for lines in [25, 26, 27, 28, 95, 1000] {
@@ -86,7 +86,7 @@ fn many_header_lines() {
     }
 }
 
-/// The limit counts to the end of the empty line; zero means zero.
+/// The limit includes the empty line; zero means zero.
 #[test]
 fn head_size() {
     let size = request().len();
@@ -115,7 +115,7 @@ fn body_size() {
         let HandshakeError::Refused(response) = outcome.handshake_error() else { panic!("{outcome:?}") };
         assert_eq!(response.body(), "a".repeat(1000).as_bytes());
     }
-    // neither do chunks of nothing but their extensions
+    // the extensions of chunks are limited too
     let bytes = format!("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n1;{}", "a".repeat(2000));
     let outcome = in_all_splits(bytes.as_bytes(), || client(config(1000, 100)));
     assert_eq!(outcome.handshake_error().status(), Some(500));
@@ -124,7 +124,7 @@ fn body_size() {
     assert_eq!(outcome.handshake_error().status(), Some(500));
 }
 
-/// Conformance 21: bytes that come before the answer are kept up to the limit; more of them end the handshake.
+/// Conformance 21: bytes that arrive before the answer are kept up to the limit; more end the handshake.
 #[test]
 fn early_frames() {
     let mut server = WebSocket::server(config(1000, 100), NOW);
@@ -136,9 +136,9 @@ fn early_frames() {
     assert!(output(&mut server).starts_with(b"HTTP/1.1 400 "));
 }
 
-/// Each limit has its message, which a server also gives as the body of its response.
+/// Each limit has its message, which a server also sends as the body of its response.
 #[test]
-fn each_limit_says_what_exceeded_it() {
+fn each_limit_has_its_message() {
     let server = |head_size, lines| WebSocket::server(config(head_size, lines), NOW);
     let early = [request().as_bytes(), &[0; 2000]].concat();
     for (mut endpoint, bytes, status, expected) in [
@@ -184,7 +184,7 @@ fn each_limit_says_what_exceeded_it() {
     }
 }
 
-/// No limit makes anything panic.
+/// Limits of zero cause no panic.
 #[test]
 fn limits_of_zero() {
     let mut zero = config(0, 0);

@@ -1,5 +1,5 @@
-//! RFC 6455 sections 3 and 4, through the public interface alone: one module per topic. "List" with a number in a
-//! comment is a line of the project's list of what implementations get wrong.
+//! RFC 6455 sections 3 and 4, through the public interface alone: one module per topic. "Conformance" with a number
+//! cites a line of `tests/CONFORMANCE.md`.
 
 mod captures;
 mod ends;

@@ -1,4 +1,4 @@
-//! What a client tells of a response that is not one, or does not open the connection: the line, and what was read.
+//! Errors of a client about malformed responses and responses that do not open the connection.
 
 use proptest::prelude::*;
 use sansocket::{Config, Error, HandshakeError, Instant, ResponseFault, TransportAction, WebSocket};
@@ -17,7 +17,7 @@ const NO_TOKEN: &str = "the name of the header field is not a token";
 const CONTROL: &str = "the value of the header field has a control character";
 const VERSION: &str = "the version of HTTP is not 1.1";
 
-/// RFC 9112 sections 2 to 5: the number of the line, the line, what is wrong with it.
+/// RFC 9112 sections 2 to 5: heads, and the number, text and fault of the invalid line.
 const MALFORMED: [(&str, usize, &str, &str); 33] = [
     ("HTTP/1.0 101 Switching\r\n\r\n", 1, "HTTP/1.0 101 Switching", VERSION),
     ("\r\nHTTP/1.0 101 Switching\r\n\r\n", 2, "HTTP/1.0 101 Switching", VERSION),
@@ -60,9 +60,9 @@ const MALFORMED: [(&str, usize, &str, &str); 33] = [
 ];
 
 #[test]
-fn the_line_that_is_wrong() {
+fn the_error_names_the_invalid_line() {
     for (response, number, line, fault) in MALFORMED {
-        // what follows is not read any more
+        // the rest is not read
         let outcome = answered([response, "X: more\r\n\r\n"].concat());
         let error = outcome.handshake_error();
         let HandshakeError::ResponseMalformed(malformed) = error else { panic!("{response:?}: {error:?}") };
@@ -87,7 +87,7 @@ fn the_fault_of_a_line() {
     );
 }
 
-/// A line that is long is quoted in part, and kept whole.
+/// A long line is quoted in part, and kept completely.
 #[test]
 fn a_long_line() {
     let line = "a".repeat(5_000);
@@ -97,7 +97,7 @@ fn a_long_line() {
     assert_eq!(malformed.to_string(), format!("line 2, \"{}\"...: {NO_COLON}", "a".repeat(128)));
 }
 
-/// A server that speaks something else is recognized by its first bytes, and shown as far as they are text.
+/// A server of another protocol is recognized by its first bytes, which the error shows as far as they are text.
 #[test]
 fn not_http() {
     for (bytes, received, message) in [
@@ -136,7 +136,7 @@ fn not_http() {
     assert_eq!(format!("{not_http:?}"), format!("NotHttp(\"{}\")", "a".repeat(256)));
 }
 
-/// A line that does not end is shown when the transport ends, or the time for the opening handshake.
+/// An unfinished line is reported at the end of the transport or at the deadline.
 #[test]
 fn not_http_at_the_end() {
     let message = "opening handshake failed: the server sent \"login: \", which is not HTTP";
@@ -156,7 +156,7 @@ fn not_http_at_the_end() {
     assert_eq!(ws.receive_eof(NOW), Err(Error::Handshake(HandshakeError::UnexpectedEof)));
 }
 
-/// What the server answered instead of what it must (RFC 6455 section 4.1) is in the message.
+/// The message quotes the invalid value of a field (RFC 6455 section 4.1).
 #[test]
 fn values_found() {
     let protocol = |value: &str| response_with("", None, &format!("Sec-WebSocket-Protocol: {value}\r\n"));
@@ -193,7 +193,7 @@ fn values_found() {
     }
 }
 
-/// The limit of the head takes effect at the same byte, whatever the bytes are.
+/// The limit of the head applies at the same byte for any bytes.
 #[test]
 fn a_small_limit() {
     for limit in 0..30 {
@@ -207,7 +207,7 @@ fn a_small_limit() {
 }
 
 proptest! {
-    /// However the bytes are split, the error is the same.
+    /// The error is the same for any split of the bytes.
     #[test]
     fn split_at_random(
         index in 0..MALFORMED.len(),

@@ -48,7 +48,7 @@ fn same_origin() {
     }
 }
 
-/// Scheme and host without regard to case, a default port as none, a wildcard for one label (RFC 6454 section 5).
+/// Case is ignored, a default port may be omitted, a wildcard stands for one label (RFC 6454 section 5).
 #[test]
 fn any_of() {
     for (pattern, origin, expected) in [
@@ -82,7 +82,7 @@ fn any_of() {
         ("null", "https://example.com", false),
         ("file://", "file://", true),
         ("file://", "null", false),
-        // pages of browser extensions and of applications have schemes that no port belongs to (RFC 6454 section 4)
+        // pages of browser extensions and applications have schemes without a default port (RFC 6454 section 4)
         ("moz-extension://0a1b", "moz-extension://0a1b", true),
         ("moz-extension://0a1b", "moz-extension://0a1b:80", false),
         ("moz-extension://0a1b", "moz-extension://0a1c", false),
@@ -101,14 +101,14 @@ fn any_of_several() {
     for (origin, expected) in [("https://example.com", true), ("null", true), ("http://localhost", false)] {
         assert_eq!(policy.permits(&request("server.test", Some(origin))), expected, "{origin}");
     }
-    let nobody = OriginPolicy::any_of([""; 0]).unwrap();
-    assert!(!nobody.permits(&request("a", Some("http://a"))));
+    let no_origin = OriginPolicy::any_of([""; 0]).unwrap();
+    assert!(!no_origin.permits(&request("a", Some("http://a"))));
     assert_eq!(policy, OriginPolicy::any_of(["HTTPS://example.COM:443/", "Null"]).unwrap());
     let several = OriginPolicy::any_of(["https://*.example.com:8443", "null"]).unwrap();
     assert_eq!(format!("{several:?}"), "AnyOf(Origins([https://*.example.com:8443, null]))");
 }
 
-/// What users write instead of an origin, and what they are told.
+/// Text that users write in place of an origin, and the error messages.
 #[test]
 fn not_an_origin() {
     const HINT: &str = "; write scheme and host, such as \"https://example.com\" or \"https://example.com:8443\"";
@@ -171,7 +171,7 @@ fn not_an_origin() {
     }
 }
 
-/// A request that nothing has checked may have several origins, and no host.
+/// A request that was not checked may have several origins, and no host.
 #[test]
 fn unchecked() {
     let request =
@@ -188,7 +188,7 @@ fn unchecked() {
     }
 }
 
-/// Only browsers send it, and only they have a reason to.
+/// Requests without an origin do not come from a browser, and are permitted.
 #[test]
 fn without_origin() {
     let request = request("example.com", None);
@@ -196,7 +196,7 @@ fn without_origin() {
     assert!(OriginPolicy::any_of(["https://example.com"]).unwrap().permits(&request));
 }
 
-/// The policy of a driver applies unless the answer has one of its own.
+/// The policy of the driver applies unless the answer has a policy.
 #[test]
 fn the_policy_of_a_driver() {
     let (any, same) = (OriginPolicy::Any, OriginPolicy::SameOrigin);
@@ -215,7 +215,7 @@ fn the_policy_of_a_driver() {
     }
 }
 
-/// The default is to refuse: 403 (section 4.2.2), and nothing more is heard of it.
+/// Other origins are refused by default with 403 (section 4.2.2), and no event follows.
 #[test]
 fn refused_unless_said_otherwise() {
     let mut server = server();

@@ -1,5 +1,5 @@
-//! Requests that are no opening handshakes, and the versions of HTTP: each request, the event or error that it leads
-//! to, and the answer to the letter, for a driver that answers plain requests with a page.
+//! Plain requests, which do not ask for a WebSocket, and the versions of HTTP: for each request, the event or error and
+//! the exact response of a driver that answers plain requests with a page.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -7,7 +7,7 @@ use sansocket::{Error, Event, HandshakeError, HttpResponse, HttpVersion, Input, 
 
 use crate::support::{NOW, answered, output, request, response, server};
 
-/// The status of a plain request's answer, which has a body, or the error.
+/// Method, target and version of a plain request, or the error.
 type Expected = Result<(&'static str, &'static str, HttpVersion), HandshakeError>;
 
 const PAGE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nwell";
@@ -77,7 +77,7 @@ fn rows() -> Vec<(String, Expected)> {
     rows
 }
 
-/// What a server makes of the pieces: its event or error, and its answer.
+/// Hands pieces to a server. Returns the event or error, and the response.
 fn serve(mut pieces: Vec<Vec<u8>>) -> (Result<Option<Event<'static>>, Error>, String) {
     let mut server = server();
     let mut seen = Ok(None);
@@ -87,7 +87,7 @@ fn serve(mut pieces: Vec<Vec<u8>>) -> (Result<Option<Event<'static>>, Error>, St
             match server.receive(&mut input, NOW) {
                 Ok(Some(event)) => {
                     assert_eq!(seen, Ok(None));
-                    assert_eq!(output(&mut server), b"", "no answer before the driver has one");
+                    assert_eq!(output(&mut server), b"", "no response before the driver answers");
                     let page = HttpResponse::new(200).body("text/plain", "well");
                     seen = Ok(Some(event.into_owned()));
                     server.respond(page, NOW).unwrap();
@@ -120,7 +120,7 @@ fn check((seen, answer): &(Result<Option<Event<'static>>, Error>, String), expec
     }
 }
 
-/// The response that refuses, written out.
+/// Returns the response that refuses a request because of this error.
 fn refusal(error: &HandshakeError) -> String {
     let (status, allow, text) = match error {
         HandshakeError::HostMissing => ("400 Bad Request", "", "the Host field is missing"),
@@ -150,7 +150,7 @@ fn refusal(error: &HandshakeError) -> String {
 }
 
 #[test]
-fn every_request_leads_to_its_event_and_its_answer_in_whatever_pieces_it_comes() {
+fn every_request_gets_its_event_and_response_in_any_pieces() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     for (request, expected) in rows() {
         let mut bytes = request.clone().into_bytes();

@@ -1,4 +1,4 @@
-//! Nothing that is printed shows credentials: neither `Debug`, plain or pretty, nor `Display`.
+//! `Debug`, plain or pretty, and `Display` show no credentials.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use crate::support::{
     served, server,
 };
 
-/// Header fields whose values are credentials, in any case, and what else is there to be seen.
+/// Header fields with credentials, in upper and lower case, and fields that are shown.
 const NAMES: [&str; 8] = [
     "Authorization",
     "authorization",
@@ -31,7 +31,7 @@ const LINES: &str = "Authorization: Basic hunter2\r\ncookie: a=hunter2\r\nProxy-
 fn check(what: impl Debug, visible: &[&str]) {
     for shown in [format!("{what:?}"), format!("{what:#?}")] {
         assert!(!shown.contains(SECRET), "{shown}");
-        // nor are its bytes shown as numbers
+        // its bytes are not shown as numbers either
         assert!(!shown.contains("104, 117, 110") && !shown.contains("104,\n"), "{shown}");
         for visible in visible {
             assert!(shown.contains(visible), "no {visible:?} in {shown}");
@@ -40,7 +40,7 @@ fn check(what: impl Debug, visible: &[&str]) {
 }
 
 #[test]
-fn what_the_application_adds() {
+fn fields_of_the_application() {
     for name in NAMES {
         let visible = [name, "<redacted>", "X-Plain", "visible"];
         let template = RequestTemplate::new().header(name, SECRET).header("X-Plain", "visible");
@@ -52,7 +52,7 @@ fn what_the_application_adds() {
 }
 
 #[test]
-fn what_a_peer_sends() {
+fn fields_of_the_peer() {
     let visible = ["<redacted>", "X-Plain", "visible", "SET-COOKIE"];
     let outcome = served(request_with("", None, LINES));
     check(outcome.request(), &visible);
@@ -68,7 +68,7 @@ fn what_a_peer_sends() {
     assert_eq!(refused.handshake_error().to_string(), "the server refused with status 401");
 }
 
-/// An endpoint holds the request in its output, a head that is not whole, and a request that waits for its answer.
+/// Endpoints that hold credentials: in the output, in an incomplete head, and in a pending request.
 #[test]
 fn endpoints() {
     let mut client = client(client_request().header("Authorization", SECRET));
@@ -90,7 +90,7 @@ fn endpoints() {
     check(&server, &["Server", "Open"]);
 }
 
-/// A head that is malformed is shown without credentials, even if they are part of what is malformed.
+/// A malformed head is shown without credentials, even if their line is malformed.
 #[test]
 fn malformed_heads() {
     for (bytes, shown) in [
@@ -119,11 +119,11 @@ fn malformed_heads() {
             HandshakeError::ResponseNotHttp(not_http) => not_http.received(),
             other => panic!("{other:?}"),
         };
-        assert!(String::from_utf8_lossy(kept).contains(SECRET), "an application may have it");
+        assert!(String::from_utf8_lossy(kept).contains(SECRET), "the accessor does not redact");
     }
 }
 
-/// So is a field that was made of parts: no line begins within it.
+/// The same for a field made from parts, which is one line even if it holds a line end.
 #[test]
 fn fields_that_are_malformed() {
     for (name, value, shown) in [
@@ -140,7 +140,7 @@ fn fields_that_are_malformed() {
     }
 }
 
-/// A redirection may name user information.
+/// The target of a redirect may hold user information.
 #[test]
 fn locations() {
     for location in ["wss://user:hunter2@b.example/", "//user:hunter2@b.example/"] {
@@ -153,7 +153,7 @@ fn locations() {
     }
 }
 
-/// A whole line given as the name of a field is refused without its value.
+/// If a whole line is given as the name of a field, the error does not show its value.
 #[test]
 fn names_that_are_lines() {
     for name in NAMES {
@@ -222,7 +222,7 @@ fn uris_and_origins() {
     }
 }
 
-/// An error that a connection reports is as discreet.
+/// Errors that a connection reports show no credentials either.
 #[test]
 fn errors_of_a_connection() {
     let bytes = format!("HTTP/1.1 403 No\r\n{LINES}Content-Length: 0\r\n\r\n");

@@ -19,7 +19,7 @@ fn every_record_gets_its_status() {
         assert_eq!(outcome.status(), status, "{name}");
         for (_, header) in record.iter().filter(|(key, _)| *key == "header") {
             let (field, member) = header.split_once(": ").unwrap();
-            assert!(outcome.lists(field, member), "{name}: {header} in {}", outcome.head());
+            assert!(outcome.has_list_element(field, member), "{name}: {header} in {}", outcome.head());
         }
         if status == 101 {
             check_accepted(name, &outcome, get("target").unwrap(), get("subprotocols").unwrap_or_default());
@@ -43,7 +43,7 @@ fn check_refused(name: &str, outcome: &Outcome, is_plain: bool) {
         assert!(matches!(outcome.events[..], [Event::HttpRequest(_)]), "{name}");
         assert_eq!(outcome.error, None, "{name}");
     } else {
-        // CVE-2025-11677: nothing is called back about a request that was refused
+        // CVE-2025-11677: a refused request causes no event
         assert_eq!(outcome.events, [], "{name}");
         assert_eq!(outcome.handshake_error().status(), Some(outcome.status()), "{name}");
     }
@@ -52,15 +52,15 @@ fn check_refused(name: &str, outcome: &Outcome, is_plain: bool) {
         (ReadyState::Closing, TransportAction::ShutdownWrite),
         "{name}"
     );
-    assert!(outcome.lists("Connection", "close"), "{name}");
-    // RFC 9112 6.3: the length tells where the body ends; there is none in an answer to HEAD
+    assert!(outcome.has_list_element("Connection", "close"), "{name}");
+    // RFC 9112 6.3: the length gives the end of the body; a response to HEAD has no body
     let length: usize = outcome.header("Content-Length").unwrap().parse().unwrap();
     let body = outcome.output.len() - outcome.head().len() - 4;
     assert_eq!(body, if name.starts_with("method-head") { 0 } else { length }, "{name}");
     assert_ne!(length, 0, "{name}: a word on what is wrong");
 }
 
-/// The request of a record.
+/// Returns the request of a record.
 fn bytes(record: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (key, value) in record {

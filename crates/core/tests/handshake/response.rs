@@ -1,4 +1,4 @@
-//! What a client makes of a response (RFC 6455 section 4.1).
+//! How a client checks a response (RFC 6455 section 4.1).
 
 use sansocket::{CloseCode, Event, HandshakeError, Message, ReadyState, TransportAction};
 
@@ -54,8 +54,8 @@ fn upgrade_and_connection() {
     }
 }
 
-/// Conformance 11: blanks around it do not count, case does (section 4.1 item 4). Neither key nor answer is a secret,
-/// so that CVE-2021-33880 (a comparison that takes the longer, the more is right) has nothing to bite on.
+/// Conformance 11: blanks around it are ignored, case is not (section 4.1 item 4). Neither key nor answer is a secret,
+/// so CVE-2021-33880 (the time of a comparison reveals a secret) does not apply.
 #[test]
 fn accept() {
     let swapped: String = ACCEPT.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
@@ -77,7 +77,7 @@ fn accept() {
     }
 }
 
-/// Conformance 17, 14: only what was offered, in one line at most; none is legal (section 4.1 item 6, 11.3.4).
+/// Conformance 17, 14: one subprotocol that was offered, in one line, or none (section 4.1 item 6, 11.3.4).
 #[test]
 fn subprotocols() {
     for (added, expected) in [
@@ -107,7 +107,7 @@ fn subprotocols() {
     check_refused(&unasked, &HandshakeError::ProtocolNotOffered("chat".into()));
 }
 
-/// Conformance 18: no extension that was not offered (section 4.1 item 5). GHSA-5v72-xg48-5rpm: whatever its name.
+/// Conformance 18: only extensions that were offered (section 4.1 item 5). GHSA-5v72-xg48-5rpm: with any name.
 #[test]
 fn extensions() {
     for (added, error) in [
@@ -124,7 +124,7 @@ fn extensions() {
     }
 }
 
-/// A value that goes on in the next line is one value (RFC 9112 section 5.2).
+/// A value that continues in the next line is one value (RFC 9112 section 5.2).
 #[test]
 fn folded_values() {
     for (lines, value) in [
@@ -148,7 +148,7 @@ fn folded_values() {
     assert_eq!(refused.headers().get("WWW-Authenticate"), Some("Basic realm=\"a\""));
 }
 
-/// Conformance 20: whatever is not 101 is handed over, with its body (section 4.1 item 1).
+/// Conformance 20: a response other than 101 is reported with its body (section 4.1 item 1).
 #[test]
 fn refused() {
     for (response, body) in [
@@ -177,9 +177,9 @@ fn refused() {
     }
 }
 
-/// Conformance 20: a body without a length ends with the transport, and so does one that is cut off. A transfer coding
-/// overrides the length, and does not tell the end unless `chunked` is the last (RFC 9112 section 6.3). Lengths that
-/// are no numbers, or not the same, tell nothing.
+/// Conformance 20: a body without a length, or that is incomplete, ends with the transport. So does a body with a
+/// transfer coding, which overrides the length, unless `chunked` is the last (RFC 9112 section 6.3). Lengths that are
+/// not numbers, or differ, are ignored.
 #[test]
 fn refused_until_eof() {
     for (response, body) in [
@@ -209,7 +209,7 @@ fn refused_until_eof() {
     }
 }
 
-/// Conformance 21: bytes after the head are frames already. RFC 9110 15.2: other 1xx responses may come before.
+/// Conformance 21: bytes after the head are frames. RFC 9110 15.2: other 1xx responses may precede it.
 #[test]
 fn frames_behind_the_head() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n";

@@ -45,7 +45,7 @@ proptest! {
         prop_assert_eq!(drive(client(), bytes, &cuts), drive(client(), bytes, &[]));
     }
 
-    /// No bytes make anything panic, nor an endpoint that never opened say that it closed.
+    /// No bytes cause a panic, or an `Event::Close` without an open connection.
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..200_usize, cut in 0..400_usize) {
         for (good, endpoint) in [(request(), server()), (response(), client(client_request()))] {

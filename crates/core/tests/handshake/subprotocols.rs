@@ -18,7 +18,7 @@ fn offered() {
     }
 }
 
-/// RFC 9110 section 5.6.2: which characters a token is made of.
+/// RFC 9110 section 5.6.2: the characters of a token.
 #[test]
 fn tokens() {
     let is_offered = |character: char| {
@@ -37,7 +37,7 @@ fn several_lines() {
     assert_eq!(outcome.request().protocols().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
-/// Conformance 16: the server picks one of those offered, or none; then there is no such field.
+/// Conformance 16: the server selects one that was offered, or none; then the response has no such field.
 #[test]
 fn selected() {
     let asked = || {
@@ -62,7 +62,7 @@ fn selected() {
     assert!(!String::from_utf8(output(&mut server)).unwrap().contains("Sec-WebSocket-Protocol"));
 }
 
-/// CVE-2021-32640: blanks do not take the square of their number.
+/// CVE-2021-32640: the work for blanks is linear in their number.
 #[test]
 fn many_blanks_and_elements() {
     let blanks = " ".repeat(1 << 20);

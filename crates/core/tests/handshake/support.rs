@@ -1,4 +1,4 @@
-//! Wires: whoever changes the interface mends this file.
+//! Helpers. Only this file has to follow when the public interface changes.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub(crate) const MASKED_HELLO: &[u8] = &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 pub(crate) const HELLO: &[u8] = b"\x81\x05Hello";
 
-/// Gives these bytes, and then counts.
+/// A generator that returns these bytes, and then counts up.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     bytes: Vec<u8>,
@@ -57,7 +57,7 @@ impl TryRng for Scripted {
 
 impl TryCryptoRng for Scripted {}
 
-/// What came of bytes.
+/// The result of handing bytes to an endpoint.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) events: Vec<Event<'static>>,
@@ -75,7 +75,7 @@ impl Outcome {
         }
     }
 
-    /// The status of the response in the output.
+    /// Returns the status of the response in the output.
     pub(crate) fn status(&self) -> u16 {
         let head = self.head();
         let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
@@ -93,8 +93,8 @@ impl Outcome {
         fields.find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     }
 
-    pub(crate) fn lists(&self, name: &str, member: &str) -> bool {
-        self.header(name).is_some_and(|value| value.split(',').any(|each| each.trim() == member))
+    pub(crate) fn has_list_element(&self, name: &str, element: &str) -> bool {
+        self.header(name).is_some_and(|value| value.split(',').any(|each| each.trim() == element))
     }
 
     pub(crate) fn handshake_error(&self) -> &HandshakeError {
@@ -110,7 +110,7 @@ pub(crate) fn output(ws: &mut WebSocket) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }
 
-/// Hands in all bytes at once, accepting no request; the events.
+/// Hands in all bytes at once, without accepting a request. Returns the events.
 pub(crate) fn receive(ws: &mut WebSocket, bytes: &[u8]) -> Result<Vec<Event<'static>>, Error> {
     let mut bytes = bytes.to_vec();
     let mut input = Input::new(&mut bytes);
@@ -118,11 +118,11 @@ pub(crate) fn receive(ws: &mut WebSocket, bytes: &[u8]) -> Result<Vec<Event<'sta
     while let Some(event) = ws.receive(&mut input, NOW)? {
         events.push(event.into_owned());
     }
-    assert!(input.is_empty(), "the input is not used up");
+    assert!(input.is_empty(), "the input is not consumed");
     Ok(events)
 }
 
-/// Hands in bytes, cut at these places, and accepts a request at once; one that asks for no WebSocket gets 426.
+/// Hands in bytes, cut at these positions. Accepts an opening handshake at once, and answers other requests with 426.
 pub(crate) fn drive(mut ws: WebSocket, bytes: &[u8], cuts: &[usize]) -> Outcome {
     output(&mut ws);
     let mut events = Vec::new();
@@ -154,13 +154,13 @@ pub(crate) fn drive(mut ws: WebSocket, bytes: &[u8], cuts: &[usize]) -> Outcome 
                 }
             }
         }
-        assert!(input.is_empty(), "the input is not used up");
+        assert!(input.is_empty(), "the input is not consumed");
     }
     let output = output(&mut ws);
     Outcome { events, error, output, ready_state: ws.ready_state(), transport: ws.transport() }
 }
 
-/// Hands in bytes whole, in every two pieces (some, of long ones), and one by one: the outcome must be one.
+/// Hands in bytes at once, in every two pieces (of long input, in some), and one by one: the outcome must be the same.
 pub(crate) fn in_all_splits(bytes: &[u8], endpoint: impl Fn() -> WebSocket) -> Outcome {
     let whole = drive(endpoint(), bytes, &[]);
     let one_by_one: Vec<usize> = (1..bytes.len()).collect();
@@ -183,22 +183,22 @@ pub(crate) fn client(request: ClientRequest) -> WebSocket {
     WebSocket::client(request, Config::default(), Scripted::new(NONCE), NOW).unwrap()
 }
 
-/// What a server makes of a request.
+/// Returns the outcome of a request at a server.
 pub(crate) fn served(request: impl AsRef<[u8]>) -> Outcome {
     in_all_splits(request.as_ref(), server)
 }
 
-/// What a client makes of a response.
+/// Returns the outcome of a response at a client.
 pub(crate) fn answered(response: impl AsRef<[u8]>) -> Outcome {
     in_all_splits(response.as_ref(), || client(client_request()))
 }
 
-/// The same, of a client that offers the subprotocols `chat` and `superchat`.
+/// Returns the same for a client that offers the subprotocols `chat` and `superchat`.
 pub(crate) fn answered_to_offer(response: impl AsRef<[u8]>) -> Outcome {
     in_all_splits(response.as_ref(), || client(client_request().protocol("chat").protocol("superchat")))
 }
 
-/// A good request, with a field replaced (or removed, without a value) and lines added.
+/// Returns a valid request with a field replaced, or removed if there is no value, and with lines added.
 pub(crate) fn request_with(replaced: &str, value: Option<&str>, added: &str) -> String {
     let fields = [
         ("Host", "server.example.com"),
@@ -219,7 +219,7 @@ pub(crate) fn request() -> String {
     request_with("", None, "")
 }
 
-/// A good response, with a field replaced or removed and lines added.
+/// Returns a valid response with a field replaced or removed, and with lines added.
 pub(crate) fn response_with(replaced: &str, value: Option<&str>, added: &str) -> String {
     let fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", ACCEPT)];
     let mut head = String::from("HTTP/1.1 101 Switching Protocols\r\n");
@@ -239,7 +239,7 @@ pub(crate) fn testdata(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The records of a file of wire data.
+/// Parses the records of a file in `testdata`.
 pub(crate) fn records(text: &str) -> Vec<Vec<(&str, &str)>> {
     let mut records = vec![vec![]];
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -252,15 +252,15 @@ pub(crate) fn records(text: &str) -> Vec<Vec<(&str, &str)>> {
     records
 }
 
-/// Does work that is linear in its input, in moments, and would take minutes if it were not.
-#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this measures the core, and is no part of it")]
+/// Runs work that takes moments if it is linear in its input, and minutes if it is not.
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this measures the core from outside")]
 pub(crate) fn in_moments(work: impl FnOnce()) {
     let started = std::time::Instant::now();
     work();
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
-/// Lets time pass until the connection that never opened ends, as a driver whose transport does nothing any more.
+/// Lets time pass, without IO, until a connection that never opened has ended. Returns when.
 pub(crate) fn silent_end(ws: &mut WebSocket, mut now: Instant) -> Instant {
     for _ in 0..1_000 {
         let Some(deadline) = ws.poll_timeout() else { return now };
@@ -268,5 +268,5 @@ pub(crate) fn silent_end(ws: &mut WebSocket, mut now: Instant) -> Instant {
         assert_eq!(ws.handle_timeout(now), Ok(None));
         assert!(ws.poll_timeout().is_none_or(|next| next > now), "contract 7");
     }
-    panic!("the driver spins: it is {now:?}");
+    panic!("the driver spins at {now:?}");
 }

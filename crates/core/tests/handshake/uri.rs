@@ -28,7 +28,7 @@ fn ports() {
     }
 }
 
-/// Conformance 3: brackets in `Host`, none in what is connected to.
+/// Conformance 3: brackets in `Host`, none in the host to connect to.
 #[test]
 fn ipv6_literals() {
     let uri = uri("ws://[2001:DB8::1]:8080/chat");
@@ -52,8 +52,8 @@ fn resource_names() {
     }
 }
 
-/// Conformance 1: a fragment is an error. Conformance 4: user information must not enter `Host`. List 23: nothing that
-/// could end a line (CVE-2026-1527). Each error says what to write.
+/// Conformance 1: a fragment is an error. Conformance 4: user information must not enter `Host`. Conformance 23:
+/// no character may end a line (CVE-2026-1527). Each error says what to write.
 #[test]
 fn errors() {
     let fragment = "a WebSocket URI must not have a fragment: write %23 if # is meant";
@@ -119,7 +119,7 @@ fn errors() {
     }
 }
 
-/// Whatever must be percent-encoded is named with its place and its encoded form, in the path and in the query.
+/// The error names a character that must be percent-encoded, its position and its encoded form.
 #[test]
 fn characters_that_are_not_encoded() {
     for (character, shown, encoded) in [
@@ -164,7 +164,7 @@ fn characters_that_are_not_encoded() {
     }
 }
 
-/// An adapter converts hosts outside ASCII. Whatever it returns enters `Host` only if it is a host.
+/// An adapter converts hosts outside ASCII. The result enters `Host` only if it is a host.
 #[test]
 fn converted_hosts() {
     let convert = |text, to: &str| WsUri::parse_with(text, |host| Ok(format!("{to}{}", host.len())));
@@ -181,7 +181,7 @@ fn converted_hosts() {
 }
 
 proptest! {
-    /// Whatever is parsed is printed so that it is parsed again, and holds nothing that could end a line.
+    /// The printed form of a URI parses to the same URI, and cannot end a line.
     #[test]
     fn printed_and_parsed(text in "(ws|WSS)://[ -~]{0,20}(:[0-9]{0,6})?(/[ -~]{0,20})?") {
         if let Ok(uri) = text.parse::<WsUri>() {

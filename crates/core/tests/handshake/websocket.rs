@@ -1,4 +1,4 @@
-//! One life from CONNECTING on: what may be called when, and what follows.
+//! The states of a WebSocket, from CONNECTING on: which calls are permitted in each, and which events follow.
 
 use core::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::{
 const OPENING: Duration = Duration::from_secs(10);
 const CLOSING: Duration = Duration::from_secs(5);
 
-fn asked() -> WebSocket {
+fn server_with_request() -> WebSocket {
     let mut server = server();
     assert!(matches!(receive(&mut server, request().as_bytes()).unwrap()[..], [Event::Request(_)]));
     server
@@ -33,7 +33,7 @@ fn sizes_and_traits() {
     println!("{} {} {}", size_of::<WebSocket>(), size_of::<Connection>(), size_of::<Event<'_>>());
 }
 
-/// A server that waits for a request owns no heap, so that whoever connects and says nothing costs little.
+/// A server that waits for a request owns no heap memory: a client that connects and sends nothing costs little.
 #[test]
 fn connecting_and_idle() {
     let config = std::sync::Arc::new(Config::default());
@@ -41,7 +41,7 @@ fn connecting_and_idle() {
     assert_eq!(info.count_total, 0);
 }
 
-/// An open connection without a subprotocol owns no heap.
+/// An open connection without a subprotocol owns no heap memory.
 #[test]
 fn open_and_idle() {
     let mut bytes = [request().as_bytes(), MASKED_HELLO].concat();
@@ -54,7 +54,10 @@ fn open_and_idle() {
             while let Some(event) = server.receive(&mut input, NOW).unwrap() {
                 if matches!(event, Event::Request(_)) {
                     drop(event);
-                    assert!(server.receive(&mut input, NOW).unwrap().is_none(), "kept until the answer");
+                    assert!(
+                        server.receive(&mut input, NOW).unwrap().is_none(),
+                        "early frames are kept until the answer"
+                    );
                     server.accept(Accept::new(), NOW).unwrap();
                 }
             }
@@ -66,8 +69,8 @@ fn open_and_idle() {
     assert_eq!(info.bytes_current, 0);
 }
 
-/// Conformance 21, 22: nothing is sent before the handshake; what comes before the answer are the first frames after
-/// it.
+/// Conformance 21, 22: nothing is sent before the handshake is complete; frames that arrive before the answer are
+/// received after it.
 #[test]
 fn server_opens() {
     let mut server = server();
@@ -101,10 +104,10 @@ fn server_opens() {
     assert_eq!(events, [Event::Message(Message::from("Hello"))]);
 }
 
-/// Frames that came early and break the protocol fail the connection, whatever follows.
+/// Early frames that break the protocol fail the connection.
 #[test]
-fn early_frames_that_are_wrong() {
-    let mut server = asked();
+fn early_frames_that_break_the_protocol() {
+    let mut server = server_with_request();
     receive(&mut server, HELLO).unwrap();
     server.accept(Accept::new(), NOW).unwrap();
     let mut bytes = MASKED_HELLO.to_vec();
@@ -112,15 +115,15 @@ fn early_frames_that_are_wrong() {
     assert!(matches!(server.receive(&mut input, NOW), Ok(Some(Event::Open(_)))));
     let error = server.receive(&mut input, NOW).unwrap_err();
     assert!(matches!(error, Error::Protocol(_)) && input.is_empty());
-    // list 50: the handshake was done, so that there is a Close frame; then nothing more
+    // Conformance 50: the handshake was complete, so a Close frame is sent; then nothing more
     assert!(output(&mut server).windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == [0x03, 0xea]));
     assert_eq!(receive(&mut server, MASKED_HELLO), Err(error));
 }
 
-/// At the end of the transport nothing that came before it is lost, and Close pairs with Open.
+/// The end of the stream loses no earlier event, and Close follows Open.
 #[test]
 fn eof_after_acceptance() {
-    let mut server = asked();
+    let mut server = server_with_request();
     receive(&mut server, MASKED_HELLO).unwrap();
     server.accept(Accept::new(), NOW).unwrap();
     let mut events = Vec::new();
@@ -138,11 +141,11 @@ fn eof_after_acceptance() {
     assert_eq!(server.ready_state(), ReadyState::Closed);
 }
 
-/// After a rejection there is silence; TCP is half-closed, and closed at its end or when the timer fires.
+/// No event follows a refusal. TCP is half-closed, and closed at the end of the stream or at the deadline.
 #[test]
-fn rejected() {
+fn refused() {
     for by_timer in [false, true] {
-        let mut server = asked();
+        let mut server = server_with_request();
         receive(&mut server, MASKED_HELLO).unwrap();
         server.respond(HttpResponse::new(404).body("text/plain", "no"), NOW).unwrap();
         assert_eq!((server.ready_state(), server.transport()), (ReadyState::Closing, TransportAction::Open));
@@ -164,10 +167,10 @@ fn rejected() {
     }
 }
 
-/// What an application answers with is said in words as well (RFC 9110 section 15, RFC 6585); a status without usual
-/// words has none, and other words can be chosen.
+/// Responses have the usual reason phrase of their status (RFC 9110 section 15, RFC 6585), none if there is none, or
+/// the phrase of the application.
 #[test]
-fn rejections_have_reason_phrases() {
+fn responses_have_reason_phrases() {
     for (status, reason) in [
         (200, "OK"),
         (204, "No Content"),
@@ -199,7 +202,7 @@ fn rejections_have_reason_phrases() {
         (599, ""),
     ] {
         let first_line = |reject: HttpResponse| {
-            let mut server = asked();
+            let mut server = server_with_request();
             server.respond(reject, NOW).unwrap();
             String::from_utf8(output(&mut server)).unwrap().lines().next().unwrap().to_owned()
         };
@@ -208,18 +211,18 @@ fn rejections_have_reason_phrases() {
     }
 }
 
-/// Without content: no body and no length (RFC 9110 section 15.3.5), or one of zero (15.3.6). An answer to HEAD: no
+/// 204 has no body and no length (RFC 9110 section 15.3.5), 205 a length of zero (15.3.6). A response to HEAD has no
 /// body.
 #[test]
 fn answers_without_body() {
-    let mut server = asked();
+    let mut server = server_with_request();
     server.respond(HttpResponse::new(204).body("text/plain", "no"), NOW).unwrap();
     let sent = String::from_utf8(output(&mut server)).unwrap();
     assert!(
         sent.starts_with("HTTP/1.1 204 No Content\r\n") && !sent.contains("Content-Length") && !sent.ends_with("no")
     );
 
-    let mut server = asked();
+    let mut server = server_with_request();
     server.respond(HttpResponse::new(205).body("text/plain", "no"), NOW).unwrap();
     assert_eq!(output(&mut server), b"HTTP/1.1 205 \r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
 
@@ -234,16 +237,16 @@ fn receive_one(server: &mut WebSocket, bytes: &[u8]) -> Event<'static> {
     server.receive(&mut Input::new(&mut bytes), NOW).unwrap().unwrap().into_owned()
 }
 
-/// A plain request waits for its answer, at once or later; whatever else the driver does, none is made up for it.
+/// A plain request is answered at once or later; no other call of the driver answers it.
 #[test]
 fn plain_requests() {
-    let asked = || {
+    let server_with_plain_request = || {
         let mut server = server();
         assert!(matches!(receive_one(&mut server, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Event::HttpRequest(_)));
         assert_eq!((server.wants_read(), server.ready_state()), (false, ReadyState::Connecting));
         server
     };
-    let mut server = asked();
+    let mut server = server_with_plain_request();
     assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::NotWebSocket));
 
     let ways: [fn(&mut WebSocket); 6] = [
@@ -259,7 +262,7 @@ fn plain_requests() {
         },
     ];
     for way in ways {
-        let mut server = asked();
+        let mut server = server_with_plain_request();
         way(&mut server);
         assert_eq!((output(&mut server), server.ready_state()), (vec![], ReadyState::Connecting));
         assert_eq!((server.wants_read(), server.poll_timeout()), (false, Some(NOW + OPENING)));
@@ -268,16 +271,16 @@ fn plain_requests() {
         assert_eq!(server.respond(HttpResponse::new(404), NOW), Err(AnswerError::NoRequest));
     }
 
-    let mut unanswered = asked();
+    let mut unanswered = server_with_plain_request();
     assert_eq!(unanswered.handle_timeout(NOW + OPENING), Err(TimeoutKind::Opening.into()));
     assert!(output(&mut unanswered).starts_with(b"HTTP/1.1 503 "));
 }
 
-/// The opening timer: 408 before the request, 503 before the answer; then it is gone.
+/// At the opening deadline, a server responds with 408 if there is no request, with 503 if there is no answer.
 #[test]
 fn server_timeouts() {
     let late = Err(Error::Timeout(TimeoutKind::Opening));
-    for (mut server, status) in [(server(), "408"), (asked(), "503")] {
+    for (mut server, status) in [(server(), "408"), (server_with_request(), "503")] {
         assert_eq!(server.poll_timeout(), Some(NOW + OPENING));
         assert_eq!(server.handle_timeout(NOW + OPENING / 2), Ok(None));
         assert_eq!(server.handle_timeout(NOW + OPENING), late);
@@ -287,7 +290,7 @@ fn server_timeouts() {
         assert_eq!(receive(&mut server, request().as_bytes()), Err(Error::Timeout(TimeoutKind::Opening)));
         assert_eq!(server.accept(Accept::new(), NOW), Err(AnswerError::NoRequest));
     }
-    let mut server = asked();
+    let mut server = server_with_request();
     server.accept(Accept::new(), NOW).unwrap();
     assert_eq!(server.poll_timeout(), None);
 }
@@ -297,7 +300,7 @@ fn client_timeouts() {
     let mut late = client(client_request());
     assert_eq!(late.handle_timeout(NOW + OPENING), Err(TimeoutKind::Opening.into()));
     assert_eq!((late.transport(), late.poll_timeout(), output(&mut late)), (TransportAction::Close, None, vec![]));
-    // with the response there, but not its body (list 20)
+    // the head of the response has arrived, but not its body (Conformance 20)
     let mut refused = client(client_request());
     receive(&mut refused, b"HTTP/1.1 500 Oops\r\n\r\nsorry").unwrap();
     let error = refused.handle_timeout(NOW + OPENING).unwrap_err();
@@ -308,7 +311,7 @@ fn client_timeouts() {
     assert_eq!(open.poll_timeout(), None);
 }
 
-/// Time that goes backwards is taken as standing still.
+/// Time that goes backwards counts as unchanged.
 #[test]
 fn backwards() {
     let mut server = server();
@@ -319,12 +322,12 @@ fn backwards() {
     assert!(silent_end(&mut server, NOW) >= later + CLOSING);
 }
 
-/// A transport that ends within the handshake; list 51: no Close frame.
+/// The transport ends within the handshake. Conformance 51: no Close frame.
 #[test]
 fn eof() {
     let mut beginning = server();
     receive(&mut beginning, b"GET").unwrap();
-    for mut endpoint in [server(), beginning, asked(), client(client_request())] {
+    for mut endpoint in [server(), beginning, server_with_request(), client(client_request())] {
         let error = Error::Handshake(HandshakeError::UnexpectedEof);
         assert_eq!(endpoint.receive_eof(NOW), Err(error.clone()));
         assert_eq!(receive(&mut endpoint, b"more"), Err(error));
@@ -334,7 +337,7 @@ fn eof() {
     }
 }
 
-/// To close what is not open is to give it up; a request that waits gets 503. Conformance 51: no Close frame.
+/// `close` ends a handshake; a pending request gets 503. Conformance 51: no Close frame.
 #[test]
 fn close_while_connecting() {
     for mut endpoint in [client(client_request()), server()] {
@@ -344,15 +347,15 @@ fn close_while_connecting() {
         assert_eq!(receive(&mut endpoint, response().as_bytes()), Ok(vec![]));
         assert_eq!(endpoint.close(CloseCode::NORMAL, "", NOW), Ok(()));
     }
-    let mut server = asked();
+    let mut server = server_with_request();
     assert_eq!(server.close(CloseCode::GOING_AWAY, "", NOW), Ok(()));
     assert!(output(&mut server).starts_with(b"HTTP/1.1 503 "));
     assert_eq!(server.transport(), TransportAction::ShutdownWrite);
 }
 
-/// What an open connection could not be closed with is refused before it is open as well, and changes nothing.
+/// `close` refuses the same codes and reasons as on an open connection, and changes nothing then.
 #[test]
-fn close_while_connecting_with_what_cannot_be_sent() {
+fn close_while_connecting_with_an_invalid_code_or_reason() {
     let long = "x".repeat(124);
     for (code, reason, error) in [
         (CloseCode::ABNORMAL, "", SendError::CloseCodeNotSendable(CloseCode::ABNORMAL)),
@@ -363,19 +366,19 @@ fn close_while_connecting_with_what_cannot_be_sent() {
         assert_eq!(client.close(code, reason, NOW), Err(error.clone()));
         assert!(matches!(receive(&mut client, response().as_bytes()).unwrap()[..], [Event::Open(_)]));
 
-        let mut asked = asked();
-        assert_eq!(asked.close(code, reason, NOW), Err(error.clone()));
-        asked.accept(Accept::new(), NOW).unwrap();
-        assert_eq!((asked.close(code, reason, NOW), asked.ready_state()), (Err(error), ReadyState::Open));
+        let mut server = server_with_request();
+        assert_eq!(server.close(code, reason, NOW), Err(error.clone()));
+        server.accept(Accept::new(), NOW).unwrap();
+        assert_eq!((server.close(code, reason, NOW), server.ready_state()), (Err(error), ReadyState::Open));
 
         // to close again does nothing
-        let mut ended = server();
+        let mut ended = crate::support::server();
         ended.close(CloseCode::NORMAL, &long[1..], NOW).unwrap();
         assert_eq!((ended.close(code, reason, NOW), ended.ready_state()), (Ok(()), ReadyState::Closed));
     }
 }
 
-/// Conformance 50, 51: a failure stays, and nothing is processed after it.
+/// Conformance 50, 51: a failure is final, and nothing is processed after it.
 #[test]
 fn failures_stay() {
     let mut server = server();
@@ -388,7 +391,7 @@ fn failures_stay() {
     assert_eq!(server.transport(), TransportAction::Close);
 }
 
-/// Contract 4: a connection that fails before its `Open` was asked for does not open any more.
+/// Contract 4: a connection that fails before `Open` was returned does not open any more.
 #[test]
 fn nothing_opens_after_a_failure() {
     let mut config = Config::default();
@@ -405,9 +408,9 @@ fn nothing_opens_after_a_failure() {
     assert_eq!(receive(&mut server, b""), Err(Error::Timeout(TimeoutKind::Pong)));
 }
 
-/// What a connection sends without a handshake, it sends after one; before there is none to send on.
+/// Every method that sends works on an open WebSocket, and fails before.
 #[test]
-fn every_way_of_sending_takes_an_open_connection() {
+fn every_way_of_sending_needs_an_open_connection() {
     type Send = fn(&mut WebSocket, &EncodedMessage) -> Result<(), SendError>;
     let encoded = EncodedMessage::new("en", &Config::default());
     let ways: [(Send, &[u8]); 6] = [
@@ -419,7 +422,7 @@ fn every_way_of_sending_takes_an_open_connection() {
         (|ws, _| ws.pong(b"q"), b"\x8A\x01q"),
     ];
     for (send, frame) in ways {
-        let mut server = asked();
+        let mut server = server_with_request();
         assert_eq!(send(&mut server, &encoded), Err(SendError::NotOpen(ReadyState::Connecting)));
         server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
         output(&mut server);
@@ -429,11 +432,11 @@ fn every_way_of_sending_takes_an_open_connection() {
 
 #[test]
 fn the_role_stays() {
-    let mut server = asked();
+    let mut server = server_with_request();
     assert_eq!(server.role(), Role::Server);
     server.accept(Accept::new().origin(OriginPolicy::Any), NOW).unwrap();
     assert_eq!(server.role(), Role::Server);
-    for mut ended in [asked(), client(client_request())] {
+    for mut ended in [server_with_request(), client(client_request())] {
         let role = ended.role();
         ended.close(CloseCode::NORMAL, "", NOW).unwrap();
         assert_ne!(ended.ready_state(), ReadyState::Connecting);
@@ -441,7 +444,7 @@ fn the_role_stays() {
     }
 }
 
-/// A client masks what it sends after the handshake, with the randomness that was handed in.
+/// A client masks frames after the handshake with bytes of its generator.
 #[test]
 fn client_opens() {
     let mut client = client(client_request());
@@ -458,7 +461,7 @@ fn client_opens() {
     let key = [16, 17, 18, 19];
     let masked: Vec<u8> = b"Hello".iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
     assert_eq!(output(&mut client), [&[0x81, 0x85], &key[..], &masked].concat());
-    // and then closes as every connection does
+    // then it closes as every connection does
     client.close(CloseCode::NORMAL, "", NOW).unwrap();
     output(&mut client);
     let [Event::CloseReceived(_)] = receive(&mut client, b"\x88\x02\x03\xe8").unwrap()[..] else { panic!() };

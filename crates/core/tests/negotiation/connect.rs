@@ -12,7 +12,7 @@ fn usual() -> Fields {
     vec![("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat, superchat")]
 }
 
-/// A request with these pseudo-header fields, checked: whether it opens, or the error.
+/// Checks a request with these pseudo-header fields. Returns whether it is an opening handshake, or the error.
 fn check(pseudo: [&str; 4], fields: &Fields) -> Result<bool, HandshakeError> {
     let [protocol, scheme, authority, path] = pseudo;
     let request = Request::extended_connect(protocol, scheme, authority, path, V2, fields.iter().copied());

@@ -1,4 +1,4 @@
-//! A request of the `http` crate is checked, answered and handed over, to connections that exchange messages.
+//! A request of the `http` crate is checked and answered; then connections take over and exchange messages.
 
 use sansocket::{
     Accept, Agreement, ClientRequest, CloseCode, Config, Connection, Event, Input, Message, ReadyState, Request,
@@ -7,7 +7,7 @@ use sansocket::{
 
 use crate::support::{NOW, output, rng};
 
-/// Delivers what one end has to say; returns the other's events.
+/// Delivers the output of one end. Returns the events of the other.
 fn deliver(from: &mut WebSocket, to: &mut WebSocket) -> Vec<Event<'static>> {
     let mut bytes = output(from);
     let mut input = Input::new(&mut bytes);
@@ -26,7 +26,7 @@ fn assert_opens(ws: &mut WebSocket) {
     assert_eq!(ws.receive(&mut Input::new(&mut []), NOW), Ok(None));
 }
 
-/// A handshake between two HTTP libraries: the agreements of client and server.
+/// Performs a handshake between two HTTP libraries. Returns the agreements of client and server.
 fn shake_hands(is_http2: bool) -> (Agreement, Agreement) {
     let request: ClientRequest = "ws://server.example.com/chat".parse().unwrap();
     let request = request.protocol("chat").origin("http://server.example.com");
@@ -72,7 +72,7 @@ fn a_request_of_the_http_crate_opens_a_connection() {
     }
 }
 
-/// A connection that was opened elsewhere has no answer to give.
+/// A connection that was opened elsewhere has no request to answer.
 #[test]
 fn an_opened_connection_has_no_request() {
     let mut ws = WebSocket::opened(Connection::server(Config::default(), NOW), []);
@@ -81,9 +81,9 @@ fn an_opened_connection_has_no_request() {
     assert_opens(&mut ws);
 }
 
-/// Bytes that came along with the handshake are not lost, wherever they were cut.
+/// Bytes that arrived with the handshake are not lost, wherever they are cut.
 #[test]
-fn what_followed_the_handshake_is_received_first() {
+fn bytes_behind_the_handshake_are_received_first() {
     let frames = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     for cut in 0..=frames.len() {
         let (leftover, rest) = frames.split_at(cut);

@@ -1,5 +1,5 @@
-//! The negotiation alone, as whoever has another HTTP library uses it: public functions and the types of the `http`
-//! crate. One table drives HTTP/1.1 and the negotiation, so that both decide alike, to the letter.
+//! The negotiation alone, for applications with another HTTP library: public functions and the types of the `http`
+//! crate. One table drives HTTP/1.1 and the negotiation: both must decide exactly alike.
 
 mod connect;
 mod handover;

@@ -1,5 +1,5 @@
-//! `testdata/handshake/refusals.txt`, as far as an HTTP library can take its requests apart: made of their parts, they
-//! get the status that they get from the server of HTTP/1.1.
+//! `testdata/handshake/refusals.txt`: requests that an HTTP library can parse get the same status when they are made
+//! from their parts as they get from the server of HTTP/1.1.
 
 use sansocket::{Accept, HttpResponse, HttpVersion, OriginPolicy, Request};
 
@@ -14,7 +14,7 @@ fn recorded_requests_get_the_same_status_from_their_parts() {
     for record in text.split("\n\n") {
         let get = |key: &str| record.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
         let (Some(name), Some(status)) = (get("name"), get("status")) else { continue };
-        // the limits are those of the HTTP library
+        // the HTTP library has its own limits
         if status == "431" || get("repeat").is_some() {
             continue;
         }
@@ -27,7 +27,7 @@ fn recorded_requests_get_the_same_status_from_their_parts() {
     assert!(compared > 100, "{compared}");
 }
 
-/// The status for an application that accepts whatever can be accepted.
+/// Returns the status for an application that accepts every valid opening handshake.
 fn decide(request: Result<Request, sansocket::HandshakeError>) -> String {
     let response = match request.and_then(|request| request.check()) {
         Ok(Some(handshake)) => {
@@ -40,7 +40,7 @@ fn decide(request: Result<Request, sansocket::HandshakeError>) -> String {
     response.status().to_string()
 }
 
-/// Takes a head apart; `None` if it is none, or says what parts cannot say.
+/// Splits a head into its parts; `None` if it is malformed, or parts cannot express it.
 fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
     let lines: Vec<&[u8]> = lines(bytes)?;
     let (start, fields) = lines.split_first()?;
@@ -58,7 +58,7 @@ fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
     Some((method, target, version, fields.collect::<Option<_>>()?))
 }
 
-/// The lines up to the empty one, each of which ends in CR LF.
+/// Returns the lines up to the empty one; `None` if a line does not end in CR LF.
 fn lines(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut lines = vec![];
     loop {

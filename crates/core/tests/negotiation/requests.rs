@@ -1,4 +1,5 @@
-//! What a server decides about requests, through the bytes of HTTP/1.1, from their parts, and from the `http` crate's.
+//! Decisions of a server about requests: as bytes of HTTP/1.1, made from parts, and made from types of the `http`
+//! crate.
 
 use sansocket::{
     Accept, AnswerError, Config, Error, Event, HandshakeError, HttpResponse, HttpVersion, Input, Request, WebSocket,
@@ -17,7 +18,7 @@ struct Row {
 enum Expected {
     Opens,
     Plain,
-    /// The error, the status line, fields that this response alone has, and the text.
+    /// The error, the status line, the fields that only this response has, and the text.
     Refused(HandshakeError, &'static str, &'static str, &'static str),
     /// The origin is forbidden.
     Forbidden,
@@ -132,8 +133,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// The response that a row leads to, for an application that accepts with a cookie, and answers a plain request with
-/// 204.
+/// Returns the response of an application that accepts with a cookie, and answers plain requests with 204.
 fn response(expected: &Expected) -> String {
     let refusal = |status: &str, added: &str, text: &str| {
         let length = text.len() + 1;
@@ -161,7 +161,7 @@ fn accept() -> Accept {
     Accept::new().header("Set-Cookie", "seen=1")
 }
 
-/// The outcome for a server of HTTP/1.1: what it refused with, and its output.
+/// Hands pieces to a server of HTTP/1.1. Returns the error with which it refused, and its output.
 fn serve(pieces: Vec<Vec<u8>>) -> (Option<HandshakeError>, String) {
     let mut server = WebSocket::server(Config::default(), NOW);
     let mut refused = None;
@@ -188,7 +188,7 @@ fn serve(pieces: Vec<Vec<u8>>) -> (Option<HandshakeError>, String) {
     (refused, String::from_utf8(output(&mut server)).unwrap())
 }
 
-/// The same with the negotiation alone.
+/// Returns the same with the negotiation alone.
 fn negotiate(request: Result<Request, HandshakeError>) -> (Option<HandshakeError>, String) {
     match request.and_then(|request| request.check()) {
         Err(error) => {
@@ -207,7 +207,7 @@ fn negotiate(request: Result<Request, HandshakeError>) -> (Option<HandshakeError
     }
 }
 
-/// The request as a type of the `http` crate, if that has such requests.
+/// Returns the request as a type of the `http` crate, if that can hold it.
 fn http_parts(row: &Row) -> Option<http::request::Parts> {
     let version = match row.version {
         "HTTP/0.9" => http::Version::HTTP_09,
@@ -222,7 +222,7 @@ fn http_parts(row: &Row) -> Option<http::request::Parts> {
 }
 
 #[test]
-fn every_request_is_decided_alike_whichever_way_it_comes() {
+fn all_ways_decide_alike_about_every_request() {
     let mut from_http = 0;
     for row in rows() {
         let bytes = head(&format!("{} {} {}", row.method, row.target, row.version), &row.fields);
@@ -251,9 +251,9 @@ fn every_request_is_decided_alike_whichever_way_it_comes() {
     assert!(from_http > 30, "{from_http}");
 }
 
-/// What is made of parts is the same request as what is parsed, also where a value is not UTF-8.
+/// A request made from parts equals the parsed request, also if a value is not UTF-8.
 #[test]
-fn a_request_is_the_same_whichever_way_it_comes() {
+fn a_request_from_parts_equals_the_parsed_request() {
     for value in [b"caf\xc3\xa9".as_slice(), b" \tcaf\xe9\t ", b""] {
         let mut bytes = b"GET /a?b HTTP/1.1\r\nHost: c\r\nX-Y: ".to_vec();
         bytes.extend_from_slice(value);
@@ -276,7 +276,7 @@ fn a_request_is_the_same_whichever_way_it_comes() {
     }
 }
 
-/// An answer that is not valid is an error, and no response.
+/// An answer that is not valid is an error, and sends no response.
 #[test]
 fn an_acceptance_that_is_not_valid_is_an_error_of_the_application() {
     let request = Request::from_parts("GET", "/", HttpVersion::Http11, usual()).unwrap();

@@ -1,4 +1,5 @@
-//! What a client decides about responses, through the bytes of HTTP/1.1, from their parts, and from the `http` crate's.
+//! Decisions of a client about responses: as bytes of HTTP/1.1, made from parts, and made from types of the `http`
+//! crate.
 
 use sansocket::{
     ClientRequest, Config, Error, Event, HandshakeError, HttpResponse, HttpVersion, Input, RequestError, Response,
@@ -7,16 +8,16 @@ use sansocket::{
 
 use crate::support::{ACCEPT, Fields, KEY, NOW, head, replaced, rng};
 
-/// What a client decides.
+/// The decision of a client.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     /// It opens the connection, with this subprotocol.
     Open(Option<String>),
-    /// It was refused with this status.
+    /// The server refused with this status.
     Refused(u16),
-    /// The response is malformed. Only that of HTTP/1.1 has lines with numbers.
+    /// The response is malformed. Only in HTTP/1.1 does the error have a line number.
     Malformed(ResponseFault),
-    /// It refuses the response, for this reason.
+    /// The client refuses the response, for this reason.
     Refuse(String),
 }
 
@@ -42,7 +43,7 @@ fn request() -> ClientRequest {
 }
 
 fn usual() -> Fields {
-    // in place of the answer to the key, which is another one in each run
+    // a placeholder for the answer to the key, which differs in each run
     vec![("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "ANSWER")]
 }
 
@@ -102,7 +103,7 @@ fn rows() -> Vec<(u16, HttpVersion, Fields, Decision)> {
     ]
 }
 
-/// What a client of HTTP/1.1 makes of the pieces of a response.
+/// Hands the pieces of a response to a client of HTTP/1.1. Returns its decision.
 fn ask(pieces: Vec<Vec<u8>>) -> Decision {
     let mut client = WebSocket::client(request(), Config::default(), rng(), NOW).unwrap();
     for mut piece in pieces {
@@ -127,7 +128,7 @@ fn negotiate(key: &str, response: Result<Response, HandshakeError>) -> Decision 
 }
 
 #[test]
-fn every_response_is_decided_alike_whichever_way_it_comes() {
+fn all_ways_decide_alike_about_every_response() {
     let key = generate_key(&mut rng());
     let accept = accept_key(&key);
     assert_eq!((key.len(), accept.len()), (24, 28));
@@ -156,7 +157,7 @@ fn every_response_is_decided_alike_whichever_way_it_comes() {
     assert!(from_http > 15, "{from_http}");
 }
 
-/// The `http` crate prints no value that is marked as sensitive.
+/// The `http` crate does not print values that are marked as sensitive.
 #[test]
 fn credentials_are_sensitive_in_the_types_of_the_http_crate() {
     let names = ["Authorization", "cookie", "Proxy-Authorization", "SET-COOKIE", "X-Plain"];
@@ -171,7 +172,7 @@ fn credentials_are_sensitive_in_the_types_of_the_http_crate() {
     }
 }
 
-/// The fields to send are those that the client of HTTP/1.1 sends.
+/// `ClientRequest::fields` returns the fields that the client of HTTP/1.1 sends.
 #[test]
 fn a_clients_fields_are_those_that_http11_sends() {
     let request = request().header("Authorization", "Bearer x");
@@ -196,7 +197,7 @@ fn a_clients_fields_are_those_that_http11_sends() {
     assert!(long.to_http(KEY).is_err());
 }
 
-/// Conformance 23: no public function returns a field whose value would end its line.
+/// Conformance 23: no public function returns a field whose value ends its line.
 #[test]
 fn fields_that_are_not_valid_are_not_returned() {
     let invalid = RequestError::HeaderValueInvalid("X".into());

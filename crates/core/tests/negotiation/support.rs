@@ -1,4 +1,4 @@
-//! What the tables have in common.
+//! Helpers that the tables share.
 
 use bytes::Buf;
 use rand_chacha::ChaCha12Rng;
@@ -12,7 +12,7 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 pub(crate) type Fields = Vec<(&'static str, &'static str)>;
 
-/// These fields without those of the name, with others at the end.
+/// Returns these fields without those of the name, and with others at the end.
 pub(crate) fn replaced(usual: &Fields, name: &str, with: &[(&'static str, &'static str)]) -> Fields {
     let others = usual.iter().copied().filter(|(other, _)| !other.eq_ignore_ascii_case(name));
     others.chain(with.iter().copied()).collect()
@@ -27,13 +27,13 @@ pub(crate) fn output(ws: &mut WebSocket) -> Vec<u8> {
     output.copy_to_bytes(output.remaining()).to_vec()
 }
 
-/// The head with this start line and these fields.
+/// Returns the head with this start line and these fields.
 pub(crate) fn head(start: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("{start}\r\n{fields}\r\n").into_bytes()
 }
 
-/// A response as HTTP/1.1 writes it, from what its accessors return.
+/// Returns a response as HTTP/1.1 writes it, made from its accessors.
 pub(crate) fn written(response: &HttpResponse) -> String {
     let fields = response.fields(HttpVersion::Http11).unwrap().map(|(name, value)| format!("{name}: {value}\r\n"));
     let fields: String = fields.collect();

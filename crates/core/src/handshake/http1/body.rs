@@ -1,52 +1,52 @@
-//! The body of a response that refuses, RFC 9112 sections 6 and 7: read so that the application may see it.
+//! Reads the body of a response that refuses, RFC 9112 sections 6 and 7, for the application.
 
 use alloc::vec::Vec;
 
+use crate::data::Input;
 use crate::handshake::Headers;
-use crate::handshake::syntax::elements;
-use crate::input::Input;
+use crate::handshake::negotiation::elements;
 
-/// A body on its way in.
+/// A body that is being received.
 #[derive(Debug)]
 pub(crate) struct Body {
     bytes: Vec<u8>,
     framing: Framing,
-    /// How many more bytes are kept.
+    /// How many more bytes the limit permits.
     room: usize,
 }
 
-/// How its end is told.
+/// How the end of the body is found.
 #[derive(Debug)]
 enum Framing {
     Length(u64),
     Chunked {
-        stage: Chunk,
-        /// How many more bytes between the chunks are read.
+        position: ChunkPosition,
+        /// How many more bytes outside of the data the limit permits.
         room: usize,
     },
     UntilEof,
 }
 
-/// Where in a chunked body the next byte belongs.
+/// The part of a chunk that the next byte belongs to.
 #[derive(Debug)]
-enum Chunk {
-    /// In the line with its size, of which this has arrived.
+enum ChunkPosition {
+    /// The line with the size; holds its bytes so far.
     Size(Vec<u8>),
-    /// In its data, of which this many bytes are to come.
+    /// The data; holds how many bytes are missing. At zero, CR LF follows.
     Data(u64),
-    /// In the end of the line behind its data.
+    /// The LF behind the data.
     End,
 }
 
 impl Framing {
-    /// RFC 9112 section 6.3: the transfer codings tell, if there are any, and only otherwise a length.
-    fn of(status: u16, headers: &Headers, limit: usize) -> Self {
+    /// RFC 9112 section 6.3: transfer codings, if there are any, decide; otherwise the length does.
+    fn new(status: u16, headers: &Headers, limit: usize) -> Self {
         let codings = || headers.get_all("Transfer-Encoding");
         let is_chunked =
             || codings().flat_map(elements).last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"));
         match status {
             204 | 304 => Self::Length(0),
-            _ if is_chunked() => Self::Chunked { stage: Chunk::Size(Vec::new()), room: limit },
+            _ if is_chunked() => Self::Chunked { position: ChunkPosition::Size(Vec::new()), room: limit },
             _ if codings().next().is_some() => Self::UntilEof,
             _ => length(headers).map_or(Self::UntilEof, Self::Length),
         }
@@ -54,38 +54,39 @@ impl Framing {
 }
 
 impl Body {
-    /// The body that follows a head with this status and these fields, up to `limit` bytes.
+    /// Creates the body that follows a head with this status and these fields. Keeps up to `limit` bytes.
     pub(crate) fn new(status: u16, headers: &Headers, limit: usize) -> Self {
-        Self { bytes: Vec::new(), framing: Framing::of(status, headers, limit), room: limit }
+        Self { bytes: Vec::new(), framing: Framing::new(status, headers, limit), room: limit }
     }
 
-    /// Takes bytes of the input. Whether the body is over: complete, longer than is kept, or malformed from here on.
+    /// Takes bytes of the input. Returns whether the body has ended: it is complete, malformed, or has reached the
+    /// limit.
     pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> bool {
         loop {
-            let is_over = match &mut self.framing {
+            let has_ended = match &mut self.framing {
                 Framing::Length(0) => true,
-                Framing::Length(left) => {
-                    *left -= keep(&mut self.bytes, &mut self.room, input, *left);
+                Framing::Length(missing) => {
+                    *missing -= keep(&mut self.bytes, &mut self.room, input, *missing);
                     false
                 }
                 Framing::UntilEof => {
                     keep(&mut self.bytes, &mut self.room, input, u64::MAX);
                     false
                 }
-                Framing::Chunked { stage: Chunk::Data(left), .. } if *left > 0 => {
-                    *left -= keep(&mut self.bytes, &mut self.room, input, *left);
+                Framing::Chunked { position: ChunkPosition::Data(missing), .. } if *missing > 0 => {
+                    *missing -= keep(&mut self.bytes, &mut self.room, input, *missing);
                     false
                 }
-                Framing::Chunked { stage, room } => match input.take(1) {
+                Framing::Chunked { position, room } => match input.take(1) {
                     [] => return false,
                     [byte] if *room > 0 => {
                         *room -= 1;
-                        stage.receive(*byte)
+                        position.receive(*byte)
                     }
                     _ => true,
                 },
             };
-            if is_over || self.room == 0 {
+            if has_ended || self.room == 0 {
                 return true;
             }
             if input.is_empty() && !matches!(self.framing, Framing::Length(0)) {
@@ -99,9 +100,9 @@ impl Body {
     }
 }
 
-/// What all `Content-Length` fields say (RFC 9110 section 8.6), if they agree.
+/// Returns the value of all `Content-Length` fields (RFC 9110 section 8.6), if it is the same.
 fn length(headers: &Headers) -> Option<u64> {
-    // a sign, which Rust would read, is none of HTTP's
+    // `parse` accepts a plus sign, HTTP does not
     let is_number = |length: &str| length.bytes().all(|digit| digit.is_ascii_digit());
     let mut lengths = headers
         .get_all("Content-Length")
@@ -111,7 +112,7 @@ fn length(headers: &Headers) -> Option<u64> {
     first.filter(|_| lengths.all(|other| other == first))
 }
 
-/// Copies up to `count` bytes; returns how many.
+/// Copies up to `count` bytes, within the limit. Returns how many.
 fn keep(bytes: &mut Vec<u8>, room: &mut usize, input: &mut Input<'_>, count: u64) -> u64 {
     let part = input.take(usize::try_from(count).unwrap_or(usize::MAX).min(*room));
     bytes.extend_from_slice(part);
@@ -119,8 +120,8 @@ fn keep(bytes: &mut Vec<u8>, room: &mut usize, input: &mut Input<'_>, count: u64
     part.len() as u64
 }
 
-impl Chunk {
-    /// Takes a byte that is not data. Whether it ends the body; what may follow the last chunk is of no interest.
+impl ChunkPosition {
+    /// Takes a byte that is not data. Returns whether it ends the body. Trailers are not read.
     fn receive(&mut self, byte: u8) -> bool {
         match self {
             Self::Size(line) => {

@@ -1,11 +1,11 @@
-//! Heads as bytes, RFC 9112 sections 3 to 5, with the fields that the negotiation has chosen.
+//! Encodes heads as bytes, RFC 9112 sections 3 to 5, with the fields that the negotiation chose.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::handshake::{Acceptance, ClientRequest, HttpResponse, HttpVersion};
 
-/// The head of the request with this key. Nothing in it can end a line before its time: the URI is one, and the rest is
+/// Encodes the head of the request with this key. Nothing in it can end a line early: the URI and the fields were
 /// checked.
 pub(crate) fn encode_request(request: &ClientRequest, key: &str) -> Vec<u8> {
     let mut head = begin(["GET ", request.uri().resource_name(), " HTTP/1.1\r\n"]);
@@ -13,22 +13,22 @@ pub(crate) fn encode_request(request: &ClientRequest, key: &str) -> Vec<u8> {
     finish(head)
 }
 
-/// The head that accepts.
+/// Encodes the head that accepts an opening handshake.
 pub(crate) fn encode_acceptance(acceptance: Acceptance<'_>) -> Vec<u8> {
     let mut head = begin(["HTTP/1.1 101 Switching Protocols\r\n"]);
     acceptance.byte_fields().for_each(|(name, value)| append_field(&mut head, name, value));
     finish(head)
 }
 
-/// The response, after which the connection closes; without its body if it answers HEAD.
-pub(crate) fn encode_response(response: &HttpResponse, answers_head: bool) -> Vec<u8> {
+/// Encodes the response, after which the connection closes; without its body if the method of the request is HEAD.
+pub(crate) fn encode_response(response: &HttpResponse, is_method_head: bool) -> Vec<u8> {
     let status: String = response.status().to_string();
     let mut head = begin(["HTTP/1.1 ", &status, " ", response.reason_phrase(), "\r\n"]);
     response
         .checked_fields(HttpVersion::Http11)
         .for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
     let mut bytes = finish(head);
-    if !answers_head {
+    if !is_method_head {
         bytes.extend_from_slice(response.content());
     }
     bytes

@@ -1,53 +1,52 @@
 //! The head of a message: start line and header fields up to the empty line, RFC 9112 section 2.
 //!
-//! Its end is searched for as the bytes come, from where the search had stopped; only then is it parsed, once. (A
-//! request that comes in one piece is found without that.)
+//! The reader searches for the end as bytes arrive, and continues where the last search stopped. Only then is the head
+//! parsed, once. (A request that arrives in one piece is parsed without this search.)
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::config::Config;
-use crate::handshake::syntax::is_token_byte;
-use crate::input::Input;
+use crate::data::token::is_token_byte;
+use crate::data::{Config, Input};
 
 /// Why bytes are not the head of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum HeadFault {
-    /// The first byte says that this is something else.
+    /// The first byte cannot begin a head.
     NotHttp,
-    /// A line ends in LF alone. RFC 9112 section 2.2 lets a recipient take that for the end of a line, but does not ask
-    /// it to, and intermediaries that differ in this have been tricked.
+    /// A line ends in LF alone. RFC 9112 section 2.2 permits a recipient to accept that, but attackers have exploited
+    /// intermediaries that disagree about it.
     BareLineFeed,
     TooLong,
-    LinesTooMany,
+    TooManyLines,
 }
 
-/// What the start line of a request of this method begins with.
+/// The beginning of a request whose method is HEAD.
 const METHOD_HEAD: &[u8] = b"HEAD ";
 
-/// Collects a head, in whatever pieces it comes.
+/// Collects a head, in whatever pieces it arrives.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReader {
     buffer: Vec<u8>,
     scan: Scan,
 }
 
-/// How far the search for the empty line has come.
+/// The progress of the search for the empty line.
 #[derive(Debug, Default)]
 struct Scan {
     /// Bytes examined.
     size: usize,
-    /// Lines that have ended, the start line among them.
+    /// Lines that have ended, including the start line.
     lines: usize,
-    /// Bytes of the line that has not ended.
+    /// Bytes of the current line.
     line_size: usize,
-    /// How many bytes the start line has in common with one of the method HEAD.
-    in_common: usize,
+    /// How many bytes of the start line equal those of [`METHOD_HEAD`].
+    matched: usize,
     after_cr: bool,
 }
 
 impl HeadReader {
-    /// Takes from the input what belongs to the head. If it lies there whole, it is lent.
+    /// Takes the bytes of the head from the input. Returns the complete head, borrowed if the input has all of it.
     pub(crate) fn read<'b>(
         &mut self,
         input: &mut Input<'b>,
@@ -74,27 +73,27 @@ impl HeadReader {
         self.scan.size
     }
 
-    /// Returns the beginning of a head that is not whole; after a fault, up to the end of the line that has it.
+    /// Returns the beginning of an incomplete head; after a fault, up to the end of the line that has the fault.
     pub(crate) fn received(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// Whether no byte of the head has come.
+    /// Returns whether no byte of the head has arrived.
     pub(crate) const fn is_empty(&self) -> bool {
         self.scan.size == 0
     }
 
-    /// How many header lines the head has.
+    /// Returns the number of header lines.
     pub(crate) fn header_lines(&self) -> usize {
         self.scan.lines.saturating_sub(1)
     }
 
-    /// Whether it is known that this is a request of the method HEAD.
-    pub(crate) const fn asks_for_head(&self) -> bool {
-        self.scan.in_common == METHOD_HEAD.len()
+    /// Returns whether the head is known to be that of a request whose method is HEAD.
+    pub(crate) const fn is_method_head(&self) -> bool {
+        self.scan.matched == METHOD_HEAD.len()
     }
 
-    /// Begins another head, on account of the same limit.
+    /// Prepares for another head, which counts against the same limit.
     pub(crate) fn restart(&mut self) {
         self.scan = Scan { size: self.scan.size, ..Scan::default() };
     }
@@ -106,19 +105,19 @@ pub(crate) fn start_line(head: &[u8]) -> &[u8] {
     lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
-/// Returns a copy of a head of HTTP/1.2 to 1.9 that says HTTP/1.1, which these versions count as (RFC 9110 section
-/// 2.5): the parser knows only 1.0 and 1.1. `None` if the version is another one. `version_digit` finds the major
-/// version in the start line.
-pub(crate) fn as_http11(head: &[u8], version_digit: fn(&[u8]) -> Option<usize>) -> Option<Vec<u8>> {
+/// Returns a copy of a head of HTTP/1.2 to 1.9 with the version 1.1, as which these count (RFC 9110 section 2.5): the
+/// parser knows only 1.0 and 1.1. `None` for other versions. `version_position` finds the major version in the start
+/// line.
+pub(crate) fn as_http11(head: &[u8], version_position: fn(&[u8]) -> Option<usize>) -> Option<Vec<u8>> {
     let before = head.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let start = before + version_digit(start_line(head))?;
+    let start = before + version_position(start_line(head))?;
     let Some(([b'1', b'.', b'2'..=b'9', ..], before)) = head.get(start..).zip(head.get(..start)) else { return None };
     let behind = head.get(start + b"1.2".len()..)?;
     Some([before, b"1.1", behind].concat())
 }
 
 impl Scan {
-    /// How many of the bytes belong to the head, if its end is among them.
+    /// Searches for the end of the head. Returns its position.
     fn find_end(&mut self, bytes: &[u8], config: &Config) -> Result<Option<usize>, HeadFault> {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
@@ -131,7 +130,7 @@ impl Scan {
             }
             let end = memchr::memchr(b'\n', rest);
             let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
-            self.compare(line, config.max_head_size - self.size);
+            self.match_method(line, config.max_head_size - self.size);
             self.size += line.len() + usize::from(end.is_some());
             if self.size > config.max_head_size {
                 return Err(HeadFault::TooLong);
@@ -147,15 +146,15 @@ impl Scan {
         Ok(None)
     }
 
-    /// Goes on comparing the start line with one of the method HEAD, within the limit of the head.
-    fn compare(&mut self, line: &[u8], limit: usize) {
-        if self.lines == 0 && self.line_size == self.in_common {
-            let expected = METHOD_HEAD.iter().skip(self.in_common);
-            self.in_common += line.iter().take(limit).zip(expected).take_while(|(byte, other)| byte == other).count();
+    /// Continues to compare the start line with [`METHOD_HEAD`], within the limit of the head.
+    fn match_method(&mut self, line: &[u8], limit: usize) {
+        if self.lines == 0 && self.line_size == self.matched {
+            let expected = METHOD_HEAD.iter().skip(self.matched);
+            self.matched += line.iter().take(limit).zip(expected).take_while(|(byte, other)| byte == other).count();
         }
     }
 
-    /// Whether the line that ends here is the empty one.
+    /// Ends the current line. Returns whether it is the empty line that ends the head.
     fn end_line(&mut self, config: &Config) -> Result<bool, HeadFault> {
         if !core::mem::take(&mut self.after_cr) {
             return Err(HeadFault::BareLineFeed);
@@ -167,7 +166,7 @@ impl Scan {
         }
         self.lines += 1;
         if self.lines.saturating_sub(1) > config.max_header_lines {
-            return Err(HeadFault::LinesTooMany);
+            return Err(HeadFault::TooManyLines);
         }
         Ok(false)
     }

@@ -1,18 +1,18 @@
-//! Servers that speak another protocol: recognized by the first bytes that they send.
+//! Recognizes servers that speak another protocol by the first bytes that they send.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::redact::{self, Escaped, Quoted};
+use crate::data::redact::{self, Escaped, Quoted};
 
-/// What the start line of every response begins with (RFC 9112 section 4).
+/// The beginning of every response (RFC 9112 section 4).
 const START: &[u8] = b"HTTP/";
 
 /// The largest number of bytes of another protocol that are kept.
 const MAX_KEPT: usize = 256;
 
-/// The beginning of what a server sent that does not speak HTTP: one line, or less if it is not text or is long.
+/// The first bytes from a server that does not speak HTTP: one line, or less if it is not text or is long.
 ///
 /// `Display` and `Debug` escape the bytes and redact credentials.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,13 +46,13 @@ impl fmt::Debug for NotHttp {
     }
 }
 
-/// The first bytes of what a server sends, until they decide whether this is HTTP.
+/// Decides by the first bytes of a server whether they are HTTP.
 #[derive(Debug)]
 pub(crate) enum ResponseStart {
     Undecided {
         /// Whether an empty line has begun (RFC 9112 section 2.2).
         is_after_cr: bool,
-        /// How many bytes of the start line have come.
+        /// How many bytes equal those of [`START`].
         matched: usize,
     },
     Http,
@@ -66,13 +66,13 @@ impl Default for ResponseStart {
 }
 
 impl ResponseStart {
-    /// Examines bytes that have come, of which the first `room` may still belong to a head. Returns whether they may be
-    /// read as one. If not, the rest of another protocol's first line is awaited.
+    /// Examines received bytes, of which the first `room` may belong to a head. Returns whether they may be HTTP. If
+    /// not, it collects the first line of the other protocol until that can be reported as an error.
     pub(crate) fn examine(&mut self, received: &[u8], room: usize) -> Result<bool, NotHttp> {
         for (index, &byte) in received.iter().enumerate() {
             match self {
                 Self::Http => break,
-                // The head is too long before this is decided: the reader reports that.
+                // the head exceeds its limit before the start line ends: the reader reports that
                 Self::Undecided { .. } if index >= room => break,
                 &mut Self::Undecided { is_after_cr, matched } => *self = Self::next(is_after_cr, matched, byte),
                 Self::Other(line) => line.push(byte),
@@ -86,7 +86,7 @@ impl ResponseStart {
         Ok(!matches!(self, Self::Other(_)))
     }
 
-    /// Returns the beginning of the first line if it is known that this is not HTTP, for the end of the transport.
+    /// Returns the first line received so far if it is not HTTP.
     pub(crate) fn not_http(&self) -> Option<NotHttp> {
         match self {
             Self::Other(line) => Some(NotHttp(line.as_slice().into())),

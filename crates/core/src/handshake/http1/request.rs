@@ -1,23 +1,58 @@
-//! The head of a request, RFC 9112 sections 3 and 5.
+//! Reads the head of a request, RFC 9112 sections 3 and 5.
 
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::head::{as_http11, start_line};
-use crate::config::Config;
-use crate::handshake::syntax::is_token_byte;
+use super::head::{HeadFault, HeadReader, as_http11, start_line};
+use crate::data::token::is_token_byte;
+use crate::data::{Config, Input, LimitExceeded, Subject};
 use crate::handshake::{HandshakeError, Headers, Request};
 
-/// Requests seldom have more header lines than this.
+/// Requests rarely have more header lines.
 const FEW_LINES: usize = 32;
 
+/// Reads a request, in whatever pieces its head arrives.
+#[derive(Debug, Default)]
+pub(crate) struct RequestReader(HeadReader);
+
+impl RequestReader {
+    /// Takes the bytes of the head from the input. Returns the request once the head is complete.
+    pub(crate) fn read(&mut self, input: &mut Input<'_>, config: &Config) -> Result<Option<Request>, HandshakeError> {
+        let Self(reader) = self;
+        // Most heads arrive in one piece. httparse reads them faster than the search for their end; but it must not
+        // start again with every piece.
+        if reader.is_empty()
+            && let Some((request, size)) = parse_complete(input.remaining(), config)
+        {
+            input.take(size);
+            return Ok(Some(request));
+        }
+        let head = reader.read(input, config).map_err(|fault| head_error(fault, config))?;
+        head.map(|head| parse(&head, reader.header_lines())).transpose()
+    }
+
+    /// Returns whether the method is known to be HEAD.
+    pub(crate) const fn is_method_head(&self) -> bool {
+        self.0.is_method_head()
+    }
+}
+
+fn head_error(fault: HeadFault, config: &Config) -> HandshakeError {
+    match fault {
+        HeadFault::NotHttp => HandshakeError::RequestNotHttp,
+        HeadFault::BareLineFeed => HandshakeError::RequestMalformed,
+        HeadFault::TooLong => LimitExceeded::at(Subject::RequestHead, config.max_head_size).into(),
+        HeadFault::TooManyLines => LimitExceeded::at(Subject::RequestLines, config.max_header_lines).into(),
+    }
+}
+
 /// Parses a head: checks that it is HTTP/1 and has a valid target. [`Request::check`] checks the rest.
-pub(crate) fn parse(head: &[u8], header_lines: usize) -> Result<Request, HandshakeError> {
+fn parse(head: &[u8], header_lines: usize) -> Result<Request, HandshakeError> {
     match parse_whole(head, header_lines) {
         Err(HandshakeError::HttpVersionUnsupported) => {
-            let head = as_http11(head, version_digit).ok_or(HandshakeError::HttpVersionUnsupported)?;
+            let head = as_http11(head, version_position).ok_or(HandshakeError::HttpVersionUnsupported)?;
             parse_whole(&head, header_lines)
         }
         parsed => parsed,
@@ -32,14 +67,14 @@ fn parse_whole(head: &[u8], header_lines: usize) -> Result<Request, HandshakeErr
         &mut many
     });
     let (request, size, _) = parse_at_start(head, fields)?;
-    // nothing may lie between the end that httparse has found and the one that was searched for
+    // httparse must find the same end as the search did
     (size == head.len()).then_some(request).ok_or(HandshakeError::RequestMalformed)
 }
 
-/// Reads the head that lies whole at the beginning of these bytes, if it breaks no rule and no limit. Returns also its
-/// size.
-pub(crate) fn find(bytes: &[u8], config: &Config) -> Option<(Request, usize)> {
-    // empty lines before the request line are for the search, and what is not HTTP
+/// Parses a complete head at the beginning of these bytes, and returns also its size. `None` if it is not complete or
+/// breaks a rule or limit: then [`HeadReader`] reads it.
+fn parse_complete(bytes: &[u8], config: &Config) -> Option<(Request, usize)> {
+    // empty lines before the request line, or not HTTP
     if !is_token_byte(*bytes.first()?) {
         return None;
     }
@@ -49,7 +84,7 @@ pub(crate) fn find(bytes: &[u8], config: &Config) -> Option<(Request, usize)> {
     (is_within_limits && is_strict).then_some((request, size))
 }
 
-/// Reads the head at the beginning of these bytes. Returns also its size, and whether every line is known to end in CR
+/// Parses the head at the beginning of these bytes. Returns also its size, and whether every line is known to end in CR
 /// LF.
 fn parse_at_start<'a>(
     bytes: &'a [u8],
@@ -58,7 +93,7 @@ fn parse_at_start<'a>(
     let mut request = httparse::Request::new(&mut []);
     let size = match request.parse_with_uninit_headers(bytes, fields) {
         Ok(Status::Complete(size)) => size,
-        Err(httparse::Error::Version) if version_digit(start_line(bytes)).is_some() => {
+        Err(httparse::Error::Version) if version_position(start_line(bytes)).is_some() => {
             return Err(HandshakeError::HttpVersionUnsupported);
         }
         _ => return Err(HandshakeError::RequestMalformed),
@@ -76,8 +111,8 @@ fn parse_at_start<'a>(
     Ok((Request::from_headers(headers), size, is_strict))
 }
 
-/// Returns where in a request line the major version begins, if the line is sound but for the version.
-fn version_digit(line: &[u8]) -> Option<usize> {
+/// Returns the position of the major version in a request line, if the line is valid except for the version.
+fn version_position(line: &[u8]) -> Option<usize> {
     let mut words = line.split(|&byte| byte == b' ');
     let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"))?;
     let is_version = matches!(version, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit());

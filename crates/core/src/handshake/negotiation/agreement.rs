@@ -1,9 +1,10 @@
-//! What an opening handshake agreed.
+//! What an opening handshake agreed on, and the content of the `Open` event that reports it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::handshake::Extension;
+use super::{Extension, Response};
 
 /// What both ends of a connection agreed on in the opening handshake: a subprotocol (RFC 6455 section 1.9) and
 /// extensions (section 9), or neither.
@@ -47,5 +48,44 @@ impl Agreement {
     /// Returns whether nothing was agreed on.
     pub const fn is_empty(&self) -> bool {
         self.protocol.is_none() && self.extensions.is_empty()
+    }
+}
+
+/// The content of [`Event::Open`](crate::Event::Open): the agreement, and the response that a client received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// `None` if nothing was agreed on and there is no response. Boxed to keep every event small.
+    inner: Option<Box<OpenInner>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OpenInner {
+    agreement: Agreement,
+    response: Option<Response>,
+}
+
+impl Open {
+    pub(crate) fn new(agreement: Agreement, response: Option<Response>) -> Self {
+        let is_empty = agreement.is_empty() && response.is_none();
+        Self { inner: (!is_empty).then(|| Box::new(OpenInner { agreement, response })) }
+    }
+
+    pub(crate) fn agreement(&self) -> Option<&Agreement> {
+        self.inner.as_ref().map(|inner| &inner.agreement)
+    }
+
+    /// Returns the subprotocol that the server selected (RFC 6455 section 1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.agreement().and_then(Agreement::protocol)
+    }
+
+    /// Returns the extensions in use (RFC 6455 section 9).
+    pub fn extensions(&self) -> &[Extension] {
+        self.agreement().map_or(&[], Agreement::extensions)
+    }
+
+    /// Client: returns the head of the server's response, 101.
+    pub fn response(&self) -> Option<&Response> {
+        self.inner.as_ref().and_then(|inner| inner.response.as_ref())
     }
 }

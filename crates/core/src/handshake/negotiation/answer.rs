@@ -1,4 +1,4 @@
-//! How a server answers a request: what its application chooses, and the responses of the protocol.
+//! The answers of a server to a request: those that its application chooses, and those of the protocol.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -8,11 +8,10 @@ use core::fmt;
 
 use thiserror::Error;
 
-use super::field_list::FieldList;
+use super::field_list::{FieldFault, FieldList};
 use super::{HttpVersion, OriginPolicy, Request};
+use crate::data::token::is_field_text;
 use crate::handshake::HandshakeError;
-use crate::handshake::syntax::{FieldFault, check_field, is_field_text};
-use crate::redact;
 
 /// Accepts an opening handshake.
 ///
@@ -31,8 +30,8 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Accepts without a subprotocol, if the driver's policy permits the request's origin: that of the listener in the
-    /// adapters, [`OriginPolicy::SameOrigin`] in the core alone.
+    /// Accepts without a subprotocol, if the driver's policy permits the request's origin: the listener's policy in the
+    /// adapters, [`OriginPolicy::SameOrigin`] in this crate.
     pub const fn new() -> Self {
         Self { origin: None, protocol: None, headers: FieldList::new() }
     }
@@ -44,8 +43,7 @@ impl Accept {
         self
     }
 
-    /// Sets the policy that applies unless [`origin`](Self::origin) chose one: for drivers whose listeners have a
-    /// policy.
+    /// Sets the policy unless [`origin`](Self::origin) has set one: for drivers whose listeners have a policy.
     #[must_use]
     pub fn default_origin(mut self, policy: &OriginPolicy) -> Self {
         if self.origin.is_none() {
@@ -54,14 +52,14 @@ impl Accept {
         self
     }
 
-    /// Selects a subprotocol out of those offered.
+    /// Selects one of the subprotocols offered.
     #[must_use]
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
         self
     }
 
-    /// Selects the first subprotocol that the request offers and the server supports; none if there is no such.
+    /// Selects the first subprotocol that the request offers and the server supports; none if there is none.
     ///
     /// ```
     /// use sansocket::{Accept, HttpVersion, Request};
@@ -87,7 +85,7 @@ impl Accept {
     }
 
     pub(crate) fn check(&self) -> Result<(), AnswerError> {
-        check_fields(&self.headers)
+        Ok(self.headers.check()?)
     }
 
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -95,7 +93,7 @@ impl Accept {
     }
 }
 
-/// Refuses a request, or answers a plain one, with an HTTP response.
+/// An HTTP response that refuses an opening handshake, or answers another request.
 ///
 /// ```
 /// use sansocket::HttpResponse;
@@ -119,8 +117,7 @@ impl HttpResponse {
         Self { status, reason: None, headers: FieldList::new(), body: None }
     }
 
-    /// Returns the answer to a request that asks for no WebSocket, where nothing else is served: 426, with a text that
-    /// says so.
+    /// Returns the answer of a server that serves only WebSockets to any other request: 426, with an explanation.
     pub fn upgrade_required() -> Self {
         Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
     }
@@ -139,16 +136,16 @@ impl HttpResponse {
         self
     }
 
-    /// Sets the body and its media type, such as `text/plain`. With 204, 205 and 304 none is sent.
+    /// Sets the body and its media type, such as `text/plain`. It is not sent with 204, 205 and 304.
     #[must_use]
     pub fn body(mut self, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some((content_type.into(), body.into()));
         self
     }
 
-    /// The response that says why the protocol refuses.
-    pub(crate) fn from_protocol(status: u16, why: &str) -> Self {
-        let response = Self::new(status).body("text/plain; charset=utf-8", format!("{why}\n"));
+    /// Creates a response of the protocol with a text that explains it.
+    pub(crate) fn from_protocol(status: u16, text: &str) -> Self {
+        let response = Self::new(status).body("text/plain; charset=utf-8", format!("{text}\n"));
         match status {
             // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response"
             405 => response.header("Allow", "GET"),
@@ -156,11 +153,11 @@ impl HttpResponse {
         }
     }
 
-    /// Checks the response: its status, and that nothing in it ends a line before its time.
+    /// Checks the status, and that neither the reason phrase nor a header field ends a line early.
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// The status, the reason phrase or a header field is not valid.
     pub fn check(&self) -> Result<(), AnswerError> {
         if !(200..=599).contains(&self.status) {
             return Err(AnswerError::StatusInvalid(self.status));
@@ -173,7 +170,7 @@ impl HttpResponse {
         {
             return Err(AnswerError::HeaderValueInvalid("Content-Type".to_string()));
         }
-        check_fields(&self.headers)
+        Ok(self.headers.check()?)
     }
 
     /// Returns the status.
@@ -181,15 +178,14 @@ impl HttpResponse {
         self.status
     }
 
-    /// Returns the reason phrase, which only HTTP/1.1 has: the one that was [set](Self::reason), or the usual one. May
-    /// be empty.
+    /// Returns the reason phrase, which only HTTP/1.1 has: as [set](Self::reason), or the usual one. May be empty.
     pub fn reason_phrase(&self) -> &str {
         self.reason.as_deref().unwrap_or_else(|| usual_phrase(self.status))
     }
 
     /// Returns names and values of the header fields, in order, for this version of HTTP. They include the fields that
-    /// the protocol adds, such as `Content-Length`. HTTP/1.1 closes the connection after the response and says so; HTTP/2 and HTTP/3
-    /// have no `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
+    /// the protocol adds, such as `Content-Length`, and in HTTP/1.1 `Connection: close`. HTTP/2 and HTTP/3 have no
+    /// `Connection` and no `Upgrade` (RFC 9113 section 8.2.2), and write the names in lower case.
     ///
     /// # Errors
     ///
@@ -205,20 +201,20 @@ impl HttpResponse {
     /// Returns the [`fields`](Self::fields) of a response that was checked.
     pub(crate) fn checked_fields(&self, version: HttpVersion) -> impl Iterator<Item = (&str, Cow<'_, str>)> + use<'_> {
         let is_upgrade_required = self.status == 426;
-        // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: and list it in
-        // `Connection`. RFC 6455 4.4: and the versions that it understands
+        // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response"; 7.8: `Connection` lists
+        // it; RFC 6455 4.4: `Sec-WebSocket-Version` lists the versions that the server supports
         let connection: &[(&str, &str)] = match (version.has_connection_fields(), is_upgrade_required) {
             (true, true) => &[("Connection", "close, Upgrade"), ("Upgrade", "websocket")],
             (true, false) => &[("Connection", "close")],
             (false, _) => &[],
         };
-        let understood = is_upgrade_required.then_some(("Sec-WebSocket-Version", "13"));
+        let supported = is_upgrade_required.then_some(("Sec-WebSocket-Version", "13"));
         let added = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         // RFC 9110 15.3.6: "a server MUST NOT generate content in a 205 response"
         let content_type = self.body.as_ref().filter(|_| self.status != 205);
         let content_type = content_type.map(|(content_type, _)| ("Content-Type", content_type.as_str()));
-        let fields = connection.iter().copied().chain(understood).chain(added).chain(content_type);
-        // RFC 9110 8.6, 15.3.5 and 15.4.5: with these two there is no body, and no length of it
+        let fields = connection.iter().copied().chain(supported).chain(added).chain(content_type);
+        // RFC 9110 8.6, 15.3.5 and 15.4.5: these two have no body and no length
         let has_length = !matches!(self.status, 204 | 304);
         let length = has_length.then(|| ("Content-Length", Cow::Owned(self.content().len().to_string())));
         fields.map(|(name, value)| (name, Cow::Borrowed(value))).chain(length)
@@ -245,7 +241,7 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// Why a request was not answered as asked. The request is still unanswered, except after
+/// Why a request could not be answered like this. It is still unanswered, except after
 /// [`OriginForbidden`](Self::OriginForbidden).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -253,17 +249,17 @@ pub enum AnswerError {
     /// RFC 9110 section 5.6.2: the name of a header field is a token.
     #[error("{0:?} is not the name of a header field")]
     HeaderNameInvalid(String),
-    /// The header field belongs to the opening handshake, or frames the response.
-    #[error("the header field {0} is the opening handshake's own")]
+    /// The opening handshake sets this header field, or the field frames the response.
+    #[error("the opening handshake sets the header field {0} itself: remove it")]
     HeaderReserved(String),
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
     /// No request is pending.
-    #[error("there is no request to answer")]
+    #[error("no request is pending")]
     NoRequest,
-    /// The request asks for no WebSocket, so that it cannot be accepted.
-    #[error("the request asks for no WebSocket: respond to it instead")]
+    /// The request does not ask for a WebSocket, so it cannot be accepted.
+    #[error("the request does not ask for a WebSocket: answer it with `respond`")]
     NotWebSocket,
     /// The policy does not permit the request's origin (RFC 6455 section 10.2). The request was refused with 403.
     #[error("the origin may not open a connection: refused with 403")]
@@ -280,8 +276,8 @@ pub enum AnswerError {
 }
 
 impl HandshakeError {
-    /// Returns the response to a request that a server refuses. `None` for the errors of a client, and if the transport
-    /// ended.
+    /// Returns the response with which a server refuses the request. `None` if the error is not one of a request: the
+    /// transport ended, or a client reports it.
     pub fn response(&self) -> Option<HttpResponse> {
         match self {
             Self::Refused(_) => None,
@@ -291,25 +287,25 @@ impl HandshakeError {
 }
 
 impl AnswerError {
-    /// Returns the response to a request whose client is at fault: 403 for a forbidden origin. `None` for the errors of
-    /// the application, which may try another answer.
+    /// Returns the response if the client is at fault: 403 for a forbidden origin. `None` if the application is at
+    /// fault: it may try another answer.
     pub fn response(&self) -> Option<HttpResponse> {
         matches!(self, Self::OriginForbidden)
             .then(|| HttpResponse::from_protocol(403, "this origin may not open a connection"))
     }
 }
 
-fn check_fields(fields: &[(String, String)]) -> Result<(), AnswerError> {
-    fields.iter().try_for_each(|(name, value)| {
-        check_field(name, value).map_err(|fault| match fault {
-            FieldFault::Name => AnswerError::HeaderNameInvalid(redact::field_name(name)),
-            FieldFault::Reserved => AnswerError::HeaderReserved(name.clone()),
-            FieldFault::Value => AnswerError::HeaderValueInvalid(name.clone()),
-        })
-    })
+impl From<FieldFault> for AnswerError {
+    fn from(fault: FieldFault) -> Self {
+        match fault {
+            FieldFault::NameInvalid(name) => Self::HeaderNameInvalid(name),
+            FieldFault::Reserved(name) => Self::HeaderReserved(name),
+            FieldFault::ValueInvalid(name) => Self::HeaderValueInvalid(name),
+        }
+    }
 }
 
-/// The usual phrase (RFC 9110 section 15, RFC 6585). It may be empty.
+/// Returns the usual reason phrase of a status (RFC 9110 section 15, RFC 6585); empty if this crate knows none.
 const fn usual_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -1,4 +1,4 @@
-//! The request of a client: what its application asks for (RFC 6455 section 4.1).
+//! The request of a client, as its application describes it (RFC 6455 section 4.1).
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -8,13 +8,12 @@ use core::str::FromStr;
 
 use thiserror::Error;
 
-use super::field_list::FieldList;
-use super::key;
-use crate::handshake::syntax::{FieldFault, check_field, is_token};
-use crate::redact;
-use crate::uri::{UriError, WsUri};
+use super::field_list::{FieldFault, FieldList};
+use super::values::is_valid_key;
+use crate::data::token::is_token;
+use crate::data::{UriError, WsUri};
 
-/// What a client asks for.
+/// The request of a client: a URI, subprotocols and header fields.
 ///
 /// ```
 /// use sansocket::ClientRequest;
@@ -31,12 +30,12 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// Asks for the resource that the URI names.
+    /// Creates a request for the resource that the URI names.
     pub const fn new(uri: WsUri) -> Self {
         Self::from_template(uri, RequestTemplate::new())
     }
 
-    /// Asks for the resource that the URI names, with the subprotocols and header fields of the template.
+    /// Creates a request for the resource that the URI names, with the subprotocols and header fields of the template.
     pub const fn from_template(uri: WsUri, template: RequestTemplate) -> Self {
         Self { uri, template }
     }
@@ -59,17 +58,17 @@ impl ClientRequest {
         Self { template: self.template.origin(origin), ..self }
     }
 
-    /// Returns the resource asked for.
+    /// Returns the URI.
     pub const fn uri(&self) -> &WsUri {
         &self.uri
     }
 
-    /// Returns whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) asks too; an adapter
-    /// may want to know before it connects.
+    /// Checks whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) checks it too; an
+    /// adapter may check it before it connects.
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// A subprotocol or header field that the application added is not valid.
     pub fn check(&self) -> Result<(), RequestError> {
         self.template.check()
     }
@@ -85,13 +84,13 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid, or the key is none ([`RequestError::KeyInvalid`]).
+    /// A subprotocol or header field is not valid, or the key is not ([`RequestError::KeyInvalid`]).
     pub fn fields<'a>(
         &'a self,
         key: &'a str,
     ) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a>, RequestError> {
         self.check()?;
-        if !key::is_valid(key) {
+        if !is_valid_key(key) {
             return Err(RequestError::KeyInvalid);
         }
         Ok(self.checked_fields(key))
@@ -104,16 +103,16 @@ impl ClientRequest {
     ) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key)];
         let upgrade = upgrade.map(|(name, value)| (name, Cow::Borrowed(value)));
-        iter::once(("Host", Cow::Owned(self.uri.host_header()))).chain(upgrade).chain(self.offer())
+        iter::once(("Host", Cow::Owned(self.uri.host_header()))).chain(upgrade).chain(self.common_fields())
     }
 
     /// Returns names and values of the pseudo-header fields and then the header fields of an extended CONNECT (RFC 8441
-    /// section 5), in order, for HTTP/2 and HTTP/3. They write names in lower case. The check of the response is
+    /// section 5), in order, for HTTP/2 and HTTP/3, which write names in lower case. Check the response with
     /// [`check_connect_response`](Self::check_connect_response).
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// A subprotocol or header field that the application added is not valid.
     pub fn connect_fields(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>, RequestError> {
         self.check()?;
         let scheme = if self.uri.is_secure() { "https" } else { "http" };
@@ -124,11 +123,11 @@ impl ClientRequest {
             (":authority", Cow::Owned(self.uri.host_header())),
             (":path", Cow::Borrowed(self.uri.resource_name())),
         ];
-        Ok(pseudo.into_iter().chain(self.offer()))
+        Ok(pseudo.into_iter().chain(self.common_fields()))
     }
 
-    /// The fields that do not depend on how the connection opens.
-    fn offer<'a>(&'a self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+    /// Returns the fields that GET and extended CONNECT have in common.
+    fn common_fields<'a>(&'a self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let version = iter::once(("Sec-WebSocket-Version", Cow::Borrowed("13")));
         let protocols = (!self.protocols().is_empty()).then(|| self.protocols().join(", "));
         let protocols = protocols.map(|protocols| ("Sec-WebSocket-Protocol", Cow::Owned(protocols)));
@@ -159,7 +158,7 @@ impl TryFrom<&str> for ClientRequest {
     }
 }
 
-/// What a client asks of any server: subprotocols and header fields. A [`ClientRequest`] is a template and a URI.
+/// Subprotocols and header fields for requests to any server. A [`ClientRequest`] is a template and a URI.
 ///
 /// ```
 /// use sansocket::{ClientRequest, RequestTemplate};
@@ -218,13 +217,7 @@ impl RequestTemplate {
             }
             offered.push(protocol);
         }
-        self.headers.iter().try_for_each(|(name, value)| {
-            check_field(name, value).map_err(|fault| match fault {
-                FieldFault::Name => RequestError::HeaderNameInvalid(redact::field_name(name)),
-                FieldFault::Reserved => RequestError::HeaderReserved(name.clone()),
-                FieldFault::Value => RequestError::HeaderValueInvalid(name.clone()),
-            })
-        })
+        Ok(self.headers.check()?)
     }
 }
 
@@ -235,8 +228,8 @@ pub enum RequestError {
     /// RFC 9110 section 5.6.2: the name of a header field is a token.
     #[error("{0:?} is not the name of a header field")]
     HeaderNameInvalid(String),
-    /// The header field belongs to the opening handshake, or frames the request.
-    #[error("the header field {0} is the opening handshake's own")]
+    /// The opening handshake sets this header field, or the field frames the request.
+    #[error("the opening handshake sets the header field {0} itself: remove it")]
     HeaderReserved(String),
     /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
     #[error("the value of the header field {0} holds a control character")]
@@ -249,10 +242,20 @@ pub enum RequestError {
     #[error("the subprotocol {0} is offered twice")]
     ProtocolDuplicate(String),
     /// RFC 6455 section 4.1 item 10: subprotocols are tokens.
-    #[error("{0:?} cannot be a subprotocol: it is not a token")]
+    #[error("the subprotocol {0:?} is not a token")]
     ProtocolInvalid(String),
     /// The `http` crate takes no URI of more than 65,534 bytes.
     #[cfg(feature = "http")]
-    #[error("the URI is too long for the http crate")]
+    #[error("the URI is too long for the http crate: the limit is 65,534 bytes")]
     UriTooLong,
+}
+
+impl From<FieldFault> for RequestError {
+    fn from(fault: FieldFault) -> Self {
+        match fault {
+            FieldFault::NameInvalid(name) => Self::HeaderNameInvalid(name),
+            FieldFault::Reserved(name) => Self::HeaderReserved(name),
+            FieldFault::ValueInvalid(name) => Self::HeaderValueInvalid(name),
+        }
+    }
 }

@@ -1,29 +1,46 @@
-//! What a client requires of the response to its opening handshake, RFC 6455 section 4.1 and RFC 8441 section 5.
+//! The client's side of the negotiation: checks the response to its opening handshake, RFC 6455 section 4.1 and RFC
+//! 8441 section 5.
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::key::{ACCEPT_SIZE, accept};
+use super::headers::Single;
+use super::values::{ACCEPT_SIZE, hash_key};
 use super::{Agreement, ClientRequest, Extension, Headers, HttpVersion, Response, extension};
-use crate::handshake::error::found;
-use crate::handshake::syntax::{Single, lists, single};
 use crate::handshake::{HandshakeError, MalformedResponse};
 
-/// What a response is compared with.
+/// The values that a response is compared with.
 #[derive(Debug)]
 pub(crate) struct Expected {
-    /// The value of `Sec-WebSocket-Accept`; none for extended CONNECT.
+    /// The value of `Sec-WebSocket-Accept`; `None` for extended CONNECT.
     accept: Option<[u8; ACCEPT_SIZE]>,
     protocols: Vec<String>,
     /// The names of the extensions offered.
     extensions: Vec<&'static str>,
 }
 
+impl Response {
+    /// Makes a response of the parts of its head. Values are decoded as for [`Headers`].
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::ResponseMalformed`]: a name is not a token, or a value holds a control character.
+    pub fn from_parts(
+        status: u16,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, HandshakeError> {
+        let headers = Headers::from_parts(("", "", &[]), fields)
+            .map_err(|(name, value)| MalformedResponse::of_field(&name, &value))?;
+        Ok(Self::from_head(status, version, "", headers))
+    }
+}
+
 impl ClientRequest {
     /// Checks the response to [`fields`](Self::fields) with this key: 101, the upgrade, the answer to the key, and
-    /// nothing that was not offered (RFC 6455 section 4.1). Returns what is agreed on.
+    /// nothing that was not offered (RFC 6455 section 4.1). Returns the agreement.
     ///
     /// ```
     /// use sansocket::{ClientRequest, HttpVersion, Response, accept_key};
@@ -39,13 +56,13 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Refused`]: the server answered with another status. Others: the response breaks a rule.
+    /// [`HandshakeError::Refused`]: the server answered with another status. Other errors: the response breaks a rule.
     pub fn check_response(&self, key: &str, response: &Response) -> Result<Agreement, HandshakeError> {
         Expected::new(self, key).check(response)
     }
 
     /// Checks the response to [`connect_fields`](Self::connect_fields): 2xx, and nothing that was not offered (RFC 8441
-    /// section 5). Returns what is agreed on.
+    /// section 5). Returns the agreement.
     ///
     /// # Errors
     ///
@@ -56,12 +73,12 @@ impl ClientRequest {
 }
 
 impl Expected {
-    /// What the response to a request with this key must be.
+    /// Returns what the response to a request with this key must have.
     pub(crate) fn new(request: &ClientRequest, key: &str) -> Self {
-        Self { accept: Some(accept(key)), protocols: request.protocols().to_vec(), extensions: Vec::new() }
+        Self { accept: Some(hash_key(key)), protocols: request.protocols().to_vec(), extensions: Vec::new() }
     }
 
-    /// Checks a response. Returns what is agreed on.
+    /// Checks a response. Returns the agreement.
     pub(crate) fn check(&self, response: &Response) -> Result<Agreement, HandshakeError> {
         let headers = response.headers();
         match &self.accept {
@@ -73,8 +90,8 @@ impl Expected {
             None => {}
         }
         let extensions = self.check_extensions(headers)?;
-        // item 6: a subprotocol that was not offered fails the connection; none is a choice of the server's
-        let protocol = match single(headers, "Sec-WebSocket-Protocol") {
+        // item 6: a subprotocol that was not offered fails the connection; the server may also select none
+        let protocol = match headers.single("Sec-WebSocket-Protocol") {
             Single::Missing => None,
             Single::Repeated => return Err(HandshakeError::ResponseProtocolRepeated),
             Single::Value(protocol) => match self.protocols.iter().find(|offered| *offered == protocol) {
@@ -85,9 +102,9 @@ impl Expected {
         Ok(Agreement { protocol, extensions })
     }
 
-    /// item 5: an extension that was not offered fails the connection.
+    /// 4.1 item 5: an extension that was not offered fails the connection.
     fn check_extensions(&self, headers: &Headers) -> Result<Vec<Extension>, HandshakeError> {
-        let field = match single(headers, "Sec-WebSocket-Extensions") {
+        let field = match headers.single("Sec-WebSocket-Extensions") {
             Single::Missing => return Ok(Vec::new()),
             Single::Repeated => return Err(HandshakeError::ResponseExtensionsRepeated),
             Single::Value(field) => field,
@@ -115,15 +132,15 @@ fn check_upgrade(response: &Response, expected: &[u8; ACCEPT_SIZE]) -> Result<()
     }
     let headers = response.headers();
     // item 2: "an ASCII case-insensitive match for the value "websocket"", and no other
-    if !matches!(single(headers, "Upgrade"), Single::Value(value) if value.eq_ignore_ascii_case("websocket")) {
-        return Err(HandshakeError::ResponseUpgradeInvalid(found(headers, "Upgrade")));
+    if !matches!(headers.single("Upgrade"), Single::Value(value) if value.eq_ignore_ascii_case("websocket")) {
+        return Err(HandshakeError::ResponseUpgradeInvalid(headers.joined("Upgrade")));
     }
     // item 3: a token among others, in any case
-    if !lists(headers, "Connection", "Upgrade") {
-        return Err(HandshakeError::ResponseConnectionWithoutUpgrade(found(headers, "Connection")));
+    if !headers.has_element("Connection", "Upgrade") {
+        return Err(HandshakeError::ResponseConnectionWithoutUpgrade(headers.joined("Connection")));
     }
     // item 4: "ignoring any leading and trailing whitespace", but not case
-    match single(headers, "Sec-WebSocket-Accept") {
+    match headers.single("Sec-WebSocket-Accept") {
         Single::Missing => Err(HandshakeError::AcceptMissing),
         Single::Repeated => Err(HandshakeError::AcceptRepeated),
         Single::Value(accept) if accept.as_bytes() == expected => Ok(()),

@@ -1,18 +1,18 @@
-//! Extensions as they are offered and agreed, RFC 6455 section 9.1. What one of them means is not decided here.
+//! The grammar of extensions, RFC 6455 section 9.1.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::handshake::syntax::{is_token, is_token_byte};
+use crate::data::token::{is_token, is_token_byte};
 
-/// An extension, offered or agreed: its name and its parameters (RFC 6455 section 9.1).
+/// An extension, offered or agreed on: its name and its parameters (RFC 6455 section 9.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extension {
     /// The name, a token.
     pub name: String,
-    /// The parameters in order: tokens, with a value or without. A value that was quoted is so no longer.
+    /// The parameters in order: tokens, with a value or without. Quotes around values are removed.
     pub params: Vec<(String, Option<String>)>,
 }
 
@@ -20,8 +20,7 @@ pub struct Extension {
 #[derive(Debug)]
 pub(crate) struct Malformed;
 
-/// Reads the fields of a message, together one list. Each byte is looked at a bounded number of times. After an error
-/// nothing more is read of that field.
+/// Parses the fields of a message, together one list, in linear time. An error skips the rest of its field.
 pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Result<Extension, Malformed>> {
     fields.flat_map(|field| {
         let mut list = List::new(field);
@@ -33,7 +32,7 @@ pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<
     })
 }
 
-/// Whether the fields name no extension, if all of them follow the grammar.
+/// Returns whether the fields name no extension, if all follow the grammar.
 pub(crate) fn is_empty<'a>(fields: impl Iterator<Item = &'a str>) -> Result<bool, Malformed> {
     let mut is_empty = true;
     for field in fields {
@@ -45,23 +44,23 @@ pub(crate) fn is_empty<'a>(fields: impl Iterator<Item = &'a str>) -> Result<bool
     Ok(is_empty)
 }
 
-/// What is left of a field.
+/// A field that is being parsed.
 struct List<'a> {
     rest: &'a str,
-    is_over: bool,
+    has_ended: bool,
 }
 
 impl<'a> List<'a> {
     const fn new(field: &'a str) -> Self {
-        Self { rest: field, is_over: false }
+        Self { rest: field, has_ended: false }
     }
 
-    /// The name of the next element, and its parameters one by one; empty elements are skipped (RFC 9110 section
-    /// 5.6.1.2).
+    /// Parses the next element: passes its parameters to `param`, and returns its name. Skips empty elements (RFC 9110
+    /// section 5.6.1.2).
     fn element(&mut self, param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<Option<&'a str>, Malformed> {
         loop {
-            self.blanks();
-            if self.is_over || self.rest.is_empty() {
+            self.skip_blanks();
+            if self.has_ended || self.rest.is_empty() {
                 return Ok(None);
             }
             if !self.eat(',') {
@@ -69,29 +68,29 @@ impl<'a> List<'a> {
             }
         }
         let name = self.extension(param);
-        self.is_over = name.is_err();
+        self.has_ended = name.is_err();
         name.map(Some)
     }
 
     fn extension(&mut self, mut param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<&'a str, Malformed> {
         let name = self.token()?;
-        self.blanks();
+        self.skip_blanks();
         while self.eat(';') {
-            self.blanks();
+            self.skip_blanks();
             let (name, value) = self.param()?;
             param(name, value);
-            self.blanks();
+            self.skip_blanks();
         }
         if self.rest.is_empty() || self.eat(',') { Ok(name) } else { Err(Malformed) }
     }
 
     fn param(&mut self) -> Result<(&'a str, Option<Cow<'a, str>>), Malformed> {
         let name = self.token()?;
-        self.blanks();
+        self.skip_blanks();
         if !self.eat('=') {
             return Ok((name, None));
         }
-        self.blanks();
+        self.skip_blanks();
         let value = if self.eat('"') { Cow::Owned(self.quoted()?) } else { Cow::Borrowed(self.token()?) };
         Ok((name, Some(value)))
     }
@@ -118,7 +117,7 @@ impl<'a> List<'a> {
         if is_token(&value) { Ok(value) } else { Err(Malformed) }
     }
 
-    fn blanks(&mut self) {
+    fn skip_blanks(&mut self) {
         while self.eat(' ') || self.eat('\t') {}
     }
 

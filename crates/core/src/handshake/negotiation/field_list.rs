@@ -5,11 +5,19 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
-use crate::redact;
+use crate::data::redact;
+use crate::data::token::{is_field_text, is_token};
 
 /// Names and values in the order in which they are sent. `Debug` redacts credentials.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct FieldList(Vec<(String, String)>);
+
+/// Why a field cannot be sent, and its name.
+pub(crate) enum FieldFault {
+    NameInvalid(String),
+    Reserved(String),
+    ValueInvalid(String),
+}
 
 impl FieldList {
     pub(crate) const fn new() -> Self {
@@ -21,10 +29,10 @@ impl FieldList {
         self.0.push((name, value));
     }
 
-    /// Adds a field to a request, whose fields of some names are one.
+    /// Adds a field to a request: replaces or extends a field that a request must not repeat.
     pub(crate) fn push_to_request(&mut self, name: String, value: String) {
         // RFC 6454 7.3: "the user agent MUST NOT include more than one Origin header field in any HTTP request"; RFC
-        // 9110 11.6.2 and 11.7.2: credentials are one value, and no list
+        // 9110 11.6.2 and 11.7.2: credentials are one value, not a list
         const SINGLE: [&str; 3] = ["Authorization", "Origin", "Proxy-Authorization"];
         if SINGLE.iter().any(|single| single.eq_ignore_ascii_case(&name)) {
             self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
@@ -38,6 +46,24 @@ impl FieldList {
             }
             None => self.push(name, value),
         }
+    }
+
+    /// Checks every field: none may end its line early or contradict the handshake.
+    pub(crate) fn check(&self) -> Result<(), FieldFault> {
+        const RESERVED: [&str; 5] = ["Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding"];
+        const RESERVED_PREFIX: &str = "Sec-WebSocket-";
+        let has_prefix = |name: &str| {
+            name.get(..RESERVED_PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(RESERVED_PREFIX))
+        };
+        self.0.iter().try_for_each(|(name, value)| {
+            if !is_token(name) {
+                return Err(FieldFault::NameInvalid(redact::field_name(name)));
+            }
+            if has_prefix(name) || RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+                return Err(FieldFault::Reserved(name.clone()));
+            }
+            if is_field_text(value.as_bytes()) { Ok(()) } else { Err(FieldFault::ValueInvalid(name.clone())) }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The header fields of a request or response, RFC 9110 section 5.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,47 +9,48 @@ use core::ops::Range;
 
 use httparse::Header;
 
-use crate::handshake::syntax::{is_field_text, is_token};
-use crate::redact;
+use super::values::has_element;
+use crate::data::redact;
+use crate::data::token::{is_field_text, is_token};
 
-/// Header fields in the order in which they came. Names are compared without regard to case. Clones are cheap.
+/// Header fields in the order in which they arrived. Names are compared without regard to case. Clones are cheap.
 ///
-/// Every value is text: UTF-8 if it is valid UTF-8, otherwise taken as ISO 8859-1, one character for a byte. Blanks
-/// around it are gone. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
-/// `Set-Cookie`.
+/// Every value is text: UTF-8 if it is valid UTF-8, otherwise read as ISO 8859-1, one character per byte. Blanks
+/// around it are removed. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization`
+/// and `Set-Cookie`.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// The head that they came in. Where some value is not UTF-8: names and values back to back.
+    /// The head as it was received. If a value in it is not UTF-8: names and decoded values back to back.
     head: Arc<str>,
-    /// The fields, and behind them method and target as if they were one. The version follows the target in the head,
-    /// behind a blank: so it takes no room in a connection that waits for its answer.
+    /// The fields; then, as one more line, method (name) and target (value). The version needs no memory of its own: it
+    /// follows the target in the head, after a blank.
     lines: Arc<[Line]>,
 }
 
-/// Where in the head a field lies.
+/// The positions of a field in the head.
 pub(crate) struct Line {
     name: Range<usize>,
     value: Range<usize>,
 }
 
 impl Headers {
-    /// What was found in this head: method and target, the version behind them (a blank comes first), and the fields.
-    /// Returns also whether every line is known to end in CR LF.
+    /// Keeps what a parser found in this head: `start` has method and target, `version` what follows the target (a
+    /// blank first), `fields` the rest. Also returns whether every line is known to end in CR LF.
     pub(crate) fn new(head: &[u8], start: Header<'_>, version: &str, fields: &[Header<'_>]) -> (Self, bool) {
         let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
         let Ok(text) = simdutf8::basic::from_utf8(head) else {
             let lines = lines.map(|line| (line.name, line.value));
             return (Self::collect(lines, &[version]), false);
         };
-        // names and values are parts of the head, so that their addresses say where in it they lie
-        let place = |part: &[u8]| {
+        // names and values are parts of the head: their addresses give their positions in it
+        let position = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
             start..start.wrapping_add(part.len())
         };
-        // every line begins with a name, and the last one is empty
+        // each line begins with a name, so each name must follow a CR LF; the last line is empty
         let mut is_strict = head.ends_with(b"\r\n\r\n");
         let lines = lines.map(|line| {
-            let line = Line { name: place(line.name.as_bytes()), value: place(line.value) };
+            let line = Line { name: position(line.name.as_bytes()), value: position(line.value) };
             is_strict &=
                 line.name.start == 0 || head.get(..line.name.start).is_some_and(|before| before.ends_with(b"\r\n"));
             line
@@ -57,10 +59,9 @@ impl Headers {
         (Self { head: text.into(), lines }, is_strict)
     }
 
-    /// Collects fields, of which some value may not be UTF-8, and behind them method and target; then what follows the
-    /// target.
+    /// Copies fields whose values may not be UTF-8, then method and target, then the text that follows the target.
     #[cold]
-    fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, behind: &[&str]) -> Self {
+    fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, after_target: &[&str]) -> Self {
         let mut text = String::new();
         let mut push = |part: &[u8]| {
             let start = text.len();
@@ -71,52 +72,52 @@ impl Headers {
             start..text.len()
         };
         let lines = lines.map(|(name, value)| Line { name: push(name.as_bytes()), value: push(value) }).collect();
-        text.extend(behind.iter().copied());
+        text.extend(after_target.iter().copied());
         Self { lines, head: text.into() }
     }
 
-    /// Collects method, target, what follows the target, and fields that no parser has seen.
+    /// Copies a start line (method, target and the text that follows the target) and fields that no parser has checked.
     ///
     /// # Errors
     ///
-    /// The first field whose name is no token, or whose value holds CR, LF, NUL or another control character (RFC 9110
-    /// section 5.5).
+    /// The first field whose name is not a token, or whose value holds CR, LF, NUL or another control character (RFC
+    /// 9110 section 5.5).
     pub(crate) fn from_parts(
-        (method, target, behind): (&str, &str, &[&str]),
+        (method, target, after_target): (&str, &str, &[&str]),
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
     ) -> Result<Self, (String, Vec<u8>)> {
         let fields: Vec<_> = fields.into_iter().collect();
         let fields = || fields.iter().map(|(name, value)| (name.as_ref(), trim(value.as_ref())));
         match fields().find(|(name, value)| !is_token(name) || !is_field_text(value)) {
             Some((name, value)) => Err((name.into(), value.into())),
-            None => Ok(Self::collect(fields().chain([(method, target.as_bytes())]), behind)),
+            None => Ok(Self::collect(fields().chain([(method, target.as_bytes())]), after_target)),
         }
     }
 
-    /// The method and the target of a request.
+    /// Returns the method and the target of a request.
     pub(crate) fn start(&self) -> (&str, &str) {
         self.lines.last().map(|line| (self.read(&line.name), self.read(&line.value))).unwrap_or_default()
     }
 
-    /// Whether the method of a request is this one.
+    /// Returns whether the method of a request is this one.
     pub(crate) fn has_method(&self, method: &str) -> bool {
         self.lines.last().is_some_and(|line| self.head.as_bytes().get(line.name.clone()) == Some(method.as_bytes()))
     }
 
-    /// What follows the target of a request and a blank: the version, and perhaps more.
-    pub(crate) fn behind_target(&self) -> &[u8] {
-        let behind = self.lines.last().and_then(|line| self.head.as_bytes().get(line.value.end + 1..));
-        behind.unwrap_or_default()
+    /// Returns the head from behind the target and a blank: the version, and perhaps more.
+    pub(crate) fn after_target(&self) -> &[u8] {
+        let after = self.lines.last().and_then(|line| self.head.as_bytes().get(line.value.end + 1..));
+        after.unwrap_or_default()
     }
 
     pub(crate) fn fields(&self) -> &[Line] {
         self.lines.split_last().map(|(_, fields)| fields).unwrap_or_default()
     }
 
-    /// Inlined, it compares with a name that is known in a few instructions.
+    /// Returns whether the field has this name. Inlined, a comparison with a constant name takes a few instructions.
     #[inline(always)]
     pub(crate) fn has_name(&self, field: &Line, name: &str) -> bool {
-        // most names are of another length, and most of the others in the usual case
+        // most names differ in length, and most of the others have the usual case
         let Range { start, end } = field.name;
         end - start == name.len()
             && self
@@ -140,13 +141,31 @@ impl Headers {
         self.fields().iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
     }
 
+    /// Returns the one value of the fields of this name.
+    pub(crate) fn single(&self, name: &str) -> Single<'_> {
+        let mut single = Single::Missing;
+        self.get_all(name).for_each(|value| single.add(value));
+        single
+    }
+
+    /// Returns whether the fields of this name, together one list (RFC 9110 section 5.3), have this element in any
+    /// case.
+    pub(crate) fn has_element(&self, name: &str, element: &str) -> bool {
+        self.get_all(name).any(|list| has_element(list, element))
+    }
+
+    /// Returns the fields of this name as one list (RFC 9110 section 5.3).
+    pub(crate) fn joined(&self, name: &str) -> Option<Box<str>> {
+        self.get_all(name).map(String::from).reduce(|list, value| list + ", " + &value).map(String::into_boxed_str)
+    }
+
     /// Returns the names, as they were sent, and the values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields().iter().map(|field| (self.read(&field.name), self.value(field)))
     }
 
-    fn read(&self, place: &Range<usize>) -> &str {
-        self.head.get(place.clone()).unwrap_or_default()
+    fn read(&self, position: &Range<usize>) -> &str {
+        self.head.get(position.clone()).unwrap_or_default()
     }
 
     /// Returns the number of fields.
@@ -160,7 +179,25 @@ impl Headers {
     }
 }
 
-/// A value without the blanks around it.
+/// The value of a field that must not be repeated.
+#[derive(Clone, Copy)]
+pub(crate) enum Single<'a> {
+    Missing,
+    Value(&'a str),
+    Repeated,
+}
+
+impl<'a> Single<'a> {
+    /// Adds the value of another field of the same name.
+    pub(crate) fn add(&mut self, value: &'a str) {
+        *self = match self {
+            Self::Missing => Self::Value(value),
+            Self::Value(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+}
+
+/// Removes the blanks around a value.
 fn trim(value: &[u8]) -> &[u8] {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().take_while(|byte| is_blank(byte)).count();
@@ -169,7 +206,7 @@ fn trim(value: &[u8]) -> &[u8] {
     value.get(..value.len() - end).unwrap_or_default()
 }
 
-/// The same names, as they were sent, and values in the same order.
+/// Equal if names, as they were sent, and values are equal and in the same order.
 impl PartialEq for Headers {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())

@@ -1,17 +1,18 @@
-//! The negotiation with the types of the `http` crate, for applications that speak HTTP with hyper, axum or h2.
+//! Conversions from and to the types of the `http` crate, for applications that use hyper, axum or h2.
 
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::field_list::FieldFault;
 use super::{Acceptance, AnswerError, HttpResponse, HttpVersion, Request};
+use crate::data::redact;
 use crate::handshake::{ClientRequest, HandshakeError, MalformedResponse, RequestError, Response};
-use crate::redact;
 
 impl Request {
-    /// Makes a request of the parts of an extended CONNECT and the value of `:protocol`, which HTTP libraries keep in a
-    /// type of their own: in hyper and h2, `parts.extensions.get::<Protocol>()`. See
+    /// Makes a request of the parts of an extended CONNECT and the value of `:protocol`, which each HTTP library stores
+    /// in a type of its own: in hyper and h2, `parts.extensions.get::<Protocol>()`. See
     /// [`extended_connect`](Self::extended_connect).
     ///
     /// # Errors
@@ -25,7 +26,7 @@ impl Request {
     }
 }
 
-/// The parts of any request but an extended CONNECT, for which there is [`Request::from_http_connect`].
+/// For any request except an extended CONNECT: see [`Request::from_http_connect`].
 impl TryFrom<&http::request::Parts> for Request {
     type Error = HandshakeError;
 
@@ -35,7 +36,7 @@ impl TryFrom<&http::request::Parts> for Request {
     }
 }
 
-/// The parts of a response's head. [`Response::with_body`] adds a body.
+/// For the head of a response. [`Response::with_body`] adds a body.
 impl TryFrom<&http::response::Parts> for Response {
     type Error = HandshakeError;
 
@@ -52,12 +53,12 @@ impl Acceptance<'_> {
     ///
     /// # Errors
     ///
-    /// A header field that the application added is not valid there, such as a name of more than 65,535 bytes.
+    /// The `http` crate refuses a header field that the application added, such as a name of more than 65,535 bytes.
     pub fn to_http(&self) -> Result<http::Response<()>, AnswerError> {
         let mut response = http::Response::new(());
         *response.status_mut() = status(self.status())?;
         let fields = self.fields().map(|(name, value)| (name, Cow::Borrowed(value)));
-        append(response.headers_mut(), fields).map_err(|fault| fault.into_answer_error())?;
+        append(response.headers_mut(), fields)?;
         Ok(response)
     }
 }
@@ -67,11 +68,11 @@ impl HttpResponse {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid.
+    /// The status, the reason phrase or a header field is not valid.
     pub fn to_http(&self, version: HttpVersion) -> Result<http::Response<Vec<u8>>, AnswerError> {
         let mut response = http::Response::new(self.content().to_vec());
         *response.status_mut() = status(self.status())?;
-        append(response.headers_mut(), self.fields(version)?).map_err(|fault| fault.into_answer_error())?;
+        append(response.headers_mut(), self.fields(version)?)?;
         Ok(response)
     }
 }
@@ -82,17 +83,16 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// What the application added is not valid, the key is none, or the URI is too long for the `http` crate.
+    /// A subprotocol, a header field or the key is not valid, or the URI is too long for the `http` crate.
     pub fn to_http(&self, key: &str) -> Result<http::Request<()>, RequestError> {
         let mut request = http::Request::new(());
         *request.uri_mut() = self.uri().resource_name().parse().map_err(|_| RequestError::UriTooLong)?;
-        append(request.headers_mut(), self.fields(key)?).map_err(|fault| fault.into_request_error())?;
+        append(request.headers_mut(), self.fields(key)?)?;
         Ok(request)
     }
 
-    /// Returns an extended CONNECT for HTTP/2 as a type of the `http` crate. `:protocol`, which is `websocket`, is to
-    /// be added in the type of the HTTP library: in hyper and h2,
-    /// `extensions_mut().insert(Protocol::from_static("websocket"))`.
+    /// Returns an extended CONNECT for HTTP/2 as a type of the `http` crate. Add `:protocol`, which is `websocket`, in
+    /// the type of the HTTP library: in hyper and h2, `extensions_mut().insert(Protocol::from_static("websocket"))`.
     ///
     /// # Errors
     ///
@@ -106,36 +106,25 @@ impl ClientRequest {
         let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(self.uri().resource_name());
         *request.uri_mut() = uri.build().map_err(|_| RequestError::UriTooLong)?;
         let fields = self.connect_fields()?.filter(|(name, _)| !name.starts_with(':'));
-        append(request.headers_mut(), fields).map_err(|fault| fault.into_request_error())?;
+        append(request.headers_mut(), fields)?;
         Ok(request)
     }
 }
 
-/// A field that the `http` crate does not take.
-struct Fault<'a>(&'a str);
-
-impl Fault<'_> {
-    fn into_answer_error(self) -> AnswerError {
-        AnswerError::HeaderNameInvalid(self.0.into())
-    }
-
-    fn into_request_error(self) -> RequestError {
-        RequestError::HeaderNameInvalid(self.0.into())
-    }
-}
-
+/// Adds fields to a map. Fails at the first field that the `http` crate refuses.
 fn append<'a>(
     headers: &mut http::HeaderMap,
     fields: impl Iterator<Item = (&'a str, Cow<'a, str>)>,
-) -> Result<(), Fault<'a>> {
+) -> Result<(), FieldFault> {
     for (name, value) in fields {
         let valid = http::HeaderName::from_bytes(name.as_bytes())
             .ok()
             .zip(http::HeaderValue::from_bytes(value.as_bytes()).ok());
-        let (valid_name, mut valid_value) = valid.ok_or(Fault(name))?;
-        // so that `Debug` of the `http` crate redacts it too, and HTTP/2 puts it into no table (RFC 7541 section 7.1.3)
+        let refused = || FieldFault::NameInvalid(name.into());
+        let (valid_name, mut valid_value) = valid.ok_or_else(refused)?;
+        // `Debug` of the `http` crate then redacts it, and HTTP/2 does not store it in a table (RFC 7541 section 7.1.3)
         valid_value.set_sensitive(redact::is_secret(name.as_bytes()));
-        headers.try_append(valid_name, valid_value).map_err(|_| Fault(name))?;
+        headers.try_append(valid_name, valid_value).map_err(|_| refused())?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! Negotiation: what the header fields of an opening handshake decide, RFC 6455 section 4 and RFC 8441, whatever
-//! version of HTTP carries them. Nothing here reads or writes a byte of HTTP/1.1: [`http1`](super::http1) does, and
-//! asks the negotiation for every decision.
+//! Negotiation: the header fields of an opening handshake, checked and chosen (RFC 6455 section 4, RFC 8441). It is the
+//! same for every version of HTTP and reads no bytes of HTTP/1.1: [`http1`](super::http1) does that.
+//!
+//! Used by `http1`, by [`opening`](crate::opening), and by applications whose opening handshake another HTTP library
+//! reads. Depends on data and on the errors of the [handshake](super).
 
 mod agreement;
 mod answer;
-mod check;
 mod client_request;
 mod expected;
 mod extension;
@@ -12,24 +13,24 @@ mod field_list;
 mod headers;
 #[cfg(feature = "http")]
 mod http_types;
-mod key;
 mod opening_handshake;
 mod origin;
 mod request;
 mod response;
+mod values;
 mod version;
 
-pub use agreement::Agreement;
+pub use agreement::{Agreement, Open};
 pub use answer::{Accept, AnswerError, HttpResponse};
 pub use client_request::{ClientRequest, RequestError, RequestTemplate};
 pub use extension::Extension;
 pub use headers::Headers;
-pub use key::{accept_key, generate_key};
 pub use opening_handshake::{Acceptance, OpeningHandshake};
 pub use origin::{OriginError, OriginFault, OriginPolicy, Origins};
 pub use request::Request;
 pub use response::Response;
+pub use values::{accept_key, generate_key};
 pub use version::HttpVersion;
 
 pub(crate) use expected::Expected;
-pub(crate) use headers::Line;
+pub(crate) use values::elements;

@@ -1,4 +1,4 @@
-//! Which origins may open a connection, RFC 6455 section 10.2.
+//! Policies for the origins that may open a connection, RFC 6455 section 10.2.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -8,33 +8,33 @@ use core::fmt;
 use thiserror::Error;
 
 use super::Request;
-use crate::redact::redact_user_info;
-use crate::uri::Authority;
+use crate::data::Authority;
+use crate::data::redact::redact_user_info;
 
-/// Which web pages may open a connection (RFC 6455 section 10.2).
+/// A policy for the web pages that may open a connection (RFC 6455 section 10.2).
 ///
-/// Browsers let any page open a WebSocket to any server, with the cookies that belong to the server: the server alone
-/// can tell whether the page is one of its own. Requests without `Origin` come from no browser, and pass.
+/// Browsers let any page open a WebSocket to any server, and send the server's cookies: only the server can check
+/// whether it trusts the page. Requests without `Origin` do not come from a browser, and are permitted.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OriginPolicy {
     /// Pages of the host and port that the request itself names. The scheme is not compared, since a server behind a
-    /// proxy does not know whether TLS was spoken; but it gives the port if none is named.
+    /// proxy does not know whether the client uses TLS; but it gives the default port.
     #[default]
     SameOrigin,
     /// Pages of these origins: see [`any_of`](Self::any_of).
     AnyOf(Origins),
-    /// Any page: for services that need no cookie and no other credential that a browser adds by itself.
+    /// Any page: for services that use no cookies and no other credentials that browsers add by themselves.
     Any,
 }
 
 impl OriginPolicy {
     /// Permits pages of these origins, such as `https://example.com` or `http://localhost:8080`.
     ///
-    /// Scheme and host are compared without regard to case. The default port of http and https equals none. A wildcard
-    /// may stand for the first label of a host: `https://*.example.com` permits `https://a.example.com`, but neither
-    /// `https://example.com` nor `https://a.b.example.com`. `null`, which many unrelated pages share, and `file://` can
-    /// be among them.
+    /// Scheme and host are compared without regard to case. The default port of http and https may be omitted. A
+    /// wildcard stands for the first label of a host: `https://*.example.com` permits `https://a.example.com`, but
+    /// neither `https://example.com` nor `https://a.b.example.com`. `null`, which many unrelated pages share, and
+    /// `file://` are permitted only if they are listed.
     ///
     /// ```
     /// use sansocket::OriginPolicy;
@@ -52,7 +52,7 @@ impl OriginPolicy {
     ///
     /// # Errors
     ///
-    /// One of them is not an origin: the first such.
+    /// The first text that is not an origin.
     pub fn any_of<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, OriginError> {
         let patterns = origins.into_iter().map(|origin| {
             let origin = origin.as_ref();
@@ -62,8 +62,8 @@ impl OriginPolicy {
     }
 
     /// Returns whether the request's origin may open a connection, for applications that answer requests without
-    /// [`Accept`](super::Accept). If a request that was not [checked](Request::check) has several origins, the policy
-    /// must permit each.
+    /// [`Accept`](super::Accept). If a request that was not [checked](Request::check) has several origins, all must be
+    /// permitted.
     ///
     /// ```
     /// use sansocket::{HttpVersion, OriginPolicy, Request};
@@ -79,7 +79,7 @@ impl OriginPolicy {
         request.headers().get_all("Origin").all(|origin| self.permits_origin(origin, request))
     }
 
-    /// The same for a request that was checked, which has one origin at most.
+    /// Returns the same for a request that was checked, which has at most one origin.
     pub(crate) fn permits_checked(&self, request: &Request) -> bool {
         request.origin().is_none_or(|origin| self.permits_origin(origin, request))
     }
@@ -113,7 +113,7 @@ impl<'a> Origin<'a> {
         }
     }
 
-    /// Returns the port that the origin names, or else that of its scheme.
+    /// Returns the port of the origin, or else the default port of its scheme.
     fn port(&self) -> Option<u16> {
         self.authority.port.or_else(|| self.default_port())
     }
@@ -143,7 +143,7 @@ enum Pattern {
     Opaque(&'static str),
     Tuple {
         scheme: String,
-        /// Without the label that the wildcard stands for.
+        /// Without the wildcard and its dot.
         host: String,
         has_wildcard: bool,
         port: Option<u16>,
@@ -209,7 +209,7 @@ impl Pattern {
     }
 }
 
-/// Shows the origin as it would be written.
+/// Shows the origin as users write it.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -223,7 +223,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Checks for what users write instead of one origin.
+/// Checks for text that users write in place of one origin.
 fn check_shape(text: &str) -> Result<(), OriginFault> {
     let is_blank = |c: char| c.is_whitespace() || c.is_control();
     match text {
@@ -236,7 +236,7 @@ fn check_shape(text: &str) -> Result<(), OriginFault> {
     }
 }
 
-/// Returns what follows the scheme without a lone slash at its end. An origin has nothing else but host and port.
+/// Checks that only host and port follow the scheme, and returns them. A slash may follow.
 fn check_authority(text: &str) -> Result<&str, OriginFault> {
     let text = text.strip_suffix('/').unwrap_or(text);
     let end = text.find(['/', '\\', '?', '#']).unwrap_or(text.len());
@@ -269,7 +269,7 @@ impl OriginError {
         &self.origin
     }
 
-    /// Returns what is wrong with it.
+    /// Returns the fault.
     pub const fn fault(&self) -> OriginFault {
         self.fault
     }
@@ -287,7 +287,7 @@ impl fmt::Display for OriginError {
     }
 }
 
-/// What is wrong with text that should be an origin (RFC 6454 section 6.2).
+/// The fault in text that should be an origin (RFC 6454 section 6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum OriginFault {

@@ -1,16 +1,17 @@
-//! Requests as a server receives them, RFC 6455 section 4.2.1 and RFC 8441 section 4.
+//! Requests that a server receives, RFC 6455 section 4.2.1 and RFC 8441 section 4.
 
 use alloc::format;
 use core::{fmt, str};
 
+use super::values::elements;
 use super::{Extension, Headers, HttpVersion, extension};
+use crate::data::Authority;
+use crate::data::token::is_token;
 use crate::handshake::HandshakeError;
-use crate::handshake::syntax::{elements, is_token};
-use crate::uri::Authority;
 
-/// An HTTP request, as a server's application sees it. Clones are cheap.
+/// An HTTP request that a server received. Clones are cheap.
 ///
-/// An application that has another HTTP server makes a request [from its parts](Self::from_parts), checks it, answers
+/// An application that uses another HTTP server makes a request [from its parts](Self::from_parts), checks it, answers
 /// it, and opens the connection:
 ///
 /// ```
@@ -34,19 +35,19 @@ use crate::uri::Authority;
 ///         let ws = WebSocket::opened(connection.with_agreement(acceptance.agreement()), []);
 ///         assert_eq!(ws.protocol(), Some("chat"));
 ///     }
-///     Ok(None) => println!("{} is none of ours", request.path()),
+///     Ok(None) => println!("not for a WebSocket: {}", request.path()),
 ///     Err(error) => println!("refuse with {:?}", error.response()),
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Request {
-    /// And the method and the target: the start line of the head that they came in.
+    /// Also the start line: method, target and version.
     headers: Headers,
 }
 
 impl Request {
-    /// Makes a request of its parts. Values are decoded as [`Headers`] says.
+    /// Makes a request of its parts. Values are decoded as for [`Headers`].
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Request {
     /// Makes a request of the parts of an extended CONNECT (RFC 8441 section 4): the values of the pseudo-header fields
     /// `:protocol`, `:scheme`, `:authority` and `:path`, and the header fields. Its target is the whole URI.
     ///
-    /// It is an opening handshake if `:protocol` is `websocket`. It has no key, and the response has no answer to it.
+    /// It is an opening handshake if `:protocol` is `websocket`. Neither the request nor the response has a key.
     ///
     /// # Errors
     ///
@@ -86,7 +87,7 @@ impl Request {
         if Authority::parse(authority).is_none() {
             return Err(HandshakeError::HostInvalid);
         }
-        // a scheme that holds more than a scheme would name another authority
+        // text such as "http://host" in place of a scheme would name another authority
         if !is_http_scheme(scheme) || !path.starts_with('/') {
             return Err(HandshakeError::TargetInvalid);
         }
@@ -97,28 +98,29 @@ impl Request {
     fn collect(
         method: &str,
         target: &str,
-        behind: &[&str],
+        after_target: &[&str],
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
     ) -> Result<Self, HandshakeError> {
         if !is_token(method) {
             return Err(HandshakeError::RequestMalformed);
         }
-        let headers =
-            Headers::from_parts((method, target, behind), fields).map_err(|_| HandshakeError::RequestMalformed)?;
+        let headers = Headers::from_parts((method, target, after_target), fields)
+            .map_err(|_| HandshakeError::RequestMalformed)?;
         if Self::is_target(target, method) { Ok(Self { headers }) } else { Err(HandshakeError::TargetInvalid) }
     }
 
-    /// A request that a parser has found.
+    /// Creates a request from a head that was parsed.
     pub(crate) const fn from_headers(headers: Headers) -> Self {
         Self { headers }
     }
 
-    /// Whether a target names a resource (4.2.1 item 1), or, with OPTIONS alone, the whole server.
+    /// Returns whether a target names a resource (4.2.1 item 1); with OPTIONS, `*` names the whole server.
     pub(crate) fn is_target(target: &str, method: &str) -> bool {
         if target == ASTERISK {
             return method == "OPTIONS";
         }
-        // Section 3 has no fragment. What RFC 3986 wants encoded, but browsers send as it is, passes.
+        // section 3: no fragment. Characters that RFC 3986 wants encoded are permitted, since browsers do not encode
+        // them.
         target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
             && split_target(target)
                 .is_some_and(|(authority, _)| authority.is_none_or(|authority| Authority::parse(authority).is_some()))
@@ -131,20 +133,20 @@ impl Request {
 
     /// Returns the version of HTTP. HTTP/1.2 to 1.9 count as 1.1 (RFC 9110 section 2.5).
     pub fn version(&self) -> HttpVersion {
-        HttpVersion::at_start(self.headers.behind_target())
+        HttpVersion::at_start(self.headers.after_target())
     }
 
     /// Returns the value of `:protocol`, if the request is an [extended CONNECT](Self::extended_connect).
     pub fn connect_protocol(&self) -> Option<&str> {
-        // on the wire of HTTP/1.1, the version ends its line
-        let behind = self.headers.behind_target().strip_prefix(self.version().as_str().as_bytes())?;
+        // in a head of HTTP/1.1, CR LF follows the version
+        let behind = self.headers.after_target().strip_prefix(self.version().as_str().as_bytes())?;
         behind.strip_prefix(CONNECT_PROTOCOL.as_bytes()).and_then(|protocol| str::from_utf8(protocol).ok())
     }
 
     /// Returns the target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS,
     /// perhaps `*`.
     ///
-    /// It may hold characters that a URI has in percent encoding only, such as `|`: browsers do not encode them.
+    /// It may hold characters that RFC 3986 wants percent-encoded, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
         self.headers.start().1
     }
@@ -167,8 +169,8 @@ impl Request {
         self.resource().split_once('?').map(|(_, query)| query)
     }
 
-    /// Returns the host, and port if it is named, that the client addressed: the value of `Host`, unless the target is
-    /// a whole URI (RFC 9112 section 3.2.2).
+    /// Returns the host that the client addressed, with the port if the client named it: the value of `Host`, unless
+    /// the target is a whole URI (RFC 9112 section 3.2.2).
     pub fn host(&self) -> &str {
         match split_target(self.target()) {
             Some((Some(authority), _)) => authority,
@@ -176,7 +178,7 @@ impl Request {
         }
     }
 
-    /// Returns the value of `Origin`: the page whose script opens the connection, if a browser does (RFC 6455 section
+    /// Returns the value of `Origin`: browsers send the origin of the page that opens the connection (RFC 6455 section
     /// 10.2).
     pub fn origin(&self) -> Option<&str> {
         self.headers().get("Origin")
@@ -230,11 +232,11 @@ impl fmt::Debug for Request {
 /// The target that stands for the whole server (RFC 9112 section 3.2.4).
 const ASTERISK: &str = "*";
 
-/// What precedes the value of `:protocol` in the start line that is kept.
+/// Separates the version from the value of `:protocol` in the stored start line.
 const CONNECT_PROTOCOL: &str = " ";
 
-/// The authority in a target of absolute-form (RFC 9112 section 3.2.2), and path and query: in origin-form (3.2.1)
-/// there is nothing else. Other forms, and schemes other than http and https, name no resource here.
+/// Splits a target into authority, which only absolute-form has (RFC 9112 section 3.2.2), and path with query. `None`
+/// for forms other than this and origin-form (3.2.1), and for schemes other than http and https.
 fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
         return Some((None, target));

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Headers, HttpVersion};
-use crate::handshake::{HandshakeError, MalformedResponse};
 
 /// An HTTP response.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,22 +17,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Makes a response of the parts of its head. Values are decoded as [`Headers`] says.
-    ///
-    /// # Errors
-    ///
-    /// [`HandshakeError::ResponseMalformed`]: a name is not a token, or a value holds a control character.
-    pub fn from_parts(
-        status: u16,
-        version: HttpVersion,
-        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
-    ) -> Result<Self, HandshakeError> {
-        let headers = Headers::from_parts(("", "", &[]), fields)
-            .map_err(|(name, value)| MalformedResponse::of_field(&name, &value))?;
-        Ok(Self::from_head(status, version, "", headers))
-    }
-
-    /// A response whose head a parser has found.
+    /// Creates a response without a body from a head that was parsed or checked.
     pub(crate) fn from_head(status: u16, version: HttpVersion, reason: &str, headers: Headers) -> Self {
         Self { status, version, reason: reason.into(), headers, body: Vec::new() }
     }
@@ -54,7 +38,7 @@ impl Response {
         self.version
     }
 
-    /// Returns the reason phrase; often empty. One with bytes outside ASCII is taken for an empty one.
+    /// Returns the reason phrase; often empty. A phrase with bytes outside ASCII is read as empty.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -64,8 +48,7 @@ impl Response {
         &self.headers
     }
 
-    /// Returns the body, or as much of it as came and as [`Config::max_head_size`](crate::Config::max_head_size)
-    /// allows.
+    /// Returns the body, as far as it arrived and [`Config::max_head_size`](crate::Config::max_head_size) allows.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// A version of HTTP. Its major version decides how messages are framed, its minor version what an endpoint can do.
+/// A version of HTTP. The major version defines the framing, the minor version the capabilities of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HttpVersion {
@@ -28,7 +28,7 @@ impl HttpVersion {
 
     /// Returns the version that the text begins with, as [`as_str`](Self::as_str) writes it.
     pub(crate) fn at_start(text: &[u8]) -> Self {
-        // most often
+        // the usual case
         if text.starts_with(Self::Http11.as_str().as_bytes()) {
             return Self::Http11;
         }
@@ -36,8 +36,8 @@ impl HttpVersion {
         others.into_iter().find(|version| text.starts_with(version.as_str().as_bytes())).unwrap_or(Self::Http11)
     }
 
-    /// Whether connections are upgraded in this version, and header fields may concern them. HTTP/2 and HTTP/3 have
-    /// neither (RFC 9113 section 8.2.2).
+    /// Returns whether this version has upgrades and connection-specific header fields. HTTP/2 and HTTP/3 have neither
+    /// (RFC 9113 section 8.2.2).
     pub(crate) fn has_connection_fields(self) -> bool {
         self <= Self::Http11
     }

@@ -1,40 +1,37 @@
-//! The end of a connection that never opened: a response may still have to be delivered, and TCP to end.
-//! No Close frame is ever sent here (RFC 6455 section 7.1.7), but the phases are those of [`Closing`].
+//! The end of a connection that never opened: delivers the response of a server, if there is one, and ends TCP.
+//! It sends no Close frame (RFC 6455 section 7.1.7), but goes through the phases of [`Closing`].
 
 use alloc::boxed::Box;
 
-use crate::closing::{Closing, Initiator};
-use crate::config::Config;
+use crate::closing::{Closing, Timer, Timers};
+use crate::data::{Config, Initiator, Instant, ReadyState, Role, TransportAction};
 use crate::error::Error;
-use crate::event::{ReadyState, Role, TransportAction};
-use crate::output::Output;
-use crate::time::Instant;
-use crate::timer::{Timer, Timers};
+use crate::send::Output;
 
 /// A connection that will not open.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct FailedHandshake {
     pub(crate) role: Role,
     pub(crate) output: Output,
     pub(crate) timers: Timers,
     closing: Box<Closing>,
     /// No call has returned the error yet.
-    is_untold: bool,
+    pub(crate) is_error_pending: bool,
 }
 
-impl Ended {
-    /// Ends with a response in its output. `error` is what every `receive` reports; nothing if the application
-    /// responded.
-    pub(crate) fn answered(output: Output, error: Option<Error>, config: &Config, now: Instant) -> Self {
+impl FailedHandshake {
+    /// Ends when the response in the output is delivered. Every `receive` returns `error`; it is `None` if the
+    /// application responded.
+    pub(crate) fn with_response(output: Output, error: Option<Error>, config: &Config, now: Instant) -> Self {
         let mut closing = Box::new(Closing::new(Initiator::Local, config, now));
         closing.fail(error);
         let mut timers = Timers::new(now);
         timers.set(Timer::Closing, closing.next_check(now));
-        Self { role: Role::Server, output, timers, closing, is_untold: false }
+        Self { role: Role::Server, output, timers, closing, is_error_pending: false }
     }
 
     /// Ends at once.
-    pub(crate) fn abandoned(
+    pub(crate) fn without_response(
         role: Role,
         mut output: Output,
         error: Option<Error>,
@@ -46,16 +43,12 @@ impl Ended {
         closing.fail(error);
         closing.end(action, &mut output);
         timers.stop();
-        Self { role, output, timers, closing, is_untold: false }
+        Self { role, output, timers, closing, is_error_pending: false }
     }
 
-    /// The caller cannot return the error: the next `receive` does.
-    pub(crate) fn leave_untold(&mut self) {
-        self.is_untold = self.closing.error().is_some();
-    }
-
-    pub(crate) fn is_untold(&self) -> bool {
-        self.is_untold
+    /// Leaves the error to the next `receive`, because the current call cannot return it.
+    pub(crate) fn defer_error(&mut self) {
+        self.is_error_pending = self.closing.error().is_some();
     }
 
     /// Records the peer's FIN: the connection ends when the response is delivered.
@@ -65,12 +58,12 @@ impl Ended {
 
     pub(crate) fn receive_eof(&mut self) -> Result<(), Error> {
         self.note_eof();
-        if self.is_untold { self.outcome() } else { Ok(()) }
+        if self.is_error_pending { self.outcome() } else { Ok(()) }
     }
 
     pub(crate) fn write_lost(&mut self) {
         self.closing.lose_write(&mut self.output);
-        // a response is all there was to say: nothing the peer sends matters
+        // the response was all that remained: received bytes have no effect
         self.end(TransportAction::Abort);
     }
 
@@ -89,14 +82,14 @@ impl Ended {
         }
     }
 
-    /// What every `receive` returns.
+    /// Returns the result of every `receive`.
     pub(crate) fn outcome(&mut self) -> Result<(), Error> {
-        self.is_untold = false;
+        self.is_error_pending = false;
         self.closing.error().cloned().map_or(Ok(()), Err)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        if self.is_over() { None } else { self.timers.next() }
+        if self.has_ended() { None } else { self.timers.next() }
     }
 
     pub(crate) fn transport(&self) -> TransportAction {
@@ -108,10 +101,10 @@ impl Ended {
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
-        if self.is_over() { ReadyState::Closed } else { ReadyState::Closing }
+        if self.has_ended() { ReadyState::Closed } else { ReadyState::Closing }
     }
 
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.closing.has_ended(self.output.is_delivered())
     }
 }

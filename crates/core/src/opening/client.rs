@@ -1,31 +1,21 @@
-//! The client's opening handshake, RFC 6455 section 4.1: what the response must be.
+//! The client's opening handshake, RFC 6455 section 4.1.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use rand_core::CryptoRng;
 
-use super::body::Body;
-use super::encode::encode_request;
-use super::head::{HeadFault, HeadReader};
-use super::not_http::ResponseStart;
-use super::response;
-use crate::config::Config;
+use crate::closing::{Timer, Timers};
 use crate::connection::Connection;
+use crate::data::{Config, Input, Instant};
 use crate::error::{Error, TimeoutKind};
-use crate::handshake::negotiation::Expected;
 use crate::handshake::{
-    ClientRequest, HandshakeError, HttpVersion, MalformedResponse, Open, RequestError, Response, ResponseFault,
+    Body, ClientRequest, Expected, HandshakeError, Open, RequestError, Response, ResponseReader, encode_request,
     generate_key,
 };
-use crate::input::Input;
-use crate::limit::{LimitExceeded, Subject};
-use crate::output::Output;
-use crate::sender::Masking;
-use crate::time::Instant;
-use crate::timer::{Timer, Timers};
+use crate::send::{Masking, Output};
 
-/// A client that has asked and waits for the answer.
+/// A client that waits for the response.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) config: Arc<Config>,
@@ -34,21 +24,19 @@ pub(crate) struct Client {
     pub(crate) timers: Timers,
     expected: Expected,
     stage: Stage,
-    /// The first bytes of the head that is awaited.
-    start: ResponseStart,
     /// Nothing more can be written.
     is_write_lost: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
-    Head(HeadReader),
-    /// Behind the head of a response other than 101.
-    Refused {
+    AwaitingHead(ResponseReader),
+    /// The head of a response other than 101 has been read.
+    AwaitingBody {
         response: Response,
         body: Body,
     },
-    Over,
+    Ended,
 }
 
 impl Client {
@@ -68,48 +56,30 @@ impl Client {
             output: Output::default().with_head(encode_request(request, &key)),
             timers,
             expected: Expected::new(request, &key),
-            stage: Stage::Head(HeadReader::default()),
-            start: ResponseStart::default(),
+            stage: Stage::AwaitingHead(ResponseReader::default()),
             is_write_lost: false,
         })
     }
 
-    /// Takes bytes of the response. What is left of the input after a 101 are frames (4.1).
+    /// Takes the bytes of the response. After a 101, the input that remains holds frames (4.1).
     pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<(Connection, Open)>, HandshakeError> {
         loop {
             let reader = match &mut self.stage {
-                Stage::Head(reader) => reader,
-                Stage::Refused { body, .. } => {
+                Stage::AwaitingHead(reader) => reader,
+                Stage::AwaitingBody { body, .. } => {
                     return if body.receive(input) { Err(self.end_of_response()) } else { Ok(None) };
                 }
-                Stage::Over => return Ok(None),
+                Stage::Ended => return Ok(None),
             };
-            let room = self.config.max_head_size.saturating_sub(reader.size());
-            let may_be_http = self.start.examine(input.remaining(), room).map_err(HandshakeError::ResponseNotHttp)?;
-            if !may_be_http {
-                input.discard();
-                return Ok(None);
-            }
-            let head = match reader.read(input, &self.config) {
-                Ok(Some(head)) => head,
-                Ok(None) => return Ok(None),
-                Err(fault) => return Err(head_error(fault, reader.received(), &self.config)),
-            };
-            let response = response::parse(&head, reader.header_lines())?;
+            let Some(response) = reader.read(input, &self.config)? else { return Ok(None) };
             match response.status() {
-                101 if response.version() != HttpVersion::Http11 => {
-                    return Err(MalformedResponse::of_version(&head).into());
-                }
                 101 => return self.open(response).map(Some),
                 // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final
                 // response"
-                100..200 => {
-                    reader.restart();
-                    self.start = ResponseStart::default();
-                }
+                100..200 => reader.restart(),
                 status => {
                     let body = Body::new(status, response.headers(), self.config.max_head_size);
-                    self.stage = Stage::Refused { response, body };
+                    self.stage = Stage::AwaitingBody { response, body };
                 }
             }
         }
@@ -121,19 +91,20 @@ impl Client {
         self.is_write_lost = true;
     }
 
-    /// The transport has ended, or must.
+    /// Ends the handshake, because the body, the transport or the time has ended. Returns the error.
     pub(crate) fn end_of_response(&mut self) -> HandshakeError {
-        match core::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Refused { response, body } => {
+        match core::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::AwaitingBody { response, body } => {
                 HandshakeError::Refused(Box::new(response.with_body(body.into_bytes())))
             }
-            Stage::Head(_) | Stage::Over => {
-                self.start.not_http().map_or(HandshakeError::UnexpectedEof, HandshakeError::ResponseNotHttp)
+            Stage::AwaitingHead(reader) => {
+                reader.not_http().map_or(HandshakeError::UnexpectedEof, HandshakeError::ResponseNotHttp)
             }
+            Stage::Ended => HandshakeError::UnexpectedEof,
         }
     }
 
-    /// Time has passed.
+    /// Handles a deadline that has come. Returns the error that ends the handshake.
     pub(crate) fn handle_timeout(&mut self) -> Option<Error> {
         self.timers.pop_expired().map(|_| match self.end_of_response() {
             error @ (HandshakeError::Refused(_) | HandshakeError::ResponseNotHttp(_)) => error.into(),
@@ -150,16 +121,5 @@ impl Client {
             connection.write_lost(self.timers.now());
         }
         Ok((connection, Open::new(agreement, Some(response))))
-    }
-}
-
-fn head_error(fault: HeadFault, head: &[u8], config: &Config) -> HandshakeError {
-    match fault {
-        // `ResponseStart` has refused every first byte that the reader would refuse, except a bare LF.
-        HeadFault::BareLineFeed | HeadFault::NotHttp => {
-            MalformedResponse::at_end(ResponseFault::BareLineFeed, head).into()
-        }
-        HeadFault::TooLong => LimitExceeded::at(Subject::ResponseHead, config.max_head_size).into(),
-        HeadFault::LinesTooMany => LimitExceeded::at(Subject::ResponseLines, config.max_header_lines).into(),
     }
 }
