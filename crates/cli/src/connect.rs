@@ -1,7 +1,7 @@
 //! `sansocket connect`: lines of stdin become text messages, messages become lines of stdout.
 //!
-//! The main thread reads from the connection and reports how it ended. Another thread reads stdin and sends, and a third one
-//! waits for a signal.
+//! The main thread reads from the connection and reports how it ended. Another thread reads stdin and sends, and a
+//! third one waits for a signal.
 
 mod diagnosis;
 mod reply_counter;
@@ -26,25 +26,25 @@ type Writer = sansocket_net::Writer<TcpStream>;
 
 /// Connect to a server: lines of stdin become text messages, messages become lines of stdout
 ///
-/// What else happens (opened, ping, pong, close received, interrupted, closed) is said on stderr.
+/// Reports all other events (opened, ping, pong, close received, interrupted, closed) on stderr.
 ///
-/// At the end of stdin the connection is closed with code 1000, but not before the replies: once as many messages have
-/// come as lines were sent, or once none has come for --wait seconds. Once it is open, Ctrl-C closes it with code 1001; a
-/// second one ends at once.
+/// At the end of stdin, waits for the replies: until as many messages have arrived as lines were sent, or until none
+/// has arrived for --wait seconds. Then closes the connection with code 1000. Ctrl-C closes an open connection with
+/// code 1001; a second Ctrl-C ends the command at once.
 ///
-/// Lines that were sent before are delivered first. That takes as long as the server takes to read them, up to 5 minutes.
-/// If the server does nothing for some 5 seconds, the command gives up, with status 3.
+/// Before the connection closes, all lines are delivered: for up to 5 minutes, as long as the server reads them. If the
+/// server makes no progress for about 5 seconds, the command gives up with status 3.
 #[derive(clap::Args, Debug)]
 #[command(after_help = exit::STATUSES)]
 pub(crate) struct Args {
-    /// Where to, such as ws://localhost:9001/chat
+    /// The URL of the server, such as ws://localhost:9001/chat
     url: String,
 
-    /// Offer a subprotocol; of several the first is preferred
+    /// Offer a subprotocol; may be repeated, the preferred one first
     #[arg(short, long = "protocol", value_name = "P")]
     protocols: Vec<String>,
 
-    /// Add a header field to the request
+    /// Add a header field to the request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Binary::Hex)]
     binary: Binary,
 
-    /// After the end of stdin, how long without a message to wait for replies
+    /// After the end of stdin, stop waiting for replies after this time without a message
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     wait: Duration,
 }
@@ -65,14 +65,14 @@ pub(crate) struct Args {
 enum Binary {
     /// A line of hex digits
     Hex,
-    /// The bytes alone, no line ends added
+    /// The bytes as they are, without line ends
     Raw,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
-    let seconds = seconds.ok_or("a number of seconds, 0 or more")?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds, but not so many".to_owned())
+    let seconds = seconds.ok_or("expected a number of seconds, 0 or more")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "expected a number of seconds below 2^64".to_owned())
 }
 
 /// Connects, and exchanges messages until the connection has ended.
@@ -88,7 +88,7 @@ fn connector(args: &Args) -> Result<Connector, Failure> {
     let mut connector = Connector::new();
     for header in &args.headers {
         let Some((name, value)) = header.split_once(':') else {
-            // The rest may be a credential.
+            // The text after the name may be a credential.
             let name = header.split_whitespace().next().unwrap_or_default();
             let message = format!("--header {name:?}: no colon; a header field is written 'Name: value'");
             return Err(Failure::new(Exit::Failed, message));
@@ -102,7 +102,7 @@ fn connector(args: &Args) -> Result<Connector, Failure> {
 }
 
 fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
-    let split = |error| Failure::new(Exit::Failed, format_args!("cannot share the connection: {error}"));
+    let split = |error| Failure::new(Exit::Failed, format_args!("cannot split the connection: {error}"));
     let (mut reader, writer) = ws.split().map_err(split)?;
     let interrupt = Interrupt::install()?;
     threads::start("closing", {
@@ -120,9 +120,9 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
         let (writer, replies, has_failed, wait) =
             (writer.clone(), Arc::clone(&replies), Arc::clone(&has_failed), args.wait);
         move || {
-            if let Err(complaint) = send_lines(&writer, &replies) {
+            if let Err(error) = send_lines(&writer, &replies) {
                 has_failed.store(true, Ordering::Relaxed);
-                exit::complain(&complaint);
+                exit::print_error(&error);
             }
             replies.wait(wait);
             // If the connection has ended already, the main thread reports how.
@@ -164,7 +164,7 @@ fn talk(ws: WebSocket<TcpStream>, args: &Args) -> Result<Exit, Failure> {
             CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS => Exit::Clean,
             _ => Exit::OtherCode,
         }),
-        _ => Err(Failure::new(Exit::Abnormal, "peer: the connection ended without a closing handshake")),
+        _ => Err(Failure::new(Exit::Abnormal, "the connection ended without a closing handshake")),
     }
 }
 
@@ -182,7 +182,7 @@ fn status(code: CloseCode, reason: &str) -> String {
     if reason.is_empty() { code.to_string() } else { format!("{code} {reason:?}") }
 }
 
-/// Sends the lines of stdin until it ends, or the connection does.
+/// Sends the lines of stdin until stdin or the connection ends.
 ///
 /// # Errors
 ///
@@ -197,14 +197,14 @@ fn send_lines(writer: &Writer, replies: &ReplyCounter) -> Result<(), String> {
             break;
         }
         let text = std::str::from_utf8(trim_end(&line)).map_err(|error| {
-            format!("line {number} of stdin is not UTF-8 ({error}), as text messages must be; nothing more is sent")
+            format!("line {number} of stdin is not UTF-8 text ({error}); it and later lines are not sent")
         })?;
         // The count precedes the message, so that no reply can arrive before it.
         replies.count_sent();
         match writer.send(text) {
             Ok(()) => {}
             Err(Error::Send(error @ SendError::MessageTooLong { .. })) => {
-                return Err(format!("line {number} of stdin was not sent: {error}; nothing more is sent"));
+                return Err(format!("line {number} of stdin was not sent: {error}; later lines are not sent"));
             }
             // The connection is closing or has failed: the main thread reports how.
             Err(_) => break,
@@ -227,7 +227,7 @@ struct Printer {
 }
 
 impl Printer {
-    /// Returns the first error of stdout. Prints nothing after it.
+    /// Returns the first error of stdout, and prints nothing after it.
     fn print(&mut self, message: &Message<'_>) -> io::Result<()> {
         if self.is_closed {
             return Ok(());

@@ -1,8 +1,8 @@
-//! `sansocket demo`: a server and a client in one process, over loopback TCP, and all that passes between them.
+//! `sansocket demo`: a server and a client in one process, and a transcript of their traffic over loopback TCP.
 //!
-//! Client and server take turns, so that the transcript is the same every time but for ports, keys and masks. Where both
-//! must act at once (the opening and the closing handshake, a message that TCP does not take at once) the server has a
-//! thread, and the record of the wire says what came first.
+//! Client and server take turns, so that all transcripts are the same except for ports, keys and masks. Where both must
+//! act at once (the handshakes, a message that TCP may not buffer) the server has a thread, and the record gives the
+//! order.
 
 mod tap;
 mod transcript;
@@ -25,33 +25,33 @@ type Server = sansocket_net::WebSocket<Tap>;
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const PROTOCOL: &str = "demo.sansocket";
-/// Bytes of the long message: more than the client hands to TCP at a time, and than 16 bits of length can say.
-const LONG: usize = 100_000;
+/// The length of the long message: more than one write of the client, and more than a 16-bit length can express.
+const LONG_LENGTH: usize = 100_000;
 
-/// Show a WebSocket's whole life: a server, a client, and every byte between them
+/// Show one connection in full: a server, a client, and every byte between them
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 
 /// Runs the demonstration.
 pub(crate) fn run(_: &Args) -> Result<Exit, Failure> {
-    let mut out = Watched { out: anstream::stdout().lock(), failure: None };
+    let mut out = FailureRecorder { out: anstream::stdout().lock(), failure: None };
     match (show(&mut out), out.failure) {
         (Ok(()), _) => Ok(Exit::Clean),
-        // Whoever reads has seen enough.
+        // The reader of stdout has closed it, as `head` does: this is no failure.
         (Err(_), Some(ErrorKind::BrokenPipe)) => Ok(Exit::Clean),
         (Err(error), Some(_)) => Err(Failure::new(Exit::Failed, format_args!("cannot write to stdout: {error}"))),
-        (Err(error), None) => Err(Failure::new(Exit::Failed, format_args!("the demo went wrong: {error}"))),
+        (Err(error), None) => Err(Failure::new(Exit::Failed, format_args!("the demo failed: {error}"))),
     }
 }
 
-/// Tells the errors of stdout from those of the sockets.
-struct Watched<W> {
+/// Records errors of stdout, to distinguish them from those of the sockets.
+struct FailureRecorder<W> {
     out: W,
-    /// How the latest write failed, if it did.
+    /// The error of the latest write.
     failure: Option<ErrorKind>,
 }
 
-impl<W: Write> Write for Watched<W> {
+impl<W: Write> Write for FailureRecorder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let result = self.out.write(bytes);
         self.failure = result.as_ref().err().map(io::Error::kind);
@@ -68,11 +68,11 @@ impl<W: Write> Write for Watched<W> {
 fn show(out: impl Write) -> Outcome {
     let mut transcript = Transcript::new(out);
     transcript.title(
-        "sansocket demo: the life of one WebSocket, seen from both ends",
+        "sansocket demo: one WebSocket connection, seen from both ends",
         &[
-            "A server and a client in this process talk over loopback TCP. Shown is what each is asked to do,",
-            "what it then sends (──▶), what its application is told (event), and what its readyState and",
-            "bufferedAmount become. Sections (§) are those of RFC 6455.",
+            "A server and a client in this process talk over loopback TCP. The transcript shows the calls of each",
+            "application, the bytes that its end sends (──▶), the events that it receives, and each change of",
+            "readyState and bufferedAmount. Sections (§) are those of RFC 6455.",
         ],
     )?;
     let mut demo = Demo::open(transcript)?;
@@ -102,7 +102,7 @@ impl<W: Write> Demo<W> {
         let client = wire.tap(TcpStream::connect(address)?, End::Client);
         let server = wire.tap(listener.accept()?.0, End::Server);
         transcript.call(End::Client, &format!("connect({url:?}, [{PROTOCOL:?}])"))?;
-        // A connection can be looked at once it is open; this is what it is until then.
+        // There is no connection to ask before it is open; this is its state until then.
         transcript.state(End::Client, ReadyState::Connecting)?;
 
         let accepting = thread::spawn(move || -> Outcome<Server> {
@@ -110,7 +110,7 @@ impl<W: Write> Demo<W> {
         });
         let client = Connector::new().protocol(PROTOCOL).handshake(&url, client)?;
         let server = accepting.join().map_err(|_| "the server panicked")??;
-        wire.take()?.iter().try_for_each(|piece| transcript.piece(piece))?;
+        wire.take_pieces()?.iter().try_for_each(|piece| transcript.piece(piece))?;
 
         for (end, protocol, state) in [
             (End::Server, server.protocol(), server.ready_state()),
@@ -128,122 +128,120 @@ impl<W: Write> Demo<W> {
             .chapter("2. A text message and its echo: a client masks what it sends (§5.3), a server does not")?;
         self.transcript.call(End::Client, "send(\"Hello\")")?;
         self.writer.send("Hello")?;
-        self.server_reads("message: text \"Hello\"")?;
+        self.expect_at_server("message: text \"Hello\"")?;
         self.transcript.call(End::Server, "send(\"Hello\")")?;
         self.server.send("Hello")?;
-        self.client_reads("message: text \"Hello\"")
+        self.expect_at_client("message: text \"Hello\"")
     }
 
     fn fragments(&mut self) -> Outcome {
-        self.transcript
-            .chapter("3. A message in fragments (§5.4), and a ping that does not wait for the last of them")?;
+        self.transcript.chapter("3. A message in fragments (§5.4), and a ping between two of them")?;
         let fragment = MessageKind::Text;
         self.transcript.call(End::Client, "send_fragment(\"one \", last: false)")?;
         self.writer.send_fragment(fragment, b"one ", false)?;
-        self.travelled()?;
+        self.show_traffic()?;
         self.transcript.call(End::Client, "ping(\"still there?\")")?;
         self.writer.ping(b"still there?")?;
-        self.server_reads("ping: \"still there?\"")?;
-        // The pong is the server's own doing, and waits to be written.
+        self.expect_at_server("ping: \"still there?\"")?;
+        // The server has queued the Pong, without a call of its application.
         self.server.flush()?;
-        self.client_reads("pong: \"still there?\"")?;
+        self.expect_at_client("pong: \"still there?\"")?;
         for (text, last) in [("message, ", false), ("three frames", true)] {
             self.transcript.call(End::Client, &format!("send_fragment({text:?}, last: {last})"))?;
             self.writer.send_fragment(fragment, text.as_bytes(), last)?;
-            self.travelled()?;
+            self.show_traffic()?;
         }
-        self.server_reads("message: text \"one message, three frames\"")
+        self.expect_at_server("message: text \"one message, three frames\"")
     }
 
     fn binary(&mut self) -> Outcome {
-        self.transcript.chapter("4. A binary message: any bytes at all")?;
+        self.transcript.chapter("4. A binary message: any bytes")?;
         self.transcript.call(End::Server, "send([de ad be ef 00 ff])")?;
         self.server.send(&[0xde, 0xad, 0xbe, 0xef, 0x00, 0xff])?;
-        self.client_reads("message: binary, 6 bytes")
+        self.expect_at_client("message: binary, 6 bytes")
     }
 
     fn long(&mut self) -> Outcome {
-        self.transcript.chapter("5. A long message, while TCP takes no more: what waits is counted")?;
-        let bytes: Vec<u8> = (0..LONG).map(|i| i as u8).collect();
+        self.transcript.chapter("5. A long message while TCP accepts no bytes: bufferedAmount counts them")?;
+        let bytes: Vec<u8> = (0..LONG_LENGTH).map(|i| i as u8).collect();
         let before = self.writer.buffered_amount();
-        self.transcript.call(End::Client, &format!("send([00 01 02 … {LONG} bytes])"))?;
+        self.transcript.call(End::Client, &format!("send([00 01 02 … {LONG_LENGTH} bytes])"))?;
 
         let valve = self.wire.shut();
         let Self { transcript, writer, server, .. } = self;
-        let told = thread::scope(|scope| -> Outcome<String> {
+        let event = thread::scope(|scope| -> Outcome<String> {
             let sending = scope.spawn(|| writer.send(&bytes));
-            valve.wait();
-            let waiting = writer.buffered_amount();
-            let under_way = format!("{waiting} of {LONG} bytes are not delivered");
-            transcript.buffered(End::Client, before, waiting, &under_way)?;
-            // From here on both ends must act: TCP need not hold all of it.
-            let reading = scope.spawn(|| told(server.events().next()));
-            valve.open();
+            valve.wait_until_blocked();
+            let pending = writer.buffered_amount();
+            let reason = format!("{pending} of {LONG_LENGTH} bytes are not delivered");
+            transcript.buffered(End::Client, before, pending, &reason)?;
+            // From here on both ends must act, since TCP's buffers may be smaller than the message.
+            let reading = scope.spawn(|| describe(server.events().next()));
+            drop(valve);
             sending.join().map_err(|_| "the client panicked")??;
-            let told = reading.join().map_err(|_| "the server panicked")??;
-            transcript.buffered(End::Client, waiting, writer.buffered_amount(), "TCP takes more")?;
-            Ok(told)
+            let event = reading.join().map_err(|_| "the server panicked")??;
+            transcript.buffered(End::Client, pending, writer.buffered_amount(), "TCP accepts bytes again")?;
+            Ok(event)
         })?;
-        self.travelled()?;
-        self.happened(End::Server, &told, &format!("message: binary, {LONG} bytes"))
+        self.show_traffic()?;
+        self.check_event(End::Server, &event, &format!("message: binary, {LONG_LENGTH} bytes"))
     }
 
     fn close(mut self) -> Outcome {
         self.transcript
-            .chapter("6. The closing handshake (§7), down to TCP's last FIN: the server's comes first (§7.1.1)")?;
+            .chapter("6. The closing handshake (§7), and the end of TCP: the server sends its FIN first (§7.1.1)")?;
         self.transcript.call(End::Client, "close(1000, \"that was all\")")?;
         self.writer.close(CloseCode::NORMAL, "that was all")?;
         self.transcript.state(End::Client, self.writer.ready_state())?;
-        self.travelled()?;
+        self.show_traffic()?;
 
-        self.server_reads("close received: 1000 \"that was all\"")?;
+        self.expect_at_server("close received: 1000 \"that was all\"")?;
         self.transcript.state(End::Server, self.server.ready_state())?;
-        // The reply is the server's own doing, and waits to be written.
+        // The server has queued its Close frame, without a call of its application.
         self.server.flush()?;
-        self.client_reads("close received: 1000")?;
+        self.expect_at_client("close received: 1000")?;
 
         let Self { reader, server, .. } = &mut self;
-        let (client_told, server_told) = thread::scope(|scope| {
-            let serving = scope.spawn(|| told(server.events().next()));
-            let client_told = told(reader.events().next());
-            (client_told, serving.join())
+        let (client_event, server_event) = thread::scope(|scope| {
+            let serving = scope.spawn(|| describe(server.events().next()));
+            let client_event = describe(reader.events().next());
+            (client_event, serving.join())
         });
-        let server_told = server_told.map_err(|_| "the server panicked")??;
-        self.travelled()?;
-        self.happened(End::Server, &server_told, "close: 1000 \"that was all\", clean, begun by the peer")?;
+        let server_event = server_event.map_err(|_| "the server panicked")??;
+        self.show_traffic()?;
+        self.check_event(End::Server, &server_event, "close: 1000 \"that was all\", clean, begun by the peer")?;
         self.transcript.state(End::Server, self.server.ready_state())?;
-        self.happened(End::Client, &client_told?, "close: 1000, clean, begun by this end")?;
+        self.check_event(End::Client, &client_event?, "close: 1000, clean, begun by this end")?;
         self.transcript.state(End::Client, self.reader.ready_state())?;
-        self.transcript.end("Both ends agree how it ended, and neither was left waiting.")?;
-        Ok(())
+        Ok(self.transcript.end("Both ends report the same end, and neither had to wait for a timeout.")?)
     }
 
-    fn server_reads(&mut self, expected: &str) -> Outcome {
-        let told = told(self.server.events().next())?;
-        self.travelled()?;
-        self.happened(End::Server, &told, expected)
+    fn expect_at_server(&mut self, expected: &str) -> Outcome {
+        let event = describe(self.server.events().next())?;
+        self.show_traffic()?;
+        self.check_event(End::Server, &event, expected)
     }
 
-    fn client_reads(&mut self, expected: &str) -> Outcome {
-        let told = told(self.reader.events().next())?;
-        self.travelled()?;
-        self.happened(End::Client, &told, expected)
+    fn expect_at_client(&mut self, expected: &str) -> Outcome {
+        let event = describe(self.reader.events().next())?;
+        self.show_traffic()?;
+        self.check_event(End::Client, &event, expected)
     }
 
-    /// A demonstration of something else than it says would be a lie.
-    fn happened(&mut self, end: End, told: &str, expected: &str) -> Outcome {
-        self.transcript.event(end, told)?;
-        if told == expected { Ok(()) } else { Err(format!("{told:?} instead of {expected:?}").into()) }
+    /// Shows an event. Fails if it is not the expected one.
+    fn check_event(&mut self, end: End, event: &str, expected: &str) -> Outcome {
+        self.transcript.event(end, event)?;
+        if event == expected { Ok(()) } else { Err(format!("got {event:?}, expected {expected:?}").into()) }
     }
 
-    fn travelled(&mut self) -> Outcome {
-        self.wire.take()?.iter().try_for_each(|piece| self.transcript.piece(piece))?;
+    fn show_traffic(&mut self) -> Outcome {
+        self.wire.take_pieces()?.iter().try_for_each(|piece| self.transcript.piece(piece))?;
         Ok(())
     }
 }
 
-/// An event, in words.
-fn told(event: Option<Result<Event<'_>, sansocket_net::Error>>) -> Outcome<String> {
+/// Describes an event in words.
+fn describe(event: Option<Result<Event<'_>, sansocket_net::Error>>) -> Outcome<String> {
     Ok(match event.transpose()? {
         Some(Event::Message(Message::Text(text))) => format!("message: text {text:?}"),
         Some(Event::Message(Message::Binary(bytes))) => format!("message: binary, {} bytes", bytes.len()),
@@ -262,7 +260,7 @@ fn told(event: Option<Result<Event<'_>, sansocket_net::Error>>) -> Outcome<Strin
     })
 }
 
-/// A reason, if there is one.
+/// Returns a reason in quotes, after a space; nothing if there is none.
 fn quoted(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(" {reason:?}") }
 }

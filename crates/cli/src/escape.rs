@@ -1,6 +1,7 @@
 //! Escaping of text that a peer chose, before it is displayed.
 //!
-//! A peer must not be able to move the cursor of a terminal, start a new line in a log, or reorder or hide parts of a line.
+//! A peer must not be able to move the cursor of a terminal, start a new line in a log, or reorder or hide parts of a
+//! line.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -19,7 +20,8 @@ impl<'a> Escaped<'a> {
         Self { text, max_length: usize::MAX }
     }
 
-    /// Cuts the displayed text at `max_length` bytes. A marker behind the cut tells how many bytes of `text` are missing.
+    /// Cuts the displayed text at `max_length` bytes. A marker after the cut shows how many bytes of `text` are
+    /// missing.
     pub(crate) const fn truncated(text: &'a str, max_length: usize) -> Self {
         Self { text, max_length }
     }
@@ -27,14 +29,14 @@ impl<'a> Escaped<'a> {
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut room = self.max_length;
+        let mut remaining = self.max_length;
         for (index, c) in self.text.char_indices() {
             let is_shown = is_shown(c);
             let length = if is_shown { c.len_utf8() } else { c.escape_default().len() };
-            let Some(rest) = room.checked_sub(length) else {
+            let Some(rest) = remaining.checked_sub(length) else {
                 return write!(f, "… ({} bytes cut)", self.text.len() - index);
             };
-            room = rest;
+            remaining = rest;
             if is_shown { f.write_char(c)? } else { write!(f, "{}", c.escape_default())? }
         }
         Ok(())
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_what_is_escaped_already_stays() {
+    fn harmless_text_and_existing_escapes_stay() {
         for text in ["", "Grüße, 世界 🦀 \"it's\" e\u{301} \u{a0}", r"\u{202e}\n", "\u{fffd}…"] {
             assert_eq!(Escaped::new(text).to_string(), text);
         }

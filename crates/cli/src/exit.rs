@@ -10,11 +10,11 @@ use crate::escape::Escaped;
 pub(crate) const STATUSES: &str = "\
 Exit status:
   0    the connection was closed cleanly, by either end, with code 1000, 1001 or none
-  1    it never came to that: bad usage, a bad URL, no such host, no connection, bad input
-  2    the server refused the opening handshake, or answered it wrongly, or not at all
+  1    the command failed: bad usage, a bad URL, no such host, no connection, bad input
+  2    the server refused the opening handshake, answered it wrongly, or did not answer
   3    the connection ended without a closing handshake, or an endpoint broke the protocol
-  4    the server closed it cleanly, but with another code
-  130  a second Ctrl-C ended it at once";
+  4    the connection was closed cleanly, with another code
+  130  a second Ctrl-C ended the command at once";
 
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Failure {
 }
 
 /// Writes an error message to stderr, as one line.
-pub(crate) fn complain(message: &str) {
+pub(crate) fn print_error(message: &str) {
     note(&format!("error: {message}"));
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn note(line: &str) {
     let _ = writeln!(anstream::stderr(), "{}", Escaped::new(line));
 }
 
-/// Returns the argument of the user, or a pair of quotes if it is empty and would not be visible.
+/// Returns the user's argument, or a pair of quotes if it is empty and would not be visible.
 pub(crate) fn quoted_if_empty(text: &str) -> &str {
     if text.is_empty() { "''" } else { text }
 }

@@ -1,7 +1,7 @@
 //! The `sansocket` command: an echo server, a client for the terminal, and a demonstration.
 //!
-//! Each subcommand has a module. This file runs one of them and turns its result into an exit status and, after a failure,
-//! one line on stderr.
+//! Each subcommand has a module. This file runs one of them and turns its result into an exit status and, after a
+//! failure, one line on stderr.
 
 mod connect;
 mod demo;
@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use exit::{Exit, Failure};
 
-/// A WebSocket, sans socket: RFC 6455 at the command line
+/// WebSockets (RFC 6455) at the command line: an echo server, a client, and a demonstration
 #[derive(Debug, Parser)]
 #[command(name = "sansocket", version, max_term_width = 100)]
 struct Cli {
@@ -36,7 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return print_usage(&error),
     };
     let outcome = match cli.command {
         Command::Demo(args) => demo::run(&args),
@@ -44,14 +44,14 @@ fn main() -> ExitCode {
         Command::Connect(args) => connect::run(&args),
     };
     let exit = outcome.unwrap_or_else(|Failure { exit, message }| {
-        exit::complain(&message);
+        exit::print_error(&message);
         exit
     });
     exit.into()
 }
 
-/// Prints what clap reports: help and version, which are no failure, or an error in the arguments.
-fn usage(error: &clap::Error) -> ExitCode {
+/// Prints the help, the version (neither is a failure), or an error in the arguments.
+fn print_usage(error: &clap::Error) -> ExitCode {
     // If this fails, nothing reads the output.
     let _ = error.print();
     match error.kind() {

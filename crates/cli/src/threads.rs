@@ -1,4 +1,4 @@
-//! Threads that are needed for as long as the command runs.
+//! Threads that the command needs for as long as it runs.
 
 use std::thread;
 
@@ -8,8 +8,8 @@ use crate::exit::{Exit, Failure};
 ///
 /// # Errors
 ///
-/// The system has no room for another thread. The command starts all of these threads first, so that it fails before it has
-/// any connection.
+/// The system has no room for another thread. The command starts all of these threads first, so that it fails before it
+/// has any connection.
 pub(crate) fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let started = thread::Builder::new().name(name.to_owned()).spawn(body);
     started.map(drop).map_err(|error| {

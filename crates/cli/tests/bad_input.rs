@@ -1,4 +1,4 @@
-//! Whatever is wrong ends with one line on stderr that says what, and with its status.
+//! Each mistake of the user leads to one line on stderr that explains it, and to its exit status.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::thread;
 
 use support::Running;
 
-/// Runs to the end and expects nothing on stdout, and one line on stderr that holds each of `words`.
+/// Runs the binary to its end. Expects nothing on stdout, and one line on stderr that contains each of `words`.
 fn check(arguments: &[&str], status: i32, words: &[&str]) -> String {
     let ended = Running::start(arguments).end();
     let [line] = &ended.stderr[..] else { panic!("{arguments:?}: not one line: {ended:#?}") };
@@ -33,12 +33,12 @@ fn bad_urls() {
     check(&["connect", "ws://127.0.0.1/a b"], 1, &["ws://127.0.0.1/a b", "at byte offset 16", "write %20"]);
     check(&["connect", "ws://127.0.0.1?\u{e4}"], 1, &["write %C3%A4"]);
     check(&["connect", "ws://\u{e4} b.example/"], 1, &["at byte offset 7"]);
-    // converted, and looked up
+    // Converted to ASCII before it is looked up.
     check(&["connect", "ws://b\u{fc}cher.invalid/"], 1, &["no address for the host xn--bcher-kva.invalid"]);
 }
 
 #[test]
-fn a_wait_of_no_use() {
+fn invalid_waits() {
     for wait in ["-1", "-0.5", "nan", "inf", "soon", "1e300"] {
         let ended = Running::start(&["connect", "ws://127.0.0.1:1/", "--wait", wait]).end();
         let line = &ended.stderr[0];
@@ -51,13 +51,13 @@ fn a_wait_of_no_use() {
 }
 
 #[test]
-fn tls_is_not_there() {
+fn wss_urls_are_refused() {
     check(&["connect", "wss://127.0.0.1/"], 1, &["wss", "TLS"]);
 }
 
 #[test]
 fn bad_header_fields() {
-    // told before anybody is connected to
+    // These errors precede any connection.
     let url = "ws://127.0.0.1:1/";
     let connect = |header| ["connect", url, "--header", header];
     let line = check(&connect("Authorization Bearer"), 1, &["--header \"Authorization\"", "no colon", "Name: value"]);
@@ -75,9 +75,9 @@ fn bad_subprotocols() {
 }
 
 #[test]
-fn nobody_listens() {
-    // A port in use, so that nobody else gets it, at which nobody listens: a listener that is dropped lives on for a moment
-    // in a process that another test is just starting.
+fn no_server_listens() {
+    // A port in use, so that no other program gets it, without a listener. The port of a dropped listener would not do:
+    // a process that another test is starting may still hold the listener for a moment.
     let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
     let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
     let address = in_use.local_addr().unwrap();
@@ -89,7 +89,7 @@ fn no_such_host() {
     check(&["connect", "ws://no-such-host.invalid/"], 1, &["no-such-host.invalid"]);
 }
 
-/// What each kind of server is started with.
+/// The arguments of each kind of server.
 const SERVERS: [&[&str]; 3] = [&["serve"], &["serve", "--threads", "2"], &["serve", "--blocking"]];
 
 #[test]
@@ -99,7 +99,7 @@ fn a_busy_port() {
     for server in SERVERS {
         check(&[server, &[&address]].concat(), 1, &[&address, "in use"]);
     }
-    // The loops of one server share their port, but not with those of another.
+    // The event loops of one server share their port, but not with another server.
     let (_server, address) = Running::serve(&["--threads", "2"]);
     let address = address.to_string();
     for server in SERVERS {
@@ -108,19 +108,19 @@ fn a_busy_port() {
 }
 
 #[test]
-fn an_address_of_no_use() {
+fn invalid_addresses() {
     for server in SERVERS {
         check(&[server, &["nowhere"]].concat(), 1, &["nowhere", "an address looks like"]);
         check(&[server, &[""]].concat(), 1, &["cannot listen on '': ", "an address looks like"]);
         check(&[server, &["no-such-host.invalid:1"]].concat(), 1, &["no-such-host.invalid:1", "check the name"]);
-        // reserved for documents, RFC 5737
-        check(&[server, &["192.0.2.1:0"]].concat(), 1, &["192.0.2.1:0", "not one of this machine's"]);
+        // Reserved for documentation (RFC 5737).
+        check(&[server, &["192.0.2.1:0"]].concat(), 1, &["192.0.2.1:0", "this machine does not have that address"]);
     }
 }
 
 #[test]
 #[cfg(unix)]
-fn more_event_loops_than_files() {
+fn more_event_loops_than_descriptors() {
     let command = "ulimit -n 32 && exec \"$0\" serve 127.0.0.1:0 --threads 100";
     let ended = Running::start_through("sh", &["-c", command]).end();
     let [line] = &ended.stderr[..] else { panic!("not one line: {ended:#?}") };
@@ -138,7 +138,7 @@ fn a_full_disk() {
 }
 
 #[test]
-fn options_of_the_server_that_do_not_go_together() {
+fn conflicting_options_of_the_server() {
     let check = |options: &[&str], words: &[&str]| {
         let ended = Running::start(&[&["serve", "127.0.0.1:0"], options].concat()).end();
         assert_eq!((ended.code(), &ended.stdout[..]), (1, &[][..]), "{ended:?}");
@@ -165,7 +165,7 @@ fn a_server_that_speaks_something_else() {
 }
 
 #[test]
-fn not_an_origin() {
+fn invalid_origins() {
     for server in SERVERS {
         let serve = |origin| [server, &["127.0.0.1:0", "--origin", "https://example.com", "--origin", origin]].concat();
         check(
@@ -178,7 +178,7 @@ fn not_an_origin() {
 }
 
 #[test]
-fn a_server_that_says_nothing() {
+fn a_server_that_closes_without_an_answer() {
     let address = answer("");
     check(&["connect", &format!("ws://{address}/")], 2, &[&address.to_string()]);
 }
@@ -192,7 +192,7 @@ fn bad_usage_is_not_a_refused_handshake() {
     assert!(ended.stdout.iter().any(|line| line == "Exit status:"), "{ended:?}");
 }
 
-/// A server that answers one request with `response`.
+/// Starts a server that answers one request with `response`. Returns its address.
 fn answer(response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

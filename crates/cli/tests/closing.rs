@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use sansocket_net::{Acceptor, CloseCode, Config, Connector, Event, Incoming, WebSocket};
-use support::{PATIENCE, Running, interrupt, last, lines, terminate, with_each_server};
+use support::{Running, TIMEOUT, interrupt, last, lines, terminate, with_each_server};
 
-/// The most time that something may take which waits for nothing. Far below the closing timeout, so that a fault shows.
+/// The limit for an operation that need not wait. It is far below the closing timeout, so that an error shows.
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// If a peer takes no bytes for this long, all buffers between are full.
 const STALL: Duration = Duration::from_millis(300);
@@ -36,7 +36,7 @@ fn each_line_reaches_a_server_that_reads_slowly() {
     });
 }
 
-/// Pipes 2 MiB into `connect`, which then begins to close. The server reads what is left in `duration`.
+/// Pipes 2 MiB into `connect`, which then begins to close. The server reads the rest in `duration`.
 fn check_slow_server(duration: Duration, sends_pings: bool) {
     const LINES: usize = 2048;
     const LINES_PER_READ: usize = 16;
@@ -118,7 +118,7 @@ fn check_half_close(address: SocketAddr, length: usize) {
     let mut client = open(client);
     client.write_all(&masked(&payload)).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    // Meanwhile, the server learns of it, with a part of the echo still in its own memory.
+    // The server receives the FIN while its memory still holds a part of the echo.
     thread::sleep(Duration::from_secs(1));
     let mut received = Vec::new();
     let result = client.read_to_end(&mut received);
@@ -127,7 +127,7 @@ fn check_half_close(address: SocketAddr, length: usize) {
 }
 
 #[test]
-fn clients_that_never_read_delay_neither_the_goodbye_nor_the_end() {
+fn clients_that_never_read_delay_neither_the_close_frames_nor_the_end() {
     const GOOD: usize = 50;
     const STUCK: usize = 5;
     with_each_server(|kind| {
@@ -142,7 +142,7 @@ fn clients_that_never_read_delay_neither_the_goodbye_nor_the_end() {
             let close = last(client).expect("a Close event");
             assert_eq!((close.code, close.was_clean), (CloseCode::GOING_AWAY, true), "{close:?}");
         }
-        assert!(start.elapsed() < AT_ONCE, "the last goodbye came after {:?}", start.elapsed());
+        assert!(start.elapsed() < AT_ONCE, "the last Close frame came after {:?}", start.elapsed());
         let ended = server.end();
         assert!(start.elapsed() < Config::default().closing_timeout * 2, "{:?}", start.elapsed());
         let note = format!("{STUCK} connections were dropped: there was no closing handshake in time");
@@ -150,7 +150,8 @@ fn clients_that_never_read_delay_neither_the_goodbye_nor_the_end() {
     });
 }
 
-/// At its limit of descriptors, a server leaves new clients in the backlog. Each client that gets a 101 also gets its echo.
+/// At its limit of descriptors, a server leaves new clients in the backlog. Each client that gets a 101 also gets its
+/// echo.
 #[test]
 fn at_the_descriptor_limit_each_accepted_client_is_served() {
     const CLIENTS: usize = 64;
@@ -190,7 +191,7 @@ fn a_second_interrupt_ends_a_server_with_stuck_clients_at_once() {
         let _stuck = stuck_clients(address, 3);
         let mut witness = open(TcpStream::connect(address).unwrap());
         server.interrupt();
-        // The server has noticed the first interrupt.
+        // The Close frame shows that the server has handled the first interrupt.
         let mut head = [0; 1];
         witness.read_exact(&mut head).unwrap();
         assert_eq!(head, [0x88]);
@@ -232,15 +233,15 @@ fn a_second_interrupt_ends_a_client_whose_stdout_is_not_read_at_once() {
         .spawn()
         .unwrap();
     let stderr = lines(client.stderr.take().unwrap());
-    let stderr_line = || stderr.recv_timeout(PATIENCE).expect("a line on stderr");
-    let (_reader, writer) = open.recv_timeout(PATIENCE).expect("a connection");
+    let stderr_line = || stderr.recv_timeout(TIMEOUT).expect("a line on stderr");
+    let (_reader, writer) = open.recv_timeout(TIMEOUT).expect("a connection");
     wait_for_stall(move || writer.send("x".repeat(65_536)).is_ok());
     assert!(stderr_line().starts_with("opened: "));
     interrupt(client.id());
     assert_eq!(stderr_line(), INTERRUPTED);
     let start = Instant::now();
     interrupt(client.id());
-    assert_eq!(stderr.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    assert_eq!(stderr.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected));
     assert_eq!(client.wait().unwrap().code(), Some(130));
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
 }
@@ -274,12 +275,12 @@ fn stuck_clients(address: SocketAddr, count: usize) -> Vec<TcpStream> {
 fn wait_for_stall(mut advance: impl FnMut() -> bool + Send + 'static) {
     let (advanced, advances) = mpsc::channel();
     thread::spawn(move || while advance() && advanced.send(()).is_ok() {});
-    advances.recv_timeout(PATIENCE).expect("it begins");
+    advances.recv_timeout(TIMEOUT).expect("the first step succeeds");
     loop {
         match advances.recv_timeout(STALL) {
             Ok(()) => {}
             Err(RecvTimeoutError::Timeout) => return,
-            Err(RecvTimeoutError::Disconnected) => panic!("it ends before it stalls"),
+            Err(RecvTimeoutError::Disconnected) => panic!("the thread ended before it stalled"),
         }
     }
 }
@@ -287,7 +288,7 @@ fn wait_for_stall(mut advance: impl FnMut() -> bool + Send + 'static) {
 /// Starts a server for one connection, with a small receive buffer. Returns its URL.
 fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    // Connections inherit it.
+    // Connections inherit the size.
     set_socket_recv_buffer_size(&tcp, SMALL_BUFFER).unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());
     thread::spawn(move || serve(Acceptor::new().listen(tcp).unwrap().accept().unwrap().unwrap()));
@@ -314,13 +315,13 @@ fn open(mut client: TcpStream) -> TcpStream {
 }
 
 fn request(client: &mut TcpStream) {
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
     let request = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     client.write_all(request.as_bytes()).unwrap();
 }
 
-/// Reads the 101, and no byte of what follows.
+/// Reads the 101 response, and no byte after it.
 fn response(client: &mut TcpStream) {
     let mut head = Vec::new();
     for byte in BufReader::with_capacity(1, client).bytes() {
@@ -348,7 +349,7 @@ fn masked(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Returns the payload of the binary message, in one frame or several, that these bytes are. `None` if they are not one.
+/// Returns the payload if the bytes are exactly one binary message, in one frame or several.
 fn unframed(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut payload = Vec::new();
     for is_first in std::iter::once(true).chain(std::iter::repeat(false)) {

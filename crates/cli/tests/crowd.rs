@@ -1,4 +1,4 @@
-//! A crowd: a thousand connections at once, none of which may lose a message, and a thousand of which half vanish.
+//! A thousand connections at once, none of which may lose a message; then a thousand, half of which vanish.
 
 mod support;
 
@@ -12,25 +12,25 @@ use support::{Running, SERVERS, bounded};
 
 const THREADS: usize = 8;
 const MESSAGES: usize = 100;
-/// Many times what it takes, even on a busy machine, so that only what hangs is ended.
+/// Many times the usual duration, even on a busy machine, so that only a hang exceeds it.
 const LIMIT: Duration = Duration::from_secs(240);
 /// How much more memory the server may hold after the second round than after the first, in KiB.
 const GROWTH: u64 = 16 * 1024;
 
 type Client = WebSocket<TcpStream>;
 
-/// Both in one test, one after the other: each wants the whole machine, and its files.
+/// One test runs both kinds of server in turn, since each uses all cores and descriptors.
 #[test]
-fn a_thousand_clients_lose_nothing_and_half_of_a_thousand_may_vanish() {
+fn a_thousand_clients_lose_nothing_even_if_others_vanish() {
     SERVERS.iter().for_each(|kind| bounded(LIMIT, move || check(kind)));
 }
 
 fn check(kind: &str) {
-    let crowd = crowd();
+    let count = client_count();
     let started = Instant::now();
     let (server, address) = Running::serve(&[kind, "--quiet"]);
 
-    in_threads(crowd, |number, many| {
+    in_threads(count, |number, many| {
         let mut clients: Vec<_> = (0..many).map(|_| connect(address)).collect();
         for round in 0..MESSAGES {
             echo(&mut clients, number, round);
@@ -39,12 +39,12 @@ fn check(kind: &str) {
     });
     let after_first = resident(&server);
 
-    in_threads(crowd, |number, many| {
+    in_threads(count, |number, many| {
         let mut clients: Vec<_> = (0..many).map(|_| connect(address)).collect();
         for round in 0..MESSAGES / 2 {
             echo(&mut clients, number, round);
         }
-        // Half of them are gone without a word, with a message under way.
+        // Half of them vanish without a Close frame, with a message in flight.
         for mut client in clients.split_off(many / 2) {
             client.send("Did you hear that?").unwrap();
             drop(client);
@@ -57,9 +57,9 @@ fn check(kind: &str) {
 
     let mut late = [connect(address)];
     echo(&mut late, 0, 0);
-    // Shown by --nocapture.
+    // For --nocapture.
     eprintln!(
-        "{kind}: a crowd of {crowd} in {:?}; resident KiB: {after_first:?}, then {:?}",
+        "{kind}: {count} clients in {:?}; resident KiB: {after_first:?}, then {:?}",
         started.elapsed(),
         resident(&server)
     );
@@ -71,32 +71,32 @@ fn check(kind: &str) {
     assert_eq!(server.end().code(), 0);
 }
 
-/// A thousand, or as many as the limit of open files allows: this process has one for each, the server a few.
-fn crowd() -> usize {
+/// Returns the number of clients: 1000, or fewer if the limit on open files is low.
+fn client_count() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
     match files.and_then(|files| files.parse::<usize>().ok()) {
         Some(files) if files < 4000 => {
-            let crowd = files.saturating_sub(100) / 4 / THREADS * THREADS;
-            eprintln!("a crowd of {crowd}: no more than {files} files may be open");
-            crowd
+            let count = files.saturating_sub(100) / 4 / THREADS * THREADS;
+            eprintln!("{count} clients: the limit on open files is {files}");
+            count
         }
         _ => 1000,
     }
 }
 
-/// Runs `clients` in each thread, with the thread's number and its part of the crowd.
-fn in_threads(crowd: usize, clients: impl Fn(usize, usize) + Sync) {
+/// Runs `clients` in each thread, with the thread's number and its share of the clients.
+fn in_threads(count: usize, clients: impl Fn(usize, usize) + Sync) {
     thread::scope(|scope| {
         for number in 0..THREADS {
             let clients = &clients;
-            scope.spawn(move || clients(number, crowd / THREADS));
+            scope.spawn(move || clients(number, count / THREADS));
         }
     });
 }
 
 fn connect(address: SocketAddr) -> Client {
-    // A thousand connections at once take longer than one.
+    // A thousand connections at once take longer than a single one.
     let mut config = Config::default();
     config.opening_timeout = LIMIT;
     config.closing_timeout = LIMIT;
@@ -104,14 +104,14 @@ fn connect(address: SocketAddr) -> Client {
     connector.connect(&format!("ws://{address}/crowd")).unwrap()
 }
 
-/// All send, then all receive, so that all are served at once.
+/// Sends from all clients, then receives at all, so that the server serves all at once.
 fn echo(clients: &mut [Client], thread: usize, round: usize) {
     let message = |number: usize| format!("client {thread}.{number}, message {round}");
     for (number, client) in clients.iter_mut().enumerate() {
         client.send(message(number)).unwrap();
     }
     for (number, client) in clients.iter_mut().enumerate() {
-        // where the machine is slow, the server asks whether the client is alive
+        // On a slow machine, the server's keepalive sends a Ping.
         let mut events = client.events().map(Result::unwrap).filter(|event| !matches!(event, Event::Ping(_)));
         match events.next() {
             Some(Event::Message(echo)) => assert_eq!(echo.as_text(), Some(message(number).as_str())),
@@ -126,14 +126,14 @@ fn close(mut client: Client) {
     assert!(matches!(&last, Some(Event::Close(close)) if close.was_clean), "{last:?}");
 }
 
-/// The server's resident memory in KiB, where the system tells.
+/// Returns the server's resident memory in KiB, if the system reports it.
 fn resident(server: &Running) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The same, once it is as it was before: the threads of connections that vanished need a moment to notice.
+/// Waits until the resident memory is as before, for 10 s at most: threads of vanished connections end with a delay.
 fn settle(server: &Running, before: Option<u64>) -> Option<u64> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

@@ -1,4 +1,4 @@
-//! `sansocket demo`: the transcript tells the whole story, in order.
+//! `sansocket demo`: the transcript is complete, in order, and readable.
 
 mod support;
 
@@ -50,12 +50,12 @@ fn the_transcript_holds_every_milestone_in_order() {
         "event  close: 1000",
         "readyState  3 CLOSED",
     ] {
-        assert!(lines.any(|line| line.contains(milestone)), "no {milestone:?} where it belongs in {:#?}", ended.stdout);
+        assert!(lines.any(|line| line.contains(milestone)), "no {milestone:?} at its place in {:#?}", ended.stdout);
     }
 }
 
 #[test]
-fn the_transcript_is_plain_where_nobody_looks_and_fits() {
+fn the_transcript_in_a_pipe_is_plain_and_within_100_columns() {
     let ended = Running::start(&["demo"]).end();
     for line in &ended.stdout {
         assert!(!line.contains('\x1b'), "an escape in {line:?}");
@@ -64,12 +64,12 @@ fn the_transcript_is_plain_where_nobody_looks_and_fits() {
 }
 
 #[test]
-fn the_transcript_is_the_same_but_for_dice_and_ports() {
-    let told = || -> Vec<String> {
+fn all_transcripts_are_the_same_except_for_random_values_and_ports() {
+    let transcript = || -> Vec<String> {
         let lines = Running::start(&["demo"]).end().stdout;
         let random =
             ["Host: ", "Sec-WebSocket-Key: ", "Sec-WebSocket-Accept: ", "masking key", "masked", "bytes  ", "ws://"];
         lines.into_iter().filter(|line| !random.iter().any(|random| line.contains(random))).collect()
     };
-    assert_eq!(told(), told());
+    assert_eq!(transcript(), transcript());
 }

@@ -28,8 +28,9 @@ fn requests_and_reasons_in_the_log() {
         // The blocking server waits for the end of the connection before it logs.
         drop(stream);
         let refused = server.stdout_line();
-        let told = format!(" refused: GET / from a page of {ESCAPED}: told 403 (--origin or --any-origin lets it in)");
-        assert!(refused.ends_with(&told), "{refused}");
+        let logged =
+            format!(" refused: GET / from a page of {ESCAPED}: answered 403 (--origin or --any-origin permits it)");
+        assert!(refused.ends_with(&logged), "{refused}");
 
         let mut client = Connector::new().connect(&url).unwrap();
         client.close(CloseCode::NORMAL, HOSTILE).unwrap();
@@ -55,7 +56,7 @@ fn long_parts_of_a_request_are_cut() {
         assert!(refused.contains(" refused: GET /aaa"), "{refused}");
         assert!(refused.contains(&format!("a… ({} bytes cut) from a page of \\u{{202e}}", 6001 - 512)), "{refused}");
         assert!(refused.contains(r"\u{202e}… ("), "{refused}");
-        assert!(refused.ends_with(" bytes cut): told 403 (--origin or --any-origin lets it in)"), "{refused}");
+        assert!(refused.ends_with(" bytes cut): answered 403 (--origin or --any-origin permits it)"), "{refused}");
     });
 }
 
@@ -69,10 +70,10 @@ fn pings_pongs_and_reasons_on_stderr() {
         last(&mut ws);
     });
     let ended = Running::start(&["connect", &url]).end();
-    let told =
+    let notes =
         ["ping: ", "pong: ", "close received: 1000 ", "closed: 1000 "].map(|what| format!("{what}\"{ESCAPED}\""));
-    assert_eq!(ended.stderr[1..4], told[..3]);
-    assert_eq!(ended.stderr[4], format!("{}, clean, begun by the server", told[3]));
+    assert_eq!(ended.stderr[1..4], notes[..3]);
+    assert_eq!(ended.stderr[4], format!("{}, clean, begun by the server", notes[3]));
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn refusals_on_stderr() {
             let (mut stream, _) = tcp.accept().unwrap();
             let (length, head) = (body.len(), "HTTP/1.1 302 Found\r\nLocation: ");
             write!(stream, "{head}{location}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-            // Until the client has disconnected.
+            // Waits until the client has disconnected.
             let _ = stream.read_to_end(&mut Vec::new());
         });
         let ended = Running::start(&["connect", &url]).end();
@@ -118,7 +119,7 @@ fn messages_are_escaped_on_a_terminal() {
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let name = ptsname(&master, Vec::new()).unwrap();
-    // It must not become the terminal that controls the tests.
+    // It must not become the controlling terminal of the tests.
     let terminal = File::options()
         .write(true)
         .custom_flags(OpenptFlags::NOCTTY.bits() as i32)
@@ -133,12 +134,12 @@ fn messages_are_escaped_on_a_terminal() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let line = shown.recv_timeout(support::PATIENCE);
+    let line = shown.recv_timeout(support::TIMEOUT);
     let _ = client.wait();
     assert_eq!(line.expect("a line").trim_end(), ESCAPED);
 }
 
-/// A server that sends one message; its URL.
+/// Starts a server that sends one message. Returns its URL.
 fn greeter() -> String {
     server(|incoming| {
         let mut ws = incoming.accept().unwrap();
@@ -148,7 +149,7 @@ fn greeter() -> String {
     })
 }
 
-/// A server for one connection; its URL.
+/// Starts a server for one connection. Returns its URL.
 fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! `sansocket serve` while an output is not read, or the system has no more threads or files.
+//! `sansocket serve` while an output is not read, or the system has no more threads or descriptors.
 
 #![cfg(target_os = "linux")]
 
@@ -17,11 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket_net::{CloseCode, Connector, Event, WebSocket};
-use support::{PATIENCE, Running, SERVERS, lines, terminate, with_each_server};
+use support::{Running, SERVERS, TIMEOUT, lines, terminate, with_each_server};
 
 type Client = WebSocket<TcpStream>;
 
-/// The time between two looks at a process that cannot be waited for with a deadline.
+/// The interval at which to poll a process, for which no wait has a timeout.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A long request target, near the largest size of a request.
@@ -41,7 +41,7 @@ fn an_unread_stdout_delays_no_connection() {
         }
         assert_echo(&mut witness, "still there?");
         terminate(server.child.id());
-        assert_goodbye(witness);
+        assert_going_away(witness);
         assert_eq!(server.end(), 0);
     });
 }
@@ -61,7 +61,7 @@ fn dropped_lines_are_counted_and_reported() {
         });
 
         let lines = lines(server.stdout.take().unwrap());
-        let next = || lines.recv_timeout(PATIENCE).expect("a line");
+        let next = || lines.recv_timeout(TIMEOUT).expect("a line");
         let (mut written, mut dropped) = (0, 0);
         while written + dropped < REQUESTS {
             let line = next();
@@ -73,7 +73,7 @@ fn dropped_lines_are_counted_and_reported() {
                 let (target, end) = line.split_once('…').expect("a cut");
                 assert!(target.contains(" refused: GET /xxx"), "{line}");
                 let hidden = long_target().len() - target.matches('x').count();
-                assert_eq!(end, format!(" ({hidden} bytes cut) asks for no WebSocket: told 426"));
+                assert_eq!(end, format!(" ({hidden} bytes cut) is not a WebSocket request: answered 426"));
                 written += 1;
             }
         }
@@ -106,7 +106,7 @@ fn an_unread_stderr_delays_no_connection() {
         // The notes arrive as soon as they can be written.
         let lines = lines(stderr);
         let mut notes =
-            std::iter::repeat_with(|| lines.recv_timeout(PATIENCE).expect("a note")).filter(|x| !x.is_empty());
+            std::iter::repeat_with(|| lines.recv_timeout(TIMEOUT).expect("a note")).filter(|x| !x.is_empty());
         let note = notes.next().unwrap();
         assert!(note.starts_with("cannot accept connections for now: "), "{note}");
         assert_eq!(notes.next().unwrap(), "accepting connections again");
@@ -115,7 +115,7 @@ fn an_unread_stderr_delays_no_connection() {
 }
 
 #[test]
-fn an_unread_stderr_does_not_hold_the_end() {
+fn an_unread_stderr_does_not_delay_the_end() {
     with_each_server(|kind| {
         let (_stderr, full) = full_pipe();
         let mut server = Server::start(Command::new(env!("CARGO_BIN_EXE_sansocket")), kind, full);
@@ -147,7 +147,7 @@ fn without_threads_the_server_serves_and_ends() {
             assert!(note.starts_with("cannot accept connections for now: "), "{note}");
         }
         terminate(server.id());
-        clients.into_iter().for_each(assert_goodbye);
+        clients.into_iter().for_each(assert_going_away);
         let ended = server.end();
         assert_eq!((ended.code(), &ended.stdout[..], &ended.stderr[..]), (0, &[][..], &[][..]));
     });
@@ -196,7 +196,7 @@ fn without_threads_the_client_fails_in_one_line() {
     }
 }
 
-/// A server whose outputs are not read unless the test does.
+/// A server whose outputs only the test reads.
 struct Server {
     child: Child,
     address: SocketAddr,
@@ -222,16 +222,16 @@ impl Server {
     /// Waits until the server has a file with this descriptor.
     fn wait_for_descriptor(&self, descriptor: u32) {
         let path = format!("/proc/{}/fd/{descriptor}", self.child.id());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while fs::symlink_metadata(&path).is_err() {
             assert!(Instant::now() < deadline, "the descriptor {descriptor} is not in use");
             thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Waits for the end, for [`PATIENCE`] at most. Returns the exit status.
+    /// Waits for the end, for [`TIMEOUT`] at most. Returns the exit status.
     fn end(&mut self) -> i32 {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().expect("not ended by a signal");
@@ -251,7 +251,7 @@ impl Drop for Server {
 
 /// A user without privileges, because the limit on processes does not apply to root. The tests need not run as root.
 struct Unprivileged {
-    /// Only if this process is root.
+    /// `Some` if this process is root.
     root: Option<AsRoot>,
 }
 
@@ -270,12 +270,12 @@ impl Unprivileged {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let id = std::process::id();
         let binary = std::env::temp_dir().join(format!("sansocket-test-{id}-{number}"));
-        // Another process copies it: if a thread of this one forks meanwhile, the child has no file open for writing, which
-        // would keep the binary from being executed.
+        // Another process copies it: if a thread of this one forks meanwhile, the child has no file open for writing,
+        // which would keep the binary from being executed.
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sansocket")).arg(&binary).status();
         assert!(copied.expect("cp runs").success());
         fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
-        // The limit counts the processes of a user, so each has to be another one.
+        // The limit counts all processes of a user, so each test needs another user.
         Self { root: Some(AsRoot { binary, uid: 20_000 + (id * 16 + number) % 40_000 }) }
     }
 
@@ -320,7 +320,7 @@ impl Drop for Unprivileged {
     }
 }
 
-/// A pipe that takes no more bytes. It is full of empty lines.
+/// Returns a pipe that accepts no more bytes. It is full of empty lines.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
@@ -333,7 +333,7 @@ fn full_pipe() -> (PipeReader, Stdio) {
 
 fn connect(url: &str) -> Client {
     let client = Connector::new().connect(url).unwrap();
-    client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    client.stream().set_read_timeout(Some(TIMEOUT)).unwrap();
     client
 }
 
@@ -345,7 +345,7 @@ fn assert_echo(client: &mut Client, message: &str) {
     }
 }
 
-fn assert_goodbye(mut client: Client) {
+fn assert_going_away(mut client: Client) {
     // An error, such as a timeout, fails the test.
     let close = client.events().map(Result::unwrap).find_map(|event| match event {
         Event::Close(close) => Some(close),
@@ -358,7 +358,7 @@ fn assert_goodbye(mut client: Client) {
 /// Sends a request and waits for the answer.
 fn ask(address: SocketAddr, request: &str) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut status = [0; 12];
     stream.read_exact(&mut status).unwrap();

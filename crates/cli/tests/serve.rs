@@ -1,4 +1,4 @@
-//! `sansocket serve`: what it says and does, the same with event loops and with a thread for each connection.
+//! `sansocket serve`: the same behaviour and output with event loops and with a thread for each connection.
 
 mod support;
 
@@ -10,15 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket_net::{CloseCode, Connector, Event, Message, WebSocket};
-use support::{PATIENCE, Running, interrupt, last, lines, with_each_server};
+use support::{Running, TIMEOUT, interrupt, last, lines, with_each_server};
 
 type Client = WebSocket<TcpStream>;
 
-/// Longer than a server takes that is not held up.
-const A_WHILE: Duration = Duration::from_millis(300);
+/// Longer than a server that is not blocked takes to answer.
+const STALL: Duration = Duration::from_millis(300);
 
 #[test]
-fn lines_go_there_and_come_back() {
+fn lines_are_echoed() {
     with_each_server(|kind| {
         let (server, address) = Running::serve(&[kind]);
         let url = format!("ws://{address}/chat?room=1");
@@ -58,11 +58,11 @@ fn each_line_names_its_connection() {
         for (number, (client, _)) in clients.iter_mut().enumerate() {
             (0..number).for_each(|_| assert_echo(client, "Hello"));
         }
-        for told in ["2 messages echoed (10 bytes)", "1 message echoed (5 bytes)", "0 messages echoed (0 bytes)"] {
+        for summary in ["2 messages echoed (10 bytes)", "1 message echoed (5 bytes)", "0 messages echoed (0 bytes)"] {
             let (client, local) = clients.pop().unwrap();
             close(client, CloseCode::new(4000).unwrap(), "over");
-            assert_closed(local, &format!("4000, clean, \"over\", {told}"));
-            // Another takes the place of the one that has gone.
+            assert_closed(local, &format!("4000, clean, \"over\", {summary}"));
+            // A new connection takes the place of the closed one.
             let (next, local) = open("/next");
             drop(next);
             assert_closed(local, "1006, not clean, 0 messages echoed (0 bytes)");
@@ -71,7 +71,7 @@ fn each_line_names_its_connection() {
 }
 
 #[test]
-fn what_a_client_did_wrong_is_told_at_the_end() {
+fn the_closing_line_names_the_error_of_the_client() {
     with_each_server(|kind| {
         let (server, address) = Running::serve(&[kind]);
         let mut client = connect(&format!("ws://{address}/"));
@@ -79,25 +79,25 @@ fn what_a_client_did_wrong_is_told_at_the_end() {
         client.stream_mut().write_all(b"\x81\x05Hello").unwrap();
         last(&mut client);
         let closed = server.stdout_line();
-        let what =
+        let expected =
             " closed: 1006, not clean, the peer broke the protocol: a client sent a frame without masking it, 0 ";
-        assert!(closed.contains(what), "{closed}");
+        assert!(closed.contains(expected), "{closed}");
     });
 }
 
 #[test]
-fn refusals_are_answered_and_told() {
+fn refusals_are_answered_and_logged() {
     with_each_server(|kind| {
         let (server, address) = Running::serve(&[kind]);
-        let check = |request: &str, status: &str, told: &str| {
+        let check = |request: &str, status: &str, logged: &str| {
             assert_eq!(ask(address, request), status);
             let line = server.stdout_line();
-            assert!(line.ends_with(told), "{line:?}, not {told:?}");
+            assert!(line.ends_with(logged), "{line:?}, not {logged:?}");
         };
         check(
             "GET /page HTTP/1.1\r\nHost: example.com\r\n\r\n",
             "HTTP/1.1 426 Upgrade Required",
-            " refused: GET /page asks for no WebSocket: told 426",
+            " refused: GET /page is not a WebSocket request: answered 426",
         );
         check(
             "nonsense\r\n\r\n",
@@ -113,7 +113,7 @@ fn refusals_are_answered_and_told() {
 }
 
 #[test]
-fn pages_of_other_origins_are_refused_unless_the_flag_lets_them_in() {
+fn pages_of_other_origins_are_refused_unless_an_option_permits_them() {
     with_each_server(|kind| {
         let connect =
             |address| Connector::new().origin("https://elsewhere.example").connect(&format!("ws://{address}/chat"));
@@ -121,8 +121,9 @@ fn pages_of_other_origins_are_refused_unless_the_flag_lets_them_in() {
         let error = connect(address).unwrap_err().to_string();
         assert!(error.contains("403"), "{error}");
         let refused = server.stdout_line();
-        let hint = "GET /chat from a page of https://elsewhere.example: told 403 (--origin or --any-origin lets it in)";
-        assert!(refused.ends_with(hint), "{refused}");
+        let logged =
+            "GET /chat from a page of https://elsewhere.example: answered 403 (--origin or --any-origin permits it)";
+        assert!(refused.ends_with(logged), "{refused}");
 
         let (_server, address) = Running::serve(&[kind, "--any-origin"]);
         connect(address).unwrap();
@@ -135,7 +136,7 @@ fn pages_of_other_origins_are_refused_unless_the_flag_lets_them_in() {
 }
 
 #[test]
-fn quiet_says_where_it_listens_and_no_more() {
+fn a_quiet_server_prints_only_its_address() {
     with_each_server(|kind| {
         let (server, address) = Running::serve(&[kind, "--quiet"]);
         let mut client = connect(&format!("ws://{address}/"));
@@ -176,8 +177,8 @@ fn a_client_that_reads_late_gets_every_echo() {
             }
             writer.close(CloseCode::NORMAL, "").unwrap();
         });
-        // Until all is sent, or nothing moves any more: the server does not read from who does not read.
-        while sends.recv_timeout(A_WHILE).is_ok() {}
+        // Until all is sent or sending stalls: the server does not read from a client that does not read.
+        while sends.recv_timeout(STALL).is_ok() {}
         for number in 0..MESSAGES {
             let message = reader.events().map(Result::unwrap).find_map(|event| match event {
                 Event::Message(Message::Binary(bytes)) => Some(bytes),
@@ -188,8 +189,8 @@ fn a_client_that_reads_late_gets_every_echo() {
         }
         assert!(matches!(reader.events().last(), Some(Ok(Event::Close(close))) if close.was_clean));
         sending.join().unwrap();
-        let told = format!("closed: 1000, clean, {MESSAGES} messages echoed ({} bytes)", MESSAGES * LENGTH);
-        server.stdout_line_with(&told);
+        let logged = format!("closed: 1000, clean, {MESSAGES} messages echoed ({} bytes)", MESSAGES * LENGTH);
+        server.stdout_line_with(&logged);
     });
 }
 
@@ -201,14 +202,14 @@ fn interrupting_the_server_closes_every_connection_with_1001() {
         let client = Running::start(&["connect", &url]);
         client.stderr_line();
         let mut others: Vec<_> = (0..10).map(|_| connect(&url)).collect();
-        // One that never answers, and one that has not asked yet, must not keep the server.
+        // Neither a client that never answers nor one without a request yet may keep the server from ending.
         let _silent = connect(&url);
         let _mute = TcpStream::connect(address).unwrap();
         others.iter_mut().for_each(|other| assert_echo(other, "here"));
 
         let interrupted = Instant::now();
         server.interrupt();
-        others.iter_mut().for_each(assert_farewell);
+        others.iter_mut().for_each(assert_going_away);
         let ended = client.end();
         assert_eq!(ended.code(), 0, "{ended:?}");
         assert_eq!(ended.stderr, ["close received: 1001", "closed: 1001, clean, begun by the server"]);
@@ -218,7 +219,7 @@ fn interrupting_the_server_closes_every_connection_with_1001() {
         // The log is complete.
         let count = |what| ended.stdout.iter().filter(|line| line.contains(what)).count();
         assert_eq!((count(" closed: 1001, clean, "), count(" closed: 1006, not clean, ")), (11, 1), "{ended:?}");
-        // What follows the deadline takes a moment on a busy machine.
+        // The end after the deadline takes a moment on a busy machine.
         assert!(interrupted.elapsed() < sansocket_net::Config::default().closing_timeout * 2);
     });
 }
@@ -230,7 +231,8 @@ fn a_second_interrupt_ends_the_server_at_once() {
         let mut silent = connect(&format!("ws://{address}/"));
         server.stdout_line_with("opened");
         server.interrupt();
-        // The Close frame is there: the first interrupt has been heard, and waits for an answer that does not come.
+        // The Close frame shows that the server has handled the first interrupt. It waits for an answer that does not
+        // come.
         let mut head = [0; 1];
         silent.stream_mut().read_exact(&mut head).unwrap();
         assert_eq!(head, [0x88]);
@@ -269,7 +271,7 @@ fn several_event_loops_serve_and_close_all() {
         }
     }
     server.interrupt();
-    clients.iter_mut().for_each(assert_farewell);
+    clients.iter_mut().for_each(assert_going_away);
     let ended = server.end();
     assert_eq!((ended.code(), &ended.stderr[..]), (0, &[][..]), "{ended:?}");
     let count = |what| ended.stdout.iter().filter(|line| line.contains(what)).count();
@@ -277,10 +279,10 @@ fn several_event_loops_serve_and_close_all() {
     assert_eq!(count(" closed: 1001, clean, 2 messages echoed (10 bytes) in "), CLIENTS, "{ended:?}");
 }
 
-/// The default is one event loop; more of them, and a thread for each connection, are for who asks.
+/// The default is one event loop. Options add event loops, or a thread for each connection.
 #[test]
 #[cfg(target_os = "linux")]
-fn threads_are_as_many_as_asked_for() {
+fn options_set_the_number_of_threads() {
     let threads = |arguments: &[&str]| {
         let (server, address) = Running::serve(arguments);
         let mut clients: Vec<_> = (0..10).map(|_| connect(&format!("ws://{address}/"))).collect();
@@ -296,7 +298,7 @@ fn threads_are_as_many_as_asked_for() {
 
 #[test]
 #[cfg(unix)]
-fn too_many_open_files_are_said_once_and_pass() {
+fn too_many_open_files_are_reported_once_and_the_server_recovers() {
     with_each_server(|kind| {
         let command = format!("ulimit -n 32 && exec \"$0\" serve 127.0.0.1:0 --quiet {kind}");
         let server = Running::start_through("sh", &["-c", &command]);
@@ -306,8 +308,8 @@ fn too_many_open_files_are_said_once_and_pass() {
 
         // TCP connects whether the server accepts or not: the system does it.
         let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let said = server.stderr_line();
-        assert!(said.starts_with("cannot accept connections for now: "), "{said}");
+        let note = server.stderr_line();
+        assert!(note.starts_with("cannot accept connections for now: "), "{note}");
         drop(crowd);
         assert_eq!(server.stderr_line(), "accepting connections again");
         assert_echo(&mut connect(url), "still there?");
@@ -316,7 +318,7 @@ fn too_many_open_files_are_said_once_and_pass() {
 
 #[test]
 #[cfg(unix)]
-fn a_server_that_nobody_reads_serves_on() {
+fn a_closed_stdout_does_not_end_the_server() {
     with_each_server(|kind| {
         let (mut server, url, stdout) = serve_unread(kind);
         drop(stdout);
@@ -327,7 +329,7 @@ fn a_server_that_nobody_reads_serves_on() {
             assert_echo(&mut connect(&url), "anyone?");
             match stderr.try_recv() {
                 Ok(note) => break note,
-                Err(_) => assert!(started.elapsed() < PATIENCE, "no note"),
+                Err(_) => assert!(started.elapsed() < TIMEOUT, "no note"),
             }
         };
         assert!(note.starts_with("cannot write to stdout: "), "{note}");
@@ -340,11 +342,11 @@ fn a_server_that_nobody_reads_serves_on() {
 
 #[test]
 #[cfg(unix)]
-fn a_server_whose_lines_nobody_takes_ends_nevertheless() {
+fn an_unread_stdout_does_not_delay_the_end() {
     with_each_server(|kind| {
         let (server, url, _stdout) = serve_unread(kind);
         let address = url.trim_start_matches("ws://");
-        // It does not answer when it is told that the server goes.
+        // This client does not answer the server's Close frame.
         let mut silent = connect(&url);
         assert_echo(&mut silent, "Hello");
         // The lines of a few such clients fill the pipe.
@@ -356,7 +358,7 @@ fn a_server_whose_lines_nobody_takes_ends_nevertheless() {
         let mut clients = Vec::new();
         for _ in 0..40 {
             let mut client = TcpStream::connect(address).unwrap();
-            client.set_read_timeout(Some(A_WHILE)).unwrap();
+            client.set_read_timeout(Some(STALL)).unwrap();
             client.write_all(request.as_bytes()).unwrap();
             let is_stuck = client.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
             clients.push(client);
@@ -367,14 +369,14 @@ fn a_server_whose_lines_nobody_takes_ends_nevertheless() {
         interrupt(server.id());
         let (ended, ends) = mpsc::channel();
         thread::spawn(move || ended.send(server.wait_with_output().unwrap()));
-        let ended = ends.recv_timeout(PATIENCE).expect("it ends");
+        let ended = ends.recv_timeout(TIMEOUT).expect("the server ends");
         let stderr = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(0), "{stderr}");
         assert!(stderr.contains(" dropped: there was no closing handshake in time"), "{stderr}");
     });
 }
 
-/// A server whose stdout the test has, its first line apart.
+/// Starts a server. Returns it, its URL, and its stdout after the first line.
 fn serve_unread(kind: &str) -> (Child, String, BufReader<ChildStdout>) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_sansocket"))
         .args(["serve", "127.0.0.1:0", kind])
@@ -391,7 +393,7 @@ fn serve_unread(kind: &str) -> (Child, String, BufReader<ChildStdout>) {
 
 fn connect(url: &str) -> Client {
     let client = sansocket_net::connect(url).unwrap();
-    client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    client.stream().set_read_timeout(Some(TIMEOUT)).unwrap();
     client
 }
 
@@ -403,7 +405,7 @@ fn assert_echo(client: &mut Client, message: &str) {
     }
 }
 
-fn assert_farewell(client: &mut Client) {
+fn assert_going_away(client: &mut Client) {
     let close = last(client).expect("a Close event");
     assert_eq!((close.code, close.was_clean), (CloseCode::GOING_AWAY, true), "{close:?}");
 }
@@ -413,10 +415,10 @@ fn close(mut client: Client, code: CloseCode, reason: &str) {
     assert!(last(&mut client).is_some_and(|close| close.was_clean));
 }
 
-/// The first line of the answer to a request.
+/// Sends a request. Returns the first line of the answer.
 fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut status = String::new();
     BufReader::new(stream).read_line(&mut status).unwrap();

@@ -145,5 +145,5 @@ const DEFAULT_BUFFER_SIZE: usize = 16 * 1024;
 
 /// The examples of the README compile.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! Explains in one line why there is no connection: what happened, who is at fault, what to do.
+//! Explains in one line why connecting failed: what happened, who is at fault, what to do.
 
 use std::io::ErrorKind;
 
@@ -31,7 +31,7 @@ pub(super) fn not_connected(url: &str, error: &ConnectError) -> Failure {
         ConnectError::Unreachable(tried) => {
             let each: Vec<_> = tried.iter().map(|(address, error)| format!("{address}: {error}")).collect();
             let is_refused = tried.iter().all(|(_, error)| error.kind() == ErrorKind::ConnectionRefused);
-            let advice = if is_refused { "; does a server listen there?" } else { "" };
+            let advice = if is_refused { "; check that a server listens there" } else { "" };
             Failure::new(Exit::Failed, format_args!("cannot connect to {}{advice}", each.join("; ")))
         }
         ConnectError::Handshake(Error::Peer(error)) => {

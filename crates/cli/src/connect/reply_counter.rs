@@ -1,4 +1,4 @@
-//! Counting of replies. A WebSocket has no notion of a reply, so the command takes each message received for one.
+//! Counting of replies. WebSockets have no notion of a reply, so each message received counts as one.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ struct Counts {
 }
 
 impl Counts {
-    /// Returns whether each message sent has a reply. If none was sent, no number of messages received is enough, and only
-    /// silence ends the wait.
+    /// Returns whether each message sent has a reply. If none was sent, no number of messages received is enough, and
+    /// only silence ends the wait.
     fn is_complete(&self) -> bool {
         self.sent > 0 && self.received >= self.sent
     }

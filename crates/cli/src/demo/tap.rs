@@ -1,7 +1,7 @@
-//! A tap on the wire: a stream that notes what its end writes, so that the transcript can show what travelled.
+//! A stream that records the bytes it writes, so that the transcript can show them.
 //!
-//! One wire has two taps and one record, in the order in which things happened. It also has a valve: while that is shut,
-//! whoever writes waits, as on a network that takes no more.
+//! A `Wire` has a `Tap` for each end, and one record of the writes of both, in order. It also has a valve: while it is
+//! shut, writes block, as on a network that accepts no bytes.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -13,20 +13,20 @@ use sansocket_net::sansocket::ProtocolError;
 use sansocket_net::sansocket::frame::FrameHeader;
 use sansocket_net::{SplitStream, Stream};
 
-/// How long one end waits for the other at the valve: a moment, unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait at the valve. Waits are short unless something is wrong.
+const VALVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which end.
+/// An end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Client,
     Server,
 }
 
-/// One thing that travelled.
+/// A complete unit of traffic.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// The head of a handshake message, its empty line included.
+    /// The head of a handshake message, with the empty line.
     Head { from: End, bytes: Vec<u8> },
     /// A whole frame.
     Frame { from: End, header: FrameHeader, bytes: Vec<u8> },
@@ -50,8 +50,8 @@ enum Flow {
     #[default]
     Open,
     Shut,
-    /// Shut, and someone waits to write.
-    Awaited,
+    /// Shut, and a write is blocked.
+    Blocked,
 }
 
 #[derive(Debug, Default)]
@@ -72,12 +72,12 @@ impl Wire {
         Tap { stream, end, wire: self.clone() }
     }
 
-    /// What has travelled since this was last asked, as far as it is whole.
+    /// Returns the pieces that have become complete since the last call.
     ///
     /// # Errors
     ///
-    /// What travelled is not frames.
-    pub(super) fn take(&self) -> Result<Vec<Piece>, ProtocolError> {
+    /// The bytes are not valid frames.
+    pub(super) fn take_pieces(&self) -> Result<Vec<Piece>, ProtocolError> {
         let mut record = self.record();
         let mut pieces = Vec::new();
         for (from, note) in mem::take(&mut record.notes) {
@@ -85,12 +85,12 @@ impl Wire {
                 End::Client => &mut record.client,
                 End::Server => &mut record.server,
             };
-            direction.note(from, note, &mut pieces)?;
+            direction.add(from, note, &mut pieces)?;
         }
         Ok(pieces)
     }
 
-    /// Shuts the valve.
+    /// Shuts the valve until the returned guard is dropped.
     pub(super) fn shut(&self) -> Valve {
         self.set_flow(Flow::Shut);
         Valve(self.clone())
@@ -101,17 +101,18 @@ impl Wire {
         self.0.flow_changed.notify_all();
     }
 
-    /// Waits until the flow is as wanted, but not for ever.
+    /// Waits until the flow is `wanted`, for [`VALVE_TIMEOUT`] at most.
     fn wait_for(&self, wanted: Flow) {
         let flow = self.0.flow.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.flow_changed.wait_timeout_while(flow, PATIENCE, |flow| *flow != wanted);
+        let waited = self.0.flow_changed.wait_timeout_while(flow, VALVE_TIMEOUT, |flow| *flow != wanted);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn pass(&self) {
+    /// Blocks while the valve is shut.
+    fn wait_until_open(&self) {
         let is_shut = *self.0.flow.lock().unwrap_or_else(PoisonError::into_inner) != Flow::Open;
         if is_shut {
-            self.set_flow(Flow::Awaited);
+            self.set_flow(Flow::Blocked);
             self.wait_for(Flow::Open);
         }
     }
@@ -125,17 +126,15 @@ impl Wire {
     }
 }
 
-/// A shut valve; opened when dropped.
+/// A shut valve. Dropping it opens it.
 #[derive(Debug)]
 pub(super) struct Valve(Wire);
 
 impl Valve {
-    /// Waits until someone waits to write.
-    pub(super) fn wait(&self) {
-        self.0.wait_for(Flow::Awaited);
+    /// Waits until a write is blocked.
+    pub(super) fn wait_until_blocked(&self) {
+        self.0.wait_for(Flow::Blocked);
     }
-
-    pub(super) fn open(self) {}
 }
 
 impl Drop for Valve {
@@ -144,7 +143,7 @@ impl Drop for Valve {
     }
 }
 
-/// The bytes of one direction that are not yet a whole piece.
+/// The bytes of one direction that do not form a complete piece yet.
 #[derive(Debug, Default)]
 struct Direction {
     pending: Vec<u8>,
@@ -153,19 +152,19 @@ struct Direction {
 }
 
 impl Direction {
-    fn note(&mut self, from: End, note: Note, pieces: &mut Vec<Piece>) -> Result<(), ProtocolError> {
+    fn add(&mut self, from: End, note: Note, pieces: &mut Vec<Piece>) -> Result<(), ProtocolError> {
         match note {
             Note::Bytes(bytes) => self.pending.extend(bytes),
             Note::Fin if mem::replace(&mut self.had_fin, true) => {}
             Note::Fin => pieces.push(Piece::Fin { from }),
         }
-        while let Some(piece) = self.piece(from)? {
+        while let Some(piece) = self.next_piece(from)? {
             pieces.push(piece);
         }
         Ok(())
     }
 
-    fn piece(&mut self, from: End) -> Result<Option<Piece>, ProtocolError> {
+    fn next_piece(&mut self, from: End) -> Result<Option<Piece>, ProtocolError> {
         if !self.had_head {
             let Some(end) = self.pending.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
             self.had_head = true;
@@ -180,7 +179,7 @@ impl Direction {
     }
 }
 
-/// One end's stream.
+/// The stream of one end.
 #[derive(Debug)]
 pub(super) struct Tap {
     stream: TcpStream,
@@ -196,8 +195,8 @@ impl Read for Tap {
 
 impl Write for Tap {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wire.pass();
-        // The record is kept from the other end meanwhile, so that whatever this brings about is noted after it.
+        self.wire.wait_until_open();
+        // The record stays locked during the write, so that the other end's reaction is recorded after it.
         let mut record = self.wire.record();
         let written = self.stream.write(bytes)?;
         record.notes.push((self.end, Note::Bytes(bytes[..written].to_vec())));

@@ -1,6 +1,6 @@
-//! The transcript: who did what, and what that looked like on the wire, for people, within 100 columns.
+//! The transcript: the calls and events of each end, and the bytes on the wire, within 100 columns.
 //!
-//! Two columns. The left one says which end acts, and an arrow where bytes travel; the right one says what they are.
+//! The left column names the end, with an arrow if it sends bytes. The right column describes the call, event or bytes.
 
 use std::io::{self, Write};
 
@@ -11,12 +11,12 @@ use sansocket_net::sansocket::frame::{FrameHeader, OpCode};
 use super::tap::{End, Piece};
 
 const WIDTH: usize = 100;
-const LEFT: usize = 14;
-const LABEL: usize = 14;
-/// Bytes shown of a payload; the rest is counted.
-const SHOWN: usize = 16;
-/// Bytes shown of a frame, if no more than these; otherwise `SHOWN`, to leave room for the count.
-const SHOWN_OF_FRAME: usize = 24;
+const LEFT_WIDTH: usize = 14;
+const LABEL_WIDTH: usize = 14;
+/// The largest number of bytes shown of a payload; the others are counted.
+const MAX_SHOWN: usize = 16;
+/// The length up to which a frame is shown whole. Of a longer one, `MAX_SHOWN` bytes leave room for the count.
+const MAX_WHOLE_FRAME: usize = 24;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -27,17 +27,17 @@ const KEY: Style = AnsiColor::Magenta.on_default();
 const MASKED: Style = AnsiColor::Red.on_default();
 const PLAIN: Style = AnsiColor::Blue.on_default();
 
-/// Writes the transcript; colours, if `out` is a terminal's.
+/// Writes the transcript to `out`, with escape sequences for colours.
 #[derive(Debug)]
 pub(super) struct Transcript<W> {
     out: W,
-    /// Nothing stands in this chapter yet.
-    is_fresh: bool,
+    /// Whether the chapter has no line yet.
+    is_chapter_empty: bool,
 }
 
 impl<W: Write> Transcript<W> {
     pub(super) fn new(out: W) -> Self {
-        Self { out, is_fresh: true }
+        Self { out, is_chapter_empty: true }
     }
 
     pub(super) fn title(&mut self, title: &str, lines: &[&str]) -> io::Result<()> {
@@ -46,20 +46,20 @@ impl<W: Write> Transcript<W> {
     }
 
     pub(super) fn chapter(&mut self, title: &str) -> io::Result<()> {
-        self.is_fresh = true;
+        self.is_chapter_empty = true;
         let rule = "─".repeat(WIDTH.saturating_sub(title.chars().count() + 4));
         writeln!(self.out, "\n{DIM}──{DIM:#} {BOLD}{title}{BOLD:#} {DIM}{rule}{DIM:#}\n")
     }
 
-    /// What an application asks of its end; a new paragraph.
+    /// Writes a call of an application, as a new paragraph.
     pub(super) fn call(&mut self, end: End, call: &str) -> io::Result<()> {
-        if !std::mem::take(&mut self.is_fresh) {
+        if !std::mem::take(&mut self.is_chapter_empty) {
             writeln!(self.out)?;
         }
         self.line(end, "", &format!("{BOLD}{call}{BOLD:#}"))
     }
 
-    /// What an end tells its application.
+    /// Writes an event that an application receives.
     pub(super) fn event(&mut self, end: End, event: &str) -> io::Result<()> {
         self.line(end, "", &format!("{DIM}event{DIM:#}  {event}"))
     }
@@ -74,11 +74,11 @@ impl<W: Write> Transcript<W> {
         self.line(end, "", &format!("{DIM}readyState{DIM:#}  {} {name}", state as u8))
     }
 
-    pub(super) fn buffered(&mut self, end: End, before: usize, after: usize, why: &str) -> io::Result<()> {
-        self.line(end, "", &format!("{DIM}bufferedAmount{DIM:#}  {before} → {after}: {why}"))
+    pub(super) fn buffered(&mut self, end: End, before: usize, after: usize, reason: &str) -> io::Result<()> {
+        self.line(end, "", &format!("{DIM}bufferedAmount{DIM:#}  {before} → {after}: {reason}"))
     }
 
-    /// What travelled.
+    /// Writes a piece of traffic.
     pub(super) fn piece(&mut self, piece: &Piece) -> io::Result<()> {
         match piece {
             Piece::Head { from, bytes } => self.head(*from, bytes),
@@ -94,8 +94,8 @@ impl<W: Write> Transcript<W> {
 
     fn head(&mut self, from: End, bytes: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(bytes);
-        let what = if text.starts_with("HTTP/") { "response" } else { "request" };
-        self.line(from, "──▶", &format!("{BOLD}{what}{BOLD:#} of {} bytes", bytes.len()))?;
+        let kind = if text.starts_with("HTTP/") { "response" } else { "request" };
+        self.line(from, "──▶", &format!("{BOLD}{kind}{BOLD:#} of {} bytes", bytes.len()))?;
         for line in text.trim_end().lines() {
             let styled = match line.split_once(": ") {
                 Some((name, value)) => format!("{FIELDS}{name}{FIELDS:#}: {value}"),
@@ -114,33 +114,33 @@ impl<W: Write> Transcript<W> {
 
         let name = opcode_name(header.opcode);
         self.line(from, "──▶", &format!("{BOLD}{name} frame{BOLD:#} of {} bytes", bytes.len()))?;
-        let room = if bytes.len() <= SHOWN_OF_FRAME { SHOWN_OF_FRAME } else { SHOWN };
-        let mut row = hex(FIELDS, fields, SHOWN);
+        let max_bytes = if bytes.len() <= MAX_WHOLE_FRAME { MAX_WHOLE_FRAME } else { MAX_SHOWN };
+        let mut row = hex(FIELDS, fields, MAX_SHOWN);
         if !key.is_empty() {
-            row += &format!(" {}", hex(KEY, key, SHOWN));
+            row += &format!(" {}", hex(KEY, key, MAX_SHOWN));
         }
         if !payload.is_empty() {
-            row += &format!(" {}", hex(wire, payload, room.saturating_sub(bytes.len() - payload.len())));
+            row += &format!(" {}", hex(wire, payload, max_bytes.saturating_sub(bytes.len() - payload.len())));
         }
         self.row("bytes", &row)?;
-        self.row("fields", &format!("{FIELDS}{}{FIELDS:#}", fields_of(header)))?;
+        self.row("fields", &format!("{FIELDS}{}{FIELDS:#}", describe_fields(header)))?;
         if let Some(key) = header.mask {
-            self.row("masking key", &hex(KEY, &key, SHOWN))?;
-            self.row("masked", &hex(MASKED, payload, SHOWN))?;
+            self.row("masking key", &hex(KEY, &key, MAX_SHOWN))?;
+            self.row("masked", &hex(MASKED, payload, MAX_SHOWN))?;
         }
         let payload = unmasked(header, payload);
-        match meaning(header.opcode, &payload) {
-            Some(meaning) => self.row("payload", &format!("{}  {meaning}", hex(PLAIN, &payload, SHOWN))),
-            None => self.row("payload", &hex(PLAIN, &payload, SHOWN)),
+        match payload_text(header.opcode, &payload) {
+            Some(text) => self.row("payload", &format!("{}  {text}", hex(PLAIN, &payload, MAX_SHOWN))),
+            None => self.row("payload", &hex(PLAIN, &payload, MAX_SHOWN)),
         }
     }
 
     fn row(&mut self, label: &str, value: &str) -> io::Result<()> {
-        self.detail(&format!("{DIM}{label:LABEL$}{DIM:#}{value}"))
+        self.detail(&format!("{DIM}{label:LABEL_WIDTH$}{DIM:#}{value}"))
     }
 
     fn detail(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{:LEFT$}{text}", "")
+        writeln!(self.out, "{:LEFT_WIDTH$}{text}", "")
     }
 
     fn line(&mut self, end: End, arrow: &str, text: &str) -> io::Result<()> {
@@ -150,7 +150,7 @@ impl<W: Write> Transcript<W> {
             (End::Server, "") => (SERVER, "  server".to_owned()),
             (End::Server, arrow) => (SERVER, format!("  server {arrow}")),
         };
-        writeln!(self.out, "{style}{left:LEFT$}{style:#}{text}")
+        writeln!(self.out, "{style}{left:LEFT_WIDTH$}{style:#}{text}")
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) fn opcode_name(opcode: OpCode) -> &'static str {
     }
 }
 
-fn fields_of(header: &FrameHeader) -> String {
+fn describe_fields(header: &FrameHeader) -> String {
     let FrameHeader { fin, rsv1, rsv2, rsv3, opcode, mask, payload_length } = *header;
     format!(
         "fin {}  rsv {}{}{}  opcode {:#x} {}  mask {}  length {payload_length}",
@@ -181,13 +181,13 @@ fn fields_of(header: &FrameHeader) -> String {
 }
 
 fn unmasked(header: &FrameHeader, payload: &[u8]) -> Vec<u8> {
-    // 5.3: each byte is XORed with the byte of the key that its place modulo four names
+    // 5.3: byte i of the payload is XORed with byte i mod 4 of the key.
     let key = header.mask.unwrap_or_default();
     payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
 }
 
-/// What a payload says to people, if anything.
-fn meaning(opcode: OpCode, payload: &[u8]) -> Option<String> {
+/// Returns a payload as text: the code and reason of a Close frame, or short UTF-8.
+fn payload_text(opcode: OpCode, payload: &[u8]) -> Option<String> {
     match (opcode, payload) {
         (OpCode::Close, [high, low, reason @ ..]) => {
             let code = u16::from_be_bytes([*high, *low]);
@@ -197,16 +197,16 @@ fn meaning(opcode: OpCode, payload: &[u8]) -> Option<String> {
                 format!("{code} {:?}", String::from_utf8_lossy(reason))
             })
         }
-        (_, payload) if payload.is_empty() || payload.len() > SHOWN => None,
+        (_, payload) if payload.is_empty() || payload.len() > MAX_SHOWN => None,
         (_, payload) => std::str::from_utf8(payload).ok().map(|text| format!("{text:?}")),
     }
 }
 
-fn hex(style: Style, bytes: &[u8], most: usize) -> String {
+fn hex(style: Style, bytes: &[u8], max: usize) -> String {
     if bytes.is_empty() {
         return format!("{DIM}none{DIM:#}");
     }
-    let shown: Vec<_> = bytes.iter().take(most).map(|byte| format!("{byte:02x}")).collect();
+    let shown: Vec<_> = bytes.iter().take(max).map(|byte| format!("{byte:02x}")).collect();
     let row = format!("{style}{}{style:#}", shown.join(" "));
     match bytes.len() - shown.len() {
         0 => row,

@@ -7,9 +7,9 @@ use std::thread;
 use sansocket_net::sansocket::AnswerError;
 use sansocket_net::{Error, Event, Incoming, Listener, WebSocket};
 
+use super::server::{Server, cannot_listen, shutdown_timeout};
 use super::session_log::SessionLog;
 use super::sessions::Sessions;
-use super::{Server, cannot_listen, shutdown_timeout};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::threads;

@@ -1,6 +1,6 @@
 //! The server over mio: event loops, each with its share of the connections.
 //!
-//! A quiet server keeps no `SessionLog`s: the event loop knows all that it needs.
+//! A quiet server has no `SessionLog`s, since it logs nothing about connections.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -12,8 +12,8 @@ use sansocket_mio::{
     Request, SendError, Threads,
 };
 
+use super::server::{Server, cannot_listen, shutdown_timeout};
 use super::session_log::SessionLog;
-use super::{Server, cannot_listen, shutdown_timeout};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::threads;
@@ -40,8 +40,8 @@ pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>, interrupt: 
     event_loops.join().map_err(|error| Failure::new(Exit::Failed, format_args!("an event loop failed: {error}")))
 }
 
-/// Waits for the first signal and stops the event loops, which then close their connections. Ends the process if the event
-/// loops have not ended in time.
+/// Waits for the first signal and stops the event loops, which then close their connections. Ends the process if the
+/// event loops have not ended in time.
 fn close_all(server: &Server, handle: &Handle<Echo>, interrupt: Interrupt) {
     interrupt.wait();
     server.begin_shutdown();
@@ -132,8 +132,8 @@ impl Echo {
         if matches!(error, SendError::NotOpen(_)) {
             return;
         }
-        // The event loop does not read from a client that does not read its echoes, so the buffer cannot become full. If it
-        // did, the connection would have to end: the client must not miss an echo without knowing.
+        // The event loop does not read from a client that does not read its echoes, so the buffer cannot become full.
+        // If it did, the connection would have to end: the client must not miss an echo without knowing.
         if let Some(session) = connection.data_mut() {
             session.set_error(error);
         }

@@ -1,7 +1,7 @@
 //! A bounded queue of lines, and the thread that writes them.
 //!
-//! A write to a pipe blocks while nothing reads the pipe. The threads that serve connections must not block, so they only
-//! add lines to the queue. If the queue is full, the line is dropped and counted.
+//! A write to a pipe blocks while nothing reads the pipe. The threads that serve connections must not block, so they
+//! only add lines to the queue. If the queue is full, the line is dropped and counted.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ use crate::threads;
 
 /// The largest number of lines in the queue.
 const CAPACITY: usize = 1024;
-/// Once lines have been dropped, the queue accepts lines again when it is shorter than this. Then there are few reports about
-/// dropped lines.
+/// Once lines have been dropped, the queue accepts lines again when it is shorter than this. This keeps the reports
+/// about dropped lines rare.
 const RESUME_LENGTH: usize = CAPACITY / 2;
 
 /// Lines that a thread writes in the order in which they were pushed.

@@ -1,7 +1,7 @@
 //! The output of the server: its log on stdout, and notes about the server itself on stderr.
 //!
-//! Each output has its own queue and thread, so that an output that nothing reads delays neither connections nor the other
-//! output.
+//! Each output has its own queue and thread, so that an output that nothing reads delays neither connections nor the
+//! other output.
 
 use std::fmt::Display;
 use std::io;
@@ -59,7 +59,8 @@ impl Log {
         self.stderr.push(line(text));
     }
 
-    /// Waits until all lines have been written, for [`FLUSH_TIMEOUT`] at most. Returns whether those to stderr have been.
+    /// Waits until all lines have been written, for [`FLUSH_TIMEOUT`] at most. Returns whether those to stderr have
+    /// been.
     pub(super) fn flush(&self) -> bool {
         let deadline = Instant::now() + FLUSH_TIMEOUT;
         self.stdout.flush(deadline);

@@ -10,12 +10,12 @@ use sansocket_net::sansocket::Request;
 use super::log::Log;
 use crate::escape::Escaped;
 
-/// The largest numbers of bytes shown of parts of a request. Together they leave room in a line for what the server did.
+/// The largest numbers of bytes shown of parts of a request. Together they leave room in a line for the answer.
 const MAX_METHOD: usize = 32;
 const MAX_TARGET: usize = 512;
 const MAX_ORIGIN: usize = 256;
 
-/// What the log lines of one connection need.
+/// The data that the log lines of one connection need.
 #[derive(Debug)]
 pub(super) struct SessionLog {
     peer: SocketAddr,
@@ -80,16 +80,14 @@ impl SessionLog {
 
     /// Logs an HTTP request that did not ask for a WebSocket.
     pub(super) fn log_http_request(&self, log: &Log) {
-        self.log_refused_request(log, "asks for no WebSocket: told 426");
+        self.log_refused_request(log, "is not a WebSocket request: answered 426");
     }
 
     /// Logs a request that the origin policy refused.
     pub(super) fn log_forbidden_origin(&self, log: &Log) {
         let origin = self.request.as_ref().map_or("", |request| &request.origin);
-        self.log_refused_request(
-            log,
-            &format!("from a page of {origin}: told 403 (--origin or --any-origin lets it in)"),
-        );
+        let reason = format!("from a page of {origin}: answered 403 (--origin or --any-origin permits it)");
+        self.log_refused_request(log, &reason);
     }
 
     /// Logs that the opening handshake failed.

@@ -1,4 +1,4 @@
-//! The real binary, run with bounded waits and ended when a test is.
+//! Runs the real binary with bounded waits, and kills it when its test ends.
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use sansocket_net::{Close, Event, WebSocket};
 
-/// How long anything may take that is not timed by a test itself: long for a busy machine, short for a hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for anything that the test itself does not time: enough for a busy machine, and short for a hang.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The kinds of server, as arguments.
 pub(crate) const SERVERS: [&str; 2] = ["--mio", "--blocking"];
 
-/// Runs a test with each kind of server, all at once; who fails has the kind's name.
+/// Runs a test with each kind of server at the same time. The thread of a failed test has the kind's name.
 pub(crate) fn with_each_server(test: impl Fn(&str) + Sync) {
     thread::scope(|scope| {
         for kind in SERVERS {
@@ -27,7 +27,7 @@ pub(crate) fn with_each_server(test: impl Fn(&str) + Sync) {
     });
 }
 
-/// Runs a test's body; fails if it takes longer.
+/// Runs a test's body. Fails if it takes longer than `limit`.
 pub(crate) fn bounded(limit: Duration, body: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {
@@ -37,7 +37,7 @@ pub(crate) fn bounded(limit: Duration, body: impl FnOnce() + Send + 'static) {
     ended.recv_timeout(limit).expect("ends in time and without a panic");
 }
 
-/// A `sansocket` that runs; killed when dropped.
+/// A running `sansocket`. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -46,11 +46,11 @@ pub(crate) struct Running {
     stderr: Receiver<String>,
 }
 
-/// What a `sansocket` that ended has left.
+/// The status and the remaining output of a `sansocket` that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// What nobody read while it ran.
+    /// The lines that the test has not read before.
     pub(crate) stdout: Vec<String>,
     pub(crate) stderr: Vec<String>,
 }
@@ -60,7 +60,7 @@ impl Running {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_sansocket")).args(arguments))
     }
 
-    /// Another program, told the binary's path after its own arguments, that becomes the binary.
+    /// Starts a program that executes the binary. Its last argument is the binary's path.
     pub(crate) fn start_through(program: &str, arguments: &[&str]) -> Self {
         Self::spawn(Command::new(program).args(arguments).arg(env!("CARGO_BIN_EXE_sansocket")))
     }
@@ -69,7 +69,7 @@ impl Running {
         let mut command = command;
         let mut child = command
             .borrow_mut()
-            // Whoever sets it must still get one line, not a backtrace.
+            // Even with this variable set, a failure is one line and no backtrace.
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -82,7 +82,7 @@ impl Running {
         Self { child, stdin, stdout, stderr }
     }
 
-    /// An echo server on a port of its own choosing, and its address.
+    /// Starts an echo server on a port that the system chooses. Returns it and its address.
     pub(crate) fn serve(arguments: &[&str]) -> (Self, SocketAddr) {
         let server = Self::start(&[&["serve", "127.0.0.1:0"], arguments].concat());
         let address = server.listening();
@@ -109,31 +109,31 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Returns its stdin, for another thread to write to.
+    /// Returns the stdin of the process, so that another thread can write to it.
     pub(crate) fn take_stdin(&mut self) -> ChildStdin {
         self.stdin.take().expect("stdin is open")
     }
 
-    /// The next line of stdout.
+    /// Returns the next line of stdout.
     pub(crate) fn stdout_line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).expect("a line on stdout")
+        self.stdout.recv_timeout(TIMEOUT).expect("a line on stdout")
     }
 
-    /// The next line of stdout; `None` if stdout has ended.
+    /// Returns the next line of stdout, or `None` at its end.
     pub(crate) fn try_stdout_line(&self) -> Option<String> {
-        match self.stdout.recv_timeout(PATIENCE) {
+        match self.stdout.recv_timeout(TIMEOUT) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("neither a line on stdout nor its end"),
         }
     }
 
-    /// The next line of stderr.
+    /// Returns the next line of stderr.
     pub(crate) fn stderr_line(&self) -> String {
-        self.stderr.recv_timeout(PATIENCE).expect("a line on stderr")
+        self.stderr.recv_timeout(TIMEOUT).expect("a line on stderr")
     }
 
-    /// The next line of stdout that holds `text`; those before it are dropped.
+    /// Returns the next line of stdout that contains `text`, and drops those before it.
     pub(crate) fn stdout_line_with(&self, text: &str) -> String {
         std::iter::repeat_with(|| self.stdout_line()).find(|line| line.contains(text)).expect("endless")
     }
@@ -142,12 +142,12 @@ impl Running {
         interrupt(self.id());
     }
 
-    /// Waits for its end, for [`PATIENCE`] at most.
+    /// Waits until the process has ended, for [`TIMEOUT`] at most.
     pub(crate) fn end(mut self) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let stdout = rest(&self.stdout, deadline);
         let stderr = rest(&self.stderr, deadline);
-        // Both pipes have ended, and so has the process, or it is about to.
+        // Both pipes have ended, so the process has ended or is about to.
         let status = self.child.wait().expect("it is our child");
         Ended { status, stdout, stderr }
     }
@@ -170,7 +170,7 @@ fn signal(signal: &str, id: u32) {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Either fails only if it has ended.
+        // Both calls fail only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -202,12 +202,12 @@ fn rest(lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => rest.push(line),
             Err(RecvTimeoutError::Disconnected) => return rest,
-            Err(RecvTimeoutError::Timeout) => panic!("it does not end; so far it said {rest:#?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("the process does not end; its output so far: {rest:#?}"),
         }
     }
 }
 
-/// Reads to the end.
+/// Reads to the end of the connection. Returns the Close event.
 pub(crate) fn last(ws: &mut WebSocket<TcpStream>) -> Option<Close> {
     ws.events().filter_map(Result::ok).find_map(|event| match event {
         Event::Close(close) => Some(close),

@@ -23,7 +23,7 @@ fn the_end_of_stdin_waits_for_the_replies() {
 }
 
 #[test]
-fn the_end_of_stdin_does_not_wait_for_ever() {
+fn the_end_of_stdin_waits_for_a_limited_time() {
     let url = server(|incoming| {
         let mut ws = incoming.accept().unwrap();
         ws.send("I do not reply").unwrap();
@@ -56,11 +56,11 @@ fn binary_as_hex_or_raw() {
 }
 
 #[test]
-fn the_exit_status_tells_how_it_ended() {
+fn the_exit_status_depends_on_the_end() {
     let close = |code: CloseCode| {
         server(move |incoming| {
             let mut ws = incoming.accept().unwrap();
-            ws.close(code, "so it is").unwrap();
+            ws.close(code, "done").unwrap();
             last(&mut ws);
         })
     };
@@ -68,11 +68,11 @@ fn the_exit_status_tells_how_it_ended() {
         let client = Running::start(&["connect", &close(code)]);
         let ended = client.end();
         assert_eq!(ended.code(), status, "{ended:?}");
-        let told = [
-            format!("close received: {code} \"so it is\""),
-            format!("closed: {code} \"so it is\", clean, begun by the server"),
+        let notes = [
+            format!("close received: {code} \"done\""),
+            format!("closed: {code} \"done\", clean, begun by the server"),
         ];
-        assert_eq!(ended.stderr[1..], told);
+        assert_eq!(ended.stderr[1..], notes);
     }
 
     let vanish = server(|incoming| drop(incoming.accept().unwrap()));
@@ -82,17 +82,17 @@ fn the_exit_status_tells_how_it_ended() {
     assert!(ended.stderr[1].starts_with("closed: 1006, not clean"), "{ended:?}");
     assert!(ended.stderr[2].starts_with("error: "), "{ended:?}");
 
-    let babble = server(|incoming| {
+    let broken = server(|incoming| {
         let mut ws = incoming.accept().unwrap();
         ws.stream_mut().write_all(&[0xff; 20]).unwrap();
         while let Ok(Some(_)) = ws.read() {}
     });
-    let ended = Running::start(&["connect", &babble]).end();
+    let ended = Running::start(&["connect", &broken]).end();
     assert_eq!(ended.code(), 3, "{ended:?}");
     assert!(ended.stderr.last().unwrap().starts_with("error: the peer broke the protocol: "), "{ended:?}");
 }
 
-/// The connection may take long to end. Meanwhile the user knows that nothing more can be sent.
+/// The connection may take long to end. The report shows the user at once that no more lines can be sent.
 #[test]
 fn the_close_of_the_server_is_reported_at_once() {
     let (end, is_ending) = mpsc::channel();
@@ -112,7 +112,7 @@ fn the_close_of_the_server_is_reported_at_once() {
 }
 
 #[test]
-fn stdin_that_is_not_text_is_not_sent() {
+fn stdin_that_is_not_utf_8_is_not_sent() {
     let (_server, address) = Running::serve(&[]);
     let mut client = Command::new(env!("CARGO_BIN_EXE_sansocket"))
         .args(["connect", &format!("ws://{address}/")])
@@ -129,11 +129,11 @@ fn stdin_that_is_not_text_is_not_sent() {
 }
 
 #[test]
-fn a_closed_stdout_ends_it_quietly() {
+fn a_closed_stdout_ends_the_client_cleanly() {
     let url = server(|incoming| {
         let mut ws = incoming.accept().unwrap();
         while ws.send("more and more").is_ok() && ws.ready_state() == sansocket_net::ReadyState::Open {
-            // Without reading, the client's Close frame would not be noticed.
+            // The client's Close frame arrives only by reading.
             ws.ping(b"").ok();
             match ws.read() {
                 Ok(Some(Event::Pong(_))) => {}
@@ -151,7 +151,7 @@ fn a_closed_stdout_ends_it_quietly() {
         .spawn()
         .unwrap();
     let mut first = String::new();
-    // As `head -1` does: reads a line, and goes.
+    // Reads a line and closes the pipe, as `head -1` does.
     BufReader::new(client.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let stdin = client.stdin.take();
     let mut stderr = String::new();
@@ -176,7 +176,7 @@ fn interrupting_the_client_closes_with_1001() {
     server.stdout_line_with("closed: 1001, clean");
 }
 
-/// A server for one connection; its URL.
+/// Starts a server for one connection. Returns its URL.
 fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", tcp.local_addr().unwrap());
