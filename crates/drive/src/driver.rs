@@ -13,7 +13,8 @@ use crate::log::Log;
 use crate::outgoing::Outgoing;
 use crate::state::{Failure, Flags, Rare, Sample};
 
-/// What to do next with the transport. Ask again after every call that changes the driver or its connection.
+/// The next action on the transport. Call [`Driver::next_action`] again after every call that changes the driver or its
+/// connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a loop must obey each of these")]
 pub enum Action {

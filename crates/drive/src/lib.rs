@@ -63,6 +63,8 @@ mod error;
 mod layer;
 mod log;
 mod outgoing;
+#[cfg(feature = "rand")]
+mod random;
 mod setup;
 mod state;
 
@@ -73,7 +75,7 @@ pub use error::{Error, is_disconnect};
 pub use layer::{Layer, LayerScratch, Plain};
 pub use outgoing::Outgoing;
 #[cfg(feature = "rand")]
-pub use setup::{masking_keys, upgraded};
+pub use random::{masking_keys, upgraded};
 pub use setup::{parse_uri, with_keepalive};
 
 /// The protocol, whose types appear in this crate's interface.

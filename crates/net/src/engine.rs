@@ -19,9 +19,8 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 pub(crate) const MIN_BLOCK: Duration = Duration::from_millis(10);
 
 /// How many successful reads may follow a deadline before it takes effect: bytes that arrived in time count, even if
-/// the application reads them late. Enough for a request; on an open connection, any byte postpones the deadline. A
-/// read that times out lets the deadline take effect at once. The limit stops a peer that sends without end from
-/// postponing the closing limit.
+/// read late. Enough for a request; on an open connection, any byte postpones the deadline. A read that times out lets
+/// the deadline take effect at once. A peer that sends without end cannot postpone the closing limit.
 const LATE_READS: u32 = 8;
 
 #[derive(Debug)]
@@ -52,7 +51,7 @@ pub(crate) struct Engine {
     is_over: bool,
 }
 
-/// What a thread that writes has to achieve.
+/// The goal of a thread that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// Write as much as the stream takes at once.
@@ -106,8 +105,7 @@ impl Engine {
         }
     }
 
-    /// Consumes received bytes up to the next event; keeps a failure, and the Close event, for
-    /// [`report`](Self::report).
+    /// Consumes received bytes up to the next event. Keeps a failure and the Close event for [`report`](Self::report).
     pub(crate) fn receive<'b>(&mut self, input: &mut Input<'b>) -> Option<Event<'b>> {
         loop {
             match self.report_to_driver(|driver, now| driver.next_event(input, now)) {

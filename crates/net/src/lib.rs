@@ -92,7 +92,7 @@
 //!   that reads nothing holds them until the pong deadline or `closing_timeout`. A public server should limit the
 //!   number of connections ([`Acceptor::max_connections`]), and lower `max_buffered_amount` and `closing_limit`.
 //! * **Origins.** A browser lets any page connect to any server, with the cookies of that server. [`Incoming::accept`]
-//!   accepts requests without `Origin`, which no browser sends, and those of pages of the same origin;
+//!   accepts requests without `Origin` (browsers always send one), and those of pages of the same origin;
 //!   [`Acceptor::origin`] permits others.
 //!
 //! # What it does not do

@@ -1,10 +1,10 @@
 //! Reading: from the stream into a buffer, and from the buffer into the driver, until there is an event to return.
 //!
-//! An event may borrow the read buffer. If a loop refilled one buffer until it had an event to return, the borrow
-//! checker would reject it: it extends a borrow that one path returns to all paths of the loop. Therefore there are two
-//! buffers. An event found in `front` borrows it. If `front` ends within a frame, the loop continues in `back`, and an
-//! event found there is owned: a message that spans reads is assembled in its own memory anyway. If `back` still holds
-//! bytes, it is the `front` of the next call; otherwise `front` is filled again.
+//! An event may borrow the read buffer. The borrow checker extends a borrow that one path of a loop returns to all
+//! paths: a loop cannot refill the one buffer until it has an event to return. Therefore there are two. An event found
+//! in `front` borrows it. If `front` ends within a frame, the loop continues in `back`, and an event found there is
+//! owned: a message that spans reads is assembled in its own memory anyway. If `back` still holds bytes, it is the
+//! `front` of the next call; otherwise `front` is filled again.
 
 use std::{io, mem};
 
