@@ -1,14 +1,14 @@
-//! How many bytes a socket has taken for sending and the peer has not acknowledged.
+//! The number of bytes in a socket's send queue: written to the socket and not acknowledged by the peer.
 //!
-//! A kernel accepts bytes long before the peer receives them. While their number falls, the peer is alive and reading,
+//! A kernel accepts bytes long before the peer receives them. While the number falls, the peer is alive and reading,
 //! though it may be too slow to answer. The crate holds one of the project's two exceptions to the ban on `unsafe`: one
 //! system call, which the standard library does not offer.
 
 #[cfg(unix)]
 use std::os::fd::AsFd;
 
-/// Returns the bytes in the socket's send queue, sent or not, that the peer has not acknowledged (Linux: `SIOCOUTQ`).
-/// `None` where the system does not tell: on other systems, and for descriptors that are no sockets.
+/// Returns the number of bytes in the socket's send queue, sent or not, that the peer has not acknowledged (Linux:
+/// `SIOCOUTQ`). `None` on systems that do not report it, and for descriptors that are not sockets.
 ///
 /// ```
 /// use std::net::{TcpListener, TcpStream};
@@ -24,20 +24,20 @@ pub fn outstanding(socket: &impl AsFd) -> Option<usize> {
     use std::os::fd::AsRawFd;
 
     let mut bytes: libc::c_int = 0;
-    // `SIOCOUTQ` has the number of `TIOCOUTQ`
-    #[expect(unsafe_code, reason = "the standard library has no such call")]
+    // `SIOCOUTQ` and `TIOCOUTQ` are the same number
+    #[expect(unsafe_code, reason = "the standard library does not offer this system call")]
     // SAFETY: the descriptor is open as long as it is borrowed, and the call writes one `c_int`.
     let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { usize::try_from(bytes).ok() } else { None }
 }
 
-/// Returns `None`: this system does not tell.
+/// Returns `None`: this system does not report the number.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 pub fn outstanding(_: &impl AsFd) -> Option<usize> {
     None
 }
 
-/// Returns `None`: this system does not tell.
+/// Returns `None`: this system does not report the number.
 #[cfg(not(unix))]
 pub fn outstanding<S>(_: &S) -> Option<usize> {
     None
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_no_answer() {
+    fn a_file_has_no_send_queue() {
         let file = std::fs::File::open("Cargo.toml").unwrap();
         assert_eq!(outstanding(&file), None);
     }

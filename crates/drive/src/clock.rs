@@ -1,4 +1,4 @@
-//! The clock of the adapters: nanoseconds since the process first asked.
+//! The clock of the adapters: nanoseconds since the process first used it.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant as StdInstant};

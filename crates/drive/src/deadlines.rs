@@ -1,8 +1,8 @@
 //! The deadlines of many connections.
 //!
-//! A deadline that moves into the future, as the keepalive deadline does with every received byte, costs nothing: the
-//! entry stays where it was, and the connection is asked again when the entry is due. The work of a wake-up therefore
-//! does not grow with the number of idle connections.
+//! A deadline that moves into the future, as the keepalive deadline does with every received byte, costs nothing: its
+//! entry stays in the queue, and when the entry is due, the loop asks the connection for its deadline again. The work
+//! of a wake-up therefore does not grow with the number of idle connections.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,15 +10,15 @@ use std::num::NonZeroU64;
 
 use sansocket::Instant;
 
-/// An entry of a connection. The entry whose time is in the connection's [`Armed`] is current; others are stale.
+/// An entry of a connection. The entry whose time equals the connection's [`Armed`] is current; others are stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "the owner of the connections makes its entries")]
 pub struct Deadline {
-    /// When the connection has to be asked.
+    /// When to ask the connection for its deadline.
     pub at: Instant,
-    /// The connection's place in its owner's table.
+    /// The connection's index in its owner's table.
     pub index: u32,
-    /// Which of the connections that had this place, one after the other.
+    /// The generation of the index: connections that use the index one after the other have different generations.
     pub generation: u32,
 }
 
@@ -33,13 +33,13 @@ pub struct Deadlines {
 pub struct Armed(Option<NonZeroU64>);
 
 impl Armed {
-    /// Returns whether a deadline comes before the current entry, so that it needs a new one.
+    /// Returns whether the deadline comes before the current entry: push a new entry for it.
     #[inline]
     pub fn is_later_than(self, deadline: Instant) -> bool {
         self.0.is_none_or(|at| at.get() > deadline.as_nanos())
     }
 
-    /// Returns whether the current entry is the one for this time.
+    /// Returns whether the current entry is due at this time.
     pub fn is_at(self, at: Instant) -> bool {
         self == Self::from(at)
     }
@@ -73,7 +73,7 @@ impl Deadlines {
         })
     }
 
-    /// Removes stale entries once they outnumber the connections: connections that come and go leave nothing behind.
+    /// Removes stale entries once they outnumber the connections, so that connections that come and go cost no memory.
     pub fn tidy(&mut self, connections: usize, is_current: impl Fn(&Deadline) -> bool) {
         if self.heap.len() > 2 * connections + 64 {
             self.heap.retain(|Reverse(deadline)| is_current(deadline));

@@ -1,4 +1,4 @@
-//! Driver: one connection, and what its transport reported.
+//! Driver: one connection, and the reports about its transport.
 
 use std::fmt;
 use std::io;
@@ -8,19 +8,19 @@ use bytes::{Buf, Bytes};
 use sansocket::{Accept, AnswerError, Event, HttpResponse, Input, Instant, ReadyState, TransportAction, WebSocket};
 
 use crate::error::{Error, is_disconnect};
-use crate::flags::Flags;
 use crate::layer::{Layer, LayerScratch, Plain};
 use crate::log::Log;
 use crate::outgoing::Outgoing;
-use crate::rare::{Failure, Rare, Sample};
+use crate::state::{Failure, Flags, Rare, Sample};
 
-/// What to do next with the transport. Ask again after every call that changes the driver or its connection.
+/// The next action on the transport. Call [`Driver::next_action`] again after every call that changes the driver or its
+/// connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a loop must obey each of these")]
 pub enum Action {
     /// Wait for the transport or the clock.
     Wait {
-        /// Read when bytes, or the end of the stream, have arrived. If false, leave them in the kernel.
+        /// Read when bytes or the end of the stream have arrived. If false, leave them in the kernel.
         read: bool,
         /// Write when the transport takes bytes. If false, there is nothing to write.
         write: bool,
@@ -37,12 +37,12 @@ pub enum Action {
     Abort,
 }
 
-/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, asks for events until there are
-/// none, writes what there is to write, and obeys [`next_action`](Self::next_action). An owner that does so loses no
-/// output, leaks no descriptor and never busy-loops, however the connection ends.
+/// Drives one [`WebSocket`]. It does no IO: its owner reports what the transport did, fetches events until there are
+/// none, writes the output, and obeys [`next_action`](Self::next_action). An owner that does so loses no output, leaks
+/// no descriptor and never busy-loops, however the connection ends.
 ///
-/// Events borrow the buffer that was read into, or the scratch memory, never the driver: a handler may use the driver,
-/// and all others, while it has an event.
+/// Events borrow the read buffer or the scratch memory, never the driver: a handler may use this and every other driver
+/// while it has an event.
 pub struct Driver<L: Layer = Plain> {
     ws: WebSocket,
     layer: L,
@@ -56,7 +56,7 @@ pub struct Driver<L: Layer = Plain> {
 const _: () = assert!(size_of::<Driver>() <= 248);
 
 impl Driver {
-    /// Drives a connection whose bytes are the transport's.
+    /// Drives a connection directly over a transport.
     #[inline]
     pub fn new(ws: WebSocket) -> Self {
         Self::with_layer(ws, Plain)
@@ -69,21 +69,21 @@ impl<L: Layer> Driver<L> {
         Self { ws, layer, flags: Flags::default(), rare: None, log: Log::default() }
     }
 
-    /// Returns the connection, to look at.
+    /// Returns the connection, to inspect it.
     #[inline]
     pub fn websocket(&self) -> &WebSocket {
         &self.ws
     }
 
-    /// Returns the connection, to send and to close. Its network side (`receive`, `output` and the like) is the
-    /// driver's.
+    /// Returns the connection, to send and to close. Only the driver calls its network side (`receive`, `output` and
+    /// the like).
     #[inline]
     pub fn websocket_mut(&mut self) -> &mut WebSocket {
         &mut self.ws
     }
 
-    /// Names the connection in the log that the feature `tracing` writes: all of its events are in a span `connection`
-    /// with this id and the role. A driver without a name gets a number. Without the feature, this does nothing.
+    /// Names the connection in the log of the feature `tracing`: all of its events are in a span `connection` with this
+    /// id and the role. A driver without a name gets a number. Without the feature, this does nothing.
     #[inline]
     pub fn set_log_id(&mut self, id: impl fmt::Display) {
         self.log.set_id(&self.ws, &id);
@@ -100,15 +100,15 @@ impl<L: Layer> Driver<L> {
         &self.layer
     }
 
-    /// Opens received bytes: the result is to be given to [`next_event`](Self::next_event), until that returns
-    /// `Ok(None)`. Received bytes may be empty; call it so at [`Action::Again`].
+    /// Opens received bytes. Pass the result to [`next_event`](Self::next_event) until that returns `Ok(None)`. At
+    /// [`Action::Again`], pass no bytes.
     #[inline]
     pub fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b> {
         if L::IS_PLAIN {
             return Input::new(received);
         }
         let received = if self.flags.has(Flags::READ_ENDED) {
-            // plaintext that the layer holds arrived before the end of the stream
+            // the layer may still hold plaintext that arrived before the end of the stream
             if !self.flags.has(Flags::EOF_PENDING) || !self.holds_plaintext() {
                 return Input::new(&mut []);
             }
@@ -132,21 +132,21 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Returns the next event: of the input, or that something else has caused. `Ok(None)` when the input is empty and
-    /// nothing else is pending.
+    /// Returns the next event, caused by the input or by another report. `Ok(None)` when the input is empty and nothing
+    /// else is pending.
     ///
     /// # Errors
     ///
-    /// The connection failed: [`Error::Peer`], [`Error::Limit`] or [`Error::Io`]. Reported once. Go on driving: the
-    /// Close frame tells the peer why, and [`Event::Close`] follows if the connection was open.
+    /// The connection failed: [`Error::Peer`], [`Error::Limit`] or [`Error::Io`]. Returned once. Keep driving: the
+    /// output may hold a Close frame with the reason, and [`Event::Close`] follows if the connection was open.
     #[inline]
     pub fn next_event<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         let received = self.receive(input, now);
         self.resolve(received, now)
     }
 
-    /// Performs the first half of [`next_event`](Self::next_event), for loops that handle the most frequent event
-    /// apart. Give every result that is not handled to [`resolve`](Self::resolve).
+    /// Performs the first half of [`next_event`](Self::next_event), for loops with a fast path for the most frequent
+    /// event. Pass every result that the fast path does not handle to [`resolve`](Self::resolve).
     ///
     /// # Errors
     ///
@@ -196,22 +196,21 @@ impl<L: Layer> Driver<L> {
         self.flags.insert(Flags::WRITE_ENDED);
         let is_reported = !is_disconnect(&error) && !self.flags.has(Flags::FAILED);
         if is_reported || self.flags.has(Flags::FAILURE_PENDING) {
-            // the connection may end as soon as it knows, and Close must not precede the report
+            // `write_lost` may end the connection, and Close must not precede the failure
             self.note_failure(error, true);
         } else {
             self.ws.write_lost(now);
         }
     }
 
-    /// Reports that the time that [`Action::Wait`] named has come. Read and write what the transport has and takes
-    /// before: what has arrived counts. `outstanding`: how many bytes the transport has taken and the peer has not
-    /// acknowledged, if that is known; while their number falls, the peer is alive, and no deadline ends the
-    /// connection.
+    /// Reports that the deadline of [`Action::Wait`] has come. Read and write once more before: bytes that have arrived
+    /// count. `outstanding` is the number of bytes that the transport has taken and the peer has not acknowledged, if
+    /// known. While it falls, the peer is alive, and no deadline ends the connection.
     pub fn timeout(&mut self, outstanding: Option<usize>, now: Instant) {
         if let Some(outstanding) = outstanding {
             self.acknowledged(outstanding, now);
         }
-        // of a record that is written in pieces, only the last one delivers anything that the connection counts
+        // if a record is written in pieces, only the last piece delivers bytes that the connection counts
         if self.flags.remove(Flags::LAYER_WROTE) && self.ws.ready_state() == ReadyState::Closing {
             self.ws.progress(now);
         }
@@ -223,9 +222,8 @@ impl<L: Layer> Driver<L> {
         let before = self.rare.as_mut().and_then(|rare| rare.sample.take());
         let has_progressed = match before {
             Some(Sample { outstanding: before, written }) => outstanding < before.saturating_add(written),
-            // how many bytes there were since the queue was empty, or was never looked at, is unknown, so that some may
-            // have been acknowledged: no deadline ends the connection yet. (To count them would cost each idle
-            // connection memory.)
+            // without a sample, the number of bytes written before is unknown, so the peer may have acknowledged some:
+            // no deadline ends the connection yet. (Counting them would cost memory in each idle connection.)
             None => outstanding > 0,
         };
         if has_progressed {
@@ -238,14 +236,14 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Returns the bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport took.
+    /// Returns the bytes to write, as a [`Buf`]: `advance` it by the number of bytes that the transport has taken.
     #[inline(always)]
     pub fn to_write(&mut self) -> Outgoing<'_, L> {
         Outgoing::new(self.ws.output(), &mut self.layer, &mut self.flags, &mut self.rare)
     }
 
-    /// Moves up to `max` bytes out, for transports that take bytes first and deliver them later, without copying what
-    /// is shared or owned. Empty if there is nothing to take. Report them with [`delivered`](Self::delivered).
+    /// Takes up to `max` bytes of output, for transports that take bytes first and deliver them later. Shared and owned
+    /// payloads are not copied. Empty if there is no output. Report the bytes with [`delivered`](Self::delivered).
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if L::IS_PLAIN {
             return self.ws.output().take_bytes(max);
@@ -266,7 +264,7 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Reports that the sending direction was closed, as [`Action::ShutdownWrite`] asked.
+    /// Reports that the sending direction is closed, as [`Action::ShutdownWrite`] demands.
     pub fn write_shut_down(&mut self) {
         self.flags.insert(Flags::WRITE_ENDED);
     }
@@ -283,7 +281,7 @@ impl<L: Layer> Driver<L> {
         self.flags.has(Flags::READ_ENDED)
     }
 
-    /// Returns what to do with the transport. Ask when [`next_event`](Self::next_event) has returned `Ok(None)`.
+    /// Returns what to do with the transport. Call it when [`next_event`](Self::next_event) has returned `Ok(None)`.
     pub fn next_action(&mut self) -> Action {
         let can_open = self.holds_plaintext() && self.ws.wants_read();
         if self.flags.is_pending() || can_open || self.ws.has_pending_event() {
@@ -295,7 +293,7 @@ impl<L: Layer> Driver<L> {
             TransportAction::ShutdownWrite if !self.has_write_ended() => {
                 if !L::IS_PLAIN && self.flags.insert(Flags::LAYER_CLOSED) {
                     self.layer.close();
-                    // the loop has to write the close message, and does not know yet whether the transport takes it
+                    // the loop tries to write the close message before it waits for the transport
                     return Action::Again;
                 }
                 if L::IS_PLAIN || self.layer.pending().is_empty() {
@@ -309,8 +307,8 @@ impl<L: Layer> Driver<L> {
         Action::Wait { read, write, until: self.ws.poll_timeout() }
     }
 
-    /// Returns whether the connection waits for received bytes or its deadline, and for nothing else: a quick test of
-    /// [`next_action`](Self::next_action) for a loop that has just written all output.
+    /// Returns whether the connection waits for received bytes or its deadline, and for nothing else: a cheap
+    /// substitute for [`next_action`](Self::next_action) after a loop has written all output.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
         L::IS_PLAIN
@@ -323,7 +321,7 @@ impl<L: Layer> Driver<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::Answer`]: the request cannot be accepted like this. The client gets 403 if its origin is forbidden, 426
+    /// [`Error::Answer`]: the request cannot be accepted this way. The client gets 403 if its origin is forbidden, 426
     /// if it did not ask for a WebSocket, and otherwise 500; with [`AnswerError::NoRequest`] nothing changes.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error> {
         self.ws.accept(accept, now).map_err(|error| self.refuse(error, now))
@@ -342,11 +340,11 @@ impl<L: Layer> Driver<L> {
         Ok(())
     }
 
-    /// A request must not stay unanswered because its answer was not valid.
+    /// Responds to a request whose answer was not valid: no request stays unanswered.
     fn refuse(&mut self, error: AnswerError, now: Instant) -> Error {
         let status = match error {
             AnswerError::NoRequest => return error.into(),
-            // the connection has answered
+            // the connection has responded
             AnswerError::OriginForbidden => 403,
             _ => {
                 let response = match error {
@@ -362,7 +360,7 @@ impl<L: Layer> Driver<L> {
         error.into()
     }
 
-    /// What is pending though the input is empty: a failure of the transport, a deadline, the end of the stream.
+    /// Handles what is pending besides input: a failure of the transport, a deadline, the end of the stream.
     #[inline(never)]
     fn next_other<'b>(&mut self, now: Instant) -> Result<Option<Event<'b>>, Error> {
         if self.flags.remove(Flags::FAILURE_PENDING)
@@ -383,7 +381,7 @@ impl<L: Layer> Driver<L> {
                 Err(error) => return self.report(error, now),
             }
         }
-        // before the end of the stream comes what the layer still holds
+        // plaintext that the layer still holds comes before the end of the stream
         while self.flags.has(Flags::EOF_PENDING) && !self.holds_plaintext() {
             match self.ws.receive_eof(now) {
                 Ok(None) => _ = self.flags.remove(Flags::EOF_PENDING),
@@ -391,7 +389,7 @@ impl<L: Layer> Driver<L> {
                 Err(error) => return self.report(error, now),
             }
         }
-        // what those have led to; an error was reported
+        // events that the above has caused; an error was already reported
         if self.ws.has_pending_event() {
             Ok(self.ws.receive(&mut Input::new(&mut []), now).ok().flatten())
         } else {
@@ -399,18 +397,18 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Whether the layer has plaintext that no received byte is needed for.
+    /// Returns whether the layer can return plaintext without another received byte.
     fn holds_plaintext(&self) -> bool {
         !L::IS_PLAIN && !self.flags.has(Flags::LAYER_FAILED) && self.layer.holds_plaintext()
     }
 
-    /// Reports a failure of the connection, unless one was reported before.
+    /// Returns a failure of the connection, unless one was returned before.
     #[cold]
     fn report<'b>(&mut self, error: sansocket::Error, now: Instant) -> Result<Option<Event<'b>>, Error> {
         if self.flags.insert(Flags::FAILED) { Err(error.into()) } else { self.next_other(now) }
     }
 
-    /// Keeps a failure until it is reported; of several, the first.
+    /// Stores a failure until `next_event` returns it. Of several failures, the first is stored.
     #[cold]
     fn note_failure(&mut self, error: io::Error, is_write_lost: bool) {
         self.flags.insert(Flags::FAILURE_PENDING);

@@ -23,10 +23,10 @@ pub enum Error {
     /// [`HandshakeError::LimitExceeded`](sansocket::HandshakeError::LimitExceeded).)
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
-    /// The caller is at fault, or a peer that does not read: this was not sent. The connection is unaffected.
+    /// The message was not sent. The caller is at fault, or a peer that does not read. The connection is unaffected.
     #[error("not sent: {0}")]
     Send(#[source] SendError),
-    /// The request could not be answered as asked. The caller is at fault; with [`AnswerError::OriginForbidden`], the
+    /// The answer to the request was not possible. The caller is at fault; with [`AnswerError::OriginForbidden`], the
     /// client is. The client got a response (403, 426 or 500), except with [`AnswerError::NoRequest`]: then nothing
     /// changed.
     #[error("not accepted: {0}")]
@@ -49,9 +49,9 @@ impl<M> From<SendError<M>> for Error {
     }
 }
 
-/// Returns whether the error only says that the peer, or the network, has ended the connection.
+/// Returns whether the error only means that the peer, or the network, has ended the connection.
 ///
-/// Such an error is not reported: [`Event::Close`](sansocket::Event::Close) says that the connection ended.
+/// [`Driver`](crate::Driver) returns no such error: [`Event::Close`](sansocket::Event::Close) reports the end.
 pub fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)

@@ -1,4 +1,4 @@
-//! What lies between a transport and the core: nothing, or TLS.
+//! The layer between a transport and the core: none, or a protocol such as TLS.
 
 use std::fmt;
 use std::io;
@@ -7,11 +7,11 @@ use sansocket::Output;
 
 /// A protocol between the transport and the core, such as TLS. It does no IO.
 ///
-/// The driver gives it received bytes ([`open`](Self::open)) and takes from it the bytes to write
-/// ([`pending`](Self::pending), [`advance`](Self::advance)). It asks for more only when all of those were written, so
-/// that back-pressure reaches the core, and the bytes in flight are bounded.
+/// The driver passes received bytes to it ([`open`](Self::open)) and takes the bytes to write from it
+/// ([`pending`](Self::pending), [`advance`](Self::advance)). The driver asks for more only when all of those were
+/// written, so that back-pressure reaches the core, and the bytes in flight are bounded.
 pub trait Layer: fmt::Debug {
-    /// Whether the layer passes all bytes through unchanged; then the driver calls none of its methods.
+    /// Whether the layer passes all bytes through unchanged. The driver then calls none of its methods.
     const IS_PLAIN: bool = false;
 
     /// Consumes received bytes and returns plaintext, in place or in `scratch`. The layer keeps an incomplete record,
@@ -19,34 +19,33 @@ pub trait Layer: fmt::Debug {
     ///
     /// # Errors
     ///
-    /// The peer broke the layer's protocol. [`pending`](Self::pending) holds the alert for it. No more bytes are
-    /// received.
+    /// The peer broke the layer's protocol. [`pending`](Self::pending) holds the alert. The driver passes no more
+    /// bytes.
     fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> io::Result<&'b mut [u8]>;
 
-    /// Whether [`open`](Self::open) has plaintext or an error to return though no more bytes are received. False after
+    /// Returns whether [`open`](Self::open) can return plaintext or an error without more received bytes. False after
     /// it has returned an error.
     fn holds_plaintext(&self) -> bool;
 
-    /// Whether the peer has ended its direction within the layer, such as by close_notify.
+    /// Returns whether the peer has ended its direction within the layer, such as by close_notify.
     fn has_received_close(&self) -> bool;
 
-    /// Takes bytes of the output ([`Output::take_bytes`]) and turns them into pending bytes; also adds what the layer
-    /// itself has to send. Called only while nothing is pending. Takes no output before the layer's own handshake is
-    /// complete.
+    /// Takes bytes of the output ([`Output::take_bytes`]) and turns them into pending bytes; also adds the layer's own
+    /// messages. Called only while nothing is pending. Takes no output before the layer's own handshake is complete.
     fn seal(&mut self, output: &mut Output);
 
-    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, when all output was
+    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, when all output is
     /// delivered.
     fn close(&mut self);
 
-    /// The bytes to write to the transport.
+    /// Returns the bytes to write to the transport.
     fn pending(&self) -> &[u8];
 
-    /// The transport took `count` of the pending bytes. Returns how many bytes of output were delivered with them.
+    /// Removes `count` pending bytes, which the transport has taken. Returns how many bytes of output they delivered.
     fn advance(&mut self, count: usize) -> usize;
 }
 
-/// No layer: the core's bytes are the transport's.
+/// No layer: the core's bytes go to the transport unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plain;
 
@@ -79,20 +78,20 @@ impl Layer for Plain {
     }
 }
 
-/// Memory in which a layer returns plaintext. One serves any number of connections, one after the other.
+/// The scratch buffer in which a layer returns plaintext. Any number of connections may use it, one after the other.
 #[derive(Default)]
 pub struct LayerScratch {
     plaintext: Vec<u8>,
 }
 
 impl LayerScratch {
-    /// Creates empty memory, which grows with use.
+    /// Creates an empty buffer, which grows with use.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns the memory that a layer writes plaintext to. It may hold the bytes of an earlier call.
+    /// Returns the buffer that a layer writes plaintext to. It may hold the bytes of an earlier call.
     pub fn plaintext(&mut self) -> &mut Vec<u8> {
         &mut self.plaintext
     }

@@ -1,5 +1,5 @@
 //! The log of a connection: with the feature `tracing`, its milestones become events of the `tracing` crate. Without
-//! the feature, nothing here has a size or a cost.
+//! the feature, [`Log`] has no size and its methods are empty.
 
 #[cfg(feature = "tracing")]
 pub(crate) use enabled::Log;
@@ -44,7 +44,7 @@ mod enabled {
             self.span.get_or_insert_with(|| span(ws, &NEXT_ID.fetch_add(1, Ordering::Relaxed)))
         }
 
-        /// Logs that the connection is open, has ended or has failed.
+        /// Logs the result if the connection has opened, ended or failed.
         #[inline]
         pub(crate) fn received(&mut self, ws: &WebSocket, received: &Result<Option<Event<'_>>, Error>) {
             match received {
@@ -77,7 +77,7 @@ mod enabled {
             }
         }
 
-        /// Logs the response that answers a request instead of an open connection.
+        /// Logs an HTTP response other than 101.
         pub(crate) fn responded(&mut self, ws: &WebSocket, status: u16, error: Option<&AnswerError>) {
             let error = error.map(field::display);
             if (200..300).contains(&status) {

@@ -6,9 +6,8 @@ use std::io::IoSlice;
 use bytes::Buf;
 use sansocket::Output;
 
-use crate::flags::Flags;
 use crate::layer::Layer;
-use crate::rare::Rare;
+use crate::state::{Flags, Rare};
 
 /// The bytes to write, as a [`Buf`]; see [`Driver::to_write`](crate::Driver::to_write).
 pub struct Outgoing<'a, L> {
@@ -33,16 +32,16 @@ impl<'a, L: Layer> Outgoing<'a, L> {
         outgoing
     }
 
-    /// Counts what is written since the send queue was looked at; more than there is means all there is.
+    /// Counts bytes written since the latest sample of the send queue. A `count` above `remaining` means all bytes.
     #[cold]
-    fn count(&mut self, count: usize) {
+    fn note_written(&mut self, count: usize) {
         let count = count.min(self.remaining());
         if let Some(rare) = &mut self.rare {
             rare.note_written(count);
         }
     }
 
-    /// Has the layer prepare more, once it has nothing pending.
+    /// Lets the layer prepare more bytes if it has none pending.
     fn seal(&mut self) {
         if self.layer.pending().is_empty() && !self.flags.has(Flags::LAYER_CLOSED) {
             self.layer.seal(self.output);
@@ -51,7 +50,7 @@ impl<'a, L: Layer> Outgoing<'a, L> {
 }
 
 impl<L: Layer> Buf for Outgoing<'_, L> {
-    /// With a layer: the bytes that it has prepared; more may follow when they are written.
+    /// With a layer: the bytes that it has prepared. More may follow once they are written.
     #[inline(always)]
     fn remaining(&self) -> usize {
         if L::IS_PLAIN { self.output.remaining() } else { self.layer.pending().len() }
@@ -65,7 +64,7 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
     #[inline(always)]
     fn advance(&mut self, count: usize) {
         if self.rare.is_some() {
-            self.count(count);
+            self.note_written(count);
         }
         if L::IS_PLAIN {
             return self.output.advance(count);

@@ -1,4 +1,4 @@
-//! What the feature `tracing` logs: each line of these logs, to the letter.
+//! The log of the feature `tracing`, compared line by line.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

@@ -1,27 +1,27 @@
-//! The masking itself, written once, in safe Rust. `kernel` compiles it for each set of instructions.
+//! The masking itself, written once, in safe Rust. `kernel` compiles it for each instruction set.
 //!
-//! A payload is masked in blocks of a fixed size, which the compiler makes vectors of. Nothing is left over to be masked
-//! byte by byte: the last block is the last bytes of the payload, however much it shares with the block before it.
-//! Payloads lie 2 to 14 bytes behind the start of a buffer, so that blocks cross lines of the cache. Only long payloads
-//! are worth aligning, with a first block that shares bytes with the second in the same way.
+//! A payload is masked in blocks of a fixed size, which the compiler turns into vector instructions. No remainder is
+//! masked byte by byte: the last block is the last bytes of the payload, and overlaps the block before it. Payloads lie
+//! 2 to 14 bytes behind the start of a buffer, so that blocks cross cache lines. Only for long payloads does alignment
+//! pay: a first block overlaps the second one, which is aligned.
 //!
-//! Everything here must be inlined into the function that enables the instructions. A closure might not be, and would
-//! be compiled without them: so the loops are `for` loops.
+//! Everything here must be inlined into the function that enables the instruction set. The compiler might not inline a
+//! closure, and would compile it without those instructions: therefore the loops are `for` loops.
 
 use alloc::vec::Vec;
 
 use crate::word::Word;
 
-/// Bytes in a block, and in a line of the cache.
+/// The size of a block, in bytes: one cache line.
 const BLOCK: usize = 64;
 
-/// A payload shorter than this, in bytes, is two blocks at most: not worth a call.
+/// Payloads shorter than this, in bytes, are two blocks at most: not worth a function call.
 pub(crate) const SHORT: usize = 2 * BLOCK;
 
-/// Blocks that are masked as one.
+/// The bytes that one step of the loop masks.
 const BLOCKS: usize = 4 * BLOCK;
 
-/// The length in bytes from which aligning pays for the block that it adds.
+/// The length, in bytes, from which the gain of alignment exceeds the cost of the additional block.
 const LONG: usize = 1024;
 
 /// Masks a payload of a block or more.
@@ -30,12 +30,12 @@ pub(crate) fn apply(payload: &mut [u8], word: Word) {
     let Some(ends) = Ends::<BLOCK>::new(payload, word) else { return };
     let start = second_block(payload.as_ptr(), payload.len());
     if let Some(middle) = payload.get_mut(start..) {
-        let word = word.turned(start);
-        let (many, few) = middle.as_chunks_mut::<BLOCKS>();
-        for blocks in many {
+        let word = word.rotated(start);
+        let (steps, rest) = middle.as_chunks_mut::<BLOCKS>();
+        for blocks in steps {
             *blocks = word.xor(blocks);
         }
-        for block in few.as_chunks_mut::<BLOCK>().0 {
+        for block in rest.as_chunks_mut::<BLOCK>().0 {
             *block = word.xor(block);
         }
     }
@@ -70,13 +70,13 @@ pub(crate) fn copy(output: &mut [u8], payload: &[u8], word: Word) {
     if let Some(middle) = output.get_mut(start..)
         && let Some(payload) = payload.get(start..)
     {
-        let word = word.turned(start);
-        let (many, few) = payload.as_chunks::<BLOCKS>();
-        let (many_masked, few_masked) = middle.as_chunks_mut::<BLOCKS>();
-        for (masked, blocks) in many_masked.iter_mut().zip(many) {
+        let word = word.rotated(start);
+        let (steps, rest) = payload.as_chunks::<BLOCKS>();
+        let (masked_steps, masked_rest) = middle.as_chunks_mut::<BLOCKS>();
+        for (masked, blocks) in masked_steps.iter_mut().zip(steps) {
             *masked = word.xor(blocks);
         }
-        for (masked, block) in few_masked.as_chunks_mut::<BLOCK>().0.iter_mut().zip(few.as_chunks::<BLOCK>().0) {
+        for (masked, block) in masked_rest.as_chunks_mut::<BLOCK>().0.iter_mut().zip(rest.as_chunks::<BLOCK>().0) {
             *masked = word.xor(block);
         }
     }
@@ -103,12 +103,12 @@ pub(crate) fn copy_short(output: &mut [u8], payload: &[u8], word: Word) {
     }
 }
 
-/// Moves a payload of a block or more, the bytes behind the first `distance`, to the front.
+/// Moves a payload of a block or more, which begins at `distance`, to the front.
 #[inline(always)]
 pub(crate) fn shift(bytes: &mut [u8], distance: usize, word: Word) {
     let Some(start) = bytes.len().checked_sub(distance + BLOCK) else { return };
     let Some(last) = bytes.last_chunk::<BLOCK>() else { return };
-    let last = word.turned(start).xor(last);
+    let last = word.rotated(start).xor(last);
     let mut at = 0;
     while let Some(payload) = bytes.get(at + distance..)
         && let Some(blocks) = payload.first_chunk::<BLOCKS>()
@@ -127,8 +127,8 @@ pub(crate) fn shift(bytes: &mut [u8], distance: usize, word: Word) {
     store(bytes, start, last);
 }
 
-/// Appends a payload of a block or more. Nothing is zeroed for it: where blocks share bytes, those are cut off again
-/// before the second one is appended.
+/// Appends a payload of a block or more without zeroing memory first. Where blocks overlap, the shared bytes are
+/// truncated before the second block is appended.
 #[inline(always)]
 pub(crate) fn append(output: &mut Vec<u8>, payload: &[u8], word: Word) {
     let (Some(first), Some(last)) = (payload.first_chunk::<BLOCK>(), payload.last_chunk::<BLOCK>()) else { return };
@@ -138,17 +138,17 @@ pub(crate) fn append(output: &mut Vec<u8>, payload: &[u8], word: Word) {
     output.extend_from_slice(&word.xor(first));
     if let Some(middle) = payload.get(start..) {
         output.truncate(begin + start);
-        let word = word.turned(start);
-        let (many, few) = middle.as_chunks::<BLOCKS>();
-        for blocks in many {
+        let word = word.rotated(start);
+        let (steps, rest) = middle.as_chunks::<BLOCKS>();
+        for blocks in steps {
             output.extend_from_slice(&word.xor(blocks));
         }
-        for block in few.as_chunks::<BLOCK>().0 {
+        for block in rest.as_chunks::<BLOCK>().0 {
             output.extend_from_slice(&word.xor(block));
         }
     }
     output.truncate(begin + payload.len() - BLOCK);
-    output.extend_from_slice(&word.turned(payload.len() - BLOCK).xor(last));
+    output.extend_from_slice(&word.rotated(payload.len() - BLOCK).xor(last));
 }
 
 /// Appends a payload shorter than `SHORT`.
@@ -179,29 +179,29 @@ fn store<const N: usize>(bytes: &mut [u8], at: usize, masked: [u8; N]) {
     }
 }
 
-/// Where the second block of a payload of this length begins, which is masked at this place: where a line of the cache
-/// begins, if the payload is long enough for that to pay.
+/// Returns the offset of the second block of a payload that is written to `output`. For long payloads, the block begins
+/// at a cache line.
 #[inline(always)]
-fn second_block(place: *const u8, length: usize) -> usize {
-    if length < LONG { BLOCK } else { BLOCK - place.addr() % BLOCK }
+fn second_block(output: *const u8, length: usize) -> usize {
+    if length < LONG { BLOCK } else { BLOCK - output.addr() % BLOCK }
 }
 
-/// The first and the last `N` bytes of a payload, masked. They share bytes with each other, or with the blocks between
-/// them: so they are masked before those, and stored after.
+/// The first and the last `N` bytes of a payload, masked. They overlap each other or the blocks between them, so they
+/// are masked before those and stored after.
 struct Ends<const N: usize> {
     first: [u8; N],
     last: [u8; N],
 }
 
 impl<const N: usize> Ends<N> {
-    /// `None` if the payload is shorter than that.
+    /// Masks both ends of the payload; `None` if it is shorter than `N`.
     #[inline(always)]
     fn new(payload: &[u8], word: Word) -> Option<Self> {
         let (first, last) = (payload.first_chunk()?, payload.last_chunk()?);
-        Some(Self { first: word.xor(first), last: word.turned(payload.len() - N).xor(last) })
+        Some(Self { first: word.xor(first), last: word.rotated(payload.len() - N).xor(last) })
     }
 
-    /// `payload` is as long as the one that they were taken from.
+    /// Stores both ends. `payload` has the length of the payload that they were taken from.
     #[inline(always)]
     fn store(self, payload: &mut [u8]) {
         if let Some(place) = payload.first_chunk_mut() {
@@ -212,7 +212,7 @@ impl<const N: usize> Ends<N> {
         }
     }
 
-    /// Appends what was a payload of this length, at most `2 * N`.
+    /// Appends the payload that both ends make up; its length is at most `2 * N`.
     #[inline(always)]
     fn append(self, output: &mut Vec<u8>, length: usize) {
         let begin = output.len();

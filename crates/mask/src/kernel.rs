@@ -1,13 +1,14 @@
-//! The body, compiled for each set of instructions, and the choice between them.
+//! The kernels: the body compiled for each instruction set, and the choice between them.
 
 use alloc::vec::Vec;
 
 use crate::{MaskingKey, body, word::Word};
 
-/// The masking as compiled for one set of instructions. Whoever holds one may run it: there is none for instructions that
-/// this machine lacks.
+/// The masking, compiled for one instruction set. A `Kernel` exists only for instructions that this machine has, so
+/// running it is safe.
 ///
-/// [`apply`](crate::apply()) and the other functions of this crate take the best there is; this type is for comparing them.
+/// [`apply`](crate::apply()) and the other functions of this crate use the best kernel; this type is for comparing
+/// them.
 ///
 /// ```
 /// use sansocket_mask::Kernel;
@@ -21,7 +22,7 @@ use crate::{MaskingKey, body, word::Word};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Kernel(Instructions);
 
-/// A value other than `Portable` is made only where those instructions were detected.
+/// A value other than `Portable` is created only where those instructions were detected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Instructions {
     Portable,
@@ -34,10 +35,10 @@ enum Instructions {
 }
 
 impl Kernel {
-    /// What the compiler makes of the body for any machine of this architecture.
+    /// The kernel for every machine of this architecture.
     pub const PORTABLE: Self = Self(Instructions::Portable);
 
-    /// The kernel with 32-byte vectors, if this machine has AVX2.
+    /// Returns the kernel with 32-byte vectors, if this machine has AVX2.
     #[inline(always)]
     pub fn avx2() -> Option<Self> {
         #[cfg(all(feature = "simd", any(target_arch = "x86", target_arch = "x86_64")))]
@@ -47,7 +48,7 @@ impl Kernel {
         None
     }
 
-    /// The kernel with 64-byte vectors, if this machine has AVX-512 F, BW and VL.
+    /// Returns the kernel with 64-byte vectors, if this machine has AVX-512 F, BW and VL.
     #[inline(always)]
     pub fn avx512() -> Option<Self> {
         #[cfg(all(feature = "simd", any(target_arch = "x86", target_arch = "x86_64")))]
@@ -60,7 +61,7 @@ impl Kernel {
         None
     }
 
-    /// The kernel with 16-byte vectors of ARM, if this machine has NEON.
+    /// Returns the kernel with 16-byte vectors of ARM, if this machine has NEON.
     #[inline(always)]
     pub fn neon() -> Option<Self> {
         #[cfg(all(feature = "simd", target_arch = "aarch64"))]
@@ -70,16 +71,16 @@ impl Kernel {
         None
     }
 
-    /// The fastest kernel that this machine can run. What it can run is found out once.
+    /// Returns the fastest kernel that this machine can run. The instructions are detected once.
     ///
-    /// AVX-512 is not chosen: measured on a Zen 4, twice as wide vectors were at no length faster than those of AVX2, and
-    /// slower where bytes had just been written by narrower ones.
+    /// AVX-512 is not chosen: measured on a Zen 4, its vectors were at no length faster than those of AVX2, and slower
+    /// on bytes that narrower vectors had just written.
     #[inline(always)]
     pub fn best() -> Self {
         Self::avx2().or_else(Self::neon).unwrap_or(Self::PORTABLE)
     }
 
-    /// All kernels that this machine can run.
+    /// Returns all kernels that this machine can run.
     pub fn all() -> impl Iterator<Item = Self> {
         [Some(Self::PORTABLE), Self::avx2(), Self::avx512(), Self::neon()].into_iter().flatten()
     }
@@ -102,7 +103,7 @@ impl Kernel {
     /// If `output` is not as long as `payload`.
     #[inline]
     pub fn copy(self, output: &mut [u8], payload: &[u8], key: MaskingKey, offset: usize) {
-        assert_eq!(output.len(), payload.len(), "a copy is as long as what it is of");
+        assert_eq!(output.len(), payload.len(), "`output` must be as long as `payload`");
         let word = Word::new(key, offset);
         if payload.len() < body::SHORT {
             body::copy_short(output, payload, word);
@@ -143,13 +144,13 @@ impl Kernel {
     }
 }
 
-/// Compiles `$function` of the body for each set of instructions, and gives `Kernel` a method that runs the right one.
+/// Compiles `$function` of the body for each instruction set, and gives `Kernel` a method that runs the right one.
 macro_rules! instances {
     ($run:ident = $function:ident($($name:ident: $type:ty),*)) => {
         impl Kernel {
             #[cfg_attr(
                 all(feature = "simd", any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")),
-                expect(unsafe_code, reason = "runs what was compiled for detected instructions")
+                expect(unsafe_code, reason = "calls functions compiled for detected instructions")
             )]
             #[inline(always)]
             pub(crate) fn $run(self, $($name: $type,)* word: Word) {
@@ -178,13 +179,13 @@ macro_rules! instances {
                 match self.0 {
                     Instructions::Portable => portable($($name,)* word),
                     #[cfg(all(feature = "simd", any(target_arch = "x86", target_arch = "x86_64")))]
-                    // SAFETY: this value is made only where AVX2 was detected.
+                    // SAFETY: this value is created only where AVX2 was detected.
                     Instructions::Avx2 => unsafe { avx2($($name,)* word) },
                     #[cfg(all(feature = "simd", any(target_arch = "x86", target_arch = "x86_64")))]
-                    // SAFETY: this value is made only where AVX-512 F, BW and VL were detected.
+                    // SAFETY: this value is created only where AVX-512 F, BW and VL were detected.
                     Instructions::Avx512 => unsafe { avx512($($name,)* word) },
                     #[cfg(all(feature = "simd", target_arch = "aarch64"))]
-                    // SAFETY: this value is made only where NEON was detected.
+                    // SAFETY: this value is created only where NEON was detected.
                     Instructions::Neon => unsafe { neon($($name,)* word) },
                 }
             }

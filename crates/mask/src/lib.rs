@@ -1,8 +1,8 @@
 //! Masking, RFC 6455 section 5.3: octet `i` of a payload is XORed with octet `i MOD 4` of the frame's masking key.
 //!
-//! Masking and unmasking are the same operation. All functions take the position within the payload at which the given
-//! bytes begin, so that a payload may arrive, and be masked, in pieces of any size. [`apply`] masks bytes where they lie;
-//! [`copy`], [`append`] and [`shift`] mask them on their way to where they are needed, which costs about what copying does.
+//! Masking and unmasking are the same operation. All functions take the position of the given bytes within the payload,
+//! so that a payload may arrive, and be masked, in pieces of any size. [`apply`] masks in place; [`copy`], [`append`]
+//! and [`shift`] mask while they copy, which costs about as much as copying alone.
 //!
 //! ```
 //! let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -15,20 +15,18 @@
 //! sansocket_mask::append(&mut copied, &payload[3..], key, 3);
 //! assert_eq!(copied, b"Hello");
 //! ```
-
 //!
 //! # How it is fast
 //!
-//! The masking is written once, in safe Rust that the compiler turns into vector instructions. Payloads shorter than 128
-//! bytes are masked where the functions here are inlined. For longer ones the same code is compiled several times, each
-//! time for another set of instructions, and what the machine has is detected the first time that it matters: AVX2 on
-//! x86, NEON on ARM, or what every machine of the architecture has. [`Kernel`] names them. No alignment is asked for, and
-//! the order of bytes in the machine's words does not matter.
+//! The masking is written once, in safe Rust that the compiler turns into vector instructions. Payloads shorter than
+//! 128 bytes are masked inline. For longer ones, the same code is compiled for several instruction sets ([`Kernel`]),
+//! and the best one of the machine is detected at the first use: AVX2 on x86, NEON on ARM, or the baseline of the
+//! architecture. Data may have any alignment, and machines any byte order.
 //!
 //! # Features
 //!
-//! `simd` (default): the detection, which needs std, and the only `unsafe` code here: calling what was detected. Without
-//! it the crate is `no_std`, with `alloc`, and forbids `unsafe`.
+//! `simd` (default): the detection, which needs std, and the only `unsafe` code of the crate: calls of the functions
+//! compiled for detected instructions. Without it the crate is `no_std`, with `alloc`, and forbids `unsafe`.
 
 #![no_std]
 #![cfg_attr(not(feature = "simd"), forbid(unsafe_code))]
@@ -46,10 +44,11 @@ use alloc::vec::Vec;
 pub use kernel::Kernel;
 use word::Word;
 
-/// The four octets of a frame's masking key, in the order in which they travel.
+/// The four octets of a frame's masking key, in network order.
 pub type MaskingKey = [u8; 4];
 
-/// Masks or unmasks `payload` in place. `offset` is the position of its first byte within the frame's payload, in bytes.
+/// Masks or unmasks `payload` in place. `offset` is the position of its first byte within the frame's payload, in
+/// bytes.
 #[inline(always)]
 pub fn apply(payload: &mut [u8], key: MaskingKey, offset: usize) {
     let word = Word::new(key, offset);
@@ -68,7 +67,7 @@ pub fn apply(payload: &mut [u8], key: MaskingKey, offset: usize) {
 /// If `output` is not as long as `payload`.
 #[inline]
 pub fn copy(output: &mut [u8], payload: &[u8], key: MaskingKey, offset: usize) {
-    assert_eq!(output.len(), payload.len(), "a copy is as long as what it is of");
+    assert_eq!(output.len(), payload.len(), "`output` must be as long as `payload`");
     let word = Word::new(key, offset);
     if payload.len() < body::SHORT {
         body::copy_short(output, payload, word);
@@ -77,8 +76,9 @@ pub fn copy(output: &mut [u8], payload: &[u8], key: MaskingKey, offset: usize) {
     }
 }
 
-/// Masks or unmasks the bytes behind the first `distance`, and moves them to the front: one pass over them. What the last
-/// `distance` bytes are then is not said. `offset` is the position of the first byte moved within the frame's payload, in bytes.
+/// Masks or unmasks all bytes but the first `distance`, and moves them to the front: one pass over the bytes. The last
+/// `distance` bytes are then unspecified. `offset` is the position of the first moved byte within the frame's payload,
+/// in bytes.
 ///
 /// ```
 /// let mut bytes = [0x80, 0x85, 0x7f, 0x9f, 0x4d, 0x51, 0x58];

@@ -1,29 +1,29 @@
-//! The key, turned to where it is applied.
+//! The masking key, rotated to the position where it is applied.
 
 use crate::MaskingKey;
 
-/// The key, turned so that it begins with the octet for the next byte.
+/// The key, repeated and rotated so that it begins with the octet for the next byte.
 ///
-/// The first octet is the lowest of the word on every machine, and the word is only ever taken apart into bytes: nothing
-/// depends on the order in which a machine stores its words.
+/// The first octet is the lowest byte of the word on every machine, and the word is only converted to little-endian
+/// bytes: nothing depends on the machine's byte order.
 #[derive(Clone, Copy)]
 pub(crate) struct Word(u64);
 
 impl Word {
-    /// `offset` is the position within the frame's payload, in bytes.
+    /// Creates the word for the position `offset` within the frame's payload, in bytes.
     #[inline(always)]
     pub(crate) fn new(key: MaskingKey, offset: usize) -> Self {
         let key = u64::from(u32::from_le_bytes(key));
-        Self(key << 32 | key).turned(offset)
+        Self(key << 32 | key).rotated(offset)
     }
 
-    /// The word for what lies `by` bytes further on.
+    /// Returns the word for the position `by` bytes further on.
     #[inline(always)]
-    pub(crate) fn turned(self, by: usize) -> Self {
+    pub(crate) fn rotated(self, by: usize) -> Self {
         Self(self.0.rotate_right(8 * (by % 4) as u32))
     }
 
-    /// The first `N` bytes of the key, repeated without end. `N` is a multiple of 4.
+    /// Returns `N` bytes of the repeated key. `N` is a multiple of 4.
     #[inline(always)]
     pub(crate) fn octets<const N: usize>(self) -> [u8; N] {
         let mut octets = [0; N];
@@ -37,12 +37,12 @@ impl Word {
         octets
     }
 
-    /// `bytes`, masked or unmasked.
+    /// Returns `bytes` masked or unmasked.
     #[inline(always)]
     pub(crate) fn xor<const N: usize>(self, bytes: &[u8; N]) -> [u8; N] {
         let mut masked = *bytes;
         if N <= 16 {
-            // so few stay in ordinary registers: to fill a vector would cost more than it saves
+            // keep these few bytes in ordinary registers: filling a vector would cost more than it saves
             let (eights, rest) = masked.as_chunks_mut();
             for eight in eights {
                 *eight = (u64::from_le_bytes(*eight) ^ self.0).to_le_bytes();

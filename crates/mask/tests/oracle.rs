@@ -1,4 +1,4 @@
-//! Every kernel and the choice among them, against the formula of RFC 6455 section 5.3, octet by octet.
+//! Compares every kernel, and the choice among them, with the formula of RFC 6455 section 5.3, octet by octet.
 
 use std::array;
 
@@ -7,7 +7,7 @@ use sansocket_mask::{Kernel, MaskingKey, append, apply, copy, shift};
 
 const KEY: MaskingKey = [0x37, 0xfa, 0x21, 0x3d];
 
-/// Bytes around those that may be written.
+/// Bytes on each side of a payload that must not be written.
 const GUARD: usize = 64;
 
 /// `transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4)`
@@ -15,11 +15,11 @@ fn oracle(payload: &[u8], key: MaskingKey, offset: usize) -> Vec<u8> {
     payload.iter().zip(offset % 4..).map(|(byte, i)| byte ^ key[i % 4]).collect()
 }
 
-/// One way to mask; `None` is what the crate chooses.
+/// A kernel, or the functions of the crate (`None`), which choose one.
 #[derive(Clone, Copy, Debug)]
-struct Way(Option<Kernel>);
+struct Masker(Option<Kernel>);
 
-impl Way {
+impl Masker {
     fn all() -> Vec<Self> {
         Kernel::all().map(Some).chain([None]).map(Self).collect()
     }
@@ -53,7 +53,7 @@ impl Way {
     }
 }
 
-/// Memory to mask in, at any place relative to a line of the cache.
+/// Memory to mask in, at any alignment to a cache line.
 struct Arena {
     memory: Vec<u8>,
     aligned: usize,
@@ -61,14 +61,14 @@ struct Arena {
 
 impl Arena {
     fn new(length: usize) -> Self {
-        // twice as long, for what is shifted
+        // twice as long, for `shift`
         let memory = vec![0; 2 * length + 64 + 64 + 2 * GUARD];
         let aligned = GUARD + (memory.as_ptr().addr() + GUARD).wrapping_neg() % 64;
         Self { memory, aligned }
     }
 
-    /// `content`, at an address that is `alignment` more than a multiple of 64, masked by `mask`: the result, after a look
-    /// at what lies around it.
+    /// Calls `mask` with `content` at an address that is `alignment` more than a multiple of 64, checks that the bytes
+    /// around it are unchanged, and returns the result.
     fn with(&mut self, alignment: usize, content: &[u8], mask: impl FnOnce(&mut [u8])) -> &[u8] {
         let start = self.aligned + alignment;
         let end = start + content.len();
@@ -81,32 +81,32 @@ impl Arena {
     }
 }
 
-/// One payload, masked in every way to the same bytes, which lie at this alignment.
+/// Masks a payload at this alignment with every masker, and compares the results with the oracle.
 fn check(arena: &mut Arena, alignment: usize, payload: &[u8], key: MaskingKey, offset: usize) {
     let expected = oracle(payload, key, offset);
     let length = payload.len();
-    for way in Way::all() {
-        let at = || format!("{way:?}, alignment {alignment}, length {length}, offset {offset}");
+    for masker in Masker::all() {
+        let at = || format!("{masker:?}, alignment {alignment}, length {length}, offset {offset}");
 
-        let applied = arena.with(alignment, payload, |place| way.apply(place, key, offset));
+        let applied = arena.with(alignment, payload, |place| masker.apply(place, key, offset));
         assert!(applied == expected, "apply, {}", at());
 
         let stale = vec![0xff; length];
-        let copied = arena.with(alignment, &stale, |place| way.copy(place, payload, key, offset));
+        let copied = arena.with(alignment, &stale, |place| masker.copy(place, payload, key, offset));
         assert!(copied == expected, "copy, {}", at());
 
-        // By little, so that it overlaps itself, and by so much that it does not.
+        // Small distances, so that source and target overlap, and large ones, so that they do not.
         for distance in [0, 1 + alignment % 14, length + alignment % 2] {
             let bytes = [&vec![0xff; distance], payload].concat();
-            let shifted = arena.with(alignment, &bytes, |place| way.shift(place, distance, key, offset));
+            let shifted = arena.with(alignment, &bytes, |place| masker.shift(place, distance, key, offset));
             assert!(shifted[..length] == expected, "shift by {distance}, {}", at());
         }
 
-        // In the room that there is, and where the output has to grow first.
+        // With enough capacity, and with an output that has to grow first.
         for capacity in [0, alignment + length] {
             let mut appended = Vec::with_capacity(capacity);
             appended.resize(alignment, 0xa5);
-            way.append(&mut appended, payload, key, offset);
+            masker.append(&mut appended, payload, key, offset);
             let (before, appended) = appended.split_at(alignment);
             assert!(before.iter().all(|byte| *byte == 0xa5), "append wrote before the payload, {}", at());
             assert!(appended == expected, "append, {}", at());
@@ -173,12 +173,12 @@ fn an_offset_near_the_top_of_usize_is_taken_modulo_four() {
 
 #[test]
 #[should_panic = "mid"]
-fn a_shift_farther_than_there_are_bytes_is_refused() {
+fn a_shift_by_more_than_the_length_is_refused() {
     shift(&mut [0; 3], 4, KEY, 0);
 }
 
 #[test]
-#[should_panic = "a copy is as long as what it is of"]
+#[should_panic = "`output` must be as long as `payload`"]
 fn a_copy_of_another_length_is_refused() {
     copy(&mut [0; 3], b"four", KEY, 0);
 }
@@ -195,13 +195,17 @@ proptest! {
     }
 
     #[test]
-    fn pieces_give_what_the_whole_gives(payload in prop::collection::vec(any::<u8>(), 0..3000), key: MaskingKey, cut: prop::sample::Index) {
+    fn masking_in_pieces_gives_the_same_bytes(
+        payload in prop::collection::vec(any::<u8>(), 0..3000),
+        key: MaskingKey,
+        cut: prop::sample::Index,
+    ) {
         let cut = if payload.is_empty() { 0 } else { cut.index(payload.len()) };
-        for way in Way::all() {
+        for masker in Masker::all() {
             let mut pieces = payload.clone();
             let (head, tail) = pieces.split_at_mut(cut);
-            way.apply(head, key, 0);
-            way.apply(tail, key, cut);
+            masker.apply(head, key, 0);
+            masker.apply(tail, key, cut);
             prop_assert_eq!(pieces, oracle(&payload, key, 0));
         }
     }
@@ -211,7 +215,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn any_long_payload(length in 5000usize..120_000, key: MaskingKey, offset in 0usize..1000, alignment in 0usize..64) {
+    fn any_long_payload(
+        length in 5000usize..120_000,
+        key: MaskingKey,
+        offset in 0usize..1000,
+        alignment in 0usize..64,
+    ) {
         check(&mut Arena::new(length), alignment, &payload(length), key, offset);
     }
 }

@@ -15,10 +15,10 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Serves each client in a thread of its own, until the listener is stopped.
+/// Serves each client in its own thread, until the listener is stopped.
 pub(crate) fn serve(listener: &Listener) {
     for incoming in listener.incoming() {
-        // Without a thread, the client is dropped.
+        // If there is no thread, the client is dropped.
         let served = incoming.and_then(|incoming| {
             thread::Builder::new().stack_size(STACK_SIZE).spawn(|| {
                 if let Err(error) = echo(incoming) {
@@ -26,7 +26,7 @@ pub(crate) fn serve(listener: &Listener) {
                 }
             })
         });
-        // Such as too many open files, or no more threads: it passes.
+        // Such as too many open files, or no more threads: keep accepting.
         if let Err(error) = served {
             eprintln!("{error}");
         }

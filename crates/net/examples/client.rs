@@ -1,4 +1,5 @@
-//! Sends lines and prints messages: `cargo run --example client [url]`. The end of the input closes the connection.
+//! Sends lines of the input and prints messages: `cargo run --example client [url]`. The end of the input closes the
+//! connection.
 
 use std::error::Error;
 use std::net::TcpStream;
@@ -11,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut reader, writer) = sansocket_net::connect(&url)?.split()?;
     thread::spawn(move || {
         if let Err(error) = send_lines(&writer) {
-            eprintln!("nothing more is sent: {error}");
+            eprintln!("sending has stopped: {error}");
         }
         writer.close(CloseCode::NORMAL, "")
     });

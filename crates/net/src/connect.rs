@@ -1,21 +1,18 @@
-//! Connecting: from a URL to an open connection.
+//! Connecting: from a URL to an open connection, or to the reason why there is none.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::{StdRng, SysRng};
-use sansocket::{ClientRequest, Config, RequestTemplate, WsUri};
-use sansocket_drive::{Clock, parse_uri, with_keepalive};
+use sansocket::{ClientRequest, Config, RequestError, RequestTemplate, UriError, WsUri};
+use sansocket_drive::{Clock, Error, masking_keys, parse_uri, with_keepalive};
+use thiserror::Error as ThisError;
 
-use crate::error::ConnectError;
-use crate::read_buffers::ReadBuffers;
+use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
 use crate::websocket::{WebSocket, finish_opening};
-use crate::{DEFAULT_BUFFER_SIZE, Error};
 
 /// Connects to a `ws://` URL, with the settings of [`Connector::new`].
 ///
@@ -28,8 +25,8 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
 
 /// The settings of a client's connections; connects any number of times.
 ///
-/// RFC 6455 section 4.1 requires a client to make the connections to one address one after another. A connector does not
-/// enforce this.
+/// RFC 6455 section 4.1 requires a client to make the connections to one address one after another. A connector does
+/// not enforce this.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -50,7 +47,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// No subprotocol, no header of its own, [`Config::default`] with keepalive, ten seconds to connect to an address.
+    /// No subprotocol, no additional header, [`Config::default`] with keepalive, 10 s to connect to an address.
     pub fn new() -> Self {
         Self {
             template: RequestTemplate::new(),
@@ -92,14 +89,14 @@ impl Connector {
         self
     }
 
-    /// Sets how much to read at a time; see [`Acceptor::buffer_size`](crate::Acceptor::buffer_size).
+    /// Sets the size of the read buffer; see [`Acceptor::buffer_size`](crate::Acceptor::buffer_size).
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self
     }
 
-    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. The system bounds the
-    /// time of a name lookup.
+    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. The system bounds
+    /// the time of a name lookup.
     ///
     /// # Errors
     ///
@@ -146,7 +143,7 @@ impl Connector {
         let now = Clock::of_process().now();
         let ws =
             sansocket::WebSocket::client(request, Arc::clone(&self.config), masking_keys().map_err(Error::Io)?, now)?;
-        let mut link = Box::new(Unsplit::new(ws, &self.config, stream, None));
+        let mut link = Box::new(Unsplit::new(ws, &self.config, stream));
         if let Some(peer) = peer {
             link.engine.driver.set_log_peer(peer);
         }
@@ -164,9 +161,34 @@ impl Default for Connector {
     }
 }
 
-/// Returns the source of a client's masking keys, seeded by the system.
-pub(crate) fn masking_keys() -> io::Result<StdRng> {
-    StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
+/// Why a client has no connection.
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The caller is at fault: this is not a ws or wss URI.
+    #[error("URL: {0}")]
+    Uri(#[from] UriError),
+    /// The caller is at fault: the request is not valid.
+    #[error("request: {0}")]
+    Request(#[from] RequestError),
+    /// The scheme is wss.
+    #[error("TLS is not built in yet: wss works over a TLS stream of your own, with Connector::handshake")]
+    TlsNotBuiltIn,
+    /// The name has no address, or the lookup failed.
+    #[error("transport: {host}: {error}")]
+    Resolve {
+        /// The host name.
+        host: String,
+        /// The reason.
+        #[source]
+        error: io::Error,
+    },
+    /// None of the host's addresses could be reached; each is listed with the reason.
+    #[error("transport: {}", list(.0))]
+    Unreachable(Vec<(SocketAddr, io::Error)>),
+    /// The opening handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] Error),
 }
 
 fn plain(url: &str) -> Result<WsUri, ConnectError> {
@@ -195,4 +217,8 @@ fn unreachable(uri: &WsUri, tried: Vec<(SocketAddr, io::Error)>) -> ConnectError
         return ConnectError::Resolve { host: uri.host().into(), error };
     }
     ConnectError::Unreachable(tried)
+}
+
+fn list(tried: &[(SocketAddr, io::Error)]) -> String {
+    tried.iter().map(|(address, error)| format!("{address}: {error}")).collect::<Vec<_>>().join("; ")
 }

@@ -1,17 +1,16 @@
 //! The driver of a connection, and the reports that the application has not read yet.
 //!
-//! Any thread that reports a write or a deadline may learn of a failure or of the end. The engine keeps both until the
-//! application reads: first the failure, once TCP has ended, then the Close event.
+//! Any thread that reports a write or a deadline may receive a failure or the Close event from the driver. The engine
+//! keeps both until the application reads: once TCP has ended, the failure comes first, then the Close event.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use sansocket::{Close, Config, Event, Input, ReadyState, SendError, WebSocket};
-use sansocket_drive::{Action, Clock, Driver};
+use sansocket_drive::{Action, Clock, Driver, Error};
 
-use crate::Error;
-use crate::stream::SHORTEST_TIMEOUT;
+use crate::stream::{Ending, SHORTEST_TIMEOUT};
 
 /// How long [`Goal::StreamFull`] waits for a stream that takes nothing: the shortest time that sockets can wait.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -19,17 +18,17 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// The least `max_block`: shorter closing timeouts would keep idle threads busy.
 pub(crate) const MIN_BLOCK: Duration = Duration::from_millis(10);
 
-/// How many successful reads may follow a deadline before it takes effect; a read that times out lets it take effect at
-/// once. Bytes that have arrived count, even if the application reads them late. Enough for a request; any byte of an open
-/// connection postpones its deadline. A peer that sends without end cannot postpone the closing limit.
+/// How many successful reads may follow a deadline before it takes effect: bytes that arrived in time count, even if
+/// read late. Enough for a request; on an open connection, any byte postpones the deadline. A read that times out lets
+/// the deadline take effect at once. A peer that sends without end cannot postpone the closing limit.
 const LATE_READS: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) driver: Driver,
     pub(crate) clock: Clock,
-    /// An event that no received byte has caused, such as that of a frame that came with the handshake. The next one is
-    /// fetched when the application has read it: the connection must not be ahead of what the application has seen.
+    /// An event that no received byte has caused, such as that of a frame that came with the handshake. The next event
+    /// is fetched when the application has read this one: the state must not run ahead of the events delivered.
     event: Option<Event<'static>>,
     failure: Option<Error>,
     is_failure_reported: bool,
@@ -37,29 +36,29 @@ pub(crate) struct Engine {
     is_close_reported: bool,
     /// Bytes taken from the driver that the stream has not taken.
     in_flight: usize,
-    /// Output was dropped before the stream took it.
+    /// The connection dropped output before the stream took it.
     has_lost_output: bool,
     /// Why the stream takes no more bytes.
     write_error: Option<io::Error>,
     /// When the stream last took bytes.
     last_write: Instant,
     pong_timeout: Duration,
-    /// How long a thread of a split connection blocks at most: another one may have begun to close meanwhile.
+    /// The longest time that a thread of a split connection blocks: another thread may begin to close meanwhile.
     pub(crate) max_block: Duration,
-    /// Reads since a deadline has come.
+    /// The number of reads since the deadline came.
     late_reads: u32,
     /// The transport was closed or aborted.
     is_over: bool,
 }
 
-/// When a thread that writes is done.
+/// The goal of a thread that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// The stream takes nothing more at once.
+    /// Write as much as the stream takes at once.
     StreamFull,
-    /// The connection wants to read.
+    /// Write until the connection wants to read.
     WantsRead,
-    /// All output was written.
+    /// Write all output.
     AllWritten,
 }
 
@@ -74,14 +73,7 @@ pub(crate) enum WriteStep {
     Stop(Result<(), Error>),
 }
 
-/// How to end the transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Close,
-    Abort,
-}
-
-/// What a thread that reads waits for.
+/// The next step of a thread that reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadPlan {
     pub(crate) wants_read: bool,
@@ -113,7 +105,7 @@ impl Engine {
         }
     }
 
-    /// Consumes received bytes up to the next event; keeps a failure, and the Close event, for [`report`](Self::report).
+    /// Consumes received bytes up to the next event. Keeps a failure and the Close event for [`report`](Self::report).
     pub(crate) fn receive<'b>(&mut self, input: &mut Input<'b>) -> Option<Event<'b>> {
         loop {
             match self.report_to_driver(|driver, now| driver.next_event(input, now)) {
@@ -124,8 +116,8 @@ impl Engine {
         }
     }
 
-    /// Returns what the application reads next, if no further bytes are needed for it. Once the transport has ended, that
-    /// is the failure, then the Close event, then `None`.
+    /// Returns the application's next report if it needs no further bytes. Once the transport has ended, that is the
+    /// failure, then the Close event, then `None`.
     pub(crate) fn report(&mut self) -> Option<Result<Option<Event<'static>>, Error>> {
         self.poll();
         if let Some(event) = self.event.take() {
@@ -163,7 +155,7 @@ impl Engine {
         result
     }
 
-    /// Calls a sending method of the connection's.
+    /// Calls a sending method of the connection.
     pub(crate) fn queue<M>(
         &mut self,
         send: impl FnOnce(&mut WebSocket, sansocket::Instant) -> Result<(), SendError<M>>,
@@ -172,7 +164,7 @@ impl Engine {
         Ok(send(self.driver.websocket_mut(), now)?)
     }
 
-    /// Whether bytes are queued, or taken and not written.
+    /// Returns whether output is queued or in flight.
     pub(crate) fn has_output(&mut self) -> bool {
         self.in_flight > 0 || self.driver.to_write().has_remaining()
     }
@@ -184,7 +176,7 @@ impl Engine {
         bytes
     }
 
-    /// Reports that the stream has taken `count` of the bytes.
+    /// Reports that the stream has taken `count` bytes in flight.
     pub(crate) fn written(&mut self, count: usize) {
         self.in_flight -= count.min(self.in_flight);
         self.last_write = Instant::now();
@@ -210,8 +202,8 @@ impl Engine {
         self.report_to_driver(|driver, now| driver.read_lost(error, now));
     }
 
-    /// Reports that the sending direction was closed. If the stream cannot close it alone, the peer would wait for an end
-    /// that never comes, and so would the connection. If the connection is lost, reading reports it.
+    /// Reports that the sending direction was closed. If the stream cannot close one direction, reports the end of the
+    /// stream too: both ends would wait for each other. If the connection is lost, reading reports it.
     pub(crate) fn write_shut_down(&mut self, result: &io::Result<()>) {
         self.driver.write_shut_down();
         if matches!(result, Err(error) if error.kind() == io::ErrorKind::Unsupported) {
@@ -234,21 +226,21 @@ impl Engine {
         self.is_over
     }
 
-    /// Whether a deadline has come.
+    /// Returns whether a deadline has come.
     pub(crate) fn is_overdue(&self) -> bool {
         self.driver.websocket().poll_timeout().is_some_and(|deadline| deadline <= self.clock.now())
     }
 
-    /// Whether a thread that has tried to write since `start` may let a deadline take effect that came `grace` ago. While
-    /// the connection is open, the stream must have taken nothing for the time of a Pong: the Pong may have arrived, and
-    /// wait to be read.
+    /// Returns whether a thread that has tried to write since `start` may let a deadline take effect that came `grace`
+    /// ago. While the connection is open, the stream must have taken nothing for `pong_timeout`: the Pong may have
+    /// arrived and not been read.
     pub(crate) fn is_stalled(&self, start: Instant, grace: Duration) -> bool {
         let ws = self.driver.websocket();
         ws.poll_timeout().is_some_and(|deadline| deadline + grace <= self.clock.now())
             && (ws.ready_state() != ReadyState::Open || self.stalled(start) >= self.pong_timeout + grace)
     }
 
-    /// How long the stream has taken nothing, since `start`.
+    /// Returns how long the stream has taken nothing, counted from `start` at the earliest.
     fn stalled(&self, start: Instant) -> Duration {
         start.max(self.last_write).elapsed()
     }
@@ -284,7 +276,7 @@ impl Engine {
         })
     }
 
-    /// Returns an error if output is left: it was dropped, or can no longer be written.
+    /// Returns an error if output was dropped or can no longer be written.
     pub(crate) fn check_written(&mut self) -> Result<(), Error> {
         if !self.has_output() && !self.has_lost_output && self.driver.websocket().buffered_amount() == 0 {
             return Ok(());
@@ -296,7 +288,7 @@ impl Engine {
         })
     }
 
-    /// Returns what a thread that reads waits for.
+    /// Returns the next step of a thread that reads.
     pub(crate) fn plan_read(&mut self) -> ReadPlan {
         self.poll();
         let has_output = self.has_output() && !self.driver.has_write_ended();
@@ -309,7 +301,7 @@ impl Engine {
     }
 }
 
-/// A connection that is dropped has ended: the log reports that too.
+/// Aborts a connection that is dropped before its end, so that the log reports the end.
 impl Drop for Engine {
     fn drop(&mut self) {
         if !self.is_over {
@@ -318,7 +310,7 @@ impl Drop for Engine {
     }
 }
 
-/// Copies a failure: several threads may ask for it, and an [`io::Error`] is not `Clone`.
+/// Copies a failure, which several threads may return: an [`io::Error`] is not `Clone`.
 pub(crate) fn duplicate(failure: &Error) -> Error {
     match failure {
         Error::Peer(error) => error.clone().into(),

@@ -1,4 +1,4 @@
-//! What a listener shares with its connections, which hold permits, and with the threads that stop it.
+//! The gate of a listener: counts its connections, which hold permits, and stops it.
 
 use std::io;
 use std::net::TcpListener;
@@ -17,23 +17,23 @@ pub(crate) type StopSignal = std::net::TcpStream;
 #[cfg(not(unix))]
 type StopSender = std::net::TcpStream;
 
-/// Counts connections, and passes none after the stop.
+/// Limits the number of connections, and admits none after the stop.
 #[derive(Debug)]
 pub(crate) struct Gate {
     state: Mutex<State>,
-    /// A permit was returned, or the listener was stopped.
+    /// Notified when a permit is returned or the gate is stopped.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     permits: usize,
-    /// Dropped to stop: the other end, which threads poll, becomes readable.
+    /// Dropping it stops the gate: the other end, which threads poll, becomes readable.
     sender: Option<StopSender>,
 }
 
 impl Gate {
-    /// Returns the gate, and what becomes readable when the gate is stopped.
+    /// Returns the gate, and the signal that becomes readable when the gate is stopped.
     pub(crate) fn new() -> io::Result<(Arc<Self>, StopSignal)> {
         let (signal, sender) = stop_signal()?;
         let state = Mutex::new(State { permits: 0, sender: Some(sender) });
@@ -50,18 +50,18 @@ impl Gate {
         Some(Permit(Arc::clone(self)))
     }
 
-    /// The number of permits.
+    /// Returns the number of permits.
     pub(crate) fn permits(&self) -> usize {
         self.lock().permits
     }
 
-    /// Waits until there are fewer permits than there were, or the gate is stopped, for up to `timeout`.
+    /// Waits until there are fewer than `permits` permits, or the gate is stopped, for up to `timeout`.
     pub(crate) fn pause(&self, permits: usize, timeout: Duration) {
         let is_unchanged = |state: &mut State| state.permits >= permits && state.sender.is_some();
         drop(self.changed.wait_timeout_while(self.lock(), timeout, is_unchanged));
     }
 
-    /// Waits for up to `timeout` until all permits were returned. Returns how many were not.
+    /// Waits for up to `timeout` until all permits are returned. Returns the number of those that are not.
     pub(crate) fn drain(&self, timeout: Duration) -> usize {
         let waited = self.changed.wait_timeout_while(self.lock(), timeout, |state| state.permits > 0);
         waited.unwrap_or_else(PoisonError::into_inner).0.permits
@@ -81,7 +81,7 @@ impl Gate {
     }
 }
 
-/// A connection's place among those that a listener may have at a time. Dropping it returns it.
+/// A connection's permission to exist. Dropping it returns it to the gate.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Gate>);
 
@@ -97,7 +97,7 @@ fn stop_signal() -> io::Result<(StopSignal, StopSender)> {
     io::pipe()
 }
 
-/// Windows polls nothing but sockets.
+/// Windows can poll only sockets.
 #[cfg(not(unix))]
 fn stop_signal() -> io::Result<(StopSignal, StopSender)> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
@@ -110,7 +110,7 @@ fn stop_signal() -> io::Result<(StopSignal, StopSender)> {
     }
 }
 
-/// Waits until a client has connected, or the gate was stopped. Returns whether it was stopped.
+/// Waits until a client has connected or the gate is stopped. Returns whether it is stopped.
 pub(crate) fn wait_for_client(tcp: &TcpListener, signal: &StopSignal) -> io::Result<bool> {
     let mut fds = [PollFd::new(signal, PollFlags::IN), PollFd::new(tcp, PollFlags::IN)];
     loop {

@@ -3,6 +3,38 @@
 //! [`sansocket`] implements the protocol without IO, and [`sansocket_drive`] drives a connection. This crate adds the
 //! sockets, the timeouts, the random numbers and the read buffers. It parses no bytes.
 //!
+//! # A server and a client
+//!
+//! An echo server; [`Listener`] has one that can be stopped.
+//!
+//! ```no_run
+//! use std::thread;
+//! use sansocket_net::{Error, Event, Incoming, Listener};
+//!
+//! fn echo(incoming: Incoming) -> Result<(), Error> {
+//!     let mut ws = incoming.accept()?;
+//!     while let Some(event) = ws.read()? {
+//!         if let Event::Message(message) = event {
+//!             let message = message.into_owned(); // the event borrows the connection's read buffer
+//!             ws.send(message)?;
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//!
+//! let listener = Listener::bind("127.0.0.1:9001")?;
+//! for incoming in listener.incoming() {
+//!     // Messages are on the heap: a small stack is enough. If there is no thread, the client is dropped.
+//!     let served = incoming.and_then(|incoming| {
+//!         thread::Builder::new().stack_size(128 * 1024).spawn(|| echo(incoming))
+//!     });
+//!     if let Err(error) = served {
+//!         eprintln!("{error}"); // such as too many open files: keep accepting
+//!     }
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! A client:
 //!
 //! ```no_run
@@ -23,81 +55,53 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A server:
+//! # How it behaves
 //!
-//! ```no_run
-//! use std::thread;
-//! use sansocket_net::{Error, Event, Incoming, Listener};
-//!
-//! fn echo(incoming: Incoming) -> Result<(), Error> {
-//!     let mut ws = incoming.accept()?;
-//!     while let Some(event) = ws.read()? {
-//!         if let Event::Message(message) = event {
-//!             let message = message.into_owned(); // the event borrows the connection's read buffer
-//!             ws.send(message)?;
-//!         }
-//!     }
-//!     Ok(())
-//! }
-//!
-//! let listener = Listener::bind("127.0.0.1:9001")?;
-//! for incoming in listener.incoming() {
-//!     // Messages are on the heap: a small stack is enough. Without a thread, the client is dropped.
-//!     let served = incoming.and_then(|incoming| {
-//!         thread::Builder::new().stack_size(128 * 1024).spawn(|| echo(incoming))
-//!     });
-//!     if let Err(error) = served {
-//!         eprintln!("{error}"); // such as too many open files: it passes
-//!     }
-//! }
-//! # Ok::<(), std::io::Error>(())
-//! ```
-//!
-//! # What to know
-//!
-//! * **Read until `None`.** [`WebSocket::read`] answers Pings, enforces deadlines and carries out the closing handshake,
-//!   including one that [`WebSocket::close`] began.
-//! * **Periodic work.** [`WebSocket::read_timeout`] returns in time, [`WebSocket::try_read`] at once, so that one
-//!   thread can read and do other things.
-//! * **Finish.** Dropping a connection aborts it: TCP is reset, and bytes that the peer has not acknowledged are lost.
-//!   [`WebSocket::finish`] closes in an orderly way. Every message sent before reaches a peer that keeps reading, within
-//!   [`Config::closing_limit`].
-//! * **How a connection ended** is reported by [`Event::Close`], the last event of every connection: the code, and whether
-//!   both ends agreed. [`Event::CloseReceived`] reports the peer's Close frame as soon as it arrives. A peer that vanishes
-//!   is not an error, but a Close event with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault: the transport, the
-//!   peer or the caller.
-//! * **Two ends that only send** wait for each other: TCP takes more bytes only when the other end reads. Where your peer
-//!   may send while you send much, [`split`](WebSocket::split) the connection: one thread reads while another sends.
-//!   Otherwise keepalive ends the connection. A split client always reads, but a server stops reading above
-//!   [`Config::high_water_mark`]: where both ends may send much before they read, let the client split, or raise that limit.
-//! * **Deadlines are on**: 10 s for the opening handshake; 5 s without progress, and 5 min in total, for the closing
-//!   handshake; a Ping after 30 s of silence, and 30 s for its answer. [`Config`] describes them; keepalive stays
-//!   enabled in a `Config` of your own, unless it says [`Keepalive::Off`]. They apply while a thread waits in a method
+//! * **Reading drives the connection.** [`WebSocket::read`] answers Pings, enforces deadlines and performs the closing
+//!   handshake, including one that [`WebSocket::close`] began: read until `None`.
+//! * **Blocking.** Reading waits for an event, sending until the operating system has taken the message. For a thread
+//!   with other work, [`WebSocket::read_timeout`] returns after a time, and [`WebSocket::try_read`] at once.
+//! * **Timeouts are enabled**: 10 s for the opening handshake; 5 s without progress, and 5 min in total, for the
+//!   closing handshake; a Ping after 30 s of silence, and 30 s for its Pong. [`Config`] describes them; keepalive stays
+//!   enabled in a `Config` of your own, unless you set [`Keepalive::Off`]. They apply while a thread waits in a method
 //!   of the connection.
-//! * **A slow reader is not a dead one.** While the peer acknowledges bytes, no deadline but `closing_limit` ends a
+//! * **A slow reader is not taken for a dead one.** While the peer acknowledges bytes, only `closing_limit` ends a
 //!   connection that is open or closing. Linux reports acknowledgements. Elsewhere a byte counts as delivered when the
-//!   system has taken it, and a peer that is too slow to read what the system holds can be taken for dead.
-//! * **What a slow reader can pin.** Its thread, up to two read buffers, the output that is pending (one message in one
-//!   thread; up to [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a
-//!   limit of time while the connection is open and the peer keeps reading; for `closing_limit` after the connection has
-//!   begun to close. A peer that reads nothing is left after the pong deadline, or after `closing_timeout`. A public server
-//!   should limit the number of connections ([`Acceptor::max_connections`]), and lower `max_buffered_amount` and
-//!   `closing_limit`.
-//! * **An idle connection** holds a descriptor, a thread and its read buffer. The buffer begins small, and keeps the size to
-//!   which longer reads have made it grow. Give the threads small stacks: 128 KiB are enough for this crate.
-//! * **When files or threads run out**, the server goes on: [`Listener::accept`] fails, and waits until a connection
-//!   has ended (100 ms at most) before it tries again; a client for whom [`thread::Builder`](std::thread::Builder) has
-//!   no thread is dropped. [`std::thread::spawn`] would panic.
-//! * **Stopping a server.** [`Stopper::stop`] ends [`Listener::accept`] from any thread; the threads of the connections
-//!   ask [`Stopper::is_stopped`] and close them; [`Listener::drain`] waits for them. [`Listener`] has an example.
-//! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server.
-//!   [`Incoming::accept`] accepts requests without `Origin`, which no browser sends, and those of pages of the same
-//!   origin; [`Acceptor::origin`] permits others.
-//! * **One at a time.** RFC 6455 section 4.1 requires a client to have no more than one connection to an address in
-//!   CONNECTING at a time. This is left to the application.
-//! * **Handshakes done elsewhere**, such as by an HTTP server: [`WebSocket::from_upgraded`] adopts the connection.
-//! * **`wss`** is not built in yet. For a TLS stream of your own, use [`Connector::handshake`] and [`Acceptor::incoming`];
-//!   deadlines work through the timeouts that [`Stream`] requires.
+//!   system has taken it, so that a deadline may end a connection whose peer still reads, too slowly.
+//! * **Splitting.** Two ends that only send wait for each other until keepalive ends the connection: TCP takes more
+//!   bytes only when the other end reads. If the peer may send while you send much, [`split`](WebSocket::split) the
+//!   connection: one thread reads while others send. A split client always reads, but a server stops reading above
+//!   [`Config::high_water_mark`]: if both ends may send much before they read, split the client, or raise that limit.
+//! * **The end of a connection.** [`Event::Close`] is the last event of every connection, with the code, and whether
+//!   both ends agreed. [`Event::CloseReceived`] reports the peer's Close frame as soon as it arrives. A peer that
+//!   vanishes is not an error, but a Close event with [`CloseCode::ABNORMAL`]. An [`Error`] names the party at fault:
+//!   the transport, the peer or the caller.
+//! * **Finish.** [`WebSocket::finish`] closes in an orderly way, and delivers every message sent before to a peer that
+//!   keeps reading, within [`Config::closing_limit`]. Dropping a connection aborts it: TCP is reset, and bytes that the
+//!   peer has not acknowledged are lost.
+//! * **Stopping a server.** [`Stopper::stop`] ends [`Listener::accept`] from any thread. The threads of the connections
+//!   check [`Stopper::is_stopped`] and close them; [`Listener::drain`] waits for them.
+//! * **When files or threads run out**, the server continues: [`Listener::accept`] returns an error, and its next call
+//!   waits until a connection has ended (100 ms at most); [`thread::Builder`](std::thread::Builder) returns an error,
+//!   and the client is dropped. [`std::thread::spawn`] would panic.
+//! * **An idle connection** holds a descriptor, a thread (128 KiB of stack are enough for this crate) and its read
+//!   buffer, which begins small and keeps the size to which longer reads have made it grow.
+//! * **A slow reader** holds a thread, up to two read buffers, the pending output (one message in one thread; up to
+//!   [`Config::max_buffered_amount`], 64 MiB, if several threads send) and the socket's buffers: without a time limit
+//!   while the connection is open and the peer keeps reading, and for up to `closing_limit` while it closes. A peer
+//!   that reads nothing holds them until the pong deadline or `closing_timeout`. A public server should limit the
+//!   number of connections ([`Acceptor::max_connections`]), and lower `max_buffered_amount` and `closing_limit`.
+//! * **Origins.** A browser lets any page connect to any server, with the cookies of that server. [`Incoming::accept`]
+//!   accepts requests without `Origin` (browsers always send one), and those of pages of the same origin;
+//!   [`Acceptor::origin`] permits others.
+//!
+//! # What it does not do
+//!
+//! * **TLS.** For `wss`, bring a TLS stream: [`Connector::handshake`] and [`Acceptor::incoming`] take any [`Stream`],
+//!   whose timeouts enforce the deadlines.
+//! * **HTTP.** [`WebSocket::from_upgraded`] adopts a connection whose handshake an HTTP server has done.
+//! * **One connection attempt at a time.** RFC 6455 section 4.1 forbids a client a second connection to an address
+//!   while one is in CONNECTING. The application must see to that.
 //!
 //! # Features
 //!
@@ -112,8 +116,8 @@
 
 mod connect;
 mod engine;
-mod error;
 mod gate;
+mod incoming;
 mod listener;
 mod read_buffers;
 mod send_side;
@@ -124,9 +128,9 @@ mod turn;
 mod unsplit;
 mod websocket;
 
-pub use connect::{Connector, connect};
-pub use error::ConnectError;
-pub use listener::{Acceptor, Incoming, Listener, Stopper};
+pub use connect::{ConnectError, Connector, connect};
+pub use incoming::Incoming;
+pub use listener::{Acceptor, Listener, Stopper};
 pub use read_buffers::ReadOutcome;
 pub use split::{Reader, Writer};
 pub use stream::{SharedStream, SplitStream, Stream};
@@ -139,9 +143,6 @@ pub use sansocket::{
     Request,
 };
 pub use sansocket_drive::Error;
-
-/// The most that is read at a time unless the caller chooses otherwise, in bytes.
-const DEFAULT_BUFFER_SIZE: usize = 16 * 1024;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -1,27 +1,26 @@
-//! Listening: from TCP's `accept` to an open connection, or to an HTTP response.
+//! Listening: the settings of a server, its listeners, and their end.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sansocket::{Accept, Config, Event, HttpResponse, OriginPolicy, Request};
-
+use sansocket::{Config, OriginPolicy};
 use sansocket_drive::{Clock, is_disconnect, with_keepalive};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::gate::{Gate, Permit, StopSignal, wait_for_client};
-use crate::read_buffers::ReadBuffers;
+use crate::gate::{Gate, StopSignal, wait_for_client};
+use crate::incoming::Incoming;
+use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
-use crate::websocket::{WebSocket, finish_opening, opening_event};
-use crate::{DEFAULT_BUFFER_SIZE, Error};
 
-/// Connections that the system completes before they are accepted.
+/// The number of connections that the system completes before `accept`.
 const BACKLOG: i32 = 4096;
-/// How long [`Listener::accept`] waits at most for a connection to end after it has failed.
+/// The longest time that [`Listener::accept`] waits for a connection to end after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The value of [`Listener::failed_at`] after a success.
 const NO_FAILURE: usize = usize::MAX;
 
 /// The settings of a server's connections; makes [`Listener`]s, and accepts clients over other streams.
@@ -62,8 +61,9 @@ impl Acceptor {
         self
     }
 
-    /// Sets which web pages may connect, unless an [`Accept`] chooses its own policy ([`Incoming::accept_with`]).
-    /// Browsers let any page connect anywhere, with the cookies of the site it connects to; the server has to refuse.
+    /// Sets which web pages may connect, unless an [`Accept`](sansocket::Accept) chooses another policy
+    /// ([`Incoming::accept_with`]). A browser lets any page connect to any server, with the cookies of that server; the
+    /// server has to refuse.
     pub fn origin(mut self, policy: OriginPolicy) -> Self {
         self.origin = policy;
         self
@@ -75,16 +75,16 @@ impl Acceptor {
         self
     }
 
-    /// Sets how much to read at a time, in bytes, at least 256; default 16 KiB. The buffer grows up to this size as needed. A
-    /// message that fits is borrowed from the buffer, a longer one is assembled.
+    /// Sets the largest size of the read buffer, in bytes, at least 256; default 16 KiB. The buffer begins small and
+    /// grows as needed. A message that fits borrows the buffer; a longer one is assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self
     }
 
-    /// Sets how many connections of a listener may exist at a time; default: no limit but the system's. While there are
-    /// so many, [`Listener::accept`] waits, and new clients wait in the system's backlog. A connection counts from
-    /// `accept` until its [`Incoming`] or [`WebSocket`] (the [`Reader`](crate::Reader) and all
+    /// Sets the largest number of connections that a listener has at a time; default: no limit. At the limit,
+    /// [`Listener::accept`] waits, and new clients wait in the system's backlog. A connection counts from `accept`
+    /// until its [`Incoming`] or [`WebSocket`](crate::WebSocket) (or the [`Reader`](crate::Reader) and all
     /// [`Writer`](crate::Writer)s) is dropped.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count;
@@ -96,11 +96,11 @@ impl Acceptor {
     ///
     /// # Errors
     ///
-    /// The address is in use, or not this machine's; or the system's, such as too many open files.
+    /// The address is in use, or does not belong to this machine; or the system's, such as too many open files.
     pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<Listener> {
         let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
         for address in address.to_socket_addrs()? {
-            match listen(address) {
+            match bind_with_backlog(address) {
                 Ok(tcp) => return self.listen(tcp),
                 Err(error) => failure = error,
             }
@@ -108,7 +108,7 @@ impl Acceptor {
         Err(failure)
     }
 
-    /// Accepts the clients of a socket that listens already, and makes it non-blocking.
+    /// Makes a listener of a socket that listens already. Makes the socket non-blocking.
     ///
     /// # Errors
     ///
@@ -120,20 +120,12 @@ impl Acceptor {
     }
 
     /// Starts a connection over the stream of a client. Returns at once; the time for the opening handshake
-    /// ([`Config::opening_timeout`]) runs from here.
+    /// ([`Config::opening_timeout`]) starts now.
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
-        self.incoming_with(stream, None)
-    }
-
-    fn incoming_with<S: Stream>(&self, stream: S, permit: Option<Permit>) -> Incoming<S> {
         let ws = sansocket::WebSocket::server(Arc::clone(&self.config), Clock::of_process().now());
-        Incoming {
-            link: Box::new(Unsplit::new(ws, &self.config, stream, permit)),
-            buffers: ReadBuffers::new(self.buffer_size),
-            acceptor: self.clone(),
-            request: None,
-            is_plain: false,
-        }
+        let link = Box::new(Unsplit::new(ws, &self.config, stream));
+        let buffers = ReadBuffers::new(self.buffer_size);
+        Incoming::new(link, buffers, self.origin.clone(), self.protocols.clone())
     }
 }
 
@@ -162,7 +154,7 @@ impl Default for Acceptor {
 ///             }
 ///             ReadOutcome::Event(_) => {}
 ///             ReadOutcome::Pending if stopper.is_stopped() => return ws.finish().map(drop),
-///             ReadOutcome::Pending => {} // here goes periodic work
+///             ReadOutcome::Pending => {} // periodic work goes here
 ///             ReadOutcome::Ended => return Ok(()),
 ///         }
 ///     }
@@ -184,7 +176,7 @@ impl Default for Acceptor {
 /// }
 /// // Stopped: the connections close within 500 ms, and each may take `closing_timeout`.
 /// let remaining = listener.drain(Duration::from_secs(6));
-/// println!("stopped; {remaining} connections are left");
+/// println!("stopped; {remaining} connections remain");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -202,12 +194,12 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// See there.
+    /// As for [`Acceptor::bind`].
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Acceptor::new().bind(address)
     }
 
-    /// The address listened at.
+    /// Returns the address of the listening socket.
     ///
     /// # Errors
     ///
@@ -216,14 +208,14 @@ impl Listener {
         self.tcp.local_addr()
     }
 
-    /// Waits for a client to connect; `None` once the listener was stopped. Reads nothing from the client yet, so that
-    /// a slow client does not delay others: call [`Incoming`]'s methods in a thread of its own. What a connection needs
-    /// from the system, except that thread, is acquired here, before the client is answered.
+    /// Waits for a client to connect; `None` once the listener is stopped. Reads nothing from the client, so that a
+    /// slow client does not delay others: call the methods of [`Incoming`] in another thread. Except for that thread,
+    /// `accept` acquires all system resources of the connection, before the client gets a response.
     ///
     /// # Errors
     ///
-    /// The system's, such as too many open files. Go on accepting: most of them pass. The call after one that failed
-    /// waits until a connection has ended, for 100 ms at most, so that a loop does not spin.
+    /// The system's, such as too many open files. Keep accepting: most such errors pass. The call after a failure waits
+    /// until a connection has ended, for 100 ms at most, so that a loop does not spin.
     pub fn accept(&self) -> io::Result<Option<Incoming>> {
         let permits = self.failed_at.load(Ordering::Relaxed);
         if permits != NO_FAILURE {
@@ -245,8 +237,8 @@ impl Listener {
         Stopper(Arc::clone(&self.gate))
     }
 
-    /// Stops the listener, then waits for up to `timeout` until all connections that it accepted have been dropped.
-    /// Returns how many have not. Their threads must end them; see the example of [`Listener`].
+    /// Stops the listener, then waits for up to `timeout` until all connections that it accepted are dropped. Returns
+    /// the number of those that remain. Their threads must end them; see the example of [`Listener`].
     pub fn drain(&self, timeout: Duration) -> usize {
         self.gate.stop();
         self.gate.drain(timeout)
@@ -260,15 +252,16 @@ impl Listener {
             }
             match self.tcp.accept() {
                 Ok((stream, peer)) => {
-                    // On some systems the stream inherits the mode of the listener.
+                    // On some systems the stream inherits the non-blocking mode of the listener.
                     stream.set_nonblocking(false)?;
-                    // If the client is gone already, reading its request reports it.
+                    // If this fails because the client has disconnected, reading the request reports it.
                     let _ = stream.set_nodelay(true);
-                    let mut incoming = self.acceptor.incoming_with(stream, Some(permit));
+                    let mut incoming = self.acceptor.incoming(stream);
+                    incoming.link.permit = Some(permit);
                     incoming.link.engine.driver.set_log_peer(peer);
                     return Ok(Some(incoming));
                 }
-                // Another thread was faster, or the client is gone already: not a failure of the listener.
+                // Another thread was faster, or the client has disconnected: not a failure of the listener.
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -281,13 +274,13 @@ impl Listener {
 pub struct Stopper(Arc<Gate>);
 
 impl Stopper {
-    /// Makes every call of [`Listener::accept`] return `None`, those that wait and those to come. Connections go on.
-    /// Clients in the system's backlog wait until the listener is dropped, which resets them.
+    /// Makes all current and later calls of [`Listener::accept`] return `None`. Connections continue. Clients in the
+    /// system's backlog wait until the listener is dropped, which resets them.
     pub fn stop(&self) {
         self.0.stop();
     }
 
-    /// Whether the listener was stopped. The threads of its connections can ask, and close them.
+    /// Returns whether the listener is stopped. The threads of its connections can call this, and close them.
     pub fn is_stopped(&self) -> bool {
         self.0.is_stopped()
     }
@@ -297,8 +290,8 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) || is_disconnect(error)
 }
 
-/// Listens at an address, as [`TcpListener::bind`] does, with a longer backlog.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens at an address as [`TcpListener::bind`] does, with a longer backlog.
+fn bind_with_backlog(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A server that restarts need not wait for the connections of the previous one.
     #[cfg(not(windows))]
@@ -306,144 +299,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// A client that has connected; its request may not have arrived yet.
-///
-/// ```no_run
-/// use sansocket_net::{Error, Incoming, HttpResponse, WebSocket};
-///
-/// fn open(mut incoming: Incoming) -> Result<Option<WebSocket>, Error> {
-///     match incoming.request()?.path() {
-///         "/chat" => incoming.accept().map(Some),
-///         "/health" => incoming.respond(HttpResponse::new(200).body("text/plain", "well")).map(|()| None),
-///         _ => incoming.respond(HttpResponse::new(404)).map(|()| None),
-///     }
-/// }
-/// ```
-///
-/// Dropping it without an answer aborts the connection.
-pub struct Incoming<S: Stream = TcpStream> {
-    link: Box<Unsplit<S>>,
-    buffers: ReadBuffers,
-    acceptor: Acceptor,
-    request: Option<Request>,
-    is_plain: bool,
-}
-
-impl<S: Stream> Incoming<S> {
-    /// Reads the request, or returns the one read before.
-    ///
-    /// # Errors
-    ///
-    /// No valid request arrived in time. The client got a response with the status that
-    /// [`HandshakeError::status`](sansocket::HandshakeError::status) returns, and TCP has ended.
-    pub fn request(&mut self) -> Result<&Request, Error> {
-        let request = match self.request.take() {
-            Some(request) => request,
-            None => self.read_request()?,
-        };
-        Ok(self.request.insert(request))
-    }
-
-    /// Whether the request asks for something other than a WebSocket, such as a page or a health check: answer it with
-    /// [`respond`](Self::respond). If it is accepted nevertheless, the client gets 426, Upgrade Required.
-    ///
-    /// # Errors
-    ///
-    /// As for [`request`](Self::request).
-    pub fn is_plain(&mut self) -> Result<bool, Error> {
-        self.request()?;
-        Ok(self.is_plain)
-    }
-
-    /// Accepts the request if the policy of [`Acceptor::origin`] permits its origin, and selects the first subprotocol
-    /// that the client offers and the server supports ([`Acceptor::protocol`]).
-    ///
-    /// # Errors
-    ///
-    /// As for [`accept_with`](Self::accept_with).
-    pub fn accept(mut self) -> Result<WebSocket<S>, Error> {
-        let request = self.request()?.clone();
-        let accept = Accept::new().first_protocol(&request, &self.acceptor.protocols);
-        self.accept_with(accept)
-    }
-
-    /// Accepts the request with a subprotocol and headers of the caller's choice. The policy of [`Acceptor::origin`]
-    /// applies, unless [`Accept::origin`] chose another.
-    ///
-    /// ```no_run
-    /// # use sansocket_net::{Accept, Error, Incoming, OriginPolicy, WebSocket};
-    /// # fn open(mut incoming: Incoming) -> Result<WebSocket, Error> {
-    /// let accept = Accept::new().header("Set-Cookie", "session=1");
-    /// let is_public = incoming.request()?.path() == "/public";
-    /// incoming.accept_with(if is_public { accept.origin(OriginPolicy::Any) } else { accept })
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: the origin is not permitted and the client got 403, the
-    /// client did not ask for a WebSocket and got 426, or this is not a valid answer and the client got 500.
-    /// [`Error::Io`]: the client is gone. TCP has ended. A client that has only shut down its sending direction is
-    /// accepted, and the connection ends with the next event.
-    pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
-        self.request()?;
-        let accept = accept.default_origin(&self.acceptor.origin);
-        if let Err(error) = self.link.engine.driver.accept(accept, Clock::of_process().now()) {
-            // The driver has answered with 403, 426 or 500.
-            let _ = self.finish();
-            return Err(error);
-        }
-        finish_opening(self.link, self.buffers)
-    }
-
-    /// Answers with an HTTP response other than 101, delivers it, and waits for the end of TCP: up to
-    /// [`Config::closing_timeout`] without progress.
-    ///
-    /// # Errors
-    ///
-    /// As for [`request`](Self::request), and [`Error::Answer`]: this is not a valid answer, and the client got 500.
-    /// [`Error::Io`]: the client is gone. Others: it did not take the whole response in time.
-    pub fn respond(mut self, response: HttpResponse) -> Result<(), Error> {
-        self.request()?;
-        let answered = self.link.engine.driver.respond(response, Clock::of_process().now());
-        let finished = self.finish();
-        answered.and(finished)
-    }
-
-    /// The stream: its addresses and options.
-    pub fn stream(&self) -> &S {
-        &self.link.stream
-    }
-
-    /// The stream.
-    pub fn stream_mut(&mut self) -> &mut S {
-        &mut self.link.stream
-    }
-
-    fn read_request(&mut self) -> Result<Request, Error> {
-        loop {
-            match opening_event(&mut *self.link, &mut self.buffers)? {
-                Event::Request(request) => return Ok(request),
-                Event::HttpRequest(request) => {
-                    self.is_plain = true;
-                    return Ok(request);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Drives the connection until the response was delivered and TCP has ended.
-    fn finish(&mut self) -> Result<(), Error> {
-        while self.buffers.next_event(&mut *self.link)?.is_some() {}
-        self.link.engine.check_written()
-    }
-}
-
-impl<S: Stream> std::fmt::Debug for Incoming<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("request", &self.request).finish_non_exhaustive()
-    }
 }

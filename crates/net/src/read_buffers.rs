@@ -1,18 +1,20 @@
-//! Reading: from the stream into a buffer, and from the buffer into the driver, until there is an event to lend.
+//! Reading: from the stream into a buffer, and from the buffer into the driver, until there is an event to return.
 //!
-//! An event may borrow the buffer that was read into, and it is returned from a loop that refills the buffer as long as
-//! there is no event. The borrow checker counts a borrow that is returned on one path on all paths of such a loop.
-//! Therefore there are two buffers. An event found in `front` is lent without a copy. If `front` ends within a frame, the
-//! loop goes on in `back`, and an event found there is owned: a message that spans reads is assembled in its own memory
-//! anyway. If `back` has a rest, it is the `front` of the next call; otherwise `front` is filled again.
+//! An event may borrow the read buffer. The borrow checker extends a borrow that one path of a loop returns to all
+//! paths: a loop cannot refill the one buffer until it has an event to return. Therefore there are two. An event found
+//! in `front` borrows it. If `front` ends within a frame, the loop continues in `back`, and an event found there is
+//! owned: a message that spans reads is assembled in its own memory anyway. If `back` still holds bytes, it is the
+//! `front` of the next call; otherwise `front` is filled again.
 
-use std::mem;
+use std::{io, mem};
 
-use sansocket::{Event, Input};
+use sansocket::{Close, CloseCode, Event, Input};
+use sansocket_drive::Error;
 
-use crate::Error;
-use crate::turn::{Link, ReadLimit, fill};
+use crate::turn::{Link, ReadLimit, close, fill};
 
+/// The default `buffer_size`, in bytes.
+pub(crate) const DEFAULT_BUFFER_SIZE: usize = 16 * 1024;
 /// The smallest `buffer_size`.
 const MIN_CAPACITY: usize = 256;
 /// The size of the first buffer: an idle connection keeps it.
@@ -21,23 +23,23 @@ const INITIAL_SIZE: usize = 512;
 /// The result of a read that waits for a limited time; see
 /// [`WebSocket::read_timeout`](crate::WebSocket::read_timeout).
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "every reader must meet each of these")]
+#[expect(clippy::exhaustive_enums, reason = "every caller must handle each of these")]
 pub enum ReadOutcome<'b> {
     /// The next event.
     Event(Event<'b>),
-    /// No event has arrived in time. The connection goes on.
+    /// No event has arrived in time. The connection continues.
     Pending,
     /// The connection has ended: [`Event::Close`] was the last event.
     Ended,
 }
 
 impl<'b> ReadOutcome<'b> {
-    /// The next event; after the last one, `None` was reported.
+    /// Converts a report of the engine, which is `None` after the last event.
     fn from_report(report: Option<Event<'b>>) -> Self {
         report.map_or(Self::Ended, Self::Event)
     }
 
-    /// The event of a reader that has waited without a limit; `None` after the last one.
+    /// Returns the event of a read without a limit; `None` after the last one.
     pub(crate) fn into_event(self) -> Option<Event<'b>> {
         match self {
             Self::Event(event) => Some(event),
@@ -64,14 +66,14 @@ struct ReadBuffer {
 }
 
 impl ReadBuffers {
-    /// `capacity` is the most that is read at a time, in bytes. Allocates nothing before the first read.
+    /// Creates the buffers without allocating. `capacity` is the largest size of a buffer, in bytes.
     pub(crate) fn new(capacity: usize) -> Self {
         let capacity = capacity.max(MIN_CAPACITY);
         let (front, back) = (ReadBuffer::default(), ReadBuffer::default());
         Self { capacity, size: capacity.min(INITIAL_SIZE), front, back }
     }
 
-    /// The same, with bytes that were received before.
+    /// Creates the buffers with bytes that were received before.
     pub(crate) fn with_leftover(capacity: usize, bytes: Vec<u8>) -> Self {
         let front = ReadBuffer { start: 0, end: bytes.len(), bytes };
         Self { front, ..Self::new(capacity) }
@@ -82,7 +84,23 @@ impl ReadBuffers {
         self.next_event_within(link, ReadLimit::NONE).map(ReadOutcome::into_event)
     }
 
-    /// Waits for the next event.
+    /// Waits for the next event of an opening handshake, which has no Close event.
+    pub(crate) fn next_opening_event(&mut self, link: &mut impl Link) -> Result<Event<'static>, Error> {
+        match self.next_event(link)? {
+            Some(event) => Ok(event.into_owned()),
+            None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+
+    /// Closes an open connection, and drives it to its end.
+    pub(crate) fn finish(&mut self, link: &mut impl Link) -> Result<Close, Error> {
+        close(link, CloseCode::NORMAL, "")?;
+        while self.next_event(link)?.is_some() {}
+        let close = link.with_engine(|engine| engine.close_event().cloned());
+        close.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+    }
+
+    /// Waits for the next event, but not longer than the limit.
     pub(crate) fn next_event_within(
         &mut self,
         link: &mut impl Link,

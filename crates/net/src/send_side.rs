@@ -1,4 +1,4 @@
-//! The sending direction of a stream: bytes on their way from the driver to the stream.
+//! The sending direction of a connection: bytes between the driver and the stream.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
@@ -10,14 +10,15 @@ use bytes::{Buf, Bytes};
 use crate::engine::Engine;
 use crate::stream::{Stream, Timeout};
 
-/// The most bytes taken from the driver for one write. Control frames wait behind them.
+/// The most bytes taken from the driver for one write. Control frames queue behind them.
 const MAX_STAGED: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct SendSide {
-    /// Taken from the driver and not written; never copied. Two pieces: a large payload lies apart from its header.
+    /// Bytes taken from the driver and not written; never copied. Two pieces: a large payload is separate from its
+    /// header.
     staged: Chain<Bytes, Bytes>,
-    /// Bytes that the stream has taken and may not have passed on.
+    /// The number of bytes that the stream has taken since the last successful flush.
     unflushed: usize,
     timeout: Timeout,
 }
@@ -27,12 +28,12 @@ impl SendSide {
         Self { staged: Bytes::new().chain(Bytes::new()), unflushed: 0, timeout: Timeout::default() }
     }
 
-    /// Sets the timeout again before the next write: that is to another handle.
+    /// Makes the next write set the timeout again: it uses another handle.
     pub(crate) fn forget_timeout(&mut self) {
         self.timeout.forget();
     }
 
-    /// Takes output from the driver, unless bytes are left from before.
+    /// Takes output from the driver, unless earlier bytes are still pending.
     pub(crate) fn stage(&mut self, engine: &mut Engine) {
         if !self.staged.has_remaining() && self.unflushed == 0 {
             let first = engine.take_bytes(MAX_STAGED);
@@ -41,7 +42,7 @@ impl SendSide {
         }
     }
 
-    /// Writes and flushes some of the staged bytes. Returns how many the stream has passed on.
+    /// Writes and flushes some of the staged bytes. Returns how many were flushed.
     pub(crate) fn write_some(&mut self, stream: &mut impl Stream, wait: Duration) -> io::Result<usize> {
         self.timeout.set(wait, |timeout| stream.set_write_timeout(timeout))?;
         if self.staged.has_remaining() {

@@ -1,23 +1,23 @@
 //! A connection that several threads share: one reads, the others write.
 //!
-//! One lock guards the engine and the sending direction of the stream. No thread holds it while it blocks: a thread that
-//! writes takes the sending direction out, releases the lock, writes, and puts it back. Bytes leave in order because they
-//! stay with the sending direction until they are written. Another thread that has to write meanwhile waits for the
-//! sending direction to come back, or, if it must not wait, leaves its output to the thread that is writing.
+//! One lock guards the engine and the sending direction of the stream. No thread holds it while it blocks: a thread
+//! that writes takes the [`Sender`] out, releases the lock, writes, and puts it back. Bytes are written in order
+//! because they stay in the sender until they are written. Another thread that has to write meanwhile waits for the
+//! sender, or, if it must not wait, relies on the thread that is writing to write its output too.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::engine::{Ending, Engine, MIN_BLOCK};
+use crate::engine::{Engine, MIN_BLOCK};
 use crate::gate::Permit;
 use crate::send_side::SendSide;
-use crate::stream::{Stream, Timeout, end};
+use crate::stream::{Ending, Stream, Timeout, end};
 use crate::turn::{Link, WriteLink, Written};
 
 pub(crate) struct Shared<H> {
     state: Mutex<State<H>>,
-    /// The sending direction came back, or the connection ended.
+    /// Notified when the sender comes back or the connection ends.
     changed: Condvar,
     max_block: Duration,
     /// Returned after the stream has ended.
@@ -28,7 +28,7 @@ struct State<H> {
     engine: Engine,
     /// `None` while a thread writes.
     sender: Option<Sender<H>>,
-    /// Threads that wait for a change.
+    /// The number of threads that wait for `changed`.
     waiting: usize,
 }
 
@@ -45,16 +45,16 @@ impl<H: Stream> Shared<H> {
         Self { state, changed: Condvar::new(), max_block, _permit: permit }
     }
 
-    pub(crate) fn with_engine<R>(&self, ask: impl FnOnce(&mut Engine) -> R) -> R {
-        ask(&mut self.lock().engine)
+    pub(crate) fn with_engine<R>(&self, work: impl FnOnce(&mut Engine) -> R) -> R {
+        work(&mut self.lock().engine)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the sending direction out for a call that may block, after `prepare` under the lock. `None` if another thread
-    /// has it and does not bring it back within `wait`.
+    /// Takes the sender out and calls `work`, which may block, without the lock; calls `prepare` and `finish` under the
+    /// lock. `None` if another thread has the sender, after waiting for it for up to `wait`.
     fn with_sender<R>(
         &self,
         wait: Duration,
@@ -70,10 +70,10 @@ impl<H: Stream> Shared<H> {
         let mut sender = state.sender.take()?;
         prepare(&mut state.engine, &mut sender);
         drop(state);
-        let mut taken = Taken { shared: self, sender: Some(sender) };
-        let result = work(taken.sender.as_mut()?);
+        let mut guard = SenderGuard { shared: self, sender: Some(sender) };
+        let result = work(guard.sender.as_mut()?);
         let mut state = self.lock();
-        state.sender = taken.sender.take();
+        state.sender = guard.sender.take();
         finish(&mut state.engine, &result);
         self.notify(state);
         Some(result)
@@ -97,13 +97,13 @@ impl<H: Stream> Shared<H> {
     }
 }
 
-/// The sending direction, taken out. It comes back even if the stream panics: other threads wait for it.
-struct Taken<'a, H: Stream> {
+/// Puts the sender back even if the stream panics: other threads wait for it.
+struct SenderGuard<'a, H: Stream> {
     shared: &'a Shared<H>,
     sender: Option<Sender<H>>,
 }
 
-impl<H: Stream> Drop for Taken<'_, H> {
+impl<H: Stream> Drop for SenderGuard<'_, H> {
     fn drop(&mut self) {
         if let Some(sender) = self.sender.take() {
             let mut state = self.shared.lock();
@@ -115,8 +115,8 @@ impl<H: Stream> Drop for Taken<'_, H> {
 }
 
 impl<H: Stream> WriteLink for &Shared<H> {
-    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
-        Shared::with_engine(self, ask)
+    fn with_engine<R>(&mut self, work: impl FnOnce(&mut Engine) -> R) -> R {
+        Shared::with_engine(self, work)
     }
 
     fn write_some(&mut self, wait: Duration) -> io::Result<Written> {
@@ -131,7 +131,7 @@ impl<H: Stream> WriteLink for &Shared<H> {
             },
             |engine, result| match result {
                 Ok(count) => engine.written(*count),
-                // Now, since another thread may be writing when the deadline takes effect.
+                // Reported now, since another thread may have the sender when the deadline comes.
                 Err((_, outstanding)) => engine.acknowledged(*outstanding),
             },
         );
@@ -146,7 +146,7 @@ impl<H: Stream> WriteLink for &Shared<H> {
         self.with_sender(MIN_BLOCK, |_, _| {}, shut_down, Engine::write_shut_down).is_some()
     }
 
-    /// If another thread is writing, the reader or that thread ends the stream within `max_block`.
+    /// If another thread is writing, that thread or the reader ends the stream within `max_block`.
     fn end(&mut self, ending: Ending) {
         let end = |sender: &mut Sender<H>| end(&mut sender.stream, ending);
         self.with_sender(Duration::ZERO, |_, _| {}, end, |engine, ()| engine.end());
@@ -176,8 +176,8 @@ impl<H: Stream> ReadLink<H> {
 }
 
 impl<H: Stream> WriteLink for ReadLink<H> {
-    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
-        self.shared.with_engine(ask)
+    fn with_engine<R>(&mut self, work: impl FnOnce(&mut Engine) -> R) -> R {
+        self.shared.with_engine(work)
     }
 
     fn write_some(&mut self, wait: Duration) -> io::Result<Written> {
@@ -188,7 +188,7 @@ impl<H: Stream> WriteLink for ReadLink<H> {
         (&*self.shared).shutdown_write()
     }
 
-    /// A thread that writes wakes.
+    /// Wakes a thread that writes.
     fn end(&mut self, ending: Ending) {
         end(&mut self.stream, ending);
         let mut state = self.shared.lock();
@@ -217,7 +217,7 @@ impl<H: Stream> Link for ReadLink<H> {
     }
 }
 
-/// Without a reader, nobody answers Pings and Close frames: the connection is aborted, unless it is over.
+/// Aborts the connection unless it has ended: without a reader, Pings and Close frames would stay unanswered.
 impl<H: Stream> Drop for ReadLink<H> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();

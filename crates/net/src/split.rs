@@ -9,21 +9,21 @@ use bytes::Bytes;
 use sansocket::{
     Close, CloseCode, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState, SendError,
 };
+use sansocket_drive::Error;
 
-use crate::Error;
 use crate::engine::Goal;
 use crate::read_buffers::{ReadBuffers, ReadOutcome};
 use crate::shared::{ReadLink, Shared};
 use crate::stream::SplitStream;
 use crate::turn::{self, ReadLimit, write_output};
 use crate::unsplit::Unsplit;
-use crate::websocket::drive_to_end;
 
 /// The reading half of a connection; see [`WebSocket::split`](crate::WebSocket::split).
 ///
-/// It drives the connection as [`WebSocket::read`](crate::WebSocket::read) does: read until `None`. It writes Pongs, the
-/// reply to a Close frame and output that a writer has left, but never waits for the peer to take them. Dropping it aborts
-/// the connection, unless it is over: without a reader, nobody answers Pings and Close frames.
+/// It drives the connection as [`WebSocket::read`](crate::WebSocket::read) does: read until `None`. It writes Pongs,
+/// the reply to a Close frame and output that a writer could not write, but never waits for the peer to take them.
+/// Dropping it aborts the connection, unless it has ended: without a reader, Pings and Close frames would stay
+/// unanswered.
 pub struct Reader<S: SplitStream> {
     link: ReadLink<S::Half>,
     buffers: ReadBuffers,
@@ -33,7 +33,8 @@ pub struct Reader<S: SplitStream> {
 /// The sending half of a connection; see [`WebSocket::split`](crate::WebSocket::split).
 ///
 /// Clones send over the same connection. Each message is sent whole, in the order of the calls; the fragments of one
-/// message ([`send_fragment`](Self::send_fragment)) must come from one thread. Dropping a writer does not close.
+/// message ([`send_fragment`](Self::send_fragment)) must come from one thread. Dropping a writer does not close the
+/// connection.
 pub struct Writer<S: SplitStream> {
     shared: Arc<Shared<S::Half>>,
     open: Arc<Open>,
@@ -59,7 +60,7 @@ impl<S: SplitStream> Reader<S> {
     ///
     /// # Errors
     ///
-    /// The connection failed; see there.
+    /// The connection failed, as for [`WebSocket::read`](crate::WebSocket::read).
     pub fn read(&mut self) -> Result<Option<Event<'_>>, Error> {
         self.buffers.next_event(&mut self.link)
     }
@@ -69,7 +70,7 @@ impl<S: SplitStream> Reader<S> {
     ///
     /// # Errors
     ///
-    /// The connection failed; see there.
+    /// As for [`read`](Self::read).
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<ReadOutcome<'_>, Error> {
         self.buffers.next_event_within(&mut self.link, ReadLimit::after(timeout))
     }
@@ -78,7 +79,7 @@ impl<S: SplitStream> Reader<S> {
     ///
     /// # Errors
     ///
-    /// The connection failed; see there.
+    /// As for [`read`](Self::read).
     pub fn try_read(&mut self) -> Result<ReadOutcome<'_>, Error> {
         self.read_timeout(Duration::ZERO)
     }
@@ -89,13 +90,13 @@ impl<S: SplitStream> Reader<S> {
     }
 
     /// Drives the connection to its end, and returns how it ended; see [`WebSocket::finish`](crate::WebSocket::finish).
-    /// Output that writers have queued before is delivered.
+    /// Delivers the output that writers have queued before.
     ///
     /// # Errors
     ///
-    /// The connection failed; see there.
+    /// As for [`read`](Self::read).
     pub fn finish(mut self) -> Result<Close, Error> {
-        drive_to_end(&mut self.link, &mut self.buffers)
+        self.buffers.finish(&mut self.link)
     }
 
     /// Ends the connection without a closing handshake, as dropping the reader does: TCP is reset once all [`Writer`]s
@@ -104,22 +105,22 @@ impl<S: SplitStream> Reader<S> {
         drop(self);
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     pub fn ready_state(&self) -> ReadyState {
         self.link.shared.with_engine(|engine| engine.driver.websocket().ready_state())
     }
 
-    /// The subprotocol that the server selected.
+    /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
     }
 
-    /// The extensions in use.
+    /// Returns the extensions in use.
     pub fn extensions(&self) -> &[Extension] {
         self.open.extensions()
     }
 
-    /// The stream: its addresses and options.
+    /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &S::Half {
         &self.link.stream
     }
@@ -132,12 +133,12 @@ impl<S: SplitStream> fmt::Debug for Reader<S> {
 }
 
 impl<S: SplitStream> Writer<S> {
-    /// Sends a message; see [`WebSocket::send`](crate::WebSocket::send). While messages of other threads fill the buffer
-    /// ([`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount)), waits until they were written.
+    /// Sends a message; see [`WebSocket::send`](crate::WebSocket::send). While messages of other threads fill the
+    /// buffer ([`Config::max_buffered_amount`](sansocket::Config::max_buffered_amount)), waits until they are written.
     ///
     /// # Errors
     ///
-    /// See there.
+    /// As for [`WebSocket::send`](crate::WebSocket::send).
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         let mut message = Some(message.into());
         self.send_when_there_is_room(|ws| match message.take() {
@@ -146,11 +147,11 @@ impl<S: SplitStream> Writer<S> {
         })
     }
 
-    /// Sends a message that others share; see [`WebSocket::send_shared`](crate::WebSocket::send_shared).
+    /// Sends a shared payload; see [`WebSocket::send_shared`](crate::WebSocket::send_shared).
     ///
     /// # Errors
     ///
-    /// See there.
+    /// As for [`send`](Self::send).
     pub fn send_shared(&self, kind: MessageKind, payload: Bytes) -> Result<(), Error> {
         self.send_when_there_is_room(|ws| Ok(ws.send_shared(kind, payload.clone())?))
     }
@@ -159,7 +160,7 @@ impl<S: SplitStream> Writer<S> {
     ///
     /// # Errors
     ///
-    /// See there.
+    /// As for [`send`](Self::send).
     pub fn send_fragment<'p>(
         &self,
         kind: MessageKind,
@@ -174,7 +175,7 @@ impl<S: SplitStream> Writer<S> {
     ///
     /// # Errors
     ///
-    /// See there.
+    /// As for [`send`](Self::send).
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.send_when_there_is_room(|ws| ws.ping(payload))
     }
@@ -183,15 +184,15 @@ impl<S: SplitStream> Writer<S> {
     ///
     /// # Errors
     ///
-    /// See there.
+    /// As for [`send`](Self::send).
     pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
         self.send_when_there_is_room(|ws| ws.pong(payload))
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. Writes what the stream takes at
-    /// once, and returns without waiting for the peer: one thread can close many connections. The [`Reader`] finishes. A
-    /// reader that is waiting for bytes notices within a quarter of
-    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout) and of `closing_limit`.
+    /// Begins the closing handshake: queues a Close frame after the messages sent before, writes as much as the stream
+    /// takes at once, and returns without waiting for the peer: one thread can close many connections. The [`Reader`]
+    /// performs the rest. A reader that waits for bytes notices within a quarter of the smaller of
+    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout) and `closing_limit`.
     ///
     /// # Errors
     ///
@@ -204,33 +205,33 @@ impl<S: SplitStream> Writer<S> {
     /// a Close event with [`CloseCode::ABNORMAL`]. TCP is reset once all handles are dropped; bytes that the peer has
     /// not acknowledged may be lost.
     ///
-    /// While another thread is sending, this takes up to a quarter of
-    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout) to have an effect.
+    /// While another thread is sending, this takes effect after up to a quarter of
+    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout).
     pub fn abort(&self) {
         turn::abort(&mut &*self.shared);
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     pub fn ready_state(&self) -> ReadyState {
         self.shared.with_engine(|engine| engine.driver.websocket().ready_state())
     }
 
-    /// Payload bytes of messages that were sent, by any thread, and that the stream has not taken.
+    /// Returns the payload bytes of all threads' messages that the stream has not taken yet.
     pub fn buffered_amount(&self) -> usize {
         self.shared.with_engine(|engine| engine.driver.websocket().buffered_amount())
     }
 
-    /// The subprotocol that the server selected.
+    /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
     }
 
-    /// The extensions in use.
+    /// Returns the extensions in use.
     pub fn extensions(&self) -> &[Extension] {
         self.open.extensions()
     }
 
-    /// Queues a message, if necessary once those of other threads were written, and writes it.
+    /// Queues a message and writes it. Waits until messages of other threads are written if they fill the buffer.
     fn send_when_there_is_room(
         &self,
         mut send: impl FnMut(&mut sansocket::WebSocket) -> Result<(), SendError>,

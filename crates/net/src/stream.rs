@@ -8,26 +8,23 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::engine::Ending;
-
-/// The shortest timeout: sockets refuse a timeout of zero.
+/// The shortest timeout: sockets refuse zero.
 pub(crate) const SHORTEST_TIMEOUT: Duration = Duration::from_micros(1);
 
 /// A blocking, ordered stream of bytes: TCP, a Unix socket, TLS, a pipe in memory.
 ///
-/// The connection enforces its deadlines ([`Config`](sansocket::Config)) through the timeouts of the stream, so that
-/// every stream must have them. A stream that wraps another one forwards all methods, as `examples/counting_stream.rs`
-/// does:
+/// The connection enforces its deadlines ([`Config`](sansocket::Config)) through the timeouts of the stream, so every
+/// stream must have them. A stream that wraps another one forwards all methods, as `examples/counting_stream.rs` does:
 ///
 /// ```
 #[doc = include_str!("../examples/counting_stream.rs")]
 /// ```
 ///
-/// The stream must block: over a non-blocking stream, a thread that waits spins.
+/// The stream must block: with a non-blocking stream, a waiting thread spins.
 pub trait Stream: Read + Write {
     /// Sets the time after which a `read` that received nothing returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
     /// [`TimedOut`](io::ErrorKind::TimedOut); at least one microsecond. If the stream ignored it, a silent peer would
-    /// block its thread for ever.
+    /// block the thread for ever.
     ///
     /// # Errors
     ///
@@ -35,7 +32,7 @@ pub trait Stream: Read + Write {
     fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()>;
 
     /// Sets the time after which a `write` that took nothing returns an error of the same kinds. If the stream ignored
-    /// it, a peer that does not read would block its thread for ever.
+    /// it, a peer that does not read would block the thread for ever.
     ///
     /// # Errors
     ///
@@ -50,9 +47,9 @@ pub trait Stream: Read + Write {
     /// connection then ends without waiting for the peer, and the last bytes may be lost.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Closes both directions; a `read` or `write` in which another thread is blocked returns. Bytes that the stream has
-    /// taken are still delivered. A stream that only ends when it is dropped returns `Ok`: its peer then waits until
-    /// the application drops the connection.
+    /// Closes both directions and wakes a thread that blocks in `read` or `write`. Bytes that the stream has taken are
+    /// still delivered. A stream that ends only when it is dropped returns `Ok`: its peer then waits until the
+    /// application drops the connection.
     ///
     /// # Errors
     ///
@@ -62,8 +59,8 @@ pub trait Stream: Read + Write {
     /// Closes both directions without waiting for the peer; bytes that it has not acknowledged may be dropped. Sockets
     /// set `SO_LINGER` to zero first.
     ///
-    /// The default is [`shutdown_both`](Self::shutdown_both). Over TCP that has a cost: a peer that never reads keeps
-    /// the bytes that were sent to it, up to megabytes, in the kernel.
+    /// The default is [`shutdown_both`](Self::shutdown_both). Its cost over TCP: if the peer never reads, the kernel
+    /// keeps the bytes that were sent to it, up to megabytes.
     ///
     /// # Errors
     ///
@@ -72,33 +69,33 @@ pub trait Stream: Read + Write {
         self.shutdown_both()
     }
 
-    /// Returns the number of bytes that the stream has taken and the peer has not acknowledged, if the system reports it
-    /// (sockets on Linux). While the number falls, the peer is alive, and no deadline ends the connection.
+    /// Returns the number of bytes that the stream has taken and the peer has not acknowledged, if the system reports
+    /// it (sockets on Linux). While the number falls, the peer is alive, and no deadline ends the connection.
     ///
-    /// The default is `None`. That has a cost: a byte counts as delivered when the stream has taken it, and a deadline
-    /// may end a connection whose peer is still receiving such bytes.
+    /// The default is `None`. Its cost: a byte counts as delivered when the stream has taken it, and a deadline may end
+    /// a connection whose peer is still receiving such bytes.
     fn outstanding(&self) -> Option<usize> {
         None
     }
 
-    /// Reads what has arrived, without waiting for more. Sockets wait for no time.
+    /// Reads bytes that have arrived, without waiting for more.
     ///
-    /// The default reads with a timeout of one microsecond. That has a cost: where the stream's timeouts are those of a
-    /// socket, the system rounds them up, on Linux to between 1 and 10 ms.
+    /// The default reads with a timeout of one microsecond. Its cost: the system rounds the timeouts of sockets up, on
+    /// Linux to between 1 and 10 ms.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut): nothing has arrived. Others
-    /// are the stream's own.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut): nothing has arrived. Other
+    /// errors are the stream's own.
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.set_read_timeout(SHORTEST_TIMEOUT)?;
         self.read(buffer)
     }
 }
 
-/// A stream that two threads can use at the same time, as [`WebSocket::split`](crate::WebSocket::split) needs.
+/// A stream that two threads can use at the same time, as [`WebSocket::split`](crate::WebSocket::split) requires.
 pub trait SplitStream: Stream + Sized {
-    /// A handle to the stream. The connection reads from one and writes to the other.
+    /// A handle to the stream. The connection reads from one handle and writes to the other.
     type Half: Stream;
 
     /// Turns the stream into two handles. Shutting down one shuts down both.
@@ -158,7 +155,7 @@ macro_rules! stream {
                 Ok(count)
             }
 
-            // A thread that writes meanwhile may find the socket full too early; it tries again.
+            // A thread that writes meanwhile may get `WouldBlock`, and tries again.
             #[cfg(not(unix))]
             fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.set_nonblocking(true)?;
@@ -170,7 +167,7 @@ macro_rules! stream {
     };
 }
 
-/// Implements the traits for a socket, and for the handle by which two threads share it.
+/// Implements the traits for a socket and for the [`SharedStream`] of it.
 macro_rules! socket {
     ($socket:ty) => {
         stream!($socket, $socket);
@@ -248,6 +245,13 @@ macro_rules! pointer {
 pointer!(Box<S>);
 pointer!(&mut S);
 
+/// How to end a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Close,
+    Abort,
+}
+
 /// Ends both directions of a stream. If that fails, the stream has ended already.
 pub(crate) fn end(stream: &mut impl Stream, ending: Ending) {
     let _ = match ending {
@@ -256,10 +260,10 @@ pub(crate) fn end(stream: &mut impl Stream, ending: Ending) {
     };
 }
 
-/// A stream that is aborted when dropped, unless it was ended or taken out before.
+/// A stream that is aborted when dropped, unless it was ended or moved out before.
 #[derive(Debug)]
 pub(crate) struct AbortOnDrop<S: Stream> {
-    /// `None` once taken out.
+    /// `None` once moved out.
     stream: Option<S>,
     has_ended: bool,
 }
@@ -279,7 +283,7 @@ impl<S: Stream> AbortOnDrop<S> {
     }
 }
 
-const PRESENT: &str = "the stream is taken out by value only";
+const PRESENT: &str = "only `into_inner` moves the stream out";
 
 impl<S: Stream> Deref for AbortOnDrop<S> {
     type Target = S;
@@ -305,14 +309,14 @@ impl<S: Stream> Drop for AbortOnDrop<S> {
     }
 }
 
-/// The timeout that a stream was last given, so that most reads and writes need not change it.
+/// The timeout that was last set on a stream, so that most reads and writes need not set it.
 #[derive(Debug, Default)]
 pub(crate) struct Timeout {
     current: Option<Duration>,
 }
 
 impl Timeout {
-    /// Calls `set` unless the current timeout is between half of `wanted` and `wanted`. Waking early is harmless: a
+    /// Calls `set` unless the current timeout is between `wanted / 2` and `wanted`. Waking early is harmless: a
     /// deadline takes effect only when it has come.
     pub(crate) fn set(&mut self, wanted: Duration, set: impl FnOnce(Duration) -> io::Result<()>) -> io::Result<()> {
         if self.current.is_none_or(|current| current > wanted || current < wanted / 2) {
@@ -329,7 +333,7 @@ impl Timeout {
     }
 }
 
-/// Whether a read or write returned because its timeout has passed.
+/// Returns whether a read or write failed because its timeout has passed.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -1,25 +1,25 @@
 //! The turns of a thread: it writes output, reads bytes, lets deadlines take effect, and ends the stream as the driver
-//! asks. The same for a connection in one thread and for one that is split.
+//! demands. The code is the same for a connection in one thread and for a split one.
 
 use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket::CloseCode;
+use sansocket_drive::Error;
 
-use crate::Error;
-use crate::engine::{Ending, Engine, Goal, ReadPlan, WriteStep, duplicate_io};
-use crate::stream::{SHORTEST_TIMEOUT, is_timeout};
+use crate::engine::{Engine, Goal, ReadPlan, WriteStep, duplicate_io};
+use crate::stream::{Ending, SHORTEST_TIMEOUT, is_timeout};
 
-/// After how long a reader tries again to write to a stream that takes nothing.
+/// The time after which a reader tries again to write to a stream that took nothing.
 const WRITE_RETRY: Duration = Duration::from_millis(20);
-/// How often a reader whose time is over reads what has arrived.
+/// The number of reads, without waiting, after the time of a [`ReadLimit`] is over.
 const READS_AFTER_LIMIT: u32 = 16;
 
-/// A connection's engine, and the sending direction of its stream.
+/// A connection's engine and the sending direction of its stream.
 pub(crate) trait WriteLink {
     /// Passes the engine to a function that does not block.
-    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R;
+    fn with_engine<R>(&mut self, work: impl FnOnce(&mut Engine) -> R) -> R;
 
     /// Writes output. Waits for up to `wait` for the stream to take some of it.
     fn write_some(&mut self, wait: Duration) -> io::Result<Written>;
@@ -30,29 +30,29 @@ pub(crate) trait WriteLink {
     /// Ends both directions.
     fn end(&mut self, ending: Ending);
 
-    /// The number of bytes that the peer has not acknowledged, if known.
+    /// Returns the number of bytes that the peer has not acknowledged, if known.
     fn outstanding(&mut self) -> Option<usize>;
 
-    /// The longest time to block without a look at the deadlines.
+    /// Returns the longest time to block before the deadlines are checked again.
     fn max_block(&self) -> Duration;
 }
 
-/// Both directions.
+/// A connection's engine and both directions of its stream.
 pub(crate) trait Link: WriteLink {
     /// Waits for up to `wait` for bytes.
     fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize>;
 
-    /// Reads what has arrived.
+    /// Reads bytes that have arrived, without waiting.
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// How long a reader waits for an event.
+/// The time that a reader waits for an event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadLimit {
-    /// When it gives up; `None`: never.
+    /// The end of the time; `None`: unlimited.
     until: Option<Instant>,
-    /// How often it may still read after that, without waiting. Bytes that have arrived are read, but a peer that sends
-    /// without end an incomplete message does not hold the reader.
+    /// The number of reads, without waiting, that remain after that. They find bytes that have arrived, but a peer that
+    /// sends an endless message cannot hold the reader.
     late_reads: u32,
 }
 
@@ -63,7 +63,7 @@ impl ReadLimit {
         Self { until: Instant::now().checked_add(timeout), late_reads: READS_AFTER_LIMIT }
     }
 
-    /// Whether the reader may read once more.
+    /// Returns whether the reader may read once more.
     pub(crate) fn allows_read(&mut self) -> bool {
         if self.remaining() != Some(Duration::ZERO) {
             return true;
@@ -73,17 +73,17 @@ impl ReadLimit {
         is_allowed
     }
 
-    /// Notes that nothing has happened, so that another read would find nothing.
+    /// Notes that nothing has arrived, so that another late read would find nothing.
     fn note_silence(&mut self) {
         self.late_reads = 0;
     }
 
-    /// Shortens a wait to the time that is left, but not below the shortest timeout.
+    /// Shortens a wait to the remaining time, but not below the shortest timeout.
     fn bound(&self, wait: Duration) -> Duration {
         wait.min(self.remaining().unwrap_or(Duration::MAX)).max(SHORTEST_TIMEOUT)
     }
 
-    /// The time that is left; `None`: unlimited.
+    /// Returns the remaining time; `None`: unlimited.
     fn remaining(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
@@ -98,26 +98,26 @@ pub(crate) enum Written {
     Busy,
 }
 
-/// What was left when [`write_output`] returned.
+/// Why [`write_output`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// Nothing, or the goal is reached.
-    None,
-    /// Bytes that the stream does not take at once.
+pub(crate) enum WriteOutcome {
+    /// The goal is reached, or no output is pending.
+    Done,
+    /// The stream takes no more bytes at once.
     StreamFull,
-    /// Bytes that another thread is writing.
+    /// Another thread is writing.
     Busy,
 }
 
-/// Begins the closing handshake, and writes what the stream takes at once. Whether the Close frame was delivered, the
-/// reader reports.
+/// Begins the closing handshake, and writes as much as the stream takes at once. The reader reports whether the peer
+/// got the Close frame.
 ///
 /// # Errors
 ///
 /// [`Error::Send`]: the code or the reason is not valid.
 pub(crate) fn close(link: &mut impl WriteLink, code: CloseCode, reason: &str) -> Result<(), Error> {
     link.with_engine(|engine| engine.queue(|ws, now| ws.close(code, reason, now)))?;
-    // From here on, a number that does not fall is a peer that does not read.
+    // A sample to compare with: if the number does not fall from now on, the peer does not read.
     let outstanding = link.outstanding();
     link.with_engine(|engine| engine.acknowledged(outstanding));
     let _ = write_output(link, Goal::StreamFull);
@@ -128,46 +128,46 @@ pub(crate) fn close(link: &mut impl WriteLink, code: CloseCode, reason: &str) ->
 /// stream within `max_block`.
 pub(crate) fn abort(link: &mut impl WriteLink) {
     link.with_engine(Engine::abort);
-    // The driver asks for nothing but the end of the stream.
+    // The driver demands nothing but the end of the stream.
     let _ = write_output(link, Goal::StreamFull);
 }
 
-/// Writes output until the goal is reached, and ends the stream if the driver asks for it.
+/// Writes output until the goal is reached, and ends the stream if the driver demands it.
 ///
 /// # Errors
 ///
-/// Output was not written and never will be.
-pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<Rest, Error> {
+/// Some output was not written and can no longer be written.
+pub(crate) fn write_output(link: &mut impl WriteLink, goal: Goal) -> Result<WriteOutcome, Error> {
     write_output_within(link, goal, ReadLimit::NONE)
 }
 
-/// The same, for a reader whose time is limited.
-fn write_output_within(link: &mut impl WriteLink, goal: Goal, limit: ReadLimit) -> Result<Rest, Error> {
+/// Writes output as [`write_output`] does, for a reader with a limit.
+fn write_output_within(link: &mut impl WriteLink, goal: Goal, limit: ReadLimit) -> Result<WriteOutcome, Error> {
     let start = Instant::now();
     loop {
         let step = link.with_engine(|engine| engine.next_write(goal, start));
         let wait = match step {
             WriteStep::Write(wait) => limit.bound(wait.min(link.max_block())),
             WriteStep::ShutdownWrite if link.shutdown_write() || goal != Goal::StreamFull => continue,
-            WriteStep::ShutdownWrite => return Ok(Rest::Busy),
+            WriteStep::ShutdownWrite => return Ok(WriteOutcome::Busy),
             WriteStep::End(ending) => {
                 link.end(ending);
-                return link.with_engine(Engine::check_written).map(|()| Rest::None);
+                return link.with_engine(Engine::check_written).map(|()| WriteOutcome::Done);
             }
-            WriteStep::Stop(result) => return result.map(|()| Rest::None),
+            WriteStep::Stop(result) => return result.map(|()| WriteOutcome::Done),
         };
         match link.write_some(wait) {
             Ok(Written::Some) => {}
-            Ok(Written::Busy) if goal == Goal::StreamFull => return Ok(Rest::Busy),
+            Ok(Written::Busy) if goal == Goal::StreamFull => return Ok(WriteOutcome::Busy),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) && goal == Goal::StreamFull => return Ok(Rest::StreamFull),
+            Err(error) if is_timeout(&error) && goal == Goal::StreamFull => return Ok(WriteOutcome::StreamFull),
             Err(error) if !is_timeout(&error) => {
                 let copy = duplicate_io(&error);
                 link.with_engine(|engine| engine.write_lost(error));
                 return Err(copy.into());
             }
             waited => {
-                // The thread that is writing knows more about the peer: it goes first.
+                // The thread that is writing knows more about the peer, so it may report the deadline first.
                 let grace = if waited.is_ok() { link.max_block() } else { Duration::ZERO };
                 if link.with_engine(|engine| engine.is_stalled(start, grace)) {
                     report_timeout(link);
@@ -175,16 +175,16 @@ fn write_output_within(link: &mut impl WriteLink, goal: Goal, limit: ReadLimit) 
             }
         }
         if limit.remaining() == Some(Duration::ZERO) {
-            return Ok(Rest::StreamFull);
+            return Ok(WriteOutcome::StreamFull);
         }
     }
 }
 
-/// Writes what the stream takes at once, then waits for bytes. Returns how many bytes arrived; zero if something else
-/// happened, which the engine knows, or nothing, which the limit notes.
+/// Writes as much as the stream takes at once, then waits for bytes. Returns the number of bytes read. Zero means that
+/// something else happened, which was reported to the engine, or nothing, which the limit has noted.
 pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: &mut ReadLimit) -> usize {
     // A stream that takes no more bytes may still hold the peer's last ones: a failed write does not end reading.
-    let rest = write_output_within(link, Goal::StreamFull, *limit).unwrap_or(Rest::None);
+    let written = write_output_within(link, Goal::StreamFull, *limit).unwrap_or(WriteOutcome::Done);
     let Some(plan) = link.with_engine(|engine| (!engine.is_over()).then(|| engine.plan_read())) else { return 0 };
     let ReadPlan { wants_read, has_output, deadline, is_too_late } = plan;
     if is_too_late {
@@ -198,11 +198,11 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: &mut ReadLimi
             limit.note_silence();
         } else {
             thread::sleep(wait);
-            wait_is_over(link, limit);
+            end_wait(link, limit);
         }
         return 0;
     }
-    let wait = if rest == Rest::StreamFull { wait.min(WRITE_RETRY) } else { wait };
+    let wait = if written == WriteOutcome::StreamFull { wait.min(WRITE_RETRY) } else { wait };
     let result = match limit.remaining() {
         Some(Duration::ZERO) => link.try_read(buffer),
         _ => link.read(buffer, wait),
@@ -211,14 +211,14 @@ pub(crate) fn fill(link: &mut impl Link, buffer: &mut [u8], limit: &mut ReadLimi
         Ok(0) => link.with_engine(|engine| engine.driver.eof()),
         Ok(count) => return count,
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
-        Err(error) if is_timeout(&error) => wait_is_over(link, limit),
+        Err(error) if is_timeout(&error) => end_wait(link, limit),
         Err(error) => link.with_engine(|engine| engine.read_lost(error)),
     }
     0
 }
 
-/// Lets a deadline take effect if it has come. Otherwise nothing has happened.
-fn wait_is_over(link: &mut impl WriteLink, limit: &mut ReadLimit) {
+/// Lets a deadline take effect if it has come. Otherwise notes that nothing has arrived.
+fn end_wait(link: &mut impl WriteLink, limit: &mut ReadLimit) {
     if link.with_engine(|engine| engine.is_overdue()) {
         report_timeout(link);
     } else {

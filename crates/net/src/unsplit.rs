@@ -1,17 +1,17 @@
-//! A connection that one thread has to itself.
+//! A connection that one thread owns.
 
 use std::io;
 use std::time::Duration;
 
 use sansocket::{Config, WebSocket};
 
-use crate::engine::{Ending, Engine};
+use crate::engine::Engine;
 use crate::gate::Permit;
 use crate::send_side::SendSide;
-use crate::stream::{AbortOnDrop, Stream, Timeout};
+use crate::stream::{AbortOnDrop, Ending, Stream, Timeout};
 use crate::turn::{Link, WriteLink, Written};
 
-/// Nothing but a deadline happens while the thread blocks, so that this only bounds the time it is blocked without one.
+/// The longest time to block without a deadline. Nothing but a deadline can happen while the thread blocks.
 const MAX_BLOCK: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -25,21 +25,21 @@ pub(crate) struct Unsplit<S: Stream> {
 }
 
 impl<S: Stream> Unsplit<S> {
-    /// Starts a connection whose opening handshake is ahead.
-    pub(crate) fn new(ws: WebSocket, config: &Config, stream: S, permit: Option<Permit>) -> Self {
+    /// Starts a connection without a permit; its opening handshake follows.
+    pub(crate) fn new(ws: WebSocket, config: &Config, stream: S) -> Self {
         Self {
             engine: Engine::new(ws, config),
             stream: AbortOnDrop::new(stream),
             send_side: SendSide::new(),
             read_timeout: Timeout::default(),
-            permit,
+            permit: None,
         }
     }
 }
 
 impl<S: Stream> WriteLink for Unsplit<S> {
-    fn with_engine<R>(&mut self, ask: impl FnOnce(&mut Engine) -> R) -> R {
-        ask(&mut self.engine)
+    fn with_engine<R>(&mut self, work: impl FnOnce(&mut Engine) -> R) -> R {
+        work(&mut self.engine)
     }
 
     fn write_some(&mut self, wait: Duration) -> io::Result<Written> {

@@ -1,4 +1,4 @@
-//! WebSocket: one connection, in one thread.
+//! WebSocket: one connection in one thread.
 
 use std::fmt;
 use std::io;
@@ -7,33 +7,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{
-    Agreement, Close, CloseCode, Config, Connection, Event, Extension, FragmentPayload, Message, MessageKind, Open,
-    ReadyState, Response, Role,
+    Agreement, Close, CloseCode, Config, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState,
+    Response, Role,
 };
-use sansocket_drive::{Clock, with_keepalive};
+use sansocket_drive::{Clock, Error, upgraded, with_keepalive};
 
-use crate::connect::masking_keys;
 use crate::engine::Goal;
-use crate::read_buffers::{ReadBuffers, ReadOutcome};
+use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers, ReadOutcome};
 use crate::split::{self, Reader, Writer};
 use crate::stream::{SplitStream, Stream};
-use crate::turn::{self, Link, ReadLimit, write_output};
+use crate::turn::{self, ReadLimit, write_output};
 use crate::unsplit::Unsplit;
-use crate::{DEFAULT_BUFFER_SIZE, Error};
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
 ///
 /// [`connect`](crate::connect()) returns a client's, [`Incoming::accept`](crate::Incoming::accept) a server's.
 ///
-/// * **[`read`](Self::read) drives the connection.** While a thread waits in `read`, and at no other time, Pings are
-///   answered, deadlines are enforced and the closing handshake proceeds. Read until `None`, even to close.
-/// * **A sending method returns when the operating system has taken the message.** That can take as long as the peer takes
-///   to read. Two endpoints that only send wait for each other until keepalive ends them: [`split`](Self::split) the
-///   connection where that can happen. A split client always reads; a server stops reading above
+/// * **[`read`](Self::read) drives the connection.** Only while a thread waits in `read` are Pings answered, deadlines
+///   enforced and the closing handshake performed. Read until `None`, even to close.
+/// * **A sending method returns when the operating system has taken the message.** That can take as long as the peer
+///   takes to read. Two endpoints that only send wait for each other until keepalive ends them: [`split`](Self::split)
+///   the connection where that can happen. A split client always reads; a server stops reading above
 ///   [`Config::high_water_mark`](sansocket::Config::high_water_mark): split the client, or raise that limit.
-/// * **Dropping the connection aborts it**: TCP is reset, the peer reports [`CloseCode::ABNORMAL`], and bytes that the peer
-///   has not acknowledged are lost. To close in an orderly way, call [`finish`](Self::finish), or [`close`](Self::close)
-///   and read until `None`.
+/// * **Dropping the connection aborts it**: TCP is reset, the peer reports [`CloseCode::ABNORMAL`], and bytes that the
+///   peer has not acknowledged are lost. To close in an orderly way, call [`finish`](Self::finish), or
+///   [`close`](Self::close) and read until `None`.
 pub struct WebSocket<S: Stream = std::net::TcpStream> {
     /// On the heap: threads with small stacks move the connection.
     link: Box<Unsplit<S>>,
@@ -42,12 +40,12 @@ pub struct WebSocket<S: Stream = std::net::TcpStream> {
 }
 
 impl<S: Stream> WebSocket<S> {
-    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes that
-    /// were received behind the handshake (there may be none), this end's role, what the handshake agreed, and limits and
-    /// timeouts. Set `TCP_NODELAY` on a TCP stream of your own.
+    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server. `leftover` are the
+    /// bytes that were received after the handshake, `role` is this end's role, and `agreement` is the result of the
+    /// handshake. On a TCP stream, set `TCP_NODELAY` yourself.
     ///
-    /// The check of a request and the fields of the response are [`Request::check`](sansocket::Request::check) and
-    /// [`OpeningHandshake::accept`](sansocket::OpeningHandshake::accept), whatever library has read the request.
+    /// [`Request::check`](sansocket::Request::check) checks a request that another library has read, and
+    /// [`OpeningHandshake::accept`](sansocket::OpeningHandshake::accept) makes the fields of the response.
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};
@@ -55,7 +53,7 @@ impl<S: Stream> WebSocket<S> {
     /// use sansocket_net::{Config, Event, Message, WebSocket};
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
-    /// let client = TcpStream::connect(listener.local_addr()?)?; // here follows a handshake
+    /// let client = TcpStream::connect(listener.local_addr()?)?; // a handshake follows here
     /// let server = listener.accept()?.0;
     /// let agreement = Agreement::new().with_protocol("chat");
     ///
@@ -77,36 +75,31 @@ impl<S: Stream> WebSocket<S> {
         agreement: Agreement,
         config: impl Into<Arc<Config>>,
     ) -> Result<Self, Error> {
-        let (config, now) = (with_keepalive(config), Clock::of_process().now());
-        let connection = match role {
-            Role::Client => Connection::client(Arc::clone(&config), masking_keys()?, now),
-            Role::Server => Connection::server(Arc::clone(&config), now),
-        };
-        // The leftover is read as received bytes are, so that the state never runs ahead of the events delivered.
-        let ws = sansocket::WebSocket::opened(connection.with_agreement(agreement), []);
-        let link = Box::new(Unsplit::new(ws, &config, stream, None));
+        let config = with_keepalive(config);
+        let ws = upgraded(role, agreement, Arc::clone(&config), Clock::of_process().now())?;
+        let link = Box::new(Unsplit::new(ws, &config, stream));
         finish_opening(link, ReadBuffers::with_leftover(DEFAULT_BUFFER_SIZE, leftover.into()))
     }
 
     /// Waits for the next event; `None` after [`Event::Close`].
     ///
-    /// A message that arrived in one piece is borrowed from the read buffer, without a copy; any other owns its memory. The
-    /// event must be dropped before the connection can be used again: [`Event::into_owned`] separates the two. (The reader
-    /// of a [`split`](Self::split) connection lends it while the writer sends.)
+    /// A message that arrived in one piece borrows the read buffer, without a copy; any other message owns its memory.
+    /// The event borrows the connection: to use the connection again, drop the event or convert it with
+    /// [`Event::into_owned`]. (The writer of a [`split`](Self::split) connection can send meanwhile.)
     ///
     /// # Errors
     ///
-    /// The connection failed, and TCP has ended. If the peer broke the protocol, it was told why, which may have taken
-    /// [`Config::closing_timeout`](sansocket::Config::closing_timeout). The error is returned once; the Close event
-    /// follows.
+    /// The connection failed, and TCP has ended. If the peer broke the protocol, it got a Close frame with the reason,
+    /// which may have taken [`Config::closing_timeout`](sansocket::Config::closing_timeout). The error is returned
+    /// once; the Close event follows.
     pub fn read(&mut self) -> Result<Option<Event<'_>>, Error> {
         self.buffers.next_event(&mut *self.link)
     }
 
-    /// Waits for the next event, but not longer than `timeout`, so that one thread can read and do periodic work. Does
-    /// all that [`read`](Self::read) does. Returns in time even if the peer sends parts of a message; the system's
-    /// timers may add a few milliseconds. [`Duration::ZERO`] is [`try_read`](Self::try_read), [`Duration::MAX`] waits
-    /// as `read` does.
+    /// Waits for the next event as [`read`](Self::read) does, but not longer than `timeout`, so that one thread can
+    /// read and do periodic work. Returns in time even if the peer sends parts of a message; the system's timers may
+    /// add a few milliseconds. With [`Duration::ZERO`] it is [`try_read`](Self::try_read), with [`Duration::MAX`]
+    /// `read`.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -135,19 +128,19 @@ impl<S: Stream> WebSocket<S> {
         self.buffers.next_event_within(&mut *self.link, ReadLimit::after(timeout))
     }
 
-    /// Returns the next event if it has arrived. A socket is read without waiting, other streams as
-    /// [`Stream::try_read`] describes. If output is pending that the stream does not take, such as a Pong, waits for
-    /// the shortest write timeout of the stream (for sockets 1 ms, which the system rounds up to at most 10 ms).
+    /// Returns the next event if it has arrived. Reads a socket without waiting, other streams as [`Stream::try_read`]
+    /// describes. If output is pending that the stream does not take, such as a Pong, waits for the shortest write
+    /// timeout of the stream (for sockets 1 ms, which the system rounds up to at most 10 ms).
     ///
-    /// [`Pending`](ReadOutcome::Pending) may also mean that a part of a long message has arrived: at most 16 read
-    /// buffers are consumed in a call.
+    /// [`Pending`](ReadOutcome::Pending) may also mean that a part of a long message has arrived: one call reads at
+    /// most 16 times.
     ///
     /// ```no_run
     /// use sansocket_net::{Event, ReadOutcome};
     ///
     /// let mut ws = sansocket_net::connect("ws://localhost:9001/game")?;
     /// loop {
-    ///     // What has arrived since the last frame.
+    ///     // Handles the events that have arrived since the last frame.
     ///     while let ReadOutcome::Event(event) = ws.try_read()? {
     ///         if let Event::Message(message) = event {
     ///             println!("{message:?}");
@@ -176,8 +169,8 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Drives the connection to its end, and returns how it ended. Closes it with [`CloseCode::NORMAL`] if it is open;
-    /// discards the messages that still arrive. Everything that was sent is delivered to a peer that keeps reading, within
-    /// [`Config::closing_limit`](sansocket::Config::closing_limit). The connection to a silent peer ends after
+    /// discards the messages that still arrive. Every message sent before is delivered to a peer that keeps reading,
+    /// within [`Config::closing_limit`](sansocket::Config::closing_limit). The connection to a silent peer ends after
     /// [`Config::closing_timeout`](sansocket::Config::closing_timeout).
     ///
     /// ```no_run
@@ -193,22 +186,22 @@ impl<S: Stream> WebSocket<S> {
     /// The connection failed, as for [`read`](Self::read). A connection that ends without a closing handshake is not an
     /// error: [`Close::was_clean`] is false.
     pub fn finish(mut self) -> Result<Close, Error> {
-        drive_to_end(&mut *self.link, &mut self.buffers)
+        self.buffers.finish(&mut *self.link)
     }
 
     /// Sends a message.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`]: the message was not sent, and is dropped; the connection is unaffected, or closing. Others: the
-    /// connection was lost before the whole message was written; [`read`](Self::read) reports how the connection ended.
+    /// [`Error::Send`]: the message was not sent, and is dropped; the connection is unaffected, or closing. Other
+    /// errors: the connection was lost before the whole message was written; [`read`](Self::read) reports how it ended.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         self.link.engine.queue(|ws, _| ws.send(message))?;
         self.flush()
     }
 
-    /// Sends a message that others share, such as one that goes to many connections. A server does not copy it, except for
-    /// frames below 256 bytes.
+    /// Sends a shared payload, such as one that goes to many connections. A server does not copy it, except for frames
+    /// below 256 bytes.
     ///
     /// # Errors
     ///
@@ -218,8 +211,8 @@ impl<S: Stream> WebSocket<S> {
         self.flush()
     }
 
-    /// Sends a fragment of a message, for messages whose length is not known when they begin. Until the last fragment no
-    /// other message can be sent. Text may be cut anywhere.
+    /// Sends a fragment of a message, for messages whose length is not known when they begin. Before the last fragment,
+    /// no other message can be sent. A fragment of text may end within a character.
     ///
     /// # Errors
     ///
@@ -244,7 +237,7 @@ impl<S: Stream> WebSocket<S> {
         self.flush()
     }
 
-    /// Sends a Pong of up to 125 bytes that answers nothing, as a heartbeat. Pings are answered without it.
+    /// Sends a Pong of up to 125 bytes that answers no Ping, as a heartbeat. The connection answers Pings itself.
     ///
     /// # Errors
     ///
@@ -254,20 +247,20 @@ impl<S: Stream> WebSocket<S> {
         self.flush()
     }
 
-    /// Begins the closing handshake: queues a Close frame behind what was sent before. Closing again does nothing. Writes
-    /// what the stream takes at once, and does not wait for the peer. Messages of the peer may still arrive: read until
-    /// `None`, or call [`finish`](Self::finish).
+    /// Begins the closing handshake: queues a Close frame after the messages sent before, writes as much as the stream
+    /// takes at once, and does not wait for the peer. Closing again does nothing. Messages of the peer may still
+    /// arrive: read until `None`, or call [`finish`](Self::finish).
     ///
     /// # Errors
     ///
-    /// [`Error::Send`]: the code must not be sent, or the reason is too long or comes without a code. A peer that is gone
-    /// is not an error here.
+    /// [`Error::Send`]: the code must not be sent, or the reason is too long or has no code. A lost connection is not
+    /// an error here.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         turn::close(&mut *self.link, code, reason)
     }
 
-    /// Writes pending output. Reading, sending and closing do so too: output is pending only after [`Event::Ping`], whose
-    /// Pong the next of these calls writes, after [`close`](Self::close), and after an error.
+    /// Writes pending output, as reading, sending and closing do too. Output is pending only after [`Event::Ping`] (the
+    /// Pong), after [`close`](Self::close), and after an error.
     ///
     /// # Errors
     ///
@@ -294,48 +287,48 @@ impl<S: Stream> WebSocket<S> {
         split::split(*self.link, self.buffers, self.open)
     }
 
-    /// The state of the connection.
+    /// Returns the state of the connection.
     pub fn ready_state(&self) -> ReadyState {
         self.link.engine.driver.websocket().ready_state()
     }
 
-    /// Payload bytes of messages that were sent and that the stream has not taken. Sending methods return when it is zero,
-    /// except with an error; after [`close`](Self::close), output may be left until [`read`](Self::read) has written it.
+    /// Returns the payload bytes of messages that the stream has not taken yet. It is zero when a sending method
+    /// returns `Ok`; after [`close`](Self::close), output may be pending until [`read`](Self::read) has written it.
     pub fn buffered_amount(&self) -> usize {
         self.link.engine.driver.websocket().buffered_amount()
     }
 
-    /// The subprotocol that the server selected.
+    /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
     }
 
-    /// The extensions in use.
+    /// Returns the extensions in use.
     pub fn extensions(&self) -> &[Extension] {
         self.open.extensions()
     }
 
-    /// Client: the head of the server's response.
+    /// Client: returns the head of the server's response.
     pub fn response(&self) -> Option<&Response> {
         self.open.response()
     }
 
-    /// Which end this is.
+    /// Returns the role of this end.
     pub fn role(&self) -> Role {
         self.link.engine.driver.websocket().role()
     }
 
-    /// The stream: its addresses and options. Do not change its timeouts: they enforce the deadlines.
+    /// Returns the stream, for its addresses and options. Do not change its timeouts: they enforce the deadlines.
     pub fn stream(&self) -> &S {
         &self.link.stream
     }
 
-    /// The stream. Bytes that are read from it or written to it are lost to the connection.
+    /// Returns the stream. Do not read from it or write to it: that would corrupt the connection.
     pub fn stream_mut(&mut self) -> &mut S {
         &mut self.link.stream
     }
 
-    /// The stream alone, as the connection left it: after [`Event::Close`] both its directions have ended.
+    /// Returns the stream without ending it. After [`Event::Close`], both of its directions have ended.
     pub fn into_stream(self) -> S {
         self.link.stream.into_inner()
     }
@@ -361,35 +354,16 @@ impl<S: Stream> Iterator for Events<'_, S> {
     }
 }
 
-/// Drives the opening handshake to its next event.
-pub(crate) fn opening_event<S: Stream>(
-    link: &mut Unsplit<S>,
-    buffers: &mut ReadBuffers,
-) -> Result<Event<'static>, Error> {
-    match buffers.next_event(link)? {
-        Some(event) => Ok(event.into_owned()),
-        None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-    }
-}
-
 /// Drives the opening handshake until the connection is open.
 pub(crate) fn finish_opening<S: Stream>(
     mut link: Box<Unsplit<S>>,
     mut buffers: ReadBuffers,
 ) -> Result<WebSocket<S>, Error> {
     loop {
-        if let Event::Open(open) = opening_event(&mut *link, &mut buffers)? {
+        if let Event::Open(open) = buffers.next_opening_event(&mut *link)? {
             // The server's response must be sent before the application first reads.
             write_output(&mut *link, Goal::AllWritten)?;
             return Ok(WebSocket { link, buffers, open });
         }
     }
-}
-
-/// Closes an open connection, and drives it to its end.
-pub(crate) fn drive_to_end(link: &mut impl Link, buffers: &mut ReadBuffers) -> Result<Close, Error> {
-    turn::close(link, CloseCode::NORMAL, "")?;
-    while buffers.next_event(link)?.is_some() {}
-    let close = link.with_engine(|engine| engine.close_event().cloned());
-    close.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
 }

@@ -1,30 +1,20 @@
-//! How connections end: deadlines, failures, peers that vanish.
+//! The end of connections: deadlines, failures, peers that vanish.
 
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::{Error as Failure, Initiator, ProtocolError, TimeoutKind};
-use sansocket_net::{Acceptor, CloseCode, Connector, Error, Event, Message};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, Error, Event, Keepalive, Message};
 use support::*;
-
-/// A raw server that opens the connection, then does this.
-fn serve_open<T: Send + 'static>(
-    work: impl FnOnce(TcpStream) -> T + Send + 'static,
-) -> (std::net::SocketAddr, Task<T>) {
-    serve_raw(|mut stream, request| {
-        stream.write_all(response(&request).as_bytes()).unwrap();
-        work(stream)
-    })
-}
 
 /// CVE-2024-23672: a peer that never answers the Close frame keeps resources.
 #[test]
-fn a_peer_that_never_answers_the_close_frame_is_left() {
+fn a_peer_that_never_answers_the_close_frame_is_dropped() {
     bounded(|| {
-        let short = || config(|config| config.closing_timeout = SHORT);
+        let short = || Config::default().closing_timeout(SHORT);
         let (address, server) = serve_open(|mut stream| read_rest(&mut stream));
         let mut ws = Connector::new().config(short()).connect(&url(address)).unwrap();
         let started = Instant::now();
@@ -42,38 +32,35 @@ fn a_peer_that_never_answers_the_close_frame_is_left() {
             close(&mut ws)
         });
         let mut client = raw_client(address);
-        assert_eq!(read_rest(&mut client), b"\x88\x02\x03\xe8");
+        assert_eq!(read_rest(&mut client), CLOSE_REPLY);
         assert_eq!(server.join().code, CloseCode::ABNORMAL);
     });
 }
 
 /// A peer that sends without end does not postpone the limit.
 #[test]
-fn a_peer_that_talks_on_instead_of_closing_is_left() {
+fn a_peer_that_talks_on_instead_of_closing_is_dropped() {
     bounded(|| {
         let (address, server) = serve_open(|mut stream| {
             // a Ping
             while stream.write_all(b"\x89\0").is_ok() {}
         });
-        let short = config(|config| config.closing_limit = SHORT);
+        let short = Config::default().closing_limit(SHORT);
         let mut ws = Connector::new().config(short).connect(&url(address)).unwrap();
         ws.close(CloseCode::NORMAL, "").unwrap();
         let last = ws.events().map(Result::unwrap).last();
         assert!(matches!(last, Some(Event::Close(close)) if close.code == CloseCode::ABNORMAL));
-        // a peer that waits for room to send learns of the end when the socket is given back
+        // a peer that is blocked in a write returns when the socket is closed
         drop(ws);
         server.join();
     });
 }
 
 #[test]
-fn a_peer_that_answers_no_ping_is_left() {
+fn a_peer_that_answers_no_ping_is_dropped() {
     bounded(|| {
         let (address, server) = serve_open(|mut stream| read_rest(&mut stream));
-        let keepalive = config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-        });
+        let keepalive = short_keepalive();
         let mut ws = Connector::new().config(keepalive).connect(&url(address)).unwrap();
         let started = Instant::now();
         assert!(matches!(failure(&mut ws), Error::Peer(Failure::Timeout(TimeoutKind::Pong))));
@@ -86,10 +73,7 @@ fn a_peer_that_answers_no_ping_is_left() {
 #[test]
 fn keepalive_keeps_a_peer_that_answers() {
     bounded(|| {
-        let keepalive = config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(Duration::from_millis(20));
-            config.pong_timeout = BOUND;
-        });
+        let keepalive = Config::default().keepalive(Keepalive::Every(Duration::from_millis(20))).pong_timeout(BOUND);
         let (listener, address) = listen_with(Acceptor::new().config(keepalive));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
@@ -105,14 +89,11 @@ fn keepalive_keeps_a_peer_that_answers() {
     });
 }
 
-/// Neither a deadline in `read` nor one in `send` waits for a peer that takes nothing.
+/// A deadline ends both `send` and `read`, though the peer reads nothing.
 #[test]
-fn a_peer_that_never_reads_is_left() {
+fn a_peer_that_never_reads_is_dropped() {
     bounded(|| {
-        let keepalive = config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-        });
+        let keepalive = short_keepalive();
         let (listener, address) = listen_with(Acceptor::new().config(keepalive));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
@@ -130,9 +111,10 @@ fn a_peer_that_never_reads_is_left() {
     });
 }
 
-/// Who drops the connection at the first error has still told the peer why, though the peer was sending.
+/// The application drops the connection at the first error. Even so, the peer, which keeps sending, gets the Close
+/// frame.
 #[test]
-fn a_peer_that_breaks_the_protocol_is_told_why() {
+fn a_peer_that_breaks_the_protocol_gets_a_close_frame_with_the_reason() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| {
@@ -155,7 +137,7 @@ fn a_peer_that_breaks_the_protocol_is_told_why() {
 }
 
 #[test]
-fn a_failure_is_told_once_and_then_the_end() {
+fn a_failure_is_reported_once_and_then_the_end() {
     bounded(|| {
         let (address, server) = serve_open(|mut stream| {
             stream.write_all(b"\x81\x02ok\x83\0\x81\x02no").unwrap();
@@ -184,7 +166,7 @@ fn peers_that_half_close() {
             let (listener, address) = listen();
             let server = serve(listener, |incoming| {
                 let mut ws = incoming.accept().unwrap();
-                // what was sent before the end was seen still leaves
+                // a message sent before the server reads the end is still delivered
                 ws.send("Hello").unwrap();
                 let last = ws.events().map(Result::unwrap).last();
                 let Some(Event::Close(close)) = last else { panic!("{last:?}") };
@@ -202,7 +184,7 @@ fn peers_that_half_close() {
 
 #[test]
 fn peers_that_reset() {
-    // in the middle of nothing, of a frame, and after both Close frames
+    // between frames, within a frame, and after both Close frames
     let cases: [(&[u8], CloseCode, bool); 3] = [
         (b"", CloseCode::ABNORMAL, false),
         (&HELLO[..8], CloseCode::ABNORMAL, false),
@@ -227,7 +209,7 @@ fn peers_that_reset() {
     });
 }
 
-/// To send to a peer that is gone fails with the transport's error; how the connection ended is told by `read`.
+/// Sending to a peer that has reset TCP fails with the transport's error; `read` reports how the connection ended.
 #[test]
 fn sending_to_a_peer_that_has_reset() {
     bounded(|| {
@@ -246,12 +228,12 @@ fn sending_to_a_peer_that_has_reset() {
     });
 }
 
-/// The peer sends its Close frame and is gone: what it said last is heard although nothing can be sent any more.
+/// The peer sends a message and a Close frame, and resets TCP. They are read although nothing can be sent any more.
 #[test]
-fn the_last_words_of_a_peer_that_is_gone() {
+fn the_last_messages_of_a_peer_that_has_reset_are_read() {
     bounded(|| {
         let (address, server) = serve_open(|mut stream| {
-            // not before the client has sent, so that its buffer does not hold this with the response already
+            // after the client has sent, so that the client has not read these bytes with the response already
             assert!(stream.peek(&mut [0]).unwrap() > 0);
             stream.write_all(b"\x81\x05Hello\x88\x02\x03\xe9").unwrap();
             reset(stream);
@@ -266,7 +248,7 @@ fn the_last_words_of_a_peer_that_is_gone() {
 }
 
 #[test]
-fn to_drop_a_connection_ends_tcp() {
+fn dropping_a_connection_ends_tcp() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| close(&mut incoming.accept().unwrap()));

@@ -1,11 +1,11 @@
-//! Streams that take no more, or that end, while something is to be sent: nothing that did not leave is said to have left, and
-//! what can still leave does.
+//! Streams that take no more bytes, or end, while output is pending: no sending method returns `Ok` for bytes that were
+//! not written, and bytes that can still be written are.
 
 mod support;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -16,25 +16,27 @@ use sansocket_net::{
 };
 use support::*;
 
-/// What a socket does when it is written to.
+/// What a socket does with a write.
 #[derive(Clone, Copy, Debug, Default)]
 enum Mood {
+    /// Takes bytes.
     #[default]
     Willing,
-    /// Nothing until the timeout.
+    /// Takes nothing and returns after the timeout.
     Full,
-    /// Nothing, and neither a timeout nor the end of TCP wakes who waits.
+    /// Takes nothing and does not return, not even after the timeout or at the end of TCP.
     Asleep,
-    /// Once, and after that nothing any more.
+    /// Takes bytes once, and is then `Gone`.
     Last,
+    /// Fails because TCP was reset.
     Gone,
-    /// A fault that is not the end of TCP.
+    /// Fails for a reason that is not the end of TCP.
     Odd,
-    /// Bytes are kept until they are flushed, which goes wrong once, so.
+    /// Keeps bytes until a flush, which fails once with this error.
     Buffering(Option<ErrorKind>),
 }
 
-/// A socket with moods, which its clones share.
+/// A socket whose writes depend on a mood, which its halves share.
 #[derive(Debug)]
 struct Moody {
     tcp: TcpStream,
@@ -113,14 +115,12 @@ impl SplitStream for Moody {
     }
 }
 
-/// A raw client, the server's end, and how it is.
+/// Returns a raw client, the server's connection, and its mood.
 fn moody(config: Config) -> (TcpStream, WebSocket<Moody>, Arc<Mutex<Mood>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut client, tcp) = tcp_pair();
     client.set_read_timeout(Some(BOUND)).unwrap();
     client.write_all(REQUEST.as_bytes()).unwrap();
     let mood = Arc::<Mutex<Mood>>::default();
-    let tcp = listener.accept().unwrap().0;
     let stream = Moody { tcp, mood: Arc::clone(&mood), kept: Arc::default(), timeout: BOUND };
     let ws = Acceptor::new().config(config).incoming(stream).accept().unwrap();
     read_head(&mut client);
@@ -134,31 +134,20 @@ fn last_close(events: impl Iterator<Item = Result<Event<'static>, Error>>) -> Cl
     }
 }
 
-/// Two threads send to a peer that takes nothing.
-fn two_that_wait(writer: &Writer<Moody>) -> [Task<Result<(), Error>>; 2] {
-    let send = |length| {
-        let writer = writer.clone();
-        spawn(move || writer.send(vec![7; length]))
-    };
-    let first = send(1_000_000);
-    while writer.buffered_amount() == 0 {
-        thread::yield_now();
-    }
-    [first, send(2_000_000)]
+/// Starts two threads that send to a stream that takes nothing.
+fn two_blocked_sends(writer: &Writer<Moody>) -> [Task<Result<(), Error>>; 2] {
+    [begin_to_send(writer, 1_000_000), begin_to_send(writer, 2_000_000)]
 }
 
-// The message of one of them is abandoned by the core while the other one waits to write.
+// The core drops the message of one thread while the other one waits to write.
 #[test]
-fn no_send_succeeds_that_a_deadline_cut_off() {
+fn sends_that_a_deadline_cuts_off_fail() {
     bounded(|| {
-        let keepalive = config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-        });
+        let keepalive = short_keepalive();
         let (mut client, ws, mood) = moody(keepalive);
         let (_reader, writer) = ws.split().unwrap();
         *mood.lock().unwrap() = Mood::Full;
-        for sending in two_that_wait(&writer) {
+        for sending in two_blocked_sends(&writer) {
             sending.join().unwrap_err();
         }
         assert!(read_rest(&mut client).is_empty());
@@ -166,12 +155,12 @@ fn no_send_succeeds_that_a_deadline_cut_off() {
 }
 
 #[test]
-fn no_send_succeeds_that_the_readers_end_cut_off() {
+fn sends_that_the_drop_of_the_reader_cuts_off_fail() {
     bounded(|| {
         let (_client, ws, mood) = moody(Config::default());
         let (reader, writer) = ws.split().unwrap();
         *mood.lock().unwrap() = Mood::Full;
-        let sending = two_that_wait(&writer);
+        let sending = two_blocked_sends(&writer);
         while writer.buffered_amount() < 2_000_000 {
             thread::yield_now();
         }
@@ -183,9 +172,9 @@ fn no_send_succeeds_that_the_readers_end_cut_off() {
     });
 }
 
-// A Ping, a Pong and an empty message count nothing in `buffered_amount`.
+// `buffered_amount` does not count messages without payload.
 #[test]
-fn no_send_without_payload_succeeds_that_a_failed_write_cut_off() {
+fn sends_without_payload_that_a_failed_write_cuts_off_fail() {
     bounded(|| {
         let (_client, ws, mood) = moody(Config::default());
         let (_reader, writer) = ws.split().unwrap();
@@ -195,7 +184,7 @@ fn no_send_without_payload_succeeds_that_a_failed_write_cut_off() {
             spawn(move || writer.send_fragment(MessageKind::Binary, payload, false))
         };
         let first = fragment(&[]);
-        // Queues nothing, and tells whether a message of the other kind has begun.
+        // Queues nothing, and fails differently once a message of the other kind has begun.
         while is_utf8_invalid(&writer.send_fragment(MessageKind::Text, b"\xff", true)) {
             thread::yield_now();
         }
@@ -212,7 +201,7 @@ fn is_utf8_invalid(result: &Result<(), Error>) -> bool {
 }
 
 #[test]
-fn what_waits_when_the_peer_half_closes_leaves() {
+fn output_that_is_pending_when_the_peer_half_closes_is_delivered() {
     const LONG: usize = 16 << 20;
     bounded(|| {
         let (listener, address) = listen();
@@ -223,12 +212,12 @@ fn what_waits_when_the_peer_half_closes_leaves() {
             (sending.join(), close)
         });
         let mut client = raw_client(address);
-        // it has begun to come
+        // the message has begun to arrive
         client.read_exact(&mut [0; 10]).unwrap();
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let rest = read_rest(&mut client);
-        assert!(rest.ends_with(b"\x88\x02\x03\xe8"), "{} bytes", rest.len());
+        assert!(rest.ends_with(CLOSE_REPLY), "{} bytes", rest.len());
         let (sent, close) = server.join();
         sent.unwrap();
         assert_eq!(close.code, CloseCode::NORMAL);
@@ -236,16 +225,17 @@ fn what_waits_when_the_peer_half_closes_leaves() {
 }
 
 #[test]
-fn a_writer_that_nothing_wakes_does_not_keep_the_end_from_the_reader() {
+fn a_writer_that_never_wakes_does_not_hide_the_end_from_the_reader() {
     bounded(|| {
-        let (mut client, ws, mood) = moody(config(|config| {
-            config.closing_timeout = SHORT;
-            // Both messages may be queued before the Close frame is read.
-            config.high_water_mark = 4_000_000;
-        }));
+        let (mut client, ws, mood) = moody(
+            Config::default()
+                .closing_timeout(SHORT)
+                // Both messages may be queued before the Close frame is read.
+                .high_water_mark(4_000_000),
+        );
         let (mut reader, writer) = ws.split().unwrap();
         *mood.lock().unwrap() = Mood::Asleep;
-        let sending = two_that_wait(&writer);
+        let sending = two_blocked_sends(&writer);
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         assert!(!last_close(reader.events()).was_clean);
@@ -257,10 +247,10 @@ fn a_writer_that_nothing_wakes_does_not_keep_the_end_from_the_reader() {
 }
 
 #[test]
-fn a_close_frame_that_did_not_leave_makes_no_clean_close() {
+fn a_close_is_not_clean_if_the_close_frame_was_not_written() {
     bounded(|| {
         for is_split in [false, true] {
-            let (mut client, mut ws, mood) = moody(config(|config| config.closing_timeout = SHORT));
+            let (mut client, mut ws, mood) = moody(Config::default().closing_timeout(SHORT));
             *mood.lock().unwrap() = Mood::Full;
             client.write_all(CLOSE).unwrap();
             let close = if is_split {
@@ -276,7 +266,7 @@ fn a_close_frame_that_did_not_leave_makes_no_clean_close() {
 }
 
 #[test]
-fn a_flush_that_goes_wrong_once_is_repeated() {
+fn a_flush_that_fails_once_is_repeated() {
     bounded(|| {
         for kind in [ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::TimedOut] {
             let (mut client, ws, mood) = moody(Config::default());
@@ -299,30 +289,30 @@ fn after_a_broken_write_the_transport_is_at_fault() {
         let (_client, ws, mood) = moody(Config::default());
         let (_reader, writer) = ws.split().unwrap();
         *mood.lock().unwrap() = Mood::Last;
-        writer.send("this leaves").unwrap();
-        let error = writer.send("this does not").unwrap_err();
+        writer.send("written").unwrap();
+        let error = writer.send("cut off").unwrap_err();
         assert!(matches!(error, Error::Io(_)), "{error:?}");
-        let error = writer.send("nor does this").unwrap_err();
+        let error = writer.send("late").unwrap_err();
         assert!(matches!(error, Error::Send(SendError::NotOpen(_))), "{error:?}");
     });
 }
 
-// Other than one that says that the peer has ended TCP.
+// The error does not mean that the peer has ended TCP.
 #[test]
 fn a_write_that_fails_while_reading_ends_the_connection() {
     bounded(|| {
         for is_split in [false, true] {
-            let (mut client, mut ws, mood) = moody(config(|config| config.closing_timeout = SHORT));
+            let (mut client, mut ws, mood) = moody(Config::default().closing_timeout(SHORT));
             *mood.lock().unwrap() = Mood::Odd;
-            client.write_all(b"\x89\x80\0\0\0\0").unwrap();
-            let told: Vec<_> = if is_split {
+            client.write_all(PING).unwrap();
+            let events: Vec<_> = if is_split {
                 let (mut reader, _writer) = ws.split().unwrap();
                 reader.events().collect()
             } else {
                 ws.events().collect()
             };
-            let [Ok(Event::Ping(_)), Err(Error::Io(error)), Ok(Event::Close(close))] = &told[..] else {
-                panic!("split: {is_split}: {told:?}");
+            let [Ok(Event::Ping(_)), Err(Error::Io(error)), Ok(Event::Close(close))] = &events[..] else {
+                panic!("split: {is_split}: {events:?}");
             };
             assert_eq!((error.to_string().as_str(), close.code), ("odd", CloseCode::ABNORMAL));
             assert!(read_rest(&mut client).is_empty(), "TCP has ended");

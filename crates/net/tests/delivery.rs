@@ -14,19 +14,17 @@ use socket2::SockRef;
 use support::*;
 
 const MIB: usize = 1024 * 1024;
-/// Of each socket, so that most of a message waits in the connection.
+/// The buffer size of each socket: small, so that most of a message is pending in the connection.
 const SOCKET_BUFFER: usize = 32 * 1024;
-/// The closing timeout of the tests with slow readers: shorter than they take to read everything.
+/// The closing timeout of the tests with slow readers: shorter than their time to read everything.
 const TIMEOUT: Duration = Duration::from_millis(400);
 /// The pause of a slow reader after each step.
 const PAUSE: Duration = Duration::from_millis(30);
-/// Read by a slow reader in each step: 2 MiB take 1 s or more.
+/// The bytes that a slow reader reads in each step: 2 MiB take 1 s or more.
 const STEP: usize = 64 * 1024;
-/// A masked Ping without payload.
-const PING: &[u8] = b"\x89\x80\0\0\0\0";
 
 fn short() -> Config {
-    config(|config| config.closing_timeout = TIMEOUT)
+    Config::default().closing_timeout(TIMEOUT)
 }
 
 fn shrink(stream: &TcpStream) {
@@ -35,7 +33,7 @@ fn shrink(stream: &TcpStream) {
     socket.set_recv_buffer_size(SOCKET_BUFFER).unwrap();
 }
 
-/// A server for one client, with small socket buffers.
+/// Starts a server for one client, with small socket buffers.
 fn serve_small<T: Send + 'static>(
     config: Config,
     work: impl FnOnce(Incoming) -> T + Send + 'static,
@@ -55,7 +53,7 @@ fn small_client(address: SocketAddr) -> TcpStream {
     client
 }
 
-/// Reads to the end in steps with pauses between; calls `between` in each pause.
+/// Reads to the end in steps, with pauses; calls `between` before each pause.
 fn read_slowly(client: &mut TcpStream, mut between: impl FnMut(&mut TcpStream)) -> Vec<u8> {
     let mut bytes = Vec::new();
     while client.take(STEP as u64).read_to_end(&mut bytes).unwrap() == STEP {
@@ -65,7 +63,7 @@ fn read_slowly(client: &mut TcpStream, mut between: impl FnMut(&mut TcpStream)) 
     bytes
 }
 
-/// The payload bytes of all binary frames and their continuations.
+/// Counts the payload bytes of all binary frames and their continuations.
 fn binary_payload(mut bytes: &[u8]) -> usize {
     let mut sum = 0;
     while let [head, length, rest @ ..] = bytes {
@@ -89,7 +87,7 @@ fn drive(ws: &mut WebSocket) -> Close {
     }
 }
 
-/// A reset, or a deadline that runs from `close`, would cut off what the kernel and the connection still hold.
+/// A reset, or a deadline counted from `close`, would lose bytes that the kernel and the connection still hold.
 #[test]
 fn a_slow_reader_that_pings_gets_all_messages_and_the_close_frame() {
     bounded(|| {
@@ -102,13 +100,7 @@ fn a_slow_reader_that_pings_gets_all_messages_and_the_close_frame() {
                     return ws.finish().unwrap();
                 }
                 let (reader, writer) = ws.split().unwrap();
-                let sending = spawn({
-                    let writer = writer.clone();
-                    move || writer.send(vec![7; 2 * MIB])
-                });
-                while writer.buffered_amount() == 0 {
-                    std::thread::yield_now();
-                }
+                let sending = begin_to_send(&writer, 2 * MIB);
                 // Returns though the other thread waits for the peer.
                 let started = Instant::now();
                 writer.close(CloseCode::NORMAL, "").unwrap();
@@ -120,7 +112,7 @@ fn a_slow_reader_that_pings_gets_all_messages_and_the_close_frame() {
             let mut client = small_client(address);
             let bytes = read_slowly(&mut client, |client| client.write_all(PING).unwrap_or(()));
             assert_eq!(binary_payload(&bytes), 2 * MIB);
-            assert!(bytes.ends_with(b"\x88\x02\x03\xe8"), "split: {is_split}");
+            assert!(bytes.ends_with(CLOSE_REPLY), "split: {is_split}");
             client.write_all(CLOSE).unwrap_or(());
             drop(client);
             assert_eq!(server.join().initiator, Initiator::Local);
@@ -128,7 +120,7 @@ fn a_slow_reader_that_pings_gets_all_messages_and_the_close_frame() {
     });
 }
 
-/// The server's half-close comes first; what the client still sends then must not lead to a reset.
+/// The server half-closes first; bytes that the client still sends must not cause a reset.
 #[test]
 fn after_the_half_close_the_server_reads_and_discards() {
     bounded(|| {
@@ -140,7 +132,7 @@ fn after_the_half_close_the_server_reads_and_discards() {
         let mut client = small_client(address);
         client.write_all(CLOSE).unwrap();
         let bytes = read_slowly(&mut client, |client| client.write_all(PING).unwrap());
-        assert!(bytes.ends_with(b"\x88\x02\x03\xe8"));
+        assert!(bytes.ends_with(CLOSE_REPLY));
         client.write_all(PING).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let close = server.join();
@@ -150,20 +142,14 @@ fn after_the_half_close_the_server_reads_and_discards() {
 
 /// A client that half-closes before it reads.
 #[test]
-fn a_peer_that_half_closes_without_a_close_frame_gets_all_that_was_sent() {
+fn a_peer_that_half_closes_without_a_close_frame_gets_all_messages() {
     bounded(|| {
         for is_split in [false, true] {
             let (address, server) = serve_small(short(), move |incoming| {
                 let mut ws = incoming.accept().unwrap();
                 if is_split {
                     let (mut reader, writer) = ws.split().unwrap();
-                    let sending = spawn({
-                        let writer = writer.clone();
-                        move || writer.send(vec![7; 2 * MIB])
-                    });
-                    while writer.buffered_amount() == 0 {
-                        std::thread::yield_now();
-                    }
+                    let sending = begin_to_send(&writer, 2 * MIB);
                     let last = reader.events().map(Result::unwrap).last();
                     sending.join().unwrap();
                     let Some(Event::Close(close)) = last else { panic!("{last:?}") };
@@ -182,15 +168,11 @@ fn a_peer_that_half_closes_without_a_close_frame_gets_all_that_was_sent() {
     });
 }
 
-/// Input B2: the Ping is queued behind bytes that the peer has not read.
+/// The Ping is queued behind bytes that the peer has not read.
 #[test]
 fn keepalive_keeps_a_slow_reader() {
     bounded(|| {
-        let keepalive = config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-            config.closing_timeout = TIMEOUT;
-        });
+        let keepalive = short_keepalive().closing_timeout(TIMEOUT);
         let (address, server) = serve_small(keepalive, |incoming| {
             let mut ws = incoming.accept().unwrap();
             ws.send(vec![7; 2 * MIB]).unwrap();
@@ -210,18 +192,14 @@ fn keepalive_keeps_a_slow_reader() {
     });
 }
 
-/// The kernel has taken everything, so that only acknowledgements show that the peer reads.
+/// The kernel has taken everything: only acknowledgements show that the peer reads.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_slow_reader_of_bytes_that_the_kernel_holds_is_kept() {
     for is_closing in [false, true] {
         bounded(move || {
-            let impatient = config(|config| {
-                config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-                config.pong_timeout = TIMEOUT;
-                config.closing_timeout = TIMEOUT;
-            });
-            let (listener, address) = listen_with(Acceptor::new().config(impatient));
+            let short_timeouts = short_keepalive().pong_timeout(TIMEOUT).closing_timeout(TIMEOUT);
+            let (listener, address) = listen_with(Acceptor::new().config(short_timeouts));
             let server = serve(listener, move |incoming| {
                 SockRef::from(incoming.stream()).set_send_buffer_size(MIB).unwrap();
                 let mut ws = incoming.accept().unwrap();
@@ -243,15 +221,12 @@ fn a_slow_reader_of_bytes_that_the_kernel_holds_is_kept() {
 }
 
 #[test]
-fn a_peer_that_drips_or_floods_is_left_at_the_closing_limit() {
+fn a_peer_that_drips_or_floods_is_dropped_at_the_closing_limit() {
     // Before and after its own Close frame.
     for beginning in [&b""[..], CLOSE] {
         for step in [1, 16 * 1024] {
             bounded(move || {
-                let limited = config(|config| {
-                    config.closing_timeout = SHORT * 2;
-                    config.closing_limit = SHORT * 4;
-                });
+                let limited = Config::default().closing_timeout(SHORT * 2).closing_limit(SHORT * 4);
                 let (listener, address) = listen_with(Acceptor::new().config(limited));
                 let server = serve(listener, |incoming| {
                     let mut ws = incoming.accept().unwrap();
@@ -280,35 +255,28 @@ fn a_peer_that_drips_or_floods_is_left_at_the_closing_limit() {
 
 #[test]
 fn the_connection_to_a_silent_peer_ends_after_the_closing_timeout() {
-    // The client takes the bytes of the first case and no more, or all.
+    // The client's kernel takes a part of the message, or all of it.
     for payload in [4 * MIB, 5] {
         bounded(move || {
-            let (address, server) =
-                serve_small(config(|config| config.closing_timeout = TIMEOUT * 2), move |incoming| {
-                    let (mut reader, writer) = incoming.accept().unwrap().split().unwrap();
-                    let sending = spawn({
-                        let writer = writer.clone();
-                        move || writer.send(vec![7; payload])
-                    });
-                    if payload < MIB {
-                        sending.join().unwrap();
-                    } else {
-                        while writer.buffered_amount() == 0 {
-                            std::thread::yield_now();
-                        }
-                    }
-                    // The client's kernel takes bytes for a while, which is progress.
-                    let mut before = None;
-                    while before != Some(reader.stream().outstanding()) {
-                        before = Some(reader.stream().outstanding());
-                        sleep(TIMEOUT);
-                    }
-                    writer.close(CloseCode::NORMAL, "").unwrap();
-                    let started = Instant::now();
-                    let last = reader.events().map(Result::unwrap).last();
-                    assert!(matches!(&last, Some(Event::Close(close)) if !close.was_clean), "{last:?}");
-                    started.elapsed()
-                });
+            let (address, server) = serve_small(Config::default().closing_timeout(TIMEOUT * 2), move |incoming| {
+                let (mut reader, writer) = incoming.accept().unwrap().split().unwrap();
+                if payload < MIB {
+                    writer.send(vec![7; payload]).unwrap();
+                } else {
+                    begin_to_send(&writer, payload);
+                }
+                // Waits until the client's kernel takes no more bytes, which would be progress.
+                let mut before = None;
+                while before != Some(reader.stream().outstanding()) {
+                    before = Some(reader.stream().outstanding());
+                    sleep(TIMEOUT);
+                }
+                writer.close(CloseCode::NORMAL, "").unwrap();
+                let started = Instant::now();
+                let last = reader.events().map(Result::unwrap).last();
+                assert!(matches!(&last, Some(Event::Close(close)) if !close.was_clean), "{last:?}");
+                started.elapsed()
+            });
             let client = small_client(address);
             let elapsed = server.join();
             assert!(elapsed >= TIMEOUT * 2 * 9 / 10 && elapsed < TIMEOUT * 2 * 3 / 2, "{payload}: {elapsed:?}");
@@ -324,7 +292,7 @@ fn after_a_failed_write_the_connection_ends() {
         let (listener, address) = listen_with(Acceptor::new().config(short()));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
-            // As if the peer had reset TCP in this direction: the next write fails with EPIPE.
+            // Makes the next write fail with EPIPE, as if the peer had reset TCP in this direction.
             ws.stream().shutdown(Shutdown::Write).unwrap();
             let error = ws.send("into the void").unwrap_err();
             assert!(matches!(error, Error::Io(_)), "{error}");
@@ -340,7 +308,7 @@ fn after_a_failed_write_the_connection_ends() {
         client.write_all(HELLO).unwrap();
         client.write_all(CLOSE).unwrap();
         assert_eq!(server.join(), (CloseCode::NORMAL, false));
-        // The server's socket is gone: another byte is answered with a reset.
+        // The server's socket is closed: it answers another byte with a reset.
         while client.write_all(b"x").is_ok() {}
     });
 }
@@ -368,14 +336,13 @@ fn a_close_frame_and_fin_that_arrive_together_are_clean() {
 #[test]
 fn the_peers_close_frame_is_reported_while_tcp_stays_open() {
     bounded(|| {
-        let (address, server) = serve_raw(|mut stream, request| {
-            stream.write_all(response(&request).as_bytes()).unwrap();
+        let (address, server) = serve_open(|mut stream| {
             stream.write_all(b"\x88\x05\x0f\xa1bye").unwrap();
             read_rest(&mut stream)
         });
         // Longer than the test may take.
-        let patient = config(|config| config.closing_timeout = BOUND * 2);
-        let mut ws = Connector::new().config(patient).connect(&url(address)).unwrap();
+        let config = Config::default().closing_timeout(BOUND * 2);
+        let mut ws = Connector::new().config(config).connect(&url(address)).unwrap();
         let Some(Event::CloseReceived(frame)) = ws.read().unwrap() else { panic!("no CloseReceived") };
         assert_eq!((frame.code.as_u16(), &*frame.reason), (4001, "bye"));
         drop(ws);
@@ -406,8 +373,7 @@ fn a_late_accept_opens_without_another_byte() {
 #[test]
 fn finish_reports_a_failure() {
     bounded(|| {
-        let (address, server) = serve_raw(|mut stream, request| {
-            stream.write_all(response(&request).as_bytes()).unwrap();
+        let (address, server) = serve_open(|mut stream| {
             stream.write_all(b"\x83\0").unwrap();
             read_rest(&mut stream)
         });
@@ -417,7 +383,7 @@ fn finish_reports_a_failure() {
     });
 }
 
-/// Otherwise the kernel would keep the bytes that a peer never reads.
+/// Without a reset, the kernel would keep bytes that a peer never reads.
 #[test]
 fn dropping_a_connection_discards_what_the_kernel_holds() {
     const LENGTH: usize = 300_000;

@@ -1,4 +1,4 @@
-//! With tungstenite, an implementation by others, at the other end of real sockets.
+//! Interoperability with tungstenite over real sockets.
 
 mod support;
 
@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message as Theirs, WebSocket as Their};
 
-/// Every kind of message, the largest too.
+/// Returns messages of every kind and many sizes, up to the largest.
 fn messages() -> Vec<Message<'static>> {
     let large: Vec<u8> = (0..16 * 1024 * 1024).map(|i: u32| (i % 251) as u8).collect();
     let sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 100_000];
@@ -38,7 +38,7 @@ fn fragments(kind: Data, parts: &[&str]) -> Vec<Theirs> {
     parts.iter().enumerate().map(frame).collect()
 }
 
-/// Closes, and reads the peer's Close frame; then TCP's end.
+/// Closes, and reads to the end; returns the peer's Close frame.
 fn close_theirs(mut ws: Their<TcpStream>, code: u16) -> Option<CloseFrame> {
     ws.close(Some(CloseFrame { code: code.into(), reason: "bye".into() })).unwrap();
     finish_theirs(ws)
@@ -134,7 +134,7 @@ fn fragmented_messages_arrive_whole_and_control_frames_between_their_fragments()
 }
 
 #[test]
-fn our_fragments_are_their_message() {
+fn our_fragments_arrive_as_one_message() {
     bounded(|| {
         let (address, server) = their_server(|mut ws| {
             let message = ws.read().unwrap();

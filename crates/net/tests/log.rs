@@ -1,4 +1,4 @@
-//! What the feature `tracing` logs about connections over sockets.
+//! The log of connections over sockets, with the feature `tracing`.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn start_log() {
     STARTED.call_once(|| tracing_subscriber::fmt().with_writer(|| Log).without_time().with_ansi(false).init());
 }
 
-/// Returns the log of the connection to this peer: the level, and what follows the span.
+/// Returns the log of the connection to this peer: the level of each line, and the text after the span.
 fn log_of(role: &str, peer: SocketAddr) -> Vec<String> {
     let log = String::from_utf8(LOG.lock().unwrap().clone()).unwrap();
     assert!(!log.contains("SECRET"), "{log}");
@@ -130,7 +130,7 @@ fn a_failed_connection_is_logged_as_a_warning_and_then_as_closed() {
     });
 }
 
-/// The log of a connection whose handle was dropped does not end with `opened`.
+/// If the handle is dropped, the log reports the end too.
 #[test]
 fn a_dropped_connection_is_logged_as_closed() {
     start_log();

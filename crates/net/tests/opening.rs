@@ -7,13 +7,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, Initiator, TimeoutKind};
+use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, HttpVersion, Initiator, TimeoutKind};
 use sansocket_net::{
-    Accept, Acceptor, CloseCode, ConnectError, Connector, Error, HttpResponse, Incoming, Listener, OriginPolicy,
+    Accept, Acceptor, CloseCode, Config, ConnectError, Connector, Error, HttpResponse, Incoming, Listener, OriginPolicy,
 };
 use support::*;
 
-/// What a client is told that sends these bytes and no more, to a server that does this.
+/// Returns the response to a client that sends only these bytes, and the result of the server's `work`.
 fn answer<T: Send + 'static>(
     listener: Listener,
     request: &str,
@@ -37,7 +37,7 @@ fn body(answer: &str) -> &str {
 }
 
 #[test]
-fn a_refusal_tells_status_headers_and_body() {
+fn a_refused_client_gets_status_headers_and_body() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |mut incoming| {
@@ -68,6 +68,39 @@ fn a_plain_request_gets_the_applications_response() {
         });
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert_eq!(body(&answer), "well");
+    });
+}
+
+/// Health checks, as load balancers send them.
+#[test]
+fn the_check_of_a_load_balancer_gets_the_applications_answer() {
+    bounded(|| {
+        for (request, version) in [
+            ("GET /healthz HTTP/1.0\r\n\r\n", HttpVersion::Http10),
+            ("GET /healthz HTTP/1.0\r\nHost: a\r\n\r\n", HttpVersion::Http10),
+            ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", HttpVersion::Http11),
+        ] {
+            for fin in [false, true] {
+                let (listener, address) = listen();
+                let server = serve(listener, move |mut incoming| {
+                    assert!(incoming.is_plain().unwrap());
+                    assert_eq!(incoming.request().unwrap().version(), version);
+                    incoming.respond(HttpResponse::new(200).body("text/plain", "well")).unwrap();
+                });
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(request.as_bytes()).unwrap();
+                if fin {
+                    client.shutdown(Shutdown::Write).unwrap();
+                }
+                let answer = String::from_utf8(read_rest(&mut client)).unwrap();
+                drop(client);
+                assert_eq!(
+                    answer,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nwell"
+                );
+                server.join();
+            }
+        }
     });
 }
 
@@ -112,7 +145,7 @@ fn pages_of_other_origins_get_403_unless_the_policy_permits_them() {
 }
 
 #[test]
-fn the_servers_policy_applies_unless_an_answer_chose_its_own() {
+fn the_policy_of_the_server_applies_unless_the_answer_chooses_another() {
     let any_of = || OriginPolicy::any_of(["https://app.example"]).unwrap();
     let cases = [
         (OriginPolicy::SameOrigin, None, "https://app.example", false),
@@ -138,7 +171,7 @@ fn the_servers_policy_applies_unless_an_answer_chose_its_own() {
 }
 
 #[test]
-fn an_answer_that_is_not_valid_is_the_servers_fault() {
+fn an_answer_that_is_not_valid_is_the_fault_of_the_server() {
     bounded(|| {
         let accept = Accept::new().protocol("chat");
         let (answer_to_accept, result) = answer(listen().0, REQUEST, |incoming| incoming.accept_with(accept).map(drop));
@@ -153,7 +186,7 @@ fn an_answer_that_is_not_valid_is_the_servers_fault() {
 }
 
 #[test]
-fn requests_that_break_the_rules_are_told_so() {
+fn requests_that_break_the_rules_get_a_status() {
     let cases = [
         ("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".into(), 400),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".into(), 505),
@@ -174,21 +207,21 @@ fn requests_that_break_the_rules_are_told_so() {
 }
 
 #[test]
-fn a_silent_server_is_given_up() {
+fn the_client_gives_up_a_silent_server() {
     bounded(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connector = Connector::new().config(config(|config| config.opening_timeout = SHORT));
+        let connector = Connector::new().config(Config::default().opening_timeout(SHORT));
         let error = connector.connect(&url(listener.local_addr().unwrap())).unwrap_err();
         let is_timeout = matches!(error, ConnectError::Handshake(Error::Peer(Failure::Timeout(TimeoutKind::Opening))));
         assert!(is_timeout, "{error}");
     });
 }
 
-/// Bytes that keep coming do not put off the deadline.
+/// Bytes that keep arriving do not postpone the deadline.
 #[test]
-fn a_client_that_drips_its_request_is_told_408_in_time() {
+fn a_client_that_drips_its_request_gets_408_in_time() {
     bounded(|| {
-        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.opening_timeout = SHORT)));
+        let (listener, address) = listen_with(Acceptor::new().config(Config::default().opening_timeout(SHORT)));
         let server = serve(listener, |mut incoming| incoming.request().map(|_| ()).unwrap_err());
         let mut client = TcpStream::connect(address).unwrap();
         client.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
@@ -255,7 +288,7 @@ fn a_server_that_ends_early() {
     });
 }
 
-/// The accepted client's stream is left with the kernel until the request is read.
+/// The reset arrives before the server reads the request.
 #[test]
 fn a_client_that_resets_before_its_request_is_read() {
     bounded(|| {
@@ -273,14 +306,14 @@ fn a_client_that_resets_before_its_request_is_read() {
     });
 }
 
-/// Reads a request, waits until its client has ended TCP, or reset it, and then does some work.
+/// Reads a request, waits until its client has half-closed or reset TCP, and then does some work.
 fn answer_late<T: Send + 'static>(is_reset: bool, work: fn(Incoming) -> T) -> T {
     let (listener, address) = listen();
     let (has_ended, wait_for_end) = mpsc::channel();
     let (is_read, wait_for_read) = mpsc::channel();
     let server = serve(listener, move |mut incoming| {
         incoming.request().unwrap();
-        // The client resets because it leaves this unread.
+        // The client resets because it does not read this.
         incoming.stream_mut().write_all(b"H").unwrap();
         is_read.send(()).unwrap();
         wait_for_end.recv().unwrap();
@@ -303,7 +336,7 @@ fn answer_late<T: Send + 'static>(is_reset: bool, work: fn(Incoming) -> T) -> T 
 }
 
 #[test]
-fn a_client_that_is_gone_before_its_answer_is_a_fault_of_the_transport() {
+fn a_client_that_resets_before_its_answer_is_a_fault_of_the_transport() {
     bounded(|| {
         let is_transport = |error: &Error| matches!(error, Error::Io(error) if sansocket_drive::is_disconnect(error));
         let error = answer_late(true, |incoming| incoming.accept().map(drop)).unwrap_err();
@@ -314,7 +347,7 @@ fn a_client_that_is_gone_before_its_answer_is_a_fault_of_the_transport() {
 }
 
 #[test]
-fn a_client_that_has_ended_its_direction_before_its_answer_gets_the_answer_and_the_end() {
+fn a_client_that_half_closes_before_its_answer_gets_the_answer_and_the_end() {
     bounded(|| {
         let close = answer_late(false, |incoming| close(&mut incoming.accept().unwrap()));
         assert_eq!((close.code, close.was_clean, close.initiator), (CloseCode::ABNORMAL, false, Initiator::Peer));
@@ -326,7 +359,7 @@ fn a_client_that_has_ended_its_direction_before_its_answer_gets_the_answer_and_t
 fn addresses_are_tried_in_turn() {
     bounded(|| {
         let (listener, address) = listen();
-        // a port in use, so that nobody else gets it, at which nobody listens
+        // the port of a client: in use, so that no other process gets it, and without a listener
         let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
         let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
         let closed = in_use.local_addr().unwrap();
@@ -346,7 +379,7 @@ fn addresses_are_tried_in_turn() {
 }
 
 #[test]
-fn what_cannot_be_connected_to() {
+fn urls_and_requests_that_cannot_be_used_are_errors() {
     let error = |url| Connector::new().connect(url).unwrap_err();
     assert!(matches!(error("wss://localhost/"), ConnectError::TlsNotBuiltIn));
     assert!(error("wss://localhost/").to_string().contains("TLS is not built in yet"));
@@ -364,11 +397,11 @@ fn a_busy_port() {
     assert_eq!(Listener::bind(address).unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
-/// RFC 6455 section 7.1.1: the end of TCP is waited for, but not for ever.
+/// RFC 6455 section 7.1.1: the server waits for the end of TCP, but not for ever.
 #[test]
-fn a_refused_client_that_stays_is_left() {
+fn a_refused_client_that_stays_is_dropped() {
     bounded(|| {
-        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
+        let (listener, address) = listen_with(Acceptor::new().config(Config::default().closing_timeout(SHORT)));
         let server = serve(listener, |incoming| {
             let started = Instant::now();
             incoming.respond(HttpResponse::new(404)).unwrap();
@@ -385,8 +418,7 @@ fn a_refused_client_that_stays_is_left() {
 fn a_response_that_the_client_does_not_take_is_an_error() {
     bounded(|| {
         for is_reset in [false, true] {
-            let (listener, address) =
-                listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
+            let (listener, address) = listen_with(Acceptor::new().config(Config::default().closing_timeout(SHORT)));
             let server = serve(listener, |incoming| {
                 incoming.respond(HttpResponse::new(200).body("text/plain", "x".repeat(16 << 20)))
             });

@@ -1,4 +1,4 @@
-//! One thread that reads and does other things: `read_timeout` and `try_read`, of whole and of split connections.
+//! Threads that read and do other work: `read_timeout` and `try_read`, of unsplit and of split connections.
 
 mod support;
 
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use sansocket_net::sansocket::{Error as Failure, ProtocolError, TimeoutKind};
 use sansocket_net::{
-    Acceptor, CloseCode, Config, Error, Event, Keepalive, Message, MessageKind, ReadOutcome, Reader, WebSocket, Writer,
+    Acceptor, CloseCode, Config, Error, Event, Message, MessageKind, ReadOutcome, Reader, WebSocket, Writer,
 };
 use support::*;
 
-/// What reads: a connection, or one of its halves.
+/// A connection, or the reading half of one.
 trait TimedReader {
     fn read_timeout(&mut self, timeout: Duration) -> Result<ReadOutcome<'_>, Error>;
     fn try_read(&mut self) -> Result<ReadOutcome<'_>, Error>;
@@ -31,7 +31,7 @@ impl TimedReader for WebSocket {
     }
 }
 
-/// A writer keeps the connection open.
+/// The writer keeps the connection open.
 impl TimedReader for (Reader<TcpStream>, Writer<TcpStream>) {
     fn read_timeout(&mut self, timeout: Duration) -> Result<ReadOutcome<'_>, Error> {
         self.0.read_timeout(timeout)
@@ -42,7 +42,7 @@ impl TimedReader for (Reader<TcpStream>, Writer<TcpStream>) {
     }
 }
 
-/// A raw client, and the server's connection.
+/// Returns a raw client and the server's connection.
 fn connected(config: Config) -> (TcpStream, WebSocket) {
     let (listener, address) = listen_with(Acceptor::new().config(config));
     let server = serve(listener, |incoming| incoming.accept().unwrap());
@@ -64,7 +64,7 @@ fn over_each(
     });
 }
 
-/// Waits for an event without blocking.
+/// Calls `try_read` until there is an event.
 fn poll(reader: &mut dyn TimedReader) -> Option<Event<'static>> {
     let started = Instant::now();
     loop {
@@ -78,7 +78,7 @@ fn poll(reader: &mut dyn TimedReader) -> Option<Event<'static>> {
 }
 
 #[test]
-fn an_event_nothing_yet_and_the_end_are_told_apart() {
+fn an_event_a_wait_without_event_and_the_end_are_different_outcomes() {
     over_each(Config::default, |mut client, reader| {
         assert_eq!(reader.try_read().unwrap(), ReadOutcome::Pending);
         assert_eq!(reader.read_timeout(Duration::from_millis(1)).unwrap(), ReadOutcome::Pending);
@@ -92,7 +92,7 @@ fn an_event_nothing_yet_and_the_end_are_told_apart() {
         let mut reply = [0; 4];
         while reader.try_read().unwrap() == ReadOutcome::Pending && client.peek(&mut reply).unwrap() < 4 {}
         client.read_exact(&mut reply).unwrap();
-        assert_eq!(&reply, b"\x88\x02\x03\xe8");
+        assert_eq!(&reply, CLOSE_REPLY);
         drop(client);
         let Some(Event::Close(close)) = poll(reader) else { panic!("not closed") };
         assert!(close.was_clean);
@@ -101,7 +101,7 @@ fn an_event_nothing_yet_and_the_end_are_told_apart() {
     });
 }
 
-/// A loop that draws frames does not wait for the next one.
+/// `try_read` reports the end at its first call.
 #[test]
 fn the_end_of_the_stream_is_an_event_that_has_arrived() {
     bounded(|| {
@@ -128,7 +128,7 @@ fn messages_that_arrived_together_are_read_one_by_one_without_waiting() {
 
 #[test]
 fn a_peer_that_sends_parts_of_a_message_does_not_hold_the_reader() {
-    /// So long that it does not arrive byte by byte while the test runs.
+    /// So long that the message does not arrive byte by byte during the test.
     const LENGTH: usize = 1 << 24;
     over_each(Config::default, |client, reader| {
         let is_over = Arc::new(AtomicBool::new(false));
@@ -158,7 +158,6 @@ fn a_peer_that_sends_parts_of_a_message_does_not_hold_the_reader() {
     });
 }
 
-/// The limit is no reason to leave in the socket what has arrived.
 #[test]
 fn try_read_reads_a_long_message_that_has_arrived_in_few_calls() {
     over_each(Config::default, |mut client, reader| {
@@ -185,7 +184,7 @@ fn the_longest_timeout_waits_as_read_does() {
 #[test]
 fn pings_are_answered_between_reads_that_do_not_wait() {
     over_each(Config::default, |mut client, reader| {
-        client.write_all(b"\x89\x80\0\0\0\0").unwrap();
+        client.write_all(PING).unwrap();
         assert!(matches!(poll(reader), Some(Event::Ping(_))));
         assert_eq!(reader.try_read().unwrap(), ReadOutcome::Pending);
         let mut pong = [0; 2];
@@ -196,12 +195,7 @@ fn pings_are_answered_between_reads_that_do_not_wait() {
 
 #[test]
 fn deadlines_take_effect_between_reads_that_do_not_wait() {
-    let keepalive = || {
-        config(|config| {
-            config.keepalive = Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-        })
-    };
+    let keepalive = || short_keepalive();
     over_each(keepalive, |mut client, reader| {
         let started = Instant::now();
         let error = loop {
@@ -278,11 +272,10 @@ fn one_thread_serves_two_connections_and_closes_them() {
     });
 }
 
-/// Neither waits for the peer to take output that is pending.
 #[test]
 fn a_reader_does_not_wait_for_a_peer_that_takes_no_output() {
     bounded(|| {
-        let (client, ws) = connected(config(|config| config.high_water_mark = 0));
+        let (client, ws) = connected(Config::default().high_water_mark(0));
         let (mut reader, writer) = ws.split().unwrap();
         let sending = spawn({
             let writer = writer.clone();

@@ -1,4 +1,4 @@
-//! What connections cost the process: descriptors and memory. Each test runs in a process of its own, which sets limits and
+//! The cost of connections: descriptors, threads and memory. Each test runs in another process, which sets limits and
 //! counts.
 #![cfg(target_os = "linux")]
 
@@ -18,17 +18,17 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use sansocket_net::{
-    Acceptor, Close, CloseCode, Connector, Error, HttpResponse, Incoming, Listener, Message, WebSocket,
+    Acceptor, Close, CloseCode, Config, Connector, Error, HttpResponse, Incoming, Listener, Message, WebSocket,
 };
 use support::*;
 
 #[path = "../examples/blocking_echo_server.rs"]
-#[allow(dead_code, reason = "a program of its own")]
+#[allow(dead_code, reason = "the example has its own `main`")]
 mod blocking_echo_server;
 
 const IS_CHILD: &str = "SANSOCKET_TEST_CHILD";
 
-/// Makes the allocator return at once what is freed. Otherwise the memory that it keeps depends on how many threads
+/// Makes the allocator return freed memory at once. Otherwise the memory that it keeps depends on how many threads
 /// happened to run at a time.
 const KEEP_NOTHING: (&str, &str) = (
     "GLIBC_TUNABLES",
@@ -36,7 +36,7 @@ const KEEP_NOTHING: (&str, &str) = (
      glibc.pthread.stack_cache_size=0",
 );
 
-/// A test's own process, with this limit of descriptors.
+/// Returns the command that runs this test in another process, with this limit on descriptors.
 fn child(test: &str, descriptors: usize) -> Command {
     let mut command = Command::new("sh");
     command
@@ -46,7 +46,7 @@ fn child(test: &str, descriptors: usize) -> Command {
     command
 }
 
-/// Runs a test's own process.
+/// Runs a test in another process.
 fn assert_passes(child: &mut Command) {
     let test = child.output().unwrap();
     let output = String::from_utf8_lossy(&test.stdout).into_owned() + &String::from_utf8_lossy(&test.stderr);
@@ -57,31 +57,31 @@ fn is_child() -> bool {
     env::var_os(IS_CHILD).is_some()
 }
 
-/// The descriptors that are open.
+/// Counts the open descriptors.
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The resident memory, in KiB.
+/// Returns the resident memory, in KiB.
 fn resident_memory() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// No client gets 101 and then the end of TCP because the server has no descriptor left.
+/// No client gets 101 and then the end of TCP because the server has run out of descriptors.
 #[test]
-fn at_the_descriptor_limit_whoever_is_accepted_is_served() {
-    at_the_descriptor_limit("at_the_descriptor_limit_whoever_is_accepted_is_served", serve_split);
+fn at_the_descriptor_limit_every_accepted_client_is_served() {
+    at_the_descriptor_limit("at_the_descriptor_limit_every_accepted_client_is_served", serve_split);
 }
 
 #[test]
-fn at_the_descriptor_limit_the_echo_server_of_the_examples_goes_on() {
-    let name = "at_the_descriptor_limit_the_echo_server_of_the_examples_goes_on";
+fn at_the_descriptor_limit_the_echo_server_of_the_examples_continues() {
+    let name = "at_the_descriptor_limit_the_echo_server_of_the_examples_continues";
     at_the_descriptor_limit(name, blocking_echo_server::serve);
 }
 
-/// Connects twice as many clients at once as the server has descriptors for. All are served in turn.
+/// Connects twice as many clients at once as the server has descriptors. All are served in turn.
 fn at_the_descriptor_limit(test: &'static str, serve: fn(&Listener)) {
     const CLIENTS: usize = 100;
     if is_child() {
@@ -129,8 +129,8 @@ fn serve_split(listener: &Listener) {
 
 /// The echo server of the examples, which is written like the one of the README.
 #[test]
-fn without_threads_clients_are_dropped_and_the_server_goes_on() {
-    const NAME: &str = "without_threads_clients_are_dropped_and_the_server_goes_on";
+fn without_threads_clients_are_dropped_and_the_server_continues() {
+    const NAME: &str = "without_threads_clients_are_dropped_and_the_server_continues";
     if is_child() {
         let (listener, address) = listen();
         println!("\nlistening on {address}");
@@ -143,12 +143,12 @@ fn without_threads_clients_are_dropped_and_the_server_goes_on() {
         let limit = server.thread_limit();
         server.limit_threads("1");
         let mut refused = TcpStream::connect(address).unwrap();
-        // The server may have dropped it already. It reads the end of TCP, or a reset.
+        // The server may have dropped the client already. The client reads the end of TCP, or a reset.
         let _ = refused.write_all(REQUEST.as_bytes());
         assert!(refused.read(&mut [0]).map_or(true, |count| count == 0));
         let error = server.next_error();
         assert!(error.contains("os error 11"), "{error}");
-        // The server has survived: it serves the client that it has, and others when there are threads again.
+        // The server serves the client that it has, and others when there are threads again.
         assert_echo(&mut first);
         server.limit_threads(&limit);
         assert_echo(&mut connect(address));
@@ -161,19 +161,19 @@ fn assert_echo(ws: &mut WebSocket) {
     assert_eq!(message(ws), Message::from("Hello"));
 }
 
-/// A test's own process of a user without privileges: the limit on threads does not apply to root.
+/// A test in another process, of a user without privileges: the limit on threads does not apply to root.
 struct Unprivileged {
     process: Child,
     address: SocketAddr,
     errors: Lines<BufReader<ChildStderr>>,
-    /// The binary where every user may execute it.
+    /// A copy of the test's binary that every user may execute.
     copy: PathBuf,
 }
 
 impl Unprivileged {
     fn start(test: &str) -> Self {
         let copy = env::temp_dir().join(format!("sansocket-net-test-{}", std::process::id()));
-        // Another process copies it: a child that is forked meanwhile would have it open for writing.
+        // `cp` copies it: if this process did, a child that is forked meanwhile would have it open for writing.
         let copied = Command::new("cp").arg(env::current_exe().unwrap()).arg(&copy).status();
         assert!(copied.unwrap().success());
         fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
@@ -187,21 +187,21 @@ impl Unprivileged {
         Self { process, address, errors, copy }
     }
 
-    /// The limit on the user's threads.
+    /// Returns the limit on the user's threads.
     fn thread_limit(&self) -> String {
         let limits = fs::read_to_string(format!("/proc/{}/limits", self.process.id())).unwrap();
         let line = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
         line.split_whitespace().next().unwrap().to_owned()
     }
 
-    /// Sets the limit, and not the hard one, which the user could not raise again.
+    /// Sets the soft limit: the user could not raise the hard limit again.
     fn limit_threads(&self, limit: &str) {
         let mut prlimit = as_unprivileged("prlimit");
         let status = prlimit.arg(format!("--nproc={limit}:")).args(["--pid", &self.process.id().to_string()]).status();
         assert!(status.expect("prlimit runs").success());
     }
 
-    /// The next line that the process writes to stderr.
+    /// Returns the next line that the process writes to stderr.
     fn next_error(&mut self) -> String {
         self.errors.next().unwrap().unwrap()
     }
@@ -224,10 +224,10 @@ impl Drop for Unprivileged {
     }
 }
 
-/// Neither those threads that wait nor those that come later need a descriptor to end.
+/// Neither a current nor a later call of `accept` needs a descriptor to end.
 #[test]
-fn a_stop_ends_accept_when_no_descriptor_is_left() {
-    const NAME: &str = "a_stop_ends_accept_when_no_descriptor_is_left";
+fn a_stop_ends_accept_without_free_descriptors() {
+    const NAME: &str = "a_stop_ends_accept_without_free_descriptors";
     if !is_child() {
         return assert_passes(&mut child(NAME, 64));
     }
@@ -260,7 +260,7 @@ fn a_stop_ends_accept_when_no_descriptor_is_left() {
     });
 }
 
-/// A source of choices that repeats itself in each run.
+/// A source of choices, the same in each run.
 struct Choices(u64);
 
 impl Choices {
@@ -271,19 +271,18 @@ impl Choices {
 }
 
 #[test]
-fn connections_broken_at_either_end_leave_nothing_behind() {
+fn connections_broken_at_either_end_leak_nothing() {
     const THREADS: usize = 8;
     const ROUNDS: usize = 4;
     if !is_child() {
-        return assert_passes(&mut child("connections_broken_at_either_end_leave_nothing_behind", 1024));
+        return assert_passes(&mut child("connections_broken_at_either_end_leak_nothing", 1024));
     }
     bounded(|| {
         let count: usize = env::var("SANSOCKET_TEST_CONNECTIONS").map_or(6_000, |count| count.parse().unwrap());
-        let (listener, address) = listen_with(Acceptor::new().config(config(|config| {
-            config.opening_timeout = SHORT;
-            config.closing_timeout = SHORT;
-            config.closing_limit = SHORT * 2;
-        })));
+        let (listener, address) = listen_with(
+            Acceptor::new()
+                .config(Config::default().opening_timeout(SHORT).closing_timeout(SHORT).closing_limit(SHORT * 2)),
+        );
         let ended = Arc::new(AtomicUsize::new(0));
         thread::spawn({
             let ended = Arc::clone(&ended);
@@ -323,7 +322,7 @@ fn connections_broken_at_either_end_leave_nothing_behind() {
     });
 }
 
-/// What a server does with a connection before it drops it.
+/// Uses a server's connection in one of several ways, and drops it.
 fn break_server(mut incoming: Incoming, choices: &mut Choices) -> Result<Option<Close>, Error> {
     let choice = choices.next(8);
     match choice {
@@ -353,7 +352,7 @@ fn break_server(mut incoming: Incoming, choices: &mut Choices) -> Result<Option<
     }
 }
 
-/// What a client does with a connection before it drops it.
+/// Uses a client's connection in one of several ways, and drops it.
 fn break_client(address: SocketAddr, choices: &mut Choices) {
     let choice = choices.next(10);
     if choice > 6 {

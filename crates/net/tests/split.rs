@@ -1,17 +1,15 @@
-//! One connection, two threads and more.
+//! Split connections: one thread reads while others send.
 
 mod support;
 
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use sansocket_net::sansocket::{Error as Failure, TimeoutKind};
 use sansocket_net::{
-    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Listener, Message, Reader, SplitStream, Stream, Writer,
+    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Listener, Message, Reader, SplitStream, Writer,
 };
 use support::*;
 
@@ -85,7 +83,7 @@ fn messages_of_several_threads_do_not_mix() {
     });
 }
 
-/// Both ends send more than TCP holds before anyone answers: threads that only send would wait for each other for ever.
+/// Both ends send more than TCP holds before either reads: without a split, they would wait for each other for ever.
 #[test]
 fn both_ends_send_at_once() {
     const COUNT: usize = 40;
@@ -111,9 +109,9 @@ fn both_ends_send_at_once() {
     });
 }
 
-/// The reader answers by itself: its thread waits in `read` and the writer's does nothing.
+/// The reader, whose thread waits in `read`, answers without the writer.
 #[test]
-fn pongs_and_the_answer_to_close_leave_promptly() {
+fn pongs_and_the_reply_to_a_close_frame_are_sent_at_once() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| {
@@ -122,29 +120,26 @@ fn pongs_and_the_answer_to_close_leave_promptly() {
             (end, writer)
         });
         let mut client = raw_client(address);
-        client.write_all(b"\x89\x80\0\0\0\0").unwrap();
+        client.write_all(PING).unwrap();
         let mut pong = [0; 2];
         client.read_exact(&mut pong).unwrap();
         assert_eq!(&pong, b"\x8a\0");
         client.write_all(CLOSE).unwrap();
-        assert_eq!(read_rest(&mut client), CLOSE_ANSWER);
+        assert_eq!(read_rest(&mut client), CLOSE_REPLY);
         drop(client);
         assert!(server.join().0.was_clean);
     });
 }
 
-const CLOSE_ANSWER: &[u8] = b"\x88\x02\x03\xe8";
-
-/// The reader waits already when the writer sets a deadline.
+/// The reader is already waiting when the writer closes, which sets a deadline.
 #[test]
-fn a_peer_that_never_answers_the_close_frame_is_left() {
+fn a_peer_that_never_answers_the_close_frame_is_dropped() {
     bounded(|| {
-        let (address, server) = serve_raw(|mut stream, request| {
-            stream.write_all(response(&request).as_bytes()).unwrap();
+        let (address, server) = serve_open(|mut stream| {
             stream.write_all(b"\x81\x05Hello").unwrap();
             read_rest(&mut stream)
         });
-        let config = config(|config| config.closing_timeout = SHORT);
+        let config = Config::default().closing_timeout(SHORT);
         let ws = Connector::new().config(config).connect(&url(address)).unwrap();
         let (mut reader, writer) = ws.split().unwrap();
         assert!(matches!(reader.read().unwrap(), Some(Event::Message(_))));
@@ -156,11 +151,11 @@ fn a_peer_that_never_answers_the_close_frame_is_left() {
     });
 }
 
-/// A writer that waits for a peer that takes nothing returns when another thread closes, and the peer does not answer.
+/// A writer waits for a peer that reads nothing. It returns after another thread has closed the connection.
 #[test]
-fn a_peer_that_never_reads_is_left() {
+fn a_peer_that_never_reads_is_dropped() {
     bounded(|| {
-        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
+        let (listener, address) = listen_with(Acceptor::new().config(Config::default().closing_timeout(SHORT)));
         let server = serve(listener, |incoming| {
             let (reader, writer) = incoming.accept().unwrap().split().unwrap();
             let reading = spawn(|| read_all(reader));
@@ -173,7 +168,7 @@ fn a_peer_that_never_reads_is_left() {
                     }
                 }
             });
-            // until the thread has made no progress for a while
+            // waits until the thread makes no progress
             while progress.recv_timeout(SHORT).is_ok() {}
             writer.close(CloseCode::NORMAL, "").unwrap();
             sending.join();
@@ -186,12 +181,9 @@ fn a_peer_that_never_reads_is_left() {
 }
 
 #[test]
-fn a_silent_peer_is_left_whichever_thread_notices() {
+fn a_silent_peer_is_dropped_whichever_thread_notices() {
     bounded(|| {
-        let keepalive = config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-        });
+        let keepalive = short_keepalive();
         let (listener, address) = listen_with(Acceptor::new().config(keepalive));
         let server = serve(listener, |incoming| {
             let (mut reader, writer) = incoming.accept().unwrap().split().unwrap();
@@ -211,7 +203,7 @@ fn a_silent_peer_is_left_whichever_thread_notices() {
     });
 }
 
-/// CVE-2022-25762: to send and to close at the same time mixed up connections' buffers.
+/// CVE-2022-25762: sending and closing at the same time mixed up the buffers of connections.
 #[test]
 fn sending_and_closing_from_two_threads() {
     bounded(|| {
@@ -225,7 +217,7 @@ fn sending_and_closing_from_two_threads() {
                 scope.spawn(|| writer.close(CloseCode::NORMAL, "").unwrap());
                 sending.join().unwrap()
             });
-            // what was sent before the Close frame arrives, in order, and nothing else
+            // the messages sent before the Close frame arrive, in order, and no others
             let (messages, close) = server.join();
             let expected: Vec<Message<'_>> = (0..messages.len()).map(|i| format!("message {i}").into()).collect();
             assert!(messages == expected);
@@ -236,7 +228,7 @@ fn sending_and_closing_from_two_threads() {
 }
 
 #[test]
-fn to_drop_the_reader_ends_the_connection() {
+fn dropping_the_reader_ends_the_connection() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| close(&mut incoming.accept().unwrap()));
@@ -248,7 +240,7 @@ fn to_drop_the_reader_ends_the_connection() {
 }
 
 #[test]
-fn to_drop_the_writer_does_not() {
+fn dropping_the_writer_does_not_end_the_connection() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| {
@@ -265,13 +257,13 @@ fn to_drop_the_writer_does_not() {
     });
 }
 
-/// With room for one message only, writers wait for each other instead of failing.
+/// The buffer holds only one message: writers wait for each other instead of failing.
 #[test]
 fn writers_wait_for_room() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| read_all(incoming.accept().unwrap().split().unwrap().0));
-        let config = config(|config| config.max_buffered_amount = 1_000_000);
+        let config = Config::default().max_buffered_amount(1_000_000);
         let (reader, writer) = Connector::new().config(config).connect(&url(address)).unwrap().split().unwrap();
         let reading = spawn(|| read_all(reader));
         thread::scope(|scope| {
@@ -286,11 +278,11 @@ fn writers_wait_for_room() {
     });
 }
 
-/// The same though nobody reads at this end either.
+/// No thread reads at this end either.
 #[test]
-fn a_peer_that_never_reads_is_left_by_the_writers_alone() {
+fn the_writers_alone_drop_a_peer_that_never_reads() {
     bounded(|| {
-        let (listener, address) = listen_with(Acceptor::new().config(config(|config| config.closing_timeout = SHORT)));
+        let (listener, address) = listen_with(Acceptor::new().config(Config::default().closing_timeout(SHORT)));
         let server = serve(listener, |incoming| {
             let (reader, writer) = incoming.accept().unwrap().split().unwrap();
             let (about_to_send, progress) = mpsc::channel();
@@ -311,239 +303,4 @@ fn a_peer_that_never_reads_is_left_by_the_writers_alone() {
         server.join();
         drop(client);
     });
-}
-
-/// A socket that takes nothing while `gate.is_full`.
-struct Stuck {
-    tcp: TcpStream,
-    gate: Arc<Gate>,
-    write_timeout: Option<Duration>,
-}
-
-#[derive(Default)]
-struct Gate {
-    is_full: AtomicBool,
-    /// How often it was read from.
-    reads: AtomicUsize,
-    /// To write panics.
-    is_broken: AtomicBool,
-    /// Each look finds that the peer has acknowledged another byte.
-    is_acknowledged: AtomicBool,
-    looks: AtomicUsize,
-    /// How often it took nothing.
-    refusals: AtomicUsize,
-}
-
-impl Read for Stuck {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.gate.reads.fetch_add(1, Ordering::SeqCst);
-        self.tcp.read(buffer)
-    }
-}
-
-impl Write for Stuck {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let timeout = self.write_timeout.expect("each handle is given a timeout");
-        assert!(!self.gate.is_broken.load(Ordering::SeqCst), "broken, as planned");
-        if self.gate.is_full.load(Ordering::SeqCst) {
-            self.gate.refusals.fetch_add(1, Ordering::SeqCst);
-            thread::park_timeout(timeout);
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.tcp.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Stuck {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        Stream::set_read_timeout(&mut self.tcp, timeout)
-    }
-
-    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        self.write_timeout = Some(timeout);
-        Ok(())
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn shutdown_both(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn outstanding(&self) -> Option<usize> {
-        let is_acknowledged = self.gate.is_acknowledged.load(Ordering::SeqCst);
-        is_acknowledged.then(|| usize::MAX - self.gate.looks.fetch_add(1, Ordering::SeqCst))
-    }
-}
-
-impl SplitStream for Stuck {
-    type Half = Self;
-
-    fn split(self) -> io::Result<(Self, Self)> {
-        let other = Self { tcp: self.tcp.try_clone()?, gate: Arc::clone(&self.gate), write_timeout: None };
-        Ok((self, other))
-    }
-}
-
-/// A client, and a server's connection that takes nothing until the gate opens.
-fn stuck(config: Config) -> (TcpStream, Reader<Stuck>, Writer<Stuck>, Arc<Gate>) {
-    let (mut client, tcp) = connected();
-    let gate = Arc::new(Gate::default());
-    let stream = Stuck { tcp, gate: Arc::clone(&gate), write_timeout: None };
-    client.write_all(REQUEST.as_bytes()).unwrap();
-    let ws = Acceptor::new().config(config).incoming(stream).accept().unwrap();
-    read_head(&mut client);
-    gate.is_full.store(true, Ordering::SeqCst);
-    let (reader, writer) = ws.split().unwrap();
-    (client, reader, writer, gate)
-}
-
-/// A peer that sends much may take nothing until it has been read: the reader must not wait to write. It tries again.
-#[test]
-fn the_reader_reads_on_while_its_answers_cannot_leave() {
-    bounded(|| {
-        // so that no thread wakes to look whether the other has begun to close
-        let (mut client, mut reader, _writer, gate) = stuck(config(|config| config.closing_timeout = BOUND * 10));
-        client.write_all(b"\x89\x80\0\0\0\0").unwrap();
-        client.write_all(HELLO).unwrap();
-        assert!(matches!(reader.read().unwrap(), Some(Event::Ping(_))));
-        assert_eq!(reader.read().unwrap(), Some(Event::Message("Hello".into())));
-        let refusals = gate.refusals.load(Ordering::SeqCst);
-        let reading = spawn(move || drop(reader.read()));
-        while gate.refusals.load(Ordering::SeqCst) == refusals {
-            thread::yield_now();
-        }
-        gate.is_full.store(false, Ordering::SeqCst);
-        let mut pong = [0; 2];
-        client.read_exact(&mut pong).unwrap();
-        assert_eq!(&pong, b"\x8a\0");
-        drop(client);
-        reading.join();
-    });
-}
-
-/// A client that does not read its answers is given no more to wait for.
-#[test]
-fn a_server_reads_no_more_while_much_waits() {
-    bounded(|| {
-        let (mut client, mut reader, writer, gate) = stuck(config(|config| {
-            config.high_water_mark = 0;
-            config.closing_timeout = SHORT;
-        }));
-        let sending = spawn({
-            let writer = writer.clone();
-            move || writer.send(vec![0; 1_000_000]).unwrap()
-        });
-        client.write_all(HELLO).unwrap();
-        let (tell, told) = mpsc::channel();
-        // until the message waits, the server reads
-        while writer.buffered_amount() == 0 {
-            thread::yield_now();
-        }
-        let reading = spawn(move || {
-            let message = reader.read().unwrap().map(Event::into_owned);
-            tell.send(message).unwrap();
-            reader
-        });
-        assert!(told.recv_timeout(SHORT).is_err());
-        gate.is_full.store(false, Ordering::SeqCst);
-        let mut sent = vec![0; 1_000_010];
-        client.read_exact(&mut sent).unwrap();
-        sending.join();
-        assert_eq!(told.recv().unwrap(), Some(Event::Message("Hello".into())));
-        reading.join();
-    });
-}
-
-/// A writer that waits for another one does not know what the peer acknowledges meanwhile.
-#[test]
-fn writers_that_wait_for_each_other_keep_a_peer_that_acknowledges() {
-    bounded(|| {
-        let (mut client, _reader, writer, gate) = stuck(config(|config| {
-            config.keepalive = sansocket_net::Keepalive::Every(SHORT);
-            config.pong_timeout = SHORT;
-            config.closing_timeout = SHORT * 8;
-        }));
-        gate.is_acknowledged.store(true, Ordering::SeqCst);
-        let (tell, told) = mpsc::channel();
-        for _ in 0..3 {
-            let (writer, tell) = (writer.clone(), tell.clone());
-            thread::spawn(move || tell.send(writer.send(vec![7; 1000])).unwrap());
-        }
-        let ended = told.recv_timeout(SHORT * 10);
-        assert!(ended.is_err(), "{ended:?}");
-        gate.is_full.store(false, Ordering::SeqCst);
-        client.read_exact(&mut [0; 3 * 1004]).unwrap();
-        (0..3).for_each(|_| told.recv_timeout(BOUND).unwrap().unwrap());
-    });
-}
-
-/// The other threads do not wait for the one that is gone.
-#[test]
-fn a_stream_that_panics_in_one_thread_ends_the_connection_for_the_others() {
-    bounded(|| {
-        let (_client, reader, writer, gate) = stuck(config(|config| config.closing_timeout = SHORT));
-        let reading = spawn(move || {
-            let mut reader = reader;
-            reader.events().collect::<Vec<_>>()
-        });
-        let writers: Vec<_> = (0..2)
-            .map(|_| {
-                let writer = writer.clone();
-                thread::spawn(move || writer.send("Hello"))
-            })
-            .collect();
-        while writer.buffered_amount() < 10 {
-            thread::yield_now();
-        }
-        gate.is_broken.store(true, Ordering::SeqCst);
-        let results: Vec<_> = writers.into_iter().map(thread::JoinHandle::join).collect();
-        assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1, "{results:?}");
-        assert!(results.iter().flatten().all(Result::is_err), "{results:?}");
-        let events = reading.join();
-        assert!(matches!(&events[..], [Err(Error::Io(_)), Ok(Event::Close(_))]), "{events:?}");
-    });
-}
-
-/// The reader waits already when the writer closes, and the limit is shorter than a quarter of the timeout.
-#[test]
-fn a_reader_that_waits_notices_the_closing_limit() {
-    bounded(|| {
-        let (_client, reader, writer, gate) = stuck(config(|config| {
-            config.closing_timeout = BOUND * 100;
-            config.closing_limit = SHORT;
-        }));
-        gate.is_full.store(false, Ordering::SeqCst);
-        let reads = gate.reads.load(Ordering::SeqCst);
-        let reading = spawn(|| read_all(reader));
-        while gate.reads.load(Ordering::SeqCst) == reads {
-            thread::yield_now();
-        }
-        writer.close(CloseCode::NORMAL, "").unwrap();
-        assert_eq!(reading.join().1.code, CloseCode::ABNORMAL);
-    });
-}
-
-/// Each handle has timeouts of its own: those of the stream that was split are not set for them.
-#[test]
-fn the_halves_get_timeouts_of_their_own() {
-    bounded(|| {
-        // The timeouts before and after the split are the same.
-        let (_client, _reader, writer, gate) = stuck(config(|config| config.closing_timeout = BOUND * 20));
-        gate.is_full.store(false, Ordering::SeqCst);
-        writer.send("Hello").unwrap();
-    });
-}
-
-/// Both ends of a TCP connection.
-fn connected() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (client, listener.accept().unwrap().0)
 }

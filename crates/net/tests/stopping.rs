@@ -11,10 +11,10 @@ use std::time::Duration;
 use sansocket_net::{Accept, Acceptor, Event, HttpResponse, Incoming, Listener, ReadOutcome, WebSocket};
 use support::*;
 
-/// The addresses of all kinds that this machine has.
+/// Returns listeners at the kinds of addresses that this machine has.
 fn listeners() -> Vec<Listener> {
     let all = ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"];
-    // A machine may be without IPv6.
+    // A machine may have no IPv6.
     let listeners: Vec<_> = all.iter().filter_map(|address| Listener::bind(address).ok()).collect();
     assert!(listeners.len() >= 2);
     listeners
@@ -39,7 +39,7 @@ fn a_stop_ends_accept_in_every_thread_at_addresses_of_every_kind() {
             let stopper = listener.stopper();
             assert!(!stopper.is_stopped());
             let threads = [(); 4].map(|()| accepting(&listener));
-            // Most often, they wait by now. Those that do not yet must end as well.
+            // Most threads wait by now. The others must end as well.
             thread::yield_now();
             stopper.stop();
             assert!(threads.into_iter().all(|thread| thread.join().is_none()));
@@ -49,7 +49,7 @@ fn a_stop_ends_accept_in_every_thread_at_addresses_of_every_kind() {
 }
 
 #[test]
-fn a_stop_before_accept_counts_even_if_clients_wait() {
+fn a_stop_before_accept_takes_effect_even_if_clients_wait() {
     bounded(|| {
         for listener in listeners() {
             let port = listener.local_addr().unwrap().port();
@@ -90,7 +90,7 @@ fn a_stopper_may_outlive_its_listener() {
     assert!(stopper.is_stopped());
 }
 
-/// The streams of accepted clients block, whatever the listener does.
+/// The streams of accepted clients block, though the listening socket does not.
 #[test]
 fn accepted_streams_block() {
     bounded(|| {
@@ -158,7 +158,7 @@ fn drain_stops_the_listener_and_counts_what_remains() {
     });
 }
 
-/// Whether an answer arrives in time.
+/// Returns whether a response arrives within `timeout`.
 fn is_answered(client: &mut TcpStream, timeout: Duration) -> bool {
     client.set_read_timeout(Some(timeout)).unwrap();
     client.read(&mut [0; 1024]).is_ok()
@@ -170,7 +170,7 @@ fn request(address: SocketAddr) -> TcpStream {
     client
 }
 
-/// Accepts and drives each connection in a thread; split connections count as long as one of the halves lives.
+/// Starts a server that drives each connection in a thread. A split connection counts while one of its halves exists.
 fn start(listener: Listener, is_split: bool) {
     thread::spawn(move || {
         for incoming in listener.incoming() {
@@ -225,9 +225,9 @@ fn a_stop_ends_an_accept_that_waits_for_others_to_end() {
     });
 }
 
-/// However a connection ends, its place is free afterwards, and not before.
+/// However a connection ends, it counts until then, and not afterwards.
 #[test]
-fn every_end_of_a_connection_frees_its_place() {
+fn every_end_of_a_connection_returns_its_permit() {
     fn accepted(incoming: Incoming) -> WebSocket {
         incoming.accept().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Streams other than sockets, and what a connection does with a stream's methods.
+//! Streams other than sockets, and how a connection uses the methods of its stream.
 
 mod support;
 
@@ -10,19 +10,19 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use sansocket_net::sansocket::{Error as Failure, TimeoutKind};
-use sansocket_net::{Acceptor, CloseCode, Connector, Error, Event, Message, ReadOutcome, Stream, WebSocket};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, Error, Event, Message, ReadOutcome, Stream, WebSocket};
 use support::*;
 
 #[path = "../examples/counting_stream.rs"]
-#[allow(dead_code, reason = "a program of its own")]
+#[allow(dead_code, reason = "the example has its own `main`")]
 mod counting_stream;
 
 #[test]
-fn a_stream_that_forwards_everything_serves_as_the_example_says() {
+fn a_stream_that_forwards_every_method_works_as_in_the_example() {
     bounded(|| counting_stream::main().unwrap());
 }
 
-/// A pipe in memory with timeouts, and with no method that has a default.
+/// A pipe in memory with timeouts. It implements no method that has a default.
 #[derive(Debug)]
 struct Pipe {
     incoming: Receiver<Vec<u8>>,
@@ -105,7 +105,7 @@ fn a_pipe_in_memory_carries_a_connection_to_a_clean_end() {
             }
         };
         assert_eq!(echo, Event::Message(Message::from("Hello")));
-        // `read` does not spin with the timeout that `try_read` has left.
+        // `read` sets its own timeout after `try_read`, so that it does not spin.
         assert_eq!(ws.stream().read_timeout, Duration::from_micros(1));
         ws.send("Hello").unwrap();
         assert_eq!(message(&mut ws), Message::from("Hello"));
@@ -115,7 +115,7 @@ fn a_pipe_in_memory_carries_a_connection_to_a_clean_end() {
     });
 }
 
-/// A stream whose `read` must not be called any more once a connection is open.
+/// A stream whose `read` must not be called once a connection is open.
 struct NeverBlocking {
     tcp: TcpStream,
     is_open: Rc<Cell<bool>>,
@@ -186,13 +186,13 @@ fn a_connection_that_must_not_wait_calls_no_method_that_waits() {
     });
 }
 
-/// Sockets read what has arrived, and say at once that nothing has.
+/// Sockets read the bytes that have arrived; if there are none, they fail at once.
 #[test]
 fn sockets_read_without_waiting() {
     bounded(|| {
         let (mut client, ws) = connected();
         let mut stream = ws.into_stream();
-        // A timeout that `try_read` must not wait for.
+        // A timeout for which `try_read` must not wait.
         stream.set_read_timeout(Some(BOUND * 2)).unwrap();
         assert_eq!(Stream::try_read(&mut stream, &mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         client.write_all(b"ab").unwrap();
@@ -207,19 +207,16 @@ fn sockets_read_without_waiting() {
 fn deadlines_work_through_the_timeouts_of_a_stream() {
     bounded(|| {
         let (ours, _theirs) = pipe();
-        let acceptor = Acceptor::new().config(config(|config| {
-            config.opening_timeout = SHORT;
-            config.closing_timeout = SHORT;
-        }));
+        let acceptor = Acceptor::new().config(Config::default().opening_timeout(SHORT).closing_timeout(SHORT));
         let error = acceptor.incoming(ours).accept().map(drop).unwrap_err();
         assert!(matches!(error, Error::Peer(Failure::Timeout(TimeoutKind::Opening))), "{error}");
     });
 }
 
-/// The sockets of a connection and a raw client.
+/// Returns a raw client and the server's connection.
 fn connected() -> (TcpStream, WebSocket) {
-    // So long that no thread wakes to look whether another one has begun to close.
-    let config = config(|config| config.closing_timeout = BOUND * 10);
+    // So long that no thread wakes to check whether another one has begun to close.
+    let config = Config::default().closing_timeout(BOUND * 10);
     let (listener, address) = listen_with(Acceptor::new().config(config));
     let server = serve(listener, |incoming| incoming.accept().unwrap());
     let client = raw_client(address);
@@ -257,7 +254,7 @@ fn a_writers_abort_ends_the_connection_for_a_reader_that_waits() {
         let (mut reader, writer) = ws.split().unwrap();
         let reading = spawn(move || reader.events().map(Result::unwrap).collect::<Vec<_>>());
         // The reader sends the Pong when it waits again.
-        client.write_all(b"\x89\x80\0\0\0\0").unwrap();
+        client.write_all(PING).unwrap();
         client.read_exact(&mut [0; 2]).unwrap();
         writer.abort();
         let events = reading.join();
@@ -273,13 +270,7 @@ fn a_writers_abort_ends_another_threads_send_to_a_peer_that_does_not_read() {
     bounded(|| {
         let (client, ws) = connected();
         let (mut reader, writer) = ws.split().unwrap();
-        let sending = spawn({
-            let writer = writer.clone();
-            move || writer.send(vec![7; 32 << 20])
-        });
-        while writer.buffered_amount() == 0 {
-            std::thread::yield_now();
-        }
+        let sending = begin_to_send(&writer, 32 << 20);
         writer.abort();
         let events: Vec<_> = reader.events().map(Result::unwrap).collect();
         assert!(matches!(&events[..], [Event::Close(_)]), "{events:?}");

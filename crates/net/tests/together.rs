@@ -1,16 +1,16 @@
-//! Our client with our server, and what WebSockets run over.
+//! Our client with our server, over several kinds of streams.
 
 mod support;
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use sansocket_net::sansocket::{Delivery, Role};
 use sansocket_net::{
-    Acceptor, CloseCode, Connector, Event, Incoming, Message, MessageKind, Reader, ReadyState, Stream, WebSocket,
-    Writer,
+    Acceptor, CloseCode, Config, Connector, Event, Incoming, Message, MessageKind, Reader, ReadyState, Stream,
+    WebSocket, Writer,
 };
 use support::*;
 
@@ -59,20 +59,20 @@ fn the_first_subprotocol_offered_that_is_supported_is_selected() {
     });
 }
 
-/// A message in one piece is lent; one that spans reads is assembled; what follows it in the same read is lent again.
+/// A message in one piece borrows the buffer; one that spans reads is assembled.
 #[test]
-fn messages_are_lent_from_the_read_buffer() {
+fn messages_borrow_the_read_buffer() {
     bounded(|| {
         let (listener, address) = listen_with(Acceptor::new().buffer_size(1024));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
-            let mut lent = Vec::new();
+            let mut messages = Vec::new();
             while let Some(event) = ws.read().unwrap() {
                 if let Event::Message(Message::Binary(payload)) = event {
-                    lent.push((payload.len(), matches!(payload, Cow::Borrowed(_))));
+                    messages.push((payload.len(), matches!(payload, Cow::Borrowed(_))));
                 }
             }
-            lent
+            messages
         });
         let mut client = raw_client(address);
         // in one write, so that the server's reads of 1,024 bytes cut it at the same places each time
@@ -87,9 +87,9 @@ fn messages_are_lent_from_the_read_buffer() {
         client.write_all(&frames).unwrap();
         read_rest(&mut client);
         drop(client);
-        let lengths_and_lent = server.join();
-        assert_eq!(lengths_and_lent.iter().map(|&(length, _)| length).collect::<Vec<_>>(), [500, 600, 200, 3000, 300]);
-        assert!(lengths_and_lent[0].1 && !lengths_and_lent[3].1, "{lengths_and_lent:?}");
+        let messages = server.join();
+        assert_eq!(messages.iter().map(|&(length, _)| length).collect::<Vec<_>>(), [500, 600, 200, 3000, 300]);
+        assert!(messages[0].1 && !messages[3].1, "{messages:?}");
     });
 }
 
@@ -129,8 +129,7 @@ fn frames_that_come_with_the_handshake_are_the_first_messages() {
 #[test]
 fn chunks_are_delivered_where_the_config_asks_for_them() {
     bounded(|| {
-        let (listener, address) =
-            listen_with(Acceptor::new().config(config(|config| config.delivery = Delivery::Chunks)));
+        let (listener, address) = listen_with(Acceptor::new().config(Config::default().delivery(Delivery::Chunks)));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             let mut bytes = 0;
@@ -165,7 +164,7 @@ fn over_unix_sockets() {
     });
 }
 
-/// A stream that knows neither timeouts nor half-closing, takes a byte at a time, and passes them on when it is flushed.
+/// A stream that cannot half-close, takes one byte at a time, and writes its bytes when it is flushed.
 struct Plain {
     tcp: TcpStream,
     written: Vec<u8>,
@@ -213,7 +212,7 @@ fn over_any_stream() {
         let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
         let stream: Box<dyn Stream + Send> =
             Box::new(Plain { tcp: TcpStream::connect(address).unwrap(), written: Vec::new() });
-        // wss: the stream is taken to be TLS
+        // wss: the connection assumes that the stream is TLS
         let mut ws = Connector::new().handshake("wss://localhost/", stream).unwrap();
         ws.send("Hello").unwrap();
         assert_eq!(message(&mut ws), Message::from("Hello"));
@@ -225,17 +224,15 @@ fn over_any_stream() {
     });
 }
 
-/// Neither end can tell the other that it has nothing more to send.
 #[test]
-fn two_streams_that_cannot_half_close_end() {
+fn a_connection_ends_if_neither_stream_can_half_close() {
     bounded(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, theirs) = tcp_pair();
         let server = spawn(move || {
-            let stream = Plain { tcp: listener.accept().unwrap().0, written: Vec::new() };
+            let stream = Plain { tcp: theirs, written: Vec::new() };
             echo(Acceptor::new().incoming(stream).accept().unwrap())
         });
-        let mut ws = Connector::new().handshake("ws://localhost/", Plain { tcp, written: Vec::new() }).unwrap();
+        let mut ws = Connector::new().handshake("ws://localhost/", Plain { tcp: ours, written: Vec::new() }).unwrap();
         ws.send("Hello").unwrap();
         assert!(ws.finish().unwrap().was_clean);
         assert!(server.join().was_clean);
@@ -254,13 +251,13 @@ fn handles_move_between_threads() {
 }
 
 #[test]
-fn what_the_caller_may_not_send_harms_nothing() {
+fn a_message_that_may_not_be_sent_does_not_affect_the_connection() {
     bounded(|| {
         use sansocket_net::Error;
         use sansocket_net::sansocket::SendError;
         let (listener, address) = listen();
         let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
-        let connector = Connector::new().config(config(|config| config.max_buffered_amount = 100));
+        let connector = Connector::new().config(Config::default().max_buffered_amount(100));
         let mut ws = connector.connect(&url(address)).unwrap();
         let is_long = |sent: Result<(), Error>| {
             matches!(sent, Err(Error::Send(SendError::MessageTooLong { size: 101, limit: 100, .. })))

@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 
@@ -14,13 +14,6 @@ use sansocket_net::{
 };
 use support::*;
 
-/// Both ends of a TCP connection.
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (client, listener.accept().unwrap().0)
-}
-
 fn server_of<S: Stream>(stream: S, leftover: &[u8]) -> WebSocket<S> {
     WebSocket::from_upgraded(stream, leftover, Role::Server, Agreement::new(), Config::default()).unwrap()
 }
@@ -30,7 +23,7 @@ fn fields(head: &str) -> impl Iterator<Item = (&str, &str)> {
     head.lines().skip(1).filter_map(|line| line.split_once(": "))
 }
 
-/// A server of HTTP that knows nothing of this crate has read `head`; it answers, and hands the connection over.
+/// Acts as an HTTP server that has read `head`: responds, and hands the connection over.
 fn upgrade<S: Stream>(mut stream: S, head: &str, leftover: &[u8]) -> WebSocket<S> {
     let mut start_line = head.lines().next().unwrap().split(' ');
     let (method, target) = (start_line.next().unwrap(), start_line.next().unwrap());
@@ -69,7 +62,7 @@ fn a_request_read_elsewhere_is_checked_answered_and_handed_over() {
 }
 
 #[test]
-fn a_client_that_shook_hands_by_itself_is_handed_over_with_what_followed_the_response() {
+fn a_client_that_did_its_own_handshake_is_handed_over_with_the_bytes_after_the_response() {
     bounded(|| {
         const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
         let (mut client, mut server) = tcp_pair();
@@ -113,7 +106,7 @@ fn a_client_that_shook_hands_by_itself_is_handed_over_with_what_followed_the_res
     });
 }
 
-/// What an event says, in a word.
+/// Describes an event in a few words.
 fn describe(event: &Event<'_>) -> String {
     match event {
         Event::Message(message) if message.len() <= 10 => message.as_text().unwrap().to_owned(),
@@ -148,13 +141,13 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_leftover_is_read_before_what_follows_wherever_it_ends() {
+fn the_leftover_is_read_before_later_bytes_wherever_it_ends() {
     let large = frame(0x82, &vec![7; 1 << 20]);
     // (all bytes, where the leftover ends, the events)
     let cases: &[(Vec<u8>, &[usize], &[&str])] = &[
         ([HELLO, CLOSE].concat(), &[0, 1, 5, 11, 12, 19], &["Hello", "CloseReceived 1000", "Close 1000 true"]),
         (
-            [HELLO, HELLO, b"\x89\x80\0\0\0\0", HELLO, CLOSE].concat(),
+            [HELLO, HELLO, PING, HELLO, CLOSE].concat(),
             &[0, 11, 22, 25, 30, 47],
             &["Hello", "Hello", "Ping 0", "Hello", "CloseReceived 1000", "Close 1000 true"],
         ),
@@ -218,8 +211,8 @@ fn a_message_of_the_leftover_can_be_answered_before_the_close_frame_behind_it_is
     }
 }
 
-/// Opens both ends over a pair of streams, and echoes a message in both directions; then closes.
-fn talk<S: Stream + Send + 'static>(client: S, server: S) {
+/// Opens both ends over a pair of streams, echoes a message, and closes.
+fn exchange<S: Stream + Send + 'static>(client: S, server: S) {
     let open = |stream, role| {
         let agreement = Agreement::new().with_protocol("chat");
         WebSocket::from_upgraded(stream, [], role, agreement, Config::default()).unwrap()
@@ -239,7 +232,7 @@ fn talk<S: Stream + Send + 'static>(client: S, server: S) {
 fn both_roles_are_handed_over_on_tcp() {
     bounded(|| {
         let (client, server) = tcp_pair();
-        talk(client, server);
+        exchange(client, server);
     });
 }
 
@@ -248,7 +241,7 @@ fn both_roles_are_handed_over_on_tcp() {
 fn both_roles_are_handed_over_on_unix_sockets() {
     bounded(|| {
         let (client, server) = UnixStream::pair().unwrap();
-        talk(client, server);
+        exchange(client, server);
     });
 }
 
@@ -257,7 +250,7 @@ fn both_roles_are_handed_over_on_streams_of_any_kind() {
     bounded(|| {
         let (client, server) = tcp_pair();
         let boxed = |stream: TcpStream| -> Box<dyn Stream + Send> { Box::new(stream) };
-        talk(boxed(client), boxed(server));
+        exchange(boxed(client), boxed(server));
     });
 }
 

@@ -1,13 +1,22 @@
-//! URLs with hosts outside ASCII, and what nothing prints.
+//! URLs with hosts outside ASCII, and the redaction of credentials.
 
 mod support;
 
 use std::fmt::Debug;
 use std::io::Write;
+use std::net::SocketAddr;
 
 use sansocket_net::sansocket::UriError;
 use sansocket_net::{ConnectError, Connector, Error};
 use support::*;
+
+/// Starts a raw server that opens the connection of one client, and returns the head of its request.
+fn serve_request() -> (SocketAddr, Task<String>) {
+    serve_raw(|mut stream, request| {
+        stream.write_all(response(&request).as_bytes()).unwrap();
+        request
+    })
+}
 
 /// Returns the line of the request that names the host.
 #[cfg(feature = "idna")]
@@ -27,30 +36,24 @@ fn hosts_outside_ascii_are_converted() {
         ("example.com", "example.com"),
     ] {
         bounded(move || {
-            let (address, server) = serve_raw(|mut stream, request| {
-                stream.write_all(response(&request).as_bytes()).unwrap();
-                host_line(&request)
-            });
+            let (address, server) = serve_request();
             let url = format!("ws://{host}:{}/chat", address.port());
             drop(Connector::new().connect_to(&url, address).unwrap());
-            assert_eq!(server.join(), format!("Host: {sent}:{}", address.port()));
+            assert_eq!(host_line(&server.join()), format!("Host: {sent}:{}", address.port()));
         });
     }
     bounded(|| {
-        let (address, server) = serve_raw(|mut stream, request| {
-            stream.write_all(response(&request).as_bytes()).unwrap();
-            host_line(&request)
-        });
-        // digits of full width, which are an address when they are converted
+        let (address, server) = serve_request();
+        // full-width digits, which become an address when they are converted
         drop(sansocket_net::connect(&format!("ws://\u{ff11}\u{ff12}\u{ff17}.0.0.1:{}/", address.port())).unwrap());
-        assert_eq!(server.join(), format!("Host: {address}"));
+        assert_eq!(host_line(&server.join()), format!("Host: {address}"));
     });
 }
 
 #[test]
 #[cfg(feature = "idna")]
 fn hosts_that_cannot_be_converted() {
-    // a soft hyphen alone, a host that would have a slash, an encoding that is none
+    // a soft hyphen alone, hosts that would contain a slash, a broken encoding, a control character
     for host in ["\u{ad}", "a\u{ff0f}b", "a\u{2100}b", "xn--\u{fc}", "\u{202e}a"] {
         let error = Connector::new().connect(&format!("ws://{host}/")).unwrap_err();
         assert!(matches!(error, ConnectError::Uri(UriError::HostInvalid)), "{host:?}: {error:?}");
@@ -71,13 +74,13 @@ fn hosts_outside_ascii_are_refused() {
 }
 
 #[track_caller]
-fn check(what: &impl Debug, visible: &str) {
-    for shown in [format!("{what:?}"), format!("{what:#?}")] {
+fn check(value: &impl Debug, visible: &str) {
+    for shown in [format!("{value:?}"), format!("{value:#?}")] {
         assert!(!shown.contains("hunter2") && shown.contains(visible), "{shown}");
     }
 }
 
-/// Neither `Debug`, plain or pretty, nor a message shows credentials.
+/// Neither `Debug`, plain or pretty, nor an error message shows credentials.
 #[test]
 fn credentials_are_redacted() {
     bounded(|| {
@@ -113,15 +116,11 @@ fn credentials_are_redacted() {
     });
 }
 
-/// Cookies are one field, and there are one `Authorization` and one `Origin` (RFC 6265 section 5.4, RFC 6454 section
-/// 7.3).
+/// A request has one `Cookie`, one `Authorization` and one `Origin` (RFC 6265 section 5.4, RFC 6454 section 7.3).
 #[test]
-fn fields_that_are_set_twice() {
+fn fields_that_are_set_twice_are_sent_once() {
     bounded(|| {
-        let (address, server) = serve_raw(|mut stream, request| {
-            stream.write_all(response(&request).as_bytes()).unwrap();
-            request
-        });
+        let (address, server) = serve_request();
         let connector = Connector::new()
             .header("Cookie", "a=1")
             .header("Authorization", "Basic YQ==")

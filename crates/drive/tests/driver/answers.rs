@@ -14,20 +14,20 @@ fn server() -> Driver {
     Driver::new(websocket(Role::Server, &Config::default()))
 }
 
-/// A server that has received these bytes, which contain a request.
+/// Returns a server that has received these bytes, which contain a request.
 fn asked(bytes: &[u8]) -> Driver {
     let mut driver = server();
     assert_eq!(feed(&mut driver, bytes, NOW), [Seen::Request]);
     driver
 }
 
-/// A request with another header field.
+/// Returns a request with an additional header field.
 fn request_with(field: &str) -> Vec<u8> {
     let end = REQUEST.len() - 2;
     [&REQUEST[..end], field.as_bytes(), b"\r\n\r\n"].concat()
 }
 
-/// Checks that the client gets this status, and TCP its end.
+/// Checks that the client gets this status, and that TCP ends.
 #[track_caller]
 fn check_refused(driver: &mut Driver, status: &str) {
     assert_eq!(pending(driver, NOW), []);
@@ -86,7 +86,7 @@ fn a_protocol_error_in_early_frames_is_reported_at_the_end_of_the_stream() {
 }
 
 #[test]
-fn an_answer_after_the_client_has_gone_is_an_error_and_nothing_else() {
+fn an_answer_after_the_client_has_disconnected_is_an_error_and_nothing_else() {
     let mut driver = asked(REQUEST);
     driver.eof();
     assert!(matches!(pending(&mut driver, NOW)[..], [Seen::Peer(_)]));
@@ -179,7 +179,7 @@ fn a_connection_that_closes_before_its_request_was_answered_answers_503() {
     check_refused(&mut driver, "503");
 }
 
-/// A server whose client sends these bytes, reads `rate` bytes per second, and sends no FIN. Returns what it read.
+/// Runs a server whose client sends these bytes and no FIN. Returns the bytes that the client has read.
 fn run_server(mut end: End, bytes: &[u8]) -> (Vec<u8>, End) {
     end.inbox.extend(bytes);
     let (mut now, mut read) = (NOW, vec![]);
@@ -193,7 +193,6 @@ fn run_server(mut end: End, bytes: &[u8]) -> (Vec<u8>, End) {
     (read, end)
 }
 
-// "The same applies to the bodies of refusals and of responses to plain requests."
 #[test]
 fn the_body_of_a_response_is_delivered_to_a_slow_client() {
     for knows_outstanding in [true, false] {

@@ -1,5 +1,4 @@
-//! Every accepted message is delivered. Each test replays an input that once lost data, in
-//! simulated time.
+//! Every accepted message is delivered. Each test replays, in simulated time, an input that once lost data.
 
 use std::time::Duration;
 
@@ -8,10 +7,10 @@ use sansocket::{CloseCode, Config, Initiator, Instant, MessageKind, ReadyState, 
 use sansocket_drive::{Action, Driver, with_keepalive};
 
 use crate::support::{
-    BOTH, End, KIB, MIB, Pipe, Seen, TICK, closed, frame, masked_frames, opened, other, run, seconds,
+    BOTH, End, KIB, MIB, Pipe, Seen, TICK, closed, frame, masked_frames, opened, other, run, run_alone, seconds,
 };
 
-/// What the kernels of both ends hold.
+/// The bytes that the kernels of both ends hold.
 const KERNEL: usize = 5 * MIB / 2;
 
 /// The sender accepts `count` messages of `size` bytes at t = 0, and closes.
@@ -22,7 +21,7 @@ struct Input {
     size: usize,
     /// Bytes per second that the peer reads.
     rate: usize,
-    /// How often the peer sends a Ping.
+    /// The time between two Pings of the peer.
     pings_every: Option<Duration>,
 }
 
@@ -57,7 +56,7 @@ fn send_and_close(driver: &mut Driver, count: usize, size: usize, now: Instant) 
     crate::support::close(driver, now);
 }
 
-/// A sender that does so once the connection is open, and its peer.
+/// Returns a sender that does this once the connection is open, and its peer.
 fn pair(input: &Input, rate: usize, capacity: usize, knows_outstanding: bool) -> [End; 2] {
     let (config, count, size) = (Config::default(), input.count, input.size);
     let mut sender = End::new(input.role, &config, Pipe::new(rate, capacity)).on_event(move |driver, seen, now| {
@@ -69,7 +68,7 @@ fn pair(input: &Input, rate: usize, capacity: usize, knows_outstanding: bool) ->
     [sender, End::new(other(input.role), &config, Pipe::fast())]
 }
 
-/// Runs an input, and returns when both ends had ended.
+/// Runs an input, and returns the time at which both ends have ended.
 fn run_input(input: &Input, ends: &mut [End; 2]) -> Instant {
     let [sender, peer] = ends;
     let mut next_ping = Instant::EPOCH;
@@ -111,7 +110,7 @@ fn check_input(input: &Input, rate: usize, capacity: usize) {
 
 // For any speed of the peer and any size of the kernel's buffer.
 #[test]
-fn close_delivers_what_was_accepted_at_the_rates_of_the_reports() {
+fn close_delivers_all_accepted_messages() {
     for input in INPUTS {
         for capacity in [0, 64 * KIB, KERNEL] {
             check_input(input, input.rate, capacity);
@@ -120,7 +119,7 @@ fn close_delivers_what_was_accepted_at_the_rates_of_the_reports() {
 }
 
 #[test]
-fn close_delivers_what_was_accepted_at_100_kib_per_second() {
+fn close_delivers_all_accepted_messages_at_100_kib_per_second() {
     for input in INPUTS {
         for capacity in [64 * KIB, KERNEL] {
             check_input(input, 100 * KIB, capacity);
@@ -128,11 +127,11 @@ fn close_delivers_what_was_accepted_at_100_kib_per_second() {
     }
 }
 
-// Where the transport does not tell what was acknowledged. A byte then counts as delivered when the kernel has accepted
-// it, and the peer has `closing_timeout` from there to answer our Close. Promised is: what the kernel does not hold is
-// delivered in any case, and the rest if the peer reads it within `closing_timeout`, or sends anything meanwhile.
+// If the transport does not report acknowledgements, a byte counts as delivered when the kernel has accepted it, and
+// the peer then has `closing_timeout` to answer our Close. Bytes that the kernel does not hold are delivered in any
+// case, the rest if the peer reads it within `closing_timeout`, or sends anything meanwhile.
 #[test]
-fn without_acknowledgements_close_delivers_what_the_peer_reads_in_time() {
+fn without_acknowledgements_close_delivers_the_bytes_that_the_peer_reads_in_time() {
     for input in INPUTS {
         for (rate, capacity) in [(input.rate, 64 * KIB), (100 * KIB, 64 * KIB), (input.rate, KERNEL)] {
             let name = format!("{} at {rate} bytes per second, {capacity} bytes in the kernel", input.name);
@@ -143,8 +142,8 @@ fn without_acknowledgements_close_delivers_what_the_peer_reads_in_time() {
     }
 }
 
-// The cost, which the guide states: a silent peer that needs more than `closing_timeout` for what the kernel holds (26
-// s here) loses the rest of that. The sender is told: 1006, not clean.
+// The cost, as in the guide: a silent peer that needs more than `closing_timeout` for the bytes that the kernel holds
+// (26 s here) loses the rest of them. The sender reports 1006, not clean.
 #[test]
 fn without_acknowledgements_a_peer_that_reads_its_last_megabytes_too_slowly_loses_them() {
     let input = &INPUTS[0];
@@ -158,10 +157,9 @@ fn without_acknowledgements_a_peer_that_reads_its_last_megabytes_too_slowly_lose
     assert_eq!(peer.last(), Some(&closed(1006, false, Initiator::Peer)));
 }
 
-// In answer to a message: the peer has another message on its way, and reads 2 MiB/s through a kernel that
-// holds 2.5 MiB.
+// The sender closes after it has received one of two messages; the peer reads through a kernel that holds 2.5 MiB.
 #[test]
-fn close_in_answer_to_a_message_delivers_what_was_accepted() {
+fn close_in_answer_to_a_message_delivers_all_accepted_messages() {
     for role in BOTH {
         for (rate, knows_outstanding) in [(2 * MIB, true), (2 * MIB, false), (100 * KIB, true)] {
             let config = Config::default();
@@ -186,7 +184,7 @@ fn close_in_answer_to_a_message_delivers_what_was_accepted() {
 }
 
 #[test]
-fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
+fn both_ends_deliver_all_accepted_messages_if_they_close_at_the_same_time() {
     for (rate, other_rate) in [(MIB, MIB), (100 * KIB, 2 * MIB), (2 * MIB, 100 * KIB)] {
         let end = |role, rate| {
             let mut end = End::over(opened(role, &Config::default()), Pipe::new(rate, 64 * KIB));
@@ -204,8 +202,8 @@ fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     }
 }
 
-/// The peer of `role` sends a message and FIN without a Close frame. The application echoes, and the peer
-/// begins to read at 1 s. Returns what the peer read, and the end.
+/// The peer of `role` sends a message and FIN without a Close frame. The application echoes, and the peer begins to
+/// read at 1 s. Returns the bytes that the peer has read, and the end.
 fn echo_after_fin(role: Role, config: &Config, size: usize, rate: usize, knows_outstanding: bool) -> (Vec<u8>, End) {
     let mut end = End::over(opened(role, config), Pipe::new(0, KERNEL)).on_event(|driver, seen, _| {
         if let Seen::Message(message) = seen {
@@ -229,16 +227,15 @@ fn echo_after_fin(role: Role, config: &Config, size: usize, rate: usize, knows_o
     (bytes, end)
 }
 
-// The end follows when the kernel has accepted the last byte, which it delivers: whether acknowledgements are known
-// makes no difference here.
+// The connection ends when the kernel has accepted the last byte, which the kernel delivers, whether acknowledgements
+// are known or not.
 #[test]
-fn fin_without_close_delivers_what_was_accepted() {
-    let mut reads_on = Config::default();
-    reads_on.high_water_mark = usize::MAX; // FIN is then read before the output has left
+fn fin_without_close_delivers_all_accepted_messages() {
+    let keeps_reading = Config::default().high_water_mark(usize::MAX); // reads FIN before the output is written
     for role in BOTH {
         for size in [3_600_000, 4_000_000, 4_400_000, 4_800_000, 5_200_000] {
             for (rate, knows) in [(MIB, true), (100 * KIB, true), (MIB, false), (100 * KIB, false)] {
-                for config in [&Config::default(), &reads_on] {
+                for config in [&Config::default(), &keeps_reading] {
                     let (bytes, end) = echo_after_fin(role, config, size, rate, knows);
                     let frames = masked_frames(&bytes);
                     let received: usize = frames.iter().map(|(_, _, payload)| payload.len()).sum();
@@ -252,7 +249,7 @@ fn fin_without_close_delivers_what_was_accepted() {
     }
 }
 
-/// Input B2: a peer that reads slowly, answers no Ping before it has read it, and sends nothing else.
+/// Returns a sender, and a peer that reads slowly, answers a Ping only when it has read it, and sends nothing else.
 fn slow_reader(role: Role, rate: usize, capacity: usize, knows_outstanding: bool) -> [End; 2] {
     let mut sender =
         End::new(role, &with_keepalive(Config::default()), Pipe::new(rate, capacity)).on_event(|driver, seen, _| {
@@ -282,8 +279,8 @@ fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
     }
 }
 
-// Without acknowledgements, bytes that the transport takes count instead. What a kernel holds must then be read within
-// `pong_timeout`: 64 KiB in 2 s here, but 2.5 MiB in 85 s.
+// Without acknowledgements, bytes that the transport takes count instead. The peer must then read the bytes that the
+// kernel holds within `pong_timeout`: here 64 KiB take 2 s, but 2.5 MiB take 85 s.
 #[test]
 fn without_acknowledgements_keepalive_ends_the_connection_of_a_slow_reader_behind_a_large_kernel_buffer() {
     for role in BOTH {
@@ -294,9 +291,8 @@ fn without_acknowledgements_keepalive_ends_the_connection_of_a_slow_reader_behin
             if is_kept {
                 check_all_delivered(peer, sender, &[], "slow reader");
             } else {
-                assert!(
-                    matches!(&sender.seen[..], [.., Seen::Peer(_), end] if *end == closed(1006, false, Initiator::Local))
-                );
+                let [.., failure, end] = &sender.seen[..] else { panic!("{:?}", sender.seen) };
+                assert!(matches!(failure, Seen::Peer(_)) && *end == closed(1006, false, Initiator::Local));
                 assert_eq!(sender.ended.unwrap().0, Action::Abort);
             }
         }
@@ -309,12 +305,7 @@ fn keepalive_ends_the_connection_of_a_reader_that_stops() {
         let mut end = End::over(opened(Role::Server, &with_keepalive(Config::default())), Pipe::new(0, KERNEL));
         end.knows_outstanding = knows_outstanding;
         end.driver.websocket_mut().send(vec![7; 2_000_000]).unwrap();
-        let mut now = Instant::EPOCH;
-        while end.ended.is_none() {
-            assert!(now <= seconds(91.0), "{now:?}");
-            end.turn(now);
-            now = now + TICK;
-        }
+        run_alone(&mut end, seconds(91.0) + TICK, |_, _| {});
         assert_eq!(end.last(), Some(&closed(1006, false, Initiator::Local)));
         assert_eq!(end.ended.unwrap().0, Action::Abort);
         assert!(end.pipe.is_reset, "nothing stays in the kernel");

@@ -1,5 +1,5 @@
-//! Connections that are broken at either end, in random ways and at random times. The loop itself asserts that it does
-//! not busy-loop, that nothing follows Close, and that nothing is written after the sending direction has ended.
+//! Connections that random faults break at either end at random times. The loop asserts that it does not busy-loop,
+//! that nothing follows Close, and that nothing is written after the sending direction has ended.
 
 use std::io::ErrorKind;
 
@@ -15,15 +15,15 @@ use crate::support::{End, KIB, Pipe, Records, Seen, close, run, seconds, websock
 enum Fault {
     Close,
     Abort,
-    /// Its transport sends FIN, though the connection knows nothing of it.
+    /// Its transport sends FIN without a request of the connection.
     HalfClose,
-    /// Its writes fail, although the peer's bytes still arrive.
+    /// Its writes fail, though the peer's bytes still arrive.
     WriteError(ErrorKind),
     /// The network resets its transport.
     Reset,
     /// The peer does not read any more.
     Stall,
-    /// Bytes that make no sense arrive.
+    /// Invalid bytes arrive.
     Garbage,
 }
 
@@ -86,7 +86,7 @@ fn break_connection<L: Layer>(seed: u64, driver: impl Fn(Role) -> Driver<L>) {
                 }
             }
         }
-        // whatever the faults were, the application of each end closes at last
+        // after the faults, the application of each end closes
         if now == seconds(5.0) {
             close(&mut client.driver, now);
             close(&mut server.driver, now);
@@ -97,7 +97,7 @@ fn break_connection<L: Layer>(seed: u64, driver: impl Fn(Role) -> Driver<L>) {
     check(seed, &server);
 }
 
-/// Checks that an end is told what it must be.
+/// Checks the events of an end.
 fn check<L: Layer>(seed: u64, end: &End<L>) {
     let count = |is: fn(&Seen) -> bool| end.seen.iter().filter(|seen| is(seen)).count();
     let opened = count(|seen| *seen == Seen::Open);
@@ -111,14 +111,14 @@ fn check<L: Layer>(seed: u64, end: &End<L>) {
 }
 
 #[test]
-fn a_connection_that_is_broken_in_any_way_ends_in_time_and_says_so_once() {
+fn a_broken_connection_ends_in_time_and_reports_the_end_once() {
     for seed in 0..400 {
         break_connection(seed, |role| Driver::new(websocket(role, &Config::default())));
     }
 }
 
 #[test]
-fn a_connection_that_is_broken_in_any_way_through_a_layer_ends_in_time_and_says_so_once() {
+fn a_broken_connection_through_a_layer_ends_in_time_and_reports_the_end_once() {
     for seed in 0..400 {
         break_connection(seed, |role| Driver::with_layer(websocket(role, &Config::default()), Records::new(role)));
     }

@@ -1,4 +1,4 @@
-//! The end of a connection: what the driver asks for, in which order, and when.
+//! The end of a connection: the actions that the driver demands, their order, and their time.
 
 use std::time::Duration;
 
@@ -7,26 +7,12 @@ use sansocket::{CloseCode, Config, Initiator, Instant, ReadyState, Role};
 use sansocket_drive::{Action, Error, LayerScratch};
 
 use crate::support::{
-    BOTH, CLOSE, End, KIB, MIB, PING, PONG, Pipe, Seen, TEXT, TICK, broken_frame, close, close_frame, closed, feed,
-    frame, frames, opened, pending, seconds, websocket, written,
+    BOTH, CLOSE, End, KIB, MIB, PING, PONG, Pipe, Seen, TEXT, broken_frame, close, close_frame, closed, feed, frame,
+    frames, opened, pending, run_alone, seconds, websocket, written,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(5 * 60);
-
-/// Runs one end against a peer that `each_tick` plays; returns when it had ended.
-fn run_alone(end: &mut End, limit: Instant, mut each_tick: impl FnMut(&mut End, Instant)) -> Instant {
-    let mut now = Instant::EPOCH;
-    while end.ended.is_none() {
-        assert!(now < limit, "not ended by {limit:?}: {:?}", end.driver);
-        each_tick(end, now);
-        end.pipe.begin_tick();
-        end.turn(now);
-        end.pipe.read(usize::MAX);
-        now = now + TICK;
-    }
-    now
-}
 
 #[test]
 fn the_server_shuts_down_and_the_client_waits_for_it() {
@@ -50,7 +36,7 @@ fn the_server_shuts_down_and_the_client_waits_for_it() {
 }
 
 #[test]
-fn shutdown_write_is_asked_once() {
+fn shutdown_write_is_demanded_once() {
     let now = Instant::EPOCH;
     let mut server = opened(Role::Server, &Config::default());
     feed(&mut server, &close_frame(Role::Server, 1000), now);
@@ -60,7 +46,7 @@ fn shutdown_write_is_asked_once() {
     server.write_shut_down();
     assert!(server.has_write_ended());
     for _ in 0..3 {
-        // what arrives now is discarded
+        // later frames are discarded
         assert_eq!(feed(&mut server, &frame(Role::Server, TEXT, b"late"), now), []);
         assert!(matches!(server.next_action(), Action::Wait { read: true, write: false, until: Some(_) }));
         assert!(!server.to_write().has_remaining());
@@ -103,7 +89,7 @@ fn the_end_of_the_stream_is_remembered_until_the_output_is_delivered() {
         let (mut driver, now) = (opened(role, &Config::default()), Instant::EPOCH);
         driver.websocket_mut().send("accepted").unwrap();
         driver.eof();
-        driver.eof(); // once more is harmless
+        driver.eof(); // a second report is harmless
         assert!(driver.has_read_ended());
         assert_eq!(pending(&mut driver, now), []);
         assert_eq!(driver.websocket().ready_state(), ReadyState::Closing);
@@ -125,12 +111,12 @@ fn received_bytes_are_handled_before_the_end_of_the_stream() {
 }
 
 #[test]
-fn a_peer_that_breaks_the_protocol_is_told_why_and_reported_once_before_close() {
+fn a_peer_that_breaks_the_protocol_gets_the_reason_and_is_reported_once_before_close() {
     for role in BOTH {
         let (mut driver, now) = (opened(role, &Config::default()), Instant::EPOCH);
         let seen = feed(&mut driver, &broken_frame(role), now);
         assert!(matches!(&seen[..], [Seen::Peer(_)]), "{seen:?}");
-        // whatever follows is discarded without another report
+        // later frames are discarded without another report
         assert_eq!(feed(&mut driver, &frame(role, TEXT, b"ignored"), now), []);
         let frames = frames(&written(&mut driver));
         assert_eq!((frames[0].opcode, &frames[0].payload[..2]), (CLOSE, &1002_u16.to_be_bytes()[..]));
@@ -166,7 +152,7 @@ fn a_connection_that_never_opened_ends_without_close() {
     }
 }
 
-/// An end that has queued a message of this size and closed.
+/// Returns an end that has queued a message of this size and closed.
 fn closing(role: Role, size: usize, pipe: Pipe, knows_outstanding: bool) -> End {
     let mut end = End::over(opened(role, &Config::default()), pipe);
     end.knows_outstanding = knows_outstanding;
@@ -175,9 +161,8 @@ fn closing(role: Role, size: usize, pipe: Pipe, knows_outstanding: bool) -> End 
     end
 }
 
-// "The connection to a silent peer has ended after `closing_timeout` (tests allow 1.5 times)": whether it reads
-// nothing, so that the output does not drain, or the kernel has taken everything, and whether acknowledgements are
-// known or not.
+// The peer reads nothing, so that output stays pending, or the kernel has taken everything; acknowledgements are known
+// or not. Tolerance: 1.5 times the timeout.
 #[test]
 fn the_connection_to_a_silent_peer_ends_after_the_closing_timeout() {
     for role in BOTH {
@@ -255,7 +240,7 @@ fn the_application_can_close_with_a_code_of_its_own() {
 }
 
 #[test]
-fn a_limit_of_our_own_is_not_the_fault_of_the_peer() {
+fn an_exceeded_limit_is_not_the_fault_of_the_peer() {
     for role in BOTH {
         let mut driver = opened(role, &Config::default().max_message_size(3));
         let mut bytes = frame(role, TEXT, b"four");

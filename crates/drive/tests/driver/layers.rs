@@ -1,27 +1,26 @@
-//! The driver over a layer that has a handshake, records and a close message, as TLS has.
+//! The driver over a layer with a handshake, records and a close message, like those of TLS.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use sansocket::bytes::Buf;
 use sansocket::{Accept, Config, Initiator, Instant, ReadyState, Role};
 use sansocket_drive::{Action, Driver, Layer};
 
 use crate::support::{
-    ALERT, BOTH, CLOSE, DATA, End, GOODBYE, HELLO, KIB, MIB, Pipe, Records, Seen, TEXT, close, closed, feed, frame,
-    frames, other, pending, record, records, run, seconds, websocket, written,
+    ALERT, BOTH, CLOSE, DATA, End, GOODBYE, HELLO, KIB, MIB, Pipe, Records, Seen, TEXT, TICK, close, closed, feed,
+    frame, frames, other, pending, record, records, run, run_alone, seconds, websocket, written,
 };
 
 const NOW: Instant = Instant::EPOCH;
 
-/// Bytes that a record adds.
+/// The bytes that a record adds to its plaintext.
 const OVERHEAD: usize = 4;
 
 fn layered(role: Role) -> Driver<Records> {
     Driver::with_layer(websocket(role, &Config::default()), Records::new(role))
 }
 
-/// A driver with this role, open, and its peer.
+/// Returns an open driver with this role, and its peer.
 fn pair(role: Role) -> (Driver<Records>, Driver<Records>) {
     let (mut driver, mut peer) = (layered(role), layered(other(role)));
     for _ in 0..4 {
@@ -36,7 +35,7 @@ fn pair(role: Role) -> (Driver<Records>, Driver<Records>) {
     (driver, peer)
 }
 
-/// Gives one driver what the other one has written, and accepts its request.
+/// Passes the output of one driver to the other one, and accepts its request.
 fn carry(from: &mut Driver<Records>, to: &mut Driver<Records>) {
     let bytes = written(from);
     if feed(to, &bytes, NOW).contains(&Seen::Request) {
@@ -69,7 +68,8 @@ fn the_handshake_of_the_layer_precedes_all_output() {
     assert!(request[0].0 == DATA && request[0].1.starts_with(b"GET /chat"));
 }
 
-/// An echo server and a client that sends messages of many sizes and closes; reads and writes are cut at random.
+/// Runs an echo server and a client that sends messages of many sizes and closes; with a seed, cuts reads and writes at
+/// random. Returns the events of both.
 fn echo<L: Layer, M: Layer>(client: Driver<L>, server: Driver<M>, seed: Option<u64>) -> [Vec<Seen>; 2] {
     let sizes = [0, 1, 125, 126, 990, 1000, 1001, 5000, 70_000];
     let mut missing = sizes.len();
@@ -115,7 +115,7 @@ fn an_echo_in_random_splits_gives_the_same_events_as_without_a_layer() {
 }
 
 #[test]
-fn incomplete_records_are_kept() {
+fn incomplete_records_are_buffered() {
     for role in BOTH {
         let mut driver = open(role);
         let bytes = message(role, b"in pieces");
@@ -126,7 +126,7 @@ fn incomplete_records_are_kept() {
 }
 
 #[test]
-fn the_driver_goes_on_while_the_layer_holds_plaintext() {
+fn the_driver_continues_while_the_layer_holds_plaintext() {
     for role in BOTH {
         let mut driver = open(role);
         let bytes = (0..3).flat_map(|_| message(role, &[b'x'; 1000])).collect::<Vec<_>>();
@@ -206,19 +206,19 @@ fn the_layer_seals_more_only_when_the_previous_ciphertext_was_written() {
     for role in BOTH {
         let mut driver = open(role);
         driver.websocket_mut().send(vec![7; 10_000]).unwrap();
-        let (mut left, mut records) = (0, 0);
+        let (mut pending, mut records) = (0, 0);
         loop {
             let outgoing = driver.to_write(); // the layer asserts that nothing is pending when it seals
             let size = outgoing.remaining();
             assert!(size <= 1000 + OVERHEAD);
-            match left {
+            match pending {
                 0 if size == 0 => break,
                 0 => records += 1,
-                _ => assert_eq!(size, left, "the ciphertext stays as it is"),
+                _ => assert_eq!(size, pending, "the ciphertext is unchanged"),
             }
             let count = size.min(400);
             driver.to_write().advance(count);
-            left = size - count;
+            pending = size - count;
             assert!(matches!(driver.next_action(), Action::Wait { read: true, .. }));
         }
         assert_eq!((records, driver.websocket().buffered_amount()), (11, 0));
@@ -250,7 +250,7 @@ fn the_close_message_of_the_layer_precedes_the_end_of_the_sending_direction() {
     let mut bytes = written(&mut driver);
     let peers_close = record(DATA, &crate::support::close_frame(Role::Server, 1000));
     assert_eq!(feed(&mut driver, &peers_close, NOW), [Seen::CloseReceived(1000)]);
-    // the message is queued, and has to be written first
+    // the close message is queued, and has to be written first
     assert_eq!(driver.next_action(), Action::Again);
     assert!(matches!(driver.next_action(), Action::Wait { read: true, write: true, .. }));
     assert!(!driver.has_write_ended());
@@ -278,7 +278,7 @@ fn the_close_message_of_the_peer_is_the_end_of_the_stream() {
         let bytes = [message(role, b"before"), record(GOODBYE, b"")].concat();
         assert_eq!(feed(&mut driver, &bytes, NOW), [Seen::Message(b"before".to_vec())]);
         assert!(driver.has_read_ended());
-        // what follows is not opened
+        // later records are not opened
         assert_eq!(feed(&mut driver, &message(role, b"after"), NOW), []);
         assert!(matches!(driver.next_action(), Action::Wait { read: false, write: true, .. }));
         let plaintext = records(&written(&mut driver)).remove(0).1;
@@ -317,25 +317,19 @@ fn a_broken_record_is_reported_once_and_ends_the_connection() {
         let expected =
             [Seen::Message(b"before".to_vec()), Seen::Io(ErrorKind::InvalidData), closed(1006, false, Initiator::Peer)];
         assert_eq!(seen, expected);
-        assert_eq!(records(&written(&mut driver)), [(ALERT, vec![])], "the peer is told");
+        assert_eq!(records(&written(&mut driver)), [(ALERT, vec![])], "the peer gets an alert");
         assert_eq!(feed(&mut driver, &message(role, b"ignored"), NOW), []);
         assert_eq!(driver.next_action(), Action::Close);
     }
 }
 
-// The layer takes no output any more, or it may: either way the connection ends in time.
 #[test]
 fn a_broken_record_ends_a_connection_with_output_pending() {
     for role in BOTH {
         let mut end = End::over(open(role), Pipe::new(0, 10));
         end.driver.websocket_mut().send(vec![7; 5000]).unwrap();
         end.inbox.extend(record(9, b"what is this?"));
-        let (mut now, timeout) = (NOW, Duration::from_secs(5));
-        while end.ended.is_none() {
-            assert!(now <= NOW + timeout.mul_f64(1.5), "{:?}", end.driver);
-            end.turn(now);
-            now = now + crate::support::TICK;
-        }
+        run_alone(&mut end, seconds(7.5) + TICK, |_, _| {});
         assert_eq!(end.seen, [Seen::Io(ErrorKind::InvalidData), closed(1006, false, Initiator::Peer)]);
     }
 }
@@ -352,9 +346,8 @@ fn a_layer_whose_handshake_fails_is_reported_once() {
     }
 }
 
-// A slow reader gets everything, and a silent one is given up.
 #[test]
-fn close_delivers_what_was_accepted_through_a_layer() {
+fn close_delivers_all_accepted_messages_to_a_slow_reader_through_a_layer() {
     for role in BOTH {
         for (rate, capacity, knows_outstanding) in
             [(100 * KIB, 64 * KIB, false), (100 * KIB, MIB, true), (KIB, 0, false)]
@@ -384,20 +377,15 @@ fn the_connection_to_a_silent_peer_ends_after_the_closing_timeout_through_a_laye
             let mut end = End::over(open(role), Pipe::new(0, capacity));
             end.driver.websocket_mut().send(vec![7; size]).unwrap();
             close(&mut end.driver, NOW);
-            let mut now = NOW;
-            while end.ended.is_none() {
-                assert!(now <= seconds(7.5), "{size} {capacity}");
-                end.turn(now);
-                now = now + crate::support::TICK;
-            }
-            assert!(now >= seconds(5.0));
+            let ended = run_alone(&mut end, seconds(7.5) + TICK, |_, _| {});
+            assert!(ended >= seconds(5.0), "{size} {capacity}");
             assert_eq!((end.seen, end.ended.unwrap().0), (vec![closed(1006, false, Initiator::Local)], Action::Abort));
         }
     }
 }
 
 #[test]
-fn the_close_frame_is_the_last_that_a_layer_seals() {
+fn the_close_frame_is_the_last_frame_that_a_layer_seals() {
     let mut driver = open(Role::Client);
     close(&mut driver, NOW);
     let plaintext: Vec<_> = records(&written(&mut driver)).into_iter().flat_map(|(_, body)| body).collect();

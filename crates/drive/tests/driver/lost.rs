@@ -1,4 +1,4 @@
-//! Failures of the transport: which are reported, how often, and what follows.
+//! Failures of the transport: which ones are reported, how often, and what follows.
 
 use std::io::{self, ErrorKind};
 
@@ -23,7 +23,7 @@ fn error(kind: ErrorKind) -> io::Error {
     kind.into()
 }
 
-/// Open, with output that is not written.
+/// Returns an open driver with pending output.
 fn busy(role: Role) -> Driver {
     let mut driver = opened(role, &Config::default());
     driver.websocket_mut().send("never delivered").unwrap();
@@ -31,7 +31,7 @@ fn busy(role: Role) -> Driver {
 }
 
 #[test]
-fn the_kinds_of_error_that_only_say_that_the_connection_ended() {
+fn the_kinds_of_error_that_mean_only_that_the_connection_has_ended() {
     for kind in DISCONNECTS {
         assert!(is_disconnect(&error(kind)), "{kind}");
     }
@@ -42,7 +42,7 @@ fn the_kinds_of_error_that_only_say_that_the_connection_ended() {
 
 // "After a write error, keep reading: the peer's last bytes may still be in the receive buffer."
 #[test]
-fn after_a_failed_write_reading_goes_on_and_the_connection_ends_with_abort() {
+fn after_a_failed_write_reading_continues_and_the_connection_ends_with_abort() {
     for role in BOTH {
         let (mut driver, now) = (busy(role), Instant::EPOCH);
         driver.write_lost(error(ErrorKind::BrokenPipe), now);
@@ -53,7 +53,7 @@ fn after_a_failed_write_reading_goes_on_and_the_connection_ends_with_abort() {
         assert_eq!(driver.websocket().buffered_amount(), "never delivered".len());
         let seen = feed(&mut driver, &frame(role, TEXT, b"the last word"), now);
         assert_eq!(seen, [Seen::Message(b"the last word".to_vec())]);
-        // the peer's Close frame ends the connection: there is nothing to wait for
+        // the peer's Close frame ends the connection, since nothing can be sent
         let seen = feed(&mut driver, &close_frame(role, 1001), now);
         assert_eq!(seen, [Seen::CloseReceived(1001), closed(1001, false, Initiator::Peer)]);
         assert_eq!(driver.next_action(), Action::Abort);
@@ -91,7 +91,7 @@ fn after_a_failed_write_a_silent_peer_does_not_hold_the_connection() {
     }
 }
 
-// Level-triggered loops spun after HUP, since reading stopped for ever behind the high-water mark.
+// Otherwise reading would stop for ever at the high-water mark, and level-triggered loops would spin after a hangup.
 #[test]
 fn a_failed_write_lifts_the_high_water_mark() {
     let (mut driver, now) = (opened(Role::Server, &Config::default()), Instant::EPOCH);
@@ -139,8 +139,7 @@ fn a_failure_is_reported_once_and_before_close() {
     }
 }
 
-// The connection has nothing to wait for once it knows that it cannot write: the failure is reported first
-// nevertheless.
+// The connection ends as soon as it learns that it cannot write, but the failure is reported first.
 #[test]
 fn a_failure_is_reported_before_the_close_that_it_causes_at_once() {
     for role in BOTH {

@@ -6,7 +6,7 @@ use sansocket::bytes::{Buf, Bytes};
 use sansocket::{Config, Initiator, Instant, MessageKind, Role};
 use sansocket_drive::{Action, Driver};
 
-use crate::support::{BOTH, MIB, Seen, close, close_frame, closed, feed, opened, pending, seconds};
+use crate::support::{BOTH, MIB, Seen, close, close_frame, closed, feed, opened, pending, run_timers, seconds};
 
 const NOW: Instant = Instant::EPOCH;
 
@@ -20,7 +20,7 @@ fn len(pieces: &[Bytes]) -> usize {
 }
 
 #[test]
-fn nothing_is_taken_where_nothing_is_queued() {
+fn nothing_is_taken_if_nothing_is_queued() {
     let mut driver = opened(Role::Server, &Config::default());
     assert!(driver.take_bytes(usize::MAX).is_empty());
     driver.websocket_mut().send("Hello").unwrap();
@@ -28,7 +28,7 @@ fn nothing_is_taken_where_nothing_is_queued() {
     assert_eq!(&driver.take_bytes(3)[..], b"\x81\x05H");
     assert_eq!(&driver.take_bytes(usize::MAX)[..], b"ello");
     assert!(driver.take_bytes(usize::MAX).is_empty());
-    driver.delivered(usize::MAX); // as many as were taken
+    driver.delivered(usize::MAX); // counts as all bytes in flight
     assert_eq!(driver.websocket().buffered_amount(), 0);
 }
 
@@ -99,29 +99,18 @@ fn a_close_is_clean_if_it_was_delivered_not_if_it_was_taken() {
     }
 }
 
-/// Runs the timers of a driver that has closed and whose output was taken; `deliver` is called before each.
-fn run_timers(driver: &mut Driver, mut deliver: impl FnMut(&mut Driver, Instant)) -> (Instant, Vec<Seen>) {
-    let (mut now, mut seen) = (NOW, vec![]);
-    while let Action::Wait { until: Some(at), .. } = driver.next_action() {
-        now = at;
-        deliver(driver, now);
-        driver.timeout(None, now);
-        seen.extend(pending(driver, now));
-    }
-    (now, seen)
-}
-
 #[test]
-fn bytes_in_flight_that_are_delivered_keep_the_connection_and_others_do_not() {
+fn only_delivered_bytes_in_flight_keep_the_connection() {
     for role in BOTH {
         let mut driver = opened(role, &Config::default());
         driver.websocket_mut().send(vec![7; 1000]).unwrap();
         close(&mut driver, NOW);
         take_all(&mut driver, 100);
-        let (ended, seen) = run_timers(&mut driver, |driver, now| {
+        let (ended, seen) = run_timers(&mut driver, seconds(400.0), |driver, now| {
             if now < seconds(60.0) {
                 driver.delivered(1);
             }
+            None
         });
         // the last byte was delivered at 58.75 s
         assert_eq!(ended, seconds(63.75));
@@ -130,7 +119,7 @@ fn bytes_in_flight_that_are_delivered_keep_the_connection_and_others_do_not() {
 }
 
 #[test]
-fn a_shared_payload_leaves_without_a_copy() {
+fn a_shared_payload_is_taken_without_a_copy() {
     let payload = Bytes::from(vec![7; MIB]);
     let mut driver = opened(Role::Server, &Config::default());
     driver.websocket_mut().send_shared(MessageKind::Binary, payload.clone()).unwrap();
@@ -138,7 +127,7 @@ fn a_shared_payload_leaves_without_a_copy() {
     let shared = pieces.iter().find(|piece| piece.len() == MIB).expect("the payload in one piece");
     assert_eq!(shared.as_ptr(), payload.as_ptr());
 
-    // nor in pieces
+    // also in pieces
     driver.websocket_mut().send_shared(MessageKind::Binary, payload.clone()).unwrap();
     let pieces = take_all(&mut driver, 64 * 1024);
     let range = payload.as_ptr_range();
@@ -147,7 +136,7 @@ fn a_shared_payload_leaves_without_a_copy() {
 }
 
 #[test]
-fn bytes_that_are_taken_are_those_that_would_be_written() {
+fn the_bytes_taken_are_the_bytes_that_would_be_written() {
     for role in BOTH {
         let outputs = [1, 5, 64, usize::MAX].map(|max| {
             let mut driver = opened(role, &Config::default());

@@ -1,4 +1,4 @@
-//! Deadlines: what acknowledgements do to them, and the clock and the queue that many connections share.
+//! Deadlines: the effect of acknowledgements on them, and the clock and the queue that many connections share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,33 +6,9 @@ use std::time::Duration;
 use sansocket::{Config, Initiator, Instant, Keepalive, Role};
 use sansocket_drive::{Action, Armed, Clock, Deadline, Deadlines, Driver, with_keepalive};
 
-use crate::support::{BOTH, PONG, Seen, close, closed, feed, frame, opened, pending, seconds, written};
+use crate::support::{BOTH, PONG, Seen, close, closed, feed, frame, opened, pending, run_timers, seconds, written};
 
-/// Calls `timeout` at each deadline, with what `outstanding` says, until the connection has ended. Everything is
-/// written.
-fn run_timers(
-    driver: &mut Driver,
-    limit: Instant,
-    mut outstanding: impl FnMut(&mut Driver, Instant) -> Option<usize>,
-) -> (Instant, Vec<Seen>) {
-    let (mut now, mut seen) = (Instant::EPOCH, vec![]);
-    while let Action::Wait { until: Some(at), .. } = driver.next_action() {
-        if at > limit {
-            return (at, seen);
-        }
-        assert!(at > now || now == Instant::EPOCH, "the deadline does not move: {at:?}");
-        now = at;
-        written(driver);
-        let outstanding = outstanding(driver, now);
-        driver.timeout(outstanding, now);
-        assert_eq!(driver.next_action(), Action::Again);
-        seen.extend(pending(driver, now));
-        written(driver);
-    }
-    (now, seen)
-}
-
-/// A connection that waits for the peer's Close frame; the transport has taken everything.
+/// Returns a connection that waits for the peer's Close frame; the transport has taken all output.
 fn closing(role: Role) -> Driver {
     let mut driver = opened(role, &Config::default());
     driver.websocket_mut().send(vec![7; 5000]).unwrap();
@@ -42,14 +18,14 @@ fn closing(role: Role) -> Driver {
 }
 
 #[test]
-fn a_closing_connection_is_looked_at_four_times_per_closing_timeout() {
-    let mut looks = vec![];
+fn a_closing_connection_is_checked_four_times_per_closing_timeout() {
+    let mut checks = vec![];
     run_timers(&mut closing(Role::Server), seconds(400.0), |_, now| {
-        looks.push(now);
+        checks.push(now);
         Some(0)
     });
-    // the first finds that bytes were delivered, and five seconds follow
-    assert_eq!(looks, [1.25, 2.5, 3.75, 5.0, 6.25].map(seconds));
+    // the first check finds that bytes were delivered, and five seconds follow
+    assert_eq!(checks, [1.25, 2.5, 3.75, 5.0, 6.25].map(seconds));
 }
 
 #[test]
@@ -100,7 +76,7 @@ fn the_pong_deadline_begins_anew_while_outstanding_bytes_fall() {
     }
 }
 
-// The first number that is not zero says nothing about the time before: it excuses the peer once.
+// The first number that is not zero has no predecessor to compare with: it postpones the deadline once.
 #[test]
 fn the_pong_deadline_ends_the_connection_while_outstanding_bytes_stay_or_are_unknown() {
     for role in BOTH {
@@ -109,7 +85,7 @@ fn the_pong_deadline_ends_the_connection_while_outstanding_bytes_stay_or_are_unk
         {
             let mut driver = opened(role, &with_keepalive(Config::default()));
             let (ended, seen) = run_timers(&mut driver, seconds(600.0), |_, now| {
-                // the Ping leaves at 30 s
+                // the Ping is sent at 30 s
                 if now == seconds(30.0) { at_the_ping } else { later }
             });
             assert_eq!(ended, seconds(expected), "{at_the_ping:?}, {later:?}");
@@ -119,9 +95,9 @@ fn the_pong_deadline_ends_the_connection_while_outstanding_bytes_stay_or_are_unk
     }
 }
 
-// Bytes written since the last look are not acknowledged bytes, even though their number is not what it was.
+// The number of outstanding bytes changes with each write: bytes written since the last sample are subtracted.
 #[test]
-fn bytes_written_since_the_last_look_are_taken_into_account() {
+fn bytes_written_since_the_last_sample_are_taken_into_account() {
     for (acknowledged, is_ended) in [(0, true), (1, false)] {
         let mut driver = opened(Role::Server, &with_keepalive(Config::default()));
         let mut outstanding = 100;
@@ -161,7 +137,7 @@ fn early_and_repeated_timeouts_are_harmless() {
 }
 
 #[test]
-fn a_connection_is_quiet_if_it_waits_for_bytes_or_its_deadline_alone() {
+fn a_connection_is_quiet_if_it_waits_only_for_bytes_or_its_deadline() {
     let quiet = || opened(Role::Server, &with_keepalive(Config::default()));
     assert!(quiet().is_quiet());
     let mut driver = quiet();
@@ -201,14 +177,14 @@ fn the_clock_of_the_process_is_one_and_does_not_go_backwards() {
     assert!(times.is_sorted());
     let hour = Duration::from_secs(3600);
     assert_eq!(first.until(times[0]), Duration::ZERO);
-    let left = first.until(times[0] + hour);
-    assert!(left <= hour && left > Duration::ZERO);
+    let remaining = first.until(times[0] + hour);
+    assert!(remaining <= hour && remaining > Duration::ZERO);
 }
 
-// As a loop uses it: an entry stays where it is while the connection's deadline moves away, and is renewed when it is
+// As in a loop: an entry stays in the queue while the connection's deadline is postponed, and is renewed when it is
 // due.
 #[test]
-fn a_deadline_that_moves_away_costs_one_entry_per_interval() {
+fn a_deadline_that_is_postponed_costs_one_entry_per_interval() {
     let mut driver = opened(Role::Server, &with_keepalive(Config::default()));
     let (mut deadlines, mut armed, mut pushed, mut pings) = (Deadlines::default(), Armed::default(), 0, 0);
     for second in 0..200 {

@@ -1,4 +1,4 @@
-//! What the tests share: bounded waits, a server in a thread, peers that speak raw bytes.
+//! Helpers of the tests: bounded waits, a server in a thread, peers that send raw bytes.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::io::{Read, Write};
@@ -8,12 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use sansocket_net::{
-    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Incoming, Listener, Message, WebSocket,
+    Acceptor, Close, CloseCode, Config, Connector, Error, Event, Incoming, Keepalive, Listener, Message, SplitStream,
+    Stream, WebSocket, Writer,
 };
 
-/// No test waits longer for anything.
+/// The longest time that a test waits for something.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
-/// A timeout that is meant to pass.
+/// A timeout that passes during the test.
 pub(crate) const SHORT: Duration = Duration::from_millis(150);
 
 /// The request of RFC 6455 section 1.2, without `Origin`.
@@ -23,8 +24,12 @@ pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com
 pub(crate) const HELLO: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
 /// A masked Close frame, 1000, with a key of zeros.
 pub(crate) const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
+/// A server's Close frame, 1000, without a reason.
+pub(crate) const CLOSE_REPLY: &[u8] = b"\x88\x02\x03\xe8";
+/// A masked Ping without payload.
+pub(crate) const PING: &[u8] = b"\x89\x80\0\0\0\0";
 
-/// A thread whose result is waited for only so long.
+/// A thread whose result must arrive within [`BOUND`].
 pub(crate) struct Task<T>(mpsc::Receiver<T>);
 
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
@@ -39,24 +44,24 @@ impl<T> Task<T> {
     }
 }
 
-/// Runs a test's body; fails if it takes too long.
+/// Runs a test's body; fails if it takes longer than [`BOUND`].
 pub(crate) fn bounded(body: impl FnOnce() + Send + 'static) {
     spawn(body).join();
 }
 
-/// A listener on a free port of this machine.
+/// Listens at a free port of this machine.
 pub(crate) fn listen() -> (Listener, SocketAddr) {
     listen_with(Acceptor::new())
 }
 
-/// A listener with these settings.
+/// Listens with these settings.
 pub(crate) fn listen_with(acceptor: Acceptor) -> (Listener, SocketAddr) {
     let listener = acceptor.bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-/// A server for one client.
+/// Starts a server for one client.
 pub(crate) fn serve<T: Send + 'static>(
     listener: Listener,
     work: impl FnOnce(Incoming) -> T + Send + 'static,
@@ -64,12 +69,12 @@ pub(crate) fn serve<T: Send + 'static>(
     spawn(move || work(accept(&listener)))
 }
 
-/// The next client.
+/// Accepts the next client.
 pub(crate) fn accept(listener: &Listener) -> Incoming {
     listener.accept().unwrap().expect("not stopped")
 }
 
-/// A server of raw bytes for one client; `work` also gets the request's head.
+/// Starts a raw server for one client; `work` also gets the head of the request.
 pub(crate) fn serve_raw<T: Send + 'static>(
     work: impl FnOnce(TcpStream, String) -> T + Send + 'static,
 ) -> (SocketAddr, Task<T>) {
@@ -84,6 +89,23 @@ pub(crate) fn serve_raw<T: Send + 'static>(
     (address, task)
 }
 
+/// Starts a raw server that opens the connection of one client, then does this.
+pub(crate) fn serve_open<T: Send + 'static>(
+    work: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (SocketAddr, Task<T>) {
+    serve_raw(|mut stream, request| {
+        stream.write_all(response(&request).as_bytes()).unwrap();
+        work(stream)
+    })
+}
+
+/// Returns both ends of a TCP connection: the client's, the server's.
+pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
 pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -93,7 +115,7 @@ pub(crate) fn read_head(stream: &mut impl Read) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// The response that opens the connection which this request asks for.
+/// Returns the response that accepts this request.
 pub(crate) fn response(request: &str) -> String {
     let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
@@ -103,7 +125,7 @@ pub(crate) fn response(request: &str) -> String {
     )
 }
 
-/// A raw client that has been accepted.
+/// Connects a raw client, and completes its opening handshake.
 pub(crate) fn raw_client(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -112,14 +134,14 @@ pub(crate) fn raw_client(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// All that still comes.
+/// Reads to the end of the stream.
 pub(crate) fn read_rest(stream: &mut impl Read) -> Vec<u8> {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
     rest
 }
 
-/// Drops the stream with a byte unread that is on its way or there: TCP is reset.
+/// Waits for a byte and drops the stream with the byte unread, which resets TCP.
 pub(crate) fn reset(stream: TcpStream) {
     assert!(stream.peek(&mut [0]).unwrap() > 0);
     drop(stream);
@@ -133,14 +155,28 @@ pub(crate) fn connect(address: SocketAddr) -> WebSocket {
     Connector::new().connect(&url(address)).unwrap()
 }
 
-pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config::default();
-    change(&mut config);
-    config
+/// Returns a configuration with a Ping after [`SHORT`], and [`SHORT`] for its Pong.
+pub(crate) fn short_keepalive() -> Config {
+    Config::default().keepalive(Keepalive::Every(SHORT)).pong_timeout(SHORT)
+}
+
+/// Starts a thread that sends a message of this length, and waits until the message is queued.
+pub(crate) fn begin_to_send<S>(writer: &Writer<S>, length: usize) -> Task<Result<(), Error>>
+where
+    S: SplitStream<Half: Send> + 'static,
+{
+    let task = spawn({
+        let writer = writer.clone();
+        move || writer.send(vec![7; length])
+    });
+    while writer.buffered_amount() == 0 {
+        thread::yield_now();
+    }
+    task
 }
 
 /// Sends every message back until the connection is over.
-pub(crate) fn echo<S: sansocket_net::Stream>(mut ws: WebSocket<S>) -> Close {
+pub(crate) fn echo<S: Stream>(mut ws: WebSocket<S>) -> Close {
     loop {
         match ws.read().unwrap().unwrap().into_owned() {
             Event::Message(message) => ws.send(message).unwrap(),
@@ -153,8 +189,8 @@ pub(crate) fn echo<S: sansocket_net::Stream>(mut ws: WebSocket<S>) -> Close {
     }
 }
 
-/// The next message.
-pub(crate) fn message<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Message<'static> {
+/// Reads the next message.
+pub(crate) fn message<S: Stream>(ws: &mut WebSocket<S>) -> Message<'static> {
     loop {
         if let Event::Message(message) = ws.read().unwrap().expect("a message").into_owned() {
             return message;
@@ -162,8 +198,8 @@ pub(crate) fn message<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Messag
     }
 }
 
-/// Reads to the end, expecting nothing but the peer's Close frame and the end.
-pub(crate) fn close<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Close {
+/// Reads to the end; expects no events except the peer's Close frame and the end.
+pub(crate) fn close<S: Stream>(ws: &mut WebSocket<S>) -> Close {
     let events: Vec<_> = ws.events().map(Result::unwrap).collect();
     match &events[..] {
         [Event::Close(close)] | [Event::CloseReceived(_), Event::Close(close)] => close.clone(),
@@ -171,8 +207,8 @@ pub(crate) fn close<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Close {
     }
 }
 
-/// Reads to the end, expecting an error and then the Close event.
-pub(crate) fn failure<S: sansocket_net::Stream>(ws: &mut WebSocket<S>) -> Error {
+/// Reads to the end; expects an error and then the Close event.
+pub(crate) fn failure<S: Stream>(ws: &mut WebSocket<S>) -> Error {
     let error = ws.read().unwrap_err();
     assert_eq!(close(ws).code, CloseCode::ABNORMAL);
     error

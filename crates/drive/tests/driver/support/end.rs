@@ -1,5 +1,4 @@
-//! One end of a simulated connection: a loop that does what the guide of the crate says, and checks that it never
-//! busy-loops.
+//! One end of a simulated connection: a loop that follows the guide of the crate, and checks that it never busy-loops.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,9 +10,9 @@ use sansocket_drive::{Action, Driver, Error, Layer, LayerScratch, Plain};
 use super::transport::{Pipe, TICK};
 use super::websocket;
 
-/// How many bytes the kernel holds for a driver that does not read.
+/// The bytes that the kernel holds for a driver that does not read.
 const RECEIVE_BUFFER: usize = 256 * 1024;
-/// How often a loop may go around though no byte moves.
+/// The number of rounds that a loop may make without moving a byte.
 const MAX_IDLE_ROUNDS: usize = 6;
 
 /// An event or an error that the driver returned.
@@ -62,18 +61,18 @@ type OnEvent<L> = Box<dyn FnMut(&mut Driver<L>, &Seen, Instant)>;
 /// A driver, its transport and its application.
 pub(crate) struct End<L: Layer = Plain> {
     pub(crate) driver: Driver<L>,
-    /// What this end sends.
+    /// The direction in which this end sends.
     pub(crate) pipe: Pipe,
-    /// What has arrived and is not read.
+    /// Bytes that have arrived and are not read.
     pub(crate) inbox: VecDeque<u8>,
     pub(crate) fin_arrived: bool,
     pub(crate) reset_arrived: bool,
-    /// Whether the transport tells how many bytes are not acknowledged.
+    /// Whether the transport reports how many bytes are not acknowledged.
     pub(crate) knows_outstanding: bool,
     /// If set, reads and writes are cut at random.
     pub(crate) seed: Option<u64>,
     pub(crate) seen: Vec<Seen>,
-    /// `Close` or `Abort`, once the driver has asked for it, and when.
+    /// `Close` or `Abort`, once the driver has demanded it, and the time.
     pub(crate) ended: Option<(Action, Instant)>,
     on_event: OnEvent<L>,
     scratch: LayerScratch,
@@ -104,14 +103,14 @@ impl<L: Layer> End<L> {
         }
     }
 
-    /// Sets the application. A server accepts each request before its application hears of it.
+    /// Sets the application. A server accepts each request before it calls its application.
     #[must_use]
     pub(crate) fn on_event(mut self, on_event: impl FnMut(&mut Driver<L>, &Seen, Instant) + 'static) -> Self {
         self.on_event = Box::new(on_event);
         self
     }
 
-    /// A turn of the loop: goes around until the driver waits for something that has not come.
+    /// Runs the loop until the driver waits for something that has not happened.
     pub(crate) fn turn(&mut self, now: Instant) {
         let (mut received, mut idle_rounds) = (0, 0);
         while self.ended.is_none() {
@@ -144,7 +143,7 @@ impl<L: Layer> End<L> {
                     self.pipe.is_shut_down = true;
                     self.driver.write_shut_down();
                 }
-                // bytes that nobody reads any more turn the end into a reset
+                // unread bytes turn the end into a reset
                 Action::Close if self.inbox.is_empty() => self.end(action, now),
                 Action::Close | Action::Abort => {
                     self.pipe.reset();
@@ -211,7 +210,7 @@ impl<L: Layer> End<L> {
         count
     }
 
-    /// A number of bytes up to `max`, small if reads and writes are cut.
+    /// Returns a number of bytes up to `max`; small if a seed cuts reads and writes.
     fn cut(&mut self, max: usize) -> usize {
         let Some(seed) = &mut self.seed else { return max };
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -219,7 +218,7 @@ impl<L: Layer> End<L> {
         max.min((*seed >> 33) as usize % most + 1)
     }
 
-    /// Carries what this end has sent to the other one.
+    /// Carries the bytes that this end has sent to the other one.
     pub(crate) fn deliver_to<M: Layer>(&mut self, other: &mut End<M>) {
         if self.pipe.is_reset {
             other.reset_arrived = true;
@@ -235,7 +234,7 @@ impl<L: Layer> End<L> {
         other.fin_arrived |= self.pipe.has_ended();
     }
 
-    /// The lengths of the messages received.
+    /// Returns the lengths of the messages received.
     pub(crate) fn lengths(&self) -> Vec<usize> {
         let lengths = self.seen.iter().filter_map(|seen| match seen {
             Seen::Message(bytes) => Some(bytes.len()),
@@ -244,13 +243,13 @@ impl<L: Layer> End<L> {
         lengths.collect()
     }
 
-    /// The last event.
+    /// Returns the last event.
     pub(crate) fn last(&self) -> Option<&Seen> {
         self.seen.last()
     }
 }
 
-/// Runs two ends against each other until both have ended, and returns when; panics if they have not by `limit`.
+/// Runs two ends against each other until both have ended, and returns the time; panics if that is not before `limit`.
 pub(crate) fn run<L: Layer, M: Layer>(
     first: &mut End<L>,
     second: &mut End<M>,
@@ -267,6 +266,25 @@ pub(crate) fn run<L: Layer, M: Layer>(
         second.turn(now);
         first.deliver_to(second);
         second.deliver_to(first);
+        now = now + TICK;
+    }
+    now
+}
+
+/// Runs one end against a peer that `each_tick` plays; returns the time of the end. Panics if the end is not before
+/// `limit`.
+pub(crate) fn run_alone<L: Layer>(
+    end: &mut End<L>,
+    limit: Instant,
+    mut each_tick: impl FnMut(&mut End<L>, Instant),
+) -> Instant {
+    let mut now = Instant::EPOCH;
+    while end.ended.is_none() {
+        assert!(now < limit, "not ended by {limit:?}: {:?}", end.driver);
+        each_tick(end, now);
+        end.pipe.begin_tick();
+        end.turn(now);
+        end.pipe.read(usize::MAX);
         now = now + TICK;
     }
     now

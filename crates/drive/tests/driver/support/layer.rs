@@ -12,26 +12,26 @@ pub(crate) const ALERT: u8 = 4;
 
 /// A record's head: its kind and the length of its body.
 const HEAD_SIZE: usize = 3;
-/// What a record's bytes are combined with.
+/// The key that encrypts a record: each byte is XORed with it.
 const KEY: u8 = 0x55;
 
 /// The records of one end. A body is encrypted, and followed by a checksum.
 #[derive(Debug)]
 pub(crate) struct Records {
-    /// Plaintext bytes of a record.
+    /// The most plaintext bytes of a record.
     pub(crate) record_size: usize,
-    /// Plaintext bytes that `open` returns at most.
+    /// The most plaintext bytes that `open` returns.
     pub(crate) scratch_size: usize,
     has_sent_hello: bool,
     pub(crate) is_open: bool,
     has_received_close: bool,
     pub(crate) has_closed: bool,
-    /// Received bytes that were not opened.
+    /// Received bytes that are not opened yet.
     received: Vec<u8>,
-    /// Ciphertext, of which some was written.
+    /// Ciphertext, of which `written` bytes are written.
     pending: Vec<u8>,
     written: usize,
-    /// Bytes of output in the pending ciphertext.
+    /// The number of output bytes in the pending ciphertext.
     plaintext: usize,
 }
 
@@ -62,7 +62,7 @@ impl Records {
         }
     }
 
-    /// The kind of the record at the front and the size of its body, if it is complete.
+    /// Returns the kind of the first record and the size of its body, if the record is complete.
     fn front(&self) -> Option<(u8, usize)> {
         let &[kind, high, low] = self.received.first_chunk()?;
         let length = usize::from(u16::from_be_bytes([high, low]));
@@ -76,7 +76,7 @@ impl Records {
     }
 }
 
-/// A record.
+/// Encodes a record.
 pub(crate) fn record(kind: u8, plaintext: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind];
     bytes.extend((plaintext.len() as u16).to_be_bytes());
@@ -85,7 +85,7 @@ pub(crate) fn record(kind: u8, plaintext: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The kinds and plaintexts of records.
+/// Decodes records into their kinds and plaintexts.
 pub(crate) fn records(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut records = vec![];
     while let &[kind, high, low, ref rest @ ..] = bytes {
@@ -120,7 +120,7 @@ impl Layer for Records {
                 }
                 DATA if is_valid && self.is_open => plaintext.extend(body),
                 GOODBYE if is_valid => self.has_received_close = true,
-                // what came before is returned first
+                // earlier plaintext is returned first
                 _ if !is_first => break,
                 _ => return Err(self.fail()),
             }

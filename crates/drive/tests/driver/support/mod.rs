@@ -1,5 +1,4 @@
-//! What the tests share: a simulated transport, a loop that drives a [`Driver`] over it, and a layer that stands in for
-//! TLS.
+//! Helpers of the tests: a simulated transport, a loop that drives a [`Driver`] over it, and a layer that imitates TLS.
 
 mod end;
 mod layer;
@@ -11,9 +10,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sansocket::bytes::Buf;
 use sansocket::{Accept, CloseCode, Config, Event, Initiator, Input, Instant, Role, WebSocket};
-use sansocket_drive::{Driver, Layer, LayerScratch};
+use sansocket_drive::{Action, Driver, Layer, LayerScratch};
 
-pub(crate) use end::{End, Seen, run};
+pub(crate) use end::{End, Seen, run, run_alone};
 pub(crate) use layer::{ALERT, DATA, GOODBYE, HELLO, Records, record, records};
 pub(crate) use transport::{Pipe, TICK};
 
@@ -62,7 +61,7 @@ pub(crate) fn written<L: Layer>(driver: &mut Driver<L>) -> Vec<u8> {
     bytes
 }
 
-/// A driver with this role whose opening handshake is over; it has nothing to write.
+/// Returns a driver with this role after its opening handshake, without pending output.
 pub(crate) fn opened(role: Role, config: &Config) -> Driver {
     let mut driver = Driver::new(websocket(role, config));
     let mut peer = websocket(other(role), config);
@@ -88,7 +87,7 @@ pub(crate) fn opened(role: Role, config: &Config) -> Driver {
     driver
 }
 
-/// A frame of the peer of `role`, masked with a key of zeros if the peer is a client.
+/// Returns a frame of the peer of `role`, masked with a key of zeros if the peer is a client.
 pub(crate) fn frame(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mask = if role == Role::Server { 0x80 } else { 0 };
     let mut bytes = vec![0x80 | opcode];
@@ -110,12 +109,12 @@ pub(crate) fn frame(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A Close frame of the peer of `role`.
+/// Returns a Close frame of the peer of `role`.
 pub(crate) fn close_frame(role: Role, code: u16) -> Vec<u8> {
     frame(role, CLOSE, &code.to_be_bytes())
 }
 
-/// A frame with a reserved opcode.
+/// Returns a frame with a reserved opcode.
 pub(crate) fn broken_frame(role: Role) -> Vec<u8> {
     frame(role, 3, b"")
 }
@@ -124,7 +123,7 @@ pub(crate) fn close<L: Layer>(driver: &mut Driver<L>, now: Instant) {
     driver.websocket_mut().close(CloseCode::NORMAL, "", now).unwrap();
 }
 
-/// Gives the driver received bytes and returns its events and errors.
+/// Passes received bytes to the driver and returns its events and errors.
 pub(crate) fn feed<L: Layer>(driver: &mut Driver<L>, bytes: &[u8], now: Instant) -> Vec<Seen> {
     let (mut bytes, mut scratch, mut seen) = (bytes.to_vec(), LayerScratch::new(), vec![]);
     let mut input = driver.open(&mut bytes, &mut scratch);
@@ -135,9 +134,33 @@ pub(crate) fn feed<L: Layer>(driver: &mut Driver<L>, bytes: &[u8], now: Instant)
     seen
 }
 
-/// What is pending without received bytes.
+/// Returns the events and errors that are pending without received bytes.
 pub(crate) fn pending<L: Layer>(driver: &mut Driver<L>, now: Instant) -> Vec<Seen> {
     feed(driver, &[], now)
+}
+
+/// Writes all output and calls `timeout` at each deadline, with the result of `outstanding`, until the connection has
+/// ended or the next deadline is after `limit`. Returns that time, and the events.
+pub(crate) fn run_timers(
+    driver: &mut Driver,
+    limit: Instant,
+    mut outstanding: impl FnMut(&mut Driver, Instant) -> Option<usize>,
+) -> (Instant, Vec<Seen>) {
+    let (mut now, mut seen) = (Instant::EPOCH, vec![]);
+    while let Action::Wait { until: Some(at), .. } = driver.next_action() {
+        if at > limit {
+            return (at, seen);
+        }
+        assert!(at > now || now == Instant::EPOCH, "the deadline does not move: {at:?}");
+        now = at;
+        written(driver);
+        let outstanding = outstanding(driver, now);
+        driver.timeout(outstanding, now);
+        assert_eq!(driver.next_action(), Action::Again);
+        seen.extend(pending(driver, now));
+        written(driver);
+    }
+    (now, seen)
 }
 
 pub(crate) const fn closed(code: u16, was_clean: bool, initiator: Initiator) -> Seen {
@@ -151,7 +174,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Parses what a driver has written after its opening handshake.
+/// Parses the frames that a driver has written after its opening handshake.
 pub(crate) fn frames(bytes: &[u8]) -> Vec<Frame> {
     let unmask = |(opcode, key, payload): (u8, [u8; 4], &[u8])| {
         let payload = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
@@ -160,7 +183,7 @@ pub(crate) fn frames(bytes: &[u8]) -> Vec<Frame> {
     masked_frames(bytes).into_iter().map(unmask).collect()
 }
 
-/// The same without unmasking: opcodes, masking keys and payloads.
+/// Parses frames without unmasking: opcodes, masking keys and payloads.
 pub(crate) fn masked_frames(mut bytes: &[u8]) -> Vec<(u8, [u8; 4], &[u8])> {
     let mut frames = vec![];
     while let [first, second, rest @ ..] = bytes {

@@ -8,26 +8,26 @@ use std::time::Duration;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 const TICKS_PER_SECOND: usize = 100;
 
-/// A kernel buffer, from which the peer reads at some rate.
+/// A kernel buffer, from which the peer reads at a given rate.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     /// Bytes per second that the peer reads.
     pub(crate) rate: usize,
     capacity: usize,
     kernel: VecDeque<u8>,
-    /// Bytes that the peer may read in this tick, and hundredths of a byte beyond them.
+    /// The bytes that the peer may read in this tick, and the hundredths of a byte carried over.
     allowance: usize,
     fraction: usize,
-    /// Writes fail like this.
+    /// If set, writes fail with this error.
     pub(crate) write_error: Option<io::ErrorKind>,
     pub(crate) is_shut_down: bool,
     pub(crate) is_reset: bool,
-    /// Bytes accepted in total.
+    /// The number of bytes accepted so far.
     pub(crate) accepted: usize,
 }
 
 impl Pipe {
-    /// The kernels of both ends hold `capacity` bytes that the peer has not read.
+    /// Creates a pipe whose kernels hold `capacity` bytes that the peer has not read.
     pub(crate) fn new(rate: usize, capacity: usize) -> Self {
         Self {
             rate,
@@ -42,7 +42,7 @@ impl Pipe {
         }
     }
 
-    /// A peer that reads everything at once.
+    /// Creates a pipe whose peer reads everything at once.
     pub(crate) fn fast() -> Self {
         Self::new(1000 * 1024 * 1024, 1024 * 1024)
     }
@@ -53,7 +53,7 @@ impl Pipe {
         self.fraction %= TICKS_PER_SECOND;
     }
 
-    /// Like write(2) on a socket that does not block.
+    /// Writes as write(2) does on a non-blocking socket.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         assert!(!self.is_shut_down, "a write after the sending direction was closed");
         if let Some(kind) = self.write_error {
@@ -72,17 +72,17 @@ impl Pipe {
         }
     }
 
-    /// How many bytes a write would take.
+    /// Returns how many bytes a write would take.
     fn room(&self) -> usize {
         (self.capacity + self.allowance).saturating_sub(self.kernel.len())
     }
 
-    /// Whether a write would not block.
+    /// Returns whether a write would not block.
     pub(crate) fn is_writable(&self) -> bool {
         self.room() > 0 || self.write_error.is_some() || self.is_reset
     }
 
-    /// The peer reads up to `max` bytes.
+    /// Reads up to `max` bytes as the peer.
     pub(crate) fn read(&mut self, max: usize) -> Vec<u8> {
         let count = self.allowance.min(self.kernel.len()).min(max);
         let (front, back) = self.kernel.as_slices();
@@ -92,7 +92,7 @@ impl Pipe {
         bytes
     }
 
-    /// Whether the peer has read everything, and nothing follows.
+    /// Returns whether the peer has read everything, and nothing follows.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_shut_down && self.kernel.is_empty()
     }
@@ -103,7 +103,7 @@ impl Pipe {
         self.kernel.clear();
     }
 
-    /// Bytes that the peer has not acknowledged.
+    /// Returns the number of bytes that the peer has not acknowledged.
     pub(crate) fn outstanding(&self) -> usize {
         self.kernel.len()
     }

@@ -1,6 +1,6 @@
 //! An echo server over `std::net` and poll(2), one connection at a time: the complete loop of a driver.
 //!
-//! `cargo run -p sansocket-drive --example driver -- 127.0.0.1:9001`; the loop is [`drive`].
+//! `cargo run -p sansocket-drive --example poll_echo_server -- 127.0.0.1:9001`; the loop is [`drive`].
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
@@ -44,12 +44,12 @@ fn drive(stream: &TcpStream) -> io::Result<()> {
                 Ready::Read => received = self::read(&mut driver, stream, &mut buffer, clock.now()),
                 Ready::Write => {}
                 Ready::Timeout => {
-                    flush(&mut driver, stream, clock.now()); // it may take bytes though poll does not say so
+                    flush(&mut driver, stream, clock.now()); // the kernel may take bytes that poll does not report
                     driver.timeout(sansocket_acked::outstanding(&stream), clock.now());
                 }
             },
             Action::ShutdownWrite => {
-                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, reading says so
+                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, the next read reports it
                 driver.write_shut_down();
             }
             Action::Close => return Ok(()),
@@ -58,7 +58,7 @@ fn drive(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// What the application does: an echo. After an error the connection ends in good order: the peer is told why.
+/// Sends every message back. After an error, keep driving: the driver sends the peer a Close frame with the reason.
 fn handle(driver: &mut Driver, event: Result<Event<'_>, Error>, now: Instant) -> Result<(), Error> {
     match event? {
         Event::Request(_) => driver.accept(Accept::new(), now)?,
@@ -70,7 +70,7 @@ fn handle(driver: &mut Driver, event: Result<Event<'_>, Error>, now: Instant) ->
     Ok(())
 }
 
-/// Reads what has arrived; returns how many bytes.
+/// Reads the bytes that have arrived; returns their number.
 fn read(driver: &mut Driver, mut stream: &TcpStream, buffer: &mut [u8], now: Instant) -> usize {
     match stream.read(buffer) {
         Ok(0) => driver.eof(),
@@ -103,7 +103,7 @@ enum Ready {
     Timeout,
 }
 
-/// Waits until the stream is ready, or the time is over.
+/// Waits until the stream is ready or the timeout has passed.
 fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<Ready> {
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::IN, read);
@@ -112,14 +112,14 @@ fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) 
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     match poll(&mut fds, timeout.as_ref()) {
         Ok(0) => Ok(Ready::Timeout),
-        // ready though nothing was asked for: the connection has hung up, and reading says how
+        // ready though neither was asked for: the connection has hung up, and reading reports how
         Ok(_) if (read && fds[0].revents() != PollFlags::OUT) || !write => Ok(Ready::Read),
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(Ready::Write),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Drops the connection: without SO_LINGER at zero, the kernel would keep what the peer does not read.
+/// Drops the connection: without SO_LINGER at zero, the kernel would keep the bytes that the peer does not read.
 fn abort(stream: &TcpStream) -> io::Result<()> {
     rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
 }
