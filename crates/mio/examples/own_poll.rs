@@ -7,7 +7,7 @@ use std::{env, io};
 
 use sansocket_mio::mio::net::UdpSocket;
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
-use sansocket_mio::{Config, Event, Next, Socket, WebSocket, now};
+use sansocket_mio::{Config, Event, NextStep, Socket, WebSocket, now};
 
 const WEBSOCKET: Token = Token(0);
 const UDP: Token = Token(1);
@@ -25,15 +25,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut events = Events::with_capacity(64);
     let mut buffer = vec![0; 64 * 1024];
-    let mut next = Next::Wait;
+    let mut next = NextStep::Wait;
     let mut failure = None;
     let mut print = |_: &mut WebSocket, event: Result<Event<'_>, sansocket_mio::Error>| match event {
         Ok(event) => print(&event),
         Err(error) => failure = Some(error),
     };
-    while next != Next::End {
+    while next != NextStep::End {
         socket.update(poll.registry(), WEBSOCKET)?;
-        match poll.poll(&mut events, socket.patience(next, now())) {
+        match poll.poll(&mut events, socket.max_wait(next, now())) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }

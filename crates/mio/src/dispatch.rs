@@ -7,7 +7,7 @@ use crate::connection::{Connection, is_given_up};
 use crate::connections::Connections;
 use crate::handler::{Answer, Handler};
 use crate::socket::Socket;
-use crate::turn::Driven;
+use crate::socket::turn::Driven;
 
 /// A connection of a loop, with the loop's handler.
 pub(crate) struct Dispatch<'a, H: Handler> {

@@ -27,7 +27,7 @@ use crate::handler::Handler;
 use crate::listener::Listener;
 use crate::mailbox::{Command, Mailbox};
 use crate::options::Options;
-use crate::turn;
+use crate::socket::turn;
 
 /// Events taken from mio at a time.
 const EVENTS: usize = 1024;

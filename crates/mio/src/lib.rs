@@ -101,7 +101,6 @@ mod connections;
 mod dispatch;
 mod error;
 mod event_loop;
-mod flags;
 mod handle;
 mod handler;
 mod listen_options;
@@ -111,7 +110,6 @@ mod options;
 mod socket;
 mod threads;
 mod timers;
-mod turn;
 
 pub use connection::{Connection, ConnectionId};
 pub use connections::Connections;
@@ -121,7 +119,7 @@ pub use handle::Handle;
 pub use handler::{Answer, Handler};
 pub use listen_options::ListenOptions;
 pub use options::Options;
-pub use socket::{Next, Socket};
+pub use socket::{NextStep, Socket};
 pub use threads::Threads;
 pub use timers::TimerKey;
 

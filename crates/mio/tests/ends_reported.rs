@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{self, Initiator};
-use sansocket_mio::{Accept, CloseCode, Config, Error, Event, Next, Options, Socket, WebSocket, mio, now};
+use sansocket_mio::{Accept, CloseCode, Config, Error, Event, NextStep, Options, Socket, WebSocket, mio, now};
 use support::paced::*;
 use support::turned::Turned;
 use support::*;
@@ -143,14 +143,14 @@ fn a_protocol_error_before_the_answer_is_reported_though_fin_follows() {
 struct Owner {
     poll: Poll,
     socket: Socket,
-    next: Next,
+    next: NextStep,
     accepts: bool,
     seen: Vec<Result<Event<'static>, Error>>,
 }
 
 impl Owner {
     fn new(socket: Socket) -> Self {
-        Self { poll: Poll::new().unwrap(), socket, next: Next::Wait, accepts: true, seen: Vec::new() }
+        Self { poll: Poll::new().unwrap(), socket, next: NextStep::Wait, accepts: true, seen: Vec::new() }
     }
 
     fn accepted(config: Config) -> (Self, TcpStream) {
@@ -180,9 +180,9 @@ impl Owner {
             if seen.last().is_some_and(&is_wanted) {
                 return;
             }
-            assert!(began.elapsed() < BOUND && *next != Next::End, "{seen:?}");
+            assert!(began.elapsed() < BOUND && *next != NextStep::End, "{seen:?}");
             socket.update(poll.registry(), Token(0)).unwrap();
-            let wait = socket.patience(*next, now()).unwrap_or(BOUND).min(BOUND);
+            let wait = socket.max_wait(*next, now()).unwrap_or(BOUND).min(BOUND);
             poll.poll(&mut events, Some(wait)).unwrap();
         }
     }
@@ -249,7 +249,7 @@ fn a_socket_that_is_aborted_reports_its_close() {
         owner.turn_until(|seen| matches!(seen, Ok(Event::Open(_))));
         owner.socket.websocket().abort(now());
         let next = owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
-        assert_eq!(next, Next::End);
+        assert_eq!(next, NextStep::End);
         let Some(Ok(Event::Close(close))) = owner.seen.last() else { panic!("{:?}", owner.seen) };
         assert_eq!((close.code, close.was_clean, close.initiator), (CloseCode::ABNORMAL, false, Initiator::Local));
     });

@@ -10,8 +10,8 @@ use std::time::Instant;
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, Role};
 use sansocket_mio::{
-    Accept, Answer, Config, Connection, ConnectionId, Event, EventLoop, Handler, HttpResponse, Next, Request, Socket,
-    mio, now,
+    Accept, Answer, Config, Connection, ConnectionId, Event, EventLoop, Handler, HttpResponse, NextStep, Request,
+    Socket, mio, now,
 };
 use support::*;
 use tracing_subscriber::fmt::MakeWriter;
@@ -201,10 +201,10 @@ fn a_socket_alone_is_logged_with_a_number_and_its_peer() {
         address = Some(peer);
         let (mut poll, mut events, mut buffer) = (Poll::new().unwrap(), Events::with_capacity(8), [0; 256]);
         let on_event = |_: &mut _, _: Result<Event<'_>, _>| ();
-        let mut next = Next::Again;
-        while next != Next::End {
+        let mut next = NextStep::Again;
+        while next != NextStep::End {
             socket.update(poll.registry(), Token(0)).unwrap();
-            poll.poll(&mut events, socket.patience(next, now())).unwrap();
+            poll.poll(&mut events, socket.max_wait(next, now())).unwrap();
             for event in &events {
                 _ = socket.ready(event, &mut buffer, now(), on_event);
             }

@@ -99,8 +99,8 @@ fn frames() -> Vec<u8> {
 }
 
 /// Writes for as long as the stream takes anything; returns how many bytes it took.
-fn write_until_stuck(stream: &mut TcpStream, bytes: &[u8], limit: usize, patience: Duration) -> usize {
-    stream.set_write_timeout(Some(patience)).unwrap();
+fn write_until_stuck(stream: &mut TcpStream, bytes: &[u8], limit: usize, timeout: Duration) -> usize {
+    stream.set_write_timeout(Some(timeout)).unwrap();
     let mut written = 0;
     while written < limit {
         match stream.write(&bytes[written % bytes.len()..]) {

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::TimeoutKind;
-use sansocket_mio::{Accept, CloseCode, Config, Error, Event, Keepalive, Next, Socket, WebSocket, mio, now, sansocket};
+use sansocket_mio::{
+    Accept, CloseCode, Config, Error, Event, Keepalive, NextStep, Socket, WebSocket, mio, now, sansocket,
+};
 use support::*;
 
 /// A socket, its poll, and what was told.
@@ -17,7 +19,7 @@ struct Owner {
     events: Events,
     buffer: Vec<u8>,
     socket: Socket,
-    next: Next,
+    next: NextStep,
     told: Vec<Result<Event<'static>, Error>>,
 }
 
@@ -27,7 +29,7 @@ impl Owner {
         // mio's way works too
         poll.registry().register(&mut socket, Token(7), Interest::READABLE).unwrap();
         let events = Events::with_capacity(8);
-        Self { poll, events, buffer: vec![0; buffer_size], socket, next: Next::Wait, told: Vec::new() }
+        Self { poll, events, buffer: vec![0; buffer_size], socket, next: NextStep::Wait, told: Vec::new() }
     }
 
     /// A server's end that has accepted, with the client's stream.
@@ -48,7 +50,7 @@ impl Owner {
     fn turn(&mut self, max_wait: Duration) {
         let Self { poll, events, buffer, socket, next, told } = self;
         socket.update(poll.registry(), Token(7)).unwrap();
-        let wait = socket.patience(*next, now()).unwrap_or(max_wait).min(max_wait);
+        let wait = socket.max_wait(*next, now()).unwrap_or(max_wait).min(max_wait);
         poll.poll(events, Some(wait)).unwrap();
         let mut on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| {
             match &event {
@@ -60,7 +62,7 @@ impl Owner {
         };
         *next = match events.iter().next() {
             Some(event) => socket.ready(event, buffer, now(), on_event),
-            None if *next == Next::Again => socket.drive(buffer, now(), on_event),
+            None if *next == NextStep::Again => socket.drive(buffer, now(), on_event),
             None => socket.handle_timeout(now(), &mut on_event),
         };
     }
@@ -68,7 +70,7 @@ impl Owner {
     fn turn_until(&mut self, mut is_wanted: impl FnMut(&Result<Event<'static>, Error>) -> bool) {
         let began = Instant::now();
         while !self.told.iter().any(&mut is_wanted) {
-            assert!(began.elapsed() < BOUND && self.next != Next::End, "{:?}", self.told);
+            assert!(began.elapsed() < BOUND && self.next != NextStep::End, "{:?}", self.told);
             self.turn(BOUND);
         }
     }
@@ -76,7 +78,7 @@ impl Owner {
     /// To the end of TCP, for which the socket is dropped. Returns all that was told.
     fn turn_to_the_end(mut self) -> Vec<Result<Event<'static>, Error>> {
         let began = Instant::now();
-        while self.next != Next::End {
+        while self.next != NextStep::End {
             assert!(began.elapsed() < BOUND);
             self.turn(BOUND);
         }
@@ -113,7 +115,7 @@ fn a_paused_socket_reads_nothing_until_it_is_driven_again() {
         owner.turn(SHORT);
         assert!(owner.told.is_empty() && owner.socket.is_reading_paused(), "{:?}", owner.told);
         owner.socket.resume_reading(now());
-        owner.next = Next::Again;
+        owner.next = NextStep::Again;
         owner.turn_until(|told| matches!(told, Ok(Event::Message(_))));
         expect(&mut client, b"\x81\x05Hello");
     });
@@ -125,8 +127,8 @@ fn spurious_wake_ups_are_harmless() {
         let (mut owner, mut client) = Owner::accepted(Config::default(), 4_096);
         let mut buffer = [0; 4_096];
         for _ in 0..10 {
-            assert_eq!(owner.socket.drive(&mut buffer, now(), |_, event| panic!("{event:?}")), Next::Wait);
-            assert_eq!(owner.socket.handle_timeout(now(), |_, event| panic!("{event:?}")), Next::Wait);
+            assert_eq!(owner.socket.drive(&mut buffer, now(), |_, event| panic!("{event:?}")), NextStep::Wait);
+            assert_eq!(owner.socket.handle_timeout(now(), |_, event| panic!("{event:?}")), NextStep::Wait);
         }
         client.write_all(HELLO).unwrap();
         owner.turn(BOUND);
@@ -134,7 +136,10 @@ fn spurious_wake_ups_are_harmless() {
         // an old event, twice
         for event in &owner.events {
             for _ in 0..2 {
-                assert_eq!(owner.socket.ready(event, &mut buffer, now(), |_, event| panic!("{event:?}")), Next::Wait);
+                assert_eq!(
+                    owner.socket.ready(event, &mut buffer, now(), |_, event| panic!("{event:?}")),
+                    NextStep::Wait
+                );
             }
         }
         client.write_all(HELLO).unwrap();
@@ -149,7 +154,7 @@ fn a_socket_waits_to_write_only_while_output_waits() {
         const LENGTH: usize = 32 << 20;
         let (mut owner, mut client) = Owner::accepted(Config::default(), 4_096);
         owner.socket.websocket().send(vec![7; LENGTH]).unwrap();
-        owner.next = Next::Again;
+        owner.next = NextStep::Again;
         let reading = spawn(move || {
             let mut got = vec![0; LENGTH + 32 * 10];
             client.read_exact(&mut got).unwrap();

@@ -11,7 +11,7 @@ use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, AnswerError, HttpVersion, Role};
 use sansocket_mio::{
     Accept, Close, CloseFrame, Config, Connection, Connections, Error, Event, EventLoop, Handler, Keepalive, Message,
-    Next, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, TimerKey, WebSocket, mio, now,
+    NextStep, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, TimerKey, WebSocket, mio, now,
 };
 use support::*;
 
@@ -85,9 +85,9 @@ fn drive(mut socket: Socket) -> Vec<String> {
     let (mut events, mut buffer, mut seen) = (Events::with_capacity(8), vec![0; 4096], Vec::new());
     let mut on_event = |_: &mut WebSocket, event: Result<Event<'_>, Error>| seen.push(describe(event));
     let mut next = socket.drive(&mut buffer, now(), &mut on_event);
-    while next != Next::End {
+    while next != NextStep::End {
         socket.update(poll.registry(), Token(0)).unwrap();
-        poll.poll(&mut events, socket.patience(next, now())).unwrap();
+        poll.poll(&mut events, socket.max_wait(next, now())).unwrap();
         for event in &events {
             _ = socket.ready(event, &mut buffer, now(), &mut on_event);
         }

@@ -95,7 +95,7 @@ impl<H: Handler> Connections<H> {
     fn send_or_report(&mut self, index: usize, message: &EncodedMessage) {
         if self.slab[index].socket.driver.websocket().ready_state() == ReadyState::Open
             && let Err(error) = self.send(index, |ws| ws.send_encoded(message))
-            && self.slab[index].socket.begins_unsent()
+            && self.slab[index].socket.mark_unsent()
         {
             self.unsent.push((self.id(index), error));
         }

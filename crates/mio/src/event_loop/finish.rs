@@ -11,8 +11,8 @@ use crate::Error;
 use crate::connection::{Connection, ConnectionId};
 use crate::dispatch::Dispatch;
 use crate::handler::Handler;
-use crate::socket::Next;
-use crate::turn::{self, Driven};
+use crate::socket::NextStep;
+use crate::socket::turn::{self, Driven};
 
 /// Connections whose turn is finished at the end of a turn of the loop, and reports of what was not sent: as many of each.
 const TURN_FINISHED: usize = 1024;
@@ -38,14 +38,14 @@ impl<H: Handler> EventLoop<H> {
         let now = self.connections.now;
         let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
         let mut next = turn::finish_written(&mut dispatch, now);
-        if next != Next::End
+        if next != NextStep::End
             && let Err(error) = dispatch.socket().update(self.poll.registry(), Token(index))
         {
             dispatch.socket().driver.read_lost(error, now);
             turn::dispatch_pending(&mut dispatch, now);
-            next = Next::End;
+            next = NextStep::End;
         }
-        if next == Next::End {
+        if next == NextStep::End {
             // A duplicate of the descriptor would keep it registered, under a token that another connection gets.
             let _ = dispatch.socket().deregister(self.poll.registry());
             if self.connections.remove(index) {
@@ -59,7 +59,7 @@ impl<H: Handler> EventLoop<H> {
         }
         let connections = dispatch.connections;
         connections.arm(index);
-        if congestion_ends || next == Next::Again {
+        if congestion_ends || next == NextStep::Again {
             connections.schedule_again(index);
         }
         connections.entry_mut(index).is_dirty = false;
@@ -96,7 +96,7 @@ impl<H: Handler> EventLoop<H> {
         let rest = self.connections.unsent.split_off(count);
         for (id, error) in mem::replace(&mut self.connections.unsent, rest) {
             if let Some(index) = self.connections.index(id) {
-                self.connections.entry_mut(index).socket.end_unsent();
+                self.connections.entry_mut(index).socket.clear_unsent();
                 self.report_unsent(id, error.into());
             }
         }
