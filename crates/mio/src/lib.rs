@@ -96,9 +96,8 @@
 
 #![forbid(unsafe_code)]
 
-mod connection;
-mod connections;
-mod dispatch;
+mod answer;
+mod connection_id;
 mod error;
 mod event_loop;
 mod handle;
@@ -108,15 +107,16 @@ mod listener;
 mod mailbox;
 mod options;
 mod socket;
+mod table;
 mod threads;
 mod timers;
 
-pub use connection::{Connection, ConnectionId};
-pub use connections::Connections;
+pub use answer::Answer;
+pub use connection_id::ConnectionId;
 pub use error::{ConnectError, MailboxLimit, PostError, Stopped};
 pub use event_loop::EventLoop;
 pub use handle::Handle;
-pub use handler::{Answer, Handler};
+pub use handler::{Connection, Connections, Handler};
 pub use listen_options::ListenOptions;
 pub use options::Options;
 pub use socket::{NextStep, Socket};

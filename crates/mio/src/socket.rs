@@ -21,18 +21,18 @@ use socket2::SockRef;
 
 use flags::Flags;
 
-/// One connection as a mio [`Source`](event::Source), for applications that have a [`Poll`](mio::Poll) of
-/// their own.
+/// One connection as a mio [`Source`](event::Source), for applications that have a [`Poll`](mio::Poll) of their own.
 ///
 /// mio reports only that readiness begins (it is edge-triggered). The socket keeps track of readiness; its owner calls:
 ///
-/// 1. [`ready`](Self::ready) at every mio event with the socket's token. It reads into the given buffer, which any number of
-///    sockets may share, passes the events to the closure, which may send and close, and writes what the kernel takes.
-/// 2. [`drive`](Self::drive) after it sent or closed at another time, and after [`NextStep::Again`]: one call does a bounded
-///    amount of work, so that one peer cannot starve others.
+/// 1. [`ready`](Self::ready) at every mio event with the socket's token. It reads into the given buffer, which any
+///    number of sockets may share, passes the events to the closure, which may send and close, and writes what the
+///    kernel takes.
+/// 2. [`drive`](Self::drive) after it sent or closed at another time, and after [`NextStep::Again`]: one call does a
+///    bounded amount of work, so that one peer cannot starve others.
 /// 3. [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has come.
-/// 4. [`update`](Self::update) after any of these. It registers the socket for reading, and for writing only while output is
-///    pending. It makes no system call if nothing has changed.
+/// 4. [`update`](Self::update) after any of these. It registers the socket for reading, and for writing only while
+///    output is pending. It makes no system call if nothing has changed.
 ///
 /// ```no_run
 /// use mio::{Events, Poll, Token};
@@ -61,8 +61,8 @@ use flags::Flags;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Dropping a socket before [`NextStep::End`] aborts the connection: TCP is reset, and what the peer has not read is lost. To
-/// end it in an orderly way, close it and go on until [`NextStep::End`]. [`WebSocket::abort`], followed by
+/// Dropping a socket before [`NextStep::End`] aborts the connection: TCP is reset, and what the peer has not read is
+/// lost. To end it in an orderly way, close it and go on until [`NextStep::End`]. [`WebSocket::abort`], followed by
 /// [`drive`](Self::drive), ends it at once and reports [`Event::Close`](crate::Event::Close).
 pub struct Socket {
     pub(crate) driver: Driver,

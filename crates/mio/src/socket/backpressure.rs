@@ -80,8 +80,8 @@ impl Socket {
         self.driver.websocket().wants_read() && (!self.flags.intersects(STOPS_READING) || self.receives_despite_stop())
     }
 
-    /// Returns whether bytes are received although `HELD_BACK` or `PAUSED` is set: if the pause has no effect any more, or
-    /// if writing has failed, since what a broken connection still holds is received in any case.
+    /// Returns whether bytes are received although `HELD_BACK` or `PAUSED` is set: if the pause has no effect any more,
+    /// or if writing has failed, since what a broken connection still holds is received in any case.
     fn receives_despite_stop(&self) -> bool {
         self.driver.has_write_ended() || !(self.flags.intersects(Flags::HELD_BACK) || self.is_reading_paused())
     }

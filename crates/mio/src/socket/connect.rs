@@ -17,8 +17,8 @@ use super::flags::Flags;
 use crate::error::ConnectError;
 
 impl Socket {
-    /// Begins to connect, as a client, to the addresses in turn until one can be reached.
-    /// [`Config::opening_timeout`] bounds all attempts and the opening handshake together, from `now`.
+    /// Begins to connect, as a client, to the addresses in turn until one can be reached. [`Config::opening_timeout`]
+    /// bounds all attempts and the opening handshake together, from `now`.
     /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a shared `Config` with this value is copied.
     ///
     /// # Errors
@@ -60,10 +60,11 @@ impl Socket {
         Self::new(WebSocket::server(with_keepalive(config), now), stream)
     }
 
-    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes that
-    /// were received behind the handshake (there may be none), this end's role, what the handshake agreed, and limits and
-    /// timeouts. The stream becomes non-blocking. The first event is [`Event::Open`](crate::Event::Open):
-    /// [`drive`](Self::drive) passes it. [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event loop.
+    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes
+    /// that were received behind the handshake (there may be none), this end's role, what the handshake agreed, and
+    /// limits and timeouts. The stream becomes non-blocking. The first event is [`Event::Open`](crate::Event::Open):
+    /// [`drive`](Self::drive) passes it. [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event
+    /// loop.
     ///
     /// The check of a request and the fields of the response are [`Request::check`](crate::Request::check) and
     /// [`OpeningHandshake::accept`](crate::sansocket::OpeningHandshake::accept), whatever library has read the request.
@@ -129,8 +130,8 @@ fn masking_keys() -> io::Result<StdRng> {
     StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
 }
 
-/// Begins to connect to the last of the addresses for which that does not fail at once. Returns the last failure if there
-/// is none; `failure` if `untried` is empty.
+/// Begins to connect to the last of the addresses for which that does not fail at once. Returns the last failure if
+/// there is none; `failure` if `untried` is empty.
 fn begin_connecting(untried: &mut Vec<SocketAddr>, mut failure: io::Error) -> io::Result<TcpStream> {
     while let Some(address) = untried.pop() {
         match TcpStream::connect(address) {

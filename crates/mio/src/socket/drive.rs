@@ -10,10 +10,12 @@ use super::{NextStep, Socket};
 use crate::Error;
 
 impl Socket {
-    /// Handles a mio event of this socket. Passes what happened to `on_event`, which may send, answer and close. A failure of
-    /// the connection is reported once, as an error; [`Event::Close`] is the last event of a connection that was open.
+    /// Handles a mio event of this socket. Passes what happened to `on_event`, which may send, answer and close. A
+    /// failure of the connection is reported once, as an error; [`Event::Close`] is the last event of a connection that
+    /// was open.
     ///
-    /// The buffer must not be empty. A message that lies whole in it is borrowed from it; a longer message is assembled.
+    /// The buffer must not be empty. A message that lies whole in it is borrowed from it; a longer message is
+    /// assembled.
     pub fn ready(
         &mut self,
         event: &event::Event,
@@ -43,8 +45,8 @@ impl Socket {
         turn::finish(&mut standalone, now)
     }
 
-    /// Handles a deadline. Call it when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio reported at
-    /// that time, because bytes that have arrived count. Calls at other times are harmless.
+    /// Handles a deadline. Call it when [`poll_timeout`](Self::poll_timeout) has come, after the events that mio
+    /// reported at that time, because bytes that have arrived count. Calls at other times are harmless.
     pub fn handle_timeout(
         &mut self,
         now: Instant,

@@ -31,7 +31,8 @@ impl Flags {
     pub(super) const FLOODS: Self = Self(1 << 10);
     /// The application has paused reading.
     pub(super) const PAUSED: Self = Self(1 << 11);
-    /// The socket keeps bytes that were read before a pause, or before the socket was made, and that the core has not received.
+    /// The socket keeps bytes that were read before a pause, or before the socket was made, and that the core has not
+    /// received.
     pub(super) const UNRECEIVED: Self = Self(1 << 12);
     /// Pending output has exceeded the high-water mark, and has not fallen to the low-water mark since.
     pub(super) const CONGESTED: Self = Self(1 << 13);
@@ -69,14 +70,6 @@ impl Flags {
     #[inline]
     pub(super) fn remove(&mut self, these: Self) {
         self.0 &= !these.0;
-    }
-
-    #[inline]
-    pub(super) fn set(&mut self, these: Self, is_set: bool) {
-        self.remove(these);
-        if is_set {
-            self.0 |= these.0;
-        }
     }
 }
 

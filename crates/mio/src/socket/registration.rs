@@ -27,7 +27,8 @@ impl Socket {
         self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
     }
 
-    /// Returns what mio should watch for: always for bytes to read, and for room to write only while writing is blocked.
+    /// Returns what mio should watch for: always for bytes to read, and for room to write only while writing is
+    /// blocked.
     fn wanted(&self) -> Flags {
         if self.flags.intersects(Flags::BLOCKS_WRITING) {
             Flags::WATCHES_READING | Flags::WATCHES_WRITING
@@ -37,8 +38,8 @@ impl Socket {
     }
 }
 
-/// Registers the socket for the readiness that it needs and ignores the given interests; [`Socket::update`] keeps that up to
-/// date.
+/// Registers the socket for the readiness that it needs and ignores the given interests; [`Socket::update`] keeps that
+/// up to date.
 impl event::Source for Socket {
     fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
         let wanted = self.wanted();
@@ -50,7 +51,8 @@ impl event::Source for Socket {
     fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
         let wanted = self.wanted();
         self.stream.reregister(registry, token, interests(wanted))?;
-        self.flags.set(Flags::WATCHES_WRITING, wanted.intersects(Flags::WATCHES_WRITING));
+        self.flags.remove(Flags::WATCHES_WRITING);
+        self.flags.insert(wanted);
         Ok(())
     }
 

@@ -18,15 +18,16 @@ const WRITES: usize = 16;
 /// Events in one read above which a peer floods. The core consumes a read whole, so only shorter reads bound the events
 /// of a turn: a buffer of 64 KiB holds 10,922 empty Pings.
 const FLOOD_EVENTS: usize = 256;
-/// The least length of `FLOOD_EVENTS` frames: a masked frame has at least six bytes. Events of a shorter read are not counted.
+/// The least length of `FLOOD_EVENTS` frames: a masked frame has at least six bytes. Events of a shorter read are not
+/// counted.
 pub(super) const FLOOD_BYTES: usize = 6 * FLOOD_EVENTS;
 /// Bytes that a turn reads from a peer that floods: at most 682 empty Pings.
 pub(super) const FLOOD_READ: usize = 4096;
 /// Events in one read at or below which a peer that flooded no longer does.
 const CALM_EVENTS: usize = 64;
-/// Whether a read or write that moved fewer bytes than offered means that the next one would block, as epoll(7) and kqueue(2)
-/// specify. Elsewhere mio requires `WouldBlock` itself. (TCP's urgent data, which no WebSocket sends, also ends a read early:
-/// bytes behind it are then read when more arrive.)
+/// Whether a read or write that moved fewer bytes than offered means that the next one would block, as epoll(7) and
+/// kqueue(2) specify. Elsewhere mio requires `WouldBlock` itself. (TCP's urgent data, which no WebSocket sends, also
+/// ends a read early: bytes behind it are then read when more arrive.)
 const SHORT_MEANS_BLOCKED: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -46,14 +47,15 @@ pub(super) enum ReadOutcome {
 }
 
 impl Socket {
-    /// Returns whether [`prepare`](Self::prepare) has anything to do, or kept bytes must be received before new ones are read.
+    /// Returns whether [`prepare`](Self::prepare) has anything to do, or kept bytes must be received before new ones
+    /// are read.
     #[inline]
     pub(super) fn needs_preparation(&self) -> bool {
         self.flags.intersects(Flags::CONNECTING | Flags::UNRECEIVED) || self.can_flush()
     }
 
-    /// Does what comes before reading: finishes connecting, and writes pending output, because a server whose pending output
-    /// falls may read again.
+    /// Does what comes before reading: finishes connecting, and writes pending output, because a server whose pending
+    /// output falls may read again.
     pub(super) fn prepare(&mut self, now: Instant) {
         if self.flags.intersects(Flags::CONNECTING)
             && self.driver.websocket().transport() == TransportAction::Open
@@ -66,8 +68,8 @@ impl Socket {
         }
     }
 
-    /// Allows the next read although mio has reported nothing to read, or reading is held back: bytes that have arrived count
-    /// before a deadline takes effect.
+    /// Allows the next read although mio has reported nothing to read, or reading is held back: bytes that have arrived
+    /// count before a deadline takes effect.
     pub(super) fn retry_read(&mut self) {
         self.flags.insert(Flags::MAY_READ);
         self.flags.remove(Flags::HELD_BACK);
@@ -207,7 +209,8 @@ impl Socket {
         self.flags.insert(Flags::CLOSED);
     }
 
-    /// Returns what the owner must do after a turn: [`NextStep::Again`] if the socket can read, receive or write at once.
+    /// Returns what the owner must do after a turn: [`NextStep::Again`] if the socket can read, receive or write at
+    /// once.
     pub(super) fn next_step(&self) -> NextStep {
         if self.can_flush() || self.reads_now() || self.can_receive_kept() { NextStep::Again } else { NextStep::Wait }
     }

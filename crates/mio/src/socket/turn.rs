@@ -1,5 +1,5 @@
-//! A turn of one connection: read, dispatch the events, write, and end TCP as the driver demands. A [`Socket`] alone and the
-//! connections of an event loop share this code.
+//! A turn of one connection: read, dispatch the events, write, and end TCP as the driver demands. A [`Socket`] alone
+//! and the connections of an event loop share this code.
 
 use bytes::Buf as _;
 use sansocket_drive::Action;
@@ -9,8 +9,8 @@ use super::transfer::{FLOOD_BYTES, FLOOD_READ, ReadOutcome};
 use super::{NextStep, Socket};
 use crate::Error;
 
-/// Reads in one turn, so that a peer that sends without end does not starve others. With the default buffer, one turn reads a
-/// message of 1 MiB to its end, while its beginning is still in the processor's cache.
+/// Reads in one turn, so that a peer that sends without end does not starve others. With the default buffer, one turn
+/// reads a message of 1 MiB to its end, while its beginning is still in the processor's cache.
 const READS: usize = 18;
 /// How often a turn goes on because writing has caused events. A connection has fewer such events than this.
 const ROUNDS: usize = 8;
@@ -32,8 +32,8 @@ pub(crate) trait Driven {
     fn may_be_paused(&self) -> bool;
 }
 
-/// Reads one buffer, and then others until a read yields an event, and dispatches the events. The caller then finishes the
-/// turn.
+/// Reads one buffer, and then others until a read yields an event, and dispatches the events. The caller then finishes
+/// the turn.
 #[inline(always)]
 pub(crate) fn read(driven: &mut impl Driven, buffer: &mut [u8], now: Instant) {
     let mut socket = driven.socket();
@@ -58,8 +58,8 @@ pub(crate) fn read(driven: &mut impl Driven, buffer: &mut [u8], now: Instant) {
     }
 }
 
-/// Finishes connecting, flushes, and receives bytes that a pause kept. Returns whether these yielded events, after which the
-/// turn reads no more.
+/// Finishes connecting, flushes, and receives bytes that a pause kept. Returns whether these yielded events, after
+/// which the turn reads no more.
 #[inline(never)]
 fn prepare(driven: &mut impl Driven, now: Instant) -> bool {
     let socket = driven.socket();
@@ -128,14 +128,15 @@ fn read_more(driven: &mut impl Driven, buffer: &mut [u8], reads: usize, now: Ins
     }
 }
 
-/// Dispatches pending events: of a deadline, of the end of the stream, or of frames that arrived before the connection opened.
+/// Dispatches pending events: of a deadline, of the end of the stream, or of frames that arrived before the connection
+/// opened.
 #[inline(never)]
 pub(crate) fn dispatch_pending(driven: &mut impl Driven, now: Instant) {
     receive(driven, &mut [], now);
 }
 
-/// Receives bytes, and dispatches their events. If a handler pauses reading, the socket keeps the bytes that follow. Returns
-/// the number of events.
+/// Receives bytes, and dispatches their events. If a handler pauses reading, the socket keeps the bytes that follow.
+/// Returns the number of events.
 #[inline(always)]
 fn receive(driven: &mut impl Driven, bytes: &mut [u8], now: Instant) -> usize {
     let (events, rest) = receive_until_pause(driven, bytes, now);
@@ -145,8 +146,8 @@ fn receive(driven: &mut impl Driven, bytes: &mut [u8], now: Instant) -> usize {
     events
 }
 
-/// Receives bytes, and dispatches their events. Returns the number of events, and how many bytes were not received because a
-/// handler paused reading.
+/// Receives bytes, and dispatches their events. Returns the number of events, and how many bytes were not received
+/// because a handler paused reading.
 #[inline(always)]
 fn receive_until_pause(driven: &mut impl Driven, bytes: &mut [u8], now: Instant) -> (usize, usize) {
     let mut input = Input::new(bytes);
@@ -188,8 +189,8 @@ pub(crate) fn finish(driven: &mut impl Driven, now: Instant) -> NextStep {
     finish_written(driven, now)
 }
 
-/// Ends TCP, or a direction of it, if the driver demands it. Returns what the owner of the socket must do next. The caller has
-/// flushed.
+/// Ends TCP, or a direction of it, if the driver demands it. Returns what the owner of the socket must do next. The
+/// caller has flushed.
 pub(crate) fn finish_written(driven: &mut impl Driven, now: Instant) -> NextStep {
     for _ in 0..ROUNDS {
         match driven.socket().driver.next_action() {
