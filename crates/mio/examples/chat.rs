@@ -1,5 +1,5 @@
-//! A chat: `cargo run --example chat [address]`. The path is the room, the query the name: `ws://localhost:9001/tea?Ann`.
-//! What is typed at the server's terminal is said in every room.
+//! A chat: `cargo run --example chat [address]`. The path is the room, the query the name:
+//! `ws://localhost:9001/tea?Ann`. What is typed at the server's terminal is said in every room.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A connection beside something else in one's own `Poll`: `cargo run --example own_poll [address]`. Whatever arrives at a
-//! UDP port is sent on to a WebSocket server, and what the server says is printed.
+//! A connection beside something else in one's own `Poll`: `cargo run --example own_poll [address]`. Whatever arrives
+//! at a UDP port is sent on to a WebSocket server, and what the server says is printed.
 
 use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};

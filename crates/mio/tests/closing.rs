@@ -1,5 +1,5 @@
-//! How long the end of a connection may take, over real sockets: peers that are silent, that drip, flood or read a byte at a
-//! time; the stop of a loop; and ends that do not wait.
+//! How long the end of a connection may take, over real sockets: peers that are silent, that drip, flood or read a byte
+//! at a time; the stop of a loop; and ends that do not wait.
 
 mod support;
 

@@ -67,8 +67,8 @@ fn turn_until<H: Handler>(event_loop: &mut EventLoop<H>, mut is_so: impl FnMut(&
     }
 }
 
-/// What is told of a client that says something behind its request, and then nothing more, and what it hears; it is let in in
-/// the same turn in which its end is seen.
+/// What is told of a client that says something behind its request, and then nothing more, and what it hears; it is let
+/// in in the same turn in which its end is seen.
 fn let_in_at_its_end(early: &[u8]) -> (Vec<String>, Vec<u8>) {
     let mut event_loop = EventLoop::new(Doorkeeper::default()).unwrap();
     let address = event_loop.listen("127.0.0.1:0").unwrap();

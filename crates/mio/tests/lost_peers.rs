@@ -1,5 +1,5 @@
-//! Peers that vanish while output is pending and the loop does not read from them: each connection ends, its descriptor is
-//! closed, and the loop rests.
+//! Peers that vanish while output is pending and the loop does not read from them: each connection ends, its descriptor
+//! is closed, and the loop rests.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -62,7 +62,8 @@ fn turns_to_the_end(server: &mut Turned, id: ConnectionId) -> usize {
     unreachable!()
 }
 
-/// What the peer sent last is read, though the loop did not read before: `expected` is the code that `on_close` reports.
+/// What the peer sent last is read, though the loop did not read before: `expected` is the code that `on_close`
+/// reports.
 fn check_lost(says: &[u8], vanish: fn(TcpStream), messages: usize, expected: CloseCode) {
     let (mut server, client, id) = congested(says);
     let (socket, path) = descriptor(&mut server, id);

@@ -1,5 +1,5 @@
-//! Slow readers over real sockets with small buffers: all that was sent to them arrives, and a deadline ends no connection
-//! whose peer still reads.
+//! Slow readers over real sockets with small buffers: all that was sent to them arrives, and a deadline ends no
+//! connection whose peer still reads.
 
 mod support;
 
