@@ -62,10 +62,10 @@ const MAILBOX: Token = Token(usize::MAX);
 ///
 /// | work | at most |
 /// |---|---|
-/// | reads that yield no event | 18 buffers (64 KiB each: [`Options::buffer_size`]); reading ends once a read yields an event |
-/// | events of a peer whose last read yielded at most 256 | those of two buffers; the first that yields more than 256 ends the turn |
+/// | reads that yield no event | 18 buffers (64 KiB each: [`Options::buffer_size`]) |
+/// | events of a peer that does not flood | those of two buffers; a read that yields more than 256 is the last |
 /// | events of bytes that the loop kept during a pause | those of one buffer, and nothing is read in this turn |
-/// | events of a peer after a read that yielded more than 256 | those of 4 KiB (682 empty Pings), until a read yields 64 or fewer |
+/// | events of a peer that floods: after such a read, until one yields 64 or fewer | those of 4 KiB (682 empty Pings) |
 /// | writes | 16 |
 ///
 /// The work of a handler within one call is not bounded: a broadcast from a handler queues output for all connections

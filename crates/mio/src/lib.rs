@@ -39,9 +39,10 @@
 //! * **One turn** polls once, reads from the ready connections, calls the handler, and writes: all messages that a
 //!   connection is sent in a turn leave together. The work of a turn is bounded, so no peer starves the others:
 //!   [the limits](EventLoop#the-work-of-one-turn). A handler must not block: all connections of the loop would wait.
-//! * **The order of calls.** [`Handler::on_open`] comes first and [`Handler::on_close`] last, once each, however the
-//!   connection ends. A server's [`on_accept`](Handler::on_accept) and [`on_request`](Handler::on_request) precede
-//!   `on_open`. A connection that never opens has no `on_close`: [`on_error`](Handler::on_error) reports the failure.
+//! * **The order of calls.** A server's connection begins with [`on_accept`](Handler::on_accept) and
+//!   [`on_request`](Handler::on_request). Each connection that opens has one [`on_open`](Handler::on_open) and one
+//!   [`on_close`](Handler::on_close), the last call, however it ends. If it fails, [`on_error`](Handler::on_error) comes
+//!   before `on_close`, or alone if it has never opened.
 //! * **Back-pressure.** Output is pending in memory until the kernel takes it: [`Connection::buffered_amount`]. Above
 //!   [`Config::high_water_mark`] a server stops reading from that client. A message that would exceed
 //!   [`Config::max_buffered_amount`] is refused. [`Handler::on_writable`] is called when there is room again. An

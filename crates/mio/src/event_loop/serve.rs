@@ -51,8 +51,7 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Gives a connection a turn, for an event or because its last turn left work. Returns false if there is no
-    /// connection.
+    /// Gives a connection a turn, for an event or for work that its last turn left. Returns whether it exists.
     #[inline(always)]
     fn serve(&mut self, index: usize, event: Option<&event::Event>) -> bool {
         let Some(entry) = self.connections.table.entries.get_mut(index) else { return false };
@@ -70,8 +69,7 @@ impl<H: Handler> EventLoop<H> {
         }
         turn::read(&mut dispatch, &mut self.buffer, now);
         if !was_dirty {
-            // If handlers send to other connections, the messages of each are written together at the end of the loop's
-            // turn.
+            // If connections send to each other, the end of the loop's turn writes all messages of each together.
             if self.connections.table.dirty.is_empty() {
                 self.finish_turn(index);
             } else {
