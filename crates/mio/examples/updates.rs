@@ -1,5 +1,5 @@
-//! Sends the latest state each second to every client that has read nearly all earlier updates: `cargo run --example
-//! updates [address]`. A slow client misses updates, but never gets old ones.
+//! Sends the latest state each second to every client that has read nearly all earlier updates:
+//! `cargo run --example updates [address]`. A slow client misses updates, but never gets old ones.
 //!
 //! As in the WebSocket API's documentation of `bufferedAmount`, with its threshold.
 

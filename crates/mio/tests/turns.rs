@@ -40,7 +40,7 @@ fn a_message_of_a_few_buffers_is_read_in_one_turn() {
         let mut server = Turned::new(&Options::new().buffer_size(BUFFER));
         server.event_loop.handler().echoes = false;
         let (mut client, _) = server.client();
-        // with its head the message takes one more
+        // the frame header makes it one read more
         for (buffers, turns) in [(17, 1), (18, 2), (40, 3)] {
             let payload = buffers * BUFFER;
             let head = [&[0x82, 0xFE], &(payload as u16).to_be_bytes()[..], &[0; 4]].concat();

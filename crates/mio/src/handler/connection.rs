@@ -24,8 +24,8 @@ impl<H: Handler> Connection<'_, H> {
     /// # Errors
     ///
     /// The connection is not open, the message does not fit
-    /// [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount) (now or ever; it is returned), or
-    /// a fragmented message is unfinished. The connection is unharmed.
+    /// [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), now or ever (it is then
+    /// returned), or a fragmented message is unfinished. The connection is not affected.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.connections.table.send(self.index, |ws| ws.send(message))
@@ -174,7 +174,7 @@ impl<H: Handler> Connection<'_, H> {
 
     /// Pauses reading, as [`Socket::pause_reading`](crate::Socket::pause_reading) does. If the handler pauses it in
     /// [`Handler::on_message`], no further message follows: the loop keeps the bytes that it has already read, at most
-    /// [`Options::buffer_size`](crate::Options::buffer_size).
+    /// [`Options::buffer_size`](crate::Options::buffer_size). Timers go on.
     ///
     /// (Exception: messages that came before a request was answered ([`Answer::Later`]) follow [`Handler::on_open`]
     /// even if it pauses reading.)
