@@ -37,27 +37,27 @@
 //! # How it behaves
 //!
 //! * **One turn** polls once, reads from the ready connections, calls the handler, and writes: all messages that a
-//!   connection is sent in a turn leave together. The work of a turn is bounded, so no peer starves the others:
-//!   [the limits](EventLoop#the-work-of-one-turn). A handler must not block: all connections of the loop would wait.
+//!   connection is sent in a turn leave together. The work of a turn is bounded, so no peer starves the others: [the
+//!   limits](EventLoop#the-work-of-one-turn). A handler must not block: all connections of the loop would wait.
 //! * **The order of calls.** A server's connection begins with [`on_accept`](Handler::on_accept) and
 //!   [`on_request`](Handler::on_request). Each connection that opens has one [`on_open`](Handler::on_open) and one
-//!   [`on_close`](Handler::on_close), the last call, however it ends. If it fails, [`on_error`](Handler::on_error) comes
-//!   before `on_close`, or alone if it has never opened.
+//!   [`on_close`](Handler::on_close), the last call, however it ends. If it fails, [`on_error`](Handler::on_error)
+//!   comes before `on_close`, or alone if it has never opened.
 //! * **Back-pressure.** Output is pending in memory until the kernel takes it: [`Connection::buffered_amount`]. Above
 //!   [`Config::high_water_mark`] a server stops reading from that client. A message that would exceed
 //!   [`Config::max_buffered_amount`] is refused. [`Handler::on_writable`] is called when there is room again. An
 //!   application that sends to clients that do not answer must watch these itself. A handler that cannot keep up with a
 //!   peer pauses it: [`Connection::pause_reading`].
-//! * **Delivery.** Every accepted message is delivered to a peer that keeps reading, whichever end closes: messages sent
-//!   before [`Connection::close`], before the peer's Close frame or before the end of its stream are still written, for
-//!   up to [`Config::closing_limit`] (5 min). [`Connection::abort`], and dropping an [`EventLoop`] or a [`Socket`],
-//!   discard them.
-//! * **The end of a connection.** `on_close` reports the code, and whether both ends agreed. A peer that vanishes is not
-//!   an error but a close with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault.
+//! * **Delivery.** Every accepted message is delivered to a peer that keeps reading, whichever end closes: messages
+//!   sent before [`Connection::close`], before the peer's Close frame or before the end of its stream are still
+//!   written, for up to [`Config::closing_limit`] (5 min). [`Connection::abort`], and dropping an [`EventLoop`] or a
+//!   [`Socket`], discard them.
+//! * **The end of a connection.** `on_close` reports the code, and whether both ends agreed. A peer that vanishes is
+//!   not an error but a close with [`CloseCode::ABNORMAL`]. An [`Error`] says who is at fault.
 //! * **Deadlines are on**: 10 s for the opening handshake, 5 s without progress for the closing handshake, a Ping after
 //!   30 s of silence and 30 s for its Pong. [`Config`] sets them; keepalive stays enabled in a `Config` of your own,
-//!   unless it says [`Keepalive::Off`]. A peer that reads slowly makes progress, and is not cut off: [how long, and what
-//!   it costs](EventLoop#slow-readers).
+//!   unless it says [`Keepalive::Off`]. A peer that reads slowly makes progress, and is not cut off: [how long, and
+//!   what it costs](EventLoop#slow-readers).
 //! * **State and timers.** [`Handler::Data`] is the application's state for each connection, and ends with it.
 //!   Connections and the loop have any number of timers: [`Connection::set_timer`], [`Connections::set_timer`].
 //! * **Threads.** A [`Handle`] reaches the loop from other threads: it sends, closes, connects, and posts events to the
@@ -65,8 +65,8 @@
 //! * **Stopping** ([`Connections::stop`], [`Handle::stop`]) closes every connection with 1001 and takes at most
 //!   [`Options::stop_timeout`] (5 s); the loop then aborts the remaining connections.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server. By
-//!   default, the loop accepts requests of pages of the same origin, and those without `Origin`, which no browser sends;
-//!   [`ListenOptions::origin`] and [`Handler::on_request`] decide otherwise.
+//!   default, the loop accepts requests of pages of the same origin, and those without `Origin`, which no browser
+//!   sends; [`ListenOptions::origin`] and [`Handler::on_request`] decide otherwise.
 //!
 //! # What it does not do
 //!
@@ -80,8 +80,8 @@
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate: see
-//!   [`sansocket-drive`](https://docs.rs/sansocket-drive). The span has the numbers that the `Debug` of [`ConnectionId`]
-//!   shows, the role and the peer's address. A [`Socket`] alone gets a number.
+//!   [`sansocket-drive`](https://docs.rs/sansocket-drive). The span has the numbers that the `Debug` of
+//!   [`ConnectionId`] shows, the role and the peer's address. A [`Socket`] alone gets a number.
 
 #![forbid(unsafe_code)]
 

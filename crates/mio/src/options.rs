@@ -22,7 +22,7 @@ const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The settings of an [`EventLoop`](crate::EventLoop).
 ///
 /// [`EventLoop`](crate::EventLoop#slow-readers) describes which resources a slow reader can hold, and for how long. A
-/// public server should lower [`Config::max_buffered_amount`] to the most that it sends at a time, and keep keepalive on.
+/// public server should lower [`Config::max_buffered_amount`] to the most it sends at a time, and keep keepalive on.
 ///
 /// ```
 /// let config = sansocket_mio::Config::default().max_message_size(64 * 1024);
