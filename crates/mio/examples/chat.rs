@@ -1,5 +1,5 @@
-//! A chat: `cargo run --example chat [address]`. The path is the room, the query the name: `ws://localhost:9001/tea?Ann`.
-//! What is typed at the server's terminal is said in every room.
+//! A chat: `cargo run --example chat [address]`. The path is the room, the query the name:
+//! `ws://localhost:9001/tea?Ann`. Lines typed at the server's terminal are sent to every room.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sansocket_mio::{
     Message, Open, Request, TimerKey,
 };
 
-/// A guest who has said nothing for so long is asked to leave.
+/// The timer that ends the connection of a silent guest.
 const SILENCE: TimerKey = TimerKey(0);
 const MAX_SILENCE: Duration = Duration::from_secs(30 * 60);
 
@@ -30,7 +30,7 @@ struct Guest {
 struct Announcement(String);
 
 impl Chat {
-    /// Tells everyone in a room, in a message that is encoded once.
+    /// Sends a message, encoded once, to all guests in a room.
     fn say(&self, connections: &mut Connections<Self>, room: &str, text: String) {
         let guests = self.rooms.get(room).into_iter().flatten().copied();
         // all guests belong to this loop, so that no mailbox can be full
@@ -77,7 +77,7 @@ impl Handler for Chat {
     fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
         eprintln!("{:?}: {error}", connection.id());
         if let Error::Send(_) = error {
-            // reads too slowly to follow what is said
+            // the guest reads too slowly
             let _ = connection.close(CloseCode::POLICY_VIOLATION, "too slow");
         }
     }
@@ -93,7 +93,7 @@ impl Handler for Chat {
     }
 }
 
-/// Passes on what is typed, until the terminal or the loop ends.
+/// Posts the typed lines, until the terminal or the loop ends.
 fn announce(handle: &Handle<Chat>) {
     for line in io::stdin().lines().map_while(Result::ok) {
         if let Err(error) = handle.post(0, Announcement(line)) {

@@ -1,5 +1,5 @@
-//! A connection beside something else in one's own `Poll`: `cargo run --example own_poll [address]`. Whatever arrives at a
-//! UDP port is sent on to a WebSocket server, and what the server says is printed.
+//! A WebSocket and another socket in an application's own `Poll`: `cargo run --example own_poll [address]`. Forwards
+//! datagrams from a UDP port to a WebSocket server, and prints the server's messages.
 
 use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,7 +7,7 @@ use std::{env, io};
 
 use sansocket_mio::mio::net::UdpSocket;
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
-use sansocket_mio::{Config, Event, Next, Socket, WebSocket, now};
+use sansocket_mio::{Config, Event, NextStep, Socket, WebSocket, now};
 
 const WEBSOCKET: Token = Token(0);
 const UDP: Token = Token(1);
@@ -25,26 +25,26 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut events = Events::with_capacity(64);
     let mut buffer = vec![0; 64 * 1024];
-    let mut next = Next::Wait;
+    let mut next = NextStep::Wait;
     let mut failure = None;
     let mut print = |_: &mut WebSocket, event: Result<Event<'_>, sansocket_mio::Error>| match event {
         Ok(event) => print(&event),
         Err(error) => failure = Some(error),
     };
-    while next != Next::End {
+    while next != NextStep::End {
         socket.update(poll.registry(), WEBSOCKET)?;
-        match poll.poll(&mut events, socket.patience(next, now())) {
+        match poll.poll(&mut events, socket.max_wait(next, now())) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
         for event in &events {
             match event.token() {
-                // what comes next is asked below, once
+                // `drive` below returns the next step
                 WEBSOCKET => _ = socket.ready(event, &mut buffer, now(), &mut print),
-                _ => send_on(&udp, &mut buffer, socket.websocket()),
+                _ => forward(&udp, &mut buffer, socket.websocket()),
             }
         }
-        // what was sent leaves, and what is due happens
+        // writes what was sent, and handles deadlines
         next = socket.drive(&mut buffer, now(), &mut print);
     }
     match failure {
@@ -62,7 +62,7 @@ fn print(event: &Event<'_>) {
     }
 }
 
-fn send_on(udp: &UdpSocket, buffer: &mut [u8], ws: &mut WebSocket) {
+fn forward(udp: &UdpSocket, buffer: &mut [u8], ws: &mut WebSocket) {
     while let Ok(length) = udp.recv(buffer) {
         if let Err(error) = ws.send(&buffer[..length]) {
             eprintln!("{error}");

@@ -1,5 +1,5 @@
-//! Sends the latest state to every client each second, but only to those that have taken nearly all of what they were
-//! sent before: `cargo run --example updates [address]`. Nobody gets old news, however slowly they read.
+//! Sends the latest state each second to every client that has read nearly all earlier updates:
+//! `cargo run --example updates [address]`. A slow client misses updates, but never gets old ones.
 //!
 //! As in the WebSocket API's documentation of `bufferedAmount`, with its threshold.
 

@@ -1,4 +1,4 @@
-//! Why an event loop does not do what it was asked to.
+//! Errors of connecting, and of posting commands to an event loop.
 
 use std::fmt;
 use std::io;
@@ -6,29 +6,29 @@ use std::io;
 use sansocket_drive::sansocket::{RequestError, UriError};
 use thiserror::Error;
 
-/// Why there will be no connection.
+/// Why a client could not begin to connect.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The caller is at fault: this is not a ws or wss URI.
+    /// The caller is at fault: the URL is not a valid `ws` or `wss` URI.
     #[error("URL: {0}")]
     Uri(#[from] UriError),
-    /// The caller is at fault: such a request cannot be sent.
+    /// The caller is at fault: the request is not valid.
     #[error("request: {0}")]
     Request(#[from] RequestError),
-    /// The URI asks for wss.
-    #[error("TLS is not built in yet")]
+    /// The URI is a `wss` URI.
+    #[error("TLS is not built in yet: use a ws:// URL")]
     TlsNotBuiltIn,
-    /// The name has no address, or could not be looked up.
+    /// The host name has no address, or could not be looked up.
     #[error("transport: {host}: {error}")]
     Resolve {
-        /// The name.
+        /// The host name.
         host: String,
-        /// Why.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// The transport is at fault: it would not even begin to connect.
+    /// The transport is at fault: the system could not begin to connect.
     #[error("transport: {0}")]
     Io(#[from] io::Error),
     /// The event loop is stopping.
@@ -36,7 +36,7 @@ pub enum ConnectError {
     Stopped(#[from] Stopped),
 }
 
-/// The event loop has been told to stop, or has stopped: it takes nothing more.
+/// The event loop is stopping or has stopped: it accepts no more commands and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the event loop has stopped")]
 #[non_exhaustive]
@@ -46,9 +46,9 @@ pub struct Stopped;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a mailbox has these two limits")]
 pub enum MailboxLimit {
-    /// [`Options::max_pending_commands`](crate::Options::max_pending_commands), and its value.
+    /// The value of [`Options::max_pending_commands`](crate::Options::max_pending_commands).
     Commands(usize),
-    /// [`Options::max_pending_bytes`](crate::Options::max_pending_bytes), and its value.
+    /// The value of [`Options::max_pending_bytes`](crate::Options::max_pending_bytes).
     Bytes(usize),
 }
 
@@ -61,33 +61,33 @@ impl fmt::Display for MailboxLimit {
     }
 }
 
-/// Why an event loop did not take a command. Hands back what was to be sent.
+/// Why an event loop refused a command. Hands back the value that was not posted.
 #[derive(Clone, Copy, PartialEq, Eq, Error)]
 #[expect(clippy::exhaustive_enums, reason = "a mailbox is full, or its loop has stopped")]
 pub enum PostError<T = ()> {
-    /// The mailbox is full: the caller posts faster than the event loop works. Nothing was posted. Try again later, or
-    /// drop the command.
+    /// The mailbox is full: the caller posts faster than the event loop executes. Nothing was posted. Try again later,
+    /// or drop the command.
     #[error("the mailbox of the event loop is full, the limit is {1}: try again later")]
     Full(T, MailboxLimit),
-    /// The event loop has been told to stop, or has stopped: it takes nothing more.
+    /// The event loop is stopping or has stopped: it accepts no more commands.
     #[error("the event loop has stopped")]
     Stopped(T),
 }
 
 impl<T> PostError<T> {
-    /// Whether a later try may succeed.
+    /// Returns whether a later attempt may succeed.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full(..))
     }
 
-    /// Returns what was not posted.
+    /// Returns the value that was not posted.
     pub fn into_inner(self) -> T {
         match self {
             Self::Full(value, _) | Self::Stopped(value) => value,
         }
     }
 
-    /// Replaces what is handed back, such as by nothing: `error.map(drop)`.
+    /// Replaces the value that is handed back; `error.map(drop)` drops it.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> PostError<U> {
         match self {
             Self::Full(value, limit) => PostError::Full(change(value), limit),
@@ -96,7 +96,7 @@ impl<T> PostError<T> {
     }
 }
 
-/// Omits what is handed back, as its `Display` does.
+/// Omits the value that is handed back, as `Display` does.
 impl<T> fmt::Debug for PostError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

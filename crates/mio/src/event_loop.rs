@@ -1,8 +1,9 @@
-//! EventLoop: listeners and connections on one thread, driven by what mio tells of.
+//! EventLoop: listeners and connections on one thread, driven by the events of mio.
 
 mod commands;
-mod finish;
+mod dispatch;
 mod listening;
+mod serve;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,49 +15,40 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
-use mio::event;
 use mio::{Events, Poll, Token, Waker};
-use sansocket_drive::sansocket::{ClientRequest, ReadyState, Scratch};
+use sansocket_drive::sansocket::{ClientRequest, Scratch};
 
-use crate::connection::{Connection, ConnectionId};
-use crate::connections::Connections;
-use crate::dispatch::Dispatch;
+use crate::connection_id::ConnectionId;
 use crate::error::ConnectError;
 use crate::handle::Handle;
-use crate::handler::Handler;
+use crate::handler::{Connections, Handler};
 use crate::listener::Listener;
-use crate::mailbox::{Command, Mailbox};
+use crate::mailbox::{Command, Mailbox, Mailboxes};
 use crate::options::Options;
-use crate::turn;
 
-/// Events taken from mio at a time.
+/// Events taken from mio in one turn.
 const EVENTS: usize = 1024;
-/// Connections that ask for another turn and get it at a time.
-const TURN_AGAIN: usize = 256;
-/// Deadlines looked at in one turn.
-const TURN_DEADLINES: usize = 1024;
-/// Timers of the handler reported in one turn.
-const TURN_TIMERS: usize = 1024;
-/// A wait that is shorter is computed from the clock as it is after the handlers, whose reading costs a tenth of an echo.
+/// After handlers have run, the time is stale, and reading the clock costs a tenth of an echo. The loop reads it only
+/// if a deadline is nearer than this.
 const NEAR: Duration = Duration::from_secs(1);
-/// How long the loop waits instead of longer, after handlers have run: then it knows the time, and waits for the rest. So a
-/// deadline is late only behind handlers that take more than `NEAR - MAX_BLOCK`, and at most by this.
+/// If the next deadline is not near, the loop waits this long; the poll then updates the time. So a deadline is late
+/// only behind handlers that take more than `NEAR - MAX_BLOCK`, and at most by `MAX_BLOCK`.
 const MAX_BLOCK: Duration = Duration::from_millis(100);
-/// Tokens count connections from zero, and from here down the mailbox and the listeners.
+/// The token of the mailbox. Those of the listeners follow downwards; those of the connections are their indices.
 const MAILBOX: Token = Token(usize::MAX);
 
-/// Any number of listeners and connections on one thread.
+/// Any number of listeners and connections on one thread. The [front page](crate) has complete programs.
 ///
 /// All connections share one read buffer. An idle connection owns no memory beyond its entry in a table.
 ///
 /// # The work of one turn
 ///
-/// A turn polls once and does a bounded amount of work. The next turn does the rest: it polls without waiting and continues
-/// where this one stopped, so nothing starves. The work, in order:
+/// A turn polls once and does a bounded amount of work. If work is left, the next turn polls without waiting and
+/// continues where this one stopped, so nothing starves. The work, in order:
 ///
 /// | work | at most |
 /// |---|---|
-/// | a stop ([`Handle::stop`]) | ahead of everything, after at most the commands of one turn |
+/// | a stop ([`Handle::stop`]) | after the commands of one turn, ahead of everything else |
 /// | connections that had more to read or write than their last turn allowed | 256 |
 /// | readiness events | 1,024 |
 /// | deadlines of connections (Pings, Pongs, closing) | 1,024 |
@@ -64,35 +56,36 @@ const MAILBOX: Token = Token(usize::MAX);
 /// | clients accepted, from each listener | 64 |
 /// | commands of [`Handle`]s, events among them | 1,024 |
 /// | slots of the connection table that broadcasts of [`Handle`]s and of other loops visit | 4,096 |
-/// | connections whose output is written at the end, and reports of what was not sent | 1,024 each |
+/// | connections whose output is written at the end, and reports of failed sends | 1,024 each |
 ///
-/// Each time that a connection is served in a turn (because of an event, because it had more to do, because of a deadline):
+/// Each time that a connection is served in a turn (for an event, for work that was left, or for a deadline):
 ///
 /// | work | at most |
 /// |---|---|
-/// | reads that yield no event | 18 buffers (64 KiB each: [`Options::buffer_size`]); reading ends once a read yields an event |
-/// | events of a peer that has behaved | those of two buffers; the first that yields more than 256 ends it |
-/// | events of bytes that a pause kept | those of one buffer, and nothing is read in this turn |
-/// | events of a peer whose last read yielded more than 256 | those of 4 KiB (682 empty Pings), until a read yields 64 or fewer |
+/// | reads that yield no event | 18 buffers (64 KiB each: [`Options::buffer_size`]) |
+/// | events of a peer that does not flood | those of two buffers; a read that yields more than 256 is the last |
+/// | events of bytes that the loop kept during a pause | those of one buffer, and nothing is read in this turn |
+/// | events of a peer that floods: after such a read, until one yields 64 or fewer | those of 4 KiB (682 empty Pings) |
 /// | writes | 16 |
 ///
-/// What a handler does within one call is not bounded: a broadcast from a handler serves all connections of this loop at
-/// once.
+/// The work of a handler within one call is not bounded: a broadcast from a handler queues output for all connections
+/// of this loop at once.
 ///
 /// # Memory
 ///
-/// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit. Pending
-/// output of a connection takes at most [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much
-/// again for the overhead of frames. No thread can make the loop hold more than these. A connection that was paused
-/// ([`Connection::pause_reading`]) while a message was handled keeps at most one read buffer; an adopted connection keeps
-/// the bytes that came with it until it has received them.
+/// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit.
+/// Pending output of a connection takes at most
+/// [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much again for the overhead
+/// of frames. No thread can make the loop hold more than these. A connection that was paused
+/// ([`Connection::pause_reading`](crate::Connection::pause_reading)) while a message was handled keeps at most one read
+/// buffer; an adopted connection keeps the bytes that came with it until it has received them.
 ///
 /// # Slow readers
 ///
 /// A server stops reading from a client while the client's pending output is above
-/// [`Config::high_water_mark`](crate::sansocket::Config::high_water_mark); it then sees neither messages nor the end of the stream.
-/// A peer that reads slowly keeps its connection, and with it the pending output and what the kernel holds (its send buffer,
-/// often some MiB):
+/// [`Config::high_water_mark`](crate::sansocket::Config::high_water_mark); it then sees neither messages nor the end of
+/// the stream. A peer that reads slowly keeps its connection, and with it the pending output and what the kernel holds
+/// (its send buffer, often some MiB):
 ///
 /// | connection | a slow reader keeps it | a peer that neither sends nor acknowledges anything keeps it |
 /// |---|---|---|
@@ -100,47 +93,27 @@ const MAILBOX: Token = Token(usize::MAX);
 /// | closing | [`Config::closing_limit`](crate::sansocket::Config::closing_limit) (5 min) | [`Config::closing_timeout`](crate::sansocket::Config::closing_timeout) (5 s) |
 /// | the loop is stopping | [`Options::stop_timeout`] (5 s) | the same |
 ///
-/// The loop knows what a peer has acknowledged on Linux and Android. Elsewhere, it knows what the kernel has accepted: a peer
-/// that takes longer than such a timeout for what the kernel holds is then cut off.
+/// On Linux and Android, the loop knows which bytes the peer has acknowledged. Elsewhere, it knows only which bytes the
+/// kernel has accepted: a peer that needs longer than such a timeout to read the kernel's buffer is then cut off.
 ///
 /// # The end of a loop
 ///
-/// [`Connections::stop`] and [`Handle::stop`] end it in an orderly way. Dropping a loop aborts its connections: TCP is reset,
-/// what the peers have not read is lost, and no method of the handler is called.
-///
-/// ```no_run
-/// use sansocket_mio::{Connection, EventLoop, Handler, Message};
-///
-/// struct Echo;
-///
-/// impl Handler for Echo {
-///     type Data = ();
-///     type Event = ();
-///
-///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
-///         let _ = connection.send(message);
-///     }
-/// }
-///
-/// let mut event_loop = EventLoop::new(Echo)?;
-/// event_loop.listen("127.0.0.1:9001")?;
-/// event_loop.run()?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
+/// [`Connections::stop`] and [`Handle::stop`] end a loop in an orderly way. Dropping a loop aborts its connections: TCP
+/// is reset, what the peers have not read is lost, and no method of the handler is called.
 pub struct EventLoop<H: Handler> {
     poll: Poll,
-    /// Absent while the loop iterates over them.
+    /// `None` while the loop iterates over them.
     events: Option<Events>,
     handler: H,
     connections: Connections<H>,
     listeners: Vec<Listener>,
     /// The read buffer that all connections share.
     buffer: Vec<u8>,
-    /// The working memory of the connection that has its turn.
+    /// The working memory of the connection that is being served.
     scratch: Scratch,
     /// Commands taken from the mailbox. Between turns: those beyond the budget of the last turn.
-    commands: VecDeque<Command<H>>,
-    /// Where the first command goes on, if it is a broadcast that was interrupted: a slot of the table of connections.
+    commands: VecDeque<Command<H::Data, H::Event>>,
+    /// If the first command is an interrupted broadcast: the slot of the table with which it continues.
     next_slot: usize,
     /// Connections whose turn is being finished; empty between turns of the loop.
     finishing: Vec<u32>,
@@ -159,7 +132,7 @@ pub struct EventLoop<H: Handler> {
 }
 
 impl<H: Handler> EventLoop<H> {
-    /// A loop with the settings of [`Options::new`].
+    /// Makes a loop with the settings of [`Options::new`].
     ///
     /// # Errors
     ///
@@ -168,25 +141,31 @@ impl<H: Handler> EventLoop<H> {
         Self::with_options(handler, &Options::new())
     }
 
-    /// A loop with settings of the caller's.
+    /// Makes a loop with the given settings.
     ///
     /// # Errors
     ///
     /// The system's.
     pub fn with_options(handler: H, options: &Options) -> io::Result<Self> {
-        let (poll, mailbox) = poll(options)?;
-        Ok(Self::build(handler, options, poll, Handle::new(vec![mailbox], options.config.clone()), 0))
+        let (poll, mailbox) = new_poll(options)?;
+        Ok(Self::build(handler, options, poll, Arc::new(Mailboxes::new(vec![mailbox], options.config.clone())), 0))
     }
 
-    /// One of the loops that the handle reaches.
-    pub(crate) fn build(handler: H, options: &Options, poll: Poll, handle: Handle<H>, thread: u16) -> Self {
-        let stop_requested = handle.mailbox(thread.into()).map(Mailbox::stop_requested).unwrap_or_default();
+    /// Makes one of the loops that run together.
+    pub(crate) fn build(
+        handler: H,
+        options: &Options,
+        poll: Poll,
+        mailboxes: Arc<Mailboxes<H::Data, H::Event>>,
+        thread: u16,
+    ) -> Self {
+        let stop_requested = mailboxes.get(thread.into()).map(Mailbox::stop_requested).unwrap_or_default();
         Self {
             stop_requested,
             poll,
             events: Some(Events::with_capacity(EVENTS)),
             handler,
-            connections: Connections::new(handle, thread, options),
+            connections: Connections::new(mailboxes, thread, options),
             listeners: Vec::new(),
             buffer: vec![0; options.buffer_size],
             scratch: Scratch::new(),
@@ -211,7 +190,7 @@ impl<H: Handler> EventLoop<H> {
         self.connections().connect(url)
     }
 
-    /// Begins to connect with a request of the caller's making: see [`Connections::connect_to`].
+    /// Begins to connect with the caller's request: see [`Connections::connect_to`].
     ///
     /// # Errors
     ///
@@ -229,19 +208,19 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// # Errors
     ///
-    /// The system's: mio's `poll` failed. What goes wrong with a connection or a listener is told to the handler.
+    /// The system's: mio's `poll` failed. Failures of a connection or a listener are reported to the handler.
     ///
     /// # Panics
     ///
-    /// A method of the handler does. The loop is then to be dropped: what it was about to do is forgotten.
+    /// If a method of the handler panics. Drop the loop then: it has lost the rest of the turn's work.
     pub fn run(&mut self) -> io::Result<()> {
-        self.connections.now = crate::now();
+        self.connections.table.now = crate::now();
         while self.take_turn(None)? {}
         Ok(())
     }
 
-    /// One turn: waits until something happens, no longer than `max_wait`, and goes through it. Returns whether the loop
-    /// goes on.
+    /// Runs one turn: waits for an event or a deadline, no longer than `max_wait`, and does the work of the turn.
+    /// Returns whether the loop goes on.
     ///
     /// # Errors
     ///
@@ -251,8 +230,8 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// As for [`run`](Self::run).
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
-        // its owner may have been elsewhere
-        self.connections.now = crate::now();
+        // time has passed since the last turn
+        self.connections.table.now = crate::now();
         self.is_clock_stale = false;
         self.take_turn(max_wait)
     }
@@ -271,18 +250,18 @@ impl<H: Handler> EventLoop<H> {
         let events = self.events.get_or_insert_with(|| Events::with_capacity(EVENTS));
         match self.poll.poll(events, wait) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => self.connections.now = crate::now(),
+            _ => self.connections.table.now = crate::now(),
         }
         self.is_clock_stale = false;
-        self.connections.has_paused = false;
+        self.connections.table.has_paused = false;
         if self.stop_requested.load(Acquire) {
             self.execute_stop();
         }
-        if !self.connections.again.is_empty() {
-            self.serve_again();
+        if !self.connections.table.unfinished.is_empty() {
+            self.serve_unfinished();
         }
         self.take_events();
-        if self.connections.is_due() {
+        if self.connections.table.is_due() {
             self.expire_deadlines();
         }
         if self.has_other_work {
@@ -292,37 +271,37 @@ impl<H: Handler> EventLoop<H> {
         Ok(self.is_running())
     }
 
-    /// A way to reach this loop from any thread.
+    /// Returns a handle that reaches this loop from any thread.
     pub fn handle(&self) -> Handle<H> {
         self.connections.handle()
     }
 
-    /// The handler.
+    /// Returns the handler.
     pub fn handler(&mut self) -> &mut H {
         &mut self.handler
     }
 
-    /// The connections.
+    /// Returns the connections.
     pub fn connections(&mut self) -> &mut Connections<H> {
-        self.connections.now = crate::now();
+        self.connections.table.now = crate::now();
         &mut self.connections
     }
 
-    /// Whether the loop has not been told to stop, or has connections to close.
+    /// Returns whether the loop is not stopping, or has connections to close.
     #[inline]
     fn is_running(&mut self) -> bool {
-        !self.connections.is_stopping || self.is_closing()
+        !self.connections.table.is_stopping || self.continue_stop()
     }
 
     /// Returns how long the poll may wait.
     #[inline]
     fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
-        let connections = &self.connections;
-        let is_idle = connections.again.is_empty() && connections.dirty.is_empty() && connections.unsent.is_empty();
+        let table = &self.connections.table;
+        let is_idle = table.unfinished.is_empty() && table.dirty.is_empty() && table.unsent.is_empty();
         if !is_idle {
             return Some(Duration::ZERO);
         }
-        let mut next = connections.next_deadline();
+        let mut next = table.next_deadline();
         if self.has_other_work {
             if self.has_commands {
                 return Some(Duration::ZERO);
@@ -332,136 +311,14 @@ impl<H: Handler> EventLoop<H> {
         }
         let wait = next.map(|next| {
             if !self.is_clock_stale {
-                next - connections.now
-            } else if next >= connections.now + NEAR {
+                next - table.now
+            } else if next >= table.now + NEAR {
                 MAX_BLOCK
             } else {
                 next - crate::now()
             }
         });
         wait.into_iter().chain(max_wait).min()
-    }
-
-    #[inline]
-    fn take_events(&mut self) {
-        let Some(events) = self.events.take() else { return };
-        for event in &events {
-            self.is_clock_stale = true;
-            let token = event.token();
-            // an event for a connection that is gone, and whose place another has taken, is as good as none
-            if !self.serve(token.0, Some(event)) {
-                self.note_wakeup(token);
-            }
-        }
-        self.events = Some(events);
-    }
-
-    /// Notes an event of the mailbox or of a listener.
-    fn note_wakeup(&mut self, token: Token) {
-        if token == MAILBOX {
-            (self.has_commands, self.has_other_work) = (true, true);
-            // another loop may have closed a connection of a shared listener that had reached its `max_connections`
-            self.resume_listeners();
-        } else if let Some(listener) = self.listeners.get_mut(MAILBOX.0 - 1 - token.0) {
-            listener.note();
-            (self.may_accept, self.has_other_work) = (true, true);
-        }
-    }
-
-    /// Gives a connection a turn, for an event or because its last turn left work. Returns whether the connection exists.
-    #[inline(always)]
-    fn serve(&mut self, index: usize, event: Option<&event::Event>) -> bool {
-        let Some(entry) = self.connections.find(index) else { return false };
-        match event {
-            Some(event) => entry.socket.note(event),
-            None => entry.is_again = false,
-        }
-        // This turn writes what the connection's own events make it send.
-        let was_dirty = mem::replace(&mut entry.is_dirty, true);
-        entry.socket.websocket().attach_scratch(&mut self.scratch);
-        let now = self.connections.now;
-        let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
-        if event.is_none() {
-            turn::dispatch_pending(&mut dispatch, now);
-        }
-        turn::read(&mut dispatch, &mut self.buffer, now);
-        if !was_dirty {
-            // If connections send to each other, all that one of them is sent in this turn leaves together.
-            if self.connections.dirty.is_empty() {
-                self.finish_turn(index);
-            } else {
-                self.connections.dirty.push(index as u32);
-            }
-        }
-        true
-    }
-
-    /// Gives another turn to connections whose last turn left work, the longest waiting first.
-    #[inline(never)]
-    fn serve_again(&mut self) {
-        self.is_clock_stale = true;
-        for _ in 0..self.connections.again.len().min(TURN_AGAIN) {
-            if let Some(index) = self.connections.again.pop_front() {
-                self.serve(index as usize, None);
-            }
-        }
-    }
-
-    /// Serves the listeners and the mailbox.
-    #[inline(never)]
-    fn serve_others(&mut self) {
-        self.is_clock_stale = true;
-        if self.may_accept {
-            self.accept();
-        }
-        if self.has_commands {
-            self.execute_commands();
-        }
-        self.has_other_work = self.may_accept || self.has_commands;
-    }
-
-    /// Handles deadlines that have come: of connections, of a stop, and the handler's timers.
-    #[inline(never)]
-    fn expire_deadlines(&mut self) {
-        self.is_clock_stale = true;
-        let now = self.connections.now;
-        for _ in 0..TURN_DEADLINES {
-            let Some(due) = self.connections.pop_due() else { break };
-            let Some(index) = due else { continue };
-            if self.connections.entry(index).socket.is_due(now) {
-                let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
-                turn::handle_timeout(&mut dispatch, Some(&mut self.buffer), now);
-                self.connections.mark_dirty(index);
-            } else {
-                self.connections.arm(index);
-            }
-        }
-        self.connections.expire_stop_timeout();
-        self.fire_timers();
-    }
-
-    /// Reports the handler's timers that are due, a bounded number.
-    fn fire_timers(&mut self) {
-        let now = self.connections.now;
-        for _ in 0..TURN_TIMERS {
-            let Some((owner, key)) = self.connections.timers.pop_due(now) else { return };
-            let Some(index) = owner else {
-                self.handler.on_loop_timer(&mut self.connections, key);
-                continue;
-            };
-            let index = index as usize;
-            if self.connections.entry(index).socket.driver.websocket().has_pending_event() {
-                // an adopted connection has to open before
-                let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
-                turn::dispatch_pending(&mut dispatch, now);
-                self.connections.mark_dirty(index);
-            }
-            let connection = &mut Connection::new(&mut self.connections, index);
-            // `on_close` is the last call
-            if connection.ready_state() != ReadyState::Closed {
-                self.handler.on_timer(connection, key);
-            }
-        }
     }
 }
 
@@ -477,8 +334,8 @@ impl<H: Handler> fmt::Debug for EventLoop<H> {
     }
 }
 
-/// A poll and the mailbox that wakes it.
-pub(crate) fn poll<H: Handler>(options: &Options) -> io::Result<(Poll, Mailbox<H>)> {
+/// Makes a poll and the mailbox that wakes it.
+pub(crate) fn new_poll<D, E>(options: &Options) -> io::Result<(Poll, Mailbox<D, E>)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), MAILBOX)?;
     Ok((poll, Mailbox::new(waker, options.mailbox)))

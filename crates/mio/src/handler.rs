@@ -1,29 +1,35 @@
-//! Handler: what an application does when something happens.
+//! Handler: the trait that an application implements, and the two types that its methods receive. Trait and types name
+//! each other, so they are defined together; the methods of the types are in `handler/`.
+
+mod connection;
+mod connections;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use sansocket_drive::sansocket::{Accept, Chunk, Close, CloseFrame, HttpResponse, Message, Open, Request};
+use sansocket_drive::sansocket::{Chunk, Close, CloseFrame, HttpResponse, Message, Open, Request};
 
 use crate::Error;
-use crate::connection::Connection;
-use crate::connections::Connections;
+use crate::answer::Answer;
 use crate::error::ConnectError;
+use crate::mailbox::Mailboxes;
+use crate::table::Table;
 use crate::timers::TimerKey;
 
-/// What an application does when something happens to a connection of its [`EventLoop`](crate::EventLoop).
+/// Receives the events of the connections of an [`EventLoop`](crate::EventLoop).
 ///
 /// Every method has a default. A server that implements none accepts same-origin clients, answers their Pings and Close
 /// frames, enforces the deadlines, and ignores their messages.
 ///
-/// For a connection that opens, the loop calls [`on_open`](Self::on_open) first and [`on_close`](Self::on_close) last, once
-/// each, however the connection ends: closed by either end, aborted, broken, or at a deadline. If it failed,
-/// [`on_error`](Self::on_error) comes before `on_close`. (Exception: dropping the loop aborts its connections without a call.)
+/// For a connection that opens, the loop calls [`on_open`](Self::on_open) first and [`on_close`](Self::on_close) last,
+/// once each, however the connection ends: closed by either end, aborted, broken, or at a deadline. If it failed,
+/// [`on_error`](Self::on_error) comes before `on_close`. (Exception: dropping the loop aborts its connections without a
+/// call.)
 ///
 /// For a connection that never opens, there is no `on_close`. `on_error` reports a failure. It is not called if the
 /// application ended the connection itself (it refused the request, closed or aborted the connection, or stopped the
-/// loop), nor if a client did not ask for a WebSocket. What the application keeps for a connection is its
-/// [`Data`](Self::Data), which ends with it in any case.
+/// loop), nor if a client did not request a WebSocket. The connection's [`Data`](Self::Data) is dropped in any case.
 ///
 /// No method may block: all connections of the loop would wait.
 ///
@@ -33,7 +39,7 @@ use crate::timers::TimerKey;
 /// struct Echo;
 ///
 /// impl Handler for Echo {
-///     type Data = usize; // how many messages came
+///     type Data = usize; // the number of messages received
 ///     type Event = ();
 ///
 ///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
@@ -48,11 +54,10 @@ use crate::timers::TimerKey;
 /// ```
 #[expect(unused_variables, reason = "the defaults ignore what happened")]
 pub trait Handler: Sized {
-    /// What the application keeps for each connection: [`Connection::data`]. A client that is accepted begins with the
-    /// default; [`Connections::connect_to`], [`Connections::adopt`] and the methods of [`Handle`](crate::Handle) take the
-    /// data as an argument. It is
-    /// there from [`on_accept`](Self::on_accept) until the last call for the connection, and lies in the loop's table
-    /// of connections: `()` costs nothing.
+    /// The application's state for each connection: [`Connection::data`]. An accepted client begins with the default;
+    /// [`Connections::connect_to`], [`Connections::adopt`] and the methods of [`Handle`](crate::Handle) take the data
+    /// as an argument. It exists from [`on_accept`](Self::on_accept) until the last call for the connection. It is
+    /// stored in the loop's table of connections: `()` takes no memory.
     type Data: Default + Send + 'static;
 
     /// The events that other threads post: [`Handle::post`](crate::Handle::post). `()` if there are none.
@@ -61,22 +66,22 @@ pub trait Handler: Sized {
     /// The loop begins to run.
     fn on_start(&mut self, connections: &mut Connections<Self>) {}
 
-    /// A listener has accepted a client, which has not asked for anything yet. Its address can be had now; once it is gone,
-    /// the system no longer tells.
+    /// A listener has accepted a client, which has sent nothing yet. Read its address here: the system no longer
+    /// returns it once the client is gone.
     fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {}
 
-    /// A client asks for a WebSocket. The default accepts it with the first subprotocol that it offers and the listener
+    /// A client requests a WebSocket. The default accepts it with the first subprotocol that it offers and the listener
     /// supports ([`Connection::default_accept`]).
     ///
-    /// An [`Accept`] without an origin policy of its own applies the listener's
-    /// ([`ListenOptions::origin`](crate::ListenOptions::origin), by default the same origin). Its subprotocol is taken
-    /// as it is: none if it selects none.
+    /// An [`Accept`](crate::Accept) without an origin policy of its own applies the listener's
+    /// ([`ListenOptions::origin`](crate::ListenOptions::origin), by default the same origin). Its subprotocol is not
+    /// replaced: if it selects none, there is none.
     fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         connection.default_accept(request).into()
     }
 
-    /// A client asks, by HTTP, for something else, such as a health check. By default, it gets 426, Upgrade Required. It
-    /// also gets 426 if the answer is [`Answer::Accept`], which [`on_error`](Self::on_error) reports as a mistake.
+    /// A client sends another HTTP request, such as a health check. By default, it gets 426, Upgrade Required. It also
+    /// gets 426 if the answer is [`Answer::Accept`], which [`on_error`](Self::on_error) reports as a mistake.
     fn on_http_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
         HttpResponse::upgrade_required().into()
     }
@@ -84,76 +89,78 @@ pub trait Handler: Sized {
     /// The connection is open.
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, open: Open) {}
 
-    /// A message came. It is lent from the read buffer if it lay there whole.
+    /// A message arrived. It borrows the read buffer if it lies there whole.
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {}
 
-    /// A piece of a message came: instead of `on_message`, if [`Delivery::Chunks`](crate::sansocket::Delivery::Chunks) asks for
-    /// pieces.
+    /// A chunk of a message arrived. Called instead of `on_message` with
+    /// [`Delivery::Chunks`](crate::sansocket::Delivery::Chunks).
     fn on_chunk(&mut self, connection: &mut Connection<'_, Self>, chunk: Chunk<'_>) {}
 
-    /// A Ping came. Its Pong is on its way.
+    /// A Ping arrived. Its Pong is already queued.
     fn on_ping(&mut self, connection: &mut Connection<'_, Self>, payload: &[u8]) {}
 
-    /// A Pong came.
+    /// A Pong arrived.
     fn on_pong(&mut self, connection: &mut Connection<'_, Self>, payload: &[u8]) {}
 
-    /// The connection failed, or never opened; or, with [`Error::Send`], something sent by a
-    /// [`Handle`](crate::Handle) or to many was not sent to this one.
+    /// The connection failed, or never opened. [`Error::Send`]: a message that a [`Handle`](crate::Handle) or a
+    /// broadcast sent was not sent to this connection.
     fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {}
 
-    /// The peer's Close frame arrived: it sends nothing more. The connection is closing; [`on_close`](Self::on_close)
-    /// follows when it has ended.
+    /// The peer's Close frame arrived: the peer sends nothing more. The connection is closing;
+    /// [`on_close`](Self::on_close) follows when it has ended.
     fn on_close_received(&mut self, connection: &mut Connection<'_, Self>, frame: CloseFrame) {}
 
     /// The connection, which was open, is closed.
     fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {}
 
-    /// [`buffered_amount`](Connection::buffered_amount) was above the high-water mark, or something did not fit beside it,
-    /// and has fallen to the low-water mark: there is room for more.
+    /// There is room to send again: [`buffered_amount`](Connection::buffered_amount) has fallen to the low-water mark,
+    /// after it was above the high-water mark, or above the low one when a message did not fit.
     ///
-    /// What does not fit although no more than the low-water mark waits is not waited for: it may never fit.
+    /// Not called for a message that does not fit although `buffered_amount` is at or below the low-water mark: it may
+    /// never fit.
     fn on_writable(&mut self, connection: &mut Connection<'_, Self>) {}
 
-    /// The time that [`Connection::set_timer`] set for this key has come.
+    /// A timer of the connection has expired: [`Connection::set_timer`].
     fn on_timer(&mut self, connection: &mut Connection<'_, Self>, key: TimerKey) {}
 
-    /// The time that [`Connections::set_timer`] set for this key has come.
+    /// A timer of the loop has expired: [`Connections::set_timer`].
     fn on_loop_timer(&mut self, connections: &mut Connections<Self>, key: TimerKey) {}
 
     /// Another thread has posted an event: [`Handle::post`](crate::Handle::post).
     fn on_event(&mut self, connections: &mut Connections<Self>, event: Self::Event) {}
 
-    /// A connection that [`Handle::connect`](crate::Handle::connect) asked for could not even begin: the request is not
-    /// valid, there is no address that can be tried, or the system has no more descriptors. There is no connection; its
-    /// data is handed back. Later failures are reported by [`on_error`](Self::on_error).
+    /// The loop could not begin a connection for [`Handle::connect`](crate::Handle::connect): the request is not valid,
+    /// no address can be tried, or the system has no more descriptors. `data` is what `connect` was given. Later
+    /// failures are reported by [`on_error`](Self::on_error).
     fn on_connect_error(&mut self, connections: &mut Connections<Self>, data: Self::Data, error: ConnectError) {}
 
-    /// The listener at this address cannot accept, for want of file descriptors or memory, say. It tries again every
-    /// tenth of a second; this is called once until it has accepted again, which [`on_accept`](Self::on_accept) tells.
+    /// The listener at this address cannot accept, because the system is out of file descriptors, for example. It tries
+    /// again every 100 ms. This is called once for each series of failures; [`on_accept`](Self::on_accept) ends the
+    /// series.
     fn on_accept_error(&mut self, connections: &mut Connections<Self>, address: SocketAddr, error: &io::Error) {}
 }
 
-/// How to answer a client's request: [`Handler::on_request`], [`Handler::on_http_request`].
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a request is granted, refused, or waits")]
-pub enum Answer {
-    /// To open the connection, if the origin policy permits. Not for a request of [`Handler::on_http_request`].
-    Accept(Accept),
-    /// To answer with an HTTP response other than 101, and end.
-    Respond(HttpResponse),
-    /// To answer later, by [`Connection::answer`] or [`Handle::answer`](crate::Handle::answer). When
-    /// [`Config::opening_timeout`](crate::sansocket::Config::opening_timeout) has passed, the client gets 503.
-    Later,
+/// A connection of an event loop, borrowed for one call of the handler.
+///
+/// Messages are queued. At the end of the turn, the loop writes those of each connection with one system call.
+/// [`buffered_amount`](Self::buffered_amount) returns the payload bytes that are pending.
+pub struct Connection<'a, H: Handler> {
+    connections: &'a mut Connections<H>,
+    index: usize,
 }
 
-impl From<Accept> for Answer {
-    fn from(accept: Accept) -> Self {
-        Self::Accept(accept)
+impl<'a, H: Handler> Connection<'a, H> {
+    /// Wraps the connection with this index, which exists.
+    #[inline]
+    pub(crate) fn new(connections: &'a mut Connections<H>, index: usize) -> Self {
+        Self { connections, index }
     }
 }
 
-impl From<HttpResponse> for Answer {
-    fn from(response: HttpResponse) -> Self {
-        Self::Respond(response)
-    }
+/// The connections of an event loop.
+pub struct Connections<H: Handler> {
+    pub(crate) table: Table<H::Data>,
+    pub(crate) mailboxes: Arc<Mailboxes<H::Data, H::Event>>,
+    /// The loop's number among those that run together.
+    thread: usize,
 }

@@ -1,4 +1,4 @@
-//! The settings of a listener, and what the loops that share it count.
+//! ListenOptions: the settings of a listener, and the connection count of the loops that share it.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -8,25 +8,10 @@ use sansocket_drive::sansocket::{Accept, OriginPolicy, Request};
 /// The settings of a listener: [`EventLoop::listen_with`](crate::EventLoop::listen_with),
 /// [`Threads::start_with`](crate::Threads::start_with).
 ///
-/// ```no_run
-/// use sansocket_mio::{Connection, EventLoop, Handler, ListenOptions, Message, OriginPolicy};
-///
-/// struct Echo;
-///
-/// impl Handler for Echo {
-///     type Data = ();
-///     type Event = ();
-///
-///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
-///         let _ = connection.send(message);
-///     }
-/// }
+/// ```
+/// use sansocket_mio::{ListenOptions, OriginPolicy};
 ///
 /// let options = ListenOptions::new().origin(OriginPolicy::Any).protocol("echo").max_connections(10_000);
-/// let mut event_loop = EventLoop::new(Echo)?;
-/// event_loop.listen_with("127.0.0.1:9001", &options)?;
-/// event_loop.run()?;
-/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -37,7 +22,7 @@ pub struct ListenOptions {
 }
 
 impl ListenOptions {
-    /// [`OriginPolicy::SameOrigin`], no subprotocol, any number of connections.
+    /// Returns the defaults: [`OriginPolicy::SameOrigin`], no subprotocol, any number of connections.
     pub const fn new() -> Self {
         Self { origin: OriginPolicy::SameOrigin, protocols: Vec::new(), max_connections: None }
     }
@@ -59,8 +44,8 @@ impl ListenOptions {
     }
 
     /// Sets how many connections of this listener may exist at the same time (default: any number). At the limit, the
-    /// listener accepts no client; clients wait in the system's backlog, connected and unanswered, until a connection
-    /// has ended. With 0, it accepts none at all. The loops of [`Threads`](crate::Threads) count together.
+    /// listener accepts no clients; they wait in the system's backlog, connected and unanswered, until a connection has
+    /// ended. With 0, it accepts none at all. The loops of [`Threads`](crate::Threads) count together.
     ///
     /// A connection counts from when it is accepted until TCP has ended: also during the opening handshake
     /// ([`Config::opening_timeout`](crate::Config::opening_timeout) bounds it) and the closing handshake.
@@ -76,7 +61,7 @@ impl Default for ListenOptions {
     }
 }
 
-/// The settings of a listener, and how many connections it has. Shared by the loops that listen together.
+/// The settings and the connection count of a listener, shared by the loops that listen together.
 #[derive(Debug)]
 pub(crate) struct ListenerShared {
     options: ListenOptions,
@@ -92,19 +77,19 @@ impl ListenerShared {
         &self.options.origin
     }
 
-    /// Accepts with the first subprotocol offered that the listener supports.
+    /// Returns an acceptance with the first offered subprotocol that the listener supports.
     pub(crate) fn accept(&self, request: &Request) -> Accept {
         Accept::new().first_protocol(request, &self.options.protocols)
     }
 
-    /// Counts one connection more, unless `max_connections` is reached.
+    /// Counts one connection more. Returns false if `max_connections` is reached.
     pub(crate) fn admit(&self) -> bool {
         let Some(max) = self.options.max_connections else { return true };
         let increment = |count| (count < max).then_some(count + 1);
         self.connections.fetch_update(SeqCst, SeqCst, increment).is_ok()
     }
 
-    /// Counts one connection less. Returns whether `max_connections` was reached, so that listeners may wait for this.
+    /// Counts one connection less. Returns whether `max_connections` was reached, so that listeners may be full.
     pub(crate) fn release(&self) -> bool {
         self.options.max_connections.is_some_and(|max| self.connections.fetch_sub(1, SeqCst) == max)
     }

@@ -1,4 +1,4 @@
-//! Listening. A listener that cannot accept pauses: to try again at once would only fail again.
+//! Listener: accepts clients. After a failure it pauses, since another attempt would fail as well.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,32 +13,32 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::listen_options::ListenerShared;
 
-/// Clients accepted in one turn: those that are connected have theirs in between.
+/// Clients accepted in one turn, so that the connected ones are served in between.
 const ACCEPTS: usize = 64;
-/// How long to wait before trying again, after accepting has failed.
+/// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Clients that may wait to be accepted; the system has a limit of its own.
+/// The length of the backlog; the system may limit it further.
 const BACKLOG: i32 = 4096;
 
 pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
-    /// Clients may be waiting.
+    /// The backlog may hold clients.
     may_accept: bool,
-    /// When to try again.
+    /// The end of the pause.
     paused_until: Option<Instant>,
-    /// The handler knows that this listener cannot accept.
+    /// A failure was reported to the handler, and no client has been accepted since.
     is_failing: bool,
     /// The listener has reached its `max_connections`. [`resume`](Self::resume) is called when a connection has ended.
     is_full: bool,
     shared: Arc<ListenerShared>,
 }
 
-/// What accepting gave.
-pub(crate) enum Accepted {
+/// The result of an attempt to accept.
+pub(crate) enum AcceptOutcome {
     Client(TcpStream, SocketAddr),
-    Nobody,
-    /// It fails, and has not before.
+    NoClient,
+    /// The first failure in a series.
     Failed(io::Error),
 }
 
@@ -62,65 +62,71 @@ impl Listener {
         self.address
     }
 
-    /// mio has an event for it.
+    /// Notes an event of mio for this listener.
     pub(crate) fn note(&mut self) {
         self.may_accept = true;
     }
 
-    /// When it is to be asked again; the epoch if at once.
+    /// Returns when to accept; the epoch means at once.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         (self.may_accept && !self.is_full).then(|| self.paused_until.unwrap_or(Instant::EPOCH))
     }
 
-    /// How many clients may be accepted now.
-    pub(crate) fn turns(&mut self, now: Instant) -> usize {
+    /// Returns how many clients may be accepted in this turn.
+    pub(crate) fn accept_budget(&mut self, now: Instant) -> usize {
         if self.poll_timeout().is_some_and(|at| at <= now) { ACCEPTS } else { 0 }
     }
 
-    /// Counts one connection more, before it is accepted, unless the listener has reached its `max_connections`.
+    /// Counts one connection more, before it is accepted. Returns false if the listener has reached its
+    /// `max_connections`.
     pub(crate) fn admit(&mut self) -> bool {
         self.is_full = !self.shared.admit();
         !self.is_full
     }
 
-    /// A connection has ended: there may be room again.
+    /// Notes that a connection has ended, so that another may be accepted.
     pub(crate) fn resume(&mut self) {
         self.is_full = false;
     }
 
-    pub(crate) fn accept(&mut self, now: Instant) -> Accepted {
+    pub(crate) fn accept(&mut self, now: Instant) -> AcceptOutcome {
         match self.tcp.accept() {
             Ok((stream, peer)) => {
                 (self.is_failing, self.paused_until) = (false, None);
-                Accepted::Client(stream, peer)
+                AcceptOutcome::Client(stream, peer)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.may_accept = false;
                 self.paused_until = None;
-                Accepted::Nobody
+                AcceptOutcome::NoClient
             }
-            // a client that is gone already is not the listener's trouble: the next turn sees to the others
-            Err(error) if error.kind() == ErrorKind::Interrupted || is_disconnect(&error) => Accepted::Nobody,
+            // the client is already gone, which is no failure of the listener: the next turn accepts the others
+            Err(error) if error.kind() == ErrorKind::Interrupted || is_disconnect(&error) => AcceptOutcome::NoClient,
             Err(error) => {
                 self.paused_until = Some(now + PAUSE);
-                if std::mem::replace(&mut self.is_failing, true) { Accepted::Nobody } else { Accepted::Failed(error) }
+                if std::mem::replace(&mut self.is_failing, true) {
+                    AcceptOutcome::NoClient
+                } else {
+                    AcceptOutcome::Failed(error)
+                }
             }
         }
     }
 }
 
-/// Listens at the first of these addresses that can be had.
+/// Listens at the first of the addresses for which that succeeds.
 pub(crate) fn bind(addresses: impl ToSocketAddrs) -> io::Result<std::net::TcpListener> {
     first_of(addresses, |address| listen(socket(address, false)?))
 }
 
-/// Listens so many times at the first of these addresses that can be had: each listener gets some of the clients.
+/// Listens `count` times at the first of the addresses for which that succeeds. The system distributes the clients
+/// among the listeners.
 pub(crate) fn bind_shared(addresses: impl ToSocketAddrs, count: u16) -> io::Result<Vec<std::net::TcpListener>> {
     if count < 2 {
         return Ok(vec![bind(addresses)?]);
     }
     first_of(addresses, |address| {
-        // sockets that share with each other share with those of another process, too: so is anybody there?
+        // A shared port is shared with other processes, too: binding alone first fails if one of them listens.
         drop(socket(address, false)?);
         let mut listeners = vec![listen(socket(address, true)?)?];
         let address = listeners[0].local_addr()?;
@@ -132,7 +138,7 @@ pub(crate) fn bind_shared(addresses: impl ToSocketAddrs, count: u16) -> io::Resu
 }
 
 fn first_of<T>(addresses: impl ToSocketAddrs, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-    let mut failure = io::Error::new(ErrorKind::InvalidInput, "no address to listen at");
+    let mut failure = io::Error::new(ErrorKind::InvalidInput, "the list of addresses to listen at is empty");
     for address in addresses.to_socket_addrs()? {
         match bind(address) {
             Ok(bound) => return Ok(bound),
@@ -142,10 +148,10 @@ fn first_of<T>(addresses: impl ToSocketAddrs, bind: impl Fn(SocketAddr) -> io::R
     Err(failure)
 }
 
-/// A socket that has this address: alone, or as one of many.
+/// Binds a socket to the address, which others may share if `shared` is set.
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // as std does: a server that restarts need not wait for the connections of the one before
+    // as std does: a restarted server need not wait for the connections of its predecessor
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     if shared {

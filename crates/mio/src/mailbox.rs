@@ -1,4 +1,5 @@
-//! Mailbox: the commands that wait for an event loop. Bounded, and shared with the threads that post.
+//! Mailbox: the bounded queue of commands for an event loop, shared with the threads that post. Mailboxes: those of all
+//! loops that run together.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,38 +10,38 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
-use sansocket_drive::sansocket::{ClientRequest, CloseCode, EncodedMessage, Message};
+use sansocket_drive::sansocket::{ClientRequest, CloseCode, Config, EncodedMessage, Message};
 
-use crate::connection::ConnectionId;
+use crate::answer::Answer;
+use crate::connection_id::ConnectionId;
 use crate::error::{MailboxLimit, PostError};
-use crate::handler::{Answer, Handler};
 use crate::options::MailboxLimits;
 use crate::socket::Socket;
 
 /// Commands executed in one turn.
 pub(crate) const TURN_COMMANDS: usize = 1024;
 
-/// What a loop is asked to do.
-pub(crate) enum Command<H: Handler> {
+/// A request to an event loop, whose handler keeps data of type `D` and receives events of type `E`.
+pub(crate) enum Command<D, E> {
     Send(ConnectionId, Message<'static>),
     SendEncoded(ConnectionId, EncodedMessage),
     Broadcast(EncodedMessage),
     Close(ConnectionId, CloseCode, String),
     Abort(ConnectionId),
     Answer(ConnectionId, Box<Answer>),
-    Connect(Box<Connect<H::Data>>),
-    Adopt(Box<(Socket, H::Data)>),
-    Event(H::Event),
+    Connect(Box<Connect<D>>),
+    Adopt(Box<(Socket, D)>),
+    Event(E),
 }
 
-/// A connection to be made.
+/// A connection that the loop should make.
 pub(crate) struct Connect<D> {
     pub(crate) request: ClientRequest,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) data: D,
 }
 
-impl<H: Handler> Command<H> {
+impl<D, E> Command<D, E> {
     /// Returns the bytes that count against [`Options::max_pending_bytes`](crate::Options::max_pending_bytes).
     pub(crate) fn payload_len(&self) -> usize {
         match self {
@@ -52,29 +53,29 @@ impl<H: Handler> Command<H> {
     }
 }
 
-/// Where a loop finds what it is asked to do. Bounded: a command counts from when it is posted until it is done.
-pub(crate) struct Mailbox<H: Handler> {
+/// The commands of one loop, and what wakes it. A command counts against the limits until the loop has executed it.
+pub(crate) struct Mailbox<D, E> {
     waker: Waker,
     limits: MailboxLimits,
     /// Written under the lock, read without.
     pending_commands: AtomicUsize,
     pending_bytes: AtomicUsize,
     stop_requested: Arc<AtomicBool>,
-    queue: Mutex<Queue<H>>,
+    queue: Mutex<Queue<D, E>>,
 }
 
-/// The commands, and whether more may be posted.
-pub(crate) struct Queue<H: Handler> {
-    commands: VecDeque<Command<H>>,
+/// The commands that the loop has not taken yet, and whether more may be posted.
+struct Queue<D, E> {
+    commands: VecDeque<Command<D, E>>,
     /// The loop has been woken, and has not taken all commands since.
     is_woken: bool,
-    /// No more commands are taken: the loop has been told to stop.
-    pub(crate) is_refusing: bool,
+    /// Commands are refused: the loop is stopping or has ended.
+    is_refusing: bool,
     /// The loop has ended.
     is_closed: bool,
 }
 
-impl<H: Handler> Mailbox<H> {
+impl<D, E> Mailbox<D, E> {
     pub(crate) fn new(waker: Waker, limits: MailboxLimits) -> Self {
         Self {
             waker,
@@ -91,40 +92,51 @@ impl<H: Handler> Mailbox<H> {
         }
     }
 
-    /// Returns how many commands were posted and are not done.
+    /// Returns the number of commands that were posted and not executed.
     pub(crate) fn pending_commands(&self) -> usize {
         self.pending_commands.load(Relaxed)
     }
 
-    /// Returns how many payload bytes these commands have.
+    /// Returns the payload bytes of these commands.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.pending_bytes.load(Relaxed)
     }
 
-    /// Checks whether a command with so many payload bytes fits; if not, returns the limit that it would exceed.
+    /// Checks whether a command with `payload` payload bytes fits.
+    ///
+    /// # Errors
+    ///
+    /// The limit that the command would exceed.
     pub(crate) fn check_room(&self, payload: usize) -> Result<(), MailboxLimit> {
         let (commands, bytes) = (self.pending_commands(), self.pending_bytes());
         if commands >= self.limits.commands {
             return Err(MailboxLimit::Commands(self.limits.commands));
         }
-        // A payload longer than the limit must fit at some time.
+        // A payload longer than the limit is accepted if no other is pending.
         let fits = bytes == 0 || payload == 0 || bytes.saturating_add(payload) <= self.limits.bytes;
         if fits { Ok(()) } else { Err(MailboxLimit::Bytes(self.limits.bytes)) }
     }
 
+    /// Returns whether commands may be posted.
     pub(crate) fn is_open(&self) -> bool {
         !self.lock().is_refusing
     }
 
-    pub(crate) fn post(&self, command: Command<H>) -> Result<(), PostError<Command<H>>> {
+    /// Posts a command that is made of `value` and has `payload` payload bytes. Hands back `value` if it is refused.
+    pub(crate) fn post<T>(
+        &self,
+        value: T,
+        payload: usize,
+        command: impl FnOnce(T) -> Command<D, E>,
+    ) -> Result<(), PostError<T>> {
         let mut queue = self.lock();
         if queue.is_refusing {
-            return Err(PostError::Stopped(command));
+            return Err(PostError::Stopped(value));
         }
-        if let Err(limit) = self.check_room(command.payload_len()) {
-            return Err(PostError::Full(command, limit));
+        if let Err(limit) = self.check_room(payload) {
+            return Err(PostError::Full(value, limit));
         }
-        let is_sleeping = self.push(&mut queue, command);
+        let is_sleeping = self.push(&mut queue, command(value));
         drop(queue);
         if is_sleeping {
             self.wake();
@@ -133,36 +145,36 @@ impl<H: Handler> Mailbox<H> {
     }
 
     /// Adds a command, for which there is room. Returns whether the loop must be woken.
-    pub(crate) fn push(&self, queue: &mut Queue<H>, command: Command<H>) -> bool {
+    fn push(&self, queue: &mut Queue<D, E>, command: Command<D, E>) -> bool {
         self.pending_commands.fetch_add(1, Relaxed);
         self.pending_bytes.fetch_add(command.payload_len(), Relaxed);
         queue.commands.push_back(command);
         !mem::replace(&mut queue.is_woken, true)
     }
 
-    /// Moves commands to the end of `commands` until it holds `count`. Returns whether some are left; if not, the next one
-    /// wakes the loop.
-    pub(crate) fn take(&self, commands: &mut VecDeque<Command<H>>, count: usize) -> bool {
+    /// Moves commands to the end of `commands` until it holds `count`. Returns whether more are queued; if not, the
+    /// next command wakes the loop.
+    pub(crate) fn take(&self, commands: &mut VecDeque<Command<D, E>>, count: usize) -> bool {
         let mut queue = self.lock();
         let count = count.saturating_sub(commands.len()).min(queue.commands.len());
         commands.extend(queue.commands.drain(..count));
         let has_more = !queue.commands.is_empty();
         queue.is_woken = has_more;
         if !has_more {
-            // a crowd of commands leaves no memory behind
+            // release the memory of a burst of commands
             queue.commands.shrink_to(TURN_COMMANDS);
         }
         has_more
     }
 
-    /// Notes that commands that were taken are done.
+    /// Notes that the loop has executed commands that it took.
     pub(crate) fn finish(&self, commands: usize, bytes: usize) {
-        let _letters = self.lock();
+        let _queue = self.lock();
         self.pending_commands.fetch_sub(commands, Relaxed);
         self.pending_bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// Asks the loop to stop, ahead of all commands. Returns whether it still runs.
+    /// Asks the loop to stop, ahead of all commands, and refuses further commands. Returns whether it still runs.
     pub(crate) fn request_stop(&self) -> bool {
         let mut queue = self.lock();
         if queue.is_closed {
@@ -175,17 +187,17 @@ impl<H: Handler> Mailbox<H> {
         true
     }
 
-    /// Whether [`Handle::stop`](crate::Handle::stop) was called, and the loop has not executed it yet.
+    /// Returns the flag that is set from [`Handle::stop`](crate::Handle::stop) until the loop executes it.
     pub(crate) fn stop_requested(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop_requested)
     }
 
-    /// Takes no more commands.
+    /// Refuses further commands.
     pub(crate) fn refuse(&self) {
         self.lock().is_refusing = true;
     }
 
-    /// The loop has ended: what is pending is dropped.
+    /// Refuses further commands and drops those that are queued: the loop has ended.
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         (queue.is_refusing, queue.is_closed) = (true, true);
@@ -193,7 +205,7 @@ impl<H: Handler> Mailbox<H> {
         self.pending_commands.store(0, Relaxed);
         self.pending_bytes.store(0, Relaxed);
         drop(queue);
-        // the application's types, whose `drop` may post
+        // unlocked: `drop` of the application's types may post
         drop(commands);
     }
 
@@ -205,7 +217,155 @@ impl<H: Handler> Mailbox<H> {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue<H>> {
+    fn lock(&self) -> MutexGuard<'_, Queue<D, E>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The mailboxes of event loops that run together, by the loops' numbers.
+pub(crate) struct Mailboxes<D, E> {
+    mailboxes: Vec<Mailbox<D, E>>,
+    config: Arc<Config>,
+    /// The loop that gets the next connection.
+    next_loop: AtomicUsize,
+}
+
+impl<D, E> Mailboxes<D, E> {
+    pub(crate) fn new(mailboxes: Vec<Mailbox<D, E>>, config: Arc<Config>) -> Self {
+        Self { mailboxes, config, next_loop: AtomicUsize::new(0) }
+    }
+
+    /// Returns the mailbox of a loop.
+    pub(crate) fn get(&self, thread: usize) -> Option<&Mailbox<D, E>> {
+        self.mailboxes.get(thread)
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Mailbox<D, E>> {
+        self.mailboxes.iter()
+    }
+
+    /// Returns the settings of all connections.
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Posts a command to one loop: see [`Mailbox::post`].
+    pub(crate) fn post_to<T>(
+        &self,
+        thread: usize,
+        value: T,
+        payload: usize,
+        command: impl FnOnce(T) -> Command<D, E>,
+    ) -> Result<(), PostError<T>> {
+        match self.get(thread) {
+            Some(mailbox) => mailbox.post(value, payload, command),
+            None => Err(PostError::Stopped(value)),
+        }
+    }
+
+    /// Posts an encoded message to the loop of a connection.
+    pub(crate) fn send_encoded(&self, id: ConnectionId, message: &EncodedMessage) -> Result<(), PostError> {
+        self.post_to(id.thread(), (), message.len(), |()| Command::SendEncoded(id, message.clone()))
+    }
+
+    /// Posts a command without payload to the loops in turn. A loop whose mailbox is full, or that has stopped, is
+    /// skipped.
+    pub(crate) fn post_in_turn<T>(
+        &self,
+        mut value: T,
+        command: impl Fn(T) -> Command<D, E>,
+    ) -> Result<(), PostError<T>> {
+        let (count, first) = (self.mailboxes.len(), self.next_loop.fetch_add(1, Relaxed));
+        let mut exceeded = None;
+        for number in 0..count {
+            match self.post_to(first.wrapping_add(number) % count, value, 0, &command) {
+                Ok(()) => return Ok(()),
+                Err(PostError::Full(refused, limit)) => (value, exceeded) = (refused, Some(limit)),
+                Err(PostError::Stopped(refused)) => value = refused,
+            }
+        }
+        Err(match exceeded {
+            Some(limit) => PostError::Full(value, limit),
+            None => PostError::Stopped(value),
+        })
+    }
+
+    /// Encodes a message and posts it to all loops except one. Returns the encoded message.
+    pub(crate) fn encode_and_post<'m>(
+        &self,
+        except: Option<usize>,
+        message: Message<'m>,
+    ) -> Result<EncodedMessage, PostError<Message<'m>>> {
+        let mut others = self.mailboxes.iter().enumerate().filter(|&(number, _)| Some(number) != except);
+        // A full mailbox is common under load: the message is then not encoded.
+        let full =
+            others.find_map(|(_, mailbox)| mailbox.check_room(message.len()).err().filter(|_| mailbox.is_open()));
+        if let Some(limit) = full {
+            return Err(PostError::Full(message, limit));
+        }
+        let borrowed = match &message {
+            Message::Text(text) => Message::from(&**text),
+            Message::Binary(bytes) => Message::from(&**bytes),
+        };
+        let encoded = EncodedMessage::new(borrowed, &self.config);
+        match self.post_broadcast(except, &encoded) {
+            Ok(()) => Ok(encoded),
+            Err(error) => Err(error.map(|()| message)),
+        }
+    }
+
+    /// Posts a broadcast to all loops except one.
+    pub(crate) fn post_broadcast(&self, except: Option<usize>, message: &EncodedMessage) -> Result<(), PostError> {
+        self.post_to_all(except, message.len(), || Command::Broadcast(message.clone()))
+    }
+
+    /// Posts a command with `payload` payload bytes to all loops that have not stopped, except one. If one of the
+    /// mailboxes is full, posts it to none. Never waits for room, so loops that broadcast to each other cannot wait for
+    /// each other.
+    pub(crate) fn post_to_all(
+        &self,
+        except: Option<usize>,
+        payload: usize,
+        command: impl Fn() -> Command<D, E>,
+    ) -> Result<(), PostError> {
+        // before any lock: the application's `clone` may post
+        let others = (0..self.mailboxes.len()).filter(|&number| Some(number) != except);
+        let mut commands: Vec<_> = others.map(|_| command()).collect();
+        let mut locked = Vec::new();
+        // All threads lock in the order of the loops' numbers, so that there is no deadlock.
+        for (number, mailbox) in self.mailboxes.iter().enumerate() {
+            if Some(number) == except {
+                continue;
+            }
+            let queue = mailbox.lock();
+            if queue.is_refusing {
+                continue;
+            }
+            if let Err(limit) = mailbox.check_room(payload) {
+                return Err(PostError::Full((), limit));
+            }
+            locked.push((mailbox, queue));
+        }
+        if locked.is_empty() && except.is_none() {
+            return Err(PostError::Stopped(()));
+        }
+        let mut sleeping = Vec::new();
+        for (mailbox, mut queue) in locked {
+            if let Some(command) = commands.pop()
+                && mailbox.push(&mut queue, command)
+            {
+                sleeping.push(mailbox);
+            }
+        }
+        for mailbox in sleeping {
+            mailbox.wake();
+        }
+        Ok(())
+    }
+
+    /// Wakes all loops except one.
+    pub(crate) fn wake_others(&self, except: usize) {
+        let others = self.mailboxes.iter().enumerate().filter(|&(number, _)| number != except);
+        others.for_each(|(_, mailbox)| mailbox.wake());
     }
 }

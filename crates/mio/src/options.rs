@@ -1,4 +1,4 @@
-//! How an event loop behaves.
+//! Options: the settings of an event loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use sansocket_drive::sansocket::Config;
 use sansocket_drive::with_keepalive;
 
-/// How much is read at a time unless the caller says otherwise, in bytes.
+/// The default size of the read buffer, in bytes.
 const DEFAULT_BUFFER_SIZE: usize = 64 * 1024;
-/// The least that is read at a time, in bytes.
+/// The least size of the read buffer, in bytes.
 const MIN_BUFFER_SIZE: usize = 256;
 
-/// Commands that may be pending in a loop's mailbox unless the caller says otherwise.
+/// The default limit of pending commands in a loop's mailbox.
 const DEFAULT_PENDING_COMMANDS: usize = 16_384;
-/// Their payloads, in bytes.
+/// The default limit of their payloads, in bytes.
 const DEFAULT_PENDING_BYTES: usize = 16 << 20;
 
-/// How long a loop takes to stop unless the caller says otherwise.
+/// The default of [`Options::stop_timeout`].
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of an [`EventLoop`](crate::EventLoop).
 ///
-/// What a peer that reads slowly can keep, and for how long, is described at [`EventLoop`](crate::EventLoop#slow-readers). A
-/// public server should lower [`Config::max_buffered_amount`] to what it sends at a time, and keep keepalive on.
+/// [`EventLoop`](crate::EventLoop#slow-readers) describes which resources a slow reader can hold, and for how long. A
+/// public server should lower [`Config::max_buffered_amount`] to the most it sends at a time, and keep keepalive on.
 ///
 /// ```
 /// let config = sansocket_mio::Config::default().max_message_size(64 * 1024);
@@ -38,7 +38,7 @@ pub struct Options {
     pub(crate) stop_timeout: Duration,
 }
 
-/// How much may be pending in a mailbox.
+/// The limits of a mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MailboxLimits {
     pub(crate) commands: usize,
@@ -46,8 +46,8 @@ pub(crate) struct MailboxLimits {
 }
 
 impl Options {
-    /// [`Config::default`] with keepalive, a read buffer of 64 KiB, a low-water mark at half of the high one, a mailbox
-    /// of 16,384 commands and 16 MiB, and 5 s to stop.
+    /// Returns the defaults: [`Config::default`] with keepalive, a read buffer of 64 KiB, a low-water mark at half of
+    /// the high one, a mailbox of 16,384 commands and 16 MiB, and 5 s to stop.
     pub fn new() -> Self {
         Self {
             config: with_keepalive(Config::default()),
@@ -64,42 +64,44 @@ impl Options {
         self
     }
 
-    /// Sets the size of the read buffer that all connections share, in bytes, at least 256 (default: 64 KiB). A message that
-    /// lies whole in it is passed to the handler without a copy; a longer message is assembled.
+    /// Sets the size of the read buffer that all connections share, in bytes, at least 256 (default: 64 KiB). A message
+    /// that lies whole in it is passed to the handler without a copy; a longer message is assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes.max(MIN_BUFFER_SIZE);
         self
     }
 
     /// Sets the low-water mark in bytes (default: half of the high-water mark). When
-    /// [`buffered_amount`](crate::Connection::buffered_amount) was above the high-water mark and has fallen to the low one,
-    /// the loop calls [`Handler::on_writable`](crate::Handler::on_writable), and a server reads from the client again.
+    /// [`buffered_amount`](crate::Connection::buffered_amount) was above the high-water mark and has fallen to the low
+    /// one, the loop calls [`Handler::on_writable`](crate::Handler::on_writable), and a server reads from the client
+    /// again.
     ///
-    /// The high-water mark is [`Config::high_water_mark`], but at most half of [`Config::max_buffered_amount`]. The low-water
-    /// mark is at most as high.
+    /// The high-water mark is [`Config::high_water_mark`], but at most half of [`Config::max_buffered_amount`]. The
+    /// low-water mark is at most as high.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.low_water_mark = Some(bytes);
         self
     }
 
     /// Sets how many commands of [`Handle`](crate::Handle)s may be pending in the mailbox of each loop, at least 1
-    /// (default: 16,384). Further commands are refused with [`PostError::Full`](crate::PostError::Full). A broadcast is one
-    /// command.
+    /// (default: 16,384). Further commands are refused with [`PostError::Full`](crate::PostError::Full). A broadcast is
+    /// one command.
     pub fn max_pending_commands(mut self, commands: usize) -> Self {
         self.mailbox.commands = commands.max(1);
         self
     }
 
-    /// Sets how many payload bytes the pending commands of each loop may have together (default: 16 MiB). A longer message
-    /// is accepted while no other payload is pending. A broadcast counts once in each loop, although its bytes are shared.
-    /// Commands other than messages and closes (events, answers, connections) count as commands without payload.
+    /// Sets how many payload bytes the pending commands of each loop may have together (default: 16 MiB). A longer
+    /// message is accepted while no other payload is pending. A broadcast counts once in each loop, although its bytes
+    /// are shared. Commands other than messages and closes (events, answers, connections) count as commands without
+    /// payload.
     pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
         self.mailbox.bytes = bytes;
         self
     }
 
     /// Sets how long connections may take to close after [`Connections::stop`](crate::Connections::stop) or
-    /// [`Handle::stop`](crate::Handle::stop) (default: 5 s). The loop then aborts those that are left, whatever their
+    /// [`Handle::stop`](crate::Handle::stop) (default: 5 s). The loop then aborts the remaining ones, whatever their
     /// [`Config::closing_timeout`] and [`Config::closing_limit`] are: what their peers have not read is lost, and
     /// [`Handler::on_close`](crate::Handler::on_close) reports each.
     pub fn stop_timeout(mut self, timeout: Duration) -> Self {
@@ -107,9 +109,10 @@ impl Options {
         self
     }
 
-    /// Above how many bytes of `buffered_amount` a connection is congested, and to how many they must fall for it to end.
+    /// Returns the high-water mark, above which `buffered_amount` makes a connection congested, and the low-water mark,
+    /// at which the congestion ends.
     pub(crate) fn water_marks(&self) -> (usize, usize) {
-        // a buffer that is full must be above the mark, or nobody would ever say that it no longer is
+        // A full buffer must be above the high-water mark: otherwise `on_writable` would never follow.
         let high = self.config.high_water_mark.min(self.config.max_buffered_amount / 2);
         (high, self.low_water_mark.unwrap_or(high / 2).min(high))
     }

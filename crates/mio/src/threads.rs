@@ -1,4 +1,4 @@
-//! Threads: as many event loops as there are cores, each with its own share of the clients.
+//! Threads: several event loops, each on a thread of its own, that share the clients of one address.
 
 use std::fmt;
 use std::io;
@@ -7,39 +7,31 @@ use std::panic;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use crate::event_loop::{EventLoop, poll};
+use crate::event_loop::{EventLoop, new_poll};
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::listen_options::{ListenOptions, ListenerShared};
 use crate::listener;
+use crate::mailbox::Mailboxes;
 use crate::options::Options;
 
 /// Event loops that run together, each on a thread of its own.
 ///
-/// They listen at the same address, and the system deals the clients out among them (`SO_REUSEPORT`). A connection stays
-/// with its loop, and its handler hears only of the connections of that loop; a broadcast reaches those of all.
+/// They listen at the same address, and the system distributes the clients among them (`SO_REUSEPORT`). A connection
+/// stays with its loop, and each handler receives the events of one loop only; a broadcast reaches the connections of
+/// all.
 ///
-/// They also end together. If one fails, or its handler panics, its connections are lost, and the others are stopped in
-/// good order: see [`Handle::stop`].
+/// They also end together. If a loop fails, or its handler panics, its connections are lost, and the others are stopped
+/// in an orderly way: see [`Handle::stop`].
 ///
 /// ```no_run
-/// use sansocket_mio::{Connection, Handler, Message, Options, Threads};
+/// use sansocket_mio::{Handler, Options, Threads};
 ///
-/// struct Echo;
-///
-/// impl Handler for Echo {
-///     type Data = ();
-///     type Event = ();
-///
-///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
-///         let _ = connection.send(message);
-///     }
+/// fn serve<H: Handler + Default + Send + 'static>() -> std::io::Result<()> {
+///     let threads = Threads::start(4, &Options::new(), "127.0.0.1:9001", |_| H::default())?;
+///     println!("listening at {}", threads.local_addr());
+///     threads.join()
 /// }
-///
-/// let threads = Threads::start(4, &Options::new(), "127.0.0.1:9001", |_| Echo)?;
-/// println!("listening at {}", threads.local_addr());
-/// threads.join()?;
-/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Threads<H: Handler> {
     address: SocketAddr,
@@ -48,26 +40,26 @@ pub struct Threads<H: Handler> {
     first_failure: Arc<OnceLock<usize>>,
 }
 
-/// Goes down with a loop, and tells the others.
-struct Watch<H: Handler> {
+/// Stops all loops if its own loop fails or panics.
+struct LoopGuard<H: Handler> {
     number: usize,
     handle: Handle<H>,
     first_failure: Arc<OnceLock<usize>>,
-    has_ended_well: bool,
+    has_succeeded: bool,
 }
 
-impl<H: Handler> Watch<H> {
+impl<H: Handler> LoopGuard<H> {
     fn run(mut self, event_loop: &mut EventLoop<H>) -> io::Result<()> {
         let result = event_loop.run();
-        self.has_ended_well = result.is_ok();
+        self.has_succeeded = result.is_ok();
         result
     }
 }
 
-impl<H: Handler> Drop for Watch<H> {
+impl<H: Handler> Drop for LoopGuard<H> {
     fn drop(&mut self) {
-        if !self.has_ended_well {
-            // unless another was first
+        if !self.has_succeeded {
+            // fails if another loop has failed before
             let _ = self.first_failure.set(self.number);
             let _ = self.handle.stop();
         }
@@ -75,15 +67,15 @@ impl<H: Handler> Drop for Watch<H> {
 }
 
 impl<H: Handler> Threads<H> {
-    /// Starts `count` threads, at least one, with a handler each, which is given the thread's number. They listen with
-    /// the settings of [`ListenOptions::new`]. With port 0 the system chooses one, for all.
+    /// Starts `count` threads, at least one. `handler` makes the handler of each from the thread's number. They listen
+    /// with the settings of [`ListenOptions::new`]. With port 0, the system chooses one port for all.
     ///
-    /// Nobody else may listen at the address, even if they would share it. But where several loops do, another process of
-    /// the same user can join them later, if it asks for `SO_REUSEPORT`, and is dealt some of the clients.
+    /// Fails if another process listens at the address, even if it shares the port. But with several threads, another
+    /// process of the same user can set `SO_REUSEPORT`, listen at the address later, and receive some of the clients.
     ///
     /// # Errors
     ///
-    /// The address is in use, or not this machine's; or it cannot be listened at more than once on this system.
+    /// The address is in use, or not this machine's; or the system does not let several sockets listen at one address.
     pub fn start(
         count: u16,
         options: &Options,
@@ -96,8 +88,8 @@ impl<H: Handler> Threads<H> {
         Self::start_with(count, options, address, &ListenOptions::new(), handler)
     }
 
-    /// The same with settings of the caller's for listening: which pages may connect, subprotocols, how many
-    /// connections all loops may have together.
+    /// Starts threads with the given settings for listening: which pages may connect, subprotocols, and the number of
+    /// connections of all loops together.
     ///
     /// # Errors
     ///
@@ -117,16 +109,18 @@ impl<H: Handler> Threads<H> {
         let address = listeners[0].local_addr()?;
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let (poll, mailbox) = poll(options)?;
+            let (poll, mailbox) = new_poll(options)?;
             polls.push(poll);
             mailboxes.push(mailbox);
         }
-        let handle = Handle::new(mailboxes, options.config.clone());
+        let mailboxes = Arc::new(Mailboxes::new(mailboxes, options.config.clone()));
+        let handle = Handle::new(Arc::clone(&mailboxes));
         let shared = Arc::new(ListenerShared::new(listen_options));
-        // all of them start, or none
+        // make all loops before starting any: if one fails, none starts
         let mut event_loops = Vec::new();
         for ((number, poll), listener) in (0..count).zip(polls).zip(listeners) {
-            let mut event_loop = EventLoop::build(handler(number.into()), options, poll, handle.clone(), number);
+            let mailboxes = Arc::clone(&mailboxes);
+            let mut event_loop = EventLoop::build(handler(number.into()), options, poll, mailboxes, number);
             event_loop.listen_shared(listener, Arc::clone(&shared))?;
             event_loops.push(event_loop);
         }
@@ -134,28 +128,28 @@ impl<H: Handler> Threads<H> {
         for (number, mut event_loop) in event_loops.into_iter().enumerate() {
             let thread = thread::Builder::new().name(format!("sansocket {number}"));
             let (handle, first_failure) = (handle.clone(), Arc::clone(&first_failure));
-            // if the thread does not start, this tells the others too
-            let watch = Watch { number, handle, first_failure, has_ended_well: false };
-            threads.push(thread.spawn(move || watch.run(&mut event_loop))?);
+            // if the thread cannot be started, dropping the guard stops the others
+            let guard = LoopGuard { number, handle, first_failure, has_succeeded: false };
+            threads.push(thread.spawn(move || guard.run(&mut event_loop))?);
         }
         Ok(Self { address, handle, threads, first_failure })
     }
 
-    /// The address listened at.
+    /// Returns the address at which the loops listen.
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// A way to reach all loops.
+    /// Returns a handle that reaches all loops.
     pub fn handle(&self) -> Handle<H> {
         self.handle.clone()
     }
 
-    /// Waits until all loops have ended: because they were told to ([`Handle::stop`]), or because one has failed.
+    /// Waits until all loops have ended: after [`Handle::stop`], or because one has failed.
     ///
     /// # Errors
     ///
-    /// That of the loop that failed first. If its handler panicked, this panics too.
+    /// The error of the loop that failed first. If its handler panicked, this panics, too.
     pub fn join(self) -> io::Result<()> {
         let mut results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
         if let Some(&first) = self.first_failure.get() {

@@ -1,10 +1,10 @@
-//! The timers that a handler sets, for its loop and for single connections: a table that the loop owns.
+//! Timers: the table of the timers that a handler has set for its loop and for connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sansocket_drive::sansocket::Instant;
 
-/// Names a timer among those of a connection, or of a loop. The application chooses the numbers.
+/// Names a timer of a connection or of a loop. The application chooses the numbers.
 ///
 /// ```
 /// use sansocket_mio::TimerKey;
@@ -16,21 +16,21 @@ use sansocket_drive::sansocket::Instant;
 #[expect(clippy::exhaustive_structs, reason = "a number that the application chooses")]
 pub struct TimerKey(pub u64);
 
-/// What a timer belongs to: a slot of the table of connections, or, if `None`, the loop.
+/// The owner of a timer: a slot of the table of connections, or the loop if `None`.
 pub(crate) type TimerOwner = Option<u32>;
 
-/// All timers that are set. A loop that sets none pays for one comparison a turn; every operation is O(log n).
+/// All timers that are set. A loop without timers pays for one comparison per turn; every operation is O(log n).
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     times: BTreeMap<(TimerOwner, TimerKey), Instant>,
-    /// The same, the earliest first.
+    /// The same timers, the earliest first.
     queue: BTreeSet<(Instant, TimerOwner, TimerKey)>,
     /// The time of the earliest.
     next: Option<Instant>,
 }
 
 impl Timers {
-    /// Sets a timer, instead of the owner's timer with this key.
+    /// Sets a timer, and replaces the owner's timer with this key.
     pub(crate) fn set(&mut self, owner: TimerOwner, key: TimerKey, at: Instant) {
         if let Some(before) = self.times.insert((owner, key), at) {
             self.queue.remove(&(before, owner, key));
@@ -39,7 +39,7 @@ impl Timers {
         self.note_next();
     }
 
-    /// Returns whether the timer was set.
+    /// Cancels a timer. Returns whether it was set.
     pub(crate) fn cancel(&mut self, owner: TimerOwner, key: TimerKey) -> bool {
         let before = self.times.remove(&(owner, key));
         if let Some(at) = before {

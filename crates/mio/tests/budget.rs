@@ -1,4 +1,4 @@
-//! What a turn may do before a Pong, a timer and a stop: counted, not timed. And the mailbox, which is bounded.
+//! How much work of a turn precedes a Pong, a timer and a stop, counted in turns; and the limits of the mailbox.
 
 mod support;
 
@@ -14,17 +14,17 @@ use sansocket_mio::{
 use support::turned::Turned;
 use support::*;
 
-/// Commands that a turn does, and slots that its broadcasts visit.
+/// Commands that a turn executes, and slots that its broadcasts visit.
 const COMMANDS: usize = 1024;
 const DELIVERIES: usize = 4096;
 
-/// Posts until the mailbox is full; returns how many commands fitted.
+/// Posts until the mailbox is full. Returns how many commands fitted.
 fn fill(mut post: impl FnMut() -> bool) -> usize {
     (0..).take_while(|_| post()).count()
 }
 
 #[test]
-fn a_full_mailbox_hands_back_what_was_posted() {
+fn a_full_mailbox_hands_back_the_command() {
     const COMMANDS_3: MailboxLimit = MailboxLimit::Commands(3);
     bounded(|| {
         let mut server = Turned::new(&Options::new().max_pending_commands(3).max_pending_bytes(100));
@@ -33,13 +33,13 @@ fn a_full_mailbox_hands_back_what_was_posted() {
         handle.send(id, "one").unwrap();
         handle.close(id, CloseCode::NORMAL, "two").unwrap();
         assert_eq!((handle.pending(), handle.pending_bytes()), (2, 6));
-        // the bytes are too many
+        // too many bytes
         assert_eq!(
             handle.send(id, vec![7; 95]),
             Err(PostError::Full(Message::from(vec![7; 95]), MailboxLimit::Bytes(100)))
         );
         handle.send(id, "three").unwrap();
-        // the commands are too many
+        // too many commands
         assert_eq!(handle.send(id, "four"), Err(PostError::Full(Message::from("four"), COMMANDS_3)));
         assert_eq!(handle.broadcast("four"), Err(PostError::Full(Message::from("four"), COMMANDS_3)));
         assert_eq!(handle.close(id, CloseCode::NORMAL, "four"), Err(PostError::Full("four".into(), COMMANDS_3)));
@@ -54,7 +54,7 @@ fn a_full_mailbox_hands_back_what_was_posted() {
         server.event_loop.turn(Some(BOUND)).unwrap();
         assert_eq!((handle.pending(), handle.pending_bytes()), (0, 0));
         expect(&mut client, b"\x81\x03one\x88\x05\x03\xe8two");
-        // a message that is longer than the limit fits alone
+        // a message that is longer than the limit is accepted alone
         handle.send(id, vec![7; 101]).unwrap();
         assert!(handle.send(id, "x").unwrap_err().is_full());
         drop(server);
@@ -64,7 +64,7 @@ fn a_full_mailbox_hands_back_what_was_posted() {
 }
 
 #[test]
-fn a_turn_does_so_many_commands_and_the_next_one_goes_on() {
+fn a_turn_executes_a_bounded_number_of_commands_and_the_next_one_continues() {
     bounded(|| {
         let mut server = Turned::new(&Options::new());
         let (mut client, id) = server.client();
@@ -74,7 +74,7 @@ fn a_turn_does_so_many_commands_and_the_next_one_goes_on() {
             handle.send(id, u32::try_from(number).unwrap().to_be_bytes().to_vec()).unwrap();
         }
         for done in [COMMANDS, 2 * COMMANDS, 3 * COMMANDS, COUNT] {
-            // without waiting, although nothing else happens
+            // without waiting, although no event arrives
             server.event_loop.turn(None).unwrap();
             assert_eq!(handle.pending(), COUNT - done);
         }
@@ -96,7 +96,7 @@ fn a_stop_overtakes_the_mailbox() {
         handle.stop().unwrap();
         assert_eq!(handle.send(id, "late"), Err(PostError::Stopped(Message::from("late"))));
         server.event_loop.turn(None).unwrap();
-        // what was posted before goes first, as far as one turn reaches
+        // commands posted before the stop come first, up to one turn's budget
         let reading = spawn(move || {
             let mut got = vec![0; 2 * 3 * COMMANDS + 4];
             client.read_exact(&mut got).unwrap();
@@ -106,7 +106,7 @@ fn a_stop_overtakes_the_mailbox() {
         server.event_loop.run().unwrap();
         let got = reading.join();
         assert!(got.ends_with(b"\x81\x01x\x88\x02\x03\xe9"), "{:?}", &got[got.len() - 7..]);
-        // and what was not sent is told
+        // and the handler gets the errors of messages that were not sent
         let is_unsent = |seen: &Seen| matches!(seen, Seen::Error(_, Error::Send(SendError::NotOpen(_))));
         assert!(server.seen.try_iter().any(|seen| is_unsent(&seen)));
     });
@@ -120,7 +120,7 @@ fn a_full_mailbox_does_not_delay_a_pong() {
         let handle = server.event_loop.handle();
         fill(|| handle.broadcast("x").is_ok());
         client.write_all(PING).unwrap();
-        // the Ping is in the kernel at the latest when its Pong can be seen: turn until it is
+        // turn until the Pong is readable: then the Ping has reached the kernel
         let mut turns = 0;
         while !server.seen.try_iter().any(|seen| matches!(seen, Seen::Ping(_))) {
             server.event_loop.turn(None).unwrap();
@@ -135,7 +135,7 @@ fn a_full_mailbox_does_not_delay_a_pong() {
     });
 }
 
-/// Counts what is pending when its time comes.
+/// Counts the pending commands when its timer fires.
 struct Alarm {
     rang: mpsc::Sender<usize>,
 }
@@ -164,7 +164,7 @@ fn a_full_mailbox_does_not_delay_a_timer() {
 }
 
 #[test]
-fn a_broadcast_goes_on_where_the_turn_ended() {
+fn a_broadcast_continues_where_the_turn_ended() {
     const CLIENTS: usize = 3;
     // each turn ends within a broadcast
     const COUNT: usize = DELIVERIES / CLIENTS + 100;
@@ -191,7 +191,7 @@ fn a_broadcast_goes_on_where_the_turn_ended() {
 }
 
 #[test]
-fn a_turn_of_broadcasts_visits_so_many_connections() {
+fn a_turn_of_broadcasts_visits_a_bounded_number_of_connections() {
     const CLIENTS: usize = 60;
     const COUNT: usize = 200;
     bounded(|| {
@@ -201,12 +201,12 @@ fn a_turn_of_broadcasts_visits_so_many_connections() {
         for number in 0..COUNT {
             handle.broadcast([number as u8].to_vec()).unwrap();
         }
-        // what is begun is still pending
+        // an interrupted broadcast is still pending
         for turn in 1..=COUNT * CLIENTS / DELIVERIES {
             server.event_loop.turn(None).unwrap();
             assert_eq!(handle.pending(), COUNT - turn * DELIVERIES / CLIENTS);
         }
-        // between its parts others are heard
+        // other peers are served between its parts
         clients[0].write_all(HELLO).unwrap();
         server.until(|seen| matches!(seen, Seen::Message(..)).then_some(()));
         while handle.pending() > 0 {
@@ -221,7 +221,7 @@ fn a_turn_of_broadcasts_visits_so_many_connections() {
 }
 
 #[test]
-fn a_flood_of_small_frames_is_read_in_slices() {
+fn a_flood_of_small_frames_is_read_in_short_reads() {
     const EMPTY: &[u8] = b"\x89\x80\0\0\0\0";
     bounded(|| {
         let mut server = Turned::new(&Options::new());
@@ -235,10 +235,10 @@ fn a_flood_of_small_frames_is_read_in_slices() {
             pings += seen;
             most.push(seen);
         }
-        // until it is known to flood, a buffer; then a slice for its turn, and one for the event
+        // a whole buffer until the flood is detected; then a short read for its turn, and one for the event
         assert!(most[0] <= 10_923, "{most:?}");
         assert!(most[1..].iter().all(|&seen| seen <= 2 * 683), "{most:?}");
-        // who no longer floods gets whole buffers again
+        // after the flood, whole buffers again
         client.write_all(HELLO).unwrap();
         server.until(|seen| matches!(seen, Seen::Message(..)).then_some(()));
         client.write_all(&[&[0x82, 0xfe, 0x40, 0, 0, 0, 0, 0][..], &[0; 16_384]].concat()).unwrap();
@@ -251,7 +251,7 @@ fn a_flood_of_small_frames_is_read_in_slices() {
     });
 }
 
-/// Works for long when it has set its timer.
+/// Blocks for a long time after it has set its timer.
 struct Slow {
     set: Option<Instant>,
     rang: Option<Duration>,
@@ -277,7 +277,8 @@ impl Handler for Slow {
 #[test]
 fn a_timer_counts_the_time_that_a_handler_takes() {
     bounded(|| {
-        // a clock read before the handler would make each 1.5 s late; the bounds leave a busy machine 1.2 s
+        // if the clock were read before the handler ran, each would be 1.5 s late; the bounds leave a busy machine 1.2
+        // s
         for (delay, bound) in [(1, 2_700), (1_600, 2_800), (2_800, 4_000)] {
             let slow = Slow { set: None, rang: None, delay: Duration::from_millis(delay) };
             let mut event_loop = EventLoop::new(slow).unwrap();
@@ -298,12 +299,12 @@ fn a_timer_counts_the_time_that_a_handler_takes() {
     });
 }
 
-/// Of commands in a mailbox of the criers.
+/// The limit of commands in a mailbox of the criers.
 const LIMIT: usize = 10;
 
-/// One loop is held up, and the other one broadcasts.
+/// One loop is blocked, and the other one broadcasts.
 struct Crier {
-    /// `None` when the loop is held up.
+    /// `None` when the loop is blocked.
     opened: mpsc::Sender<Option<ConnectionId>>,
     results: mpsc::Sender<usize>,
     held: Option<mpsc::Receiver<()>>,
@@ -335,10 +336,10 @@ impl Handler for Crier {
     }
 }
 
-/// Two loops with a client each at least, of which the first loop (or the second) is held up until it is told.
+/// Two loops with at least one client each. One of the loops is blocked until it is released.
 struct Criers {
     threads: Threads<Crier>,
-    /// Of each loop.
+    /// The clients of each loop.
     clients: [Vec<(TcpStream, ConnectionId)>; 2],
     posted: mpsc::Receiver<usize>,
     free: mpsc::Sender<()>,
@@ -367,7 +368,7 @@ impl Criers {
         Self { threads, clients, posted, free }
     }
 
-    /// Lets the loop go on and stops both; each client must get what is expected for it, and the Close frame.
+    /// Releases the loop and stops both; each client must get the bytes expected for it, and the Close frame.
     fn finish(self, expected: impl Fn(ConnectionId) -> Vec<u8>) {
         let Self { threads, mut clients, free, .. } = self;
         free.send(()).unwrap();
@@ -387,12 +388,12 @@ fn a_broadcast_to_a_loop_whose_mailbox_is_full_is_handed_back() {
         let mut criers = Criers::new(&Options::new().max_pending_commands(LIMIT), 0);
         criers.clients[1][0].0.write_all(HELLO).unwrap();
         assert_eq!(criers.posted.recv_timeout(BOUND).unwrap(), LIMIT);
-        // those that were taken, and no other, reach the clients of both loops
+        // the accepted broadcasts, and no others, reach the clients of both loops
         criers.finish(|_| b"\x81\x01x".repeat(LIMIT));
     });
 }
 
-/// By number or by bytes, the mailbox of one loop is full: the first in their order, or the last.
+/// The mailbox of the first or of the last loop is full, by commands or by bytes.
 #[test]
 fn a_broadcast_of_a_handle_is_posted_to_all_loops_or_to_none() {
     bounded(|| {

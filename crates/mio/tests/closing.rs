@@ -1,5 +1,5 @@
-//! How long the end of a connection may take, over real sockets: peers that are silent, that drip, flood or read a byte at a
-//! time; the stop of a loop; and ends that do not wait.
+//! How long the end of a connection may take, over real sockets: with peers that are silent, drip, flood or read a byte
+//! at a time; when a loop stops; and when the application aborts.
 
 mod support;
 
@@ -14,25 +14,25 @@ use support::paced::*;
 use support::turned::Turned;
 use support::*;
 
-/// Of a socket; Linux doubles it.
+/// The size of a socket's buffer; Linux doubles it.
 const BUFFER: usize = 32 * 1024;
-/// More than the kernel takes.
+/// More bytes than the kernel buffers.
 const PENDING: usize = 2 << 20;
 const TIMEOUT: Duration = Duration::from_millis(1_000);
-/// A timeout that does not pass between two steps of a peer, however busy the machine.
+/// A timeout that does not expire between two steps of a peer, even on a busy machine.
 const LONG_TIMEOUT: Duration = Duration::from_millis(3_000);
 const LIMIT: Duration = Duration::from_millis(4_500);
-/// How much later than promised a busy machine may let something end. Without its deadline it would not end at all.
+/// The tolerance for a busy machine. Without its deadline, a connection would never end.
 const LATE: Duration = Duration::from_secs(15);
-/// A deadline that is meant not to pass.
+/// A deadline that must not expire during the test.
 const FAR: Duration = Duration::from_secs(60);
 
-/// A server that sends 2 MiB to each message, and closes if that is wanted.
+/// A server that answers each message with 2 MiB, and then closes if `closes` is set.
 fn server(closes: bool, stop_timeout: Duration, timeout: Duration, limit: Duration) -> Turned {
     let options = options(|config| {
         (config.closing_timeout, config.closing_limit) = (timeout, limit);
         config.keepalive = sansocket_mio::Keepalive::Off;
-        // the loop reads on, whatever is pending
+        // the loop keeps reading, whatever output is pending
         config.high_water_mark = 2 * PENDING;
     });
     let mut server = Turned::new(&options.stop_timeout(stop_timeout));
@@ -61,7 +61,7 @@ fn connect(server: &mut Turned) -> (TcpStream, ConnectionId) {
 /// How a connection ended, and when.
 type End = (ConnectionId, CloseCode, bool, Duration);
 
-/// Turns until so many connections have ended; returns how, and how many turns it took.
+/// Turns until `count` connections have ended. Returns their ends and the number of turns.
 fn ends(server: &mut Turned, began: Instant, count: usize) -> (Vec<End>, usize) {
     let (mut ends, mut turns) = (Vec::new(), 0);
     while ends.len() < count {
@@ -89,7 +89,7 @@ enum Beginning {
     PeerCloses,
     PeerHalfCloses,
     PeerBreaksProtocol,
-    /// The reaction of the server to a message closes.
+    /// The server closes in reaction to a message.
     PeerAsks,
 }
 
@@ -118,8 +118,8 @@ fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
             ("the peer broke the protocol", b"", PeerBreaksProtocol, CloseCode::ABNORMAL, false),
         ];
         let mut clients: Vec<_> = cases.iter().map(|_| connect(&mut server)).collect();
-        for ((_, says, ..), (client, _)) in cases.iter().zip(&mut clients) {
-            client.write_all(says).unwrap();
+        for ((_, sent, ..), (client, _)) in cases.iter().zip(&mut clients) {
+            client.write_all(sent).unwrap();
         }
         server.until_quiet();
         let began = Instant::now();
@@ -127,7 +127,7 @@ fn the_connection_to_a_silent_peer_ends_after_closing_timeout() {
             begin(&mut server, *beginning, client, *id);
         }
         let (ends, turns) = ends(&mut server, began, cases.len());
-        // one for each look at what was acknowledged: four in each closing_timeout
+        // one for each check of the acknowledged bytes: four in each closing_timeout
         assert!(turns < 10 * cases.len(), "{turns} turns");
         for ((what, .., code, was_clean), (_, id)) in cases.iter().zip(&clients) {
             let end = ends.iter().find(|(ended, ..)| ended == id).unwrap();
@@ -174,7 +174,7 @@ fn the_connection_to_a_peer_that_drips_or_reads_little_ends_at_closing_limit() {
             assert_eq!((code, was_clean), (CloseCode::ABNORMAL, false));
             check_duration("dripped", after, LIMIT);
         }
-        // a turn for each byte that drips in, and for each look at what was acknowledged
+        // a turn for each byte that drips in, and for each check of the acknowledged bytes
         assert!(turns < 1_000, "{turns} turns");
     });
 }
@@ -252,8 +252,8 @@ fn a_loop_has_stopped_after_stop_timeout_whatever_its_peers_do() {
             let expected = if id == ids[3] { (CloseCode::GOING_AWAY, true) } else { (CloseCode::ABNORMAL, false) };
             assert_eq!((close.code, close.was_clean, close.initiator), (expected.0, expected.1, Initiator::Local));
         }
-        assert_eq!(closes, ids.len(), "each hears of its end once");
-        // those that were aborted see a reset
+        assert_eq!(closes, ids.len(), "on_close is called once for each");
+        // the aborted clients see a reset
         for (mut client, _) in clients {
             while let Ok(count) = client.read(&mut [0; 4096]) {
                 assert!(count > 0, "not an orderly end");
@@ -284,7 +284,7 @@ fn abort_ends_a_connection_at_once_and_on_close_follows() {
         });
         for (number, (client, id)) in clients.iter_mut().enumerate() {
             match number {
-                // of two messages the handler hears the first
+                // the handler receives only the first of two messages
                 2 => client.write_all(&HELLO.repeat(2)).unwrap(),
                 _ => server.with(*id, |connection| connection.abort()),
             }

@@ -1,4 +1,4 @@
-//! What an application keeps for each connection: there from the first call to the last, and gone with the connection.
+//! `Handler::Data`: it exists from the first call for a connection to the last, and is dropped with the connection.
 
 mod support;
 
@@ -46,7 +46,7 @@ impl Handler for Diary {
 }
 
 #[test]
-fn data_is_there_from_on_accept_to_on_close_and_the_next_connection_begins_with_the_default() {
+fn data_lives_from_on_accept_to_on_close_and_the_next_connection_begins_with_the_default() {
     bounded(|| {
         let (report, reports) = mpsc::channel();
         let mut event_loop = EventLoop::new(Diary(report)).unwrap();
@@ -84,7 +84,7 @@ fn an_outgoing_connection_begins_with_the_data_that_its_caller_gives() {
             event_loop.turn(Some(BOUND)).unwrap();
         }
         assert_eq!(reports.try_recv().unwrap().1, ["given", "error"]);
-        // without it, with the default
+        // `connect` takes no data: the default
         event_loop.connect(&url).unwrap();
         while !event_loop.connections().is_empty() {
             event_loop.turn(Some(BOUND)).unwrap();
@@ -102,7 +102,7 @@ impl Drop for Kept {
     }
 }
 
-/// Keeps something for every client.
+/// Keeps data that reports its drop for every client.
 struct Keeper(mpsc::Sender<()>);
 
 impl Handler for Keeper {
@@ -147,7 +147,7 @@ fn data_is_dropped_with_its_connection_however_that_ends() {
 }
 
 #[test]
-fn data_of_a_connection_that_cannot_begin_is_not_kept() {
+fn data_of_a_connection_that_cannot_begin_is_dropped() {
     bounded(|| {
         let (dropped, drops) = mpsc::channel();
         let mut event_loop = EventLoop::new(Keeper(dropped.clone())).unwrap();

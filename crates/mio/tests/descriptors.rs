@@ -1,4 +1,4 @@
-//! File descriptors: given back, and what happens when there are none. One test, for they are the whole process's.
+//! File descriptors: they are closed, and a loop survives their exhaustion. One test, since it counts for the process.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -10,11 +10,7 @@ use std::time::Duration;
 use sansocket_mio::{ListenOptions, Options};
 use support::*;
 
-fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// What all threads of this process have spent; read from a file that is open already.
+/// Returns the CPU time of all threads of this process, read from a file that is already open.
 fn cpu_time(stat: &mut File) -> Duration {
     let mut text = String::new();
     stat.rewind().unwrap();
@@ -25,9 +21,9 @@ fn cpu_time(stat: &mut File) -> Duration {
 }
 
 #[test]
-fn descriptors_are_given_back_and_their_want_is_survived() {
+fn descriptors_are_closed_and_their_exhaustion_is_survived() {
     bounded(|| {
-        // an attempt to accept that fails takes no place of the limit
+        // a failed attempt to accept does not count against the limit
         let (limit, mut address) = (ListenOptions::new().max_connections(3), None);
         let mut server = run(
             &Options::new(),
@@ -52,12 +48,12 @@ fn descriptors_are_given_back_and_their_want_is_survived() {
                 }
             }
         }
-        // the last one may still be on its way out
+        // the last connection may still be ending
         while open_descriptors() > before {
             std::thread::yield_now();
         }
 
-        // a client is connected by the kernel before it is accepted; meanwhile the last descriptors go
+        // the kernel connects a client before it is accepted; meanwhile the test uses up the last descriptors
         let mut served = raw_client(server.address);
         let mut waiting: Vec<_> = Vec::new();
         let mut stat = File::open("/proc/self/stat").unwrap();
@@ -70,10 +66,10 @@ fn descriptors_are_given_back_and_their_want_is_survived() {
         let (kind, os) =
             server.wait(|seen| if let Seen::AcceptError(kind, os) = seen { Some((kind, os)) } else { None });
         assert_eq!(os, Some(24), "EMFILE, not {kind}");
-        // others are served
+        // other clients are served
         served.write_all(HELLO).unwrap();
         expect(&mut served, b"\x81\x05Hello");
-        // it is said once, and recovered from; the loop does not spin meanwhile
+        // the failure is reported once, and the loop recovers; it does not spin meanwhile
         let before = cpu_time(&mut stat);
         std::thread::sleep(Duration::from_secs(1));
         let spent = cpu_time(&mut stat) - before;
@@ -84,7 +80,7 @@ fn descriptors_are_given_back_and_their_want_is_survived() {
             assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
         }
         assert!(!server.seen.try_iter().any(|seen| matches!(seen, Seen::AcceptError(..))));
-        // and said again when it happens again
+        // a new failure is reported again
         let mut hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         hoard.pop();
         let _waiting = tcp(server.address);

@@ -1,4 +1,4 @@
-//! How connections of a loop end: what comes before, what is told last, and that nobody else's end is taken for theirs.
+//! How connections of a loop end: which calls precede the end, which is the last, and that ends are not mixed up.
 
 mod support;
 
@@ -13,15 +13,12 @@ use sansocket_mio::{
 use support::turned::Turned;
 use support::*;
 
-/// A frame whose first reserved bit is set.
-const RESERVED: &[u8] = b"\xc1\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-
-/// Lets the first client in, and the second when the first says something.
+/// Accepts the first client at once, and the second when the first sends a message.
 #[derive(Default)]
 struct Doorkeeper {
     waiting: Option<ConnectionId>,
     is_open: bool,
-    told: Vec<String>,
+    calls: Vec<String>,
 }
 
 impl Handler for Doorkeeper {
@@ -38,38 +35,38 @@ impl Handler for Doorkeeper {
 
     fn on_open(&mut self, _: &mut Connection<'_, Self>, _: Open) {
         self.is_open = true;
-        self.told.push("open".into());
+        self.calls.push("open".into());
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         match self.waiting.take() {
             Some(id) => connection.connections().get(id).unwrap().answer(Accept::new()).unwrap(),
             None => {
-                self.told.push("message".into());
+                self.calls.push("message".into());
                 connection.send(message).unwrap();
             }
         }
     }
 
     fn on_error(&mut self, _: &mut Connection<'_, Self>, _: Error) {
-        self.told.push("error".into());
+        self.calls.push("error".into());
     }
 
     fn on_close(&mut self, _: &mut Connection<'_, Self>, close: Close) {
-        self.told.push(format!("close {}", close.code.as_u16()));
+        self.calls.push(format!("close {}", close.code.as_u16()));
     }
 }
 
-/// Turns until this is so.
-fn turn_until<H: Handler>(event_loop: &mut EventLoop<H>, mut is_so: impl FnMut(&mut EventLoop<H>) -> bool) {
-    while !is_so(event_loop) {
+/// Turns until the condition is true.
+fn turn_until<H: Handler>(event_loop: &mut EventLoop<H>, mut condition: impl FnMut(&mut EventLoop<H>) -> bool) {
+    while !condition(event_loop) {
         event_loop.turn(Some(SHORT)).unwrap();
     }
 }
 
-/// What is told of a client that says something behind its request, and then nothing more, and what it hears; it is let in in
-/// the same turn in which its end is seen.
-fn let_in_at_its_end(early: &[u8]) -> (Vec<String>, Vec<u8>) {
+/// Returns the calls for a client that sends `early` behind its request and ends the stream, and the bytes that it
+/// gets. It is accepted in the same turn in which the end of its stream is seen.
+fn accept_at_its_end(early: &[u8]) -> (Vec<String>, Vec<u8>) {
     let mut event_loop = EventLoop::new(Doorkeeper::default()).unwrap();
     let address = event_loop.listen("127.0.0.1:0").unwrap();
     let first = spawn(move || raw_client(address));
@@ -78,31 +75,31 @@ fn let_in_at_its_end(early: &[u8]) -> (Vec<String>, Vec<u8>) {
     let mut second = tcp(address);
     second.write_all(&[REQUEST.as_bytes(), early].concat()).unwrap();
     turn_until(&mut event_loop, |event_loop| event_loop.handler().waiting.is_some());
-    event_loop.handler().told.clear();
+    event_loop.handler().calls.clear();
     first.write_all(HELLO).unwrap();
     second.shutdown(Shutdown::Write).unwrap();
     turn_until(&mut event_loop, |event_loop| event_loop.connections().len() == 1);
     read_head(&mut second);
-    (std::mem::take(&mut event_loop.handler().told), read_rest(&mut second))
+    (std::mem::take(&mut event_loop.handler().calls), read_rest(&mut second))
 }
 
 #[test]
-fn what_was_kept_until_the_answer_comes_before_the_end() {
+fn bytes_kept_until_the_answer_are_reported_before_the_end() {
     bounded(|| {
-        let (told, heard) = let_in_at_its_end(HELLO);
-        assert_eq!(told, ["open", "message", "close 1006"]);
-        assert_eq!(heard, b"\x81\x05Hello");
+        let (calls, received) = accept_at_its_end(HELLO);
+        assert_eq!(calls, ["open", "message", "close 1006"]);
+        assert_eq!(received, b"\x81\x05Hello");
 
-        let (told, heard) = let_in_at_its_end(RESERVED);
-        assert_eq!(told[..2], ["open", "error"]);
-        assert!(told[2].starts_with("close"), "{told:?}");
-        assert_eq!(heard[2..4], 1002_u16.to_be_bytes());
+        let (calls, received) = accept_at_its_end(RESERVED);
+        assert_eq!(calls[..2], ["open", "error"]);
+        assert!(calls[2].starts_with("close"), "{calls:?}");
+        assert_eq!(received[2..4], 1002_u16.to_be_bytes());
     });
 }
 
 #[test]
 fn nothing_follows_close() {
-    // what waits may be half of the limit for the loop to go on reading
+    // the loop goes on reading up to half of the limit of pending output
     const LIMIT: usize = 16 << 20;
     bounded(|| {
         let mut server = Turned::new(&options(|config| {
@@ -131,7 +128,7 @@ fn nothing_follows_close() {
     });
 }
 
-fn check_given_up(give_up: impl Fn(&mut Connections<Recorder>, ConnectionId)) {
+fn check_no_further_attempt(end: impl Fn(&mut Connections<Recorder>, ConnectionId)) {
     let mut client = Turned::new(&Options::new());
     let (closed, _in_use) = closed_port();
     let next = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -140,10 +137,10 @@ fn check_given_up(give_up: impl Fn(&mut Connections<Recorder>, ConnectionId)) {
     let request = "ws://server.example/".parse().unwrap();
     client.event_loop.turn(Some(Duration::ZERO)).unwrap();
     let id = client.event_loop.connect_to(request, &addresses[..], ()).unwrap();
-    // it is registered, and that it cannot connect not known yet
+    // the socket is registered, and its failure to connect is not known yet
     client.event_loop.turn(Some(Duration::ZERO)).unwrap();
     let was_under_way = client.event_loop.connections().get(id).is_some();
-    give_up(client.event_loop.connections(), id);
+    end(client.event_loop.connections(), id);
     while !client.event_loop.connections().is_empty() {
         client.event_loop.turn(Some(SHORT)).unwrap();
     }
@@ -153,22 +150,22 @@ fn check_given_up(give_up: impl Fn(&mut Connections<Recorder>, ConnectionId)) {
 }
 
 #[test]
-fn what_is_given_up_while_it_connects_tries_no_further() {
+fn a_connection_that_ends_while_it_connects_tries_no_further_address() {
     bounded(|| {
-        check_given_up(|connections, id| connections.get(id).unwrap().close(CloseCode::NORMAL, "").unwrap());
-        check_given_up(|connections, _| connections.stop());
+        check_no_further_attempt(|connections, id| connections.get(id).unwrap().close(CloseCode::NORMAL, "").unwrap());
+        check_no_further_attempt(|connections, _| connections.stop());
     });
 }
 
 #[test]
-fn what_a_peer_said_last_is_heard_whatever_is_sent_to_it_then() {
+fn the_last_message_of_a_peer_is_received_although_later_writes_fail() {
     bounded(|| {
         let mut server = Turned::new(&Options::new());
         let (mut client, id) = server.client();
         server.until_quiet();
         client.write_all(HELLO).unwrap();
         reset(client);
-        // more than lets the loop go on reading from it
+        // so much pending output that the loop does not read from the peer
         server.with(id, |connection| connection.send(vec![7; 2 << 20]).unwrap());
         let mut was_heard = false;
         server.until(|seen| {
@@ -179,7 +176,7 @@ fn what_a_peer_said_last_is_heard_whatever_is_sent_to_it_then() {
     });
 }
 
-/// Has a second descriptor of the first connection.
+/// Keeps a duplicate of the first connection's descriptor.
 #[derive(Default)]
 struct Duplicating {
     duplicate: Option<socket2::Socket>,
@@ -204,9 +201,9 @@ impl Handler for Duplicating {
     }
 }
 
-/// As long as a descriptor of it is open anywhere, epoll goes on telling of a socket.
+/// As long as any descriptor of a socket is open, epoll keeps reporting it.
 #[test]
-fn the_end_of_one_that_is_gone_is_not_that_of_its_successor() {
+fn an_event_of_an_ended_connection_does_not_end_its_successor() {
     bounded(|| {
         let mut event_loop = EventLoop::new(Duplicating::default()).unwrap();
         let address = event_loop.listen("127.0.0.1:0").unwrap();
@@ -221,16 +218,16 @@ fn the_end_of_one_that_is_gone_is_not_that_of_its_successor() {
         let mut second = open(&mut event_loop);
         reset(first);
         second.write_all(HELLO).unwrap();
-        let heard = spawn(move || (expect(&mut second, b"\x81\x05Hello"), second));
+        let received = spawn(move || (expect(&mut second, b"\x81\x05Hello"), second));
         for _ in 0..4 {
             event_loop.turn(Some(SHORT)).unwrap();
         }
         assert_eq!(event_loop.handler().closed, 1);
-        heard.join();
+        received.join();
     });
 }
 
-/// Whoever has room makes the other one get more.
+/// When one connection becomes writable, sends to the other.
 #[derive(Default)]
 struct Relay {
     ids: Vec<ConnectionId>,
@@ -255,7 +252,7 @@ impl Handler for Relay {
 }
 
 #[test]
-fn who_hears_of_room_and_sends_to_others_does_not_hold_the_turn() {
+fn sending_to_others_from_on_writable_does_not_prolong_the_turn() {
     bounded(|| {
         let relay = Relay::default();
         let mut event_loop = EventLoop::with_options(relay, &options(|config| config.high_water_mark = 0)).unwrap();

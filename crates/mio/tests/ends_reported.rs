@@ -1,4 +1,4 @@
-//! What is reported of an end, and when: over real sockets, in a loop and with a `Socket` alone.
+//! How and when the end of a connection is reported: over real sockets, in a loop and with a `Socket` alone.
 
 mod support;
 
@@ -8,22 +8,19 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{self, Initiator};
-use sansocket_mio::{Accept, CloseCode, Config, Error, Event, Next, Options, Socket, WebSocket, mio, now};
+use sansocket_mio::{Accept, CloseCode, Config, Error, Event, NextStep, Options, Socket, WebSocket, mio, now};
 use support::paced::*;
 use support::turned::Turned;
 use support::*;
 
-/// Of a socket; Linux doubles it.
+/// The size of a socket's buffer; Linux doubles it.
 const BUFFER: usize = 32 * 1024;
-/// No deadline takes this long, and nothing that is reported at once does.
+/// Shorter than every deadline, and longer than an immediate report takes.
 const AT_ONCE: Duration = Duration::from_secs(2);
-/// A deadline that is meant not to pass.
+/// A deadline that must not expire during the test.
 const FAR: Duration = Duration::from_secs(60);
-/// A Close frame of a server, 4001.
+/// A server's Close frame with code 4001.
 const CLOSE_4001: &[u8] = b"\x88\x02\x0f\xa1";
-/// A frame whose first reserved bit is set.
-const RESERVED: &[u8] = b"\xc1\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-
 #[test]
 fn close_and_fin_together_are_clean_though_a_message_is_pending() {
     const LENGTH: usize = 2 << 20;
@@ -44,7 +41,7 @@ fn close_and_fin_together_are_clean_though_a_message_is_pending() {
     });
 }
 
-/// A server that opens a connection, sends this, and keeps TCP open until it is told.
+/// A server that opens a connection, sends these bytes, and keeps TCP open while the stream that it returns lives.
 fn raw_server(sends: &'static [u8]) -> (std::net::SocketAddr, Task<TcpStream>) {
     let (address, task) = peer_server(move |mut ws| {
         ws.get_mut().write_all(sends).unwrap();
@@ -139,18 +136,18 @@ fn a_protocol_error_before_the_answer_is_reported_though_fin_follows() {
     });
 }
 
-/// A socket in a poll of its own, and what it reported. Accepts requests if that is wanted.
+/// A socket in a poll of its own, and the events that it reported. Accepts requests if `accepts` is set.
 struct Owner {
     poll: Poll,
     socket: Socket,
-    next: Next,
+    next: NextStep,
     accepts: bool,
     seen: Vec<Result<Event<'static>, Error>>,
 }
 
 impl Owner {
     fn new(socket: Socket) -> Self {
-        Self { poll: Poll::new().unwrap(), socket, next: Next::Wait, accepts: true, seen: Vec::new() }
+        Self { poll: Poll::new().unwrap(), socket, next: NextStep::Wait, accepts: true, seen: Vec::new() }
     }
 
     fn accepted(config: Config) -> (Self, TcpStream) {
@@ -161,7 +158,7 @@ impl Owner {
         (Self::new(Socket::accepted(mio::net::TcpStream::from_std(stream), config, now())), client)
     }
 
-    /// Turns until the last thing that was reported is the wanted one.
+    /// Turns until the last reported event is the wanted one.
     fn turn_until(&mut self, is_wanted: impl Fn(&Result<Event<'static>, Error>) -> bool) {
         let Self { poll, socket, next, accepts, seen } = self;
         let (mut events, mut buffer) = (Events::with_capacity(8), vec![0; 4096]);
@@ -180,9 +177,9 @@ impl Owner {
             if seen.last().is_some_and(&is_wanted) {
                 return;
             }
-            assert!(began.elapsed() < BOUND && *next != Next::End, "{seen:?}");
+            assert!(began.elapsed() < BOUND && *next != NextStep::End, "{seen:?}");
             socket.update(poll.registry(), Token(0)).unwrap();
-            let wait = socket.patience(*next, now()).unwrap_or(BOUND).min(BOUND);
+            let wait = socket.max_wait(*next, now()).unwrap_or(BOUND).min(BOUND);
             poll.poll(&mut events, Some(wait)).unwrap();
         }
     }
@@ -249,7 +246,7 @@ fn a_socket_that_is_aborted_reports_its_close() {
         owner.turn_until(|seen| matches!(seen, Ok(Event::Open(_))));
         owner.socket.websocket().abort(now());
         let next = owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
-        assert_eq!(next, Next::End);
+        assert_eq!(next, NextStep::End);
         let Some(Ok(Event::Close(close))) = owner.seen.last() else { panic!("{:?}", owner.seen) };
         assert_eq!((close.code, close.was_clean, close.initiator), (CloseCode::ABNORMAL, false, Initiator::Local));
     });

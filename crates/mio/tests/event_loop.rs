@@ -1,4 +1,4 @@
-//! What an event loop does for its handler and for other threads: handles, broadcast, stopping, idling.
+//! The services of an event loop for its handler and for other threads: handles, broadcast, stopping, idling.
 
 mod support;
 
@@ -26,7 +26,7 @@ fn a_handle_sends_and_closes_from_another_thread() {
                     handle.send(id, number.to_string()).unwrap();
                 }
                 handle.close(id, CloseCode::NORMAL, "done").unwrap();
-                // too late, and no harm
+                // too late, which is harmless
                 handle.send(id, "lost").unwrap();
             }
         });
@@ -38,7 +38,7 @@ fn a_handle_sends_and_closes_from_another_thread() {
         drop(client);
         sending.join();
         assert!(server.close().was_clean);
-        // its place is taken by another, who is not meant
+        // another connection takes its slot, and is not addressed by the old name
         let mut next = self::client(server.address);
         let next_id = server.open();
         assert_ne!(next_id, id);
@@ -53,7 +53,7 @@ fn a_handle_sends_and_closes_from_another_thread() {
 }
 
 #[test]
-fn a_stopped_loop_says_so() {
+fn a_stopped_loop_refuses_commands() {
     bounded(|| {
         let server = serve(|_| ());
         let handle = server.handle.clone();
@@ -67,7 +67,7 @@ fn a_stopped_loop_says_so() {
 }
 
 #[test]
-fn a_broadcast_reaches_all_that_are_open() {
+fn a_broadcast_reaches_all_open_connections() {
     bounded(|| {
         let server = serve(|_| ());
         let mut clients: Vec<_> = (0..100).map(|_| client(server.address)).collect();
@@ -86,7 +86,7 @@ fn a_broadcast_reaches_all_that_are_open() {
 }
 
 #[test]
-fn stopping_says_goodbye_to_all_and_takes_no_new_ones() {
+fn stopping_closes_all_connections_and_accepts_no_new_ones() {
     bounded(|| {
         let server = serve(|config| config.closing_timeout = Duration::from_secs(1));
         let mut polite = client(server.address);
@@ -102,7 +102,7 @@ fn stopping_says_goodbye_to_all_and_takes_no_new_ones() {
         assert_eq!(u16::from(frame.code), 1001);
         while polite.read().is_ok() {}
         assert_eq!(read_rest(&mut deaf), b"\x81\x06before\x88\x02\x03\xe9");
-        // whether it is reset depends on whether its bytes were read
+        // the kernel resets it if its bytes were not read
         let _ = asking.read_to_end(&mut Vec::new());
         let address = server.address;
         let closed = [server.close(), server.close()];
@@ -129,9 +129,9 @@ fn a_loop_with_idle_connections_sleeps() {
         }
         let _clients = clients.join();
         assert_eq!(event_loop.connections().len(), COUNT);
-        // whatever is left to do
+        // finish the remaining work
         event_loop.turn(Some(SHORT)).unwrap();
-        // one turn is one poll: it must take all of the time
+        // one turn is one poll: it must last for the whole time
         let began = Instant::now();
         event_loop.turn(Some(Duration::from_secs(2))).unwrap();
         assert!(began.elapsed() >= Duration::from_secs(2), "woken after {:?}", began.elapsed());
@@ -148,18 +148,18 @@ fn a_request_can_be_answered_later() {
             let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
             (stream, id)
         };
-        // what came along with the request is the first message
+        // the bytes that came with the request are the first message
         let (mut stream, id) = ask(&[REQUEST.as_bytes(), HELLO].concat());
         server.handle.answer(id, Accept::new()).unwrap();
         assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
         expect(&mut stream, b"\x81\x05Hello");
-        // and what comes afterwards the next
+        // later bytes are the next message
         stream.write_all(HELLO).unwrap();
         expect(&mut stream, b"\x81\x05Hello");
         let (mut stream, id) = ask(REQUEST.as_bytes());
         server.handle.answer(id, HttpResponse::new(401)).unwrap();
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 401 "));
-        // an answer that is none
+        // an answer that is not valid
         let (mut stream, id) = ask(REQUEST.as_bytes());
         server.handle.answer(id, Accept::new().protocol("never offered")).unwrap();
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 500 "));
@@ -167,7 +167,7 @@ fn a_request_can_be_answered_later() {
     });
 }
 
-/// Stops the loop when somebody asks for something, and then answers all the same.
+/// Stops the loop when a client sends a request, and then answers it nevertheless.
 struct Quitter(mpsc::Sender<Error>);
 
 impl Handler for Quitter {
@@ -190,11 +190,11 @@ impl Handler for Quitter {
 }
 
 #[test]
-fn an_answer_to_a_request_that_was_given_up_is_no_error() {
+fn an_answer_to_a_request_of_an_ending_connection_is_no_error() {
     bounded(|| {
-        let (told, errors) = mpsc::channel();
+        let (report, errors) = mpsc::channel();
         for request in [REQUEST, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-            let mut event_loop = EventLoop::new(Quitter(told.clone())).unwrap();
+            let mut event_loop = EventLoop::new(Quitter(report.clone())).unwrap();
             let address = event_loop.listen("127.0.0.1:0").unwrap();
             let running = spawn(move || event_loop.run().unwrap());
             let mut stream = tcp(address);
@@ -203,8 +203,8 @@ fn an_answer_to_a_request_that_was_given_up_is_no_error() {
             drop(stream);
             running.join();
         }
-        drop(told);
-        assert!(errors.recv().is_err(), "an error was told");
+        drop(report);
+        assert!(errors.recv().is_err(), "an error was reported");
     });
 }
 
@@ -216,20 +216,20 @@ fn an_answer_that_comes_after_the_end_is_no_error() {
         stream.write_all(REQUEST.as_bytes()).unwrap();
         let id = server.wait(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
         server.handle.stop().unwrap();
-        // unless the loop has ended
+        // an error only if the loop has ended
         let _ = server.handle.answer(id, Accept::new());
         assert!(String::from_utf8(read_rest(&mut stream)).unwrap().starts_with("HTTP/1.1 503 "));
         drop(stream);
-        let seen = server.join_and_see();
+        let seen = server.join_and_drain();
         assert!(seen.is_empty(), "{seen:?}");
     });
 }
 
 #[test]
-fn what_is_given_up_before_it_opens_is_told_of_by_nothing() {
+fn a_connection_that_the_application_ends_before_it_opens_is_not_reported() {
     bounded(|| {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (seen, told) = mpsc::channel();
+        let (seen, events) = mpsc::channel();
         let recorder = Recorder::new(seen);
         let mut event_loop = EventLoop::new(recorder).unwrap();
         let server = event_loop.listen("127.0.0.1:0").unwrap();
@@ -245,13 +245,13 @@ fn what_is_given_up_before_it_opens_is_told_of_by_nothing() {
         event_loop.connections().stop();
         event_loop.run().unwrap();
         drop(event_loop);
-        let seen: Vec<_> = told.iter().collect();
+        let seen: Vec<_> = events.iter().collect();
         assert!(seen.is_empty(), "{seen:?}");
     });
 }
 
 #[test]
-fn an_address_that_refuses_gives_way_to_the_next() {
+fn after_an_address_that_refuses_the_next_is_tried() {
     bounded(|| {
         let (address, peer) = peer_server(|mut ws| while ws.read().is_ok() {});
         let (closed, _in_use) = closed_port();
@@ -282,7 +282,7 @@ fn an_address_that_refuses_gives_way_to_the_next() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
+fn a_connection_to_a_server_that_never_answers_ends() {
     bounded(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -299,7 +299,7 @@ fn a_server_that_never_answers_is_given_up() {
     });
 }
 
-/// Turns away whoever is too many, before a word was said.
+/// Aborts surplus clients before they have sent anything.
 struct Doorkeeper {
     came: mpsc::Sender<Option<SocketAddr>>,
     room: usize,
@@ -318,7 +318,7 @@ impl Handler for Doorkeeper {
 }
 
 #[test]
-fn a_client_is_told_of_before_it_asks() {
+fn on_accept_comes_before_the_request() {
     bounded(|| {
         let (came, comes) = mpsc::channel();
         let mut event_loop = EventLoop::new(Doorkeeper { came, room: 1 }).unwrap();
@@ -340,8 +340,8 @@ fn a_client_is_told_of_before_it_asks() {
 }
 
 impl Running {
-    /// Waits for its end; returns what was not looked at.
-    fn join_and_see(mut self) -> Vec<Seen> {
+    /// Waits for the loop's end. Returns the events that the test has not taken.
+    fn join_and_drain(mut self) -> Vec<Seen> {
         let (_, nothing) = mpsc::channel();
         let seen = std::mem::replace(&mut self.seen, nothing);
         self.join();

@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! The examples work as documented.
 
 mod support;
 
@@ -16,7 +16,7 @@ struct Example {
 }
 
 impl Example {
-    /// Starts an example, which cargo has built along with the tests.
+    /// Starts an example. Cargo has built it with the tests.
     fn start(name: &str, arguments: &[&str]) -> Self {
         let test: PathBuf = std::env::current_exe().unwrap();
         let folder = test.parent().unwrap().parent().unwrap().join("examples");
@@ -33,7 +33,7 @@ impl Example {
         line.trim_end().into()
     }
 
-    /// The address that it says it listens at.
+    /// Reads the address at which the example listens.
     fn address(&mut self) -> SocketAddr {
         self.line().rsplit_once("//").unwrap().1.parse().unwrap()
     }
@@ -79,11 +79,11 @@ fn chat_has_rooms_and_names() {
         assert_eq!(ann.read().unwrap(), Theirs::text("Bob has left"));
         cid.send(Theirs::text("alone")).unwrap();
         assert_eq!(cid.read().unwrap(), Theirs::text("Cid: alone"));
-        // the host speaks in every room
+        // lines typed at the terminal reach every room
         example.process.stdin.as_mut().unwrap().write_all(b"closing soon\n").unwrap();
         assert_eq!(ann.read().unwrap(), Theirs::text("the host: closing soon"));
         assert_eq!(cid.read().unwrap(), Theirs::text("the host: closing soon"));
-        // who does not say who they are is refused
+        // a client without a name is refused
         assert!(tungstenite::client(format!("ws://{address}/tea"), tcp(address)).is_err());
     });
 }

@@ -1,4 +1,4 @@
-//! Peers that misbehave, vanish, or take their time. Whatever one does, the others are served.
+//! Peers that misbehave, vanish or are slow. The other connections are served meanwhile.
 
 mod support;
 
@@ -8,26 +8,19 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::{HandshakeError, TimeoutKind};
 use sansocket_mio::{CloseCode, Error, sansocket};
+use support::paced::masked;
 use support::*;
 use tungstenite::Message as Theirs;
 
-/// Another client, who must be served.
+/// Checks that another client is served.
 fn check_others(server: &Running) {
     let mut other = raw_client(server.address);
     other.write_all(HELLO).unwrap();
     expect(&mut other, b"\x81\x05Hello");
 }
 
-/// A data frame of zeros, masked with a key of zeros.
-fn frame(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0x82, 0xff];
-    bytes.extend((length as u64).to_be_bytes());
-    bytes.resize(10 + 4 + length, 0);
-    bytes
-}
-
 #[test]
-fn a_peer_that_never_reads_is_bounded_and_harms_nobody() {
+fn a_peer_that_never_reads_is_bounded_and_does_not_harm_others() {
     bounded(|| {
         let server = serve(|config| {
             config.high_water_mark = 256 * 1024;
@@ -36,14 +29,14 @@ fn a_peer_that_never_reads_is_bounded_and_harms_nobody() {
         let mut greedy = raw_client(server.address);
         let id = server.open();
         greedy.set_write_timeout(Some(SHORT)).unwrap();
-        // until the server no longer reads, and both kernels' buffers are full
-        let message = frame(64 * 1024);
+        // until the server has stopped reading, and the buffers of both kernels are full
+        let message = masked(0, 64 * 1024);
         let mut sent = 0;
         while let Ok(count) = greedy.write(&message[sent % message.len()..]) {
             sent += count;
         }
         check_others(&server);
-        // it reads again, and is served again: on_writable says so, once
+        // once it reads again, it is served again: on_writable is called once
         let reading = spawn({
             let mut greedy = greedy.try_clone().unwrap();
             move || {
@@ -65,7 +58,7 @@ fn a_peer_that_never_reads_is_bounded_and_harms_nobody() {
 }
 
 #[test]
-fn a_peer_that_never_reads_its_broadcasts_is_told_of() {
+fn a_peer_that_never_reads_its_broadcasts_is_reported() {
     bounded(|| {
         let server = serve(|config| config.max_buffered_amount = 1 << 20);
         let _deaf = raw_client(server.address);
@@ -87,7 +80,7 @@ fn a_peer_that_never_reads_its_broadcasts_is_told_of() {
 }
 
 #[test]
-fn opening_handshakes_that_drip_are_gone_at_their_deadline() {
+fn opening_handshakes_that_drip_end_at_their_deadline() {
     const COUNT: usize = 1_000;
     const DEADLINE: Duration = Duration::from_secs(2);
     bounded(|| {
@@ -100,7 +93,8 @@ fn opening_handshakes_that_drip_are_gone_at_their_deadline() {
         stuck.write_all(b"GET /").unwrap();
         let mut slow: Vec<_> = (0..COUNT).map(|_| tcp(server.address)).collect();
         let dripping = spawn(move || {
-            // a byte each, again and again, for as long as it is taken: if that put off the deadline, for ever
+            // a byte each, repeatedly, while the server accepts them: if bytes put off the deadline, this would never
+            // end
             let mut request = b"GET /".iter().chain(std::iter::repeat(&b'a'));
             while !slow.is_empty() {
                 let byte = [*request.next().unwrap()];
@@ -108,7 +102,7 @@ fn opening_handshakes_that_drip_are_gone_at_their_deadline() {
                 std::thread::sleep(SHORT);
             }
         });
-        // others are served meanwhile
+        // other clients are served meanwhile
         while began.elapsed() < DEADLINE * 3 / 4 {
             let began = Instant::now();
             check_others(&server);
@@ -200,7 +194,7 @@ fn resets_by_a_server_are_survived_at_every_stage() {
 }
 
 #[test]
-fn resets_while_an_answer_waits_are_survived() {
+fn resets_while_a_request_is_pending_are_survived() {
     bounded(|| {
         let server = serve_with(|_| (), |recorder| recorder.answers_later = true);
         let mut stream = tcp(server.address);
@@ -209,7 +203,7 @@ fn resets_while_an_answer_waits_are_survived() {
         reset(stream);
         let error = server.error();
         assert!(matches!(error, Error::Peer(sansocket::Error::Handshake(HandshakeError::UnexpectedEof))), "{error:?}");
-        // it is gone, and an answer comes too late
+        // the connection has ended, and the answer comes too late
         server.handle.answer(id, sansocket_mio::Accept::new()).unwrap();
         server.handle.stop().unwrap();
         assert!(server.seen.recv().is_err());
@@ -217,7 +211,7 @@ fn resets_while_an_answer_waits_are_survived() {
 }
 
 #[test]
-fn a_reset_while_output_waits_ends_the_connection() {
+fn a_reset_while_output_is_pending_ends_the_connection() {
     bounded(|| {
         let server = serve(|_| ());
         let stream = raw_client(server.address);
@@ -232,14 +226,14 @@ fn a_reset_while_output_waits_ends_the_connection() {
 }
 
 #[test]
-fn what_a_peer_said_before_it_vanished_is_heard() {
+fn messages_of_a_peer_that_vanished_are_received() {
     bounded(|| {
         let server = serve(|_| ());
         let mut stream = raw_client(server.address);
         let id = server.open();
         server.handle.send(id, vec![7; 32 << 20]).unwrap();
         expect(&mut stream, &[0x02]);
-        // it is not read, as long as so much waits for it, nor can it be answered
+        // while so much output is pending, the peer is not read and cannot be answered
         stream.write_all(CLOSE).unwrap();
         reset(stream);
         let close = server.close();
@@ -249,7 +243,7 @@ fn what_a_peer_said_before_it_vanished_is_heard() {
 }
 
 #[test]
-fn half_closed_peers_hear_what_was_said_to_them() {
+fn half_closed_peers_receive_pending_output() {
     bounded(|| {
         let server = serve(|_| ());
         // a Close frame, then FIN: the answer comes, then the server's FIN
@@ -275,7 +269,7 @@ fn half_closed_peers_hear_what_was_said_to_them() {
 }
 
 #[test]
-fn a_peer_that_does_not_end_tcp_is_ended() {
+fn the_connection_to_a_peer_that_does_not_end_tcp_ends() {
     bounded(|| {
         let server = serve(|config| config.closing_timeout = SHORT);
         let mut stream = raw_client(server.address);
@@ -284,7 +278,7 @@ fn a_peer_that_does_not_end_tcp_is_ended() {
         // the connection was closed cleanly whether or not the peer ends TCP
         let close = server.close();
         assert_eq!((close.code, close.was_clean), (CloseCode::NORMAL, true));
-        // and one that does not answer
+        // a peer that does not answer
         let _stream = raw_client(server.address);
         let id = server.open();
         server.handle.close(id, CloseCode::NORMAL, "").unwrap();
@@ -294,7 +288,7 @@ fn a_peer_that_does_not_end_tcp_is_ended() {
 }
 
 #[test]
-fn a_flood_of_pings_is_answered_and_harms_nobody() {
+fn a_flood_of_pings_is_answered_and_does_not_harm_others() {
     const PINGS: usize = 100_000;
     bounded(|| {
         let server = serve(|_| ());
@@ -305,7 +299,7 @@ fn a_flood_of_pings_is_answered_and_harms_nobody() {
         });
         check_others(&server);
         writing.join();
-        // pongs beyond a bound collapse into the latest, so that there may be fewer
+        // beyond a limit, only the latest Pong is kept, so there may be fewer
         flood.write_all(CLOSE).unwrap();
         let answers = read_rest(&mut flood);
         let pongs = answers.strip_suffix(b"\x88\x02\x03\xe8").expect("the Close frame is last");
@@ -316,7 +310,7 @@ fn a_flood_of_pings_is_answered_and_harms_nobody() {
 }
 
 #[test]
-fn a_peer_that_breaks_the_protocol_is_told() {
+fn a_peer_that_breaks_the_protocol_gets_a_close_frame() {
     bounded(|| {
         let server = serve(|_| ());
         let mut stream = raw_client(server.address);
@@ -330,13 +324,13 @@ fn a_peer_that_breaks_the_protocol_is_told() {
 }
 
 #[test]
-fn a_silent_peer_is_pinged_and_given_up() {
+fn a_silent_peer_is_pinged_and_its_connection_ends() {
     bounded(|| {
         let server = serve(|config| {
             config.keepalive = sansocket_mio::Keepalive::Every(SHORT);
             config.pong_timeout = SHORT;
         });
-        // one that answers stays
+        // the connection of a peer that answers stays open
         let mut lively = client(server.address);
         server.open();
         for _ in 0..3 {
@@ -362,7 +356,7 @@ fn a_busy_peer_does_not_starve_the_others() {
         let mut busy: Vec<TcpStream> = (0..2).map(|_| raw_client(server.address)).collect();
         for stream in &mut busy {
             let mut stream = stream.try_clone().unwrap();
-            // until it is cut off
+            // until its connection ends
             spawn(move || while stream.write_all(&HELLO.repeat(10_000)).is_ok() {});
         }
         let mut other = raw_client(server.address);

@@ -1,4 +1,4 @@
-//! What a handle asks of a loop besides sending: events, connections, abortion.
+//! Commands of a handle other than sending: events, connecting, aborting.
 
 mod support;
 
@@ -14,7 +14,7 @@ use sansocket_mio::{
 use support::*;
 use tungstenite::Message as Theirs;
 
-/// What an [`Agent`] saw.
+/// An event of an [`Agent`].
 #[derive(Debug, PartialEq)]
 enum Report {
     Open(ConnectionId, &'static str),
@@ -24,7 +24,7 @@ enum Report {
     Close(ConnectionId, CloseCode),
 }
 
-/// Reports what happens, with the number of its loop.
+/// Reports its events, with the number of its loop.
 struct Agent {
     number: usize,
     reports: mpsc::Sender<(usize, Report)>,
@@ -102,7 +102,7 @@ impl Agents {
 }
 
 #[test]
-fn an_event_takes_its_place_among_the_other_commands_of_a_thread() {
+fn events_keep_their_order_among_the_other_commands_of_a_thread() {
     bounded(|| {
         let agents = start(1);
         let mut client = client(agents.threads.local_addr());
@@ -119,7 +119,7 @@ fn an_event_takes_its_place_among_the_other_commands_of_a_thread() {
 }
 
 #[test]
-fn an_event_reaches_the_loop_that_it_is_posted_to() {
+fn an_event_reaches_the_loop_to_which_it_was_posted() {
     const LOOPS: u16 = 3;
     bounded(|| {
         let agents = start(LOOPS);
@@ -140,8 +140,8 @@ fn an_event_reaches_the_loop_that_it_is_posted_to() {
             .collect();
         numbers.sort_by_key(|&(number, _)| number);
         assert_eq!(numbers, [0, 1, 2].map(|number| (number, Report::Event("to all"))));
-        let error = agents.handle.post(LOOPS.into(), ("to nobody", None)).unwrap_err();
-        assert_eq!(error, PostError::Stopped(("to nobody", None)));
+        let error = agents.handle.post(LOOPS.into(), ("to no loop", None)).unwrap_err();
+        assert_eq!(error, PostError::Stopped(("to no loop", None)));
         agents.stop();
     });
 }
@@ -178,7 +178,7 @@ fn a_full_mailbox_hands_back_events_and_connections() {
 }
 
 #[test]
-fn a_handle_has_the_loops_connect_in_turn() {
+fn a_handle_makes_the_loops_connect_in_turn() {
     const EACH: usize = 2;
     bounded(|| {
         let server = serve(|_| ());
@@ -204,12 +204,12 @@ fn a_handle_has_the_loops_connect_in_turn() {
 }
 
 #[test]
-fn a_connection_that_a_handle_asked_for_and_that_fails_is_reported_with_its_data() {
+fn a_failed_connection_of_a_handle_is_reported_with_its_data() {
     bounded(|| {
         let agents = start(1);
         let (closed, _in_use) = closed_port();
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused).to_string();
-        // it fails under way; it cannot even begin: TLS, and no address
+        // a connection that fails later; two that cannot begin: TLS, and no address
         let connect = |url: &str, addresses: Vec<SocketAddr>, data| {
             agents.handle.connect(url.parse().unwrap(), addresses, data).unwrap();
             agents.next().1
@@ -235,13 +235,13 @@ fn a_handle_aborts_a_connection() {
         agents.handle.abort(id).unwrap();
         assert_eq!(agents.next().1, Report::Close(id, CloseCode::ABNORMAL));
         assert_eq!(read_rest(&mut client), b"", "no Close frame");
-        // it is gone, and no harm
+        // the connection has ended: no effect
         agents.handle.abort(id).unwrap();
         agents.stop();
     });
 }
 
-/// A handler that cannot leave its thread.
+/// A handler that is not `Send`.
 struct Local(#[expect(dead_code, reason = "it is there")] Rc<()>);
 
 impl Handler for Local {
@@ -250,7 +250,7 @@ impl Handler for Local {
 }
 
 #[test]
-fn a_handle_is_for_all_threads_whatever_its_handler_is() {
+fn a_handle_is_send_and_sync_even_if_its_handler_is_not() {
     fn check(_: &(impl Clone + Send + Sync)) {}
     check(&EventLoop::new(Local(Rc::default())).unwrap().handle());
 }
@@ -294,7 +294,7 @@ fn events_may_post_when_they_are_cloned_and_dropped() {
         assert!(handle.post_to_all(Echoing(Some(handle.clone()))).is_ok());
         event_loop.turn(Some(SHORT)).unwrap();
         assert!(handle.post(0, Echoing(Some(handle.clone()))).is_ok());
-        // with the loop ends what is pending
+        // pending events are dropped with the loop
         drop(event_loop);
         assert_eq!(handle.pending(), 0);
         assert!(handle.post(0, Echoing(None)).is_err());

@@ -8,7 +8,7 @@ use tungstenite::Message as Theirs;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// Lengths around every boundary of the protocol's and of the read buffer's.
+/// Lengths around every boundary of the protocol and of the read buffer.
 const LENGTHS: [usize; 13] = [0, 1, 20, 125, 126, 4_096, 65_522, 65_535, 65_536, 65_550, 200_000, 1 << 20, 16 << 20];
 
 #[test]
@@ -36,7 +36,7 @@ fn a_client_echoes_text_and_binary_of_any_length() {
             for length in LENGTHS {
                 for message in [Theirs::text("x".repeat(length)), Theirs::binary(vec![7; length])] {
                     ws.send(message.clone()).unwrap();
-                    // a message longer than a frame comes back in fragments, which are put together
+                    // tungstenite sends a longer message back in fragments, which are assembled
                     assert!(ws.read().unwrap() == message, "{length} bytes");
                 }
             }
@@ -97,7 +97,7 @@ fn many_messages_in_flight_come_back_in_order() {
 #[test]
 fn either_side_closes() {
     bounded(|| {
-        // their client closes our server's connection, and the other way round
+        // tungstenite's client closes the connection, then our server does
         let server = serve_with(|_| (), |recorder| recorder.reports_messages = true);
         let mut theirs = client(server.address);
         server.open();
@@ -117,7 +117,7 @@ fn either_side_closes() {
         while theirs.read().is_ok() {}
         assert!(server.close().was_clean);
 
-        // our client's
+        // our client closes
         let (address, peer) = peer_server(|mut ws| {
             ws.send(Theirs::text("Hello")).unwrap();
             while ws.read().is_ok() {}
@@ -140,7 +140,7 @@ fn either_side_closes() {
     });
 }
 
-/// Both ends ours, on one loop.
+/// Both ends are connections of one loop.
 #[test]
 fn a_loop_talks_to_itself() {
     bounded(|| {

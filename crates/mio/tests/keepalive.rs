@@ -1,5 +1,5 @@
-//! A `Config` of the caller's keeps keepalive enabled unless it says otherwise, which the deadline of an idle
-//! connection shows.
+//! Keepalive stays enabled in a `Config` of the caller's, unless it is set to `Off`. The deadline of an idle connection
+//! shows it.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use sansocket_mio::{Config, Connection, EventLoop, Handler, Instant, Keepalive, Open, Options, now};
 use support::*;
 
-/// Reports when each connection that opens asks to be called.
+/// Reports the deadline of each connection that opens.
 struct Deadlines(mpsc::Sender<Option<Instant>>);
 
 impl Handler for Deadlines {
@@ -21,7 +21,7 @@ impl Handler for Deadlines {
     }
 }
 
-/// When an idle connection of a loop wants to send a Ping: a server's, a client's.
+/// Returns when an idle connection of a loop sends a Ping: the server's, the client's.
 fn intervals(config: &Config) -> [Option<Duration>; 2] {
     let (sender, deadlines) = mpsc::channel();
     let options = Options::new().config(config.clone());

@@ -1,4 +1,4 @@
-//! The settings of a listener: which pages may connect, subprotocols, how many connections.
+//! The settings of a listener: which pages may connect, subprotocols, the limit of connections.
 
 mod support;
 
@@ -19,15 +19,15 @@ use support::*;
 /// How a [`Doorkeeper`] answers.
 #[derive(Clone)]
 enum How {
-    /// As the default of the trait does.
+    /// As the default method of the trait does.
     Default,
-    /// With this.
+    /// With this answer.
     Accept(Accept),
-    /// The same, later.
+    /// With this answer, later.
     Later(Accept),
 }
 
-/// Has the default methods alone.
+/// A handler with the default methods only.
 struct Silent;
 
 impl Handler for Silent {
@@ -54,14 +54,14 @@ impl Handler for Doorkeeper {
     }
 }
 
-/// Asks with these lines, and does not wait for the answer.
+/// Sends a request with these lines, and does not wait for the response.
 fn ask(address: SocketAddr, lines: &str) -> TcpStream {
     let mut stream = tcp(address);
     stream.write_all(REQUEST.replace("\r\n\r\n", &format!("\r\n{lines}\r\n")).as_bytes()).unwrap();
     stream
 }
 
-/// Returns the head of a loop's answer to a request with these lines.
+/// Returns the head of a loop's response to a request with these lines.
 fn answer(options: &ListenOptions, how: How, lines: &str) -> String {
     let (asked, asks) = mpsc::channel();
     match how {
@@ -129,7 +129,7 @@ fn the_default_answer_selects_the_first_subprotocol_offered_that_the_listener_su
             (How::Default, "x, a, b", Some("a")),
             (How::Default, "b, a", Some("b")),
             (How::Default, "x, A", None),
-            // what the application answers is taken as it is
+            // the subprotocol of the application's own answer is not replaced
             (How::Accept(Accept::new()), "a, b", None),
             (How::Accept(Accept::new().protocol("x")), "a, x", Some("x")),
         ];
@@ -144,7 +144,7 @@ fn the_default_answer_selects_the_first_subprotocol_offered_that_the_listener_su
     });
 }
 
-/// A loop with a listener that has at most so many connections, and the address of one that has any number.
+/// Returns a loop with a limited listener, and the address of its unlimited one.
 fn limited(max_connections: usize) -> (Turned, SocketAddr) {
     let mut server = Turned::new(&Options::new());
     let options = ListenOptions::new().max_connections(max_connections);
@@ -161,17 +161,17 @@ impl Turned {
 }
 
 #[test]
-fn a_listener_that_has_as_many_connections_as_may_be_lets_clients_wait() {
+fn a_listener_at_its_limit_lets_clients_wait() {
     bounded(|| {
         let (mut server, unlimited) = limited(2);
         let (first, _) = server.client();
         let (second, _) = server.client();
-        // connected, and unanswered
+        // the client is connected, and unanswered
         let mut third = ask(server.address, "");
         let mut fourth = ask(server.address, "");
         server.until_quiet();
         assert_eq!(server.event_loop.connections().len(), 2);
-        // whatever other listeners have
+        // connections of other listeners do not count
         let _other = ask(unlimited, "");
         server.open();
         drop(first);
@@ -193,7 +193,7 @@ fn a_listener_that_has_as_many_connections_as_may_be_lets_clients_wait() {
 }
 
 #[test]
-fn a_client_that_is_gone_before_it_is_accepted_takes_no_room() {
+fn a_client_that_vanishes_before_it_is_accepted_does_not_count() {
     bounded(|| {
         let (mut server, _) = limited(1);
         let (first, _) = server.client();
@@ -216,7 +216,7 @@ fn a_client_that_is_gone_before_it_is_accepted_takes_no_room() {
 }
 
 #[test]
-fn a_client_that_never_asks_makes_room_when_its_time_is_over() {
+fn a_client_that_sends_no_request_makes_room_at_its_deadline() {
     bounded(|| {
         let mut server = Turned::new(&options(|config| config.opening_timeout = SHORT));
         let limit = ListenOptions::new().max_connections(1);
@@ -233,7 +233,7 @@ fn a_client_that_never_asks_makes_room_when_its_time_is_over() {
 struct Counter {
     open: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
-    /// The number of the loop in which one opens.
+    /// Reports the number of the loop in which a connection opens.
     opened: mpsc::Sender<usize>,
 }
 
@@ -263,13 +263,13 @@ fn loops_that_listen_together_count_their_connections_together() {
         let counter = Counter { open: Arc::default(), most: Arc::default(), opened };
         let limit = ListenOptions::new().max_connections(LIMIT);
         let threads = Threads::start_with(4, &Options::new(), "127.0.0.1:0", &limit, |_| counter.clone()).unwrap();
-        // all are connected, and are served in turn as others end, whichever loop they wait for
+        // all are connected, and are served as others end, whichever loop's backlog they are in
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| ask(threads.local_addr(), "")).collect();
         let mut loops = [0; 4];
         for number in 0..CLIENTS {
             loops[opens.recv_timeout(BOUND).unwrap()] += 1;
             if number + 1 >= LIMIT {
-                // one that is open ends
+                // an open connection ends
                 let began = Instant::now();
                 let index = loop {
                     if let Some(index) = clients.iter_mut().position(is_answered) {
@@ -290,10 +290,11 @@ fn loops_that_listen_together_count_their_connections_together() {
     });
 }
 
-/// The first of two loops stops at its first client, while others wait. The second one begins when the first has ended.
+/// The first of two loops stops at its first client, while others wait in its backlog. The second begins when the first
+/// has ended.
 struct Quitter {
     begin: mpsc::Receiver<()>,
-    /// Dropped with the first loop.
+    /// Dropped with the first loop, as a signal.
     ended: Option<mpsc::Sender<()>>,
     opened: mpsc::Sender<()>,
 }
@@ -318,7 +319,7 @@ impl Handler for Quitter {
 }
 
 #[test]
-fn a_loop_that_stops_while_clients_wait_takes_no_place_of_the_others() {
+fn clients_in_the_backlog_of_a_loop_that_stops_do_not_count() {
     const LIMIT: usize = 2;
     bounded(|| {
         let (opened, opens) = mpsc::channel();
@@ -331,7 +332,7 @@ fn a_loop_that_stops_while_clients_wait_takes_no_place_of_the_others() {
         let limit = ListenOptions::new().max_connections(LIMIT);
         let quitter = |_| quitters.pop().unwrap();
         let threads = Threads::start_with(2, &Options::new(), "127.0.0.1:0", &limit, quitter).unwrap();
-        // both loops get some
+        // both loops get clients
         let clients: Vec<_> = (0..32).map(|_| ask(threads.local_addr(), "")).collect();
         drop(begins);
         for _ in 0..LIMIT {
@@ -343,7 +344,7 @@ fn a_loop_that_stops_while_clients_wait_takes_no_place_of_the_others() {
     });
 }
 
-/// Whether an answer has arrived.
+/// Returns whether a response has arrived.
 fn is_answered(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let is_answered = stream.peek(&mut [0]).is_ok();

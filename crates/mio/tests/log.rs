@@ -1,4 +1,4 @@
-//! What the feature `tracing` logs of connections over real sockets: each line, to the letter.
+//! The log lines of the feature `tracing` for connections over real sockets, compared exactly.
 
 mod support;
 
@@ -10,8 +10,8 @@ use std::time::Instant;
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, Role};
 use sansocket_mio::{
-    Accept, Answer, Config, Connection, ConnectionId, Event, EventLoop, Handler, HttpResponse, Next, Request, Socket,
-    mio, now,
+    Accept, Answer, Config, Connection, ConnectionId, Event, EventLoop, Handler, HttpResponse, NextStep, Request,
+    Socket, mio, now,
 };
 use support::*;
 use tracing_subscriber::fmt::MakeWriter;
@@ -70,7 +70,7 @@ impl Handler for Gate {
     }
 }
 
-/// Turns a loop until its connections, of which there must be one at some time, have ended.
+/// Turns a loop until it has had at least one connection, and all have ended.
 fn turn_to_the_end(event_loop: &mut EventLoop<Gate>) {
     let (began, mut has_begun) = (Instant::now(), !event_loop.connections().is_empty());
     while !has_begun || !event_loop.connections().is_empty() {
@@ -80,12 +80,12 @@ fn turn_to_the_end(event_loop: &mut EventLoop<Gate>) {
     }
 }
 
-/// The name of a connection as the log has it: that of its `Debug`.
+/// Returns the name of a connection in the log: the numbers of its `Debug`.
 fn name(id: ConnectionId) -> String {
     format!("{id:?}").trim_start_matches("ConnectionId(").trim_end_matches(')').to_owned()
 }
 
-/// A connection that a client, which sends these bytes, has with a loop: its lines without the span, which is checked.
+/// Returns the log lines, without the checked span, of a loop's connection to a client that sends these bytes.
 fn accepted(request: &str, frames: &'static [u8]) -> Vec<String> {
     let mut event_loop = EventLoop::new(Gate::default()).unwrap();
     let address = event_loop.listen("127.0.0.1:0").unwrap();
@@ -139,7 +139,7 @@ fn accepted_connections_are_logged_with_name_and_peer() {
     }
 }
 
-/// A server that answers everything with these bytes and ends the stream.
+/// A server that answers a client with `answer` and ends the stream.
 fn answering(answer: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, Task<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -201,10 +201,10 @@ fn a_socket_alone_is_logged_with_a_number_and_its_peer() {
         address = Some(peer);
         let (mut poll, mut events, mut buffer) = (Poll::new().unwrap(), Events::with_capacity(8), [0; 256]);
         let on_event = |_: &mut _, _: Result<Event<'_>, _>| ();
-        let mut next = Next::Again;
-        while next != Next::End {
+        let mut next = NextStep::Again;
+        while next != NextStep::End {
             socket.update(poll.registry(), Token(0)).unwrap();
-            poll.poll(&mut events, socket.patience(next, now())).unwrap();
+            poll.poll(&mut events, socket.max_wait(next, now())).unwrap();
             for event in &events {
                 _ = socket.ready(event, &mut buffer, now(), on_event);
             }

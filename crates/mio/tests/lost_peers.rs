@@ -1,5 +1,5 @@
-//! Peers that vanish while output is pending and the loop does not read from them: each connection ends, its descriptor is
-//! closed, and the loop rests.
+//! Peers that vanish while output is pending and the loop does not read from them: each connection ends, its descriptor
+//! is closed, and the loop rests.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -17,13 +17,13 @@ use support::paced::*;
 use support::turned::Turned;
 use support::*;
 
-/// Of a socket; Linux doubles it.
+/// The size of a socket's buffer; Linux doubles it.
 const BUFFER: usize = 32 * 1024;
 const HIGH_WATER_MARK: usize = 64 * 1024;
 const PENDING: usize = 2 << 20;
 
-/// A server, and a client with so much output pending that the server does not read from it.
-fn congested(says: &[u8]) -> (Turned, TcpStream, ConnectionId) {
+/// Returns a server, and a client with so much pending output that the server does not read from it.
+fn congested(sent: &[u8]) -> (Turned, TcpStream, ConnectionId) {
     let mut server = Turned::new(&options(|config| {
         config.high_water_mark = HIGH_WATER_MARK;
         config.keepalive = sansocket_mio::Keepalive::Off;
@@ -35,21 +35,21 @@ fn congested(says: &[u8]) -> (Turned, TcpStream, ConnectionId) {
     let mut client = client.join();
     server.with(id, |connection| connection.send(vec![7; PENDING]).unwrap());
     server.until_quiet();
-    client.write_all(says).unwrap();
+    client.write_all(sent).unwrap();
     server.until_quiet();
     server.with(id, |connection| assert!(connection.buffered_amount() > HIGH_WATER_MARK));
     assert_eq!(server.seen.try_iter().count(), 0, "nothing is read");
     (server, client, id)
 }
 
-/// The kernel's name of the socket behind a connection's descriptor, and where it is listed.
+/// Returns the kernel's name of the socket behind a connection's descriptor, and its path under `/proc`.
 fn descriptor(server: &mut Turned, id: ConnectionId) -> (PathBuf, PathBuf) {
     let fd = server.event_loop.connections().get(id).unwrap().stream().as_raw_fd();
     let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
     (fs::read_link(&path).unwrap(), path)
 }
 
-/// Turns until the connection has ended; returns how many turns that took.
+/// Turns until the connection has ended. Returns the number of turns.
 fn turns_to_the_end(server: &mut Turned, id: ConnectionId) -> usize {
     let began = Instant::now();
     for turns in 1.. {
@@ -62,25 +62,26 @@ fn turns_to_the_end(server: &mut Turned, id: ConnectionId) -> usize {
     unreachable!()
 }
 
-/// What the peer sent last is read, though the loop did not read before: `expected` is the code that `on_close` reports.
-fn check_lost(says: &[u8], vanish: fn(TcpStream), messages: usize, expected: CloseCode) {
-    let (mut server, client, id) = congested(says);
+/// Checks that the peer's last bytes are read, although the loop did not read before. `on_close` must report
+/// `expected`.
+fn check_lost(sent: &[u8], vanish: fn(TcpStream), messages: usize, expected: CloseCode) {
+    let (mut server, client, id) = congested(sent);
     let (socket, path) = descriptor(&mut server, id);
     vanish(client);
     let turns = turns_to_the_end(&mut server, id);
     assert!(turns <= 4, "{turns} turns");
     assert_ne!(fs::read_link(path).ok(), Some(socket), "the descriptor is still open");
-    let (mut heard, mut closes) = (0, Vec::new());
+    let (mut received, mut closes) = (0, Vec::new());
     for seen in server.seen.try_iter() {
         match seen {
-            Seen::Message(..) => heard += 1,
+            Seen::Message(..) => received += 1,
             Seen::CloseReceived(_, frame) => assert_eq!(frame.code, expected),
             Seen::Close(_, close) => closes.push(close),
             other => panic!("{other:?}"),
         }
     }
     let [close] = &closes[..] else { panic!("{closes:?}") };
-    assert_eq!((heard, close.code, close.was_clean, close.initiator), (messages, expected, false, Initiator::Peer));
+    assert_eq!((received, close.code, close.was_clean, close.initiator), (messages, expected, false, Initiator::Peer));
     server.until_quiet();
 }
 
@@ -96,7 +97,7 @@ fn a_peer_that_drops_tcp_with_bytes_unread_ends_the_connection() {
 }
 
 #[test]
-fn what_a_peer_sent_before_its_reset_is_heard_though_the_loop_did_not_read() {
+fn bytes_before_a_reset_are_read_although_reading_was_held_back() {
     bounded(|| {
         check_lost(HELLO, reset, 1, CloseCode::ABNORMAL);
         check_lost(CLOSE, reset, 0, CloseCode::NORMAL);
@@ -108,8 +109,8 @@ fn what_a_peer_sent_before_its_reset_is_heard_though_the_loop_did_not_read() {
 #[test]
 fn a_half_close_that_is_not_read_does_not_make_the_loop_spin() {
     bounded(|| {
-        for says in [&b""[..], HELLO, CLOSE] {
-            let (mut server, client, id) = congested(says);
+        for sent in [&b""[..], HELLO, CLOSE] {
+            let (mut server, client, id) = congested(sent);
             client.shutdown(Shutdown::Write).unwrap();
             let mut turns = 0;
             let began = Instant::now();
@@ -117,10 +118,10 @@ fn a_half_close_that_is_not_read_does_not_make_the_loop_spin() {
                 server.event_loop.turn(Some(SHORT)).unwrap();
                 turns += 1;
             }
-            // one for the event, and otherwise one for each wait
+            // one turn for the event, and one for each wait
             assert!(turns <= 6, "{turns} turns");
             assert_eq!(server.seen.try_iter().count(), 0, "nothing is read");
-            // and the output still arrives
+            // the output still arrives
             let reading = spawn(move || read_message(&mut slowly(&client, BUFFER, Duration::ZERO)).unwrap().len());
             turns_to_the_end(&mut server, id);
             assert_eq!(reading.join(), PENDING);

@@ -1,4 +1,4 @@
-//! What peers can make a loop hold: allocations counted on the thread of the loop, by an allocator that counts.
+//! How much memory peers can make a loop hold, measured by an allocator that counts on the loop's thread.
 
 mod support;
 
@@ -11,7 +11,7 @@ use allocation_counter::measure;
 use sansocket_mio::{Close, Config, Connection, Error, EventLoop, Handler, Message, Open};
 use support::*;
 
-/// Sends every message back, or recycles it, and counts what begins and ends.
+/// Sends every message back, or recycles it, and counts connections that open and close.
 #[derive(Default)]
 struct Echo {
     recycles: bool,
@@ -47,7 +47,7 @@ impl Handler for Echo {
     }
 }
 
-/// A loop with the peer that `meet` gives; its thread turns it until the peer is done with its work.
+/// A loop with the peer that `meet` starts. The test turns it until the peer has finished its work.
 struct Met {
     event_loop: EventLoop<Echo>,
     done: mpsc::Receiver<usize>,
@@ -59,13 +59,13 @@ fn meet(
 ) -> (Met, Task<TcpStream>) {
     let mut event_loop = EventLoop::with_options(Echo::default(), &options(change)).unwrap();
     let address = event_loop.listen("127.0.0.1:0").unwrap();
-    let (tell, done) = mpsc::channel();
+    let (report, done) = mpsc::channel();
     let (begin, may_begin) = mpsc::channel();
     let task = spawn(move || {
         let stream = raw_client(address);
         may_begin.recv().unwrap();
         let (stream, amount) = peer(stream);
-        tell.send(amount).unwrap();
+        report.send(amount).unwrap();
         stream
     });
     while event_loop.handler().opened == 0 {
@@ -76,7 +76,7 @@ fn meet(
 }
 
 impl Met {
-    /// Returns what the peer says that it did, and the most that was allocated meanwhile, in bytes.
+    /// Returns the peer's result, and the most bytes that were allocated meanwhile.
     fn until_done(&mut self) -> (usize, u64) {
         let mut amount = None;
         let began = Instant::now();
@@ -98,9 +98,9 @@ fn frames() -> Vec<u8> {
     frame.repeat(100)
 }
 
-/// Writes for as long as the stream takes anything; returns how many bytes it took.
-fn write_until_stuck(stream: &mut TcpStream, bytes: &[u8], limit: usize, patience: Duration) -> usize {
-    stream.set_write_timeout(Some(patience)).unwrap();
+/// Writes until the stream accepts no more within `timeout`. Returns how many bytes it accepted.
+fn write_until_stuck(stream: &mut TcpStream, bytes: &[u8], limit: usize, timeout: Duration) -> usize {
+    stream.set_write_timeout(Some(timeout)).unwrap();
     let mut written = 0;
     while written < limit {
         match stream.write(&bytes[written % bytes.len()..]) {
@@ -113,7 +113,7 @@ fn write_until_stuck(stream: &mut TcpStream, bytes: &[u8], limit: usize, patienc
 }
 
 #[test]
-fn a_peer_that_never_reads_takes_no_more_than_the_high_water_mark_and_what_was_read() {
+fn a_peer_that_never_reads_costs_at_most_the_high_water_mark_and_one_read() {
     const MARK: usize = 256 * 1024;
     const BUFFER: usize = 64 * 1024;
     bounded(|| {
@@ -143,15 +143,15 @@ fn a_peer_that_never_reads_is_held_back_before_a_small_buffer_is_full() {
                 (stream, written)
             },
         );
-        // the handler does not stand for a message that is not sent
+        // the handler panics if a message is not sent
         server.until_done();
         assert!(server.event_loop.handler().buffered_max > 0);
     });
 }
 
 #[test]
-fn pings_whose_answers_nobody_reads_take_little() {
-    // more than the system keeps
+fn pings_whose_pongs_the_peer_does_not_read_take_little_memory() {
+    // more than the system buffers
     const AMOUNT: usize = 24 << 20;
     bounded(|| {
         let (mut server, _peer) = meet(
@@ -165,15 +165,15 @@ fn pings_whose_answers_nobody_reads_take_little() {
             },
         );
         let (written, allocated) = server.until_done();
-        // it need not be held back: little waits for it
+        // it need not be held back: little output is pending
         assert!(written >= AMOUNT, "{written}");
         assert!(allocated <= 64 * 1024, "{allocated}");
     });
 }
 
-/// Longer than the buffer that is read into, each message takes the memory of the one before.
+/// The messages are longer than the read buffer; each reuses the memory of the one before.
 #[test]
-fn recycled_messages_leave_their_memory_to_those_that_follow() {
+fn recycled_messages_pass_their_memory_on_to_later_messages() {
     const LENGTH: usize = 300_000;
     const COUNT: usize = 40;
     bounded(|| {
@@ -193,13 +193,13 @@ fn recycled_messages_leave_their_memory_to_those_that_follow() {
                 server.event_loop.turn(Some(BOUND)).unwrap();
             }
         });
-        // what arrives late within a message has to be kept elsewhere until its next turn
+        // bytes that arrive late within a message are stored until the next turn
         assert!(allocated.bytes_total < (COUNT * LENGTH) as u64 * 3 / 4, "{allocated:?}");
     });
 }
 
 #[test]
-fn connections_that_come_and_go_leave_nothing() {
+fn connections_that_open_and_close_leave_no_memory() {
     const COUNT: usize = 1_000;
     bounded(|| {
         let mut event_loop = EventLoop::with_options(Echo::default(), &options(|_| ())).unwrap();
@@ -232,7 +232,7 @@ fn connections_that_come_and_go_leave_nothing() {
             }
             peers.join();
         };
-        // what the first ones need is kept for the next
+        // memory of the first ones is reused for the next
         come_and_go(COUNT / 10);
         let allocated = measure(|| come_and_go(COUNT));
         assert!(allocated.bytes_current <= 4 * 1024, "{} bytes", allocated.bytes_current);

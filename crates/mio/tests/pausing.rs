@@ -38,7 +38,7 @@ impl Turned {
         });
     }
 
-    /// What it sees until nothing happens any more.
+    /// Returns the events until nothing happens any more.
     fn rest(&mut self) -> Vec<Seen> {
         self.until_quiet();
         self.seen.try_iter().collect()
@@ -49,7 +49,7 @@ impl Turned {
     }
 }
 
-/// The messages, of which there is nothing else.
+/// Returns the messages; there must be no other events.
 fn messages(seen: Vec<Seen>) -> Vec<Message<'static>> {
     let message = |seen| match seen {
         Seen::Message(_, message) => message,
@@ -64,12 +64,12 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_arrives_during_a_pause_is_read_after_it() {
+fn bytes_that_arrive_during_a_pause_are_read_after_it() {
     bounded(|| {
         let (mut server, mut client, id) = start(|_| ());
         server.pause(id);
         client.write_all(&text("during")).unwrap();
-        // it comes to rest although there is something to read
+        // the loop becomes quiet although there are bytes to read
         assert!(server.rest().is_empty());
         server.resume(id);
         assert_eq!(messages(server.rest()), [Message::from("during")]);
@@ -84,7 +84,7 @@ fn no_message_follows_the_one_that_paused_until_reading_is_resumed() {
     bounded(|| {
         let numbers: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
         let frames: Vec<_> = numbers.iter().map(|number| text(number)).collect();
-        // in one read, and each in one of its own, with a message in pieces between
+        // in one read, and each in a read of its own, with a fragmented message between
         for split in [frames.concat().len(), 7, 3] {
             let (mut server, mut client, id) = start(|_| ());
             server.event_loop.handler().reaction = Some(|connection| connection.pause_reading());
@@ -100,7 +100,7 @@ fn no_message_follows_the_one_that_paused_until_reading_is_resumed() {
             }
             let expected: Vec<_> = numbers.iter().map(|number| Message::from(number.as_str())).collect();
             assert_eq!(seen, expected);
-            // and what comes later
+            // and later messages
             server.event_loop.handler().reaction = None;
             client.write_all(&text("later")).unwrap();
             assert!(server.rest().is_empty());
@@ -111,11 +111,11 @@ fn no_message_follows_the_one_that_paused_until_reading_is_resumed() {
 }
 
 #[test]
-fn what_follows_a_pause_within_a_buffer_comes_before_what_arrives_later() {
+fn bytes_kept_by_a_pause_are_received_before_later_bytes() {
     bounded(|| {
         let (mut server, mut client, id) = start(|_| ());
         server.event_loop.handler().reaction = Some(|connection| connection.pause_reading());
-        // the second one is not whole yet
+        // the second message is incomplete
         let second = text("second");
         client.write_all(&[&text("first"), &second[..8]].concat()).unwrap();
         assert_eq!(messages(server.rest()), [Message::from("first")]);
@@ -182,9 +182,9 @@ fn keepalive_ends_a_connection_after_the_pause_and_not_during_it() {
         }
         let seen: Vec<_> = server.seen.try_iter().collect();
         assert!(seen.is_empty(), "{seen:?}");
-        // it has asked all the same
+        // it has sent a Ping nevertheless
         expect(&mut client, b"\x89\x00");
-        // the peer has the whole time from here, although some of it has passed
+        // the peer has the whole timeout from here, although part of it has passed
         std::thread::sleep(INTERVAL / 2);
         server.resume(id);
         let resumed = Instant::now();
@@ -226,7 +226,7 @@ fn closing_ends_the_pause() {
             client.write_all(&[&text("first"), &text("second")[..]].concat()).unwrap();
             assert!(server.rest().is_empty());
         },
-        // a message is read, and the other one kept
+        // one message is read, and the other one kept
         |server, client, _| {
             server.event_loop.handler().reaction = Some(|connection| connection.pause_reading());
             client.write_all(&[&text("first"), &text("second")[..]].concat()).unwrap();
@@ -273,7 +273,7 @@ fn a_reset_ends_a_paused_connection() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_arrived_before_a_reset_is_read_from_a_paused_connection() {
+fn bytes_before_a_reset_are_read_from_a_paused_connection() {
     bounded(|| {
         let (mut server, mut client, id) = start(|_| ());
         server.pause(id);
@@ -300,7 +300,7 @@ fn stopping_a_loop_closes_paused_connections() {
     });
 }
 
-/// Pauses at the first occasion, and reports what follows.
+/// Pauses at the first occasion, and reports the events that follow.
 struct Cautious {
     pauses_at_accept: bool,
     reports: mpsc::Sender<&'static str>,
@@ -413,7 +413,7 @@ fn resuming_a_congested_connection_waits_for_its_peer() {
         server.resume(id);
         assert!(server.rest().is_empty());
         let client = spawn(move || {
-            // the frame's head is of ten bytes
+            // the frame header has ten bytes
             client.read_exact(&mut vec![0; 10 + LENGTH]).unwrap();
             client
         });
@@ -422,7 +422,7 @@ fn resuming_a_congested_connection_waits_for_its_peer() {
     });
 }
 
-/// Keeps the messages that it hears.
+/// Keeps the messages that it receives.
 struct Patient(Vec<Message<'static>>);
 
 impl Handler for Patient {

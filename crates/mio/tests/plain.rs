@@ -1,4 +1,4 @@
-//! Requests that ask for no WebSocket: answered at once, later, or with an acceptance.
+//! HTTP requests that request no WebSocket: answered at once, later, or with an acceptance.
 
 mod support;
 
@@ -38,12 +38,13 @@ impl Handler for Pages {
     }
 }
 
-/// Runs an event loop while `clients` runs, which asks for a path and FIN, if any, and returns the answer.
+/// Runs an event loop while `clients` runs, and returns the reported errors. `clients` gets a function that sends a
+/// request for a path, with or without FIN, and returns the stream.
 fn serve(
     options: &Options,
     clients: impl FnOnce(&dyn Fn(&str, bool) -> TcpStream, &Handle<Pages>, &dyn Fn() -> ConnectionId),
 ) -> Vec<Error> {
-    let ((asked, asked_at), (errors, told)) = (mpsc::channel(), mpsc::channel());
+    let ((asked, asked_at), (errors, reported)) = (mpsc::channel(), mpsc::channel());
     let mut event_loop = EventLoop::with_options(Pages { asked, errors }, options).unwrap();
     let address = event_loop.listen("127.0.0.1:0").unwrap();
     let handle = event_loop.handle();
@@ -59,7 +60,7 @@ fn serve(
     clients(&ask, &handle, &|| asked_at.recv_timeout(BOUND).unwrap());
     handle.stop().unwrap();
     running.join();
-    told.iter().collect()
+    reported.iter().collect()
 }
 
 fn text(mut stream: TcpStream) -> String {

@@ -1,6 +1,6 @@
-//! Connections that are broken at either end in random ways: no descriptor and no memory of them is left.
+//! Connections that break at either end in random ways: they leave no descriptor and no memory.
 //!
-//! One test, because descriptors are counted for the whole process. Without optimization it makes fewer connections.
+//! One test, because descriptors are counted for the whole process. Without optimization, it makes fewer connections.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -21,9 +21,9 @@ use sansocket_mio::{
 use support::*;
 
 const CONNECTIONS: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
-/// Threads that make them.
+/// Threads that make connections.
 const WORKERS: usize = 16;
-/// What the loop still holds afterwards, because its tables have grown.
+/// Bytes that the loop still holds afterwards, because its tables have grown.
 const TABLES: i64 = 8 * 1024;
 const SEED: u64 = 14;
 
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-/// Does something random whenever something happens, and checks that each `on_open` has its `on_close`.
+/// Takes a random action in every call, and checks that each `on_open` has its `on_close`.
 struct Chaos {
     random: Random,
     /// By index.
@@ -54,7 +54,7 @@ struct Chaos {
     closed: usize,
 }
 
-/// Sends 300 KB in messages so short that the loop does not keep their memory for others.
+/// Sends 300 KB in messages that are too short for the loop to reuse their memory.
 fn send_much(connection: &mut Connection<'_, Chaos>) -> Result<(), SendError> {
     (0..10).try_for_each(|_| Ok(connection.send(vec![7; 30_000])?))
 }
@@ -151,8 +151,8 @@ impl Handler for Chaos {
     }
 }
 
-/// Something that a peer says once its connection is open. `mask`: the bit of a client's frames.
-fn say(random: &mut Random, stream: &mut TcpStream, mask: u8) {
+/// Sends random bytes of a peer once its connection is open. `mask` is the mask bit of a client's frames.
+fn send_random(random: &mut Random, stream: &mut TcpStream, mask: u8) {
     let frame = |head: u8, payload: &[u8]| {
         let mut frame = vec![head];
         match payload.len() {
@@ -179,7 +179,7 @@ fn say(random: &mut Random, stream: &mut TcpStream, mask: u8) {
         7 => vec![random.below(256) as u8; random.below(1_000)],
         _ => frame(0x81, b"Hello"),
     };
-    // the other end may be gone
+    // the other end may have ended
     let _ = stream.write_all(&bytes);
 }
 
@@ -217,10 +217,10 @@ fn be_client(random: &mut Random, address: SocketAddr) {
     let _ = stream.write_all(&request[..length]);
     if length == request.len() && random.below(8) > 0 {
         let early = random.below(2);
-        (0..early).for_each(|_| say(random, &mut stream, 0x80));
+        (0..early).for_each(|_| send_random(random, &mut stream, 0x80));
         let mut head = [0; 129];
         let _ = stream.read(&mut head);
-        (0..random.below(4)).for_each(|_| say(random, &mut stream, 0x80));
+        (0..random.below(4)).for_each(|_| send_random(random, &mut stream, 0x80));
     }
     end(random, stream);
 }
@@ -247,7 +247,7 @@ fn be_server(random: &mut Random, stream: TcpStream) {
             Err(_) => return,
         },
     };
-    (0..random.below(4)).for_each(|_| say(random, &mut stream, 0));
+    (0..random.below(4)).for_each(|_| send_random(random, &mut stream, 0));
     end(random, stream);
 }
 
@@ -276,7 +276,7 @@ struct Harness {
 }
 
 impl Harness {
-    /// Makes and breaks so many connections, and returns when the last one is gone.
+    /// Makes and breaks `count` connections, and returns when the last one has ended.
     fn run(&mut self, count: usize, seed: u64) {
         let done = Arc::new(AtomicUsize::new(0));
         for number in 0..WORKERS {
@@ -302,12 +302,8 @@ impl Harness {
     }
 }
 
-fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 #[test]
-fn connections_that_break_in_random_ways_leave_nothing() {
+fn connections_that_break_in_random_ways_leave_no_resources() {
     let options = options(|config| {
         config.opening_timeout = Duration::from_millis(100);
         config.closing_timeout = Duration::from_millis(50);

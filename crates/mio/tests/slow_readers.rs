@@ -1,5 +1,5 @@
-//! Slow readers over real sockets with small buffers: all that was sent to them arrives, and a deadline ends no connection
-//! whose peer still reads.
+//! Slow readers over real sockets with small buffers: everything sent to them arrives, and no deadline ends a
+//! connection whose peer still reads.
 
 mod support;
 
@@ -12,7 +12,7 @@ use sansocket_mio::{CloseCode, Connection, Error, ReadyState};
 use support::paced::*;
 use support::*;
 
-/// Of a socket; Linux doubles it.
+/// The size of a socket's buffer; Linux doubles it.
 const BUFFER: usize = 32 * 1024;
 /// Messages of 2 MiB together.
 const COUNT: u8 = 32;
@@ -34,8 +34,8 @@ fn send_all_and_close(connection: &mut Connection<'_, Recorder>) {
     connection.close(CloseCode::NORMAL, "").unwrap();
 }
 
-/// A client reads slowly all that a server sent before it closed, then the Close frame, and answers that. After each
-/// message, it sends `chatter`.
+/// Checks that a slow client gets all messages that a server sent before it closed, then the Close frame, which the
+/// client answers. After each message, the client sends `chatter`.
 fn check_close_after_messages(chatter: &[u8]) {
     let server = serve_small(
         BUFFER,
@@ -79,7 +79,7 @@ fn messages_before_close_reach_a_slow_reader_that_sends_pings() {
 
 /// A closing connection is read whatever is pending: the peer may have messages of its own to send.
 #[test]
-fn a_closing_server_reads_though_the_peer_does_not() {
+fn a_closing_server_reads_although_the_peer_does_not() {
     bounded(|| {
         let server = serve_small(
             BUFFER,
@@ -93,7 +93,7 @@ fn a_closing_server_reads_though_the_peer_does_not() {
         client.write_all(HELLO).unwrap();
         server.message();
         for _ in 0..3 {
-            // all that the server has sent is still pending
+            // the whole output of the server is still pending
             client.write_all(HELLO).unwrap();
             server.message();
         }
@@ -175,7 +175,7 @@ fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
 }
 
 #[test]
-fn keepalive_ends_the_connection_of_a_reader_that_is_gone() {
+fn keepalive_ends_the_connection_of_a_reader_that_has_vanished() {
     bounded(|| {
         let server = serve_small(
             LARGE_BUFFER,
@@ -197,8 +197,8 @@ fn keepalive_ends_the_connection_of_a_reader_that_is_gone() {
     });
 }
 
-/// The kernel reports that it takes more only once a third of the send buffer is free, which takes a slow reader longer
-/// than the closing timeout; and the last bytes that it took are on their way for as long again.
+/// The kernel reports room only once a third of the send buffer is free, which takes a slow reader longer than the
+/// closing timeout; the last bytes in the send buffer then take as long again.
 #[test]
 fn closing_does_not_end_the_connection_of_a_steady_reader() {
     const READERS: usize = 4;

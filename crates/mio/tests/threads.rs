@@ -1,4 +1,4 @@
-//! What several loops do together: share a port, a broadcast, and their end.
+//! Loops that run together: they share a port, broadcasts, and their end.
 
 mod support;
 
@@ -11,9 +11,9 @@ use sansocket_mio::{Close, Connection, ConnectionId, Handler, Message, Open, Opt
 use support::*;
 use tungstenite::Message as Theirs;
 
-/// Sends on to all what one says.
+/// Broadcasts every message.
 struct Crier {
-    said: mpsc::Sender<(usize, ConnectionId)>,
+    report: mpsc::Sender<(usize, ConnectionId)>,
     thread: usize,
 }
 
@@ -22,7 +22,7 @@ impl Handler for Crier {
     type Event = ();
 
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
-        self.said.send((self.thread, connection.id())).unwrap();
+        self.report.send((self.thread, connection.id())).unwrap();
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
@@ -34,8 +34,8 @@ impl Handler for Crier {
 fn loops_that_run_together_share_a_port_and_a_broadcast() {
     const COUNT: usize = 40;
     bounded(|| {
-        let (said, opened) = mpsc::channel();
-        let handler = |thread| Crier { said: said.clone(), thread };
+        let (report, opened) = mpsc::channel();
+        let handler = |thread| Crier { report: report.clone(), thread };
         let threads = Threads::start(3, &Options::new(), "127.0.0.1:0", handler).unwrap();
         let mut clients: Vec<_> = (0..COUNT).map(|_| client(threads.local_addr())).collect();
         let ids: Vec<_> = (0..COUNT).map(|_| opened.recv_timeout(BOUND).unwrap()).collect();
@@ -58,7 +58,7 @@ fn loops_that_run_together_share_a_port_and_a_broadcast() {
 }
 
 #[test]
-fn loops_share_their_port_with_nobody_else() {
+fn loops_do_not_share_their_port_with_other_sockets() {
     bounded(|| {
         let start = |count, address| Threads::start(count, &Options::new(), address, |_| Silent);
         for first in [1, 2] {
@@ -72,7 +72,7 @@ fn loops_share_their_port_with_nobody_else() {
             threads.handle().stop().unwrap();
             drop(client);
             threads.join().unwrap();
-            // the next to come need not wait for what is left of a connection
+            // the next listener need not wait until TCP has forgotten old connections
             let again = start(2, address).unwrap();
             again.handle().stop().unwrap();
             again.join().unwrap();
@@ -87,10 +87,10 @@ impl Handler for Silent {
     type Event = ();
 }
 
-/// Fails at a word, and once more when it is told to stop for that.
-struct Weak(mpsc::Sender<ConnectionId>);
+/// Panics at a message, and again when it is stopped because of that.
+struct Fragile(mpsc::Sender<ConnectionId>);
 
-impl Handler for Weak {
+impl Handler for Fragile {
     type Data = ();
     type Event = ();
 
@@ -110,9 +110,9 @@ impl Handler for Weak {
 #[test]
 fn if_one_loop_fails_the_others_stop() {
     bounded(|| {
-        let (said, opened) = mpsc::channel();
-        let threads = Threads::start(2, &Options::new(), "127.0.0.1:0", |_| Weak(said.clone())).unwrap();
-        // until each loop has one
+        let (report, opened) = mpsc::channel();
+        let threads = Threads::start(2, &Options::new(), "127.0.0.1:0", |_| Fragile(report.clone())).unwrap();
+        // until each loop has a client
         let mut clients = [vec![], vec![]];
         while clients.iter().any(Vec::is_empty) {
             let client = client(threads.local_addr());
@@ -124,7 +124,7 @@ fn if_one_loop_fails_the_others_stop() {
         assert_eq!(u16::from(frame.code), 1001);
         while polite[0].read().is_ok() {}
         assert!(lost[0].read().is_err());
-        // the server waits for it
+        // the server waits for the end of TCP
         drop(clients);
         let failure = catch_unwind(AssertUnwindSafe(|| threads.join())).unwrap_err();
         assert_eq!(failure.downcast_ref::<String>().unwrap(), "the first failure");

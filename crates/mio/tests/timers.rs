@@ -109,7 +109,7 @@ fn timers_fire_in_order_and_none_early() {
             assert!(owner.is_none() && at - began >= delay(key), "timer {key} after {:?}", at - began);
         }
         let delays: Vec<_> = keys(&fired).into_iter().map(delay).collect();
-        // all were set within much less than a millisecond, or at least in the order of their numbers
+        // all were set within much less than a millisecond; otherwise they are in the order of their numbers
         assert!(delays.is_sorted() || began.elapsed() > ms(150), "{delays:?}");
     });
 }
@@ -165,10 +165,10 @@ fn timers_of_connections_and_of_the_loop_have_keys_of_their_own() {
 }
 
 #[test]
-fn the_timers_of_a_connection_end_with_it_also_if_another_takes_its_slot() {
+fn timers_end_with_their_connection_even_if_another_takes_its_slot() {
     bounded(|| {
         let mut clock = Turning::new(|clock| {
-            // the first one has no time to fire, and what is set last is too late
+            // the first timer cannot fire in time, and the last is set too late
             clock.on_message = |connection| {
                 (0..10).for_each(|key| connection.set_timer(TimerKey(key), SHORT));
                 connection.abort();
@@ -178,16 +178,16 @@ fn the_timers_of_a_connection_end_with_it_also_if_another_takes_its_slot() {
         let address = clock.event_loop.listen("127.0.0.1:0").unwrap();
         let mut indices = Vec::new();
         let mut clients = Vec::new();
-        for says in [HELLO, b""] {
+        for sent in [HELLO, b""] {
             let client = spawn(move || {
                 let mut client = raw_client(address);
-                client.write_all(says).unwrap();
+                client.write_all(sent).unwrap();
                 client
             });
             clock.turn_until(|connections| connections.open().count() == 1);
             indices.push(clock.event_loop.connections().open().next().unwrap().index());
             clients.push(client.join());
-            if says == HELLO {
+            if sent == HELLO {
                 clock.turn_until(|connections| connections.is_empty());
             }
         }
@@ -207,7 +207,7 @@ fn a_timer_fires_while_its_connection_closes() {
             };
         });
         let address = clock.event_loop.listen("127.0.0.1:0").unwrap();
-        // it does not answer the Close frame
+        // the client does not answer the Close frame
         let client = spawn(move || raw_client(address));
         let fired = clock.fire(1);
         assert!(matches!(fired[..], [(Some(_), TimerKey(1), _)]));
@@ -262,7 +262,7 @@ fn many_timers_that_are_due_together_do_not_make_a_turn_long() {
 }
 
 #[test]
-fn a_timer_that_is_always_due_lets_others_have_their_turn() {
+fn a_timer_that_is_always_due_does_not_starve_others() {
     bounded(|| {
         let mut clock = Turning::new(|clock| {
             clock.on_timer = |connections, key| {

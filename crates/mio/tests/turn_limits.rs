@@ -14,14 +14,14 @@ use sansocket_mio::{ConnectionId, Error, Options, SendError};
 use support::turned::Turned;
 use support::*;
 
-/// Deadlines that a turn handles, connections that it finishes, and reports of what was not sent: as many of each.
+/// The limit of deadlines, of finished connections and of reports of failed sends in one turn.
 const LIMIT: usize = 1024;
-/// Connections that get another turn.
+/// The limit of connections that get another turn.
 const AGAIN: usize = 256;
-/// More connections than that.
+/// More connections than these limits.
 const CROWD: usize = LIMIT + 100;
 
-/// One crowd at a time: each of these tests needs a descriptor for both ends of each connection.
+/// Runs one test at a time: each needs a descriptor for both ends of each connection.
 static CROWDED: Mutex<()> = Mutex::new(());
 
 fn bounded_alone(body: impl FnOnce() + Send + 'static) {
@@ -29,7 +29,7 @@ fn bounded_alone(body: impl FnOnce() + Send + 'static) {
     bounded(body);
 }
 
-/// Opens so many connections.
+/// Opens `count` connections.
 fn crowd(server: &mut Turned, count: usize) -> (Vec<TcpStream>, Vec<ConnectionId>) {
     let address = server.address;
     let clients = spawn(move || (0..count).map(|_| raw_client(address)).collect());
@@ -39,7 +39,7 @@ fn crowd(server: &mut Turned, count: usize) -> (Vec<TcpStream>, Vec<ConnectionId
 }
 
 #[test]
-fn a_turn_handles_so_many_deadlines() {
+fn a_turn_handles_a_bounded_number_of_deadlines() {
     const DEADLINE: Duration = Duration::from_secs(2);
     bounded_alone(|| {
         let mut server = Turned::new(&options(|config| config.opening_timeout = DEADLINE));
@@ -51,7 +51,7 @@ fn a_turn_handles_so_many_deadlines() {
         let accepted = Instant::now();
         let _clients = clients.join();
         assert_eq!(server.seen.try_iter().count(), 0, "the machine is too slow for this test");
-        // the deadlines of all come while the loop is elsewhere
+        // all deadlines expire while the loop does not turn
         while accepted.elapsed() <= DEADLINE {
             thread::sleep(SHORT);
         }
@@ -70,7 +70,7 @@ fn a_turn_handles_so_many_deadlines() {
 }
 
 #[test]
-fn a_turn_gives_so_many_connections_another_turn() {
+fn a_bounded_number_of_connections_gets_another_turn() {
     const COUNT: usize = AGAIN + 50;
     bounded_alone(|| {
         let mut server = Turned::new(&Options::new().buffer_size(256));
@@ -88,7 +88,7 @@ fn a_turn_gives_so_many_connections_another_turn() {
             });
             served.collect()
         };
-        // an event each; then those that had more to read
+        // an event for each connection; then another turn for those with more to read
         assert_eq!(turn().len(), COUNT);
         let (second, third) = (turn(), turn());
         assert_eq!((second.len(), third.len()), (AGAIN, AGAIN));
@@ -97,7 +97,7 @@ fn a_turn_gives_so_many_connections_another_turn() {
 }
 
 #[test]
-fn a_turn_writes_the_output_of_so_many_connections() {
+fn a_turn_writes_the_output_of_a_bounded_number_of_connections() {
     bounded_alone(|| {
         let mut server = Turned::new(&Options::new());
         let (mut clients, ids) = crowd(&mut server, CROWD);
@@ -116,7 +116,7 @@ fn a_turn_writes_the_output_of_so_many_connections() {
 }
 
 #[test]
-fn a_turn_reports_so_many_messages_that_were_not_sent() {
+fn a_turn_reports_a_bounded_number_of_failed_sends() {
     bounded_alone(|| {
         let mut server = Turned::new(&options(|config| config.max_buffered_amount = 10));
         let (_clients, _) = crowd(&mut server, CROWD);

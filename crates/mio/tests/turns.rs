@@ -1,4 +1,4 @@
-//! What one turn of a loop may do and what it may not: driven by hand, so that turns can be counted.
+//! The work of one turn of a loop. The tests run the turns themselves, and count them.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::turned::Turned;
 use support::*;
 
 #[test]
-fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {
+fn the_share_of_a_busy_peer_in_a_turn_does_not_grow() {
     const BUFFER: usize = 256;
     bounded(|| {
         let mut server = Turned::new(&Options::new().buffer_size(BUFFER));
@@ -23,7 +23,7 @@ fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {
         let (mut client, _) = server.client();
         client.write_all(&HELLO.repeat(10_000)).unwrap();
         for _ in 0..100 {
-            // there is news of it at every turn, beside what was left from the one before
+            // every turn has a new event of the peer, and work left from the turn before
             client.write_all(HELLO).unwrap();
             server.event_loop.turn(Some(BOUND)).unwrap();
             let messages = server.seen.try_iter().filter(|seen| matches!(seen, Seen::Message(..))).count();
@@ -32,7 +32,7 @@ fn a_busy_peer_gets_no_more_in_a_turn_the_longer_it_is_busy() {
     });
 }
 
-/// Between its pieces others have theirs, and its beginning is no longer in the processor's cache.
+/// In several turns, its beginning would leave the processor's cache while other peers are served.
 #[test]
 fn a_message_of_a_few_buffers_is_read_in_one_turn() {
     const BUFFER: usize = 256;
@@ -40,7 +40,7 @@ fn a_message_of_a_few_buffers_is_read_in_one_turn() {
         let mut server = Turned::new(&Options::new().buffer_size(BUFFER));
         server.event_loop.handler().echoes = false;
         let (mut client, _) = server.client();
-        // with its head the message takes one more
+        // the frame header makes it one read more
         for (buffers, turns) in [(17, 1), (18, 2), (40, 3)] {
             let payload = buffers * BUFFER;
             let head = [&[0x82, 0xFE], &(payload as u16).to_be_bytes()[..], &[0; 4]].concat();
@@ -55,7 +55,7 @@ fn a_message_of_a_few_buffers_is_read_in_one_turn() {
 }
 
 #[test]
-fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
+fn a_close_frame_that_arrives_while_reading_is_held_back_is_received() {
     const WARM_UP: usize = 32 << 20;
     bounded(|| {
         let mut server = Turned::new(&options(|config| {
@@ -63,7 +63,7 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
             config.closing_timeout = 2 * BOUND;
         }));
         let (mut client, id) = server.client();
-        // it is known to read quickly
+        // the peer has read quickly so far
         server.with(id, |connection| connection.send(vec![7; WARM_UP]).unwrap());
         let mut client = {
             let reading = spawn(move || {
@@ -72,20 +72,20 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
                 client
             });
             server.until(|seen| matches!(seen, Seen::Writable(..)).then_some(()));
-            // what is below the low-water mark may wait for another turn
+            // output below the low-water mark may stay pending until another turn
             while server.event_loop.connections().get(id).unwrap().buffered_amount() > 0 {
                 server.event_loop.turn(Some(BOUND)).unwrap();
             }
             reading.join()
         };
-        // more than is written in one turn, or two, though the system would take it
+        // more than one or two turns write, although the system would accept it
         for _ in 0..6_500 {
             server.event_loop.connections().broadcast(vec![7; 256]).unwrap();
         }
         server.with(id, |connection| connection.close(CloseCode::NORMAL, "").unwrap());
         server.event_loop.turn(Some(BOUND)).unwrap();
         server.with(id, |connection| assert!(connection.buffered_amount() > 64 * 1024));
-        // it is read though so much is pending
+        // the peer is read although so much output is pending
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let close = server.until(|seen| if let Seen::Close(_, close) = seen { Some(close) } else { None });
@@ -94,20 +94,20 @@ fn a_peer_that_said_goodbye_while_it_was_not_read_is_heard() {
 }
 
 #[test]
-fn a_peer_that_reads_slowly_and_says_it_is_there_is_kept() {
+fn a_slow_reader_that_sends_pongs_is_kept() {
     const LENGTH: usize = 20 << 20;
     bounded(|| {
         let mut config = sansocket_mio::Config::default();
         config.high_water_mark = 12 << 20;
         config.keepalive = sansocket_mio::Keepalive::Every(Duration::from_millis(50));
-        // the system takes much at a time, and then nothing for a while
+        // the system accepts much at a time, and then nothing for a while
         config.pong_timeout = Duration::from_millis(300);
         let mut server = Turned::new(&Options::new().config(config).low_water_mark(0));
         let (mut client, id) = server.client();
         server.with(id, |connection| connection.send(vec![7; LENGTH]).unwrap());
         let mut chatting = client.try_clone().unwrap();
         spawn(move || {
-            // the Pongs of a peer that does not wait to be asked
+            // unsolicited Pongs
             while chatting.write_all(b"\x8a\x80\0\0\0\0").is_ok() {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -132,7 +132,7 @@ fn a_peer_that_reads_slowly_and_says_it_is_there_is_kept() {
 }
 
 #[test]
-fn a_loop_rests_whatever_its_peers_leave_undone() {
+fn a_loop_sleeps_whatever_its_peers_leave_undone() {
     bounded(|| {
         let mut server = Turned::new(&options(|config| {
             config.high_water_mark = 64 * 1024;
@@ -140,8 +140,8 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
             config.opening_timeout = Duration::from_secs(3);
         }));
         let mut clients = Vec::new();
-        // do not read what they are sent; half-close; have more to say; have said goodbye; were said goodbye to
-        for (says, half_closes, is_closed) in [
+        // peers that do not read; have half-closed; have sent half a message; have sent a Close frame; were sent one
+        for (sent, half_closes, is_closed) in [
             (&b""[..], false, false),
             (b"", true, false),
             (HELLO, false, false),
@@ -155,7 +155,7 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
             let (mut client, id) = server.client();
             server.with(id, |connection| connection.send(vec![7; 16 << 20]).unwrap());
             server.until_quiet();
-            client.write_all(says).unwrap();
+            client.write_all(sent).unwrap();
             if half_closes {
                 client.shutdown(Shutdown::Write).unwrap();
             }
@@ -165,7 +165,7 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
             server.until_quiet();
             clients.push((client, id));
         }
-        // a request that waits for its answer, by one that has half-closed, and by one that has more to say
+        // requests that are pending: of a client that has half-closed, and of one that has sent more bytes
         server.event_loop.handler().answers_later = true;
         for half_closes in [false, true] {
             let mut client = tcp(server.address);
@@ -180,7 +180,7 @@ fn a_loop_rests_whatever_its_peers_leave_undone() {
         }
         let before = server.event_loop.connections().len();
         assert_eq!(before, clients.len());
-        // all vanish at once, with bytes unread: nothing of them is left, and each that was open is told of
+        // all vanish at once, with bytes unread: none is left, and on_close reports each that was open
         drop(clients);
         let mut closed = 0;
         while !server.event_loop.connections().is_empty() {
@@ -199,7 +199,7 @@ fn time_passes_between_turns() {
         let _silent = tcp(server.address);
         server.event_loop.turn(Some(BOUND)).unwrap();
         assert_eq!(server.event_loop.connections().len(), 1);
-        // the owner of the loop has been elsewhere
+        // the owner of the loop has not called it for a while
         let began = server.event_loop.connections().now();
         std::thread::sleep(Duration::from_millis(300));
         assert!(server.event_loop.connections().now() - began >= Duration::from_millis(300));
@@ -211,7 +211,7 @@ fn time_passes_between_turns() {
     });
 }
 
-/// Tells everybody that somebody has a problem.
+/// Broadcasts that a connection has failed.
 #[derive(Default)]
 struct Alarm {
     opened: Vec<ConnectionId>,
@@ -249,7 +249,7 @@ fn broadcasting_that_a_broadcast_failed_does_not_stop_the_loop() {
             event_loop.connections().broadcast(vec![7; 60_000]).unwrap();
             event_loop.turn(Some(Duration::ZERO)).unwrap();
         }
-        // each is told of once in a turn, however much it was not sent
+        // each connection is reported once in a turn, however many messages were not sent
         for _ in 0..10 {
             let before = event_loop.handler().errors;
             event_loop.turn(Some(BOUND)).unwrap();
@@ -260,7 +260,7 @@ fn broadcasting_that_a_broadcast_failed_does_not_stop_the_loop() {
     });
 }
 
-/// Sends these in turn as long as there is room, then waits to be told that there is again.
+/// Sends these messages in turn until one does not fit, and goes on when `on_writable` is called.
 struct Source {
     left: Vec<usize>,
 }
@@ -296,9 +296,9 @@ impl Handler for Source {
 }
 
 #[test]
-fn whoever_was_told_that_the_buffer_is_full_is_told_when_there_is_room() {
+fn on_writable_follows_every_refusal_for_lack_of_room() {
     const COUNT: usize = 1_000;
-    // the first is not above the high-water mark, and the second does not fit beside it
+    // the first message is not above the high-water mark, and the second does not fit beside it
     const LENGTHS: [usize; 2] = [60_000, 45_000];
     bounded(|| {
         let options = options(|config| config.max_buffered_amount = 100_000);
@@ -316,7 +316,7 @@ fn whoever_was_told_that_the_buffer_is_full_is_told_when_there_is_room() {
 }
 
 #[test]
-fn a_loop_that_has_ended_takes_no_more_commands() {
+fn a_loop_that_has_ended_refuses_commands() {
     bounded(|| {
         let mut server = Turned::new(&Options::new());
         let handle = server.event_loop.handle();
@@ -324,13 +324,13 @@ fn a_loop_that_has_ended_takes_no_more_commands() {
         drop(client);
         handle.stop().unwrap();
         server.event_loop.run().unwrap();
-        // though it is still there
+        // although the loop still exists
         assert!(handle.broadcast("anyone?").is_err());
         assert!(!server.event_loop.turn(None).unwrap());
     });
 }
 
-/// Does in each of its methods whatever can be done there.
+/// Calls everything that can be called, in each of its methods.
 struct Restless {
     seen: Vec<&'static str>,
     url: String,
@@ -339,7 +339,7 @@ struct Restless {
 }
 
 impl Restless {
-    fn rummage(&mut self, connections: &mut Connections<Self>, what: &'static str) {
+    fn call_everything(&mut self, connections: &mut Connections<Self>, what: &'static str) {
         self.seen.push(what);
         for &id in &self.opened {
             if let Some(mut other) = connections.get(id) {
@@ -360,18 +360,18 @@ impl Handler for Restless {
     type Event = ();
 
     fn on_start(&mut self, connections: &mut Connections<Self>) {
-        self.rummage(connections, "start");
+        self.call_everything(connections, "start");
     }
 
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         self.opened.push(connection.id());
-        self.rummage(connection.connections(), "open");
+        self.call_everything(connection.connections(), "open");
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, _: Message<'_>) {
         let id = connection.id();
         if id.index().is_multiple_of(3) {
-            // another one, from within
+            // makes another connection from within a call
             if let Some(&other) = self.opened.iter().rev().find(|&&other| other != id)
                 && let Some(mut other) = connection.connections().get(other)
             {
@@ -387,7 +387,7 @@ impl Handler for Restless {
 
     fn on_pong(&mut self, connection: &mut Connection<'_, Self>, _: &[u8]) {
         let _ = connection.close(CloseCode::NORMAL, "");
-        self.rummage(connection.connections(), "pong");
+        self.call_everything(connection.connections(), "pong");
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
@@ -395,16 +395,16 @@ impl Handler for Restless {
         assert!(self.opened.contains(&id) && !self.closed.contains(&id), "opened, and closed once");
         self.closed.push(id);
         assert!(connection.send("too late").is_err());
-        self.rummage(connection.connections(), "close");
+        self.call_everything(connection.connections(), "close");
     }
 
     fn on_loop_timer(&mut self, connections: &mut Connections<Self>, _: TimerKey) {
-        self.rummage(connections, "timer");
+        self.call_everything(connections, "timer");
     }
 }
 
 #[test]
-fn a_handler_may_do_anything_from_anywhere() {
+fn a_handler_may_call_everything_in_every_method() {
     bounded(|| {
         let options = options(|config| config.closing_timeout = Duration::from_secs(1));
         let handler = Restless { seen: Vec::new(), url: String::new(), opened: Vec::new(), closed: Vec::new() };
@@ -433,19 +433,19 @@ fn loops_that_cannot_all_start_do_not_run() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let handler = |thread| if thread == 2 { panic!("not today") } else { Silent };
         catch_unwind(AssertUnwindSafe(|| Threads::start(3, &Options::new(), free, handler))).unwrap_err();
-        assert!(TcpStream::connect(free).is_err(), "nobody listens");
+        assert!(TcpStream::connect(free).is_err(), "a listener remains");
     });
 }
 
 #[test]
-fn stopping_ends_whatever_does_not_end_by_itself() {
+fn stopping_ends_connections_that_do_not_end_by_themselves() {
     const PATIENCE: Duration = Duration::from_millis(500);
     bounded(|| {
         let mut server = Turned::new(&options(|config| {
             config.high_water_mark = 64 * 1024;
             config.closing_timeout = PATIENCE;
         }));
-        // a server that never answers, a client that never asks, and one that is not answered
+        // a server that never answers, a client that sends no request, and one whose request is not answered
         let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         server.event_loop.connect(&format!("ws://{}/", deaf.local_addr().unwrap())).unwrap();
         let _silent = tcp(server.address);
@@ -454,12 +454,13 @@ fn stopping_ends_whatever_does_not_end_by_itself() {
         asking.write_all(REQUEST.as_bytes()).unwrap();
         server.until(|seen| matches!(seen, Seen::Request(..)).then_some(()));
         server.event_loop.handler().answers_later = false;
-        // clients that do not read, of which one says goodbye and one has more to say; and one that reads and stays
+        // clients that do not read, of which one has sent a Close frame and one more messages; and one that reads and
+        // stays
         let mut clients = Vec::new();
-        for (length, says) in [(16 << 20, &b""[..]), (16 << 20, CLOSE), (16 << 20, HELLO), (1, b"")] {
+        for (length, sent) in [(16 << 20, &b""[..]), (16 << 20, CLOSE), (16 << 20, HELLO), (1, b"")] {
             let (mut client, id) = server.client();
             server.with(id, |connection| connection.send(vec![7; length]).unwrap());
-            client.write_all(says).unwrap();
+            client.write_all(sent).unwrap();
             clients.push(client);
         }
         server.until_quiet();
@@ -474,7 +475,7 @@ fn stopping_ends_whatever_does_not_end_by_itself() {
     });
 }
 
-/// Panics when it begins.
+/// Panics when its loop starts.
 struct Panicky;
 
 impl Handler for Panicky {

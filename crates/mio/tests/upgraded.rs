@@ -11,7 +11,7 @@ use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, AnswerError, HttpVersion, Role};
 use sansocket_mio::{
     Accept, Close, CloseFrame, Config, Connection, Connections, Error, Event, EventLoop, Handler, Keepalive, Message,
-    Next, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, TimerKey, WebSocket, mio, now,
+    NextStep, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, TimerKey, WebSocket, mio, now,
 };
 use support::*;
 
@@ -22,14 +22,14 @@ fn pair() -> (mio::net::TcpStream, TcpStream) {
     (mio::net::TcpStream::from_std(listener.accept().unwrap().0), peer)
 }
 
-/// The end that is tested, and the peer's stream.
+/// Returns the socket under test, and the peer's stream.
 fn upgraded(leftover: &[u8], role: Role) -> (Socket, TcpStream) {
     let (stream, peer) = pair();
     let agreement = Agreement::new().with_protocol("chat");
     (Socket::from_upgraded(stream, leftover, role, agreement, Config::default()).unwrap(), peer)
 }
 
-/// An event, in words.
+/// Describes an event in words.
 fn describe(event: Result<Event<'_>, Error>) -> String {
     match event {
         Ok(Event::Open(open)) => format!("open {}", open.protocol().unwrap_or_default()),
@@ -43,7 +43,7 @@ fn describe(event: Result<Event<'_>, Error>) -> String {
     }
 }
 
-/// What precedes the handshake's end and what arrives later; the peer then ends the stream. And what the end hears.
+/// The bytes behind the handshake, and those that arrive later; the peer then ends the stream. And the expected events.
 type Case = (&'static str, Role, Vec<u8>, Vec<u8>, &'static [&'static str]);
 
 fn cases() -> Vec<Case> {
@@ -71,7 +71,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Writes what arrives later, ends the stream, and reads to its end.
+/// Writes the later bytes, ends the stream, and reads to its end.
 fn play(mut peer: TcpStream, later: &[u8]) {
     // the other end may have reset the stream because of the leftover
     let _ = peer.write_all(later);
@@ -85,9 +85,9 @@ fn drive(mut socket: Socket) -> Vec<String> {
     let (mut events, mut buffer, mut seen) = (Events::with_capacity(8), vec![0; 4096], Vec::new());
     let mut on_event = |_: &mut WebSocket, event: Result<Event<'_>, Error>| seen.push(describe(event));
     let mut next = socket.drive(&mut buffer, now(), &mut on_event);
-    while next != Next::End {
+    while next != NextStep::End {
         socket.update(poll.registry(), Token(0)).unwrap();
-        poll.poll(&mut events, socket.patience(next, now())).unwrap();
+        poll.poll(&mut events, socket.max_wait(next, now())).unwrap();
         for event in &events {
             _ = socket.ready(event, &mut buffer, now(), &mut on_event);
         }
@@ -108,10 +108,10 @@ fn an_upgraded_socket_is_driven_in_its_owners_poll() {
     });
 }
 
-/// The number of a connection that is paused when it opens.
+/// The number of the connection that the handler pauses when it opens.
 const PAUSES: usize = 99;
 
-/// Reports what happens to its connections, whose data are their numbers.
+/// Reports the events of its connections, whose data are their numbers.
 struct Reporter {
     seen: mpsc::Sender<(usize, String)>,
     /// Adopted with the number 0 when the loop begins to run.
@@ -166,21 +166,21 @@ impl Handler for Reporter {
     }
 }
 
-/// A loop, and what its connections hear.
+/// Returns a loop, and a channel of its connections' events.
 fn event_loop(first: Option<Socket>) -> (EventLoop<Reporter>, mpsc::Receiver<(usize, String)>) {
     let (seen, receiver) = mpsc::channel();
     (EventLoop::with_options(Reporter { seen, first }, &Options::new().buffer_size(4096)).unwrap(), receiver)
 }
 
-/// What the connection with a number hears, to its end.
-fn heard(seen: &mpsc::Receiver<(usize, String)>, number: usize) -> Vec<String> {
-    let mut heard = Vec::new();
-    while !heard.last().is_some_and(|last: &String| last.starts_with("close 1")) {
+/// Returns the events of the connection with a number, to its end.
+fn events_of(seen: &mpsc::Receiver<(usize, String)>, number: usize) -> Vec<String> {
+    let mut events = Vec::new();
+    while !events.last().is_some_and(|last: &String| last.starts_with("close 1")) {
         let (from, event) = seen.recv_timeout(BOUND).unwrap();
         assert_eq!(from, number, "{event}");
-        heard.push(event);
+        events.push(event);
     }
-    heard
+    events
 }
 
 #[test]
@@ -198,11 +198,11 @@ fn an_event_loop_adopts_connections_before_it_runs_when_it_starts_and_by_handle(
             let running = spawn(move || event_loop.run().unwrap());
             // one after the other
             let first = peers.next().unwrap();
-            assert_eq!(heard(&seen, 0), expected, "{what}");
+            assert_eq!(events_of(&seen, 0), expected, "{what}");
             first.join();
             handle.adopt(ends.remove(0).0, 1).unwrap();
             let second = peers.next().unwrap();
-            assert_eq!(heard(&seen, 1), expected, "{what}, by handle");
+            assert_eq!(events_of(&seen, 1), expected, "{what}, by handle");
             second.join();
             handle.stop().unwrap();
             running.join();
@@ -213,7 +213,7 @@ fn an_event_loop_adopts_connections_before_it_runs_when_it_starts_and_by_handle(
             let third = peers.next().unwrap();
             let handle = event_loop.handle();
             let running = spawn(move || event_loop.run().unwrap());
-            assert_eq!(heard(&seen, 2), expected, "{what}, before the loop ran");
+            assert_eq!(events_of(&seen, 2), expected, "{what}, before the loop ran");
             third.join();
             handle.stop().unwrap();
             running.join();
@@ -234,8 +234,8 @@ fn a_connection_that_is_dead_when_it_is_adopted_opens_and_closes() {
                 assert!(began.elapsed() < BOUND);
                 event_loop.turn(Some(BOUND)).unwrap();
             }
-            let heard = heard(&seen, 7);
-            assert_eq!((&*heard[0], &*heard[heard.len() - 1]), ("open chat", "close 1006"), "{heard:?}");
+            let events = events_of(&seen, 7);
+            assert_eq!((&*events[0], &*events[events.len() - 1]), ("open chat", "close 1006"), "{events:?}");
         }
     });
 }
@@ -250,7 +250,7 @@ fn a_stream_that_was_blocking_does_not_block_the_loop() {
         let (mut event_loop, seen) = event_loop(None);
         event_loop.connections().adopt(socket, 7).unwrap();
         spawn(move || while event_loop.turn(Some(BOUND)).unwrap() {});
-        assert_eq!(heard(&seen, 7), ["open ", "error", "close 1006"]);
+        assert_eq!(events_of(&seen, 7), ["open ", "error", "close 1006"]);
     });
 }
 
@@ -276,7 +276,7 @@ fn an_event_loop_adopts_a_socket_that_was_registered_elsewhere() {
             }
         });
         play(peer, &[HELLO, CLOSE].concat());
-        assert_eq!(heard(&seen, 7), ["Hello", "close received", "close 1000"]);
+        assert_eq!(events_of(&seen, 7), ["Hello", "close received", "close 1000"]);
         running.join();
     });
 }
@@ -297,7 +297,7 @@ fn a_socket_that_is_still_registered_elsewhere_is_not_silent_for_ever() {
             event_loop.turn(Some(Duration::from_millis(100))).unwrap();
         }
         // mio refuses a second registration if it is built with debug assertions
-        assert_eq!(heard(&seen, 7)[0], "open chat");
+        assert_eq!(events_of(&seen, 7)[0], "open chat");
     });
 }
 
@@ -314,7 +314,7 @@ fn a_loop_that_stops_adopts_nothing() {
         let PostError::Stopped((socket, 2)) = refused else { panic!("{refused:?}") };
         event_loop.run().unwrap();
         assert!(seen.try_iter().next().is_none());
-        // the socket is the caller's again
+        // the socket is handed back
         drop(there_peer);
         assert_eq!(drive(socket), ["open chat", "Hello", "close 1006"]);
     });
@@ -328,13 +328,13 @@ fn a_timer_of_an_adopted_connection_fires_after_it_opened() {
         event_loop.turn(Some(Duration::ZERO)).unwrap();
         let id = event_loop.connections().adopt(socket, 7).unwrap();
         event_loop.connections().get(id).unwrap().set_timer(TimerKey(0), Duration::ZERO);
-        let mut heard = Vec::new();
-        while heard.len() < 3 {
+        let mut events = Vec::new();
+        while events.len() < 3 {
             event_loop.turn(Some(BOUND)).unwrap();
-            heard.extend(seen.try_iter().map(|(_, event)| event));
+            events.extend(seen.try_iter().map(|(_, event)| event));
         }
-        assert_eq!(heard[0], "open chat");
-        assert!(heard.contains(&"timer".into()) && heard.contains(&"Hello".into()), "{heard:?}");
+        assert_eq!(events[0], "open chat");
+        assert!(events.contains(&"timer".into()) && events.contains(&"Hello".into()), "{events:?}");
     });
 }
 
@@ -344,15 +344,15 @@ fn a_pause_that_begins_when_an_adopted_connection_opens_holds_back_the_leftover(
         let (socket, _peer) = upgraded(&HELLO.repeat(2), Role::Server);
         let (mut event_loop, seen) = event_loop(None);
         let id = event_loop.connections().adopt(socket, PAUSES).unwrap();
-        let mut heard = || {
+        let mut events = || {
             for _ in 0..5 {
                 event_loop.turn(Some(Duration::ZERO)).unwrap();
             }
             event_loop.connections().get(id).unwrap().resume_reading();
             seen.try_iter().map(|(_, event)| event).collect::<Vec<_>>()
         };
-        assert_eq!(heard(), ["open chat"]);
-        assert_eq!(heard(), ["Hello", "Hello"]);
+        assert_eq!(events(), ["open chat"]);
+        assert_eq!(events(), ["Hello", "Hello"]);
     });
 }
 

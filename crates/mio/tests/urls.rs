@@ -1,4 +1,4 @@
-//! URLs with hosts outside ASCII, and what nothing prints.
+//! URLs with hosts outside ASCII, and the redaction of credentials.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn hosts_outside_ascii_are_converted() {
     for (host, sent) in [
         ("b\u{fc}cher.example", "xn--bcher-kva.example"),
         ("example.com", "example.com"),
-        // digits of full width, which are an address when they are converted
+        // full-width digits, which the conversion turns into an address
         ("\u{ff11}\u{ff12}\u{ff17}.0.0.1", "127.0.0.1"),
     ] {
         bounded(move || {

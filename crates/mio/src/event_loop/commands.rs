@@ -1,23 +1,24 @@
-//! The commands of handles: executed in order, a bounded number in each turn.
+//! Executes the commands of handles: in order, a bounded number in each turn.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::EventLoop;
 use crate::Error;
-use crate::connection::{Connection, ConnectionId};
-use crate::handler::Handler;
+use crate::connection_id::ConnectionId;
+use crate::handler::{Connection, Handler};
 use crate::mailbox::{Command, Connect, TURN_COMMANDS};
 
 /// Slots of the table of connections that the broadcasts of the mailbox visit in one turn.
 const TURN_DELIVERIES: usize = 4096;
 
 impl<H: Handler> EventLoop<H> {
-    /// Stops the loop, as [`Handle::stop`](crate::Handle::stop) asked. First executes one turn's budget of commands, whose
-    /// messages precede the Close frames.
+    /// Stops the loop, as [`Handle::stop`](crate::Handle::stop) asked. First executes one turn's budget of commands,
+    /// whose messages precede the Close frames.
     #[cold]
     pub(super) fn execute_stop(&mut self) {
         self.stop_requested.store(false, Relaxed);
-        if !self.connections.is_stopping {
+        if !self.connections.table.is_stopping {
             self.execute_commands();
             self.has_other_work |= self.has_commands;
             self.connections.stop();
@@ -28,14 +29,14 @@ impl<H: Handler> EventLoop<H> {
     #[inline(never)]
     pub(super) fn execute_commands(&mut self) {
         self.is_clock_stale = true;
-        let handle = self.connections.handle();
-        let Some(mailbox) = handle.mailbox(self.thread) else { return };
+        let mailboxes = Arc::clone(&self.connections.mailboxes);
+        let Some(mailbox) = mailboxes.get(self.thread) else { return };
         let has_more = mailbox.take(&mut self.commands, TURN_COMMANDS);
         let (mut done, mut bytes, mut deliveries) = (0, 0, TURN_DELIVERIES);
         while let Some(command) = self.commands.pop_front() {
             let length = command.payload_len();
             if let Command::Broadcast(message) = &command {
-                let next = self.connections.broadcast_from(self.next_slot, &mut deliveries, message);
+                let next = self.connections.table.broadcast_from(self.next_slot, &mut deliveries, message);
                 self.next_slot = next.unwrap_or(0);
                 if next.is_some() {
                     self.commands.push_front(command);
@@ -51,10 +52,10 @@ impl<H: Handler> EventLoop<H> {
         self.has_commands = has_more || !self.commands.is_empty();
     }
 
-    /// Executes a command; if it is to a connection, that may be gone.
-    fn execute(&mut self, command: Command<H>) {
+    /// Executes a command. A command to a connection that has ended does nothing.
+    fn execute(&mut self, command: Command<H::Data, H::Event>) {
         let (id, result) = match command {
-            // The caller executes broadcasts, which may take several turns.
+            // `execute_commands` executes broadcasts, which may take several turns.
             Command::Broadcast(_) => return,
             Command::Send(id, message) => {
                 (id, self.with_connection(id, |connection| connection.send(message).map_err(Error::from)))
@@ -69,7 +70,7 @@ impl<H: Handler> EventLoop<H> {
             Command::Connect(connect) => return self.execute_connect(*connect),
             Command::Adopt(adopted) => {
                 let (socket, data) = *adopted;
-                // A loop that is stopping drops it.
+                // A loop that is stopping drops the socket, which aborts the connection.
                 let _ = self.connections.adopt(socket, data);
                 return;
             }
@@ -90,13 +91,13 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn execute_connect(&mut self, Connect { request, addresses, data }: Connect<H::Data>) {
-        match self.connections.begin_connecting(request, &addresses) {
-            Ok(socket) => _ = self.connections.insert_client(socket, data),
+        match self.connections.table.begin_connecting(request, &addresses) {
+            Ok(socket) => _ = self.connections.table.insert_client(socket, data),
             Err(error) => self.handler.on_connect_error(&mut self.connections, data, error),
         }
     }
 
-    /// Calls `change` with a connection, unless it is gone.
+    /// Calls `change` with a connection, unless it has ended.
     fn with_connection(
         &mut self,
         id: ConnectionId,
@@ -104,13 +105,11 @@ impl<H: Handler> EventLoop<H> {
     ) -> Result<(), Error> {
         self.connections.get(id).map_or(Ok(()), |mut connection| change(&mut connection))
     }
-}
 
-impl<H: Handler> EventLoop<H> {
     /// Refuses all further commands with `Stopped`, and drops those that are pending.
     pub(super) fn close_mailbox(&mut self) {
         self.commands.clear();
-        if let Some(mailbox) = self.connections.handle().mailbox(self.thread) {
+        if let Some(mailbox) = self.connections.mailboxes.get(self.thread) {
             mailbox.close();
         }
     }

@@ -1,4 +1,4 @@
-//! The listeners of a loop, and the clients that they accept.
+//! Listens, and accepts clients.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,24 +7,23 @@ use std::sync::Arc;
 use mio::Token;
 
 use super::{EventLoop, MAILBOX};
-use crate::connection::Connection;
-use crate::connections::NO_LISTENER;
-use crate::handler::Handler;
+use crate::handler::{Connection, Handler};
 use crate::listen_options::{ListenOptions, ListenerShared};
-use crate::listener::{self, Accepted, Listener};
+use crate::listener::{self, AcceptOutcome, Listener};
+use crate::table::NO_LISTENER;
 
 impl<H: Handler> EventLoop<H> {
-    /// Listens for clients at an address, which is returned; port 0 lets the system choose one. A loop may listen at
-    /// several.
+    /// Listens for clients at an address, and returns it; with port 0, the system chooses a port. A loop may listen at
+    /// several addresses.
     ///
     /// # Errors
     ///
-    /// The address is in use, or not this machine's.
+    /// The system's: the address is in use, for example, or not this machine's.
     pub fn listen(&mut self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
         self.listen_with(address, &ListenOptions::new())
     }
 
-    /// Listens with settings of the caller's: which pages may connect, subprotocols, how many connections.
+    /// Listens with the given settings: which pages may connect, subprotocols, the number of connections.
     ///
     /// # Errors
     ///
@@ -33,7 +32,7 @@ impl<H: Handler> EventLoop<H> {
         self.listen_on(listener::bind(address)?, options)
     }
 
-    /// Listens with a listener of the caller's making.
+    /// Listens with a listener that the caller has made.
     ///
     /// # Errors
     ///
@@ -55,46 +54,47 @@ impl<H: Handler> EventLoop<H> {
         listener.register(self.poll.registry(), Token(MAILBOX.0 - 1 - self.listeners.len()))?;
         let address = listener.address();
         self.listeners.push(listener);
-        self.connections.listeners.push(shared);
+        self.connections.table.listeners.push(shared);
         Ok(address)
     }
 
-    /// Stops listening; returns whether there are connections to close.
+    /// Closes the listeners and, once all connections have ended, the mailbox. Returns whether connections remain.
     #[cold]
-    pub(super) fn is_closing(&mut self) -> bool {
+    pub(super) fn continue_stop(&mut self) -> bool {
         for mut listener in self.listeners.drain(..) {
-            // Dropping the listener refuses the clients that wait to be accepted.
+            // Dropping the listener refuses the clients in its backlog.
             let _ = listener.deregister(self.poll.registry());
         }
-        let is_closing = !self.connections.is_empty();
-        if !is_closing {
+        let has_connections = !self.connections.is_empty();
+        if !has_connections {
             self.close_mailbox();
         }
-        is_closing
+        has_connections
     }
 
     /// Accepts clients, a bounded number from each listener.
     pub(super) fn accept(&mut self) {
-        let now = self.connections.now;
+        let now = self.connections.table.now;
         for number in 0..self.listeners.len() {
-            for _ in 0..self.listeners[number].turns(now) {
-                if self.connections.is_stopping || !self.listeners[number].admit() {
+            for _ in 0..self.listeners[number].accept_budget(now) {
+                if self.connections.table.is_stopping || !self.listeners[number].admit() {
                     break;
                 }
                 let accepted = self.listeners[number].accept(now);
-                if !matches!(accepted, Accepted::Client(..)) {
-                    self.connections.release(number as u16);
+                if !matches!(accepted, AcceptOutcome::Client(..)) && self.connections.table.release(number as u16) {
+                    self.connections.wake_other_loops();
                 }
                 match accepted {
-                    Accepted::Client(stream, peer) => {
-                        let index = self.connections.accepted(stream, peer, number as u16);
-                        // Its turn is finished here, whatever the handler does to it.
-                        self.connections.dirty.pop();
+                    AcceptOutcome::Client(stream, peer) => {
+                        let index =
+                            self.connections.table.insert_accepted(stream, peer, number as u16, H::Data::default());
+                        // Its turn is finished here, so it need not be in the list of dirty connections.
+                        self.connections.table.dirty.pop();
                         self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
                         self.finish_turn(index);
                     }
-                    Accepted::Nobody => break,
-                    Accepted::Failed(error) => {
+                    AcceptOutcome::NoClient => break,
+                    AcceptOutcome::Failed(error) => {
                         let address = self.listeners[number].address();
                         self.handler.on_accept_error(&mut self.connections, address, &error);
                         break;

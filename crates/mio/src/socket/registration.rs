@@ -1,35 +1,36 @@
-//! What the socket asks mio to watch for.
+//! Registration of a socket with mio: which readiness mio watches for.
 
 use std::io;
 
 use mio::{Interest, Registry, Token, event};
 
 use super::Socket;
-use crate::flags::Flags;
+use super::flags::Flags;
 
 impl Socket {
-    /// Registers the socket for what it waits for, if that has changed. The token may not change.
+    /// Registers the socket for the readiness that it needs, if that has changed. The token must stay the same.
     ///
     /// # Errors
     ///
     /// The system's.
     pub fn update(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let wanted = self.wanted();
-        match self.flags.among(Flags::WATCHES_READING | Flags::WATCHES_WRITING) {
+        match self.flags.intersection(Flags::WATCHES_READING | Flags::WATCHES_WRITING) {
             watched if watched == wanted => Ok(()),
             Flags::NONE => registry.register(self, token, interests(wanted)),
             _ => registry.reregister(self, token, interests(wanted)),
         }
     }
 
-    /// Forgets that the socket was registered, since another registry follows.
+    /// Forgets that the socket was registered, so that [`update`](Self::update) registers it with another registry.
     pub(crate) fn forget_registration(&mut self) {
         self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
     }
 
-    /// What mio should watch for: always for bytes to read, and for room to write only while output waits for it.
+    /// Returns what mio should watch for: always for bytes to read, and for room to write only while writing is
+    /// blocked.
     fn wanted(&self) -> Flags {
-        if self.flags.any(Flags::WRITE_BLOCKED | Flags::CONNECTING) {
+        if self.flags.intersects(Flags::BLOCKS_WRITING) {
             Flags::WATCHES_READING | Flags::WATCHES_WRITING
         } else {
             Flags::WATCHES_READING
@@ -37,7 +38,8 @@ impl Socket {
     }
 }
 
-/// Registers for what the socket itself waits for, whatever interests are given; [`Socket::update`] keeps that up to date.
+/// Registers the socket for the readiness that it needs and ignores the given interests; [`Socket::update`] keeps that
+/// up to date.
 impl event::Source for Socket {
     fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
         let wanted = self.wanted();
@@ -49,7 +51,8 @@ impl event::Source for Socket {
     fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
         let wanted = self.wanted();
         self.stream.reregister(registry, token, interests(wanted))?;
-        self.flags.set(Flags::WATCHES_WRITING, wanted.any(Flags::WATCHES_WRITING));
+        self.flags.remove(Flags::WATCHES_WRITING);
+        self.flags.insert(wanted);
         Ok(())
     }
 
@@ -60,5 +63,5 @@ impl event::Source for Socket {
 }
 
 fn interests(wanted: Flags) -> Interest {
-    if wanted.any(Flags::WATCHES_WRITING) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+    if wanted.intersects(Flags::WATCHES_WRITING) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }

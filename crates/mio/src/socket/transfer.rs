@@ -1,32 +1,34 @@
-//! Reading from the socket and writing to it: how much at a time, and what that says about readiness.
+//! Transfer: reads from TCP, writes to it and ends it, in bounded steps, and derives readiness from the results.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::net::Shutdown;
 
 use mio::net::TcpStream;
-use sansocket_drive::sansocket::Instant;
 use sansocket_drive::sansocket::bytes::Buf;
+use sansocket_drive::sansocket::{Instant, TransportAction};
 use sansocket_drive::{Outgoing, Plain};
 
-use super::Socket;
-use crate::flags::Flags;
+use super::flags::Flags;
+use super::{NextStep, Socket};
 
 /// Pieces of output handed to one `writev`.
 const SLICES: usize = 64;
-/// Writes in one turn: a peer that takes without end lets others have theirs.
+/// Writes in one turn, so that a peer that reads without end does not starve others.
 const WRITES: usize = 16;
 /// Events in one read above which a peer floods. The core consumes a read whole, so only shorter reads bound the events
 /// of a turn: a buffer of 64 KiB holds 10,922 empty Pings.
 const FLOOD_EVENTS: usize = 256;
-/// Bytes that so many events take at least: a masked frame takes six. A shorter read is not counted.
-pub(crate) const FLOOD_BYTES: usize = 6 * FLOOD_EVENTS;
+/// The least length of `FLOOD_EVENTS` frames: a masked frame has at least six bytes. Events of a shorter read are not
+/// counted.
+pub(super) const FLOOD_BYTES: usize = 6 * FLOOD_EVENTS;
 /// Bytes that a turn reads from a peer that floods: at most 682 empty Pings.
-pub(crate) const FLOOD_READ: usize = 4096;
+pub(super) const FLOOD_READ: usize = 4096;
 /// Events in one read at or below which a peer that flooded no longer does.
 const CALM_EVENTS: usize = 64;
-/// Whether a read or write that did less than it could have has met the end of what there is: so say epoll(7) and
-/// kqueue(2). Elsewhere mio wants to see `WouldBlock`. (TCP's urgent data, which no WebSocket sends, ends a read as well: who
-/// sends it is read on when more comes.)
-const SHORT_IS_ALL: bool = cfg!(any(
+/// Whether a read or write that moved fewer bytes than offered means that the next one would block, as epoll(7) and
+/// kqueue(2) specify. Elsewhere mio requires `WouldBlock` itself. (TCP's urgent data, which no WebSocket sends, also
+/// ends a read early: bytes behind it are then read when more arrive.)
+const SHORT_MEANS_BLOCKED: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
     target_vendor = "apple",
@@ -36,113 +38,147 @@ const SHORT_IS_ALL: bool = cfg!(any(
     target_os = "dragonfly"
 ));
 
-/// What a read gave.
-pub(crate) enum Read {
+/// The result of a read.
+pub(super) enum ReadOutcome {
     Bytes(usize),
     Nothing,
-    /// The stream has ended, or is lost: the driver knows.
-    Ended,
+    /// The stream has ended or failed, which was reported to the driver.
+    End,
 }
 
 impl Socket {
-    /// Reads at the next occasion whether or not mio has told of anything to read, or the owner wants it read: what has
-    /// arrived counts before a deadline takes effect.
-    pub(crate) fn retry_read(&mut self) {
-        self.flags.insert(Flags::MAY_READ);
-        self.flags.remove(Flags::HELD);
+    /// Returns whether [`prepare`](Self::prepare) has anything to do, or kept bytes must be received before new ones
+    /// are read.
+    #[inline]
+    pub(super) fn needs_preparation(&self) -> bool {
+        self.flags.intersects(Flags::CONNECTING | Flags::UNRECEIVED) || self.can_flush()
     }
 
-    /// Writes whether or not mio has told of room: it does so only once a large share of the send buffer is free.
-    pub(crate) fn retry_write(&mut self, now: Instant) {
+    /// Does what comes before reading: finishes connecting, and writes pending output, because a server whose pending
+    /// output falls may read again.
+    pub(super) fn prepare(&mut self, now: Instant) {
+        if self.flags.intersects(Flags::CONNECTING)
+            && self.driver.websocket().transport() == TransportAction::Open
+            && let Err(error) = self.finish_connecting()
+        {
+            self.driver.read_lost(error, now);
+        }
+        if self.can_flush() {
+            self.flush(now);
+        }
+    }
+
+    /// Allows the next read although mio has reported nothing to read, or reading is held back: bytes that have arrived
+    /// count before a deadline takes effect.
+    pub(super) fn retry_read(&mut self) {
+        self.flags.insert(Flags::MAY_READ);
+        self.flags.remove(Flags::HELD_BACK);
+    }
+
+    /// Writes although mio has reported no room: it does so only once a large share of the send buffer is free.
+    pub(super) fn retry_write(&mut self, now: Instant) {
         self.flags.remove(Flags::WRITE_BLOCKED);
         self.flush(now);
     }
 
+    /// Reports a deadline that has come.
+    pub(super) fn timeout(&mut self, now: Instant) {
+        if self.is_reading_paused() {
+            self.restart_pong_timeout(now);
+        }
+        self.driver.timeout(sansocket_acked::outstanding(&self.stream), now);
+    }
+
     #[inline]
-    pub(super) fn reads_now(&self) -> bool {
-        const MATTER: Flags = Flags::MAY_READ.and(Flags::CONNECTING);
-        if self.flags.among(MATTER) != Flags::MAY_READ || self.driver.has_read_ended() {
+    fn reads_now(&self) -> bool {
+        const READINESS: Flags = Flags::MAY_READ.union(Flags::CONNECTING);
+        if self.flags.intersection(READINESS) != Flags::MAY_READ || self.driver.has_read_ended() {
             return false;
         }
         self.receives_now()
     }
 
-    /// Whether bytes may be received, wherever they are.
+    /// Returns whether another read may return bytes, or the connection is broken.
     #[inline]
-    pub(super) fn receives_now(&self) -> bool {
-        const MATTER: Flags = Flags::HELD.and(Flags::PAUSED);
-        self.driver.websocket().wants_read() && (!self.flags.any(MATTER) || self.receives_held_back())
+    pub(super) fn may_read_more(&self) -> bool {
+        self.flags.intersects(Flags::MAY_READ | Flags::LOST)
     }
 
-    /// Whether bytes are received although reading was held back or paused. What a broken connection still holds is
-    /// received in any case.
-    fn receives_held_back(&self) -> bool {
-        self.driver.has_write_ended() || !(self.flags.any(Flags::HELD) || self.is_reading_paused())
+    /// Returns whether the connection is broken and nothing more will be read.
+    pub(super) fn is_lost(&self) -> bool {
+        self.flags.intersects(Flags::LOST) && !self.reads_now()
     }
 
-    /// Whether reads are short, because the peer floods.
-    #[inline]
-    pub(crate) fn is_flooded(&self) -> bool {
-        self.flags.any(Flags::FLOODS)
+    /// Reports that the connection is broken, although no read has failed.
+    pub(super) fn report_lost(&mut self, now: Instant) {
+        self.flags.remove(Flags::LOST);
+        self.driver.read_lost(ErrorKind::ConnectionReset.into(), now);
     }
 
-    /// Notes that a read of a peer that did not flood gave this many events. Returns whether it floods now.
+    /// Returns whether the peer floods, so that reads are short.
     #[inline]
-    pub(crate) fn begins_flood(&mut self, events: usize) -> bool {
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flags.intersects(Flags::FLOODS)
+    }
+
+    /// Notes how many events a read yielded while the peer did not flood. Returns whether the peer floods now.
+    #[inline]
+    pub(super) fn detect_flood(&mut self, events: usize) -> bool {
         events > FLOOD_EVENTS && self.flags.insert(Flags::FLOODS)
     }
 
-    /// Notes that a read of a peer that floods gave this many events.
-    pub(crate) fn go_on_flooded(&mut self, events: usize) {
+    /// Notes how many events a read yielded while the peer flooded. Few of them end the flood.
+    pub(super) fn detect_calm(&mut self, events: usize) {
         if events <= CALM_EVENTS {
             self.flags.remove(Flags::FLOODS);
         }
     }
 
+    /// Reads once. Reads nothing if no bytes are expected, or reading is paused or held back.
     #[inline(always)]
-    pub(crate) fn read(&mut self, buffer: &mut [u8], now: Instant) -> Read {
+    pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> ReadOutcome {
         if !self.reads_now() || buffer.is_empty() {
-            return Read::Nothing;
+            return ReadOutcome::Nothing;
         }
         loop {
             match self.stream.read(buffer) {
                 Ok(count) if count > 0 => {
-                    if count < buffer.len() && SHORT_IS_ALL && !self.flags.any(Flags::HUNG_UP) {
+                    if count < buffer.len() && SHORT_MEANS_BLOCKED && !self.flags.intersects(Flags::HUNG_UP) {
                         self.flags.remove(Flags::MAY_READ);
                     }
-                    return Read::Bytes(count);
+                    return ReadOutcome::Bytes(count);
                 }
                 Ok(_) => {
                     self.driver.eof();
-                    return Read::Ended;
+                    return ReadOutcome::End;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.flags.remove(Flags::MAY_READ | Flags::HUNG_UP);
-                    return Read::Nothing;
+                    return ReadOutcome::Nothing;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.driver.read_lost(error, now);
-                    return Read::Ended;
+                    return ReadOutcome::End;
                 }
             }
         }
     }
 
-    /// Whether the last flush left something: only then is there a reason to write before anything else happens.
+    /// Returns whether the last flush left output pending, and the kernel may take more of it.
     #[inline]
-    pub(crate) fn has_leftover(&self) -> bool {
-        self.flags.among(Flags::LEFTOVER | Flags::NO_WRITING) == Flags::LEFTOVER
+    fn can_flush(&self) -> bool {
+        self.flags.intersection(Flags::OUTPUT_PENDING | Flags::BLOCKS_WRITING) == Flags::OUTPUT_PENDING
     }
 
-    /// Writes what is pending, as far as the kernel takes it.
+    /// Writes pending output until the kernel takes no more.
     #[inline(always)]
     pub(crate) fn flush(&mut self, now: Instant) {
         let mut outgoing = self.driver.to_write();
         let mut writes = WRITES;
         while outgoing.has_remaining() {
-            self.flags.insert(Flags::LEFTOVER);
-            if self.flags.any(Flags::NO_WRITING) || writes == 0 {
+            self.flags.insert(Flags::OUTPUT_PENDING);
+            if self.flags.intersects(Flags::BLOCKS_WRITING) || writes == 0 {
                 return;
             }
             writes -= 1;
@@ -159,11 +195,28 @@ impl Socket {
                 }
             }
         }
-        self.flags.remove(Flags::LEFTOVER);
+        self.flags.remove(Flags::OUTPUT_PENDING);
+    }
+
+    pub(super) fn shutdown_write(&mut self) {
+        // if the stream is lost, reading reports it
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.driver.write_shut_down();
+    }
+
+    /// Notes that the connection is over, and all output was delivered.
+    pub(super) fn close(&mut self) {
+        self.flags.insert(Flags::CLOSED);
+    }
+
+    /// Returns what the owner must do after a turn: [`NextStep::Again`] if the socket can read, receive or write at
+    /// once.
+    pub(super) fn next_step(&self) -> NextStep {
+        if self.can_flush() || self.reads_now() || self.can_receive_kept() { NextStep::Again } else { NextStep::Wait }
     }
 }
 
-/// Writes once; returns whether the kernel takes no more for now.
+/// Writes once. Returns whether the kernel takes no more for now.
 #[inline(always)]
 fn write(stream: &mut TcpStream, output: &mut Outgoing<'_, Plain>) -> io::Result<bool> {
     let chunk = output.chunk();
@@ -173,10 +226,10 @@ fn write(stream: &mut TcpStream, output: &mut Outgoing<'_, Plain>) -> io::Result
         write_vectored(stream, output)?
     };
     output.advance(taken);
-    Ok(taken < offered && SHORT_IS_ALL)
+    Ok(taken < offered && SHORT_MEANS_BLOCKED)
 }
 
-/// Writes many pieces at once; returns how many bytes were offered and taken.
+/// Writes several pieces with one call. Returns how many bytes were offered and taken.
 #[inline(never)]
 fn write_vectored(stream: &mut TcpStream, output: &Outgoing<'_, Plain>) -> io::Result<(usize, usize)> {
     let mut slices = [IoSlice::new(&[]); SLICES];

@@ -1,4 +1,4 @@
-//! What the tests share: bounded waits, an event loop in a thread, peers that speak raw bytes.
+//! Shared by the tests: bounded waits, an event loop in a thread, peers that exchange raw bytes.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub(crate) mod paced;
@@ -15,9 +15,9 @@ use sansocket_mio::{
     Message, Open, Options, Request,
 };
 
-/// No test waits longer for anything.
+/// The longest that any test waits for something.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
-/// A timeout that is meant to pass.
+/// A timeout that is meant to expire.
 pub(crate) const SHORT: Duration = Duration::from_millis(150);
 
 /// The request of RFC 6455 section 1.2, without `Origin`.
@@ -31,7 +31,10 @@ pub(crate) const PONG: &[u8] = b"\x8a\x01p";
 /// A masked Close frame, 1000, with a key of zeros.
 pub(crate) const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
 
-/// A thread whose result is waited for only so long.
+/// A frame whose first reserved bit is set.
+pub(crate) const RESERVED: &[u8] = b"\xc1\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+
+/// A thread whose result is awaited for at most `BOUND`.
 pub(crate) struct Task<T>(mpsc::Receiver<T>);
 
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
@@ -46,12 +49,12 @@ impl<T> Task<T> {
     }
 }
 
-/// Runs a test's body; fails if it takes too long.
+/// Runs a test's body. Fails if it takes longer than `BOUND`.
 pub(crate) fn bounded(body: impl FnOnce() + Send + 'static) {
     spawn(body).join();
 }
 
-/// What a [`Recorder`] saw.
+/// An event that a [`Recorder`] saw.
 #[derive(Debug)]
 pub(crate) enum Seen {
     Request(ConnectionId, String),
@@ -66,13 +69,13 @@ pub(crate) enum Seen {
     AcceptError(io::ErrorKind, Option<i32>),
 }
 
-/// Sends every message back if it is to, and reports what happens.
+/// Reports its events, and sends every message back unless it is told otherwise.
 pub(crate) struct Recorder {
     pub(crate) seen: mpsc::Sender<Seen>,
     pub(crate) echoes: bool,
     pub(crate) reports_messages: bool,
     pub(crate) answers_later: bool,
-    /// What a message leads to, instead of an echo.
+    /// The reaction to a message, instead of an echo.
     pub(crate) reaction: Option<fn(&mut Connection<'_, Self>)>,
 }
 
@@ -83,8 +86,8 @@ impl Recorder {
 }
 
 impl Recorder {
-    fn tell(&self, seen: Seen) {
-        // a test may be over
+    fn report(&self, seen: Seen) {
+        // the test may be over
         let _ = self.seen.send(seen);
     }
 }
@@ -94,17 +97,17 @@ impl Handler for Recorder {
     type Event = ();
 
     fn on_request(&mut self, connection: &mut Connection<'_, Self>, request: &Request) -> Answer {
-        self.tell(Seen::Request(connection.id(), request.target().into()));
+        self.report(Seen::Request(connection.id(), request.target().into()));
         if self.answers_later { Answer::Later } else { Answer::Accept(Default::default()) }
     }
 
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
-        self.tell(Seen::Open(connection.id()));
+        self.report(Seen::Open(connection.id()));
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
         if self.reports_messages {
-            self.tell(Seen::Message(connection.id(), message.clone().into_owned()));
+            self.report(Seen::Message(connection.id(), message.clone().into_owned()));
         }
         if let Some(reaction) = self.reaction {
             reaction(connection);
@@ -114,35 +117,35 @@ impl Handler for Recorder {
     }
 
     fn on_ping(&mut self, _: &mut Connection<'_, Self>, payload: &[u8]) {
-        self.tell(Seen::Ping(payload.into()));
+        self.report(Seen::Ping(payload.into()));
     }
 
     fn on_pong(&mut self, _: &mut Connection<'_, Self>, payload: &[u8]) {
-        self.tell(Seen::Pong(payload.into()));
+        self.report(Seen::Pong(payload.into()));
     }
 
     fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {
-        self.tell(Seen::Error(connection.id(), error));
+        self.report(Seen::Error(connection.id(), error));
     }
 
     fn on_close_received(&mut self, connection: &mut Connection<'_, Self>, frame: CloseFrame) {
-        self.tell(Seen::CloseReceived(connection.id(), frame));
+        self.report(Seen::CloseReceived(connection.id(), frame));
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
-        self.tell(Seen::Close(connection.id(), close));
+        self.report(Seen::Close(connection.id(), close));
     }
 
     fn on_writable(&mut self, connection: &mut Connection<'_, Self>) {
-        self.tell(Seen::Writable(connection.id(), connection.buffered_amount()));
+        self.report(Seen::Writable(connection.id(), connection.buffered_amount()));
     }
 
     fn on_accept_error(&mut self, _: &mut Connections<Self>, _: SocketAddr, error: &io::Error) {
-        self.tell(Seen::AcceptError(error.kind(), error.raw_os_error()));
+        self.report(Seen::AcceptError(error.kind(), error.raw_os_error()));
     }
 }
 
-/// A loop on a thread, told to stop when it is dropped.
+/// A loop on a thread; dropping this stops the loop.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Handle<Recorder>,
@@ -165,7 +168,7 @@ pub(crate) fn serve_with(config: impl FnOnce(&mut Config), change: impl FnOnce(&
     run(&options(config), change, |_| ())
 }
 
-/// Runs a loop that listens, after `prepare` had its way with it.
+/// Runs a loop that listens, after `prepare` has changed it.
 pub(crate) fn run(
     options: &Options,
     change: impl FnOnce(&mut Recorder),
@@ -187,12 +190,12 @@ impl Running {
         format!("ws://{}/", self.address)
     }
 
-    /// The next thing seen.
+    /// Returns the next event.
     pub(crate) fn next(&self) -> Seen {
         self.seen.recv_timeout(BOUND).expect("something happens in time")
     }
 
-    /// The first thing seen that is asked for.
+    /// Returns the first event that is wanted.
     pub(crate) fn wait<T>(&self, mut wanted: impl FnMut(Seen) -> Option<T>) -> T {
         loop {
             if let Some(found) = wanted(self.next()) {
@@ -217,13 +220,13 @@ impl Running {
         self.wait(|seen| if let Seen::Message(_, message) = seen { Some(message) } else { None })
     }
 
-    /// Stops it and waits for its end.
+    /// Stops the loop and waits for its end.
     pub(crate) fn stop(mut self) {
         let _ = self.handle.stop();
         self.task.take().unwrap().join();
     }
 
-    /// Waits for its end.
+    /// Waits for the loop's end.
     pub(crate) fn join(mut self) {
         self.task.take().unwrap().join();
     }
@@ -258,7 +261,7 @@ pub(crate) fn peer_server<T: Send + 'static>(
     (address, task)
 }
 
-/// A port at which nobody listens, and what keeps it from being given to somebody else.
+/// Returns a port at which no socket listens, and a guard that keeps the system from assigning it to another.
 pub(crate) fn closed_port() -> (SocketAddr, impl Sized) {
     let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
     let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
@@ -281,7 +284,7 @@ pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A raw client that has been accepted.
+/// Returns a raw client whose request was accepted.
 pub(crate) fn raw_client(address: SocketAddr) -> TcpStream {
     let mut stream = tcp(address);
     stream.write_all(REQUEST.as_bytes()).unwrap();
@@ -289,14 +292,14 @@ pub(crate) fn raw_client(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The next bytes, as many as are expected.
+/// Reads as many bytes as expected, and compares them.
 pub(crate) fn expect(stream: &mut TcpStream, bytes: &[u8]) {
     let mut got = vec![0; bytes.len()];
     stream.read_exact(&mut got).unwrap();
     assert_eq!(got, bytes);
 }
 
-/// All that still comes, whether TCP then ends or is reset.
+/// Reads the remaining bytes, until TCP ends or is reset.
 pub(crate) fn read_rest(stream: &mut impl Read) -> Vec<u8> {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
@@ -305,7 +308,12 @@ pub(crate) fn read_rest(stream: &mut impl Read) -> Vec<u8> {
     }
 }
 
-/// Drops the stream with an error for the peer: TCP is reset.
+/// Drops the stream so that TCP is reset.
 pub(crate) fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Returns how many descriptors the process has open.
+pub(crate) fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }

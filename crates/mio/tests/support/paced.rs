@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::{BOUND, REQUEST, Recorder, Running, options, read_head, run};
 
-/// A listener whose connections have a send buffer of this size, which Linux doubles.
+/// Returns a listener whose connections have a send buffer of this size, which Linux doubles.
 pub(crate) fn listener(send_buffer: usize) -> TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_send_buffer_size(send_buffer).unwrap();

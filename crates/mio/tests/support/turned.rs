@@ -1,4 +1,4 @@
-//! A loop that the test turns, and what it has seen.
+//! A loop that the test turns, and the events that it has seen.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -24,7 +24,7 @@ impl Turned {
         Self { event_loop, seen: receiver, address }
     }
 
-    /// Turns until it has seen what is asked for.
+    /// Turns until a wanted event is seen.
     pub(crate) fn until<T>(&mut self, mut wanted: impl FnMut(Seen) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
@@ -38,7 +38,7 @@ impl Turned {
         }
     }
 
-    /// A client that is open.
+    /// Returns a client whose connection is open.
     pub(crate) fn client(&mut self) -> (TcpStream, ConnectionId) {
         let address = self.address;
         let client = spawn(move || raw_client(address));
@@ -50,7 +50,7 @@ impl Turned {
         ask(&mut self.event_loop.connections().get(id).unwrap());
     }
 
-    /// Turns until nothing has happened for a while; fails if that never comes.
+    /// Turns until nothing has happened for a while. Fails if that does not occur.
     pub(crate) fn until_quiet(&mut self) {
         let began = Instant::now();
         loop {

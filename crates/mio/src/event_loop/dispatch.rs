@@ -1,25 +1,24 @@
-//! Dispatch: the events of a loop's connection go to the loop's handler, and its answers to the connection.
+//! Dispatch: passes the events of a connection to the loop's handler, and the handler's answers to the connection.
 
 use sansocket_drive::sansocket::{Event, Message};
 
 use crate::Error;
-use crate::connection::{Connection, is_given_up};
-use crate::connections::Connections;
-use crate::handler::{Answer, Handler};
+use crate::answer::Answer;
+use crate::handler::{Connection, Connections, Handler};
 use crate::socket::Socket;
-use crate::turn::Driven;
+use crate::socket::turn::Driven;
 
-/// A connection of a loop, with the loop's handler.
-pub(crate) struct Dispatch<'a, H: Handler> {
-    pub(crate) handler: &'a mut H,
-    pub(crate) connections: &'a mut Connections<H>,
-    pub(crate) index: usize,
+/// A connection of a loop, with the handler that receives its events.
+pub(super) struct Dispatch<'a, H: Handler> {
+    pub(super) handler: &'a mut H,
+    pub(super) connections: &'a mut Connections<H>,
+    pub(super) index: usize,
 }
 
 impl<H: Handler> Driven for Dispatch<'_, H> {
     #[inline]
     fn socket(&mut self) -> &mut Socket {
-        &mut self.connections.entry_mut(self.index).socket
+        &mut self.connections.table.entries[self.index].socket
     }
 
     #[inline]
@@ -29,7 +28,7 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
 
     #[inline]
     fn may_be_paused(&self) -> bool {
-        self.connections.has_paused
+        self.connections.table.has_paused
     }
 
     #[inline(never)]
@@ -61,11 +60,11 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
 impl<H: Handler> Dispatch<'_, H> {
     #[cold]
     fn answer(&mut self, answer: Answer) {
-        let now = self.connections.now();
-        if is_given_up(self.socket().driver.websocket()) {
+        let table = &mut self.connections.table;
+        if table.is_ending(self.index) {
             return;
         }
-        if let Err(error) = self.connections.answer(self.index, answer, now) {
+        if let Err(error) = table.answer(self.index, answer, table.now) {
             self.handler.on_error(&mut Connection::new(self.connections, self.index), error);
         }
     }

@@ -1,0 +1,238 @@
+//! The methods of [`Connections`].
+
+use std::fmt;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sansocket_drive::parse_uri;
+use sansocket_drive::sansocket::{ClientRequest, EncodedMessage, Instant, Message};
+
+use super::{Connection, Connections, Handler};
+use crate::connection_id::ConnectionId;
+use crate::error::{ConnectError, PostError, Stopped};
+use crate::handle::Handle;
+use crate::mailbox::Mailboxes;
+use crate::options::Options;
+use crate::socket::Socket;
+use crate::table::Table;
+use crate::timers::TimerKey;
+
+impl<H: Handler> Connections<H> {
+    pub(crate) fn new(mailboxes: Arc<Mailboxes<H::Data, H::Event>>, thread: u16, options: &Options) -> Self {
+        Self { table: Table::new(thread, options), mailboxes, thread: thread.into() }
+    }
+
+    /// Begins to connect to a `ws://` URL. [`Handler::on_open`] or [`Handler::on_error`] reports the result. A host
+    /// name is looked up before this returns, which blocks the loop as long as the system takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
+        let request = ClientRequest::new(parse_uri(url)?);
+        let (host, port) = (request.uri().host().to_owned(), request.uri().port());
+        self.connect_to(request, (host.as_str(), port), H::Data::default())
+    }
+
+    /// Begins to connect, with the caller's request, to the first of the addresses that can be reached. `data` is the
+    /// connection's [`data`](Connection::data) from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect_to(
+        &mut self,
+        request: ClientRequest,
+        addresses: impl ToSocketAddrs,
+        data: H::Data,
+    ) -> Result<ConnectionId, ConnectError> {
+        if self.table.is_stopping {
+            return Err(Stopped.into());
+        }
+        let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
+        let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
+        let socket = self.table.begin_connecting(request, &addresses)?;
+        Ok(self.table.insert_client(socket, data))
+    }
+
+    /// Adds a connection that was made elsewhere: see [`Socket::from_upgraded`]. `data` is the connection's
+    /// [`data`](Connection::data) from the beginning.
+    ///
+    /// The connection is open at once: it can be sent messages, and broadcasts reach it. The loop calls
+    /// [`on_open`](crate::Handler::on_open) before it reports what the peer sent, a timer or the end of the connection,
+    /// even if the stream is broken already. (Exception: `on_open` is not called for a socket whose owner has received
+    /// [`Event::Open`](crate::Event::Open).)
+    ///
+    /// If the socket is registered with a [`Poll`](mio::Poll) of yours, deregister it before.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use sansocket_mio::sansocket::{Agreement, Role};
+    /// use sansocket_mio::{Config, Connection, EventLoop, Handler, Open, Socket, mio};
+    ///
+    /// struct Greeter;
+    ///
+    /// impl Handler for Greeter {
+    ///     type Data = &'static str;
+    ///     type Event = ();
+    ///
+    ///     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
+    ///         let greeting = *connection.data();
+    ///         connection.send(greeting).unwrap();
+    ///         connection.connections().stop();
+    ///     }
+    /// }
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(listener.local_addr()?)?;
+    /// let server = listener.accept()?.0; // here an HTTP server does the handshake
+    /// server.set_nonblocking(true)?;
+    ///
+    /// let server = mio::net::TcpStream::from_std(server);
+    /// let socket = Socket::from_upgraded(server, [], Role::Server, Agreement::new(), Config::default())?;
+    /// let mut event_loop = EventLoop::new(Greeter)?;
+    /// event_loop.connections().adopt(socket, "Hello")?;
+    /// # drop(client);
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The loop is stopping. The socket is dropped, which aborts the connection.
+    pub fn adopt(&mut self, mut socket: Socket, data: H::Data) -> Result<ConnectionId, Stopped> {
+        if self.table.is_stopping {
+            return Err(Stopped);
+        }
+        socket.forget_registration();
+        let id = self.table.insert_client(socket, data);
+        self.table.entries[id.index()].socket.log_peer();
+        Ok(id)
+    }
+
+    /// Sets a timer of the loop: the loop calls [`Handler::on_loop_timer`] with its key once, after at least this time.
+    /// If the loop has a timer with this key, it is replaced.
+    ///
+    /// A loop has any number of timers; a timer costs O(log n) to set, to cancel and to fire. [`Connection::set_timer`]
+    /// sets a timer of a connection.
+    pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
+        self.table.timers.set(None, key, crate::now() + after);
+    }
+
+    /// Cancels a timer of the loop. Returns false if it was not set or has fired.
+    pub fn cancel_timer(&mut self, key: TimerKey) -> bool {
+        self.table.timers.cancel(None, key)
+    }
+
+    /// Stops the loop in an orderly way. It listens and connects no more, closes every connection with
+    /// [`CloseCode::GOING_AWAY`](crate::CloseCode::GOING_AWAY) after its pending messages, and ends when all are
+    /// closed. After [`Options::stop_timeout`](crate::Options::stop_timeout) it aborts the remaining connections, and
+    /// [`Handler::on_close`] reports them as it reports the others. Loops that run with this one go on:
+    /// [`Handle::stop`] stops them all.
+    pub fn stop(&mut self) {
+        if self.table.is_stopping {
+            return;
+        }
+        if let Some(mailbox) = self.mailboxes.get(self.thread) {
+            mailbox.refuse();
+        }
+        self.table.stop();
+    }
+
+    /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once.
+    /// [`Handler::on_error`] reports each connection to which it could not be sent, at most once a turn.
+    ///
+    /// This loop's connections get it before this returns, which takes time of the handler. The other loops find it in
+    /// their mailboxes.
+    ///
+    /// # Errors
+    ///
+    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was sent to
+    /// no connection of any loop. If a loop runs alone, or the others have stopped, this does not fail.
+    pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
+        let message = self.mailboxes.encode_and_post(Some(self.thread), message.into())?;
+        self.table.broadcast_from(0, &mut { usize::MAX }, &message);
+        Ok(())
+    }
+
+    /// Sends an encoded message to all open connections of this loop and of those that run with it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) -> Result<(), PostError> {
+        self.mailboxes.post_broadcast(Some(self.thread), message)?;
+        self.table.broadcast_from(0, &mut { usize::MAX }, message);
+        Ok(())
+    }
+
+    /// Sends a message to those of these connections that are open. It is encoded once. [`Handler::on_error`] reports
+    /// each connection to which it could not be sent.
+    ///
+    /// # Errors
+    ///
+    /// Some of the connections belong to other loops, whose mailboxes are full ([`PostError::Full`]). Hands back those
+    /// to which the message was not sent; it was sent to the others.
+    pub fn broadcast_to<'m>(
+        &mut self,
+        ids: impl IntoIterator<Item = ConnectionId>,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), PostError<Vec<ConnectionId>>> {
+        let message = EncodedMessage::new(message, self.mailboxes.config());
+        let (mut missed, mut exceeded) = (Vec::new(), None);
+        for id in ids {
+            if id.thread() != self.thread {
+                if let Err(PostError::Full(_, limit)) = self.mailboxes.send_encoded(id, &message) {
+                    missed.push(id);
+                    exceeded = Some(limit);
+                }
+            } else if let Some(index) = self.table.index(id) {
+                self.table.send_or_report(index, &message);
+            }
+        }
+        exceeded.map_or(Ok(()), |limit| Err(PostError::Full(missed, limit)))
+    }
+
+    /// Returns a connection of this loop; `None` if it has ended or belongs to another loop.
+    pub fn get(&mut self, id: ConnectionId) -> Option<Connection<'_, H>> {
+        let index = self.table.index(id)?;
+        Some(Connection::new(self, index))
+    }
+
+    /// Iterates over the open connections.
+    pub fn open(&self) -> impl Iterator<Item = ConnectionId> {
+        self.table.open()
+    }
+
+    /// Returns the number of connections, in any state.
+    pub fn len(&self) -> usize {
+        self.table.entries.len()
+    }
+
+    /// Returns whether there are no connections.
+    pub fn is_empty(&self) -> bool {
+        self.table.entries.is_empty()
+    }
+
+    /// Returns a handle that reaches this loop, and those that run with it, from any thread.
+    pub fn handle(&self) -> Handle<H> {
+        Handle::new(Arc::clone(&self.mailboxes))
+    }
+
+    /// Returns the time of this turn: when the loop was last woken, or its owner asked for its connections.
+    pub fn now(&self) -> Instant {
+        self.table.now
+    }
+
+    /// Wakes the other loops: a listener that they share may accept again.
+    pub(crate) fn wake_other_loops(&self) {
+        self.mailboxes.wake_others(self.thread);
+    }
+}
+
+impl<H: Handler> fmt::Debug for Connections<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

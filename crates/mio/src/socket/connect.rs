@@ -1,0 +1,143 @@
+//! How a socket begins: by connecting, or with a stream that was accepted or upgraded.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+use sansocket_drive::sansocket::{Agreement, ClientRequest, Config, Connection, Instant, Role, WebSocket};
+use sansocket_drive::{Driver, with_keepalive};
+use socket2::SockRef;
+
+use super::Socket;
+use super::flags::Flags;
+use crate::error::ConnectError;
+
+impl Socket {
+    /// Begins to connect, as a client, to the addresses in turn until one can be reached. [`Config::opening_timeout`]
+    /// bounds all attempts and the opening handshake together, from `now`.
+    /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a shared `Config` with this value is copied.
+    ///
+    /// # Errors
+    ///
+    /// The request is not valid, it requires TLS, or every attempt failed at once. If the addresses cannot be reached,
+    /// the socket reports it as an event, [`Error::Io`](crate::Error::Io).
+    pub fn connect(
+        request: ClientRequest,
+        addresses: &[SocketAddr],
+        config: impl Into<Arc<Config>>,
+        now: Instant,
+    ) -> Result<Self, ConnectError> {
+        if request.uri().is_secure() {
+            return Err(ConnectError::TlsNotBuiltIn);
+        }
+        let ws = WebSocket::client(request, with_keepalive(config), masking_keys()?, now)?;
+        let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
+        let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
+        let mut socket = Self::new(ws, stream);
+        if !untried.is_empty() {
+            socket.rare().untried = untried;
+        }
+        socket.flags.insert(Flags::CONNECTING);
+        Ok(socket)
+    }
+
+    /// Serves a stream that was just accepted. The client's time for the opening handshake runs from `now`.
+    /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a shared `Config` with this value is copied.
+    pub fn accepted(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        let mut socket = Self::server(stream, config, now);
+        socket.log_peer();
+        socket
+    }
+
+    /// The same, for an event loop, which names the connection and its peer in the log itself.
+    pub(crate) fn server(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        // if the client is already gone, reading its request reports it
+        let _ = stream.set_nodelay(true);
+        Self::new(WebSocket::server(with_keepalive(config), now), stream)
+    }
+
+    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes
+    /// that were received behind the handshake (there may be none), this end's role, what the handshake agreed, and
+    /// limits and timeouts. The stream becomes non-blocking. The first event is [`Event::Open`](crate::Event::Open):
+    /// [`drive`](Self::drive) passes it. [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event
+    /// loop.
+    ///
+    /// The check of a request and the fields of the response are [`Request::check`](crate::Request::check) and
+    /// [`OpeningHandshake::accept`](crate::sansocket::OpeningHandshake::accept), whatever library has read the request.
+    ///
+    /// # Errors
+    ///
+    /// The system's: it has no random numbers for a client, or the stream cannot become non-blocking.
+    pub fn from_upgraded(
+        stream: TcpStream,
+        leftover: impl Into<Vec<u8>>,
+        role: Role,
+        agreement: Agreement,
+        config: impl Into<Arc<Config>>,
+    ) -> io::Result<Self> {
+        let (config, now) = (with_keepalive(config), crate::now());
+        let connection = match role {
+            Role::Client => Connection::client(config, masking_keys()?, now),
+            Role::Server => Connection::server(config, now),
+        };
+        // a blocking stream, as std makes them, would block all connections of a loop
+        SockRef::from(&stream).set_nonblocking(true)?;
+        // if the peer is already gone, reading reports it
+        let _ = stream.set_nodelay(true);
+        let mut socket = Self::new(WebSocket::opened(connection.with_agreement(agreement), []), stream);
+        let leftover = Bytes::from(leftover.into());
+        if !leftover.is_empty() {
+            // a pause that begins in the Open event applies to these bytes
+            socket.keep_unreceived(leftover.into());
+        }
+        socket.log_peer();
+        Ok(socket)
+    }
+
+    fn new(ws: WebSocket, stream: TcpStream) -> Self {
+        Self { driver: Driver::new(ws), rare: None, stream, flags: Flags::OUTPUT_PENDING }
+    }
+
+    /// Checks whether TCP is connected. If the current address failed, begins to connect to the next.
+    pub(super) fn finish_connecting(&mut self) -> io::Result<()> {
+        let failure = match self.stream.take_error()? {
+            Some(error) => error,
+            None => match self.stream.peer_addr() {
+                Ok(peer) => {
+                    self.driver.set_log_peer(peer);
+                    self.flags.remove(Flags::CONNECTING);
+                    self.rare = None;
+                    // if the server is already gone, reading its response reports it
+                    let _ = self.stream.set_nodelay(true);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+                Err(error) => error,
+            },
+        };
+        self.stream = begin_connecting(&mut self.rare().untried, failure)?;
+        self.flags = self.flags.intersection(Flags::PAUSED) | Flags::CONNECTING | Flags::OUTPUT_PENDING;
+        Ok(())
+    }
+}
+
+/// Returns the source of a client's masking keys, seeded by the system.
+fn masking_keys() -> io::Result<StdRng> {
+    StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
+}
+
+/// Begins to connect to the last of the addresses for which that does not fail at once. Returns the last failure if
+/// there is none; `failure` if `untried` is empty.
+fn begin_connecting(untried: &mut Vec<SocketAddr>, mut failure: io::Error) -> io::Result<TcpStream> {
+    while let Some(address) = untried.pop() {
+        match TcpStream::connect(address) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
