@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
-use rand::SeedableRng;
-use rand::rngs::{StdRng, SysRng};
-use sansocket_drive::sansocket::{Agreement, ClientRequest, Config, Connection, Instant, Role, WebSocket};
-use sansocket_drive::{Driver, with_keepalive};
+use sansocket_drive::sansocket::{Agreement, ClientRequest, Config, Instant, Role, WebSocket};
+use sansocket_drive::{Driver, masking_keys, upgraded, with_keepalive};
 use socket2::SockRef;
 
 use super::Socket;
@@ -79,16 +77,12 @@ impl Socket {
         agreement: Agreement,
         config: impl Into<Arc<Config>>,
     ) -> io::Result<Self> {
-        let (config, now) = (with_keepalive(config), crate::now());
-        let connection = match role {
-            Role::Client => Connection::client(config, masking_keys()?, now),
-            Role::Server => Connection::server(config, now),
-        };
+        let ws = upgraded(role, agreement, with_keepalive(config), crate::now())?;
         // a blocking stream, as std makes them, would block all connections of a loop
         SockRef::from(&stream).set_nonblocking(true)?;
         // if the peer is already gone, reading reports it
         let _ = stream.set_nodelay(true);
-        let mut socket = Self::new(WebSocket::opened(connection.with_agreement(agreement), []), stream);
+        let mut socket = Self::new(ws, stream);
         let leftover = Bytes::from(leftover.into());
         if !leftover.is_empty() {
             // a pause that begins in the Open event applies to these bytes
@@ -123,11 +117,6 @@ impl Socket {
         self.flags = self.flags.intersection(Flags::PAUSED) | Flags::CONNECTING | Flags::OUTPUT_PENDING;
         Ok(())
     }
-}
-
-/// Returns the source of a client's masking keys, seeded by the system.
-fn masking_keys() -> io::Result<StdRng> {
-    StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
 }
 
 /// Begins to connect to the last of the addresses for which that does not fail at once. Returns the last failure if
