@@ -115,7 +115,7 @@ fn check_against_oracle(bytes: &[u8]) {
 
 /// Conformance 24 to 29: every pair of first bytes, before lengths that are too short, just right and too long.
 #[test]
-fn every_beginning_of_a_frame_is_read_as_the_rfc_draws_it() {
+fn every_pair_of_first_bytes_is_decoded_as_by_the_oracle() {
     let lengths: [[u8; 8]; 6] = [
         [0; 8],
         [0, 125, 0, 0, 0, 0, 0, 0],
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_as_the_rfc_draws_them(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
+    fn any_bytes_are_decoded_as_by_the_oracle(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
         check_against_oracle(&bytes);
     }
 }

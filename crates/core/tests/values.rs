@@ -30,7 +30,7 @@ fn only_a_text_message_is_text() {
 
 /// Lent or given away, a message is the same.
 #[test]
-fn a_message_is_its_payload_however_it_is_held() {
+fn borrowed_and_owned_messages_are_equal() {
     let (text, bytes) = (String::from("Hello"), b"Hello".to_vec());
     assert_eq!(Message::from(&text), Message::from("Hello"));
     assert_eq!(Message::from(text.clone()), Message::from(&text));
@@ -42,7 +42,7 @@ fn a_message_is_its_payload_however_it_is_held() {
 
 /// 5.4, 5.5, 5.6: every event of an open connection outlives the bytes it came in.
 #[test]
-fn an_owned_event_says_the_same() {
+fn an_owned_event_equals_the_borrowed_one() {
     let mut config = Config::default();
     for delivery in [Delivery::Messages, Delivery::Chunks] {
         config.delivery = delivery;
@@ -76,7 +76,7 @@ fn a_close_code_is_printed_as_its_number() {
 }
 
 #[test]
-fn each_state_in_which_nothing_is_sent_has_its_own_words() {
+fn each_state_has_its_own_not_open_message() {
     let states = [ReadyState::Connecting, ReadyState::Open, ReadyState::Closing, ReadyState::Closed];
     let words: BTreeSet<_> = states.map(|state| SendError::<()>::NotOpen(state).to_string()).into();
     assert_eq!(words.len(), states.len(), "{words:?}");

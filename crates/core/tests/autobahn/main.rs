@@ -45,7 +45,7 @@ fn large_cases_to_a_server() {
 
 /// The suite waits for the replies, and closes then.
 #[test]
-fn no_reply_waits_for_the_close_frame() {
+fn replies_do_not_depend_on_the_close_frame() {
     for role in BOTH {
         for case in record::read(role) {
             let wire = case.wire_before_close();

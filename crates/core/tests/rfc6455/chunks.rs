@@ -13,7 +13,7 @@ pub(crate) fn config() -> Config {
 }
 
 /// Events of these reads, not put together.
-fn events(pieces: &[&[u8]]) -> Vec<Seen> {
+fn events(pieces: &[&[u8]]) -> Vec<OwnedEvent> {
     let mut connection = endpoint(sansocket::Role::Client, &config());
     pieces.iter().flat_map(|piece| feed(&mut connection, piece).0).collect()
 }
@@ -27,7 +27,7 @@ fn the_chunks_of_a_message_are_the_message() {
 }
 
 #[test]
-fn a_chunk_comes_as_soon_as_its_bytes() {
+fn a_chunk_is_delivered_as_soon_as_its_bytes_arrive() {
     let frame = Frame::text("Hello").bytes();
     assert_eq!(events(&[&frame[..4]]), [chunk(Text, "He", false)]);
     assert_eq!(events(&[&frame[..4], &frame[4..]]), [chunk(Text, "He", false), chunk(Text, "llo", true)]);
@@ -55,7 +55,7 @@ fn the_last_chunk_may_be_empty() {
 
 /// Conformance 36: an empty fragment that ends nothing says nothing.
 #[test]
-fn no_other_chunk_is_empty() {
+fn no_chunk_but_the_last_is_empty() {
     let frames =
         [Frame::binary("").fin(false), Frame::continuation("").fin(false), Frame::continuation("a").fin(false)];
     let wire = wire(sansocket::Role::Client, &frames);

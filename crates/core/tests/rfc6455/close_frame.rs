@@ -5,7 +5,7 @@ use sansocket::{
     TransportAction,
 };
 
-use crate::support::{BOTH, CLOSE, Frame, check_both, close, closed, feed, open, take, take_output, text, wire};
+use crate::support::*;
 
 const CLOSE_CODES: &str = include_str!("../../../../testdata/close_codes.txt");
 const NO_STATUS: u16 = 1005;
@@ -106,7 +106,7 @@ fn every_code_is_accepted_exactly_if_it_can_be_sent() {
 
 // Conformance 42; section 7.4; CVE-2026-45736: a Close frame is these bytes and no others.
 #[test]
-fn codes_that_may_travel_are_sent_as_they_are() {
+fn sendable_codes_are_sent_unchanged() {
     for (code, travels) in close_codes() {
         assert_eq!(CloseCode::new(code).is_some(), travels, "{code}");
         for role in BOTH {
@@ -136,20 +136,20 @@ fn a_close_frame_is_exactly_its_code_and_reason() {
 
 // Conformance 42; sections 7.1.5 and 7.4.1: what is only ever reported is not sent, and asking for it harms nothing.
 #[test]
-fn codes_that_never_travel_cannot_be_sent() {
+fn reserved_codes_cannot_be_sent() {
     for role in BOTH {
         let mut connection = open(role);
         let refused = connection.close(CloseCode::ABNORMAL, "", Instant::EPOCH);
         assert_eq!(refused, Err(SendError::CloseCodeNotSendable(CloseCode::ABNORMAL)));
         let refused = connection.close(CloseCode::NO_STATUS, "a reason", Instant::EPOCH);
         assert_eq!(refused, Err(SendError::ReasonTooLong), "a reason follows a code");
-        is_unharmed(&mut connection);
+        assert_usable(&mut connection);
     }
 }
 
 // Sections 5.5.1 and 7.1.5: a Close frame may have no body.
 #[test]
-fn to_close_without_a_status_sends_an_empty_body() {
+fn closing_without_a_status_sends_an_empty_body() {
     for role in BOTH {
         let mut connection = open(role);
         connection.close(CloseCode::NO_STATUS, "", Instant::EPOCH).unwrap();
@@ -174,13 +174,13 @@ fn a_reason_of_123_bytes_is_sent_and_one_of_124_refused() {
         for reason in ["r".repeat(124), "ü".repeat(62), "€".repeat(42), "r".repeat(70_000)] {
             let mut connection = open(role);
             assert_eq!(connection.close(CloseCode::NORMAL, &reason, Instant::EPOCH), Err(SendError::ReasonTooLong));
-            is_unharmed(&mut connection);
+            assert_usable(&mut connection);
         }
     }
 }
 
 /// A connection that refused to close is open, and closes when asked properly.
-fn is_unharmed(connection: &mut Connection) {
+fn assert_usable(connection: &mut Connection) {
     let role = connection.role();
     assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, TransportAction::Open));
     assert_eq!(connection.poll_timeout(), None);

@@ -1,131 +1,21 @@
 //! The contract of the core, line by line: DESIGN 3.4. Lines 9 and 11 are in `bounds.rs`, line 12 in `delivery.rs`,
 //! line 13 in `write_lost.rs`. What a line says of one topic is tested with that topic too.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sansocket::bytes::Buf;
 use sansocket::{
-    CloseCode, Config, Delivery, Error, Event, Input, Instant, MessageKind, ReadyState, Role, SendError,
-    TransportAction,
+    CloseCode, Config, Error, Event, Input, Instant, MessageKind, ReadyState, Role, SendError, TransportAction,
 };
 
-use crate::support::{
-    BOTH, CLOSE, CONTINUATION, Failure, Frame, Outcome, Seen, binary, close_received, closed, endpoint, feed, open,
-    pending, ping, silent_end, take_output, text, wire,
-};
-
-/// Limits that ordinary input meets, and some that none does.
-fn configs() -> impl Strategy<Value = Config> {
-    let amount = || prop_oneof![Just(0), 1_usize..4, 4_usize..300, Just(usize::MAX), Just(1 << 20)];
-    let duration = || prop_oneof![Just(0), 1_u64..100, Just(u64::MAX)].prop_map(Duration::from_nanos);
-    let limits = (amount(), amount(), amount(), amount(), amount(), amount(), 0_u32..5, any::<bool>());
-    let times = (duration(), duration(), proptest::option::of(duration()));
-    (limits, times).prop_map(|(limits, (closing, pong, interval))| {
-        let (frame, message, buffer, mark, controls, sent_frame, empty, chunks) = limits;
-        let mut config = Config::default();
-        config.max_frame_payload = Some(frame as u64).filter(|&frame| frame != 1 << 20);
-        config.max_message_size = message;
-        config.max_buffered_amount = buffer;
-        config.high_water_mark = mark;
-        config.max_pending_controls = controls;
-        config.max_sent_frame_payload = NonZeroUsize::new(sent_frame).unwrap_or(NonZeroUsize::MIN);
-        config.max_empty_fragments = empty;
-        config.delivery = if chunks { Delivery::Chunks } else { Delivery::Messages };
-        config.closing_timeout = closing;
-        config.pong_timeout = pong;
-        config.keepalive = interval.map_or(sansocket::Keepalive::Off, sansocket::Keepalive::Every);
-        config
-    })
-}
-
-/// Some payload: text, text with characters of many bytes, or anything.
-fn payloads() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        "[a-zé€𝄞]{0,40}".prop_map(String::into_bytes),
-        proptest::collection::vec(any::<u8>(), 0..20),
-        (0_usize..400).prop_map(|length| vec![b'x'; length]),
-    ]
-}
-
-fn control() -> impl Strategy<Value = Frame> {
-    (any::<bool>(), 0_usize..126).prop_map(|(ping, length)| match ping {
-        true => Frame::ping(vec![b'?'; length]),
-        false => Frame::pong(vec![b'!'; length]),
-    })
-}
-
-/// The frames of a message cut anywhere, now and then with a control frame between two.
-fn message() -> impl Strategy<Value = Vec<Frame>> {
-    let text = "[a-zé€𝄞]{0,60}".prop_map(|text| (Frame::text(""), text.into_bytes()));
-    let binary = payloads().prop_map(|bytes| (Frame::binary(""), bytes));
-    let cuts = proptest::collection::vec((any::<proptest::sample::Index>(), proptest::option::of(control())), 0..4);
-    (prop_oneof![text, binary], cuts).prop_map(|((first, payload), cuts)| {
-        let mut cuts: Vec<_> = cuts.into_iter().map(|(cut, control)| (cut.index(payload.len() + 1), control)).collect();
-        cuts.sort_by_key(|(cut, _)| *cut);
-        let mut frames = vec![];
-        let mut begin = 0;
-        let mut opcode = first.opcode;
-        for (cut, control) in cuts {
-            frames.push(Frame::new(opcode, &payload[begin..cut]).fin(false));
-            frames.extend(control);
-            (begin, opcode) = (cut, CONTINUATION);
-        }
-        frames.push(Frame::new(opcode, &payload[begin..]));
-        frames
-    })
-}
-
-/// A frame that is rarely legal where it comes, or ends the connection.
-fn odd() -> impl Strategy<Value = Frame> {
-    prop_oneof![
-        (0_u8..16, any::<bool>(), payloads()).prop_map(|(opcode, fin, payload)| Frame::new(opcode, payload).fin(fin)),
-        (payloads(), 0_u8..8).prop_map(|(payload, rsv)| Frame::binary(payload).rsv(rsv)),
-        any::<u64>().prop_map(|length| Frame::binary("some").claiming(length >> (length % 64))),
-        payloads().prop_map(|payload| Frame::text(payload).length_in_64_bits()),
-        payloads().prop_map(|payload| Frame::text(payload).masked([1, 2, 3, 4])),
-        (0_u16..6_000, "[a-z]{0,10}").prop_map(|(code, reason)| Frame::close(code, &reason)),
-        (3_000_u16..5_000, "[a-z]{0,10}").prop_map(|(code, reason)| Frame::close(code, &reason)),
-        Just(Frame::new(CLOSE, "")),
-    ]
-}
-
-/// Some frames as `role` may receive them, masked with any key.
-fn frames(role: Role) -> impl Strategy<Value = Vec<u8>> {
-    let frames = prop_oneof![
-        8 => message(),
-        3 => control().prop_map(|frame| vec![frame]),
-        1 => odd().prop_map(|frame| vec![frame]),
-    ];
-    (frames, any::<[u8; 4]>()).prop_map(move |(frames, key)| {
-        let masked = |frame: Frame| if role == Role::Server { frame.masked(key) } else { frame };
-        frames.into_iter().flat_map(|frame| masked(frame).bytes()).collect()
-    })
-}
-
-/// A stream of frames, here and there with a byte that is not as it should be, or nothing but noise.
-fn streams(role: Role) -> impl Strategy<Value = Vec<u8>> {
-    let frames = proptest::collection::vec(frames(role), 0..12).prop_map(|frames| frames.concat());
-    let damage = proptest::option::weighted(0.2, (any::<proptest::sample::Index>(), any::<u8>()));
-    let damaged = (frames, damage).prop_map(|(mut stream, damage)| {
-        if let Some((index, byte)) = damage.filter(|_| !stream.is_empty()) {
-            let index = index.index(stream.len());
-            stream[index] = byte;
-        }
-        stream
-    });
-    prop_oneof![9 => damaged, 1 => proptest::collection::vec(any::<u8>(), 0..60)]
-}
-
-fn roles_and_streams() -> impl Strategy<Value = (Role, Vec<u8>)> {
-    proptest::sample::select(&BOTH[..]).prop_flat_map(|role| (Just(role), streams(role)))
-}
+use crate::support::streams::{configs, payloads, roles_and_streams, streams};
+use crate::support::*;
 
 /// With chunk delivery, how much was seen of a message that then failed depends on when its bytes came; nothing else
 /// does.
 fn without_failed_chunk(mut outcome: Outcome) -> Outcome {
-    if outcome.result.is_err() && matches!(outcome.events.last(), Some(Seen::Chunk { last: false, .. })) {
+    if outcome.result.is_err() && matches!(outcome.events.last(), Some(OwnedEvent::Chunk { last: false, .. })) {
         outcome.events.pop();
     }
     outcome
@@ -153,7 +43,7 @@ proptest! {
 
 // The strategies above reach what they are meant to: every kind of event, success and failure.
 #[test]
-fn the_streams_of_these_tests_are_worth_their_while() {
+fn the_generated_streams_reach_every_kind_of_outcome() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut failures, mut messages, mut long, mut closes) = (0, 0, 0, 0);
@@ -161,9 +51,10 @@ fn the_streams_of_these_tests_are_worth_their_while() {
         let (role, stream) = roles_and_streams().new_tree(&mut runner).unwrap().current();
         let outcome = Outcome::of(&Config::default(), role, [&stream[..]]);
         failures += usize::from(outcome.result.is_err());
-        messages += outcome.events.iter().filter(|event| matches!(event, Seen::Text(_) | Seen::Binary(_))).count();
+        messages +=
+            outcome.events.iter().filter(|event| matches!(event, OwnedEvent::Text(_) | OwnedEvent::Binary(_))).count();
         long += usize::from(outcome.events.len() > 5);
-        closes += usize::from(matches!(outcome.close, Some(Seen::Close { was_clean: true, .. })));
+        closes += usize::from(matches!(outcome.close, Some(OwnedEvent::Close { was_clean: true, .. })));
     }
     assert!(failures > 100 && failures < 450, "{failures} failures");
     assert!(messages > 300 && long > 20 && closes > 10, "{messages} messages, {long} long, {closes} closes");
@@ -171,20 +62,20 @@ fn the_streams_of_these_tests_are_worth_their_while() {
 
 // Contract 2: "One event per call; state follows what the caller has seen."
 #[test]
-fn state_follows_what_the_caller_has_seen() {
+fn the_state_never_runs_ahead_of_the_events() {
     for role in BOTH {
         let mut connection = open(role);
         let mut bytes = wire(role, &[Frame::text("1"), Frame::ping("2"), Frame::binary("3"), Frame::close(1000, "")]);
         let mut input = Input::new(&mut bytes);
         for (event, pongs) in [(text("1"), 0), (ping("2"), 1), (binary("3"), 1)] {
-            let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(Seen::from);
+            let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(OwnedEvent::from);
             assert_eq!(got, Some(event));
             assert_eq!(connection.ready_state(), ReadyState::Open, "the Close has not been looked at");
             assert_eq!(connection.output().has_remaining(), pongs > 0);
             assert!(!input.is_empty(), "what is behind the event is left in the input");
         }
         assert_eq!(connection.send("still open"), Ok(()));
-        let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(Seen::from);
+        let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(OwnedEvent::from);
         assert_eq!((got, input.is_empty()), (Some(close_received(1000, "")), true));
         assert_eq!(connection.receive(&mut input, Instant::EPOCH), Ok(None));
         assert_eq!(connection.ready_state(), ReadyState::Closing);
@@ -195,12 +86,12 @@ fn state_follows_what_the_caller_has_seen() {
 
 // Contract 2 and 4: what came before an offence is delivered before the failure is reported.
 #[test]
-fn a_failure_is_reported_after_what_came_before_it() {
+fn events_before_a_failure_are_delivered_first() {
     for role in BOTH {
         let mut connection = open(role);
         let mut bytes = wire(role, &[Frame::text("fine"), Frame::continuation("not so")]);
         let mut input = Input::new(&mut bytes);
-        let event = connection.receive(&mut input, Instant::EPOCH).unwrap().map(Seen::from);
+        let event = connection.receive(&mut input, Instant::EPOCH).unwrap().map(OwnedEvent::from);
         assert_eq!((event, connection.ready_state()), (Some(text("fine")), ReadyState::Open));
         assert_eq!(connection.send("in time"), Ok(()));
         assert!(connection.receive(&mut input, Instant::EPOCH).is_err());
@@ -342,7 +233,7 @@ proptest! {
         let mut transport = 0;
         for (time, step) in steps {
             let now = Instant::from_nanos(time);
-            let mut events: Vec<Seen> = vec![];
+            let mut events: Vec<OwnedEvent> = vec![];
             let mut result = Ok(());
             match step {
                 Step::Receive(mut bytes) => {
@@ -360,12 +251,12 @@ proptest! {
                     prop_assert!(input.is_empty());
                     if let Some(failure) = &failure {
                         prop_assert_eq!(&result, &Err(failure.clone()));
-                        let is_end = matches!(events[..], [] | [Seen::Close { was_clean: false, .. }]);
+                        let is_end = matches!(events[..], [] | [OwnedEvent::Close { was_clean: false, .. }]);
                         prop_assert!(is_end, "data after a failure");
                     }
                 }
                 Step::Eof => match connection.receive_eof(now) {
-                    Ok(event) => events.extend(event.map(Seen::from)),
+                    Ok(event) => events.extend(event.map(OwnedEvent::from)),
                     Err(error) => result = Err(error),
                 },
                 Step::Timeout | Step::WaitForTimeout => {
@@ -374,7 +265,7 @@ proptest! {
                         _ => now,
                     };
                     match connection.handle_timeout(now) {
-                        Ok(event) => events.extend(event.map(Seen::from)),
+                        Ok(event) => events.extend(event.map(OwnedEvent::from)),
                         Err(error) => {
                             prop_assert_eq!(&failure, &None, "reported once");
                             result = Err(error);
@@ -410,8 +301,8 @@ proptest! {
             }
             for event in events {
                 prop_assert!(!closed, "an event after Close");
-                closed = matches!(event, Seen::Close { .. });
-                if matches!(event, Seen::CloseReceived { .. }) {
+                closed = matches!(event, OwnedEvent::Close { .. });
+                if matches!(event, OwnedEvent::CloseReceived { .. }) {
                     prop_assert!(!received, "the peer's Close is reported once");
                     received = true;
                 }
@@ -442,27 +333,27 @@ proptest! {
             }
         }
         // contract 5: and in the end it does come, once the output is delivered
-        let mut last = connection.receive_eof(Instant::EPOCH).unwrap().map(Seen::from);
+        let mut last = connection.receive_eof(Instant::EPOCH).unwrap().map(OwnedEvent::from);
         if last.is_none() {
             connection.output().advance(usize::MAX);
             connection.output().delivered(usize::MAX);
-            last = pending(&mut connection, Instant::EPOCH);
+            last = pending_event(&mut connection, Instant::EPOCH);
         }
-        prop_assert_eq!(matches!(last, Some(Seen::Close { .. })), !closed);
+        prop_assert_eq!(matches!(last, Some(OwnedEvent::Close { .. })), !closed);
         prop_assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None));
     }
 }
 
 // Contract 5: "after a clean closing handshake, at EOF (1006), or when the closing timer fires".
 #[test]
-fn close_comes_once_and_last_in_each_of_its_ways() {
+fn close_is_the_last_event_for_every_kind_of_end() {
     for role in BOTH {
         let late = Instant::EPOCH + Duration::from_secs(5);
-        let ways: [(bool, bool, Seen); 4] = [
+        let ways: [(bool, bool, OwnedEvent); 4] = [
             (true, true, closed(1000, "")),
             (true, false, closed(1000, "")),
-            (false, true, crate::support::abnormal(sansocket::Initiator::Peer)),
-            (false, false, crate::support::abnormal(sansocket::Initiator::Local)),
+            (false, true, abnormal(sansocket::Initiator::Peer)),
+            (false, false, abnormal(sansocket::Initiator::Local)),
         ];
         for (peer_closes, tcp_ends, expected) in ways {
             let mut connection = open(role);
@@ -474,12 +365,12 @@ fn close_comes_once_and_last_in_each_of_its_ways() {
             }
             take_output(&mut connection);
             let event = if tcp_ends {
-                connection.receive_eof(late).unwrap().map(Seen::from)
+                connection.receive_eof(late).unwrap().map(OwnedEvent::from)
             } else {
-                Some(silent_end(&mut connection).1)
+                Some(wait_for_end(&mut connection).1)
             };
             assert_eq!(event, Some(expected));
-            assert_eq!(pending(&mut connection, late), None);
+            assert_eq!(pending_event(&mut connection, late), None);
             assert_eq!(connection.receive_eof(late), Ok(None));
             assert_eq!(connection.handle_timeout(late), Ok(None));
         }
@@ -488,7 +379,7 @@ fn close_comes_once_and_last_in_each_of_its_ways() {
 
 // Contract 6: "never dropped by back-pressure": a backlog at its limit takes the answers still.
 #[test]
-fn answers_are_not_dropped_by_back_pressure() {
+fn replies_are_not_dropped_by_back_pressure() {
     for role in BOTH {
         let mut config = Config::default();
         config.max_buffered_amount = 1_000;

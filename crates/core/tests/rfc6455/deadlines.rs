@@ -6,11 +6,8 @@ use std::time::Duration;
 use sansocket::bytes::Buf;
 use sansocket::{CloseCode, Config, Connection, Input, Instant, Role, TransportAction};
 
-use crate::phases::{Cell, Phase, Step, in_every_cell, is_over, step};
-use crate::support::{
-    BOTH, Frame, Seen, abnormal, close, close_event, closed, endpoint, open, pending, seconds, seen, silent_end, take,
-    take_output, wire,
-};
+use crate::phases::{Cell, Phase, Step, assert_ended, in_every_cell, step};
+use crate::support::*;
 
 use sansocket::Initiator::{Local, Peer};
 
@@ -42,8 +39,8 @@ fn run(
     connection: &mut Connection,
     interval: Duration,
     until: Instant,
-    mut act: impl FnMut(&mut Connection, Instant) -> Option<Seen>,
-) -> (Instant, Seen) {
+    mut act: impl FnMut(&mut Connection, Instant) -> Option<OwnedEvent>,
+) -> (Instant, OwnedEvent) {
     let mut now = Instant::EPOCH;
     let mut next_act = now + interval;
     loop {
@@ -53,9 +50,9 @@ fn run(
         let mut event = if is_acting { act(connection, now) } else { None };
         next_act = if is_acting { next_act + interval } else { next_act };
         if event.is_none() && connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            event = seen(connection.handle_timeout(now)).unwrap();
+            event = owned(connection.handle_timeout(now)).unwrap();
         }
-        if let Some(close) = event.or_else(|| pending(connection, now)) {
+        if let Some(close) = event.or_else(|| pending_event(connection, now)) {
             return (now, close);
         }
         assert!(now <= seconds(1_000), "the connection never ends");
@@ -107,13 +104,13 @@ impl Act {
         };
         let mut input = Input::new(&mut bytes);
         while let Ok(Some(event)) = connection.receive(&mut input, now) {
-            assert!(matches!(Seen::from(event), Seen::Ping(_)));
+            assert!(matches!(OwnedEvent::from(event), OwnedEvent::Ping(_)));
         }
     }
 }
 
 /// Runs a cell while the peer acts until `until`.
-fn run_cell(cell: &Cell, role: Role, act: Act, until: Instant) -> Option<(Instant, Seen, Connection)> {
+fn run_cell(cell: &Cell, role: Role, act: Act, until: Instant) -> Option<(Instant, OwnedEvent, Connection)> {
     let mut connection = reach(cell, role)?;
     let mut drip = wire(role, &[Frame::binary([7; 200])]).into_iter();
     let (at, close) = run(&mut connection, act.interval(), until, |connection, now| {
@@ -127,7 +124,7 @@ fn run_cell(cell: &Cell, role: Role, act: Act, until: Instant) -> Option<(Instan
 // that makes progress is kept until `closing_limit`; any other ends after `closing_timeout` (1.5 times that is
 // allowed).
 #[test]
-fn every_phase_is_kept_by_its_own_progress_until_the_limit() {
+fn progress_keeps_every_phase_alive_until_the_limit() {
     in_every_cell(|cell, role| {
         for act in Act::ALL {
             let Some((at, close, mut connection)) = run_cell(cell, role, act, seconds(900)) else { continue };
@@ -141,7 +138,7 @@ fn every_phase_is_kept_by_its_own_progress_until_the_limit() {
             assert_eq!(close, cell.ending_without_output(), "{act:?}");
             assert_eq!(connection.transport(), cell.transport_at_deadline(), "{act:?}");
             assert!(!connection.output().has_remaining());
-            is_over(&mut connection, cell.has_failed());
+            assert_ended(&mut connection, cell.has_failed());
         }
     });
 }
@@ -189,7 +186,7 @@ fn each_phase_begins_with_a_whole_timeout() {
 // DESIGN 3.7: "this limit runs from the first of `close`, the peer's Close, failure, FIN and `write_lost`."
 #[test]
 fn the_limit_runs_from_the_first_step_of_the_end() {
-    type Begin = fn(&mut Connection, Instant) -> Option<Seen>;
+    type Begin = fn(&mut Connection, Instant) -> Option<OwnedEvent>;
     let begins: [Begin; 5] = [
         |connection, now| {
             connection.close(CloseCode::NORMAL, "", now).unwrap();
@@ -205,7 +202,7 @@ fn the_limit_runs_from_the_first_step_of_the_end() {
             drop(connection.receive(&mut Input::new(&mut bytes), now));
             None
         },
-        |connection, now| seen(connection.receive_eof(now)).unwrap(),
+        |connection, now| owned(connection.receive_eof(now)).unwrap(),
         |connection, now| {
             connection.write_lost(now);
             None
@@ -258,7 +255,7 @@ fn the_closing_timeout_and_limit_are_the_configured_ones() {
             for begin in [Step::Close, Step::Receive, Step::Fail, Step::LoseWrite] {
                 let mut connection = endpoint(role, &config);
                 step(&mut connection, begin);
-                let (at, _) = silent_end(&mut connection);
+                let (at, _) = wait_for_end(&mut connection);
                 let after = at - Instant::EPOCH;
                 assert!(earliest <= after && after <= latest, "{timeout:?}, {limit:?}: after {after:?}");
             }
@@ -297,7 +294,7 @@ fn a_deadline_after_both_close_frames_is_clean() {
         let mut bytes = wire(role, &[Frame::close(1000, "")]);
         drop(connection.receive(&mut Input::new(&mut bytes), Instant::EPOCH));
         take_output(&mut connection);
-        let (at, event) = silent_end(&mut connection);
+        let (at, event) = wait_for_end(&mut connection);
         assert!((seconds(5)..=seconds(7)).contains(&at), "{at:?}");
         assert_eq!((event, connection.transport()), (closed(1000, ""), TransportAction::Close));
     }
@@ -310,15 +307,15 @@ fn early_and_late_calls_are_harmless() {
     for role in BOTH {
         let mut connection = open(role);
         close(&mut connection, 1000, "");
-        for millis in [0, 1, 1_000, 1_249] {
+        for early in [0, 1, 1_000, 1_249] {
             let next = connection.poll_timeout();
-            assert_eq!(connection.handle_timeout(crate::support::millis(millis)), Ok(None));
+            assert_eq!(connection.handle_timeout(millis(early)), Ok(None));
             assert_eq!(connection.poll_timeout(), next);
         }
         take(&mut connection, 1);
         // 100 s late, but a byte has moved since the driver last looked
         assert_eq!(connection.handle_timeout(seconds(100)), Ok(None));
-        assert_eq!(seen(connection.handle_timeout(seconds(200))), Ok(Some(abnormal(Local))));
+        assert_eq!(owned(connection.handle_timeout(seconds(200))), Ok(Some(abnormal(Local))));
     }
 }
 
@@ -340,7 +337,7 @@ fn progress_restarts_the_pong_deadline_of_an_open_connection() {
             assert_eq!(connection.handle_timeout(seconds(now + 8)), Ok(None));
         }
         assert!(connection.handle_timeout(seconds(63)).is_err());
-        assert_eq!(pending(&mut connection, seconds(63)), Some(abnormal(Local)));
+        assert_eq!(pending_event(&mut connection, seconds(63)), Some(abnormal(Local)));
         assert_eq!(connection.transport(), TransportAction::Abort);
 
         let mut idle = endpoint(role, &Config::default());

@@ -5,31 +5,24 @@ use std::time::Duration;
 use sansocket::bytes::Bytes;
 use sansocket::{CloseCode, Config, Initiator, Instant, MessageKind, ReadyState, Role, TransportAction};
 
-use crate::support::transport::{Driven, TICK, Transport, run};
-use crate::support::{BOTH, Frame, Seen, abnormal, close_event, close_received, endpoint, open, seconds, wire};
+use crate::support::transport::{Arrival, DrivenConnection, TICK, Transport, run};
+use crate::support::*;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 /// What the kernels of both ends hold of a transport that buffers.
 const KERNEL: usize = 5 * MIB / 2;
 
-const fn other(role: Role) -> Role {
-    match role {
-        Role::Client => Role::Server,
-        Role::Server => Role::Client,
-    }
-}
-
 /// A sender with this role to a peer that reads `rate` bytes per second.
-fn pair(role: Role, config: &Config, rate: usize, capacity: usize) -> [Driven; 2] {
-    let peer = Driven::new(endpoint(other(role), config), Transport::new(100 * MIB, 0));
-    [Driven::new(endpoint(role, config), Transport::new(rate, capacity)), peer]
+fn pair(role: Role, config: &Config, rate: usize, capacity: usize) -> [DrivenConnection; 2] {
+    let peer = DrivenConnection::new(endpoint(other(role), config), Transport::new(100 * MIB, 0));
+    [DrivenConnection::new(endpoint(role, config), Transport::new(rate, capacity)), peer]
 }
 
 /// Checks that the peer received messages of these lengths and then the Close frame with code 1000, and that both ends
 /// are clean.
 #[track_caller]
-fn check_all_delivered(ends: &[Driven; 2], lengths: &[usize], name: &str) {
+fn check_all_delivered(ends: &[DrivenConnection; 2], lengths: &[usize], name: &str) {
     let [sender, peer] = ends;
     assert!(peer.lengths() == lengths, "{name}: {:?} messages of {}", peer.lengths().len(), lengths.len());
     let [.., received, end] = &peer.events[..] else { panic!("{name}: {} events", peer.events.len()) };
@@ -147,14 +140,14 @@ fn close_in_answer_to_a_message_delivers_what_was_accepted() {
 fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     for (rate, other_rate) in [(MIB, MIB), (100 * KIB, 2 * MIB), (2 * MIB, 100 * KIB)] {
         for capacity in [0, 64 * KIB] {
-            let client = Driven::new(open(Role::Client), Transport::new(rate, capacity));
-            let server = Driven::new(open(Role::Server), Transport::new(other_rate, capacity));
+            let client = DrivenConnection::new(open(Role::Client), Transport::new(rate, capacity));
+            let server = DrivenConnection::new(open(Role::Server), Transport::new(other_rate, capacity));
             let mut ends = [client, server];
             for (end, code) in ends.iter_mut().zip([4001, 4002]) {
                 for _ in 0..3 {
                     end.connection.send(vec![7; MIB]).unwrap();
                 }
-                crate::support::close(&mut end.connection, code, "");
+                close(&mut end.connection, code, "");
             }
             run(&mut ends, seconds(400), |_, _| {});
             for (end, code) in ends.iter().zip([4002, 4001]) {
@@ -169,22 +162,21 @@ fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
 
 /// Sends `size` bytes to `role` and then FIN without a Close frame; the connection echoes, and the peer begins to read
 /// at 1 s. Returns the frames that the peer read and how the connection ended.
-fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec<Frame>, Driven) {
-    let mut end = Driven::new(open(role), Transport::new(0, capacity));
+fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec<Frame>, DrivenConnection) {
+    let mut end = DrivenConnection::new(open(role), Transport::new(0, capacity));
     let message = wire(role, &[Frame::binary(vec![7; size])]);
-    let arrival = crate::support::transport::Arrival { bytes: message, fin: false, reset: false };
+    let arrival = Arrival { bytes: message, fin: false, reset: false };
     end.receive(&arrival, Instant::EPOCH);
-    let Some(Seen::Binary(received)) = end.events.pop() else { panic!("no message") };
+    let Some(OwnedEvent::Binary(received)) = end.events.pop() else { panic!("no message") };
     end.connection.send(received).unwrap();
-    let fin = crate::support::transport::Arrival { fin: true, ..Default::default() };
+    let fin = Arrival { fin: true, ..Default::default() };
     end.receive(&fin, Instant::EPOCH);
     assert_eq!(end.connection.ready_state(), ReadyState::Closing);
 
     let (mut now, mut bytes, mut fin) = (Instant::EPOCH, vec![], false);
     while !fin && now < seconds(400) {
         if now == seconds(1) {
-            let kernel = std::mem::replace(&mut end.transport, Transport::new(rate, capacity));
-            end.transport.refill(kernel);
+            end.transport.set_rate(rate);
         }
         let arrival = end.tick(now);
         assert!(!arrival.reset, "{size} bytes, {rate} bytes per second: reset at {now:?}");
@@ -193,7 +185,7 @@ fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec
         now = now + TICK;
     }
     assert!(fin, "the end of TCP follows the last byte");
-    (Frame::parse_all(&bytes).into_iter().map(Frame::unmasked).collect(), end)
+    (Frame::parse_unmasked(&bytes), end)
 }
 
 // The peer's FIN drops nothing either, and the reply to it is no Close frame.

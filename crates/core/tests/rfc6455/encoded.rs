@@ -1,35 +1,18 @@
 //! A message encoded once and sent to many: the same frames as `send` makes, shared by servers, masked by clients.
 
-use std::io::IoSlice;
-use std::num::NonZeroUsize;
-
 use sansocket::bytes::Buf;
-use sansocket::{CloseCode, Config, Connection, EncodedMessage, Instant, Message, MessageKind, Role, SendError};
+use sansocket::{CloseCode, Config, EncodedMessage, Instant, Message, MessageKind, Role, SendError};
 
-use crate::support::{BOTH, Frame, endpoint, take, take_output};
+use crate::support::*;
 
 const LENGTHS: [usize; 10] = [0, 1, 125, 126, 255, 256, 1_000, 1_001, 65_536, 200_000];
 const FRAME_SIZES: [usize; 4] = [1, 7, 1_000, 1 << 20];
 
-fn config(frame_size: usize) -> Config {
-    let mut config = Config::default();
-    config.max_sent_frame_payload = NonZeroUsize::new(frame_size).unwrap();
-    config
-}
-
-/// Where the pieces of output lie.
-fn places(connection: &mut Connection) -> Vec<(*const u8, usize)> {
-    let mut slices = [IoSlice::new(&[]); 16];
-    let output = connection.output();
-    let filled = output.chunks_vectored(&mut slices);
-    slices[..filled].iter().map(|slice| (slice.as_ptr(), slice.len())).collect()
-}
-
 #[test]
-fn the_frames_are_those_that_send_makes() {
+fn send_encoded_makes_the_same_frames_as_send() {
     for role in BOTH {
         for size in FRAME_SIZES {
-            let config = config(size);
+            let config = with_frames_of(size);
             for length in LENGTHS.into_iter().filter(|length| length / size < 10_000) {
                 for text in [true, false] {
                     let payload = vec![b'x'; length];
@@ -54,11 +37,11 @@ fn the_frames_are_those_that_send_makes() {
 }
 
 #[test]
-fn buffered_amount_counts_its_payload_alone() {
+fn buffered_amount_counts_only_the_payload() {
     for role in BOTH {
         for size in [7, 1 << 20] {
             for length in [0, 300, 1_000] {
-                let config = config(size);
+                let config = with_frames_of(size);
                 let encoded = EncodedMessage::new(vec![7; length], &config);
                 let [mut sent, mut expected] = [(); 2].map(|()| endpoint(role, &config));
                 for _ in 0..3 {
@@ -80,9 +63,9 @@ fn buffered_amount_counts_its_payload_alone() {
 }
 
 #[test]
-fn servers_share_its_bytes() {
+fn servers_share_the_encoded_bytes() {
     for size in [1_000, 1 << 20] {
-        let config = config(size);
+        let config = with_frames_of(size);
         let encoded = EncodedMessage::new(vec![7; 50_000], &config);
         let mut servers = [(); 3].map(|()| endpoint(Role::Server, &config));
         for server in &mut servers {
@@ -103,7 +86,7 @@ fn servers_share_its_bytes() {
 }
 
 #[test]
-fn a_short_one_is_copied() {
+fn a_short_encoded_message_is_copied() {
     let config = Config::default();
     let encoded = EncodedMessage::new("short", &config);
     let mut server = endpoint(Role::Server, &config);
@@ -115,8 +98,8 @@ fn a_short_one_is_copied() {
 }
 
 #[test]
-fn control_frames_pass_it_and_slip_between_its_fragments() {
-    let config = config(1_000);
+fn control_frames_are_sent_before_it_and_between_its_fragments() {
+    let config = with_frames_of(1_000);
     let encoded = EncodedMessage::new(vec![7; 2_500], &config);
     let mut server = endpoint(Role::Server, &config);
     server.send_encoded(&encoded).unwrap();
@@ -130,7 +113,7 @@ fn control_frames_pass_it_and_slip_between_its_fragments() {
 }
 
 #[test]
-fn what_refuses_other_messages_refuses_it() {
+fn send_encoded_is_refused_like_send() {
     for role in BOTH {
         let mut config = Config::default();
         config.max_buffered_amount = 1_000;

@@ -51,7 +51,7 @@ mod wire_data {
         tokens.split(' ').flat_map(token).collect()
     }
 
-    fn event(line: &str) -> Seen {
+    fn event(line: &str) -> OwnedEvent {
         let utf8 = |tokens| String::from_utf8(bytes(tokens)).unwrap();
         match *line.split(' ').collect::<Vec<_>>() {
             ["text", payload] => text(utf8(payload)),
@@ -98,7 +98,7 @@ mod wire_data {
 
     /// The head alone, by the public functions that any tool can use.
     #[test]
-    fn every_good_frame_has_the_head_that_its_record_says() {
+    fn every_valid_frame_has_the_head_of_its_record() {
         for record in records().iter().filter(|record| one(record, "error").is_none()) {
             for (wire, fields) in all(record, "wire").map(bytes).zip(all(record, "frame")) {
                 let field = |key| fields.split(' ').find_map(|field| field.strip_prefix(key)).unwrap();
@@ -188,7 +188,7 @@ fn a_64_bit_length_with_its_top_bit_set_is_refused() {
 /// Conformance 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528,
 /// CVE-2020-27813.
 #[test]
-fn a_long_length_does_not_turn_into_a_short_one() {
+fn a_length_is_never_truncated() {
     let default = Config::default();
     let limited_frames = Config::default().max_frame_payload(1 << 20);
     const FITS_IN_32_BITS: [u64; 2] = [(1 << 31) - 1, 1 << 31];
@@ -233,9 +233,9 @@ fn a_frame_masked_the_wrong_way_is_refused() {
                 for fin in [true, false].into_iter().filter(|&fin| opcode < CLOSE || fin) {
                     let mut bytes = Vec::new();
                     if opcode == CONTINUATION {
-                        bytes = Frame::binary("good").fin(false).to(role).bytes();
+                        bytes = Frame::binary("good").fin(false).masked_for(role).bytes();
                     }
-                    let bad = Frame::new(opcode, vec![b'a'; length]).fin(fin).wrongly_to(role);
+                    let bad = Frame::new(opcode, vec![b'a'; length]).fin(fin).wrongly_masked_for(role);
                     // refused by its head alone
                     bytes.extend(&bad.bytes()[..bad.head_size()]);
                     check(&Config::default(), role, &bytes, &[], Err(error));
@@ -247,9 +247,10 @@ fn a_frame_masked_the_wrong_way_is_refused() {
 
 /// Conformance 29 and 30: the first frame masked well does not excuse the second.
 #[test]
-fn every_frame_is_looked_at_for_its_mask() {
+fn every_frame_is_checked_for_its_mask() {
     for role in BOTH {
-        let bytes = [Frame::text("good").to(role).bytes(), Frame::text("bad").wrongly_to(role).bytes()].concat();
+        let bytes = [Frame::text("good").masked_for(role).bytes(), Frame::text("bad").wrongly_masked_for(role).bytes()]
+            .concat();
         let error = if role == Role::Server { ProtocolError::FrameNotMasked } else { ProtocolError::FrameMasked };
         check(&Config::default(), role, &bytes, &[text("good")], Err(error));
     }
@@ -257,7 +258,7 @@ fn every_frame_is_looked_at_for_its_mask() {
 
 /// Conformance 32, section 5.3: the key goes on where it stopped, wherever a read ends. A key of zeros is a key.
 #[test]
-fn the_phase_of_the_mask_survives_every_split() {
+fn the_position_in_the_mask_survives_every_split() {
     let payload: Vec<u8> = (0..130).collect();
     for key in [[0; 4], [0xFF; 4], [1, 2, 4, 8], [0, 0, 0, 1]] {
         let bytes = Frame::binary(&payload).masked(key).bytes();
@@ -274,7 +275,7 @@ fn the_phase_of_the_mask_survives_every_split() {
 
 /// Section 5.3: every frame has its own key, from its own first byte.
 #[test]
-fn the_mask_begins_anew_with_every_frame() {
+fn every_frame_starts_with_the_first_byte_of_its_key() {
     let frames = [
         Frame::text("abc").masked([1, 2, 3, 4]).fin(false),
         Frame::continuation("defgh").masked([0; 4]).fin(false),
@@ -300,7 +301,7 @@ fn a_bad_head_is_refused_before_its_payload() {
 
 /// Section 7.1.7, CVE-2026-85024 (undici): a connection that has failed stays as it is, whatever else comes.
 #[test]
-fn nothing_after_a_failure_counts() {
+fn frames_after_a_failure_are_discarded() {
     let frames = [
         Frame::text("good"),
         Frame::new(7, "bad"),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{CloseCode, Config, Connection, Instant, MessageKind, Role};
 
-use crate::support::{BOTH, Frame, endpoint, feed, open, take, take_output, wire, with_frames_of};
+use crate::support::*;
 
 use MessageKind::{Binary, Text};
 
@@ -18,14 +18,6 @@ fn slices(connection: &mut Connection, count: usize) -> Vec<Vec<u8>> {
     let filled = output.chunks_vectored(&mut slices);
     assert!(slices[filled..].iter().all(|slice| slice.is_empty()), "slices beyond the count were touched");
     slices[..filled].iter().map(|slice| slice.to_vec()).collect()
-}
-
-/// Where the pieces of output lie, and their lengths.
-fn places(connection: &mut Connection) -> Vec<(*const u8, usize)> {
-    let mut slices = [IoSlice::new(&[]); 64];
-    let output = connection.output();
-    let filled = output.chunks_vectored(&mut slices);
-    slices[..filled].iter().map(|slice| (slice.as_ptr(), slice.len())).collect()
 }
 
 /// Every kind of thing that can wait: shared, owned, copied, fragmented, control frames, Close.
@@ -106,7 +98,7 @@ fn advance_by_any_amount_gives_the_same_stream() {
 
 // What a driver does that trusts nobody: `copy_to_bytes` and friends come with `Buf`.
 #[test]
-fn the_methods_that_come_with_buf_agree() {
+fn the_provided_methods_of_buf_agree() {
     for (mut reference, mut connection) in filled().zip(filled()) {
         let expected = take(&mut reference, usize::MAX);
         assert_eq!(connection.output().get_u8(), expected[0]);
@@ -120,7 +112,7 @@ fn the_methods_that_come_with_buf_agree() {
 
 // Output's own doc: "To advance by more than there is takes all there is." Contract 10.
 #[test]
-fn advance_by_more_than_there_is_takes_all() {
+fn advance_by_more_than_remains_takes_all() {
     for beyond in [1, 1_000, usize::MAX / 2, usize::MAX] {
         for mut connection in filled() {
             let remaining = connection.output().remaining();
@@ -182,7 +174,7 @@ fn buffered_amount_falls_with_each_byte_of_payload() {
 
 // As in browsers, what was buffered when the connection was lost stays counted: it was not sent.
 #[test]
-fn what_was_never_taken_stays_counted() {
+fn buffered_amount_keeps_the_bytes_that_were_lost() {
     for role in BOTH {
         let mut connection = open(role);
         connection.send(&[1; 1_000]).unwrap();
@@ -231,7 +223,7 @@ fn fragments_of_a_shared_payload_are_not_copied_on_a_server() {
 
 // A client masks; what others share it must copy.
 #[test]
-fn a_client_leaves_a_shared_payload_as_it_was() {
+fn a_client_does_not_mask_a_shared_payload_in_place() {
     let shared = Bytes::from(vec![7; 5_000]);
     let mut client = open(Role::Client);
     client.send_shared(Binary, shared.clone()).unwrap();
@@ -274,7 +266,7 @@ fn an_owned_payload_is_not_copied_from_4_kib_on() {
 
 // Design 3.2: small payloads lie together with their heads, and cost one slice.
 #[test]
-fn small_messages_lie_together() {
+fn small_messages_share_a_segment() {
     for role in BOTH {
         let mut connection = open(role);
         for index in 0..100 {
@@ -289,7 +281,7 @@ fn small_messages_lie_together() {
 // Design 1: "a large message blocks pings"; section 5.5: control frames "can be injected in the middle of a fragmented
 // message", and by 5.4 nowhere else than between frames.
 #[test]
-fn control_frames_slip_between_the_fragments_of_a_message_that_is_leaving() {
+fn control_frames_are_sent_between_the_fragments_of_a_message() {
     for role in BOTH {
         let head = if role == Role::Client { 6 } else { 2 };
         let message = vec![5; 30_000];
@@ -307,7 +299,7 @@ fn control_frames_slip_between_the_fragments_of_a_message_that_is_leaving() {
                 let _ = feed(&mut connection, &wire(role, &[Frame::ping("answer")]));
                 stream.extend(take(&mut connection, usize::MAX));
 
-                let frames: Vec<_> = Frame::parse_all(&stream).into_iter().map(Frame::unmasked).collect();
+                let frames = Frame::parse_unmasked(&stream);
                 let between = if into == 0 { 1 } else { 2 };
                 assert_eq!(frames[between..between + 2], [Frame::ping("slips in"), Frame::pong("answer")], "{into}");
                 let data: Vec<_> = frames.into_iter().filter(|frame| frame.opcode < 8).collect();
@@ -320,7 +312,7 @@ fn control_frames_slip_between_the_fragments_of_a_message_that_is_leaving() {
 
 // Section 5.5: before anything has left, control frames go first; a message that has begun finishes its frame.
 #[test]
-fn control_frames_pass_messages_that_have_not_begun() {
+fn control_frames_overtake_messages_that_have_not_begun() {
     for role in BOTH {
         for taken in 0..8 {
             let mut connection = open(role);
@@ -329,7 +321,7 @@ fn control_frames_pass_messages_that_have_not_begun() {
             let mut stream = take(&mut connection, taken);
             connection.pong(b"!").unwrap();
             stream.extend(take(&mut connection, usize::MAX));
-            let frames: Vec<_> = Frame::parse_all(&stream).into_iter().map(Frame::unmasked).collect();
+            let frames = Frame::parse_unmasked(&stream);
             let mut expected = vec![Frame::text("ab"), Frame::text("cd")];
             let size = if role == Role::Client { 8 } else { 4 };
             expected.insert(taken.div_ceil(size), Frame::pong("!"));
@@ -340,7 +332,7 @@ fn control_frames_pass_messages_that_have_not_begun() {
 
 // A control frame of which a part has left is finished before anything else, and none is ever changed then.
 #[test]
-fn a_control_frame_that_has_begun_is_finished() {
+fn a_partly_written_control_frame_is_finished() {
     for role in BOTH {
         let mut config = Config::default();
         config.max_pending_controls = 1;
@@ -351,7 +343,7 @@ fn a_control_frame_that_has_begun_is_finished() {
         connection.send("message").unwrap();
         connection.ping(b"asked").unwrap();
         stream.extend(take(&mut connection, usize::MAX));
-        let frames: Vec<_> = Frame::parse_all(&stream).into_iter().map(Frame::unmasked).collect();
+        let frames = Frame::parse_unmasked(&stream);
         assert_eq!(frames.first(), Some(&Frame::pong("one")));
         assert_eq!(frames.last(), Some(&Frame::text("message")));
         // 5.5.3: of the Pongs that wait, the latest is there
@@ -362,7 +354,7 @@ fn a_control_frame_that_has_begun_is_finished() {
 // Design 3.2: "Pending bytes are never moved to the front (cursor, not `drain`)": they stay where they are while others
 // join them or leave before them, once their segment is full.
 #[test]
-fn pending_bytes_stay_where_they_are() {
+fn pending_bytes_are_never_moved() {
     for role in BOTH {
         let mut connection = open(role);
         // several segments of 64 KiB, of messages that are copied
@@ -393,7 +385,7 @@ fn pending_bytes_stay_where_they_are() {
 
 // The same for what lies where the application had it.
 #[test]
-fn pending_payloads_stay_where_they_are() {
+fn pending_payloads_are_never_moved() {
     let mut server = open(Role::Server);
     let payloads: Vec<_> = (0..20).map(|index| Bytes::from(vec![index; 10_000])).collect();
     for payload in &payloads {
@@ -411,7 +403,7 @@ fn pending_payloads_stay_where_they_are() {
 
 // What has been written is let go of: a payload that others share is not kept for its neighbours' sake.
 #[test]
-fn a_shared_payload_is_let_go_of_when_it_has_left() {
+fn a_shared_payload_is_released_once_it_was_written() {
     let shared = Bytes::from(vec![1; 10_000]);
     let mut server = open(Role::Server);
     server.send_shared(Binary, shared.clone()).unwrap();
@@ -428,7 +420,7 @@ proptest! {
     // `Buf`: whatever is taken, in whatever amounts, and whatever comes in between, `chunk`, `chunks_vectored` and
     // `remaining` tell the truth about the bytes that then leave.
     #[test]
-    fn views_tell_the_truth(
+    fn chunks_are_the_bytes_that_are_taken_next(
         steps in proptest::collection::vec((0_u8..8, 0_usize..6_000), 0..60),
         size in prop_oneof![1_usize..50, Just(1_000), Just(1 << 20)],
         role in proptest::sample::select(&BOTH[..]),
@@ -458,7 +450,7 @@ proptest! {
 
 // Contract 11: a short shared payload costs no more memory than a copy of it.
 #[test]
-fn a_short_shared_payload_is_copied_beside_its_head() {
+fn a_short_shared_payload_is_copied() {
     let shared = Bytes::from(vec![7; 255]);
     let mut server = endpoint(Role::Server, &Config::default());
     server.send_shared(Binary, shared.clone()).unwrap();
@@ -471,7 +463,7 @@ fn a_short_shared_payload_is_copied_beside_its_head() {
 // Design 3.4: a control frame that waits its turn does not make each look at the output go through all that waits
 // behind it. (If it did, this would take many minutes.)
 #[test]
-fn to_look_at_the_output_takes_constant_time_in_the_middle_of_a_frame() {
+fn chunks_vectored_takes_constant_time_within_a_frame() {
     const MANY: usize = 30_000;
     for role in BOTH {
         let mut connection = endpoint(role, &Config::default());
@@ -489,7 +481,7 @@ fn to_look_at_the_output_takes_constant_time_in_the_middle_of_a_frame() {
 
 // What the application sends, and what its peer sent, is not for logs.
 #[test]
-fn no_payload_is_shown_for_debugging() {
+fn debug_output_omits_payloads() {
     for role in BOTH {
         let mut connection = open(role);
         connection.ping(&[221]).unwrap();

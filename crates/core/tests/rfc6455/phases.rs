@@ -9,10 +9,7 @@ use sansocket::{
     TransportAction,
 };
 
-use crate::support::{
-    BOTH, Frame, Seen, close, close_event, close_received, endpoint, feed, pending, seconds, seen, silent_end, take,
-    take_output, text, wire,
-};
+use crate::support::*;
 
 use Initiator::{Local, Peer};
 use Phase::{AwaitingClose, AwaitingEnd, Draining, Ended, Open, WriteLost};
@@ -155,16 +152,16 @@ impl Cell {
     }
 
     /// The Close event if all output was delivered before the end.
-    pub(crate) fn ending(&self) -> Seen {
+    pub(crate) fn ending(&self) -> OwnedEvent {
         self.close(self.is_clean[0])
     }
 
     /// The Close event if what was pending is dropped at the end.
-    pub(crate) fn ending_without_output(&self) -> Seen {
+    pub(crate) fn ending_without_output(&self) -> OwnedEvent {
         self.close(self.is_clean[1])
     }
 
-    fn close(&self, was_clean: bool) -> Seen {
+    fn close(&self, was_clean: bool) -> OwnedEvent {
         let (code, reason) = if self.is_received { (3000, "theirs") } else { (1006, "") };
         close_event(code, reason, was_clean, self.initiator)
     }
@@ -199,7 +196,7 @@ fn reach(cell: &Cell, role: Role) -> Connection {
 }
 
 /// Contract 5: after Close nothing happens any more, whatever is called.
-pub(crate) fn is_over(connection: &mut Connection, has_failed: bool) {
+pub(crate) fn assert_ended(connection: &mut Connection, has_failed: bool) {
     let role = connection.role();
     let late = seconds(1_000);
     let failure = if has_failed { Err(Error::from(ProtocolError::ContinuationUnexpected)) } else { Ok(()) };
@@ -293,7 +290,7 @@ fn every_cell_ends_once_after_fin_and_the_last_byte() {
     in_every_cell(|cell, role| {
         let mut connection = reach(cell, role);
         let remaining = connection.output().remaining();
-        let mut close = seen(connection.receive_eof(Instant::EPOCH)).unwrap();
+        let mut close = owned(connection.receive_eof(Instant::EPOCH)).unwrap();
         assert_eq!(connection.output().remaining(), remaining, "FIN adds no Close frame and drops nothing");
         for left in (0..remaining).rev() {
             assert_eq!((close, connection.transport()), (None, TransportAction::Open));
@@ -301,14 +298,14 @@ fn every_cell_ends_once_after_fin_and_the_last_byte() {
             assert!(!connection.wants_read() && !connection.has_pending_event());
             assert_eq!(connection.send("late"), Err(SendError::NotOpen(ReadyState::Closing)));
             take(&mut connection, 1);
-            close = pending(&mut connection, Instant::EPOCH);
+            close = pending_event(&mut connection, Instant::EPOCH);
             assert_eq!(close.is_some(), left == 0, "{left} bytes left");
         }
         assert_eq!(close, Some(cell.ending()));
         let is_lost = matches!(cell.phase, WriteLost | Ended);
         let action = if is_lost { TransportAction::Abort } else { TransportAction::Close };
         assert_eq!(connection.transport(), action);
-        is_over(&mut connection, cell.has_failed());
+        assert_ended(&mut connection, cell.has_failed());
     });
 }
 
@@ -317,15 +314,15 @@ fn every_cell_ends_once_after_fin_and_the_last_byte() {
 fn every_cell_ends_once_after_fin_and_silence() {
     in_every_cell(|cell, role| {
         let mut connection = reach(cell, role);
-        if let Some(close) = seen(connection.receive_eof(Instant::EPOCH)).unwrap() {
+        if let Some(close) = owned(connection.receive_eof(Instant::EPOCH)).unwrap() {
             assert_eq!(close, cell.ending_without_output());
             return;
         }
-        let (at, close) = silent_end(&mut connection);
+        let (at, close) = wait_for_end(&mut connection);
         assert_eq!((close, connection.transport()), (cell.ending_without_output(), TransportAction::Abort));
         assert!((seconds(5)..=seconds(7)).contains(&at), "{at:?}");
         assert!(!connection.output().has_remaining());
-        is_over(&mut connection, cell.has_failed());
+        assert_ended(&mut connection, cell.has_failed());
     });
 }
 
@@ -341,20 +338,20 @@ fn every_cell_ends_after_write_lost() {
             assert_eq!((connection.output().remaining(), connection.buffered_amount()), (0, buffered));
             let has_ended = cell.has_fin() || cell.is_received;
             assert_eq!((connection.wants_read(), connection.has_pending_event()), (!has_ended, has_ended));
-            let mut close = pending(&mut connection, Instant::EPOCH);
+            let mut close = pending_event(&mut connection, Instant::EPOCH);
             let mut expected = cell.ending_without_output();
             if !has_ended && then_receive && !cell.has_failed() {
                 step(&mut connection, Receive);
                 // clean only if our Close had been delivered
                 let was_clean = cell.phase == AwaitingClose || cell.steps.starts_with(&[Close, Deliver]);
                 expected = close_event(3000, "theirs", was_clean, cell.initiator);
-                close = pending(&mut connection, Instant::EPOCH);
+                close = pending_event(&mut connection, Instant::EPOCH);
             } else if !has_ended {
                 assert_eq!(connection.transport(), TransportAction::Open);
-                close = seen(connection.receive_eof(Instant::EPOCH)).unwrap();
+                close = owned(connection.receive_eof(Instant::EPOCH)).unwrap();
             }
             assert_eq!((close, connection.transport()), (Some(expected), TransportAction::Abort));
-            is_over(&mut connection, cell.has_failed());
+            assert_ended(&mut connection, cell.has_failed());
         }
     });
 }
@@ -369,22 +366,22 @@ fn every_cell_ends_at_once_after_abort() {
         assert_eq!((connection.transport(), connection.wants_read()), (TransportAction::Abort, false));
         assert_eq!((connection.output().remaining(), connection.buffered_amount()), (0, buffered));
         let mut expected = cell.ending_without_output();
-        if let (Open, Seen::Close { initiator, .. }) = (cell.phase, &mut expected) {
+        if let (Open, OwnedEvent::Close { initiator, .. }) = (cell.phase, &mut expected) {
             *initiator = Local;
         }
-        assert_eq!(pending(&mut connection, Instant::EPOCH), Some(expected));
-        is_over(&mut connection, cell.has_failed());
+        assert_eq!(pending_event(&mut connection, Instant::EPOCH), Some(expected));
+        assert_ended(&mut connection, cell.has_failed());
     });
 }
 
 // Contract 5: whichever call comes next reports the end of a connection whose last byte was delivered after FIN.
 #[test]
 fn any_call_reports_the_end_that_is_pending() {
-    type Call = fn(&mut Connection) -> Option<Seen>;
+    type Call = fn(&mut Connection) -> Option<OwnedEvent>;
     let calls: [Call; 4] = [
-        |connection| pending(connection, seconds(1)),
-        |connection| seen(connection.handle_timeout(seconds(1))).unwrap(),
-        |connection| seen(connection.receive_eof(seconds(1))).unwrap(),
+        |connection| pending_event(connection, seconds(1)),
+        |connection| owned(connection.handle_timeout(seconds(1))).unwrap(),
+        |connection| owned(connection.receive_eof(seconds(1))).unwrap(),
         |connection| feed(connection, b"?").0.pop(),
     ];
     for role in BOTH {
@@ -393,7 +390,7 @@ fn any_call_reports_the_end_that_is_pending() {
             [Send, Fin, Deliver].into_iter().for_each(|next| step(&mut connection, next));
             assert_eq!(connection.ready_state(), ReadyState::Closing, "the state never runs ahead of the events");
             assert_eq!(call(&mut connection), Some(close_event(1006, "", false, Peer)));
-            is_over(&mut connection, false);
+            assert_ended(&mut connection, false);
         }
     }
 }

@@ -192,7 +192,7 @@ fn binary_messages_and_pings_need_not_be_utf8() {
 
 /// What one piece of text can leave over, and all that can follow: every pair of bytes, and every boundary after.
 #[test]
-fn every_beginning_of_a_character_is_judged_as_the_standard_library_does() {
+fn partial_characters_are_validated_as_by_the_standard_library() {
     const NEXT: [u8; 14] = [0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE1, 0xF1, 0xFF];
     let pairs = (0x80..=0xFF_u8).flat_map(|first| (0..=0xFF_u8).map(move |second| vec![first, second]));
     let longer = (0xE0..=0xF5_u8).flat_map(|first| {
@@ -230,7 +230,7 @@ proptest! {
 
     /// In fragments, in reads, delivered whole or in chunks: what `str::from_utf8` says of the whole is what counts.
     #[test]
-    fn text_is_what_the_standard_library_takes_for_it(payload in nearly_utf8(), seed: u64, chunks: bool) {
+    fn any_text_is_validated_as_by_the_standard_library(payload in nearly_utf8(), seed: u64, chunks: bool) {
         use sansocket::rand_core::SeedableRng;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut config = Config::default();
@@ -255,7 +255,7 @@ proptest! {
                 (Err(_), false) => prop_assert_eq!(outcome.events, []),
                 // what came before the bad byte may have been handed over; more may not
                 (Err(_), true) => for event in outcome.events {
-                    let Seen::Chunk { payload: so_far, last: false, .. } = event else { panic!("{event:?}") };
+                    let OwnedEvent::Chunk { payload: so_far, last: false, .. } = event else { panic!("{event:?}") };
                     prop_assert!(payload.starts_with(&so_far) && fails_after(&so_far).is_none());
                 },
             }
@@ -264,7 +264,7 @@ proptest! {
 
     /// So long that it is validated in blocks, and with anything at the ends of those.
     #[test]
-    fn long_text_is_what_the_standard_library_takes_for_it(
+    fn long_text_is_validated_as_by_the_standard_library(
         runs in vec((any::<char>(), 0..1_000_usize), 1..12),
         damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
         seed: u64,

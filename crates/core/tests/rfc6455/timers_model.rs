@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sansocket::{CloseCode, Config, Error, Initiator, Instant, TimeoutKind};
 
-use crate::support::{BOTH, Frame, abnormal, endpoint, take_output, wire};
-use crate::timers::{receive, timeout};
+use crate::keepalive::{receive, timeout};
+use crate::support::*;
 
 /// What a driver may do at some moment.
 #[derive(Clone, Debug)]

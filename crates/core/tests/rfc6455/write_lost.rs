@@ -6,11 +6,8 @@ use sansocket::{
     CloseCode, Config, Connection, Input, Instant, MessageKind, ReadyState, Role, TransportAction, WebSocket,
 };
 
-use crate::phases::is_over;
-use crate::support::{
-    BOTH, Frame, abnormal, binary, close, close_event, close_received, closed, endpoint, feed, open, pending, ping,
-    seconds, seen, silent_end, take, take_output, text, wire,
-};
+use crate::phases::assert_ended;
+use crate::support::*;
 
 use sansocket::Initiator::{Local, Peer};
 
@@ -21,7 +18,7 @@ const _: () = is_send_and_sync::<Connection>();
 
 // After EPIPE the peer's last bytes are read, however much was pending: `wants_read` until EOF, and then the end.
 #[test]
-fn what_the_peer_sent_is_read_after_the_write_side_is_lost() {
+fn the_last_bytes_of_the_peer_are_read_after_write_lost() {
     let mut config = Config::default();
     config.high_water_mark = 100;
     for role in BOTH {
@@ -36,9 +33,9 @@ fn what_the_peer_sent_is_read_after_the_write_side_is_lost() {
         assert!(!connection.output().has_remaining(), "no Pong: nothing more can be written");
         assert_eq!((connection.wants_read(), connection.transport()), (true, TransportAction::Open));
 
-        assert_eq!(seen(connection.receive_eof(seconds(1))), Ok(Some(abnormal(Peer))));
+        assert_eq!(owned(connection.receive_eof(seconds(1))), Ok(Some(abnormal(Peer))));
         assert_eq!(connection.transport(), TransportAction::Abort);
-        is_over(&mut connection, false);
+        assert_ended(&mut connection, false);
     }
 }
 
@@ -53,14 +50,14 @@ fn the_peers_close_ends_a_connection_whose_write_side_is_lost() {
         assert_eq!(events, (vec![binary("b"), close_received(4001, "why")], Ok(())));
         assert!(!connection.output().has_remaining(), "no reply: nothing more can be written");
         assert_eq!((connection.wants_read(), connection.transport()), (false, TransportAction::Abort));
-        assert_eq!(pending(&mut connection, Instant::EPOCH), Some(close_event(4001, "why", false, Peer)));
-        is_over(&mut connection, false);
+        assert_eq!(pending_event(&mut connection, Instant::EPOCH), Some(close_event(4001, "why", false, Peer)));
+        assert_ended(&mut connection, false);
     }
 }
 
 // "`write_lost` frees the output immediately (`buffered_amount` keeps its value)".
 #[test]
-fn the_output_is_freed_and_stays_counted() {
+fn the_output_is_freed_and_buffered_amount_kept() {
     for role in BOTH {
         let shared = Bytes::from(vec![7; 10_000]);
         let mut connection = open(role);
@@ -89,7 +86,7 @@ fn an_emptied_output_is_not_a_delivered_one() {
         connection.write_lost(Instant::EPOCH);
         connection.output().advance(usize::MAX);
         let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
-        assert_eq!(pending(&mut connection, Instant::EPOCH), Some(close_event(1000, "", false, Local)));
+        assert_eq!(pending_event(&mut connection, Instant::EPOCH), Some(close_event(1000, "", false, Local)));
     }
 }
 
@@ -108,7 +105,7 @@ fn a_driver_reaches_an_end_after_write_lost() {
             begin(&mut connection);
             connection.write_lost(Instant::EPOCH);
             assert!(connection.poll_timeout().is_some());
-            let (at, _) = silent_end(&mut connection);
+            let (at, _) = wait_for_end(&mut connection);
             assert!((seconds(5)..=seconds(7)).contains(&at), "{at:?}");
             assert_eq!((connection.transport(), connection.poll_timeout()), (TransportAction::Abort, None));
         }
@@ -125,7 +122,7 @@ fn a_deadline_after_write_lost_does_not_change_was_clean() {
         connection.write_lost(Instant::EPOCH);
         let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
         // our Close was delivered before: the deadline comes before the driver asks for the event
-        let event = seen(connection.handle_timeout(seconds(100)));
+        let event = owned(connection.handle_timeout(seconds(100)));
         assert_eq!(event, Ok(Some(close_event(1000, "", true, Local))));
     }
 }
@@ -139,16 +136,16 @@ fn a_reset_is_a_lost_write_side_and_an_end_of_the_stream() {
             connection.send("pending").unwrap();
             let mut events = vec![];
             if eof_first {
-                events.extend(seen(connection.receive_eof(Instant::EPOCH)).unwrap());
+                events.extend(owned(connection.receive_eof(Instant::EPOCH)).unwrap());
                 assert_eq!(connection.transport(), TransportAction::Open);
             }
             connection.write_lost(Instant::EPOCH);
             if !eof_first {
-                events.extend(seen(connection.receive_eof(Instant::EPOCH)).unwrap());
+                events.extend(owned(connection.receive_eof(Instant::EPOCH)).unwrap());
             }
-            events.extend(pending(&mut connection, Instant::EPOCH));
+            events.extend(pending_event(&mut connection, Instant::EPOCH));
             assert_eq!((events, connection.transport()), (vec![abnormal(Peer)], TransportAction::Abort));
-            is_over(&mut connection, false);
+            assert_ended(&mut connection, false);
         }
     }
 }
@@ -168,9 +165,9 @@ fn close_and_fin_together_are_clean() {
                 assert_eq!((connection.transport(), connection.has_pending_event()), (TransportAction::Open, false));
                 bytes.extend(take(&mut connection, piece));
             }
-            let frames: Vec<_> = Frame::parse_all(&bytes).into_iter().map(Frame::unmasked).collect();
+            let frames = Frame::parse_unmasked(&bytes);
             assert_eq!(frames, [Frame::text("on its way"), Frame::close(1000, "")]);
-            assert_eq!(pending(&mut connection, Instant::EPOCH), Some(closed(1000, "bye")));
+            assert_eq!(pending_event(&mut connection, Instant::EPOCH), Some(closed(1000, "bye")));
             assert_eq!(connection.transport(), TransportAction::Close);
         }
     }
@@ -183,13 +180,13 @@ fn the_peers_close_is_reported_at_once() {
     let mut bytes = wire(Role::Client, &[Frame::text("before"), Frame::close(4001, "quota")]);
     let mut input = Input::new(&mut bytes);
     let now = seconds(3);
-    assert_eq!(seen(client.receive(&mut input, now)), Ok(Some(text("before"))));
+    assert_eq!(owned(client.receive(&mut input, now)), Ok(Some(text("before"))));
     assert_eq!(client.ready_state(), ReadyState::Open);
-    assert_eq!(seen(client.receive(&mut input, now)), Ok(Some(close_received(4001, "quota"))));
+    assert_eq!(owned(client.receive(&mut input, now)), Ok(Some(close_received(4001, "quota"))));
     assert_eq!(client.ready_state(), ReadyState::Closing);
     take_output(&mut client);
     // Close comes last, when TCP has ended or the deadline has come
-    let (at, event) = silent_end(&mut client);
+    let (at, event) = wait_for_end(&mut client);
     assert_eq!(event, closed(4001, "quota"));
     assert!((seconds(8)..=seconds(10)).contains(&at), "{at:?}");
 }
@@ -199,10 +196,10 @@ fn the_peers_close_is_reported_at_once() {
 fn a_close_without_a_code_is_1005() {
     for role in BOTH {
         let mut connection = open(role);
-        let events = feed(&mut connection, &wire(role, &[Frame::new(crate::support::CLOSE, [])]));
+        let events = feed(&mut connection, &wire(role, &[Frame::new(CLOSE, [])]));
         assert_eq!(events, (vec![close_received(1005, "")], Ok(())));
         take_output(&mut connection);
-        assert_eq!(seen(connection.receive_eof(Instant::EPOCH)), Ok(Some(closed(1005, ""))));
+        assert_eq!(owned(connection.receive_eof(Instant::EPOCH)), Ok(Some(closed(1005, ""))));
     }
 }
 
@@ -222,8 +219,8 @@ fn abort_ends_an_open_connection_immediately() {
         assert_eq!(connection.close(CloseCode::NORMAL, "", seconds(1)), Ok(()));
         let mut late = wire(role, &[Frame::text("late")]);
         let mut input = Input::new(&mut late);
-        assert_eq!(seen(connection.receive(&mut input, seconds(1))), Ok(Some(abnormal(Local))));
+        assert_eq!(owned(connection.receive(&mut input, seconds(1))), Ok(Some(abnormal(Local))));
         assert!(input.is_empty());
-        is_over(&mut connection, false);
+        assert_ended(&mut connection, false);
     }
 }

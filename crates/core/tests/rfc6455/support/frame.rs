@@ -1,4 +1,4 @@
-//! Frames on the wire, written and read without the code under test.
+//! Encodes and decodes frames without the code under test.
 
 use sansocket::Role;
 
@@ -9,7 +9,7 @@ pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xA;
 
-/// A frame of section 5.2, legal or not.
+/// A frame of section 5.2, valid or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) fin: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Frame {
     length: Length,
 }
 
-/// How the payload length is written.
+/// How the payload length is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
     Minimal,
@@ -75,17 +75,17 @@ impl Frame {
         Self { key: Some(key), ..self }
     }
 
-    /// Masked as the peer of an endpoint with this role has to: section 5.1.
-    pub(crate) fn to(self, role: Role) -> Self {
+    /// Masks the frame as the peer of an endpoint with this role must (section 5.1).
+    pub(crate) fn masked_for(self, role: Role) -> Self {
         match (role, self.key) {
             (Role::Server, None) => self.masked([0x37, 0xfa, 0x21, 0x3d]),
             _ => self,
         }
     }
 
-    /// Masked exactly as the peer of an endpoint with this role must not.
-    pub(crate) fn wrongly_to(self, role: Role) -> Self {
-        self.to(match role {
+    /// Masks the frame for a server's peer, and not for a client's: the reverse of section 5.1.
+    pub(crate) fn wrongly_masked_for(self, role: Role) -> Self {
+        self.masked_for(match role {
             Role::Client => Role::Server,
             Role::Server => Role::Client,
         })
@@ -99,12 +99,12 @@ impl Frame {
         Self { length: Length::In64Bits, ..self }
     }
 
-    /// Says that the payload has this length, whatever it has.
+    /// Claims this payload length in the head.
     pub(crate) fn claiming(self, length: u64) -> Self {
         Self { length: Length::Claimed(length), ..self }
     }
 
-    /// The frame on the wire.
+    /// Returns the encoded frame.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let actual = self.payload.len() as u64;
         let (field, extended) = match self.length {
@@ -122,12 +122,12 @@ impl Frame {
         wire
     }
 
-    /// Bytes on the wire up to the payload.
+    /// Returns the length of the head.
     pub(crate) fn head_size(&self) -> usize {
         self.bytes().len() - self.payload.len()
     }
 
-    /// Reads whole frames; their keys, and any length that is not minimal, included.
+    /// Decodes whole frames. Keeps their keys, and notes lengths that are not minimal.
     pub(crate) fn parse_all(mut wire: &[u8]) -> Vec<Self> {
         let mut frames = Vec::new();
         while !wire.is_empty() {
@@ -150,13 +150,49 @@ impl Frame {
         frames
     }
 
-    /// The frame without its masking key, so that it can be compared.
+    /// Decodes whole frames, without their masking keys, so that they can be compared.
+    pub(crate) fn parse_unmasked(wire: &[u8]) -> Vec<Self> {
+        Self::parse_all(wire).into_iter().map(Self::unmasked).collect()
+    }
+
+    /// Removes the masking key.
     pub(crate) fn unmasked(self) -> Self {
         Self { key: None, ..self }
     }
 }
 
-/// 5.2: the 7 bits, and the bytes after them.
+/// A summary of a stream of frames, the last of which may be cut anywhere.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct StreamSummary {
+    /// Payload bytes of data frames.
+    pub(crate) payload: usize,
+    /// Whether a byte of a Close frame was sent.
+    pub(crate) has_close: bool,
+}
+
+impl StreamSummary {
+    pub(crate) fn new(mut wire: &[u8]) -> Self {
+        let mut summary = Self::default();
+        while let [first, rest @ ..] = wire {
+            summary.has_close |= first % 16 == CLOSE;
+            let [second, rest @ ..] = rest else { break };
+            let (size, key) = (usize::from(second % 128), if *second >= 128 { 4 } else { 0 });
+            let extended = [0, 2, 8][size.saturating_sub(125)];
+            if rest.len() < extended + key {
+                break;
+            }
+            let number = rest[..extended].iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+            let length = if extended == 0 { size } else { number };
+            let rest = &rest[extended + key..];
+            let present = length.min(rest.len());
+            summary.payload += if first % 16 < CLOSE { present } else { 0 };
+            wire = &rest[present..];
+        }
+        summary
+    }
+}
+
+/// 5.2: returns the 7 bits, and the bytes after them.
 fn length_field(length: u64) -> (u8, Vec<u8>) {
     match length {
         0..=125 => (length as u8, vec![]),

@@ -1,5 +1,4 @@
-//! A simulated transport, and a driver over it that does nothing but report what the transport did and obey the
-//! connection.
+//! A simulated transport, and a driver over it that reports what the transport did and obeys the connection.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +6,7 @@ use std::time::Duration;
 use sansocket::bytes::Buf;
 use sansocket::{Connection, Error, Input, Instant, TransportAction};
 
-use super::Seen;
+use super::{OwnedEvent, owned};
 
 /// The step of simulated time.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -19,15 +18,15 @@ pub(crate) struct Transport {
     rate: usize,
     capacity: usize,
     kernel: VecDeque<u8>,
-    /// Bytes that may still leave in this tick.
+    /// Bytes that the peer may read in this tick.
     allowance: usize,
-    /// Parts of a byte that the rate allows, in hundredths.
+    /// The part of a byte that the rate allows, in hundredths.
     fraction: usize,
     is_shut_down: bool,
     is_reset: bool,
 }
 
-/// What the peer gets in one tick.
+/// What arrives at the peer in one tick.
 #[derive(Debug, Default)]
 pub(crate) struct Arrival {
     pub(crate) bytes: Vec<u8>,
@@ -72,12 +71,12 @@ impl Transport {
         Arrival { bytes, fin: self.is_shut_down && self.kernel.is_empty(), reset: self.is_reset }
     }
 
-    /// Continues with what the kernel holds of another transport.
-    pub(crate) fn refill(&mut self, other: Self) {
-        self.kernel = other.kernel;
+    /// Changes the rate at which the peer reads.
+    pub(crate) fn set_rate(&mut self, rate: usize) {
+        self.rate = rate;
     }
 
-    /// Bytes that the peer has not acknowledged.
+    /// Returns how many bytes the peer has not acknowledged.
     pub(crate) fn outstanding(&self) -> usize {
         self.kernel.len()
     }
@@ -85,21 +84,21 @@ impl Transport {
 
 /// A connection with its driver.
 #[derive(Debug)]
-pub(crate) struct Driven {
+pub(crate) struct DrivenConnection {
     pub(crate) connection: Connection,
     pub(crate) transport: Transport,
-    pub(crate) events: Vec<Seen>,
+    pub(crate) events: Vec<OwnedEvent>,
     pub(crate) error: Option<Error>,
     /// When the Close event was returned.
     pub(crate) ended_at: Option<Instant>,
     /// The last action other than `Open`.
     pub(crate) action: TransportAction,
-    /// Unacknowledged bytes when the driver last looked.
+    /// Unacknowledged bytes at the previous deadline.
     sampled: usize,
     has_eof: bool,
 }
 
-impl Driven {
+impl DrivenConnection {
     pub(crate) fn new(connection: Connection, transport: Transport) -> Self {
         Self {
             connection,
@@ -113,20 +112,20 @@ impl Driven {
         }
     }
 
-    /// Writes, handles a deadline, and obeys `transport()`. Returns what the peer gets.
+    /// Writes, handles a deadline, and obeys `transport()`. Returns what arrives at the peer.
     pub(crate) fn tick(&mut self, now: Instant) -> Arrival {
         self.transport.begin_tick();
         if self.action != TransportAction::Abort {
             self.transport.write(self.connection.output());
         }
         if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            // DESIGN 3.7: the driver samples the acknowledged bytes before a deadline takes effect
+            // `progress`: the driver checks the acknowledged bytes before it handles a deadline
             let outstanding = self.transport.outstanding();
             if outstanding < self.sampled {
                 self.connection.progress(now);
             }
             self.sampled = outstanding;
-            let event = self.connection.handle_timeout(now).map(|event| event.map(Seen::from));
+            let event = owned(self.connection.handle_timeout(now));
             self.note(event, now);
         }
         self.take_pending(now);
@@ -138,12 +137,12 @@ impl Driven {
         self.transport.end_tick()
     }
 
-    /// Gives the connection what arrived.
+    /// Passes to the connection what arrived.
     pub(crate) fn receive(&mut self, arrival: &Arrival, now: Instant) {
         let mut bytes = arrival.bytes.clone();
         let mut input = Input::new(&mut bytes);
         while !input.is_empty() {
-            let event = self.connection.receive(&mut input, now).map(|event| event.map(Seen::from));
+            let event = owned(self.connection.receive(&mut input, now));
             self.note(event, now);
         }
         if arrival.reset {
@@ -151,7 +150,7 @@ impl Driven {
         }
         if (arrival.fin || arrival.reset) && !self.has_eof {
             self.has_eof = true;
-            let event = self.connection.receive_eof(now).map(|event| event.map(Seen::from));
+            let event = owned(self.connection.receive_eof(now));
             self.note(event, now);
         }
         self.take_pending(now);
@@ -159,16 +158,16 @@ impl Driven {
 
     fn take_pending(&mut self, now: Instant) {
         while self.connection.has_pending_event() {
-            let event = self.connection.receive(&mut Input::new(&mut []), now).map(|event| event.map(Seen::from));
+            let event = owned(self.connection.receive(&mut Input::new(&mut []), now));
             self.note(event, now);
         }
     }
 
-    fn note(&mut self, event: Result<Option<Seen>, Error>, now: Instant) {
+    fn note(&mut self, event: Result<Option<OwnedEvent>, Error>, now: Instant) {
         match event {
             Ok(event) => {
                 assert!(self.ended_at.is_none() || event.is_none(), "an event after Close");
-                if matches!(event, Some(Seen::Close { .. })) {
+                if matches!(event, Some(OwnedEvent::Close { .. })) {
                     self.ended_at = Some(now);
                 }
                 self.events.extend(event);
@@ -177,27 +176,27 @@ impl Driven {
         }
     }
 
-    /// The lengths of the messages received.
+    /// Returns the lengths of the messages received.
     pub(crate) fn lengths(&self) -> Vec<usize> {
         let lengths = self.events.iter().filter_map(|event| match event {
-            Seen::Text(text) => Some(text.len()),
-            Seen::Binary(bytes) => Some(bytes.len()),
+            OwnedEvent::Text(text) => Some(text.len()),
+            OwnedEvent::Binary(bytes) => Some(bytes.len()),
             _ => None,
         });
         lengths.collect()
     }
 
-    /// The last event, which is the Close.
-    pub(crate) fn last(&self) -> Option<&Seen> {
+    /// Returns the last event, which is the Close.
+    pub(crate) fn last(&self) -> Option<&OwnedEvent> {
         self.events.last()
     }
 }
 
-/// Runs two connections against each other until both have ended; returns when.
+/// Runs two connections against each other until both have ended, and returns the time of the end.
 pub(crate) fn run(
-    ends: &mut [Driven; 2],
+    ends: &mut [DrivenConnection; 2],
     until: Instant,
-    mut each_tick: impl FnMut(&mut [Driven; 2], Instant),
+    mut each_tick: impl FnMut(&mut [DrivenConnection; 2], Instant),
 ) -> Instant {
     let mut now = Instant::EPOCH;
     while now < until && ends.iter().any(|end| end.ended_at.is_none()) {

@@ -7,11 +7,8 @@ use proptest::prelude::*;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{CloseCode, Config, Connection, Error, Instant, MessageKind, Role, Scratch, TransportAction};
 
-use crate::support::{
-    BOTH, Frame, abnormal, close, close_event, close_received, closed, endpoint, feed, open, pending, seconds, seen,
-    silent_end, take, take_output, wire, with_frames_of,
-};
-use crate::timers::{SILENT, keepalive, receive, timeout};
+use crate::keepalive::{TIMED_OUT, keepalive, receive, timeout};
+use crate::support::*;
 
 use MessageKind::{Binary, Text};
 use sansocket::Initiator::{Local, Peer};
@@ -72,7 +69,7 @@ fn an_owned_payload_is_taken_without_a_copy() {
 
 // The memory of what was taken is the driver's: the connection holds nothing of it.
 #[test]
-fn what_was_taken_is_let_go_of() {
+fn taken_bytes_belong_to_the_driver() {
     let shared = Bytes::from(vec![7; MIB]);
     let mut server = open(Role::Server);
     server.send_shared(Binary, shared.clone()).unwrap();
@@ -107,7 +104,7 @@ fn bytes_in_flight_are_not_delivered() {
         connection.output().delivered(1_000 + reply - 1);
         assert_eq!((connection.transport(), connection.has_pending_event()), (TransportAction::Open, false));
         connection.output().delivered(1);
-        assert_eq!(pending(&mut connection, Instant::EPOCH), Some(closed(1000, "")));
+        assert_eq!(pending_event(&mut connection, Instant::EPOCH), Some(closed(1000, "")));
         assert_eq!(connection.transport(), TransportAction::Close);
 
         let mut connection = open(role);
@@ -121,7 +118,7 @@ fn bytes_in_flight_are_not_delivered() {
 
 // `was_clean`: a Close frame that was taken and never delivered is not sent.
 #[test]
-fn a_close_frame_in_flight_is_not_clean() {
+fn a_close_frame_that_stays_in_flight_is_not_clean() {
     for role in BOTH {
         for lose in [false, true] {
             let mut connection = open(role);
@@ -130,9 +127,9 @@ fn a_close_frame_in_flight_is_not_clean() {
             connection.output().delivered(size - 1);
             let event = if lose {
                 connection.write_lost(Instant::EPOCH);
-                pending(&mut connection, Instant::EPOCH).unwrap()
+                pending_event(&mut connection, Instant::EPOCH).unwrap()
             } else {
-                silent_end(&mut connection).1
+                wait_for_end(&mut connection).1
             };
             assert_eq!(event, close_event(1000, "", false, Peer));
             assert_eq!(connection.transport(), TransportAction::Abort);
@@ -151,7 +148,7 @@ fn nothing_follows_a_close_frame_that_was_taken() {
         let mut bytes = connection.output().take_bytes(1).to_vec();
         let _ = feed(&mut connection, &wire(role, &[Frame::ping("late")]));
         bytes.extend(take_all(&mut connection, 100).concat());
-        let frames: Vec<_> = Frame::parse_all(&bytes).into_iter().map(Frame::unmasked).collect();
+        let frames = Frame::parse_unmasked(&bytes);
         assert_eq!(frames, [Frame::close(1000, "")]);
     }
 }
@@ -171,7 +168,7 @@ fn delivery_is_progress_and_taking_is_not() {
             if now <= seconds(20) {
                 connection.output().delivered(1);
             }
-            end = seen(connection.handle_timeout(now)).unwrap();
+            end = owned(connection.handle_timeout(now)).unwrap();
         }
         assert!((seconds(23)..=seconds(26)).contains(&now), "{now:?}");
         assert_eq!(end, Some(abnormal(Local)));
@@ -184,7 +181,7 @@ fn delivery_is_progress_and_taking_is_not() {
         while end.is_none() {
             now = connection.poll_timeout().unwrap();
             connection.output().take_bytes(1);
-            end = seen(connection.handle_timeout(now)).unwrap();
+            end = owned(connection.handle_timeout(now)).unwrap();
         }
         assert!(now <= seconds(7), "{now:?}");
     }
@@ -208,14 +205,14 @@ fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
         assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping's last byte is not delivered");
         connection.output().delivered(1);
         assert_eq!(timeout(&mut connection, seconds(80)), Ok(None), "it is now");
-        assert_eq!(timeout(&mut connection, seconds(90)).map(drop), SILENT);
+        assert_eq!(timeout(&mut connection, seconds(90)).map(drop), TIMED_OUT);
 
         // one that takes bytes and delivers none is silent
         let mut connection = endpoint(role, &keepalive());
         connection.send(vec![0; 500_000]).unwrap();
         assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
         take_all(&mut connection, 16_384);
-        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
+        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), TIMED_OUT);
 
         // and the answer to a Ping in flight counts
         let mut connection = endpoint(role, &keepalive());
@@ -229,7 +226,7 @@ fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
 
 // More than was taken is as much as was taken; nothing was.
 #[test]
-fn delivered_by_more_than_was_taken_delivers_what_was_taken() {
+fn reporting_more_than_was_taken_delivers_all_that_was_taken() {
     for role in BOTH {
         let mut connection = open(role);
         connection.output().delivered(usize::MAX);
@@ -249,7 +246,7 @@ fn delivered_by_more_than_was_taken_delivers_what_was_taken() {
 
 // `max_buffered_amount` counts what is in flight.
 #[test]
-fn what_is_in_flight_fills_the_buffer() {
+fn bytes_in_flight_count_in_max_buffered_amount() {
     let mut config = Config::default();
     config.max_buffered_amount = 1_000;
     for role in BOTH {
@@ -326,7 +323,7 @@ proptest! {
     // leave are those of a connection whose driver takes the same numbers of bytes by plain `advance`, and every answer
     // depends on the bytes delivered, as it does for a driver that advances only when they are.
     #[test]
-    fn taking_gives_the_same_stream_and_delivery_the_same_answers(
+    fn take_bytes_gives_the_same_stream_and_state_as_advance(
         steps in steps(),
         size in prop_oneof![1_usize..50, Just(1_000), Just(1 << 20)],
         role in proptest::sample::select(&BOTH[..]),
@@ -375,7 +372,7 @@ proptest! {
             prop_assert!(taken == expected, "other bytes");
             prop_assert_eq!(connection.output().remaining(), stream.output().remaining());
             // delivered in order: what is buffered is what was accepted, less the payload among the delivered bytes
-            let delivered = payload_of(&taken[..taken.len() - in_flight]);
+            let delivered = StreamSummary::new(&taken[..taken.len() - in_flight]).payload;
             prop_assert_eq!(connection.buffered_amount(), accepted - delivered);
             let undelivered = connection.output().remaining() + in_flight;
             let is_open = connection.ready_state() == sansocket::ReadyState::Open;
@@ -393,32 +390,13 @@ proptest! {
             connection.output().delivered(in_flight - 1);
             prop_assert_eq!(connection.receive_eof(Instant::EPOCH), Ok(None));
             connection.output().delivered(1);
-            close = pending(&mut connection, Instant::EPOCH);
+            close = pending_event(&mut connection, Instant::EPOCH);
         }
-        let close = close.or(seen(connection.receive_eof(Instant::EPOCH)).unwrap());
+        let close = close.or(owned(connection.receive_eof(Instant::EPOCH)).unwrap());
         prop_assert_eq!(close, Some(close_event(1000, "", true, Local)));
         prop_assert_eq!(connection.buffered_amount(), 0);
         connection.detach_scratch(&mut scratch);
     }
-}
-
-/// Payload bytes of data frames in a stream that may end anywhere.
-fn payload_of(mut wire: &[u8]) -> usize {
-    let mut payload = 0;
-    while let [first, second, rest @ ..] = wire {
-        let (size, key) = (usize::from(second % 128), if *second >= 128 { 4 } else { 0 });
-        let extended = [0, 2, 8][size.saturating_sub(125)];
-        if rest.len() < extended + key {
-            break;
-        }
-        let number = rest[..extended].iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
-        let length = if extended == 0 { size } else { number };
-        let rest = &rest[extended + key..];
-        let there = length.min(rest.len());
-        payload += if first % 16 < crate::support::CLOSE { there } else { 0 };
-        wire = &rest[there..];
-    }
-    payload
 }
 
 // The timers of a driver that takes early are those of one that advances when bytes are delivered.
@@ -445,8 +423,8 @@ fn timers_depend_on_delivery() {
                     plain.output().advance(900);
                 }
                 assert_eq!(early.poll_timeout(), plain.poll_timeout(), "{role:?} {now:?}");
-                let event = seen(early.handle_timeout(now));
-                assert_eq!(event, seen(plain.handle_timeout(now)), "{role:?} {now:?}");
+                let event = owned(early.handle_timeout(now));
+                assert_eq!(event, owned(plain.handle_timeout(now)), "{role:?} {now:?}");
                 assert_eq!((early.transport(), early.wants_read()), (plain.transport(), plain.wants_read()));
                 assert_eq!(early.buffered_amount(), plain.buffered_amount(), "{role:?} {now:?}");
             }

@@ -4,13 +4,13 @@
 use sansocket::bytes::Buf;
 use sansocket::{Config, Connection, Role};
 
-use crate::support::{BOTH, Frame, endpoint, seconds, take_output};
-use crate::timers::{SILENT, keepalive, timeout};
+use crate::keepalive::{TIMED_OUT, keepalive, timeout};
+use crate::support::*;
 
 // Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame;
 // one that takes nothing is, and so is one that has the Ping and does not answer.
 #[test]
-fn a_peer_that_takes_a_long_message_is_not_silent() {
+fn a_peer_that_reads_a_long_message_does_not_time_out() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         connection.send(vec![0; 500_000]).unwrap();
@@ -24,24 +24,24 @@ fn a_peer_that_takes_a_long_message_is_not_silent() {
         let rest = connection.output().remaining();
         connection.output().advance(rest);
         assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping has only now left");
-        assert_eq!(timeout(&mut connection, seconds(80)).map(drop), SILENT);
+        assert_eq!(timeout(&mut connection, seconds(80)).map(drop), TIMED_OUT);
     }
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_silent() {
+fn a_peer_that_reads_nothing_times_out() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         connection.send(vec![0; 500_000]).unwrap();
         connection.output().advance(100_000);
         assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
-        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
+        assert_eq!(timeout(&mut connection, seconds(40)).map(drop), TIMED_OUT);
     }
 }
 
 // A server that does not read (`wants_read`) does not hear either.
 #[test]
-fn a_client_that_is_not_read_is_not_silent_while_it_takes_its_messages() {
+fn a_client_that_reads_does_not_time_out_while_the_server_does_not_read() {
     let mut config = keepalive();
     config.high_water_mark = 1_000;
     let mut server = endpoint(Role::Server, &config);
@@ -58,12 +58,12 @@ fn a_client_that_is_not_read_is_not_silent_while_it_takes_its_messages() {
     server.output().advance(rest);
     assert!(server.wants_read());
     assert_eq!(timeout(&mut server, seconds(60)), Ok(None));
-    assert_eq!(timeout(&mut server, seconds(70)).map(drop), SILENT);
+    assert_eq!(timeout(&mut server, seconds(70)).map(drop), TIMED_OUT);
 }
 
 // The same if what keeps the server from reading was sent after the Ping had left.
 #[test]
-fn messages_sent_after_the_ping_do_not_make_the_client_silent() {
+fn messages_sent_after_the_ping_excuse_a_late_pong() {
     let mut config = keepalive();
     config.high_water_mark = 1_000;
     let mut server = endpoint(Role::Server, &config);
@@ -74,11 +74,11 @@ fn messages_sent_after_the_ping_do_not_make_the_client_silent() {
     server.output().advance(9_500);
     assert!(server.wants_read(), "but only since a moment ago");
     assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
-    assert_eq!(timeout(&mut server, seconds(50)).map(drop), SILENT);
+    assert_eq!(timeout(&mut server, seconds(50)).map(drop), TIMED_OUT);
 }
 
 /// The Ping of keepalive has left, and then so much is sent by `send` that the server does not read the answer.
-fn check_held_back(mark: usize, send: impl Fn(&mut Connection)) {
+fn check_late_pong_is_excused(mark: usize, send: impl Fn(&mut Connection)) {
     let mut config = keepalive();
     config.high_water_mark = mark;
     let mut server = endpoint(Role::Server, &config);
@@ -92,12 +92,12 @@ fn check_held_back(mark: usize, send: impl Fn(&mut Connection)) {
 
 // Nor if it was the application's own Pings and Pongs.
 #[test]
-fn control_frames_sent_after_the_ping_do_not_make_the_client_silent() {
-    check_held_back(0, |server| server.send("message").unwrap());
-    check_held_back(0, |server| server.ping(b"ping").unwrap());
-    check_held_back(0, |server| server.pong(b"pong").unwrap());
+fn control_frames_sent_after_the_ping_excuse_a_late_pong() {
+    check_late_pong_is_excused(0, |server| server.send("message").unwrap());
+    check_late_pong_is_excused(0, |server| server.ping(b"ping").unwrap());
+    check_late_pong_is_excused(0, |server| server.pong(b"pong").unwrap());
     let mark = Config::default().high_water_mark;
-    check_held_back(mark, |server| {
+    check_late_pong_is_excused(mark, |server| {
         server.send(vec![0; mark - 10]).unwrap();
         assert!(server.wants_read());
         (0..3).for_each(|_| server.ping(&[7; 125]).unwrap());
@@ -106,7 +106,7 @@ fn control_frames_sent_after_the_ping_do_not_make_the_client_silent() {
 
 // Nor if the Ping itself is what keeps the server from reading.
 #[test]
-fn a_ping_that_is_under_way_does_not_make_the_client_silent() {
+fn a_partly_written_ping_excuses_a_late_pong() {
     let mut config = keepalive();
     config.high_water_mark = 0;
     let mut server = endpoint(Role::Server, &config);
@@ -117,5 +117,5 @@ fn a_ping_that_is_under_way_does_not_make_the_client_silent() {
     let rest = server.output().remaining();
     server.output().advance(rest);
     assert_eq!(timeout(&mut server, seconds(50)).map(drop), Ok(()), "now it can be answered");
-    assert_eq!(timeout(&mut server, seconds(60)).map(drop), SILENT);
+    assert_eq!(timeout(&mut server, seconds(60)).map(drop), TIMED_OUT);
 }

@@ -9,9 +9,9 @@ use sansocket::{
     TransportAction,
 };
 
-use crate::support::{BOTH, Frame, Seen, abnormal, endpoint, millis, pending, seconds, take_output, wire};
+use crate::support::*;
 
-pub(crate) const SILENT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
+pub(crate) const TIMED_OUT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
 
 /// A Ping after 30 seconds of silence, and the end 10 seconds later.
 pub(crate) fn keepalive() -> Config {
@@ -21,7 +21,7 @@ pub(crate) fn keepalive() -> Config {
     config
 }
 
-pub(crate) fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -> Result<Vec<Seen>, Error> {
+pub(crate) fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -> Result<Vec<OwnedEvent>, Error> {
     let mut bytes = bytes.to_vec();
     let mut input = Input::new(&mut bytes);
     let mut events = Vec::new();
@@ -31,14 +31,14 @@ pub(crate) fn receive(connection: &mut Connection, bytes: &[u8], now: Instant) -
     Ok(events)
 }
 
-pub(crate) fn timeout(connection: &mut Connection, now: Instant) -> Result<Option<Seen>, Error> {
-    let event = connection.handle_timeout(now).map(|event| event.map(Seen::from));
-    is_quiet(connection, now);
+pub(crate) fn timeout(connection: &mut Connection, now: Instant) -> Result<Option<OwnedEvent>, Error> {
+    let event = connection.handle_timeout(now).map(|event| event.map(OwnedEvent::from));
+    assert_no_spin(connection, now);
     event
 }
 
 /// Contract 7: a driver that waits for `poll_timeout` and calls `handle_timeout` never spins.
-fn is_quiet(connection: &Connection, now: Instant) {
+fn assert_no_spin(connection: &Connection, now: Instant) {
     if let Some(next) = connection.poll_timeout() {
         assert!(next > now, "{next:?} is not after {now:?}");
     }
@@ -60,7 +60,7 @@ fn a_connection_without_keepalive_has_no_deadline() {
 // Section 5.5.2: "A Ping frame may serve either as a keepalive or as a means to verify that the remote endpoint is
 // still responsive."
 #[test]
-fn silence_is_answered_by_a_ping_and_a_pong_begins_the_interval_anew() {
+fn silence_causes_a_ping_and_a_pong_restarts_the_interval() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         for round in 0..5 {
@@ -78,10 +78,10 @@ fn silence_is_answered_by_a_ping_and_a_pong_begins_the_interval_anew() {
 
 // A connection begins when it is made, not at the epoch.
 #[test]
-fn the_interval_begins_when_the_connection_does() {
+fn the_interval_starts_when_the_connection_is_created() {
     use sansocket::rand_core::SeedableRng;
     let server = Connection::server(keepalive(), seconds(100));
-    let client = Connection::client(keepalive(), crate::support::ChaCha8Rng::seed_from_u64(1), seconds(100));
+    let client = Connection::client(keepalive(), ChaCha8Rng::seed_from_u64(1), seconds(100));
     for connection in [server, client] {
         assert_eq!(connection.poll_timeout(), Some(seconds(130)));
     }
@@ -89,7 +89,7 @@ fn the_interval_begins_when_the_connection_does() {
 
 // A peer that sends anything lives: a slow message, a part of a head, is no silence.
 #[test]
-fn any_byte_counts_as_life() {
+fn any_received_byte_restarts_the_interval() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         let message = wire(role, &[Frame::text("a message that comes slowly")]);
@@ -114,7 +114,7 @@ fn any_byte_counts_as_life() {
 
 // To receive nothing is not to receive.
 #[test]
-fn an_empty_read_does_not_count_as_life() {
+fn an_empty_read_does_not_restart_the_interval() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         receive(&mut connection, &[], seconds(29)).unwrap();
@@ -124,7 +124,7 @@ fn an_empty_read_does_not_count_as_life() {
 
 // What we do ourselves says nothing about the peer.
 #[test]
-fn sending_does_not_put_off_keepalive() {
+fn sending_does_not_restart_the_interval() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         connection.send("hello").unwrap();
@@ -137,7 +137,7 @@ fn sending_does_not_put_off_keepalive() {
 
 // Design 3.5: "Close 1006, reported"; contract 4 and 5.
 #[test]
-fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
+fn a_missing_pong_ends_the_connection_once() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
@@ -145,19 +145,19 @@ fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
         assert_eq!(timeout(&mut connection, Instant::from_nanos(seconds(40).as_nanos() - 1)), Ok(None), "not early");
         assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, TransportAction::Open));
 
-        assert_eq!(timeout(&mut connection, seconds(40)), SILENT.map(|()| None));
+        assert_eq!(timeout(&mut connection, seconds(40)), TIMED_OUT.map(|()| None));
         assert_eq!(connection.transport(), TransportAction::Abort, "the rest of the output is dropped");
         assert_eq!(connection.ready_state(), ReadyState::Closing);
         assert_eq!(connection.poll_timeout(), None);
         assert!(!connection.output().has_remaining());
         assert!(connection.has_pending_event() && !connection.wants_read());
-        assert_eq!(pending(&mut connection, seconds(41)), Some(abnormal(Initiator::Local)));
+        assert_eq!(pending_event(&mut connection, seconds(41)), Some(abnormal(Initiator::Local)));
         assert_eq!(timeout(&mut connection, seconds(41)), Ok(None), "reported once");
 
         // contract 4: failure is sticky, should the peer speak after all
         let late = wire(role, &[Frame::pong(""), Frame::text("here I am"), Frame::close(1000, "")]);
         for _ in 0..2 {
-            assert_eq!(receive(&mut connection, &late, seconds(42)), SILENT.map(|()| vec![]));
+            assert_eq!(receive(&mut connection, &late, seconds(42)), TIMED_OUT.map(|()| vec![]));
         }
         assert_eq!(connection.poll_timeout(), None, "no keepalive of the dead");
         assert_eq!(connection.send("?"), Err(SendError::NotOpen(ReadyState::Closed)));
@@ -173,17 +173,17 @@ fn a_peer_that_does_not_answer_a_keepalive_ping_is_given_up_once() {
 // Contract 5: any call reports the Close that follows.
 #[test]
 fn any_call_reports_the_close_after_a_missing_pong() {
-    type Call = fn(&mut Connection) -> Option<Seen>;
+    type Call = fn(&mut Connection) -> Option<OwnedEvent>;
     let calls: [Call; 3] = [
         |connection| timeout(connection, seconds(40)).unwrap(),
-        |connection| connection.receive_eof(seconds(40)).unwrap().map(Seen::from),
-        |connection| pending(connection, seconds(40)),
+        |connection| connection.receive_eof(seconds(40)).unwrap().map(OwnedEvent::from),
+        |connection| pending_event(connection, seconds(40)),
     ];
     for role in BOTH {
         for call in calls {
             let mut connection = endpoint(role, &keepalive());
             assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
-            assert_eq!(timeout(&mut connection, seconds(40)).map(drop), SILENT);
+            assert_eq!(timeout(&mut connection, seconds(40)).map(drop), TIMED_OUT);
             assert_eq!(call(&mut connection), Some(abnormal(Initiator::Local)));
             assert_eq!(connection.ready_state(), ReadyState::Closed);
         }
@@ -192,7 +192,7 @@ fn any_call_reports_the_close_after_a_missing_pong() {
 
 // A driver that was late learns one thing per call, and the peer still has its whole time to answer.
 #[test]
-fn a_late_call_asks_before_it_gives_up() {
+fn a_late_driver_still_pings_before_the_connection_ends() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         assert_eq!(timeout(&mut connection, seconds(500)), Ok(None));
@@ -221,7 +221,7 @@ fn early_and_repeated_calls_are_harmless() {
 
 // Contract 7: "Time going backwards is clamped."
 #[test]
-fn time_that_goes_backwards_stands_still() {
+fn a_clock_that_goes_backwards_is_ignored() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         assert_eq!(timeout(&mut connection, seconds(20)), Ok(None));
@@ -232,13 +232,13 @@ fn time_that_goes_backwards_stands_still() {
         assert_eq!(timeout(&mut connection, millis(24_999)), Ok(None), "closed at 20, not at 1");
         assert_eq!(timeout(&mut connection, seconds(3)), Ok(None));
         // a deadline that has been reached stays so for a clock that then goes back
-        assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(Seen::Close { .. }))));
+        assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(OwnedEvent::Close { .. }))));
     }
 }
 
 // Every call that is handed the time counts as a reading of the clock.
 #[test]
-fn every_call_reads_the_clock() {
+fn every_call_with_a_time_advances_the_clock() {
     let read: &[fn(&mut Connection)] = &[
         |connection| drop(receive(connection, &[], seconds(20))),
         |connection| drop(connection.handle_timeout(seconds(20))),
@@ -251,7 +251,7 @@ fn every_call_reads_the_clock() {
             read(&mut connection);
             connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
             assert_eq!(timeout(&mut connection, millis(24_999)), Ok(None));
-            assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(Seen::Close { .. }))));
+            assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(OwnedEvent::Close { .. }))));
         }
     }
 }
@@ -284,7 +284,7 @@ fn keepalive_stops_when_the_connection_closes() {
                     assert!(connection.poll_timeout().is_some_and(|next| next <= seconds(now + 250)));
                 }
                 assert_eq!(take_output(&mut connection), [], "no Ping");
-                assert!(matches!(timeout(&mut connection, seconds(1_032)), Ok(Some(Seen::Close { .. }))));
+                assert!(matches!(timeout(&mut connection, seconds(1_032)), Ok(Some(OwnedEvent::Close { .. }))));
             }
         }
     }
@@ -292,7 +292,7 @@ fn keepalive_stops_when_the_connection_closes() {
 
 // Contract 6: a keepalive Ping need not wait for a backlog, only for the frame that has begun.
 #[test]
-fn a_keepalive_ping_passes_a_backlog() {
+fn a_keepalive_ping_overtakes_a_backlog() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         connection.send(vec![1; 3_000_000]).unwrap();
@@ -309,7 +309,7 @@ fn a_keepalive_ping_passes_a_backlog() {
 
 // Contract 7, at the edges of what a Duration and an Instant can say.
 #[test]
-fn timers_are_quiet_with_any_duration_at_any_moment() {
+fn timers_never_spin_for_any_duration_at_any_time() {
     let durations = [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1), Duration::MAX];
     let moments = [0, 1, 1 << 32, u64::MAX - 1_000_000_001, u64::MAX - 2, u64::MAX - 1, u64::MAX];
     for role in BOTH {
@@ -363,7 +363,7 @@ fn durations_of_zero_end_a_silent_connection_in_two_steps() {
 
 // Contract 7: the last moments that 64 bits can hold are moments like others, and the driver's loop ends.
 #[test]
-fn the_end_of_time_is_reached_without_a_loop() {
+fn the_latest_instants_cause_no_loop() {
     for role in BOTH {
         for now in [u64::MAX - 1, u64::MAX] {
             let mut connection = endpoint(role, &keepalive());
@@ -380,7 +380,7 @@ fn the_end_of_time_is_reached_without_a_loop() {
 // Contract 8: what a driver asks after every event does not grow with what waits. 200,000 frames, asked 100,000
 // times: in linear time this would not end today.
 #[test]
-fn polls_take_constant_time_whatever_waits() {
+fn polls_take_constant_time_for_any_backlog() {
     for role in BOTH {
         let mut config = keepalive();
         config.max_pending_controls = 100_000;
@@ -401,7 +401,7 @@ fn polls_take_constant_time_whatever_waits() {
 // Keepalive asks by itself, however few control frames the application may have waiting; and asks once, however long
 // nothing of it leaves.
 #[test]
-fn keepalive_does_not_depend_on_the_room_for_the_applications_pings() {
+fn keepalive_pings_are_not_limited_by_max_pending_controls() {
     for role in BOTH {
         let mut config = keepalive();
         config.max_pending_controls = 0;
