@@ -50,8 +50,8 @@
 //! client:      (its request)┴ Open ─ (Message │ Chunk │ Ping │ Pong)* ─ CloseReceived? ─ Close
 //! ```
 //!
-//! * [`Event::CloseReceived`] reports the peer's Close frame. [`Event::Close`] reports the end of the connection: exactly
-//!   once, and last.
+//! * [`Event::CloseReceived`] reports the peer's Close frame. [`Event::Close`] reports the end of the connection:
+//!   exactly once, and last.
 //! * A connection that never opens has no `Close`. An error says why, unless the application refused or closed it.
 //! * A server gets [`Event::HttpRequest`] instead of `Request` if a client does not ask for a WebSocket. A server of
 //!   WebSockets alone responds with [`HttpResponse::upgrade_required`].
@@ -70,10 +70,10 @@
 //! 4. **Wait** until the transport is readable (if [`wants_read`](WebSocket::wants_read)) or writable (if there is
 //!    output), but no longer than [`poll_timeout`](WebSocket::poll_timeout). If the transport hangs up while the driver
 //!    waits for neither, read anyway, and report the end of the stream or the error.
-//! 5. **Report** the end of the stream with [`receive_eof`](WebSocket::receive_eof), until it returns `Ok(None)`. Report
-//!    a deadline with [`handle_timeout`](WebSocket::handle_timeout), after one more attempt to read and write. If the
-//!    number of bytes that the peer has acknowledged is known and has grown, call [`progress`](WebSocket::progress):
-//!    otherwise a slow reader looks like a dead peer.
+//! 5. **Report** the end of the stream with [`receive_eof`](WebSocket::receive_eof), until it returns `Ok(None)`.
+//!    Report a deadline with [`handle_timeout`](WebSocket::handle_timeout), after one more attempt to read and write.
+//!    If the number of bytes that the peer has acknowledged is known and has grown, call
+//!    [`progress`](WebSocket::progress): otherwise a slow reader looks like a dead peer.
 //!
 //! A driver of many connections may [attach](WebSocket::attach_scratch) its scratch memory to the connection that has
 //! its turn, and [recycle](WebSocket::recycle) messages.
@@ -82,8 +82,8 @@
 //!
 //! * Any split of the same bytes gives the same events and the same output.
 //! * Each call returns at most one event, and the state never runs ahead of the events delivered.
-//! * Events borrow the input, never the connection. A message that lies in the input as a whole is unmasked in place; other
-//!   messages are assembled.
+//! * Events borrow the input, never the connection. A message that lies in the input as a whole is unmasked in place;
+//!   other messages are assembled.
 //! * A failure is final: every later `receive` returns the same error, and no more data is delivered.
 //! * A peer that keeps reading gets every message that was accepted before `close`, before the peer's FIN or before the
 //!   peer's Close, within [`Config::closing_limit`]. A closing connection without progress ends after
@@ -96,9 +96,9 @@
 //!
 //! # Limits
 //!
-//! Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received. Memory is bounded by the
-//! limits, and grows with the bytes that arrived, not with the length that the peer claims. An idle open connection owns
-//! no heap memory.
+//! Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received. Memory is bounded by
+//! the limits, and grows with the bytes that arrived, not with the length that the peer claims. An idle open connection
+//! owns no heap memory.
 //!
 //! # Features
 //!

@@ -9,7 +9,7 @@ use crate::receive::FrameEvent;
 use crate::send::{CloseProgress, ControlOrigin};
 
 impl Connection {
-    /// Receives what [`Receiver::receive_whole`] does not take, and reports the end of a closing connection.
+    /// Receives what `Receiver::receive_whole` does not take, and reports the end of a closing connection.
     #[inline(never)]
     pub(super) fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
         if let Some(closing) = &mut self.closing {
