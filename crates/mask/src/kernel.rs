@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::{MaskingKey, body, word::Word};
+use crate::body;
+use crate::word::{MaskingKey, Word};
 
 /// The masking as compiled for one set of instructions. Whoever holds one may run it: there is none for instructions that
 /// this machine lacks.

@@ -44,10 +44,8 @@ mod word;
 use alloc::vec::Vec;
 
 pub use kernel::Kernel;
+pub use word::MaskingKey;
 use word::Word;
-
-/// The four octets of a frame's masking key, in the order in which they travel.
-pub type MaskingKey = [u8; 4];
 
 /// Masks or unmasks `payload` in place. `offset` is the position of its first byte within the frame's payload, in bytes.
 #[inline(always)]
