@@ -90,7 +90,7 @@ fn receive(from: From, is_text: bool, size: usize) -> Operation {
     })
 }
 
-/// Receives a message in nine reads. The message is assembled in the attached scratch, and recycled.
+/// Receives a message in reads of an eighth of its size. It is assembled in the attached scratch, and recycled.
 fn receive_in_pieces(size: usize) -> Operation {
     let wire = wire::messages(From::Client, false, &wire::payload(size), 1);
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);

@@ -40,9 +40,10 @@ impl Endpoint {
                 cx.trace.line(self.name, format_args!("receives {:?} {}", message.kind(), Short(message.as_bytes())));
                 let whole = WholeMessage { kind: message.kind(), payload: message.as_bytes().to_vec() };
                 self.ws().recycle(message);
+                let expected = self.model.receive.next();
                 assert!(
-                    self.model.receive.next() == Some(ExpectedEvent::Message(whole.clone())),
-                    "the message differs from the one received"
+                    expected == Some(ExpectedEvent::Message(whole.clone())),
+                    "a message differs from the one received"
                 );
                 self.received.push(whole);
             }
@@ -115,10 +116,8 @@ impl Endpoint {
         } else if self.model.phase == Phase::Opened && self.has_opened {
             self.model.receive.discard();
         }
-        assert!(
-            self.unreported_io_failure.is_none() || self.has_reported_failure,
-            "the driver did not report a failure of the transport"
-        );
+        let is_reported = self.unreported_io_failure.is_none() || self.has_reported_failure;
+        assert!(is_reported, "the driver did not report a failure of the transport");
         self.unreported_io_failure = None;
         self.note_eof();
         if std::mem::take(&mut self.is_timed_out) && self.model.is_open() {
@@ -190,10 +189,8 @@ impl Endpoint {
                     self.deadlines.check_opening_timeout(now);
                 }
                 let response = self.pending_len();
-                assert!(
-                    !is_late || (response > 0) == (self.model.role == Role::Server),
-                    "only a server responds when the opening handshake times out"
-                );
+                let must_respond = self.model.role == Role::Server;
+                assert!(!is_late || (response > 0) == must_respond, "only a server responds to a timeout");
                 self.model.refuse(Some(error), response);
             }
             (Phase::Opened, sansocket::Error::Timeout(TimeoutKind::Pong)) => {
@@ -206,10 +203,8 @@ impl Endpoint {
                 // the core may have delivered more or fewer chunks of an invalid message than the model
                 self.expected = None;
                 let event = self.model.receive.next_failure();
-                assert!(
-                    matches!(&event, Some(ExpectedEvent::Failure(failures)) if failures.contains(&failure)),
-                    "the core failed with {failure:?}; the model expects {event:?}"
-                );
+                let is_expected = matches!(&event, Some(ExpectedEvent::Failure(all)) if all.contains(&failure));
+                assert!(is_expected, "the core failed with {failure:?}; the model expects {event:?}");
                 let pending = self.pending_len();
                 self.model.fail(failure, pending);
             }
@@ -232,11 +227,7 @@ impl Endpoint {
             self.model.drop_output();
         }
         assert_eq!(pending, self.model.send.len(), "the number of pending bytes");
-        assert_eq!(
-            self.ws().output().chunk().is_empty(),
-            pending == 0,
-            "whether the first chunk of the output is empty"
-        );
+        assert_eq!(self.ws().output().chunk().is_empty(), pending == 0, "whether the first chunk is empty");
         if self.model.phase != Phase::Opened {
             return assert_eq!(state == ReadyState::Connecting, self.model.phase == Phase::Connecting);
         }
@@ -246,30 +237,22 @@ impl Endpoint {
 
     /// Checks what the driver waits for.
     pub(crate) fn check_wait(&mut self) {
-        assert_ne!(
-            self.model.current_closing_phase(),
-            Some(ClosingPhase::Finished),
-            "the connection is closed, but the driver waits"
-        );
+        let closing_phase = self.model.current_closing_phase();
+        assert_ne!(closing_phase, Some(ClosingPhase::Finished), "the connection is closed, but the driver waits");
         let is_writing = !self.engine.has_write_ended();
         if !self.is_layered {
             let must_write = is_writing && self.pending_len() > 0;
             assert_eq!(self.wait.write, must_write, "whether the driver waits to write");
         }
-        assert!(
-            !self.wait.write || self.engine.to_write().has_remaining(),
-            "the driver waits to write, but there is no output"
-        );
+        let has_output = self.engine.to_write().has_remaining();
+        assert!(!self.wait.write || has_output, "the driver waits to write, but there is no output");
         if self.model.phase == Phase::Connecting {
             return;
         }
         assert_eq!(self.wait.read, self.model.wants_read(), "whether the driver waits to read");
         let must_shut = self.model.has_failed || self.model.role == Role::Server;
-        if self.model.current_closing_phase() == Some(ClosingPhase::AwaitingEof) && must_shut && !self.wait.write {
-            assert!(
-                self.engine.has_write_ended(),
-                "the closing handshake is over, but the driver does not shut down writing"
-            );
+        if closing_phase == Some(ClosingPhase::AwaitingEof) && must_shut && !self.wait.write {
+            assert!(!is_writing, "the closing handshake is over, but the driver does not shut down writing");
         }
         if self.model.is_open() && self.model.config.keepalive.interval().is_none() {
             assert_eq!(self.wait.until, None, "an open connection without keepalive has a deadline");

@@ -11,9 +11,9 @@ use crate::model::{ClosingPhase, Model, Phase};
 use crate::settings::MILLISECOND;
 
 /// Tolerance for the clock, which may go back by up to a millisecond at a call.
-const CLOCK_TOLERANCE: u64 = 2 * MILLISECOND;
+const CLOCK_SLACK: u64 = 2 * MILLISECOND;
 /// Tolerance for sleeping processes: twice the longest sleep.
-const SLEEP_TOLERANCE: u64 = 120 * MILLISECOND;
+const SLEEP_SLACK: u64 = 120 * MILLISECOND;
 
 /// The times of a connection's latest events, in nanoseconds.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl DeadlineModel {
         let acked = acked.map(|acked| acked.saturating_sub(self.closing_timeout / 4));
         let silent = now.saturating_sub(self.progress(acked));
         assert!(
-            silent + CLOCK_TOLERANCE >= self.closing_timeout || now - began + CLOCK_TOLERANCE >= self.closing_limit,
+            silent + CLOCK_SLACK >= self.closing_timeout || now - began + CLOCK_SLACK >= self.closing_limit,
             "given up {} ms after closing began and {} ms after the latest progress",
             (now - began) / MILLISECOND,
             silent / MILLISECOND
@@ -111,26 +111,21 @@ impl DeadlineModel {
 
     /// Checks that the opening handshake timed out late enough.
     pub(crate) fn check_opening_timeout(&self, now: u64) {
-        assert!(
-            now + CLOCK_TOLERANCE >= self.created_at + self.opening_timeout,
-            "the opening handshake timed out too early"
-        );
+        assert!(now + CLOCK_SLACK >= self.created_at + self.opening_timeout, "the opening handshake ended too early");
     }
 
     /// Checks that the keepalive Ping was sent late enough.
     pub(crate) fn check_ping(&self, now: u64) {
         let interval = self.ping_interval.expect("a keepalive Ping, but keepalive is off");
-        assert!(
-            now + CLOCK_TOLERANCE >= self.received_at.max(self.opened_at.unwrap_or_default()) + interval,
-            "the keepalive Ping was sent too early"
-        );
+        let earliest = self.received_at.max(self.opened_at.unwrap_or_default()) + interval;
+        assert!(now + CLOCK_SLACK >= earliest, "the keepalive Ping was sent too early");
     }
 
     /// Checks that the connection was right to fail for a missing Pong: the peer was silent, and, if acknowledgements
     /// are known, its kernel did not acknowledge outstanding bytes.
     pub(crate) fn check_pong_timeout(&self, acked: Option<u64>, outstanding: usize, now: u64) {
         self.check_ping(now.saturating_sub(self.pong_timeout));
-        let is_acking = outstanding > 0 && acked.is_some_and(|acked| now + CLOCK_TOLERANCE < acked + self.pong_timeout);
+        let is_acking = outstanding > 0 && acked.is_some_and(|acked| now + CLOCK_SLACK < acked + self.pong_timeout);
         assert!(!is_acking, "failed for a missing Pong, although the peer's kernel acknowledges bytes");
     }
 
@@ -138,33 +133,20 @@ impl DeadlineModel {
     pub(crate) fn check_overdue(&self, model: &Model, acked: Option<u64>, now: u64) {
         if let Some(began) = self.closing_began_at {
             let silent = now.saturating_sub(self.progress(acked));
-            let most = self.closing_timeout + self.closing_timeout / 2 + SLEEP_TOLERANCE;
-            assert!(
-                silent <= most,
-                "closing made no progress for {} ms and did not end: {:?}",
-                silent / MILLISECOND,
-                model.closing_phase()
-            );
+            let max = self.closing_timeout + self.closing_timeout / 2 + SLEEP_SLACK;
+            assert!(silent <= max, "no progress for {} ms in {:?}", silent / MILLISECOND, model.closing_phase());
             let since = now - began;
-            assert!(
-                since <= self.closing_limit.saturating_add(CLOCK_TOLERANCE),
-                "closing did not end within {} ms",
-                since / MILLISECOND
-            );
+            let max = self.closing_limit.saturating_add(CLOCK_SLACK);
+            assert!(since <= max, "closing did not end within {} ms", since / MILLISECOND);
         } else if let Some(opened) = self.opened_at {
             let Some(interval) = self.ping_interval else { return };
             let alive = opened.max(self.received_at).max(self.delivered_at).max(acked.unwrap_or_default());
             let silent = now.saturating_sub(alive);
-            assert!(
-                silent <= interval + 3 * self.pong_timeout + SLEEP_TOLERANCE,
-                "the peer was silent for {} ms and keepalive did not end the connection",
-                silent / MILLISECOND
-            );
+            let max = interval + 3 * self.pong_timeout + SLEEP_SLACK;
+            assert!(silent <= max, "keepalive did not end a connection silent for {} ms", silent / MILLISECOND);
         } else {
-            assert!(
-                now <= self.created_at + self.opening_timeout + CLOCK_TOLERANCE,
-                "the opening handshake does not time out"
-            );
+            let max = self.created_at + self.opening_timeout + CLOCK_SLACK;
+            assert!(now <= max, "the opening handshake does not time out");
         }
     }
 

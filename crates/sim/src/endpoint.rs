@@ -221,11 +221,7 @@ impl Endpoint {
                 }
                 Action::ShutdownWrite => {
                     cx.trace.line(self.name, format_args!("shuts down its direction"));
-                    assert_eq!(
-                        self.model.closing_phase(),
-                        ClosingPhase::AwaitingEof,
-                        "shutdown before all output was delivered"
-                    );
+                    assert_eq!(self.model.closing_phase(), ClosingPhase::AwaitingEof, "shutdown before delivery");
                     network.shut(self.index, cx.now);
                     self.engine.write_shut_down();
                 }

@@ -149,10 +149,7 @@ impl World {
         let (index, action) = moves[cx.choices.below(moves.len())];
         let has_moved = self.perform(index, action, cx);
         self.idle_steps = if has_moved { 0 } else { self.idle_steps + 1 };
-        assert!(
-            self.idle_steps <= IDLE_STEPS_MAX,
-            "a busy loop: no byte moved and no time passed in {IDLE_STEPS_MAX} steps"
-        );
+        assert!(self.idle_steps <= IDLE_STEPS_MAX, "a busy loop: no byte moved in {IDLE_STEPS_MAX} steps");
         if cx.choices.once_in(40) {
             self.asleep[index] = cx.now + cx.choices.below(60) as u64 * MILLISECOND;
         }
@@ -288,20 +285,13 @@ impl World {
             let (sent, received) = (&from.application.sent, &to.received);
             assert!(sent.starts_with(received), "{} received messages that differ from those sent", to.name);
             let got_close = to.model.received.is_some();
-            assert!(
-                !got_close || sent == received,
-                "{} received a Close frame, but not every message before it",
-                to.name
-            );
+            assert!(!got_close || sent == received, "{} received Close, but not every message before it", to.name);
         }
         let is_disturbed = self.network.is_disturbed || both.iter().any(|end| end.model.is_disturbed);
         let has_timed_out = both.iter().any(|end| end.deadlines.has_timed_out);
         let is_prompt = self.network.is_prompt()
             && both.iter().all(|end| end.is_prompt(self.network.pipes[1 - end.index].receive_capacity));
-        assert!(
-            is_disturbed || !is_prompt || !has_timed_out,
-            "a deadline ended the connection, although nothing was slow or failed"
-        );
+        assert!(is_disturbed || !is_prompt || !has_timed_out, "a deadline ended a connection without delays or faults");
         if !is_disturbed && !has_timed_out {
             for (from, to) in [(client, server), (server, client)] {
                 let code = to.closed.map(|(code, _)| code);

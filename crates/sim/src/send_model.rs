@@ -162,7 +162,7 @@ impl SendModel {
                 let len = len.unwrap_or(least);
                 assert!(
                     (least..=most).contains(&len),
-                    "no Close frame was queued: {} bytes were pending before, and {len} after",
+                    "no Close frame: {} bytes pending before, {len} after",
                     self.len
                 );
                 self.len = len;
@@ -299,11 +299,8 @@ impl SendModel {
         let is_last = end == call.payload.len();
         let expected = if self.is_continued { 0 } else { call.opcode };
         assert_eq!((opcode, fin), (expected, is_last && call.last), "opcode and FIN of the data frame");
-        assert!(
-            frame.payload == call.payload[self.taken..end],
-            "the payload differs from what was sent, from byte {} on",
-            self.taken
-        );
+        let is_equal = frame.payload == call.payload[self.taken..end];
+        assert!(is_equal, "the payload differs from what was sent, from byte {} on", self.taken);
         self.is_continued = !fin;
         self.taken = end;
         if is_last {

@@ -216,10 +216,7 @@ impl Endpoint {
         self.is_timed_out = true;
         self.turn(Vec::new(), network, cx);
         let until = self.wait.until;
-        assert!(
-            self.is_done || until.is_none_or(|until| until > cx.now),
-            "the driver waits for a deadline that has passed"
-        );
+        assert!(self.is_done || until.is_none_or(|until| until > cx.now), "the driver waits for a past deadline");
     }
 
     /// Notes that writing has failed.

@@ -55,12 +55,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let excuses = fs::read_to_string(workspace::root().join(EXCUSES)).context(EXCUSES)?;
     let report = Report::new(&lines, &excuses)?;
     print!("{}", report.text);
-    ensure!(
-        report.percent() >= args.goal,
-        "{:.2} % of the lines are covered; the goal is {} %",
-        report.percent(),
-        args.goal
-    );
+    let (percent, goal) = (report.percent(), args.goal);
+    ensure!(percent >= goal, "{percent:.2} % of the lines are covered; the goal is {goal} %");
     ensure!(report.unexcused == 0, "{} lines are neither covered nor listed in {EXCUSES}", report.unexcused);
     Ok(())
 }

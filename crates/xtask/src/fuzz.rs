@@ -11,7 +11,7 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::workspace::{self, succeeds};
 
-/// The maximum length of an input, in bytes: the code under test has no need of longer ones.
+/// The maximum length of an input, in bytes: small inputs reach everything that matters.
 const INPUT_MAX: usize = 4096;
 /// An input that takes longer than this many seconds is a finding.
 const TIMEOUT: u64 = 20;
@@ -133,11 +133,7 @@ impl<'a> FuzzRun<'a> {
         let output = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
         if !status.success() {
             eprint!("{output}");
-            bail!(
-                "the target {} has a finding: its output is above, its input in {}",
-                self.target,
-                self.artifacts.display()
-            );
+            bail!("{} has a finding: its output is above, its input in {}", self.target, self.artifacts.display());
         }
         let inputs = output.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
         println!("{}: {} inputs", self.target, inputs.unwrap_or("0").trim());

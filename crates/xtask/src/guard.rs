@@ -149,7 +149,7 @@ impl Cost {
         let (Some(Ok(allocations)), Some(Ok(bytes_allocated))) = (numbers.next(), numbers.next()) else {
             bail!("cannot parse the allocations of {name}: {text}");
         };
-        // rounded to a tenth, which hides how often buffers grow
+        // rounded to a tenth: smaller differences depend on how often buffers grow
         let instructions = (10.0 * difference as f64 / (LONG - SHORT) as f64).round() / 10.0;
         Ok(Self { instructions, allocations, bytes_allocated })
     }
@@ -175,7 +175,7 @@ fn instructions(program: &Path, name: &str, times: u64) -> Result<u64> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--quiet", "--tool=callgrind", "--cache-sim=no"]);
     valgrind.arg(format!("--callgrind-out-file={}", file.display()));
-    // a fixed environment: its size affects the count
+    // without the environment of the user, so that the count does not depend on it
     valgrind.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
     // glibc copies 2 KiB and more with `rep movsb`, where every byte counts as an instruction and outweighs all others
     valgrind.env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS");

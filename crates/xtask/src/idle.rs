@@ -45,11 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let each = growth as f64 / args.connections as f64;
     println!("{program}: {} idle connections, {each:.0} bytes each ({} KiB)", args.connections, growth / 1024);
-    ensure!(
-        each <= args.limit as f64,
-        "an idle connection takes {each:.0} bytes; the limit (--limit) is {}",
-        args.limit
-    );
+    let limit = args.limit;
+    ensure!(each <= limit as f64, "an idle connection takes {each:.0} bytes; the limit (--limit) is {limit}");
     Ok(())
 }
 

@@ -173,7 +173,7 @@ fn is_target(target: &str) -> bool {
 }
 
 fn is_host(host: &str) -> bool {
-    // RFC 3986 allows commas in names, but here they separate two hosts
+    // RFC 3986 allows a comma in a name, but a list of two hosts is invalid
     let authority = http::authority(host).filter(|_| !host.contains(','));
     authority.is_some_and(|authority| !authority.host.is_empty() && authority.port.is_ok())
 }

@@ -182,14 +182,9 @@ impl Plan {
             eprintln!("{name}: {difference}; see {}", page.display());
         }
         let (ran, page) = (report.cases().len(), report.index_page());
-        ensure!(
-            differences.is_empty(),
-            "{name}: {ran} cases in {seconds} s, {} with unexpected results; see {}",
-            differences.len(),
-            page.display()
-        );
-        let tally = report.tally();
-        println!("{name}: {ran} cases in {seconds} s, all with the expected results: {tally}; see {}", page.display());
+        let (count, page) = (differences.len(), page.display());
+        ensure!(count == 0, "{name}: {ran} cases in {seconds} s, {count} with unexpected results; see {page}");
+        println!("{name}: {ran} cases in {seconds} s, all with the expected results: {}; see {page}", report.tally());
         Ok(report)
     }
 }

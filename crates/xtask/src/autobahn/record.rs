@@ -82,10 +82,8 @@ fn replies(details: &Details, frames: &[Frame]) -> Result<Vec<Reply>> {
         // Cases 9: the suite counts echoes, and checks their kind and length.
         return Ok(answers);
     }
-    ensure!(
-        behavior == "INFORMATIONAL" || expected.get(behavior) == Some(received),
-        "the received events differ from the expected ones"
-    );
+    let is_expected = behavior == "INFORMATIONAL" || expected.get(behavior) == Some(received);
+    ensure!(is_expected, "the received events differ from the expected ones");
     // The report shows only the beginning of a long payload.
     let mut answers = answers.into_iter();
     let caused = received.iter().filter(|event| !event.is_timeout());

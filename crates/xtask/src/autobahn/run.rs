@@ -134,12 +134,8 @@ fn check_running(wstest: &mut Wstest) -> Result<()> {
 }
 
 fn wait(deadline: Instant, wstest: &Wstest) -> Result<()> {
-    ensure!(
-        Instant::now() < deadline,
-        "wstest has not finished within {} s; {}",
-        RUN_LIMIT.as_secs(),
-        wstest.last_line()
-    );
+    let limit = RUN_LIMIT.as_secs();
+    ensure!(Instant::now() < deadline, "wstest has not finished within {limit} s; {}", wstest.last_line());
     thread::sleep(POLL_INTERVAL);
     Ok(())
 }

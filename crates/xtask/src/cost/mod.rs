@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     in_flight: Vec<usize>,
 
-    /// Only this size, number of connections and messages in flight, such as 20B/32/16; any values
+    /// A single cell with any values: size, connections and messages in flight, such as 20B/32/16
     #[arg(long, value_name = "CELL", conflicts_with_all = ["payload", "connections", "in_flight"])]
     cell: Option<Cell>,
 
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Every size with 1 and 32 connections, and with 16 messages in flight where 512 messages fit in memory.
+/// Every size with 1 and 32 connections; and sizes of which 512 messages can be in flight, with 16 per connection.
 const CELLS: [(usize, usize, usize); 11] = [
     (20, 1, 1),
     (20, 32, 1),

@@ -71,11 +71,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (cells, omitted): (Vec<_>, _) =
         args.cells().into_iter().partition(|cell| cell.bytes_in_flight() <= BYTES_IN_FLIGHT_MAX);
     for cell in omitted {
-        println!(
-            "omitted: {cell}: {} MiB in flight exceed the limit of {} MiB",
-            cell.bytes_in_flight() >> 20,
-            BYTES_IN_FLIGHT_MAX >> 20
-        );
+        let (bytes, max) = (cell.bytes_in_flight() >> 20, BYTES_IN_FLIGHT_MAX >> 20);
+        println!("omitted: {cell}: {bytes} MiB in flight exceed the limit of {max} MiB");
     }
     ensure!(!cells.is_empty(), "no cell has these sizes and numbers");
     let connections = cells.iter().map(|cell| cell.connections).max();

@@ -32,11 +32,8 @@ pub(super) fn token(payload: &[u8]) -> Result<String> {
         Some(size) if payload.len() > 2 * size => Ok(format!("{}*{}", payload.len(), hex(&payload[..size]))),
         _ if payload.is_empty() => Ok("-".to_owned()),
         _ => {
-            ensure!(
-                payload.len() <= PLAIN_MAX,
-                "the payload of {} bytes has no period and exceeds {PLAIN_MAX} bytes",
-                payload.len()
-            );
+            let length = payload.len();
+            ensure!(length <= PLAIN_MAX, "the payload of {length} bytes has no period and exceeds {PLAIN_MAX} bytes");
             Ok(hex(payload))
         }
     }
