@@ -150,7 +150,7 @@ impl Report {
             let before = report.missed;
             for (&number, _) in lines.iter().filter(|(_, count)| **count == 0) {
                 let line = source.get(number - 1).context("the sources changed while the tests ran")?.trim();
-                // a line of brackets only is excused with its content
+                // a line without letters and digits is always excused
                 let is_excused = !line.contains(char::is_alphanumeric)
                     || excuses.lines().any(|excuse| excuse.split_once(": ") == Some((file, line)));
                 report.missed += 1;

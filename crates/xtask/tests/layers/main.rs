@@ -6,8 +6,9 @@
 //! the crate root are not counted. What a macro defines counts as defined by the file that the path names. Methods and
 //! `#[cfg(test)]` modules are not checked.
 //!
-//! Layers are listed under a heading that names the crate's folder. Each item of the list below it (or each row of a
-//! table) is one layer, and begins with the files and folders of the layer, below `src`:
+//! `ARCHITECTURE.md` must list the layers of core, and may list those of other crates, under a heading that names the
+//! crate's folder. Each item of the list below it (or each row of a table) is one layer, and begins with the files and
+//! folders of the layer, below `src`:
 //!
 //! ```text
 //! ### Layers of core, from bottom to top
@@ -43,6 +44,9 @@ fn files_have_no_cycles_and_use_only_lower_layers() {
     }
     crates.sort();
     let mut faults = Vec::new();
+    if !lists.contains_key("core") {
+        faults.push("ARCHITECTURE.md does not list the layers of core".to_owned());
+    }
     for name in lists.keys() {
         if !crates.iter().any(|folder| folder.strip_prefix("crates/").unwrap_or(folder) == name) {
             faults.push(format!("ARCHITECTURE.md lists the layers of {name}, which is no crate"));
