@@ -1,5 +1,5 @@
 //! `differential`: sends the same bytes from a client to our server and to tungstenite's. Both deliver the same
-//! messages and come to the same verdict, except for the differences listed in [`Difference`].
+//! messages and come to the same verdict, except for the differences listed in `Difference`.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
