@@ -1,6 +1,6 @@
-//! A binary message there and back, in memory, both ends of the same library: masked by the client, unmasked and echoed by
-//! the server, received by the client. Each way there is a copy for `send` and one for `recv`, as for memcpy; and in between
-//! one by the application, which keeps the message, so that nobody gains from how it would be passed on.
+//! Echoes a binary message in memory, with the same library at both ends: the client masks it, the server unmasks and
+//! echoes it, the client receives it. Each direction includes a copy for `send` and one for `recv`, as for memcpy. The
+//! application copies the message in between, so the way a library passes it on does not matter.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
@@ -45,7 +45,7 @@ fn run<E: Endpoint<End>>(group: &mut Group<'_>, name: &'static str, payload: &[u
         client.receive(1, |_, payload| each(payload));
     };
     for _ in 0..3 {
-        echo(&mut |echoed| assert!(echoed == payload, "{name} echoes something else"));
+        echo(&mut |echoed| assert!(echoed == payload, "{name}: the echo differs from the message"));
     }
     group.bench_function(BenchmarkId::new(name, payload.len()), |bencher| {
         bencher.iter(|| {

@@ -1,8 +1,8 @@
-//! A browser's opening handshake, parsed and answered by a server: from a new connection to the last byte of the response.
+//! A server parses and answers a browser's opening handshake, from a new connection to the last byte of the response.
 //!
-//! "httparse, sha1, base64" is the floor: the request parsed, its key hashed, and the shortest response written, with
-//! nothing looked at. The peers whose opening handshake is hyper's, or the application's, are not here: fastwebsockets,
-//! yawc, web-socket, websocket-sans-io.
+//! "httparse, sha1, base64" is the floor: it parses the request, hashes the key and writes the shortest response,
+//! without validation. Omitted are libraries that leave the opening handshake to hyper or the application:
+//! fastwebsockets, yawc, web-socket and websocket-sans-io.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
@@ -47,7 +47,7 @@ fn check(name: &str, response: &[u8]) {
         .filter_map(|line| line.split_once(": "))
         .any(|(name, value)| name.eq_ignore_ascii_case("Sec-WebSocket-Accept") && value == ACCEPT);
     let is_whole = response.starts_with("HTTP/1.1 101 ") && response.ends_with("\r\n\r\n");
-    assert!(is_accepted && is_whole, "{name} answers {response:?}");
+    assert!(is_accepted && is_whole, "{name}: the response is {response:?}");
 }
 
 fn handshake(criterion: &mut Criterion) {

@@ -1,10 +1,10 @@
-//! The masking beside that of other libraries, on the same bytes, with memcpy as the limit.
+//! Compares masking with other libraries, on the same bytes, with memcpy as the limit.
 //!
-//! Payloads begin where those of frames do: 6, 8 or 14 bytes behind a boundary. Libraries whose masking cannot be called
-//! on its own (tungstenite, tokio-websockets, soketto) are not here.
+//! Payloads begin where those of frames do: 6, 8 or 14 bytes after a page boundary. Libraries whose masking is not
+//! public (tungstenite, tokio-websockets, soketto) are omitted.
 //!
-//! "In place" masks the same bytes again and again, where they lie. "Just arrived" first copies a frame to where it is then
-//! masked, as `recv` would: short ones are then read while they are still being written.
+//! "In place" masks the same bytes again and again. "Just arrived" first copies a frame to the place where it is
+//! masked, as `recv` would: short frames are then loaded while their stores are still pending.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
@@ -17,9 +17,9 @@ use sansocket_mask::{Kernel, MaskingKey};
 const KEY: MaskingKey = [0x37, 0xfa, 0x21, 0x3d];
 const SIZES: [usize; 11] = [4, 16, 31, 64, 125, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
 
-/// A name, and what masks in place by `KEY`.
+/// A name, and a function that masks in place with `KEY`.
 type Peer = (&'static str, fn(&mut [u8]));
-/// A name, and what makes a masked copy.
+/// A name, and a function that makes a masked copy.
 type Copier = (&'static str, fn(&mut Vec<u8>, &[u8]));
 
 const PEERS: [Peer; 8] = [
@@ -49,7 +49,7 @@ const COPIERS: [Copier; 4] = [
     ("memcpy", |output, payload| output[8..].copy_from_slice(payload)),
 ];
 
-/// Bytes at a known place: behind a boundary of a page, so that no two participants differ in it.
+/// Bytes at a fixed offset from a page boundary, which is the same for all participants.
 struct Place {
     memory: Vec<u8>,
     start: usize,
@@ -57,9 +57,9 @@ struct Place {
 }
 
 impl Place {
-    fn new(length: usize, behind: usize) -> Self {
+    fn new(length: usize, offset: usize) -> Self {
         let memory: Vec<u8> = (0..length + 8192).map(|i| (i * 7 % 251) as u8).collect();
-        let start = memory.as_ptr().addr().wrapping_neg() % 4096 + behind;
+        let start = memory.as_ptr().addr().wrapping_neg() % 4096 + offset;
         Self { memory, start, length }
     }
 
@@ -68,7 +68,7 @@ impl Place {
     }
 }
 
-/// Where a server finds the payload of a frame of this length.
+/// Returns the size of a masked frame's head.
 fn head(length: usize) -> usize {
     match length {
         ..126 => 6,
@@ -84,12 +84,12 @@ fn all_agree() {
         for (name, mask) in PEERS {
             let mut masked = payload.clone();
             mask(&mut masked);
-            assert!(masked == expected, "{name} masks {size} bytes otherwise");
+            assert!(masked == expected, "{name}: the result for {size} bytes differs");
         }
         for (name, copy) in COPIERS.iter().filter(|(name, _)| *name != "memcpy") {
             let mut output = vec![0; 8 + size];
             copy(&mut output, &payload);
-            assert!(output[8..] == expected, "{name} masks {size} bytes otherwise");
+            assert!(output[8..] == expected, "{name}: the result for {size} bytes differs");
         }
     }
 }

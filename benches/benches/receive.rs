@@ -1,11 +1,11 @@
-//! Messages received: by a server, which unmasks, and by a client; binary, and text, which is validated.
+//! A server receives messages, which it unmasks, or a client does: binary messages, and text, which is validated.
 //!
-//! The wire holds as many messages as make 64 KiB, at least one and at most 1,024. Every participant copies it once, from
-//! an in-memory transport into a buffer of its own or of its caller's, which stands for `recv` (`wire::copy`); for memcpy
-//! that is all.
+//! The wire holds 64 KiB of messages, at least one and at most 1,024. Every participant copies it once, from an
+//! in-memory transport into a buffer of its own or of its caller, which stands for `recv` (`wire::copy`). memcpy does
+//! only that.
 //!
-//! The floor copies too, and then unmasks, and validates, what has to be: with our kernel, at places that it knows without
-//! reading a head, while they are in the nearest cache.
+//! The floor copies too, and unmasks and validates as required, with the kernel of `sansocket-mask`. It knows where
+//! payloads lie without parsing a head, and works while they are in the nearest cache.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
@@ -25,11 +25,8 @@ const SIZES: [usize; 7] = [0, 16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case));
 
-/// Ours has a buffer that is refilled, 16 KiB at a time and no further than a long message goes, so that what is unmasked is in
-/// the nearest cache; or, as the adapters, one of 64 KiB, and assembles messages that span reads.
-const PARTICIPANTS: [Participant; 10] = [
+const PARTICIPANTS: [Participant; 9] = [
     ("sansocket", run::<Sansocket<Circle>>),
-    ("sansocket, 64 KiB reads", run::<Sansocket<Circle, 65536, 65536>>),
     ("tungstenite", run::<Tungstenite<Circle>>),
     ("fastwebsockets", run::<Fastwebsockets<Circle>>),
     ("tokio-websockets", run::<TokioWebsockets<Circle>>),
@@ -45,7 +42,7 @@ struct Case {
     is_text: bool,
     payload: Vec<u8>,
     count: usize,
-    /// Bytes of each.
+    /// The size of a frame, in bytes.
     frame: usize,
     circle: Circle,
 }
@@ -64,11 +61,11 @@ fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Ca
     let mut endpoint = E::new(case.role, case.circle.clone());
     let mut received = 0;
     endpoint.receive(2 * case.count + 1, |is_text, payload| {
-        assert!(is_text == case.is_text && payload == case.payload, "{name} receives something else");
+        assert!(is_text == case.is_text && payload == case.payload, "{name}: a received message differs");
         received += 1;
     });
     assert_eq!(received, 2 * case.count + 1, "{name}");
-    // from the beginning of the wire again
+    // starts at the beginning of the wire again
     let mut endpoint = E::new(case.role, case.circle.clone());
     group.bench_function(BenchmarkId::new(name, case.payload.len()), |bencher| {
         bencher.iter(|| {
@@ -79,14 +76,14 @@ fn run<E: Endpoint<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Ca
     });
 }
 
-/// The floor copies so many bytes at a time, as ours does.
+/// The number of bytes that the floor copies at a time.
 const READ: usize = (16 << 10) + FrameHeader::MAX_SIZE;
 
 fn floor(case: &Case, circle: &mut Circle, buffer: &mut [u8], mut each: impl FnMut(&[u8])) {
     let head = case.frame - case.payload.len();
-    let mut left = case.count;
-    while left > 0 {
-        let count = (READ / case.frame).clamp(1, left);
+    let mut remaining = case.count;
+    while remaining > 0 {
+        let count = (READ / case.frame).clamp(1, remaining);
         let frames = &mut buffer[..count * case.frame];
         for (number, piece) in frames.chunks_mut(READ).enumerate() {
             circle.read_into(piece);
@@ -105,7 +102,7 @@ fn floor(case: &Case, circle: &mut Circle, buffer: &mut [u8], mut each: impl FnM
             }
             each(&frame[head..]);
         }
-        left -= count;
+        remaining -= count;
     }
 }
 
@@ -123,7 +120,9 @@ fn receive(criterion: &mut Criterion) {
                 run(&mut group, name, &case);
             }
             let (mut circle, mut buffer) = (case.circle.clone(), vec![0; case.frame * case.count]);
-            floor(&case, &mut circle, &mut buffer, |payload| assert!(payload == case.payload, "the floor"));
+            floor(&case, &mut circle, &mut buffer, |payload| {
+                assert!(payload == case.payload, "floor: a received message differs")
+            });
             group.bench_function(BenchmarkId::new("floor", size), |bencher| {
                 bencher.iter(|| {
                     floor(black_box(&case), &mut circle, &mut buffer, |payload| {

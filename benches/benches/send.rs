@@ -1,12 +1,10 @@
-//! Binary messages sent: by a client, which masks, and by a server; as the application holds them, borrowed, owned or
-//! shared. It ends where every byte has been handed to the transport, which copies nothing: that is the system's part.
+//! A client sends binary messages, which it masks, or a server does. The application borrows, owns or shares the
+//! payload. Sending ends when the transport has every byte. The transport does not copy: that is the system's part.
 //!
-//! For memcpy the payload alone is copied; for the floor it is masked as well, with a key that is known. "by reference"
-//! marks who hands a borrowed payload to the transport as it is: that copies nothing, but the caller has to wait until the
-//! transport has taken it.
+//! memcpy copies only the payload; the floor masks it too, with a known key. "by reference" marks libraries that pass a
+//! borrowed payload to the transport without a copy, which makes the caller wait until the transport has taken it.
 //!
-//! An owned payload is made anew for each message, and a reference to a shared one, outside of what is timed; whoever
-//! takes it frees it within.
+//! Each message has a new owned payload, or a new reference to the shared one. Creating it is not timed; freeing it is.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
@@ -40,7 +38,7 @@ struct Case {
 
 type Participant = (&'static str, &'static str, fn(&mut Group<'_>, &str, &Case));
 
-/// Each with the name under which it sends, unmasked, what it borrows.
+/// The participants, with their names in general and for sending a borrowed payload unmasked.
 const PARTICIPANTS: [Participant; 9] = [
     ("sansocket", "sansocket", run::<Sansocket<Sink>, Sansocket<End>>),
     ("tungstenite", "tungstenite", run::<Tungstenite<Sink>, Tungstenite<End>>),
@@ -53,7 +51,7 @@ const PARTICIPANTS: [Participant; 9] = [
     ("websocket-sans-io", "websocket-sans-io", run::<WebsocketSansIo<Sink>, WebsocketSansIo<End>>),
 ];
 
-/// What arrives at the other end, which is ours, is what was sent.
+/// Checks with a receiver of sansocket that the messages arrive as they were sent.
 fn check<E: Endpoint<End>>(name: &str, case: &Case) {
     let (here, there) = End::pair();
     let other = if case.role == Role::Client { Role::Server } else { Role::Client };
@@ -62,7 +60,7 @@ fn check<E: Endpoint<End>>(name: &str, case: &Case) {
         sender.send(case.payload());
     }
     receiver.receive(3, |is_text, payload| {
-        assert!(!is_text && payload == case.payload, "{name} sends something else");
+        assert!(!is_text && payload == case.payload, "{name}: the received message differs from the one sent");
     });
 }
 
@@ -79,17 +77,17 @@ impl Case {
 fn run<E: Endpoint<Sink>, C: Endpoint<End>>(group: &mut Group<'_>, name: &str, case: &Case) {
     check::<C>(name, case);
     let mut endpoint = E::new(case.role, Sink::default());
-    // so many that to look at the clock does not show
-    let most = 64;
+    // enough messages that reading the clock does not affect the figure
+    let batch_max = 64;
     group.bench_function(BenchmarkId::new(name, case.payload.len()), |bencher| match case.held {
         Held::Borrowed => bencher.iter(|| endpoint.send(Payload::Borrowed(black_box(&case.payload)))),
         Held::Owned => {
-            // and few enough to stay in the cache where they can
-            let batch = BatchSize::NumIterations(((1 << 20) / case.payload.len() as u64).clamp(16, most));
+            // few enough that the payloads stay in the cache, if possible
+            let batch = BatchSize::NumIterations(((1 << 20) / case.payload.len() as u64).clamp(16, batch_max));
             bencher.iter_batched(|| case.payload.clone(), |payload| endpoint.send(Payload::Owned(payload)), batch);
         }
         Held::Shared => {
-            let (payload, batch) = (Bytes::copy_from_slice(&case.payload), BatchSize::NumIterations(most));
+            let (payload, batch) = (Bytes::copy_from_slice(&case.payload), BatchSize::NumIterations(batch_max));
             bencher.iter_batched(|| payload.clone(), |payload| endpoint.send(Payload::Shared(payload)), batch);
         }
     });
@@ -107,8 +105,8 @@ fn send(criterion: &mut Criterion) {
             let case = Case { role, held, payload: wire::payload(size) };
             let mut group = table::group(criterion, name, 1, size);
             for (usual, borrowing, run) in PARTICIPANTS {
-                let is_lent = role == Role::Server && held == Held::Borrowed;
-                run(&mut group, if is_lent { borrowing } else { usual }, &case);
+                let is_borrowed = role == Role::Server && held == Held::Borrowed;
+                run(&mut group, if is_borrowed { borrowing } else { usual }, &case);
             }
             let (mut buffer, mut sink) = (vec![0; size], Sink::default());
             if role == Role::Client {

@@ -1,8 +1,8 @@
-//! Text validated: the validators to choose from, and what receiving text costs with the one that was chosen.
+//! Compares validators of text, and measures the cost of receiving text with the validator of sansocket.
 //!
-//! "sansocket, received" is a client's `receive` of a frame that lies in the buffer: nothing is copied and nothing is
-//! unmasked, so that what it takes above the validator is the frame's head. Of the peers, sockudo-ws has a validator of
-//! its own to call; tungstenite's is std's, the others' is std's or simdutf8's.
+//! "sansocket, received" is a client's `receive` of a frame in the buffer. It neither copies nor unmasks: the time
+//! beyond the validator's is for the frame head. sockudo-ws has its own validator; tungstenite uses std's, the others
+//! std's or simdutf8's.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 
@@ -16,7 +16,7 @@ use sansocket_benches::wire::{self, From};
 
 const SIZES: [usize; 6] = [16, 64, 125, 1 << 10, 16 << 10, 1 << 20];
 
-/// What a text is made of.
+/// The groups, with the sentences that texts consist of.
 const TEXTS: [(&str, &str); 3] = [
     ("utf8: ASCII", "All human beings are born free and equal. "),
     ("utf8: German", "Alle Menschen sind frei und gleich an Würde und Rechten geboren, für immer. "),
@@ -32,7 +32,7 @@ const VALIDATORS: [Validator; 4] = [
     ("sockudo-ws", sockudo_ws::utf8::validate_utf8),
 ];
 
-/// Of about this many bytes, for it ends with a whole character.
+/// Returns a text of at most `length` bytes that ends with a whole character.
 fn text(of: &str, length: usize) -> Vec<u8> {
     let mut text = of.repeat(length / of.len() + 1);
     text.truncate((0..=length).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0));
@@ -64,7 +64,7 @@ fn utf8(criterion: &mut Criterion) {
             for (name, is_valid) in VALIDATORS {
                 let mut invalid = text.clone();
                 *invalid.last_mut().unwrap() = 0xff;
-                assert!(is_valid(&text) && !is_valid(&invalid), "{name} is no validator");
+                assert!(is_valid(&text) && !is_valid(&invalid), "{name}: a wrong result");
                 group.bench_function(BenchmarkId::new(name, size), |bencher| {
                     bencher.iter(|| is_valid(black_box(&text)));
                 });

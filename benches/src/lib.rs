@@ -1,9 +1,8 @@
-//! What the benches and the echo servers of other libraries have in common, so that they differ in nothing but the library.
+//! The code that the benches and the echo servers of all libraries share, so that only the library differs.
 //!
-//! The benches (`benches/`, of the feature `peers`) ask one question each, of all participants, in memory. An echo server
-//! (`src/bin/echo-*`) is written as its library's own documentation writes one. What that leaves open is the same for all:
-//! one thread (but for tungstenite, which has one for each connection), `TCP_NODELAY`, and the address to listen at as the
-//! only argument.
+//! Each bench (`benches/`, with the feature `peers`) measures one operation of all participants, in memory. Each echo
+//! server (`src/bin/echo-*`) follows its library's documentation. All have one thread (tungstenite has one per
+//! connection), set `TCP_NODELAY`, and take the address to listen on as their only argument.
 
 #[cfg(feature = "peers")]
 pub mod participants;
@@ -21,11 +20,11 @@ use std::net::TcpListener;
 
 use tokio::net::TcpStream;
 
-/// Listens at the address that is the program's argument, and says so.
+/// Listens on the address in the program's argument, and prints it.
 ///
 /// # Errors
 ///
-/// The system's.
+/// Those of the system.
 pub fn listen() -> io::Result<TcpListener> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let listener = TcpListener::bind(address)?;
@@ -33,11 +32,11 @@ pub fn listen() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// A tokio runtime on this thread that has every connection echoed by a task.
+/// Runs a tokio runtime on this thread, with a task that echoes for each connection.
 ///
 /// # Errors
 ///
-/// The system's. Those of a task are printed.
+/// Those of the system. Errors of a task are printed.
 pub fn serve<F, E>(echo: fn(TcpStream) -> F) -> io::Result<()>
 where
     F: Future<Output = Result<(), E>> + Send + 'static,

@@ -1,6 +1,6 @@
-//! How every bench measures: criterion, with little time for each figure, in samples so short (a millisecond) that most of
-//! them run uninterrupted even on a busy machine, so that their median does not know of it. `cargo xtask bench` runs the
-//! whole of it several times over, which says more than one long look at each participant.
+//! The criterion settings of every bench. Samples last a millisecond, so most of them run uninterrupted even on a busy
+//! machine, and the median is stable. `cargo xtask bench` repeats all benches, which is more robust than one long
+//! measurement of each participant.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 /// A group of figures to compare.
 pub type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// criterion, as all benches have it.
+/// Returns criterion with the settings of all benches.
 #[must_use]
 pub fn criterion() -> Criterion {
     Criterion::default()
@@ -21,7 +21,7 @@ pub fn criterion() -> Criterion {
         .measurement_time(Duration::from_millis(60))
 }
 
-/// A group in which an iteration stands for so many messages of so many bytes each.
+/// Creates a group in which an iteration handles `messages` messages of `size` bytes each.
 pub fn group<'a>(criterion: &'a mut Criterion, name: &str, messages: usize, size: usize) -> Group<'a> {
     let mut group = criterion.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat);

@@ -1,5 +1,5 @@
-//! Transports in memory that are always ready: what a participant reads is copied once, as `recv` would copy it, and what
-//! it writes is looked at. No system call, no runtime, no waiting.
+//! Transports in memory that are always ready. Reading copies bytes once, as `recv` would; writing does not copy,
+//! except between the two ends of a pair and for a response. There are no system calls, no runtime and no waiting.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,43 +17,42 @@ use crate::wire;
 
 /// One end of a connection.
 pub trait Transport: Unpin + 'static {
-    /// Hands over up to `limit` bytes that have arrived, and returns how many; 0 if there are none.
+    /// Passes up to `limit` bytes that have arrived to `put`, and returns how many; 0 if there are none.
     fn read(&mut self, limit: usize, put: impl FnOnce(&[u8])) -> usize;
 
-    /// Takes bytes that are to be sent.
+    /// Takes bytes to send.
     fn write(&mut self, bytes: &[u8]);
 
-    /// Reads into a buffer of the caller's.
+    /// Reads into `buffer`, and returns how many bytes.
     fn read_into(&mut self, buffer: &mut [u8]) -> usize {
         self.read(buffer.len(), |bytes| wire::copy(&mut buffer[..bytes.len()], bytes))
     }
 }
 
-/// Bytes that arrive again and again, for ever; a read ends where they do.
+/// Delivers the same bytes again and again. A read ends at the end of a round.
 ///
-/// To copy takes a tenth less time if source and destination begin alike within 32 bytes. Who has that luck is decided by
-/// where the allocator has put buffers, to a multiple of 16. So the bytes lie in two places that differ in this, and every
-/// other round comes from the other one.
+/// Copying takes a tenth less time if source and destination have the same offset modulo 32. The allocator decides
+/// that: it aligns buffers to 16 bytes. So there are two copies of the bytes with different offsets, which alternate.
 #[derive(Clone, Debug)]
 pub struct Circle {
-    places: Rc<[u8]>,
+    copies: Rc<[u8]>,
     length: usize,
-    /// Where this round began, and where the next one will.
+    /// Where this round and the next one begin.
     begin: usize,
     next: usize,
-    /// How many bytes of this round have been read.
+    /// The number of bytes of this round that were read.
     at: usize,
 }
 
 impl Circle {
-    /// These bytes, from their beginning.
+    /// Creates a transport that delivers `wire`.
     #[must_use]
     pub fn new(wire: &[u8]) -> Self {
         let (length, next) = (wire.len(), wire.len().next_multiple_of(32) + 16);
-        let mut places = vec![0; next + length];
-        places[..length].copy_from_slice(wire);
-        places[next..].copy_from_slice(wire);
-        Self { places: places.into(), length, begin: 0, next, at: 0 }
+        let mut copies = vec![0; next + length];
+        copies[..length].copy_from_slice(wire);
+        copies[next..].copy_from_slice(wire);
+        Self { copies: copies.into(), length, begin: 0, next, at: 0 }
     }
 }
 
@@ -61,7 +60,7 @@ impl Transport for Circle {
     #[inline]
     fn read(&mut self, limit: usize, put: impl FnOnce(&[u8])) -> usize {
         let count = limit.min(self.length - self.at);
-        put(&self.places[self.begin + self.at..][..count]);
+        put(&self.copies[self.begin + self.at..][..count]);
         self.at += count;
         if self.at == self.length {
             self.at = 0;
@@ -75,16 +74,16 @@ impl Transport for Circle {
     }
 }
 
-/// What a [`Sink`] keeps while it is told to.
+/// Bytes that a [`Sink`] records.
 #[derive(Debug, Default)]
 pub struct Record {
-    /// Whether it keeps.
+    /// Whether the sink records.
     pub is_on: Cell<bool>,
-    /// What it has kept.
+    /// The recorded bytes.
     pub bytes: RefCell<Vec<u8>>,
 }
 
-/// Where bytes go that nobody waits for. They are not copied: in what is measured, that would be the system's part.
+/// Discards bytes. It does not copy them, because copying is the system's part and not measured.
 #[derive(Clone, Debug, Default)]
 pub struct Sink(pub Rc<Record>);
 
@@ -108,7 +107,7 @@ struct Flow {
     read: usize,
 }
 
-/// One end of a pair: what one writes, the other reads.
+/// One end of a pair: each reads what the other writes.
 #[derive(Debug)]
 pub struct End {
     from: Rc<RefCell<Flow>>,
@@ -116,7 +115,7 @@ pub struct End {
 }
 
 impl End {
-    /// Both ends.
+    /// Creates both ends.
     #[must_use]
     pub fn pair() -> (Self, Self) {
         let (here, there) = <(Rc<RefCell<Flow>>, Rc<RefCell<Flow>>)>::default();
@@ -144,16 +143,16 @@ impl Transport for End {
     }
 }
 
-/// A request that has arrived, and the response to it.
+/// Delivers a request, and collects the response.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     request: &'static [u8],
-    /// What was answered.
+    /// The response so far.
     pub response: Vec<u8>,
 }
 
 impl Exchange {
-    /// This request, unanswered.
+    /// Creates an exchange for a request.
     #[must_use]
     pub fn new(request: &'static [u8]) -> Self {
         Self { request, response: Vec::with_capacity(512) }
@@ -162,10 +161,10 @@ impl Exchange {
 
 impl Transport for Exchange {
     fn read(&mut self, limit: usize, put: impl FnOnce(&[u8])) -> usize {
-        let (now, rest) = self.request.split_at(limit.min(self.request.len()));
-        put(now);
+        let (chunk, rest) = self.request.split_at(limit.min(self.request.len()));
+        put(chunk);
         self.request = rest;
-        now.len()
+        chunk.len()
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -173,7 +172,7 @@ impl Transport for Exchange {
     }
 }
 
-/// A transport as libraries want it: `std::io`, tokio's traits, those of `futures`.
+/// Adapts a transport to the traits of `std::io`, tokio and `futures`.
 pub struct Stream<T>(pub T);
 
 impl<T> fmt::Debug for Stream<T> {
@@ -211,7 +210,7 @@ impl<T: Transport> io::Write for Stream<T> {
 
 impl<T: Transport> tokio::io::AsyncRead for Stream<T> {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // not `initialize_unfilled`: a socket does not ask for zeroes
+        // without `initialize_unfilled`, as a socket: it zeroes the buffer
         self.0.read(buffer.remaining(), |bytes| bytes.chunks(wire::PIECE).for_each(|piece| buffer.put_slice(piece)));
         Poll::Ready(Ok(()))
     }
@@ -273,15 +272,15 @@ impl<T: Transport> futures_util::io::AsyncWrite for Stream<T> {
     }
 }
 
-/// Runs a future that waits for nothing.
+/// Runs a future that is ready at the first poll.
 ///
 /// # Panics
 ///
-/// It does wait.
+/// If it is pending.
 #[inline]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("waits for a transport that is always ready"),
+        Poll::Pending => panic!("the future is pending, although the transport is always ready"),
     }
 }

@@ -1,25 +1,25 @@
-//! What the benches feed to everyone: payloads, and frames as the peer's end would have sent them.
+//! The data that all participants receive: payloads, and frames as the peer would send them.
 
-/// Masks every frame of a client's. Which key it is makes no difference to anyone.
+/// The masking key of every frame from a client. Its value does not affect the figures.
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// Who sent the frames: those of a client are masked.
+/// The sender of frames: a client masks them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
 pub enum From {
-    /// To a server.
+    /// From a client to a server.
     Client,
-    /// To a client.
+    /// From a server to a client.
     Server,
 }
 
-/// A payload of this many bytes: ASCII, so that it can be text as well.
+/// Returns a payload of `length` bytes of ASCII, which is valid as text too.
 #[must_use]
 pub fn payload(length: usize) -> Vec<u8> {
     (0..length).map(|i| b' ' + (i * 7 % 95) as u8).collect()
 }
 
-/// A frame: its opcode, whether it is the last of its message, and its payload.
+/// Appends a frame. `last` is its FIN bit.
 pub fn frame(wire: &mut Vec<u8>, from: From, opcode: u8, last: bool, payload: &[u8]) {
     let mask = if from == From::Client { 0x80 } else { 0 };
     wire.push(u8::from(last) << 7 | opcode);
@@ -43,7 +43,7 @@ pub fn frame(wire: &mut Vec<u8>, from: From, opcode: u8, last: bool, payload: &[
     }
 }
 
-/// The same message this many times, each in one frame.
+/// Returns `count` equal messages, each in one frame.
 #[must_use]
 pub fn messages(from: From, is_text: bool, payload: &[u8], count: usize) -> Vec<u8> {
     let mut wire = Vec::new();
@@ -53,7 +53,7 @@ pub fn messages(from: From, is_text: bool, payload: &[u8], count: usize) -> Vec<
     wire
 }
 
-/// A text message in fragments of this many bytes.
+/// Returns a text message in fragments of `each` bytes.
 #[must_use]
 pub fn fragments(from: From, payload: &[u8], each: usize) -> Vec<u8> {
     let mut wire = Vec::new();
@@ -64,14 +64,14 @@ pub fn fragments(from: From, payload: &[u8], each: usize) -> Vec<u8> {
     wire
 }
 
-/// Bytes that [`copy`] copies at a time.
+/// The number of bytes that [`copy`] copies at a time.
 ///
-/// From 4 KiB on, glibc leaves a copy to `rep movsb`, which on AMD's Zen takes 2 to 30 times as long where the destination
-/// lies a few bytes further into its page than the source. Who is struck by that is decided by where the allocator has put
-/// buffers, which is no property of a library. What libraries copy themselves is theirs.
+/// From 4 KiB on, glibc copies with `rep movsb`, which on AMD's Zen takes 2 to 30 times as long if the destination
+/// begins a few bytes further into its page than the source. That depends on where the allocator places buffers, and
+/// not on the library. Copies that a library makes itself are not affected.
 pub const PIECE: usize = 2 << 10;
 
-/// Copies as a transport does: the same for everyone. `to` is as long as `from`.
+/// Copies `from` to `to`, which has the same length, as every transport here does.
 #[inline]
 pub fn copy(to: &mut [u8], from: &[u8]) {
     if from.len() <= PIECE {
@@ -82,7 +82,7 @@ pub fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
-/// The opening handshake of a browser, with everything that one sends along.
+/// The opening handshake of a browser, with all of its header fields.
 pub const REQUEST: &[u8] = b"GET /chat?room=1 HTTP/1.1\r\n\
 Host: server.example.com\r\n\
 Connection: Upgrade\r\n\
@@ -98,5 +98,5 @@ Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n\
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
 Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
-/// What RFC 6455 section 1.3 has a server answer to that key.
+/// The value that accepts the key of [`REQUEST`] (RFC 6455 section 1.3).
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";

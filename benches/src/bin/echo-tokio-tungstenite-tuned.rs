@@ -1,5 +1,5 @@
-//! tokio-tungstenite as someone writes it who has measured: a smaller read buffer, which it clears before each read, and one
-//! flush for all messages that have come together.
+//! tokio-tungstenite, tuned: a smaller read buffer, which the library clears before each read, and one flush for all
+//! messages that arrived together.
 
 use std::io;
 

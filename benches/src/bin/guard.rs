@@ -1,7 +1,8 @@
-//! `guard OPERATION TIMES`: one operation of ours, so many times over, for `cargo xtask guard` to count instructions of.
-//! `guard OPERATION allocations`: the allocations of one, and their bytes. `guard list`: the operations.
+//! The operations whose instructions and allocations `cargo xtask guard` counts.
 //!
-//! Nothing here is timed, and nothing depends on chance: the same program on the same kind of machine does the same.
+//! `guard OPERATION TIMES` performs an operation TIMES times. `guard OPERATION allocations` prints the number of its
+//! allocations, and their bytes. `guard list` prints the operations. Nothing is timed or random: each run on the same
+//! kind of machine executes the same instructions.
 
 use std::env;
 use std::hint::black_box;
@@ -16,18 +17,17 @@ use sansocket_benches::wire::{self, From, REQUEST};
 
 const NOW: Instant = Instant::EPOCH;
 
-/// Payload bytes, and what they are called.
+/// The sizes of payloads, with their names.
 const SIZES: [(&str, usize); 4] = [("16 B", 16), ("125 B", 125), ("1 KiB", 1 << 10), ("64 KiB", 64 << 10)];
 
-/// To be done again and again.
+/// A closure that performs an operation once.
 type Operation = Box<dyn FnMut()>;
-/// What is done with a message, and what does it with one of so many bytes.
+/// The name of an operation, and the function that prepares it for a payload of a given size.
 type Kind = (&'static str, fn(usize) -> Operation);
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 7] = [
     ("receive, server, binary", |size| receive(From::Client, false, size)),
-    ("receive in pieces, server, binary", |size| receive_in_pieces(size)),
-    ("receive refilled, server, binary", receive_refilled),
+    ("receive in pieces, server, binary", receive_in_pieces),
     ("receive, server, text", |size| receive(From::Client, true, size)),
     ("receive, client, binary", |size| receive(From::Server, false, size)),
     ("send, masked", |size| send(Connection::client(Arc::new(Config::default()), StdRng::seed_from_u64(1), NOW), size)),
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         ["list"] => names().for_each(|name| println!("{name}")),
         [name, "allocations"] if names().any(|known| known == name) => {
             let mut operation = find(name);
-            // the first may grow what the following reuse
+            // the first call may grow buffers that later calls reuse
             operation();
             let info = allocation_counter::measure(&mut operation);
             println!("{} {}", info.count_total, info.bytes_total);
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
             }
         }
         _ => {
-            eprintln!("guard list | OPERATION TIMES | OPERATION allocations");
+            eprintln!("usage: guard list | guard OPERATION TIMES | guard OPERATION allocations");
             return ExitCode::FAILURE;
         }
     }
@@ -62,8 +62,8 @@ fn main() -> ExitCode {
 }
 
 fn names() -> impl Iterator<Item = String> {
-    let of_sizes = KINDS.iter().flat_map(|(kind, _)| SIZES.map(|(size, _)| format!("{kind}, {size}")));
-    of_sizes.chain(["handshake".to_owned()])
+    let operations = KINDS.iter().flat_map(|(kind, _)| SIZES.map(|(size, _)| format!("{kind}, {size}")));
+    operations.chain(["handshake".to_owned()])
 }
 
 fn find(name: &str) -> Operation {
@@ -72,7 +72,7 @@ fn find(name: &str) -> Operation {
     found.map_or_else(handshake, |((_, make), (_, size))| make(size))
 }
 
-/// The wire is copied into the buffer, then received from there.
+/// Copies a message from the wire into the buffer, and receives it from there.
 fn receive(from: From, is_text: bool, size: usize) -> Operation {
     let wire = wire::messages(from, is_text, &wire::payload(size), 1);
     let config = Arc::new(Config::default());
@@ -90,14 +90,14 @@ fn receive(from: From, is_text: bool, size: usize) -> Operation {
     })
 }
 
-/// The wire arrives in eight reads and a rest, and the message is assembled in lent memory, which it is recycled to.
+/// Receives a message in reads of an eighth of its size. It is assembled in the attached scratch, and recycled.
 fn receive_in_pieces(size: usize) -> Operation {
     let wire = wire::messages(From::Client, false, &wire::payload(size), 1);
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
     let mut buffer = vec![0; size / 8];
-    let mut memory = Scratch::new();
+    let mut scratch = Scratch::new();
     Box::new(move || {
-        connection.attach_scratch(&mut memory);
+        connection.attach_scratch(&mut scratch);
         for read in black_box(&wire).chunks(size / 8) {
             let buffer = &mut buffer[..read.len()];
             wire::copy(buffer, read);
@@ -107,53 +107,34 @@ fn receive_in_pieces(size: usize) -> Operation {
                 connection.recycle(black_box(message));
             }
         }
-        connection.detach_scratch(&mut memory);
+        connection.detach_scratch(&mut scratch);
     })
 }
 
-/// The wire arrives in eight reads and a rest, in a buffer where the message stays until it is whole.
-fn receive_refilled(size: usize) -> Operation {
-    let wire = wire::messages(From::Client, false, &wire::payload(size), 1);
-    let mut connection = Connection::server(Arc::new(Config::default()), NOW);
-    let mut buffer = vec![0; wire.len()];
-    Box::new(move || {
-        let mut filled = 0;
-        for read in black_box(&wire).chunks(size / 8) {
-            wire::copy(&mut buffer[filled..filled + read.len()], read);
-            filled += read.len();
-            let mut input = Input::refillable(&mut buffer[..filled], wire.len());
-            while let Some(event) = connection.receive(&mut input, NOW).unwrap() {
-                black_box(&event);
-            }
-            filled = input.remaining().len();
-        }
-    })
-}
-
-/// The payload is borrowed, the memory lent; all output is taken.
+/// Sends a borrowed payload with scratch attached, and takes all output.
 fn send(mut connection: Connection, size: usize) -> Operation {
     let payload = wire::payload(size);
-    let mut memory = Scratch::new();
+    let mut scratch = Scratch::new();
     Box::new(move || {
-        connection.attach_scratch(&mut memory);
+        connection.attach_scratch(&mut scratch);
         connection.send(black_box(&payload)).unwrap();
-        drain(&mut connection, &mut memory);
+        drain(&mut connection, &mut scratch);
     })
 }
 
 fn send_shared(size: usize) -> Operation {
     let payload = Bytes::from(wire::payload(size));
     let mut connection = Connection::server(Arc::new(Config::default()), NOW);
-    let mut memory = Scratch::new();
+    let mut scratch = Scratch::new();
     Box::new(move || {
-        connection.attach_scratch(&mut memory);
+        connection.attach_scratch(&mut scratch);
         connection.send_shared(MessageKind::Binary, black_box(&payload).clone()).unwrap();
-        drain(&mut connection, &mut memory);
+        drain(&mut connection, &mut scratch);
     })
 }
 
-/// Takes all output, in its pieces if there are several: as the adapters.
-fn drain(connection: &mut Connection, memory: &mut Scratch) {
+/// Takes all output as the adapters do: as one slice if it is contiguous, or as several.
+fn drain(connection: &mut Connection, scratch: &mut Scratch) {
     let output = connection.output();
     while output.has_remaining() {
         let chunk = black_box(output.chunk());
@@ -165,10 +146,10 @@ fn drain(connection: &mut Connection, memory: &mut Scratch) {
         }
         output.advance(count);
     }
-    connection.detach_scratch(memory);
+    connection.detach_scratch(scratch);
 }
 
-/// A browser's request, parsed and accepted; the response taken.
+/// Parses and accepts a browser's request, and takes the response.
 fn handshake() -> Operation {
     let config = Arc::new(Config::default());
     let mut buffer = vec![0; REQUEST.len()];

@@ -1,12 +1,12 @@
-//! fastwebsockets, whole messages by its `FragmentCollector`.
+//! fastwebsockets, with its `FragmentCollector` for whole messages.
 
 use fastwebsockets::{FragmentCollector, Frame, OpCode, WebSocket};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Stream, Transport, block_on};
 
 /// fastwebsockets.
-#[expect(missing_debug_implementations, reason = "neither has the library's")]
+#[expect(missing_debug_implementations, reason = "the library's type has none")]
 pub struct Fastwebsockets<T>(FragmentCollector<Stream<T>>);
 
 impl<T: Transport> Endpoint<T> for Fastwebsockets<T> {

@@ -3,11 +3,11 @@
 use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::{Config, Message, WebSocketStream, handshake};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, Stream, Transport, block_on};
 
 /// sockudo-ws.
-#[expect(missing_debug_implementations, reason = "neither has the library's")]
+#[expect(missing_debug_implementations, reason = "the library's type has none")]
 pub struct Sockudo<T: Transport>(WebSocketStream<Stream<T>>);
 
 impl<T: Transport> Endpoint<T> for Sockudo<T> {
@@ -33,7 +33,7 @@ impl<T: Transport> Endpoint<T> for Sockudo<T> {
     }
 }
 
-/// The response of a server to a request.
+/// Returns the response of a server to a request.
 #[must_use]
 pub fn answer(request: &'static [u8]) -> Vec<u8> {
     let mut stream = Stream(Exchange::new(request));

@@ -4,7 +4,7 @@ use soketto::connection::{Builder, Mode};
 use soketto::handshake::{Server, server::Response};
 use soketto::{Receiver, Sender};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, Stream, Transport, block_on};
 
 /// soketto.
@@ -48,7 +48,7 @@ impl<T: Transport> Endpoint<T> for Soketto<T> {
     }
 }
 
-/// The response of a server to a request.
+/// Returns the response of a server to a request.
 #[must_use]
 pub fn answer(request: &'static [u8]) -> Vec<u8> {
     let mut server = Server::new(Stream(Exchange::new(request)));

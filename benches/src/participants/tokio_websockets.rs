@@ -3,7 +3,7 @@
 use futures_util::{SinkExt, StreamExt};
 use tokio_websockets::{ClientBuilder, Message, ServerBuilder, WebSocketStream};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, Stream, Transport, block_on};
 
 /// tokio-websockets.
@@ -32,7 +32,7 @@ impl<T: Transport> Endpoint<T> for TokioWebsockets<T> {
     }
 }
 
-/// The response of a server to a request.
+/// Returns the response of a server to a request.
 #[must_use]
 pub fn answer(request: &'static [u8]) -> Vec<u8> {
     let (_, ws) = block_on(ServerBuilder::new().accept(Stream(Exchange::new(request)))).unwrap();

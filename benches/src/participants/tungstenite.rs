@@ -1,8 +1,8 @@
-//! tungstenite, with the buffers that it has by default.
+//! tungstenite, with its default buffers.
 
 use tungstenite::protocol::{self, Message};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, Stream, Transport};
 
 /// tungstenite.
@@ -33,7 +33,7 @@ impl<T: Transport> Endpoint<T> for Tungstenite<T> {
     }
 }
 
-/// The response of a server to a request.
+/// Returns the response of a server to a request.
 #[must_use]
 pub fn answer(request: &'static [u8]) -> Vec<u8> {
     tungstenite::accept(Stream(Exchange::new(request))).unwrap().into_inner().0.response

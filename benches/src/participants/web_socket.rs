@@ -1,13 +1,13 @@
-//! web-socket, buffered as in its examples. It hands over fragments, and does not look at UTF-8: both are done here.
+//! web-socket, buffered as in its examples. It delivers fragments and does not validate UTF-8: this file does both.
 
 use tokio::io::BufReader;
 use web_socket::{DataType, Event, MessageType, Stream as Fragment};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Stream, Transport, block_on};
 
 /// web-socket.
-#[expect(missing_debug_implementations, reason = "neither has the library's")]
+#[expect(missing_debug_implementations, reason = "the library's type has none")]
 pub struct WebSocket<T> {
     socket: web_socket::WebSocket<BufReader<Stream<T>>>,
     message: Vec<u8>,
@@ -35,17 +35,17 @@ impl<T: Transport> Endpoint<T> for WebSocket<T> {
         block_on(async {
             loop {
                 let Event::Data { ty, data } = self.socket.recv().await.unwrap() else { panic!("no data") };
-                let goes_on = match ty {
+                let has_more = match ty {
                     DataType::Complete(kind) => deliver(kind, &data),
                     DataType::Stream(fragment) => {
                         self.message.extend_from_slice(&data);
                         let Fragment::End(kind) = fragment else { continue };
-                        let goes_on = deliver(kind, &self.message);
+                        let has_more = deliver(kind, &self.message);
                         self.message.clear();
-                        goes_on
+                        has_more
                     }
                 };
-                if !goes_on {
+                if !has_more {
                     break;
                 }
             }

@@ -1,16 +1,16 @@
-//! websocket-sans-io: frames alone. Messages are assembled here, text is validated here, and bytes are read and written
-//! as its examples do.
+//! websocket-sans-io, which only encodes and decodes frames. This file assembles messages and validates text, and reads
+//! and writes as the library's examples do.
 
 use std::ops::Range;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrameEncoder, WebsocketFrameEvent};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::Transport;
 
 /// websocket-sans-io.
-#[expect(missing_debug_implementations, reason = "neither has the library's")]
+#[expect(missing_debug_implementations, reason = "the library's type has none")]
 pub struct WebsocketSansIo<T> {
     decoder: WebsocketFrameDecoder,
     encoder: WebsocketFrameEncoder,
@@ -41,7 +41,7 @@ impl<T: Transport> Endpoint<T> for WebsocketSansIo<T> {
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
-        // where in the buffer the payload is that came in one piece, which needs no assembling
+        // the range of a payload that arrived in one piece, which needs no assembly
         let mut whole = None;
         while count > 0 {
             let result = self.decoder.add_data(&mut self.buffer[self.start..self.end]).unwrap();

@@ -1,13 +1,13 @@
-//! yawc, with limits that let 1 MiB through and text validated, which by default it is not.
+//! yawc, with limits that allow 1 MiB, and with validation of text, which is off by default.
 
 use futures_util::SinkExt;
 use yawc::{Frame, OpCode, Options, WebSocket};
 
-use super::{Endpoint, Payload, Role};
+use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Stream, Transport, block_on};
 
 /// yawc.
-#[expect(missing_debug_implementations, reason = "neither has the library's")]
+#[expect(missing_debug_implementations, reason = "the library's type has none")]
 pub struct Yawc<T: Transport>(WebSocket<Stream<T>>);
 
 impl<T: Transport> Endpoint<T> for Yawc<T> {

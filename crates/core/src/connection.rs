@@ -1,5 +1,8 @@
 //! A connection after its opening handshake: joins receiver, sender, closing handshake and timers.
 
+mod keepalive;
+mod receive;
+
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -16,9 +19,9 @@ use crate::error::{Error, TimeoutKind};
 use crate::event::Event;
 use crate::frame::OpCode;
 use crate::handshake::{Agreement, Extension, PendingOpen};
-use crate::receive::{FrameEvent, Receiver};
+use crate::receive::Receiver;
 use crate::scratch::Scratch;
-use crate::send::{CloseProgress, ControlOrigin, EncodedMessage, Masking, Output, Sender};
+use crate::send::{ControlOrigin, EncodedMessage, Masking, Output, Sender};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
@@ -297,9 +300,10 @@ impl Connection {
     /// Attaches the driver's scratch memory for the connection's turn. Detach it
     /// ([`detach_scratch`](Self::detach_scratch)) when the turn ends, after writing.
     ///
-    /// It is for drivers of many connections, of which few are busy at a time, and for drivers that allocate rarely. The
-    /// connection encodes frames in it, and assembles messages that arrive in pieces in buffers of messages that were
-    /// sent or [recycled](Self::recycle). So a busy connection rarely allocates, and an idle one owns no heap memory.
+    /// It is for drivers of many connections, of which few are busy at a time, and for drivers that allocate rarely.
+    /// The connection encodes frames in it, and assembles messages that arrive in pieces in buffers of messages that
+    /// were sent or [recycled](Self::recycle). So a busy connection rarely allocates, and an idle one owns no heap
+    /// memory.
     ///
     /// ```
     /// use sansocket::bytes::Buf;
@@ -385,9 +389,9 @@ impl Connection {
     }
 
     /// Returns whether bytes should be read from the transport now: not while a server has more than
-    /// [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that TCP
-    /// slows down the peer; call this again when output was delivered. A closing connection is always read, until the
-    /// end of the stream.
+    /// [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that
+    /// TCP slows down the peer; call this again when output was delivered. A closing connection is always read, until
+    /// the end of the stream.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.closing {
@@ -396,8 +400,8 @@ impl Connection {
         }
     }
 
-    /// Returns whether an event is pending that needs no further byte, such as [`Event::Close`] once the last output was
-    /// delivered: call [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
+    /// Returns whether an event is pending that needs no further byte, such as [`Event::Close`] once the last output
+    /// was delivered: call [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| closing.has_pending_close(self.output.is_delivered()))
@@ -492,74 +496,6 @@ impl Connection {
         if self.closing.is_none() { Ok(()) } else { Err(NotOpen(self.ready_state())) }
     }
 
-    /// Receives what [`Receiver::receive_whole`] does not take, and reports the end of a closing connection.
-    #[inline(never)]
-    fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        if let Some(closing) = &mut self.closing {
-            if !input.is_empty() {
-                closing.note_received(self.output.is_delivered(), self.timers.now());
-            }
-            if !closing.handles_frames() {
-                let close = self.take_close();
-                let discarded = self.discard(input);
-                return close.map_or(discarded, |close| Ok(Some(Event::Close(close))));
-            }
-        }
-        if self.receiver.is_assembling(&self.config) {
-            match self.receiver.assemble(input, self.output.pool()) {
-                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
-                Ok(None) if input.is_empty() => return Ok(None),
-                Ok(None) => {}
-                Err(error) => return self.fail(error.into(), input),
-            }
-        }
-        match self.receiver.receive(input, &self.config, self.output.pool()) {
-            Ok(event) => Ok(event.map(|event| self.handle_frame(event))),
-            Err(error) => self.fail(error.into(), input),
-        }
-    }
-
-    fn handle_frame<'b>(&mut self, event: FrameEvent<'b>) -> Event<'b> {
-        match event {
-            FrameEvent::Message(message) => Event::Message(message),
-            FrameEvent::Chunk(chunk) => Event::Chunk(chunk),
-            FrameEvent::Ping(payload) => {
-                self.reply(&payload);
-                Event::Ping(payload)
-            }
-            FrameEvent::Pong(payload) => Event::Pong(payload),
-            FrameEvent::Close(frame) => {
-                self.transition().receive_close(frame.clone());
-                self.receiver.discard();
-                Event::CloseReceived(frame)
-            }
-        }
-    }
-
-    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
-    fn reply(&mut self, payload: &[u8]) {
-        let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
-        if can_write && self.output.close_progress() < CloseProgress::Begun {
-            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlOrigin::Reply, &self.config);
-        }
-    }
-
-    #[cold]
-    fn fail<'b>(&mut self, error: Error, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        self.transition().fail(error);
-        self.discard(input)
-    }
-
-    /// Discards what follows a Close frame or a failure, and what was unfinished then (1.4, 7.1.7).
-    fn discard<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        input.discard();
-        self.receiver.discard();
-        match self.closing.as_ref().and_then(|closing| closing.error()) {
-            Some(error) => Err(error.clone()),
-            None => Ok(None),
-        }
-    }
-
     fn take_close(&mut self) -> Option<Close> {
         self.transition().take_close()
     }
@@ -567,44 +503,5 @@ impl Connection {
     fn transition(&mut self) -> Transition<'_> {
         let Self { closing, config, sender, output, timers, .. } = self;
         Transition { closing, config, sender, output, timers }
-    }
-
-    /// Restarts the keepalive timer of an open connection, after bytes of the peer have arrived.
-    #[inline]
-    fn note_activity(&mut self) {
-        if !self.timers.restart(Timer::Ping)
-            && let Some(interval) = self.config.keepalive.interval()
-        {
-            self.timers.set(Timer::Ping, interval);
-        }
-    }
-
-    /// Queues a keepalive Ping, unless one is pending.
-    fn send_keepalive(&mut self) {
-        let is_busy = !self.output.is_delivered();
-        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlOrigin::Keepalive, &self.config);
-        self.await_pong(is_busy || self.has_backlog());
-    }
-
-    /// Starts the Pong deadline. If `is_excused`, deliveries restart it: the Ping has not left, or the Pong is not read.
-    fn await_pong(&mut self, is_excused: bool) {
-        self.output.set_pong_excused(is_excused);
-        self.output.take_progress();
-        self.timers.set(Timer::Pong, self.config.pong_timeout);
-    }
-
-    /// Returns whether the backlog of a server is above the high-water mark, so that it does not read. A client always
-    /// reads: two endpoints that stop reading would wait for each other for ever.
-    #[inline]
-    fn has_backlog(&self) -> bool {
-        self.output.undelivered() > self.config.high_water_mark && self.role() == Role::Server
-    }
-
-    /// Excuses a missing Pong if the backlog keeps the driver from reading it. Call it after queueing.
-    #[inline]
-    fn note_backlog(&mut self) {
-        if self.has_backlog() {
-            self.output.set_pong_excused(true);
-        }
     }
 }

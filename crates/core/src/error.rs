@@ -35,8 +35,8 @@ impl From<ReceiveError> for Error {
 }
 
 impl Error {
-    /// Returns the status code of the Close frame that is sent for the error (RFC 6455 section 7.4.1). `None` if no Close
-    /// frame is sent: the opening handshake failed, or a deadline passed.
+    /// Returns the status code of the Close frame that is sent for the error (RFC 6455 section 7.4.1). `None` if no
+    /// Close frame is sent: the opening handshake failed, or a deadline passed.
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(ProtocolError::Utf8Invalid) => Some(CloseCode::INVALID_PAYLOAD),

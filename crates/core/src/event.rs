@@ -14,8 +14,8 @@ pub enum Event<'b> {
     Request(Request),
     /// Server: an HTTP request that does not ask for a WebSocket, such as a health check. Answer it, now or later, with
     /// [`respond`](crate::WebSocket::respond) and any response, such as
-    /// [`HttpResponse::upgrade_required`](crate::HttpResponse::upgrade_required); until then nothing is read. The client
-    /// gets 503 if the application does not answer within
+    /// [`HttpResponse::upgrade_required`](crate::HttpResponse::upgrade_required); until then nothing is read. The
+    /// client gets 503 if the application does not answer within
     /// [`Config::opening_timeout`](crate::Config::opening_timeout).
     HttpRequest(Request),
     /// The connection is open.
@@ -24,7 +24,8 @@ pub enum Event<'b> {
     Message(Message<'b>),
     /// A piece of a message, with [`Delivery::Chunks`](crate::Delivery::Chunks).
     Chunk(Chunk<'b>),
-    /// A Ping, up to 125 bytes. The Pong is already in the output, unless the driver has begun to write our Close frame.
+    /// A Ping, up to 125 bytes. The Pong is already in the output, unless the driver has begun to write our Close
+    /// frame.
     Ping(Cow<'b, [u8]>),
     /// A Pong, up to 125 bytes, whether it answers a Ping or not.
     Pong(Cow<'b, [u8]>),

@@ -24,8 +24,8 @@ use crate::send::{EncodedMessage, Output};
 /// It does no IO. Its methods are of four kinds:
 ///
 /// * **The driver reports** what happened: received bytes ([`receive`](Self::receive)), the end of the stream
-///   ([`receive_eof`](Self::receive_eof)), a deadline ([`handle_timeout`](Self::handle_timeout)). Each returns an event.
-///   [`write_lost`](Self::write_lost), [`progress`](Self::progress) and [`abort`](Self::abort) return none.
+///   ([`receive_eof`](Self::receive_eof)), a deadline ([`handle_timeout`](Self::handle_timeout)). Each returns an
+///   event. [`write_lost`](Self::write_lost), [`progress`](Self::progress) and [`abort`](Self::abort) return none.
 /// * **The application acts**: it answers the request ([`accept`](Self::accept), [`respond`](Self::respond)), sends
 ///   ([`send`](Self::send) and the like) and closes ([`close`](Self::close)).
 /// * **The driver asks** what to do, after each of these: write [`output`](Self::output), obey
@@ -34,7 +34,8 @@ use crate::send::{EncodedMessage, Output};
 /// * **Getters**: [`ready_state`](Self::ready_state), [`buffered_amount`](Self::buffered_amount),
 ///   [`protocol`](Self::protocol) and others.
 ///
-/// Methods that say "Forwards to" do what the method of [`Connection`] does, and are documented there.
+/// Methods that forward to [`Connection`] are documented there. Before the connection is open, those that send return
+/// [`SendError::NotOpen`].
 ///
 /// ```
 /// use bytes::Buf;
@@ -99,8 +100,8 @@ impl WebSocket {
     }
 
     /// Takes over a connection whose opening handshake was performed elsewhere, such as by an HTTP server: see
-    /// [`Request::check`] and [`Connection::with_agreement`]. The first event is [`Event::Open`]. `leftover` has the bytes
-    /// that were received behind the handshake; it may be empty.
+    /// [`Request::check`] and [`Connection::with_agreement`]. The first event is [`Event::Open`]. `leftover` has the
+    /// bytes that were received behind the handshake; it may be empty.
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
@@ -114,9 +115,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The opening handshake failed, the peer broke the protocol or exceeded a limit, or a timeout was reported before. The
-    /// response or the Close frame that says so is in the output. Every later call returns the same error and discards its
-    /// input, except that one call returns [`Event::Close`] when a connection that was open has ended.
+    /// The opening handshake failed, the peer broke the protocol or exceeded a limit, or a timeout was reported before.
+    /// The response or the Close frame that says so is in the output. Every later call returns the same error and
+    /// discards its input, except that one call returns [`Event::Close`] when a connection that was open has ended.
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
@@ -131,9 +132,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The stream ended within the opening handshake (a request that does not ask for a WebSocket can still be answered),
-    /// or frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an open connection
-    /// ended.
+    /// The stream ended within the opening handshake (a request that does not ask for a WebSocket can still be
+    /// answered), or frames that came before the request was accepted broke the protocol. [`Event::Close`] says how an
+    /// open connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Open(connection) => match connection.next_of_opening(now) {
@@ -149,7 +150,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::write_lost`].
+    /// Reports that nothing more can be written, and drops the output: forwards to [`Connection::write_lost`].
     pub fn write_lost(&mut self, now: Instant) {
         match &mut self.state {
             State::Open(connection) => connection.write_lost(now),
@@ -157,7 +158,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::progress`].
+    /// Reports that the peer has acknowledged bytes: forwards to [`Connection::progress`].
     pub fn progress(&mut self, now: Instant) {
         match &mut self.state {
             State::Open(connection) => connection.progress(now),
@@ -165,8 +166,8 @@ impl WebSocket {
         }
     }
 
-    /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows if the connection was
-    /// open.
+    /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows if the connection
+    /// was open.
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
             State::Open(connection) => connection.abort(now),
@@ -174,14 +175,14 @@ impl WebSocket {
         }
     }
 
-    /// Handles a deadline. Call it at [`poll_timeout`](Self::poll_timeout), after one more attempt to read and write. Calls
-    /// at other times are harmless.
+    /// Handles a deadline. Call it at [`poll_timeout`](Self::poll_timeout), after one more attempt to read and write.
+    /// Calls at other times are harmless.
     ///
     /// # Errors
     ///
     /// The opening handshake took too long ([`TimeoutKind::Opening`](crate::TimeoutKind::Opening)), or the peer did not
-    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited for
-    /// the rest of the response's body, gets the refusal ([`Error::Handshake`]).
+    /// answer a keepalive Ping ([`TimeoutKind::Pong`](crate::TimeoutKind::Pong)). A client that was refused, and waited
+    /// for the rest of the response's body, gets the refusal ([`Error::Handshake`]).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
             State::Open(connection) => {
@@ -197,8 +198,8 @@ impl WebSocket {
         }
     }
 
-    /// Server: accepts the request of [`Event::Request`]. Messages can then be sent. The next [`receive`](Self::receive)
-    /// returns [`Event::Open`].
+    /// Server: accepts the request of [`Event::Request`]. Messages can then be sent. The next
+    /// [`receive`](Self::receive) returns [`Event::Open`].
     ///
     /// # Errors
     ///
@@ -213,8 +214,8 @@ impl WebSocket {
         Ok(())
     }
 
-    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::HttpRequest`], with a response. TCP
-    /// closes after it. No event follows.
+    /// Server: refuses the request of [`Event::Request`], or answers that of [`Event::HttpRequest`], with a response.
+    /// TCP closes after it. No event follows.
     ///
     /// # Errors
     ///
@@ -226,39 +227,23 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::send`].
-    ///
-    /// # Errors
-    ///
-    /// Also fails before the connection is open.
+    /// Queues a message: forwards to [`Connection::send`].
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         self.connection()?.send(message)
     }
 
-    /// Forwards to [`Connection::send_shared`].
-    ///
-    /// # Errors
-    ///
-    /// Also fails before the connection is open.
+    /// Queues a message with a shared payload: forwards to [`Connection::send_shared`].
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         self.connection()?.send_shared(kind, payload)
     }
 
-    /// Forwards to [`Connection::send_encoded`].
-    ///
-    /// # Errors
-    ///
-    /// Also fails before the connection is open.
+    /// Queues a message that was encoded once for many peers: forwards to [`Connection::send_encoded`].
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connection()?.send_encoded(message)
     }
 
-    /// Forwards to [`Connection::send_fragment`].
-    ///
-    /// # Errors
-    ///
-    /// Also fails before the connection is open.
+    /// Queues a fragment of a message: forwards to [`Connection::send_fragment`].
     pub fn send_fragment<'p>(
         &mut self,
         kind: MessageKind,
@@ -268,26 +253,18 @@ impl WebSocket {
         self.connection()?.send_fragment(kind, payload, last)
     }
 
-    /// Forwards to [`Connection::ping`].
-    ///
-    /// # Errors
-    ///
-    /// Also fails before the connection is open.
+    /// Queues a Ping: forwards to [`Connection::ping`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.connection()?.ping(payload)
     }
 
-    /// Forwards to [`Connection::pong`].
-    ///
-    /// # Errors
-    ///
-    /// Also fails before the connection is open.
+    /// Queues an unsolicited Pong: forwards to [`Connection::pong`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.connection()?.pong(payload)
     }
 
-    /// Forwards to [`Connection::close`]. A connection that is not open yet ends without a Close frame: the server answers a
-    /// pending request with 503.
+    /// Begins the closing handshake: forwards to [`Connection::close`]. A connection that is not open yet ends without
+    /// a Close frame; the server answers a pending request with 503.
     ///
     /// # Errors
     ///
@@ -308,13 +285,13 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::attach_scratch`].
+    /// Attaches the driver's scratch memory for the connection's turn: forwards to [`Connection::attach_scratch`].
     #[inline]
     pub fn attach_scratch(&mut self, scratch: &mut Scratch) {
         self.output().attach_scratch(scratch);
     }
 
-    /// Forwards to [`Connection::detach_scratch`].
+    /// Detaches the scratch memory: forwards to [`Connection::detach_scratch`].
     #[inline]
     pub fn detach_scratch(&mut self, scratch: &mut Scratch) {
         match &mut self.state {
@@ -323,7 +300,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::recycle`].
+    /// Returns the buffer of a message to the attached scratch: forwards to [`Connection::recycle`].
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {
         if let State::Open(connection) = &mut self.state {
@@ -331,7 +308,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::poll_timeout`].
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout): forwards to [`Connection::poll_timeout`].
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
@@ -340,7 +317,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::transport`].
+    /// Returns what the driver should do with the transport now: forwards to [`Connection::transport`].
     #[inline]
     pub fn transport(&self) -> TransportAction {
         match &self.state {
@@ -349,7 +326,8 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::wants_read`]. While a request is unanswered, this returns `false`.
+    /// Returns whether bytes should be read from the transport now: forwards to [`Connection::wants_read`], and returns
+    /// `false` while a request is unanswered.
     #[inline]
     pub fn wants_read(&self) -> bool {
         match &self.state {
@@ -358,8 +336,8 @@ impl WebSocket {
         }
     }
 
-    /// Returns whether an event is pending that needs no further byte: [`Event::Open`] and the events that follow it after a
-    /// late [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
+    /// Returns whether an event is pending that needs no further byte: [`Event::Open`] and the events that follow it
+    /// after a late [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
     /// [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
@@ -378,7 +356,8 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::buffered_amount`].
+    /// Returns the payload bytes of messages that were sent and not yet delivered: forwards to
+    /// [`Connection::buffered_amount`].
     #[inline]
     pub fn buffered_amount(&self) -> usize {
         match &self.state {
@@ -387,7 +366,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::role`].
+    /// Returns which end this is: forwards to [`Connection::role`].
     pub fn role(&self) -> Role {
         match &self.state {
             State::Open(connection) => connection.role(),
@@ -395,7 +374,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::protocol`].
+    /// Returns the subprotocol selected in the opening handshake: forwards to [`Connection::protocol`].
     pub fn protocol(&self) -> Option<&str> {
         match &self.state {
             State::Open(connection) => connection.protocol(),
@@ -403,7 +382,7 @@ impl WebSocket {
         }
     }
 
-    /// Forwards to [`Connection::extensions`].
+    /// Returns the extensions in use: forwards to [`Connection::extensions`].
     pub fn extensions(&self) -> &[Extension] {
         match &self.state {
             State::Open(connection) => connection.extensions(),

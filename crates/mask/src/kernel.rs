@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::{MaskingKey, body, word::Word};
+use crate::body;
+use crate::word::{MaskingKey, Word};
 
 /// The masking, compiled for one instruction set. A `Kernel` exists only for instructions that this machine has, so
 /// running it is safe.

@@ -42,10 +42,8 @@ mod word;
 use alloc::vec::Vec;
 
 pub use kernel::Kernel;
+pub use word::MaskingKey;
 use word::Word;
-
-/// The four octets of a frame's masking key, in network order.
-pub type MaskingKey = [u8; 4];
 
 /// Masks or unmasks `payload` in place. `offset` is the position of its first byte within the frame's payload, in
 /// bytes.

@@ -1,6 +1,7 @@
 //! The masking key, rotated to the position where it is applied.
 
-use crate::MaskingKey;
+/// The four octets of a frame's masking key, in the order in which they travel.
+pub type MaskingKey = [u8; 4];
 
 /// The key, repeated and rotated so that it begins with the octet for the next byte.
 ///

@@ -18,6 +18,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 use sansocket_drive::sansocket::{ClientRequest, Scratch};
 
+use crate::clock;
 use crate::connection_id::ConnectionId;
 use crate::error::ConnectError;
 use crate::handle::Handle;
@@ -214,7 +215,7 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// If a method of the handler panics. Drop the loop then: it has lost the rest of the turn's work.
     pub fn run(&mut self) -> io::Result<()> {
-        self.connections.table.now = crate::now();
+        self.connections.table.now = clock::now();
         while self.take_turn(None)? {}
         Ok(())
     }
@@ -231,7 +232,7 @@ impl<H: Handler> EventLoop<H> {
     /// As for [`run`](Self::run).
     pub fn turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
         // time has passed since the last turn
-        self.connections.table.now = crate::now();
+        self.connections.table.now = clock::now();
         self.is_clock_stale = false;
         self.take_turn(max_wait)
     }
@@ -250,7 +251,7 @@ impl<H: Handler> EventLoop<H> {
         let events = self.events.get_or_insert_with(|| Events::with_capacity(EVENTS));
         match self.poll.poll(events, wait) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => self.connections.table.now = crate::now(),
+            _ => self.connections.table.now = clock::now(),
         }
         self.is_clock_stale = false;
         self.connections.table.has_paused = false;
@@ -283,7 +284,7 @@ impl<H: Handler> EventLoop<H> {
 
     /// Returns the connections.
     pub fn connections(&mut self) -> &mut Connections<H> {
-        self.connections.table.now = crate::now();
+        self.connections.table.now = clock::now();
         &mut self.connections
     }
 
@@ -315,7 +316,7 @@ impl<H: Handler> EventLoop<H> {
             } else if next >= table.now + NEAR {
                 MAX_BLOCK
             } else {
-                next - crate::now()
+                next - clock::now()
             }
         });
         wait.into_iter().chain(max_wait).min()

@@ -86,6 +86,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod clock;
 mod connection_id;
 mod error;
 mod event_loop;
@@ -101,6 +102,7 @@ mod threads;
 mod timers;
 
 pub use answer::Answer;
+pub use clock::now;
 pub use connection_id::ConnectionId;
 pub use error::{ConnectError, MailboxLimit, PostError, Stopped};
 pub use event_loop::EventLoop;
@@ -121,14 +123,3 @@ pub use sansocket_drive::sansocket::{
     Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
 pub use sansocket_drive::{Error, parse_uri};
-
-/// Reads the clock of the process, as the core counts time.
-///
-/// ```
-/// let now = sansocket_mio::now();
-/// assert!(sansocket_mio::now() >= now);
-/// ```
-#[inline]
-pub fn now() -> Instant {
-    sansocket_drive::Clock::of_process().now()
-}

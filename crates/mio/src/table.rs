@@ -15,6 +15,7 @@ use slab::Slab;
 
 use crate::Error;
 use crate::answer::Answer;
+use crate::clock;
 use crate::connection_id::ConnectionId;
 use crate::error::{ConnectError, Stopped};
 use crate::listen_options::ListenerShared;
@@ -98,7 +99,7 @@ impl<D> Table<D> {
             timers: Timers::default(),
             stop_at: None,
             stop_timeout: options.stop_timeout,
-            now: crate::now(),
+            now: clock::now(),
             config: Arc::clone(&options.config),
             high_water_mark,
             low_water_mark,
@@ -118,7 +119,7 @@ impl<D> Table<D> {
         if self.is_stopping {
             return Err(Stopped.into());
         }
-        Socket::connect(request, addresses, Arc::clone(&self.config), crate::now())
+        Socket::connect(request, addresses, Arc::clone(&self.config), clock::now())
     }
 
     /// Adds a connection that no listener has accepted.
@@ -341,7 +342,7 @@ impl<D> Table<D> {
     /// Begins to close all connections.
     pub(crate) fn stop(&mut self) {
         self.is_stopping = true;
-        let now = crate::now();
+        let now = clock::now();
         self.stop_at = Some(now + self.stop_timeout);
         // cannot fail: 1001 may be sent, and the reason is empty
         self.change_all(|ws| _ = ws.close(CloseCode::GOING_AWAY, "", now));

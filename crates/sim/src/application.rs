@@ -1,431 +1,56 @@
-//! What the applications at both ends do: they send anything at any moment, also what is illegal, which must be refused
-//! and harm nothing.
-
-use sansocket::bytes::Bytes;
-use sansocket::{
-    Accept, AnswerError, CloseCode, Config, EncodedMessage, HttpResponse, Message, MessageKind, ReadyState, SendError,
-};
-
-use sansocket_drive::Error;
+//! The state of the application at one end.
 
 use crate::choices::Choices;
-use crate::content;
-use crate::endpoint::{Context, Endpoint};
-use crate::model::Phase;
-use crate::reading::Whole;
+use crate::context::Context;
+use crate::receive_model::WholeMessage;
 use crate::settings::MILLISECOND;
-use crate::trace::Short;
-use crate::writing::Unit;
 
-/// What an application has done and will do.
+/// What an application has sent, and when it acts next.
 #[derive(Debug)]
 pub(crate) struct Application {
-    /// How many more things it does before it closes.
-    left: usize,
+    /// Actions that remain before it closes the connection.
+    pub(crate) remaining_actions: usize,
     pub(crate) next_at: Option<u64>,
-    is_asked: bool,
-    /// The request asks for no WebSocket.
-    is_plain: bool,
-    /// Nanoseconds between two things.
-    pace: u64,
-    /// How long a message of its may be.
-    pub(crate) longest: usize,
-    /// The message that it sends by the fragment: what was sent of it, and what is left.
-    fragmented: Option<(Whole, Vec<u8>)>,
-    /// Whole messages that were accepted.
-    pub(crate) sent: Vec<Whole>,
-    controls: u32,
-}
-
-/// Why the core must refuse to send something. Of several reasons any may be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    NotOpen,
-    Full,
-    TooLong,
-    Unfinished,
-    KindMismatch,
-    Utf8,
-    ControlTooLong,
-    Code,
-    Reason,
+    /// A request awaits its answer.
+    pub(crate) has_request: bool,
+    /// The request is not for a WebSocket.
+    pub(crate) is_http_request: bool,
+    /// Nanoseconds between two actions.
+    pub(crate) pace: u64,
+    /// The maximum length of a message.
+    pub(crate) max_message: usize,
+    /// The message that it sends in fragments: the part that was sent, and the rest.
+    pub(crate) fragmented: Option<(WholeMessage, Vec<u8>)>,
+    /// Whole messages that the core accepted.
+    pub(crate) sent: Vec<WholeMessage>,
+    /// The number of control frames sent, which makes their payloads differ.
+    pub(crate) controls: u32,
 }
 
 impl Application {
     pub(crate) fn new(choices: &mut Choices<'_>, now: u64) -> Self {
         Self {
-            left: choices.pick(&[20, 0, 4, 12, 40, 60]),
+            remaining_actions: choices.pick(&[20, 0, 4, 12, 40, 60]),
             next_at: choices.once_in(8).then(|| now + choices.below(60) as u64 * MILLISECOND),
-            is_asked: false,
-            is_plain: false,
+            has_request: false,
+            is_http_request: false,
             pace: choices.pick(&[1, 0, 10, 40]) * MILLISECOND,
-            longest: usize::MAX,
+            max_message: usize::MAX,
             fragmented: None,
             sent: Vec::new(),
             controls: 0,
         }
     }
 
-    /// A request came.
-    pub(crate) fn be_asked(&mut self, cx: &mut Context<'_, '_>) {
-        self.is_asked = true;
+    /// Schedules the answer to a request, or none.
+    pub(crate) fn receive_request(&mut self, cx: &mut Context<'_, '_>) {
+        self.has_request = true;
         let late = cx.choices.pick(&[0, 0, 0, 5, 50]) * MILLISECOND;
         self.next_at = (!cx.choices.once_in(24)).then_some(cx.now + late);
     }
 
-    /// The connection is open.
+    /// Schedules the first action on the open connection.
     pub(crate) fn begin(&mut self, cx: &mut Context<'_, '_>) {
         self.next_at = Some(cx.now + cx.choices.pick(&[0, 1]) * self.pace);
-    }
-}
-
-impl Endpoint {
-    /// The application does something.
-    pub(crate) fn act(&mut self, cx: &mut Context<'_, '_>) {
-        self.attach_scratch(cx);
-        let before = self.application.next_at.take();
-        match self.model.phase {
-            Phase::Connecting if self.application.is_asked => self.answer(cx),
-            Phase::Connecting if cx.choices.once_in(4) => self.close_early(cx),
-            _ if self.application.left == 0 => {
-                if before.is_some() {
-                    self.close(CloseCode::NORMAL, "", cx);
-                }
-            }
-            _ => {
-                self.application.left -= 1;
-                self.send_something(cx);
-                let pause = cx.choices.below(3) as u64 * self.application.pace;
-                self.application.next_at = (self.model.phase == Phase::Opened).then_some(cx.now + pause);
-            }
-        }
-        self.inspect(cx.now);
-    }
-
-    fn answer(&mut self, cx: &mut Context<'_, '_>) {
-        match cx.choices.below(24) {
-            21 => self.close_early(cx),
-            _ if self.application.is_plain => self.answer_plainly(cx),
-            20 => {
-                let now = self.clock(cx);
-                cx.trace.line(self.name, format_args!("rejects"));
-                let response = HttpResponse::new(403).body("text/plain", content::text(cx.choices, 300));
-                self.engine.respond(response, now).expect("a good answer");
-                let response = self.waiting();
-                self.model.refuse(None, response);
-            }
-            choice => {
-                let accept = if choice == 19 { Accept::new().protocol("second") } else { Accept::new() };
-                cx.trace.line(self.name, format_args!("accepts"));
-                let now = self.clock(cx);
-                match self.engine.accept(accept, now) {
-                    // the driver has refused it
-                    Err(Error::Answer(AnswerError::ProtocolNotOffered(_))) => {
-                        let response = self.waiting();
-                        self.model.refuse(None, response);
-                    }
-                    result => {
-                        result.expect("a good answer");
-                        self.application.is_asked = false;
-                        self.accepted();
-                        self.application.begin(cx);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The client has asked for no WebSocket.
-    pub(crate) fn be_asked_plainly(&mut self, cx: &mut Context<'_, '_>) {
-        assert_eq!(self.waiting(), 0, "the application is to answer");
-        let now = self.clock(cx);
-        assert_eq!(self.ws().accept(Accept::new(), now), Err(AnswerError::NotWebSocket));
-        self.application.be_asked(cx);
-        self.application.is_plain = true;
-    }
-
-    /// A request that asks for no WebSocket is answered, whatever the answer.
-    fn answer_plainly(&mut self, cx: &mut Context<'_, '_>) {
-        let now = self.clock(cx);
-        match cx.choices.below(3) {
-            0 => {
-                let hello = HttpResponse::new(200).body("text/plain", "hello");
-                self.engine.respond(hello, now).expect("a good answer");
-            }
-            1 => self.engine.respond(HttpResponse::upgrade_required(), now).expect("a good answer"),
-            _ => {
-                // the driver answers with 426
-                let accepted = self.engine.accept(Accept::new(), now);
-                assert!(matches!(accepted, Err(Error::Answer(AnswerError::NotWebSocket))), "{accepted:?}");
-            }
-        }
-        let response = self.waiting();
-        assert!(response > 0, "a plain request was not answered");
-        self.model.refuse(None, response);
-    }
-
-    /// Gives up a connection that is not open.
-    fn close_early(&mut self, cx: &mut Context<'_, '_>) {
-        cx.trace.line(self.name, format_args!("gives up"));
-        let now = self.clock(cx);
-        assert_eq!(self.ws().close(CloseCode::NORMAL, "", now), Ok(()));
-        let response = self.waiting();
-        assert_eq!(response > 0, self.application.is_asked, "a request that waits gets an answer");
-        self.model.refuse(None, response);
-    }
-
-    fn send_something(&mut self, cx: &mut Context<'_, '_>) {
-        let choice = cx.choices.below(32);
-        if self.application.fragmented.is_some() && choice < 10 {
-            return self.send_fragment(cx);
-        }
-        match choice {
-            0..=14 => self.send_message(cx),
-            15..=19 => self.send_fragment(cx),
-            20..=24 => self.send_control(9, cx),
-            25 | 26 => self.send_control(10, cx),
-            27 if cx.choices.once_in(3) => {
-                let code = cx.choices.pick(&[1000, 1001, 1003, 1011, 3000, 4999]);
-                let reason = content::length(cx.choices, 123);
-                let reason = content::text(cx.choices, reason);
-                self.close(CloseCode::new(code).expect("it may travel"), &reason, cx);
-            }
-            28 if cx.choices.once_in(12) => {
-                cx.trace.line(self.name, format_args!("aborts"));
-                let now = self.clock(cx);
-                self.ws().abort(now);
-                self.model.abort();
-            }
-            28 if cx.choices.once_in(3) => self.close(CloseCode::NO_STATUS, "", cx),
-            29..=31 if cx.choices.once_in(3) => self.send_nonsense(cx),
-            _ => self.send_message(cx),
-        }
-    }
-
-    /// Sends a whole message in one of the ways there are.
-    fn send_message(&mut self, cx: &mut Context<'_, '_>) {
-        let length = content::length(cx.choices, self.application.longest);
-        let way = cx.choices.below(8);
-        let (kind, payload) = match way % 2 {
-            0 => (MessageKind::Text, content::text(cx.choices, length).into_bytes()),
-            _ => (MessageKind::Binary, content::bytes(cx.choices, length)),
-        };
-        let text = || String::from_utf8(payload.clone()).expect("text");
-        let frame_max = self.model.config.max_sent_frame_payload.get();
-        let (result, frame_max) = match way {
-            0 => (returned(self.ws().send(text().as_str()), kind, &payload), frame_max),
-            1 => (returned(self.ws().send(&payload), kind, &payload), frame_max),
-            2 => (returned(self.ws().send(text()), kind, &payload), frame_max),
-            3 => (returned(self.ws().send(payload.clone()), kind, &payload), frame_max),
-            4 | 5 => {
-                let sent = self.ws().send_shared(kind, Bytes::from(payload.clone()));
-                (
-                    sent.map_err(|error| error.map(|back| assert_eq!(back, payload, "not the payload returned"))),
-                    frame_max,
-                )
-            }
-            _ => {
-                let mut config = Config::default();
-                config.max_sent_frame_payload = self.model.config.max_sent_frame_payload;
-                let message = if way == 6 { Message::from(text()) } else { Message::from(payload.clone()) };
-                (self.ws().send_encoded(&EncodedMessage::new(message, &config)), frame_max)
-            }
-        };
-        cx.trace.line(self.name, format_args!("sends {kind:?} {}, way {way}: {result:?}", Short(&payload)));
-        let mut refusals = self.refusals(payload.len());
-        if self.application.fragmented.is_some() {
-            refusals.push(Refusal::Unfinished);
-        }
-        if self.check(result, &refusals) {
-            self.application.sent.push(Whole { kind, payload: payload.clone() });
-            self.model.writing.push(Unit { opcode: opcode(kind), payload, last: true, frame_max });
-        }
-    }
-
-    /// Sends the first, next or last fragment of a message, cut anywhere.
-    fn send_fragment(&mut self, cx: &mut Context<'_, '_>) {
-        let (sent, rest) = self.application.fragmented.clone().unwrap_or_else(|| {
-            let length = content::length(cx.choices, self.application.longest);
-            let (kind, rest) = match cx.choices.below(2) {
-                0 => (MessageKind::Text, content::text(cx.choices, length).into_bytes()),
-                _ => (MessageKind::Binary, content::bytes(cx.choices, length)),
-            };
-            (Whole { kind, payload: Vec::new() }, rest)
-        });
-        let count = match cx.choices.below(3) {
-            0 => rest.len(),
-            1 => cx.choices.below(rest.len() + 1),
-            _ => cx.choices.below(8).min(rest.len()),
-        };
-        let (fragment, rest) = rest.split_at(count);
-        let last = rest.is_empty() && !cx.choices.once_in(3);
-        let is_first = self.application.fragmented.is_none();
-        let kind = sent.kind;
-        let result = match cx.choices.below(2) {
-            0 => self.ws().send_fragment(kind, fragment, last),
-            _ => self.ws().send_fragment(kind, fragment.to_vec(), last),
-        };
-        cx.trace.line(self.name, format_args!("sends a fragment {}, {last}: {result:?}", Short(fragment)));
-        let refusals = self.refusals(count);
-        if self.check(result, &refusals) {
-            let opcode = if is_first { opcode(kind) } else { 0 };
-            let frame_max = self.model.config.max_sent_frame_payload.get();
-            self.model.writing.push(Unit { opcode, payload: fragment.to_vec(), last, frame_max });
-            let sent = Whole { kind, payload: [&sent.payload, fragment].concat() };
-            self.application.fragmented = (!last).then(|| (sent.clone(), rest.to_vec()));
-            self.application.sent.extend(last.then_some(sent));
-        }
-    }
-
-    fn send_control(&mut self, opcode: u8, cx: &mut Context<'_, '_>) {
-        self.application.controls += 1;
-        let mut payload = self.application.controls.to_be_bytes().to_vec();
-        let length = cx.choices.pick(&[4, 5, 124, 125, 126, 1000]);
-        payload.resize(length, 0xA5);
-        let result = if opcode == 9 { self.ws().ping(&payload) } else { self.ws().pong(&payload) };
-        cx.trace.line(self.name, format_args!("sends control {opcode} {}: {result:?}", Short(&payload)));
-        let mut refusals = self.not_open();
-        if length > 125 {
-            refusals.push(Refusal::ControlTooLong);
-        }
-        let most = self.model.config.max_pending_controls;
-        if refusals.is_empty() && !self.model.writing.ask(opcode, &payload, most) {
-            refusals.push(Refusal::Full);
-        }
-        self.check(result, &refusals);
-    }
-
-    fn close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_, '_>) {
-        let now = self.clock(cx);
-        let result = self.ws().close(code, reason, now);
-        cx.trace.line(self.name, format_args!("closes with {code} {reason:?}: {result:?}"));
-        let mut refusals = Vec::new();
-        let (was_open, was_connecting) = (self.model.is_open(), self.model.phase == Phase::Connecting);
-        if was_open || was_connecting {
-            if !code.is_sendable() && code != CloseCode::NO_STATUS {
-                refusals.push(Refusal::Code);
-            }
-            if reason.len() > 123 || (code == CloseCode::NO_STATUS && !reason.is_empty()) {
-                refusals.push(Refusal::Reason);
-            }
-        }
-        if !self.check(result, &refusals) {
-            return;
-        }
-        if was_open {
-            let number = if code == CloseCode::NO_STATUS { Vec::new() } else { code.as_u16().to_be_bytes().to_vec() };
-            self.model.close([&number, reason.as_bytes()].concat());
-        } else if was_connecting {
-            // to close a connection that is not open gives it up
-            let response = self.waiting();
-            self.model.refuse(None, response);
-        }
-    }
-
-    /// Asks for what is never right.
-    fn send_nonsense(&mut self, cx: &mut Context<'_, '_>) {
-        cx.trace.line(self.name, format_args!("asks for what is illegal"));
-        let invalid = cx.choices.pick(&content::NOT_UTF8);
-        let mut refusals = self.refusals(invalid.len());
-        let fragmented = self.application.fragmented.as_ref().map(|(sent, _)| sent.clone());
-        match cx.choices.below(7) {
-            0 => self.close(CloseCode::ABNORMAL, "", cx),
-            1 => self.close(CloseCode::NORMAL, &"\u{E9}".repeat(62), cx),
-            2 => self.close(CloseCode::NO_STATUS, "why", cx),
-            3 => {
-                refusals.extend(fragmented.map(|_| Refusal::Unfinished));
-                refusals.push(Refusal::Utf8);
-                let result = self.ws().send_shared(MessageKind::Text, Bytes::from_static(invalid)).map_err(Into::into);
-                self.check(result, &refusals);
-            }
-            4 => {
-                // whether this is text depends on what was sent before it
-                let begun = fragmented.unwrap_or(Whole { kind: MessageKind::Text, payload: Vec::new() });
-                if begun.kind == MessageKind::Binary || str::from_utf8(&[&begun.payload, invalid].concat()).is_err() {
-                    refusals.push(if begun.kind == MessageKind::Binary {
-                        Refusal::KindMismatch
-                    } else {
-                        Refusal::Utf8
-                    });
-                    let result = self.ws().send_fragment(MessageKind::Text, invalid, true);
-                    self.check(result, &refusals);
-                }
-            }
-            5 => {
-                if let Some(begun) = fragmented {
-                    let (text, binary) = (MessageKind::Text, MessageKind::Binary);
-                    refusals.push(Refusal::KindMismatch);
-                    let other = if begun.kind == text { binary } else { text };
-                    let result = self.ws().send_fragment(other, b"", cx.choices.once_in(2));
-                    self.check(result, &refusals);
-                }
-            }
-            _ => {
-                let now = self.clock(cx);
-                if !self.application.is_asked || self.model.phase != Phase::Connecting {
-                    assert_eq!(self.ws().accept(Accept::new(), now), Err(AnswerError::NoRequest));
-                    assert_eq!(self.ws().respond(HttpResponse::new(404), now), Err(AnswerError::NoRequest));
-                }
-            }
-        }
-    }
-
-    fn not_open(&self) -> Vec<Refusal> {
-        if self.model.is_open() { Vec::new() } else { vec![Refusal::NotOpen] }
-    }
-
-    /// Why a payload of this length could not be sent, whatever it is.
-    fn refusals(&self, length: usize) -> Vec<Refusal> {
-        let mut refusals = self.not_open();
-        let (limit, buffered) = (self.model.config.max_buffered_amount, self.model.writing.buffered());
-        let framing = self.model.writing.undelivered().saturating_sub(buffered);
-        if length > limit {
-            refusals.push(Refusal::TooLong);
-        } else if framing > limit || buffered + length > limit {
-            refusals.push(Refusal::Full);
-        }
-        refusals
-    }
-
-    /// Whether it was sent, which it must be unless there is a reason against it.
-    fn check(&self, result: Result<(), SendError>, refusals: &[Refusal]) -> bool {
-        let refusal = match &result {
-            Ok(()) => {
-                assert_eq!(refusals, [], "this must be refused");
-                return true;
-            }
-            Err(SendError::BufferFull { .. }) => Refusal::Full,
-            Err(SendError::MessageTooLong { limit, .. }) => {
-                assert_eq!(*limit, self.model.config.max_buffered_amount);
-                Refusal::TooLong
-            }
-            Err(SendError::CloseCodeNotSendable(_)) => Refusal::Code,
-            Err(SendError::ControlPayloadTooLong(_)) => Refusal::ControlTooLong,
-            Err(SendError::FragmentKindMismatch) => Refusal::KindMismatch,
-            Err(SendError::MessageUnfinished) => Refusal::Unfinished,
-            Err(SendError::NotOpen(state)) => {
-                assert!(*state == self.engine.websocket().ready_state() && *state != ReadyState::Open, "{state:?}");
-                Refusal::NotOpen
-            }
-            Err(SendError::ReasonTooLong) => Refusal::Reason,
-            Err(SendError::Utf8Invalid) => Refusal::Utf8,
-            Err(error) => panic!("an error that the simulation does not know: {error}"),
-        };
-        assert!(refusals.contains(&refusal), "refused as {refusal:?}, but the reasons are {refusals:?}");
-        false
-    }
-}
-
-/// Checks that a message that was not sent is returned as it was.
-fn returned(sent: Result<(), SendError<Message<'_>>>, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
-    sent.map_err(|error| {
-        error.map(|back| assert_eq!((back.kind(), back.as_bytes()), (kind, payload), "not the message returned"))
-    })
-}
-
-fn opcode(kind: MessageKind) -> u8 {
-    match kind {
-        MessageKind::Text => 1,
-        MessageKind::Binary => 2,
     }
 }

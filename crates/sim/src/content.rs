@@ -1,13 +1,13 @@
-//! What messages are made of: lengths where encodings change, and characters of every width.
+//! The content of messages: lengths at which the encoding changes, and characters of every width.
 
 use crate::choices::Choices;
 
-/// One to four bytes in UTF-8, and the last of each width.
+/// Characters of one to four bytes in UTF-8, among them the last of each width.
 const CHARACTERS: [char; 10] =
     ['a', ' ', '\u{7F}', '\u{E9}', '\u{7FF}', '\u{20AC}', '\u{D7FF}', '\u{FFFD}', '\u{1F980}', '\u{10FFFF}'];
 
-/// A length in bytes, at most `most`.
-pub(crate) fn length(choices: &mut Choices<'_>, most: usize) -> usize {
+/// Returns a length of at most `max` bytes.
+pub(crate) fn length(choices: &mut Choices<'_>, max: usize) -> usize {
     let length = match choices.below(32) {
         0..=13 => choices.below(20),
         14..=23 => choices.below(600),
@@ -15,10 +15,10 @@ pub(crate) fn length(choices: &mut Choices<'_>, most: usize) -> usize {
         29..=30 => choices.pick(&[256, 255, 249, 4095, 4096, 4097, 1000]),
         _ => choices.pick(&[65_535, 65_534, 65_536, 65_537, 20_000]),
     };
-    length.min(most)
+    length.min(max)
 }
 
-/// Bytes that differ from each other and from those of other messages.
+/// Returns pseudo-random bytes that differ from those of other messages.
 pub(crate) fn bytes(choices: &mut Choices<'_>, length: usize) -> Vec<u8> {
     let mut state = choices.number() | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -30,7 +30,7 @@ pub(crate) fn bytes(choices: &mut Choices<'_>, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Text of this many bytes of UTF-8, with characters of every width.
+/// Returns text of `length` bytes in UTF-8, with characters of every width.
 pub(crate) fn text(choices: &mut Choices<'_>, length: usize) -> String {
     let mut state = choices.number() as usize;
     let mut text = String::with_capacity(length);
@@ -43,7 +43,7 @@ pub(crate) fn text(choices: &mut Choices<'_>, length: usize) -> String {
     text
 }
 
-/// Bytes that are not UTF-8, each in its own way; some only once they have ended.
+/// Bytes that are invalid UTF-8 for different reasons; some are invalid only because they end too early.
 pub(crate) const NOT_UTF8: [&[u8]; 9] = [
     b"\xFF",
     b"\x80",

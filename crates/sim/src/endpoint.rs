@@ -1,7 +1,7 @@
-//! One end of the connection: a [`sansocket_drive::Driver`], its owner, and the model that watches every step.
+//! One end of the connection: a [`sansocket_drive::Driver`], its owner, and the model that checks every step.
 //!
-//! The owner does what the documentation of the driver asks for, and nothing more: it reports what the transport did,
-//! fetches events until there are none, and obeys `next_action`. Reading and writing: [transfers](crate::transfers).
+//! The owner does exactly what the driver's documentation asks for: it reports what the transport did, fetches events
+//! until there are none, and performs `next_action`. [transfers](crate::transfers) reads and writes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,51 +15,39 @@ use sansocket_drive::{Action, Driver, LayerScratch};
 
 use crate::application::Application;
 use crate::choices::Choices;
+use crate::context::Context;
+use crate::deadline_model::DeadlineModel;
 use crate::engine::Engine;
-use crate::goals::Goals;
-use crate::layer::{Settings, StallingLayer};
-use crate::model::{Ending, Model, Phase};
+use crate::layer::{LayerSettings, StallingLayer};
+use crate::model::{ClosingPhase, Model, Phase};
 use crate::network::Network;
-use crate::reading::Whole;
+use crate::receive_model::WholeMessage;
 use crate::settings::MILLISECOND;
-use crate::trace::Trace;
 
-/// A driver that is told to go on so often in a row, and has nothing to do, spins.
-const BARREN_MAX: usize = 4;
-
-/// What every step needs.
-#[derive(Debug)]
-pub(crate) struct Context<'r, 'c> {
-    pub(crate) choices: &'r mut Choices<'c>,
-    pub(crate) trace: Trace,
-    pub(crate) now: u64,
-    pub(crate) meter: Meter,
-}
-
-/// Calls the function, and returns how many bytes of the heap were in use at most meanwhile, beyond those before.
-pub type Meter = fn(&mut dyn FnMut()) -> u64;
+/// A driver that returns `Action::Again` this many times in a row without progress is in a busy loop.
+const IDLE_ROUNDS_MAX: usize = 4;
 
 /// How bytes get from the driver to the transport.
 #[derive(Debug)]
 pub(crate) enum WriteMode {
-    /// What the transport accepts counts as delivered at once.
+    /// Bytes count as delivered as soon as the transport accepts them.
     Direct,
-    /// Bytes are taken first, written later, and reported as delivered later still.
+    /// Bytes are taken first, written later, and reported as delivered after that.
     Taking(TakenBytes),
 }
 
-/// Bytes that were taken.
+/// Bytes taken from the driver.
 #[derive(Debug, Default)]
 pub(crate) struct TakenBytes {
-    /// Not written.
+    /// Bytes not written yet.
     pub(crate) queue: VecDeque<Bytes>,
-    /// Written, and not reported.
+    /// The number of bytes written and not yet reported.
     pub(crate) unreported: usize,
     /// When to report them.
     pub(crate) report_at: u64,
 }
 
-/// What the driver waits for.
+/// What the driver waits for: the content of `Action::Wait`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wait {
     pub(crate) read: bool,
@@ -67,64 +55,54 @@ pub(crate) struct Wait {
     pub(crate) until: Option<u64>,
 }
 
-/// A buffer that the owner refills, and what is left in it.
-#[derive(Debug, Default)]
-pub(crate) struct Refill {
-    pub(crate) capacity: usize,
-    pub(crate) held: Vec<u8>,
-    /// The same bytes as they came: the core unmasks them where they lie.
-    pub(crate) wire: Vec<u8>,
-}
-
 /// A client or a server.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) name: &'static str,
-    /// Which end of the network it has.
+    /// The index of its end of the network.
     pub(crate) index: usize,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) is_layered: bool,
     pub(crate) model: Model,
-    pub(crate) goals: Goals,
+    pub(crate) deadlines: DeadlineModel,
     pub(crate) application: Application,
     pub(crate) write_mode: WriteMode,
-    pub(crate) refill: Option<Refill>,
-    /// How many bytes it reads at a time, and how long it waits then, in nanoseconds.
+    /// The maximum number of bytes that it reads at a time, and the pause after that, in nanoseconds.
     pub(crate) pace: Option<(usize, u64)>,
     pub(crate) reads_at: u64,
-    /// Whether its operating system tells how many bytes are not acknowledged.
+    /// Whether its operating system reports how many bytes are unacknowledged.
     pub(crate) knows_acks: bool,
-    /// The latest acknowledgement, if it is known, and how many bytes are outstanding.
+    /// The time of the latest acknowledgement, if known, and the number of outstanding bytes.
     pub(crate) acked: Option<u64>,
     pub(crate) outstanding: usize,
     pub(crate) wait: Wait,
-    /// Whole messages that the application was given.
-    pub(crate) received: Vec<Whole>,
-    /// The chunks of a message that has not ended.
-    pub(crate) pieces: Option<Whole>,
-    /// What the model expects to be told in chunks, and whether that ends the message.
-    pub(crate) expected: Option<(Whole, bool)>,
-    pub(crate) is_told_open: bool,
-    /// The code of `Close`, and whether it was clean.
+    /// Whole messages that the application received.
+    pub(crate) received: Vec<WholeMessage>,
+    /// The chunks of an unfinished message, joined.
+    pub(crate) pieces: Option<WholeMessage>,
+    /// Payload that further chunks must deliver, and whether it ends the message.
+    pub(crate) expected: Option<(WholeMessage, bool)>,
+    pub(crate) has_opened: bool,
+    /// The code of the `Close` event, and whether it was clean.
     pub(crate) closed: Option<(u16, bool)>,
     pub(crate) state: ReadyState,
-    /// The driver's owner has closed or dropped the socket.
+    /// The owner has closed or dropped the socket.
     pub(crate) is_done: bool,
-    /// A deadline was reported since events were last fetched.
+    /// A deadline was handled since events were last fetched.
     pub(crate) is_timed_out: bool,
-    /// A failure of the transport that the driver has to report.
-    pub(crate) io_failure: Option<io::ErrorKind>,
+    /// A failure of the transport that the driver must report.
+    pub(crate) unreported_io_failure: Option<io::ErrorKind>,
     pub(crate) has_reported_failure: bool,
-    /// Memory that is attached to the connection now and then.
-    pub(crate) memory: Scratch,
-    pub(crate) scratch: LayerScratch,
+    /// Scratch that is attached to the connection at some steps.
+    pub(crate) scratch: Scratch,
+    pub(crate) layer_scratch: LayerScratch,
 }
 
 impl Endpoint {
     pub(crate) fn new(
         role: Role,
         config: Config,
-        layer: Option<Settings>,
+        layer: Option<LayerSettings>,
         receive_capacity: usize,
         choices: &mut Choices<'_>,
         now: u64,
@@ -132,7 +110,7 @@ impl Endpoint {
         let config = Arc::new(config);
         let start = Instant::from_nanos(now);
         let model = Model::new(role, Arc::clone(&config));
-        let goals = Goals::new(&config, now);
+        let deadlines = DeadlineModel::new(&config, now);
         let (name, index, ws) = match role {
             Role::Server => ("server", 1, WebSocket::server(config, start)),
             Role::Client => {
@@ -155,7 +133,6 @@ impl Endpoint {
             _ => None,
         };
         let takes = is_plain && choices.once_in(3);
-        let refills = is_plain && choices.once_in(4);
         let mut endpoint = Self {
             name,
             index,
@@ -163,7 +140,6 @@ impl Endpoint {
             is_layered: !is_plain,
             application: Application::new(choices, now),
             write_mode: if takes { WriteMode::Taking(TakenBytes::default()) } else { WriteMode::Direct },
-            refill: refills.then(|| Refill { capacity: choices.pick(&[4096, 64, 300, 70_000]), ..Refill::default() }),
             pace,
             reads_at: now,
             knows_acks: !choices.once_in(4),
@@ -173,20 +149,20 @@ impl Endpoint {
             received: Vec::new(),
             pieces: None,
             expected: None,
-            is_told_open: false,
+            has_opened: false,
             closed: None,
             state: ReadyState::Connecting,
             is_done: false,
             is_timed_out: false,
-            io_failure: None,
+            unreported_io_failure: None,
             has_reported_failure: false,
-            memory: Scratch::new(),
-            scratch: LayerScratch::new(),
+            scratch: Scratch::new(),
+            layer_scratch: LayerScratch::new(),
             model,
-            goals,
+            deadlines,
         };
-        let request = endpoint.waiting();
-        endpoint.model.writing.push_handshake(request);
+        let request = endpoint.pending_len();
+        endpoint.model.send.push_handshake(request);
         endpoint.wait = Wait { read: true, write: role == Role::Client, until: Some(now) };
         endpoint
     }
@@ -195,21 +171,21 @@ impl Endpoint {
         self.engine.websocket_mut()
     }
 
-    /// Whether it reads soon after bytes have come, and notices acknowledgements.
+    /// Returns whether it reads soon after bytes arrive, knows acknowledgements, and has generous time limits.
     pub(crate) fn is_prompt(&self, receive_capacity: usize) -> bool {
         self.knows_acks
-            && self.goals.are_generous()
+            && self.deadlines.are_generous()
             && self.pace.is_none_or(|(count, pause)| pause <= 50 * MILLISECOND && count > receive_capacity / 4)
     }
 
-    /// Looks at what the operating system knows of the sending direction.
-    pub(crate) fn observe(&mut self, network: &Network) {
+    /// Reads from the operating system how much of what was sent is acknowledged.
+    pub(crate) fn observe_acks(&mut self, network: &Network) {
         let pipe = &network.pipes[self.index];
         self.outstanding = pipe.outstanding();
         self.acked = self.knows_acks.then_some(pipe.acked_at);
     }
 
-    /// The clock, which goes backwards now and then, but not when a deadline is handled.
+    /// Returns the time, which sometimes goes backwards, but not when a deadline is handled.
     pub(crate) fn clock(&self, cx: &mut Context<'_, '_>) -> Instant {
         let late = if !self.is_timed_out && cx.choices.once_in(64) {
             cx.choices.below(MILLISECOND as usize) as u64
@@ -219,36 +195,37 @@ impl Endpoint {
         Instant::from_nanos(cx.now.saturating_sub(late))
     }
 
-    /// How many bytes wait, by the core's own account.
-    pub(crate) fn waiting(&mut self) -> usize {
+    /// Returns how many bytes of output are pending, according to the core.
+    pub(crate) fn pending_len(&mut self) -> usize {
         self.ws().output().remaining()
     }
 
-    /// After a report: fetches the events of received bytes, and of what was reported; then obeys the driver.
+    /// Passes received bytes to the driver, fetches all events, and performs the driver's actions. Called after a
+    /// report.
     pub(crate) fn turn(&mut self, bytes: Vec<u8>, network: &mut Network, cx: &mut Context<'_, '_>) {
-        self.feed(bytes, cx);
-        self.obey(network, cx);
+        self.receive(bytes, cx);
+        self.run_actions(network, cx);
     }
 
-    /// After anything else: does what the driver says is to be done.
-    pub(crate) fn obey(&mut self, network: &mut Network, cx: &mut Context<'_, '_>) {
-        let mut barren = 0;
+    /// Performs the driver's actions until it waits or the transport is closed.
+    pub(crate) fn run_actions(&mut self, network: &mut Network, cx: &mut Context<'_, '_>) {
+        let mut idle_rounds = 0;
         while !self.is_done {
-            self.inspect(cx.now);
+            self.check_state(cx.now);
             let action = self.engine.next_action();
             self.note_layer(cx.now);
             match action {
                 Action::Again => {
-                    barren = if self.feed(Vec::new(), cx) { 0 } else { barren + 1 };
-                    assert!(barren < BARREN_MAX, "the driver spins");
+                    idle_rounds = if self.receive(Vec::new(), cx) { 0 } else { idle_rounds + 1 };
+                    assert!(idle_rounds < IDLE_ROUNDS_MAX, "the driver is in a busy loop");
                 }
                 Action::ShutdownWrite => {
-                    cx.trace.line(self.name, format_args!("closes its direction"));
-                    assert_eq!(self.model.ending(), Ending::AwaitingEnd, "there is more to write");
+                    cx.trace.line(self.name, format_args!("shuts down its direction"));
+                    assert_eq!(self.model.closing_phase(), ClosingPhase::AwaitingEof, "shutdown before delivery");
                     network.shut(self.index, cx.now);
                     self.engine.write_shut_down();
                 }
-                Action::Close | Action::Abort => self.leave(action, network, cx),
+                Action::Close | Action::Abort => self.close_transport(action, network, cx),
                 Action::Wait { read, write, until } => {
                     self.wait = Wait { read, write, until: until.map(Instant::as_nanos) };
                     return self.check_wait();
@@ -257,18 +234,18 @@ impl Endpoint {
         }
     }
 
-    /// Closes or drops the socket.
-    fn leave(&mut self, action: Action, network: &mut Network, cx: &mut Context<'_, '_>) {
+    /// Closes or aborts the transport.
+    fn close_transport(&mut self, action: Action, network: &mut Network, cx: &mut Context<'_, '_>) {
         cx.trace.line(self.name, format_args!("is done: {action:?}"));
         self.is_done = true;
         assert_eq!(self.ws().ready_state(), ReadyState::Closed);
         match self.model.phase {
-            Phase::Opened => assert!(self.closed.is_some(), "the transport is closed, but Close was not reported"),
-            Phase::Refused(_) if self.model.ending() != Ending::Over => {
-                self.goals.check_given_up(self.acked, cx.now);
+            Phase::Opened => assert!(self.closed.is_some(), "the driver closes the transport before the Close event"),
+            Phase::Refused(_) if self.model.closing_phase() != ClosingPhase::Finished => {
+                self.deadlines.check_closing_timeout(self.acked, cx.now);
             }
             Phase::Refused(_) => {}
-            Phase::Connecting => panic!("the transport is closed, but the opening handshake has not ended"),
+            Phase::Connecting => panic!("the driver closes the transport during the opening handshake"),
         }
         if action == Action::Abort {
             network.abort(self.index, cx.now);
@@ -277,56 +254,39 @@ impl Endpoint {
         }
     }
 
-    /// Gives the driver received bytes, and fetches events until there are none. Returns whether anything came of it.
-    fn feed(&mut self, mut bytes: Vec<u8>, cx: &mut Context<'_, '_>) -> bool {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut wire = Vec::new();
-        let capacity = self.refill.as_ref().map_or(0, |refill| refill.capacity);
-        let mut input = match &mut self.refill {
-            Some(refill) if !bytes.is_empty() => {
-                wire = [std::mem::take(&mut refill.wire), bytes.clone()].concat();
-                bytes = [std::mem::take(&mut refill.held), bytes].concat();
-                Input::refillable(&mut bytes, refill.capacity)
-            }
-            _ => {
-                let input = self.engine.open(&mut bytes, &mut scratch);
-                wire.extend_from_slice(input.remaining());
-                input
-            }
-        };
+    /// Passes received bytes to the driver and fetches events until there are none. Returns whether there was progress.
+    fn receive(&mut self, mut bytes: Vec<u8>, cx: &mut Context<'_, '_>) -> bool {
+        let mut scratch = std::mem::take(&mut self.layer_scratch);
+        let mut input = self.engine.open(&mut bytes, &mut scratch);
+        let wire = input.remaining().to_vec();
         if self.engine.has_read_ended() && self.is_layered {
             self.note_layer_failure();
         }
-        let mut is_fruitful = !input.is_empty();
-        loop {
-            let is_over = self.fetch(&mut input, &wire, &mut is_fruitful, cx);
-            if is_over {
-                break;
-            }
-            self.inspect(cx.now);
+        let mut has_progress = !input.is_empty();
+        while !self.fetch_event(&mut input, &wire, &mut has_progress, cx) {
+            self.check_state(cx.now);
             // the application reacts while the event still borrows the input
             if cx.choices.once_in(6) {
                 self.act(cx);
             }
         }
-        let left = input.remaining().len();
-        assert!(left == 0 || (input.missing() > 0 && left + input.missing() <= capacity), "input was left");
-        if let Some(refill) = &mut self.refill
-            && left > 0
-        {
-            refill.held = bytes.split_off(bytes.len() - left);
-            refill.wire = wire.split_off(wire.len() - left);
-        }
-        self.scratch = scratch;
-        self.inspect(cx.now);
-        is_fruitful
+        assert!(input.is_empty(), "the driver left {} bytes of input", input.remaining().len());
+        self.layer_scratch = scratch;
+        self.check_state(cx.now);
+        has_progress
     }
 
-    /// Fetches one event. Returns whether it was the last.
-    fn fetch(&mut self, input: &mut Input<'_>, wire: &[u8], is_fruitful: &mut bool, cx: &mut Context<'_, '_>) -> bool {
+    /// Fetches one event. Returns whether there was none.
+    fn fetch_event(
+        &mut self,
+        input: &mut Input<'_>,
+        wire: &[u8],
+        has_progress: &mut bool,
+        cx: &mut Context<'_, '_>,
+    ) -> bool {
         let given = input.remaining().len();
         if given > 0 {
-            self.goals.hear(&self.model, cx.now);
+            self.deadlines.note_received(&self.model, cx.now);
         }
         let now = self.clock(cx);
         let mut result = Ok(None);
@@ -334,47 +294,47 @@ impl Endpoint {
         let peak = (cx.meter)(&mut || result = engine.next_event(input, now));
         self.check_memory(given, peak);
         let (from, to) = (wire.len() - given, wire.len() - input.remaining().len());
-        self.model.reading.push(&wire[from..to]);
-        *is_fruitful |= !matches!(result, Ok(None));
+        self.model.receive.push(&wire[from..to]);
+        *has_progress |= !matches!(result, Ok(None));
         match result {
-            Ok(Some(event)) => self.see(event, cx),
+            Ok(Some(event)) => self.check_event(event, cx),
             Ok(None) => {
-                self.see_no_more(cx);
+                self.check_no_more_events(cx);
                 return true;
             }
             Err(error) => {
                 cx.trace.line(self.name, format_args!("fails: {error}"));
-                self.see_failure(error, cx.now);
+                self.check_failure(error, cx.now);
             }
         }
         false
     }
 
-    /// Nothing is reserved from a length that a peer claims: what is needed follows from what has come, and from what
-    /// waits to leave, to which an answer may be added. A buffer that grows is there twice for a moment.
+    /// Checks that memory is in proportion to the bytes received and the output pending, not to a length that the peer
+    /// claims. While a buffer grows, the old one exists too.
     fn check_memory(&self, given: usize, peak: u64) {
-        let held = given + self.model.reading.held();
-        // a head of the opening handshake is read into a table of its lines
+        let held = given + self.model.receive.held();
+        // the opening handshake parses a head into a table of lines
         let table = if self.model.phase == Phase::Connecting { 64 * self.model.config.max_header_lines } else { 0 };
-        // of the data lane, what is not longer than this grows as one
-        let waits = 400 * (self.model.writing.controls() + 4) + 3 * self.model.writing.len().min(16 * 1024);
-        let most = 6 * held + waits + table + 2048;
-        assert!(peak <= most as u64, "{peak} bytes of memory for {held} bytes that came");
+        // data frames up to 16 KiB share one buffer that grows
+        let pending = 400 * (self.model.send.controls() + 4) + 3 * self.model.send.len().min(16 * 1024);
+        let max = 6 * held + pending + table + 2048;
+        assert!(peak <= max as u64, "{peak} bytes of memory for {held} bytes received");
     }
 
-    /// Attaches memory to the connection, or detaches it.
+    /// Attaches scratch to the connection, detaches it, or does neither.
     pub(crate) fn attach_scratch(&mut self, cx: &mut Context<'_, '_>) {
         match cx.choices.below(8) {
-            5 => self.engine.websocket_mut().attach_scratch(&mut self.memory),
-            6 => self.engine.websocket_mut().detach_scratch(&mut self.memory),
+            5 => self.engine.websocket_mut().attach_scratch(&mut self.scratch),
+            6 => self.engine.websocket_mut().detach_scratch(&mut self.scratch),
             _ => {}
         }
     }
 
-    /// The server has accepted.
-    pub(crate) fn accepted(&mut self) {
-        let head = self.waiting();
-        self.model.writing.push_handshake(head);
+    /// Notes that the server has accepted the request.
+    pub(crate) fn note_accept(&mut self) {
+        let head = self.pending_len();
+        self.model.send.push_handshake(head);
         self.model.open();
     }
 }

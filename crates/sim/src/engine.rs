@@ -1,4 +1,4 @@
-//! The driver under test, [`sansocket_drive::Driver`], with any layer: the code that the adapters run.
+//! The driver under test, [`sansocket_drive::Driver`], with or without a layer. The adapters run the same code.
 
 use std::fmt::Debug;
 use std::io;
@@ -7,9 +7,9 @@ use sansocket::bytes::{Buf, Bytes};
 use sansocket::{Accept, Event, HttpResponse, Input, Instant, WebSocket};
 use sansocket_drive::{Action, Driver, Error, LayerScratch, Plain};
 
-use crate::layer::{StallingLayer, Tap};
+use crate::layer::{LayerProgress, StallingLayer};
 
-/// The methods of [`Driver`], whatever its layer.
+/// The methods of [`Driver`], for any layer.
 pub(crate) trait Engine: Debug {
     fn websocket(&self) -> &WebSocket;
     fn websocket_mut(&mut self) -> &mut WebSocket;
@@ -28,9 +28,9 @@ pub(crate) trait Engine: Debug {
     fn has_write_ended(&self) -> bool;
     fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), Error>;
     fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), Error>;
-    /// What the layer has taken and delivered since the last call; `None` without a layer.
-    fn tap(&self) -> Option<Tap>;
-    /// Whether the peer has broken the layer's rules.
+    /// Returns what the layer has taken and delivered since the last call, or `None` without a layer.
+    fn take_layer_progress(&self) -> Option<LayerProgress>;
+    /// Returns whether the peer has broken the rules of the layer.
     fn layer_has_failed(&self) -> bool;
 }
 
@@ -88,7 +88,7 @@ macro_rules! engine {
             fn respond(&mut self, response: HttpResponse, now: Instant) -> Result<(), Error> {
                 self.respond(response, now)
             }
-            fn tap(&$self) -> Option<Tap> {
+            fn take_layer_progress(&$self) -> Option<LayerProgress> {
                 $tap
             }
             fn layer_has_failed(&$self) -> bool {
@@ -99,4 +99,4 @@ macro_rules! engine {
 }
 
 engine!(Plain, self => None, false);
-engine!(StallingLayer, self => Some(self.layer().take_tap()), self.layer().has_failed());
+engine!(StallingLayer, self => Some(self.layer().take_progress()), self.layer().has_failed());

@@ -1,7 +1,7 @@
-//! A [`Layer`] that stands in for TLS and is awkward wherever TLS may be: it has a handshake of its own, records that
-//! arrive in pieces, plaintext that it holds back, and a farewell.
+//! A [`Layer`] that stands in for TLS and behaves in every awkward way that TLS may: it has a handshake, records that
+//! arrive in parts, plaintext that it buffers, and a closing record.
 //!
-//! A record is its kind, the length of its body in two bytes, and the body; the body of a data record is obscured.
+//! A record consists of its kind, the length of its body in two bytes, and the body. A XOR obscures the body of data.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,60 +12,60 @@ use sansocket_drive::{Layer, LayerScratch};
 
 const HANDSHAKE: u8 = 1;
 const DATA: u8 = 2;
-const FAREWELL: u8 = 3;
+const CLOSE: u8 = 3;
 const HEAD: usize = 3;
-const OBSCURE: u8 = 0x5A;
+const OBSCURING_KEY: u8 = 0x5A;
 
-/// See the module.
+/// The state of the layer at one end.
 #[derive(Debug)]
 pub(crate) struct StallingLayer {
-    /// Handshake records that this end still has to send, and to receive.
-    flights: [usize; 2],
+    /// Handshake records that this end has yet to send and to receive.
+    handshake_records: [usize; 2],
     role: Role,
-    /// The longest body of a record, and the most plaintext returned at a time.
-    record: usize,
-    piece: usize,
+    /// The maximum body of a record, and the maximum plaintext returned by a call, in bytes.
+    max_record: usize,
+    max_plaintext: usize,
     /// An incomplete record.
     received: Vec<u8>,
-    /// Plaintext that is held back.
+    /// Plaintext not returned yet.
     plaintext: VecDeque<u8>,
     has_received_close: bool,
     pending: Vec<u8>,
     written: usize,
-    /// The records that make up `pending`: where they end, and how many bytes of output they carry.
+    /// The records in `pending`: their ends, and the bytes of output that they carry.
     records: VecDeque<(usize, usize)>,
-    /// After how many more records the peer's bytes make no sense.
+    /// The number of records before one that the layer rejects.
     fails_after: Option<usize>,
     has_failed: bool,
-    tap: RefCell<Tap>,
+    progress: RefCell<LayerProgress>,
 }
 
-/// What the layer has done since it was last asked.
+/// What the layer has taken and delivered since the last query.
 #[derive(Debug, Default)]
-pub(crate) struct Tap {
-    /// Bytes taken of the output.
+pub(crate) struct LayerProgress {
+    /// Bytes taken from the core's output.
     pub(crate) taken: Vec<u8>,
-    /// Bytes of output whose records were written whole.
+    /// The number of bytes of output whose records were fully written.
     pub(crate) delivered: usize,
 }
 
-/// What a run chooses for the layers of both ends.
+/// The parameters of a layer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct LayerSettings {
     /// Handshake records that each end sends.
-    pub(crate) flights: usize,
-    pub(crate) record: usize,
-    pub(crate) piece: usize,
+    pub(crate) handshake_records: usize,
+    pub(crate) max_record: usize,
+    pub(crate) max_plaintext: usize,
     pub(crate) fails_after: Option<usize>,
 }
 
 impl StallingLayer {
-    pub(crate) fn new(role: Role, settings: Settings) -> Self {
+    pub(crate) fn new(role: Role, settings: LayerSettings) -> Self {
         Self {
-            flights: [settings.flights; 2],
+            handshake_records: [settings.handshake_records; 2],
             role,
-            record: settings.record,
-            piece: settings.piece,
+            max_record: settings.max_record,
+            max_plaintext: settings.max_plaintext,
             received: Vec::new(),
             plaintext: VecDeque::new(),
             has_received_close: false,
@@ -74,16 +74,16 @@ impl StallingLayer {
             records: VecDeque::new(),
             fails_after: settings.fails_after,
             has_failed: false,
-            tap: RefCell::default(),
+            progress: RefCell::default(),
         }
     }
 
-    /// Returns what the layer has done since the last call.
-    pub(crate) fn take_tap(&self) -> Tap {
-        self.tap.take()
+    /// Returns what the layer has taken and delivered since the last call.
+    pub(crate) fn take_progress(&self) -> LayerProgress {
+        self.progress.take()
     }
 
-    /// Whether the peer's bytes made no sense.
+    /// Returns whether the layer has rejected a record.
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed
     }
@@ -91,26 +91,26 @@ impl StallingLayer {
     fn push(&mut self, kind: u8, body: &[u8], carries: usize) {
         let [high, low] = (body.len() as u16).to_be_bytes();
         self.pending.extend([kind, high, low]);
-        let mask = if kind == DATA { OBSCURE } else { 0 };
+        let mask = if kind == DATA { OBSCURING_KEY } else { 0 };
         self.pending.extend(body.iter().map(|byte| byte ^ mask));
         self.records.push_back((self.pending.len(), carries));
     }
 
-    /// Sends a handshake record if it is this end's turn: the ends take turns, and the client begins.
+    /// Queues a handshake record if it is this end's turn. The ends alternate; the client begins.
     fn shake_hands(&mut self) {
-        let [to_send, to_receive] = self.flights;
+        let [to_send, to_receive] = self.handshake_records;
         let is_our_turn = match self.role {
             Role::Client => to_send == to_receive,
             Role::Server => to_send > to_receive,
         };
         if to_send > 0 && is_our_turn {
-            self.flights[0] -= 1;
+            self.handshake_records[0] -= 1;
             self.push(HANDSHAKE, &[7; 40], 0);
         }
     }
 
     fn is_open(&self) -> bool {
-        self.flights == [0; 2]
+        self.handshake_records == [0; 2]
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -123,15 +123,15 @@ impl StallingLayer {
             match &mut self.fails_after {
                 Some(0) => {
                     self.has_failed = true;
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a record that makes no sense"));
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the layer rejects this record"));
                 }
-                Some(left) => *left -= 1,
+                Some(remaining) => *remaining -= 1,
                 None => {}
             }
             match kind {
-                HANDSHAKE => self.flights[1] -= 1,
-                DATA => self.plaintext.extend(body.iter().map(|byte| byte ^ OBSCURE)),
-                FAREWELL => self.has_received_close = true,
+                HANDSHAKE => self.handshake_records[1] -= 1,
+                DATA => self.plaintext.extend(body.iter().map(|byte| byte ^ OBSCURING_KEY)),
+                CLOSE => self.has_received_close = true,
                 _ => panic!("a record of kind {kind}"),
             }
         }
@@ -143,7 +143,7 @@ impl Layer for StallingLayer {
     fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> io::Result<&'b mut [u8]> {
         self.received.extend_from_slice(received);
         self.receive()?;
-        let count = self.plaintext.len().min(self.piece);
+        let count = self.plaintext.len().min(self.max_plaintext);
         let plaintext = scratch.plaintext();
         plaintext.clear();
         plaintext.extend(self.plaintext.drain(..count));
@@ -164,15 +164,15 @@ impl Layer for StallingLayer {
             self.shake_hands();
             return;
         }
-        let bytes = output.take_bytes(self.record);
+        let bytes = output.take_bytes(self.max_record);
         if !bytes.is_empty() {
-            self.tap.get_mut().taken.extend_from_slice(&bytes);
+            self.progress.get_mut().taken.extend_from_slice(&bytes);
             self.push(DATA, &bytes, bytes.len());
         }
     }
 
     fn close(&mut self) {
-        self.push(FAREWELL, &[], 0);
+        self.push(CLOSE, &[], 0);
     }
 
     fn pending(&self) -> &[u8] {
@@ -192,7 +192,7 @@ impl Layer for StallingLayer {
             self.pending.clear();
             self.written = 0;
         }
-        self.tap.get_mut().delivered += delivered;
+        self.progress.get_mut().delivered += delivered;
         delivered
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo run -p sansocket-sim -- SEED` replays one run with a trace, `-- --seeds N` makes many.
+//! `cargo run -p sansocket-sim -- SEED` replays one run with a trace; `-- --seeds N` performs many runs.
 
 use std::fs;
 use std::ops::Range;
@@ -9,18 +9,18 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use sansocket_sim::{Choices, Trace, run, run_seeds};
 
-/// Simulate connections of sansocket, watched by a model.
+/// Simulate connections of sansocket and check them against a model
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Replay the run of this seed, and tell every step
+    /// Replay the run of this seed, and print every step
     #[arg(required_unless_present_any = ["seeds", "bytes"])]
     seed: Option<u64>,
 
-    /// Run many seeds on all cores: the first N, or those from FROM up to TO
+    /// Run many seeds on all cores: from 0 to N, or from FROM to TO, without the last
     #[arg(long, value_name = "N|FROM..TO", value_parser = range, conflicts_with = "seed")]
     seeds: Option<Range<u64>>,
 
-    /// Replay the run that the bytes in this file give, such as a fuzzer has found
+    /// Replay the run whose choices are the bytes of this file, such as an input that a fuzzer found
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"])]
     bytes: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ fn main() -> Result<ExitCode> {
         }
         (None, None) => return Ok(ExitCode::SUCCESS),
     };
-    println!("as it should be: {outcome:?}");
+    println!("the run passed: {outcome:?}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,5 +50,5 @@ fn range(text: &str) -> Result<Range<u64>, String> {
         Some((from, to)) => number(from)?..number(to)?,
         None => 0..number(text)?,
     };
-    if seeds.is_empty() { Err("there is no seed in it".to_owned()) } else { Ok(seeds) }
+    if seeds.is_empty() { Err(format!("{text}: the range is empty")) } else { Ok(seeds) }
 }

@@ -1,47 +1,48 @@
-//! What an endpoint must show: its state, what `Close` says, and when it reads. Written anew from RFC 6455 section 7
-//! and the tables of the closing handshake, from what the application did, what was received and what was delivered.
+//! Predicts the state of an endpoint, its `Close` event and when it reads, from what the application did and what was
+//! received and delivered. Implements RFC 6455 section 7 and the tables of the closing handshake without code of the
+//! core.
 //!
-//! The model decides nothing about time: see [goals](crate::goals).
+//! The [deadline model](crate::deadline_model) checks times.
 
 use std::sync::Arc;
 
 use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role};
 
-use crate::reading::{Failure, ReadEvent, Reading};
-use crate::writing::{Farewell, Writing};
+use crate::receive_model::{ExpectedEvent, Failure, ReceiveModel};
+use crate::send_model::{CloseBody, SendModel};
 
-/// How far the opening handshake has come.
+/// The phase of the opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Connecting,
     Opened,
-    /// It will not open; the error of `receive`, if any.
+    /// The connection will not open. Holds the error of `receive`, if any.
     Refused(Option<Error>),
 }
 
-/// How far the end of the connection has come.
+/// The phase of a connection that is closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Our Close frame, or after the peer's FIN our last byte, is not delivered.
+pub(crate) enum ClosingPhase {
+    /// Our Close frame is not delivered yet; after the peer's FIN, our last byte is not.
     Draining,
-    /// Our Close frame is delivered, the peer's has not come.
+    /// Our Close frame is delivered, and the peer's has not arrived.
     AwaitingClose,
-    /// There is nothing more to say.
-    AwaitingEnd,
+    /// The closing handshake is over; the end of the stream has not arrived.
+    AwaitingEof,
     /// Nothing more can be written.
     WriteLost,
-    /// The connection must have ended.
-    Over,
+    /// The connection must be closed.
+    Finished,
 }
 
-/// An endpoint as it must be.
+/// The expected state of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) role: Role,
     pub(crate) config: Arc<Config>,
     pub(crate) phase: Phase,
-    pub(crate) reading: Reading,
-    pub(crate) writing: Writing,
+    pub(crate) receive: ReceiveModel,
+    pub(crate) send: SendModel,
     pub(crate) initiator: Option<Initiator>,
     /// The code and the reason of the peer's Close frame.
     pub(crate) received: Option<(u16, String)>,
@@ -50,11 +51,11 @@ pub(crate) struct Model {
     close_delivered: bool,
     pub(crate) has_eof: bool,
     pub(crate) write_lost: bool,
-    /// The application aborted the connection, or the peer did not answer the Ping of keepalive.
-    pub(crate) is_abandoned: bool,
+    /// The application aborted the connection, or the peer did not answer the keepalive Ping.
+    pub(crate) is_aborted: bool,
     /// `Close` was reported.
-    pub(crate) has_ended: bool,
-    /// Whether something went wrong that no endpoint can help.
+    pub(crate) has_reported_close: bool,
+    /// A failure or a refusal allows the connection to end without a clean close.
     pub(crate) is_disturbed: bool,
 }
 
@@ -63,16 +64,16 @@ impl Model {
         Self {
             role,
             phase: Phase::Connecting,
-            reading: Reading::new(role, Arc::clone(&config)),
-            writing: Writing::new(role),
+            receive: ReceiveModel::new(role, Arc::clone(&config)),
+            send: SendModel::new(role),
             initiator: None,
             received: None,
             has_failed: false,
             close_delivered: false,
             has_eof: false,
             write_lost: false,
-            is_abandoned: false,
-            has_ended: false,
+            is_aborted: false,
+            has_reported_close: false,
             is_disturbed: false,
             config,
         }
@@ -82,64 +83,63 @@ impl Model {
         self.phase = Phase::Opened;
     }
 
-    /// The connection will not open. `response`: the length of what the client is told.
+    /// Refuses the connection. `response` is the length of the HTTP response that the core has queued.
     pub(crate) fn refuse(&mut self, error: Option<Error>, response: usize) {
         self.is_disturbed = true;
         self.phase = Phase::Refused(error);
-        self.writing.abandon();
-        self.writing.push_handshake(response);
-        self.is_abandoned = response == 0;
+        self.send.drop_output();
+        self.send.push_handshake(response);
+        self.is_aborted = response == 0;
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Opened && self.initiator.is_none()
     }
 
-    /// Whether the connection, once open or refused, has begun to end.
-    pub(crate) fn is_ending(&self) -> bool {
+    /// Returns whether the connection is closing, or was refused.
+    pub(crate) fn is_closing(&self) -> bool {
         self.initiator.is_some() || matches!(self.phase, Phase::Refused(_))
     }
 
-    /// Whether bytes from the peer still mean anything (1.4, 7.1.7).
-    pub(crate) fn is_listening(&self) -> bool {
+    /// Returns whether the connection still parses bytes from the peer (1.4, 7.1.7).
+    pub(crate) fn is_receiving(&self) -> bool {
         self.phase == Phase::Opened
             && self.received.is_none()
             && !self.has_failed
-            && !self.is_abandoned
+            && !self.is_aborted
             && !self.has_eof
-            && !self.has_ended
+            && !self.has_reported_close
     }
 
-    /// The application closes.
+    /// Closes the connection for the application.
     pub(crate) fn close(&mut self, body: Vec<u8>) {
         self.initiator = Some(Initiator::Local);
-        self.writing.close(Farewell::Body(body), None);
+        self.send.queue_close(CloseBody::Exact(body), None);
     }
 
-    /// The application aborts. The output is dropped.
+    /// Aborts the connection for the application, and drops the output.
     pub(crate) fn abort(&mut self) {
         self.is_disturbed = true;
         if self.phase == Phase::Connecting {
             self.refuse(None, 0);
         }
-        self.is_abandoned = true;
+        self.is_aborted = true;
         self.initiator.get_or_insert(Initiator::Local);
         self.drop_output();
-        self.reading.discard();
+        self.receive.discard();
     }
 
-    /// 5.5.1: a Close frame is answered by one, unless ours is on its way, or there is no way.
+    /// Receives a Close frame. 5.5.1: answers it, unless our Close frame is queued or writing has failed.
     pub(crate) fn receive_close(&mut self, code: u16, reason: String) {
         self.initiator.get_or_insert(Initiator::Peer);
         if !self.write_lost {
             let body = if code == 1005 { Vec::new() } else { code.to_be_bytes().to_vec() };
-            self.writing.close(Farewell::Body(body), None);
+            self.send.queue_close(CloseBody::Exact(body), None);
         }
         self.received = Some((code, reason));
     }
 
-    /// 7.1.7: a broken rule, or a limit, fails the connection, with a Close frame that tells the peer. `len` is what
-    /// waits now.
+    /// Fails the connection (7.1.7) with a Close frame. `len` is the number of bytes that are pending now.
     pub(crate) fn fail(&mut self, failure: Failure, len: usize) {
         self.is_disturbed = true;
         self.initiator.get_or_insert(Initiator::Local);
@@ -150,28 +150,28 @@ impl Model {
             Failure::Limit(..) => 1009,
         };
         if !self.write_lost {
-            self.writing.close(Farewell::Code(code), Some(len));
+            self.send.queue_close(CloseBody::Code(code), Some(len));
         }
         self.has_failed = true;
-        self.reading.discard();
+        self.receive.discard();
     }
 
-    /// The peer did not answer the Ping of keepalive.
+    /// Fails the connection because the peer did not answer the keepalive Ping.
     pub(crate) fn miss_pong(&mut self) {
         self.abort();
         self.has_failed = true;
     }
 
-    /// The connection has taken note of the peer's FIN.
+    /// Receives the peer's FIN.
     pub(crate) fn receive_eof(&mut self) {
         self.has_eof = true;
         if self.phase == Phase::Opened {
             self.initiator.get_or_insert(Initiator::Peer);
         }
-        self.reading.discard();
+        self.receive.discard();
     }
 
-    /// Nothing more can be written.
+    /// Notes that writing has failed.
     pub(crate) fn lose_write(&mut self) {
         self.is_disturbed = true;
         self.write_lost = true;
@@ -181,71 +181,68 @@ impl Model {
         self.drop_output();
     }
 
-    /// The output is gone. `buffered_amount` stays.
+    /// Drops the output. `buffered_amount` stays.
     pub(crate) fn drop_output(&mut self) {
-        self.writing.abandon();
+        self.send.drop_output();
     }
 
-    /// The transport delivered so many of the bytes taken.
+    /// Notes that the transport delivered `count` of the bytes taken.
     pub(crate) fn deliver(&mut self, count: usize) {
-        self.writing.deliver(count);
-        self.close_delivered |= self.writing.is_close_delivered();
+        self.send.deliver(count);
+        self.close_delivered |= self.send.is_close_delivered();
     }
 
-    /// How far the end has come, once it has begun.
-    pub(crate) fn ending(&self) -> Ending {
-        let is_over = self.has_ended || self.is_abandoned;
+    /// Returns the phase of closing. Meaningful only if the connection is closing.
+    pub(crate) fn closing_phase(&self) -> ClosingPhase {
+        let is_over = self.has_reported_close || self.is_aborted;
         match &self.phase {
-            _ if is_over => Ending::Over,
-            _ if self.write_lost && (self.received.is_some() || self.has_eof) => Ending::Over,
-            Phase::Refused(_) if self.write_lost => Ending::Over,
-            _ if self.write_lost => Ending::WriteLost,
-            _ if !self.writing.is_delivered() => Ending::Draining,
-            _ if self.has_eof => Ending::Over,
-            Phase::Refused(_) => Ending::AwaitingEnd,
-            _ if self.received.is_some() || self.has_failed => Ending::AwaitingEnd,
-            _ => Ending::AwaitingClose,
+            _ if is_over => ClosingPhase::Finished,
+            _ if self.write_lost && (self.received.is_some() || self.has_eof) => ClosingPhase::Finished,
+            Phase::Refused(_) if self.write_lost => ClosingPhase::Finished,
+            _ if self.write_lost => ClosingPhase::WriteLost,
+            _ if !self.send.is_delivered() => ClosingPhase::Draining,
+            _ if self.has_eof => ClosingPhase::Finished,
+            Phase::Refused(_) => ClosingPhase::AwaitingEof,
+            _ if self.received.is_some() || self.has_failed => ClosingPhase::AwaitingEof,
+            _ => ClosingPhase::AwaitingClose,
         }
     }
 
-    /// The same; `None` before the end begins.
-    pub(crate) fn ending_if_any(&self) -> Option<Ending> {
-        self.is_ending().then(|| self.ending())
+    /// Returns the phase of closing, or `None` if the connection is not closing.
+    pub(crate) fn current_closing_phase(&self) -> Option<ClosingPhase> {
+        self.is_closing().then(|| self.closing_phase())
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
         match self.initiator {
-            _ if self.has_ended => ReadyState::Closed,
+            _ if self.has_reported_close => ReadyState::Closed,
             Some(_) => ReadyState::Closing,
             None => ReadyState::Open,
         }
     }
 
-    /// Whether the driver must read: a closing connection until the end of the stream, an open one unless it is a
-    /// server whose client does not take its answers.
+    /// Returns whether the driver must read: while closing, until the end of the stream; while open, always, except for
+    /// a server with more undelivered output than `high_water_mark`.
     pub(crate) fn wants_read(&self) -> bool {
-        match self.is_ending() {
-            false => self.role == Role::Client || self.writing.undelivered() <= self.config.high_water_mark,
-            true => !self.has_eof && self.ending() != Ending::Over,
+        match self.is_closing() {
+            false => self.role == Role::Client || self.send.undelivered() <= self.config.high_water_mark,
+            true => !self.has_eof && self.closing_phase() != ClosingPhase::Finished,
         }
     }
 
-    /// Checks that everything that came was told before `Close`.
+    /// Checks that the core has delivered everything received before `Close`.
     pub(crate) fn check_unread(&mut self) {
-        if self.is_listening() {
-            let unread = self.reading.next();
-            assert!(
-                matches!(unread, None | Some(ReadEvent::Piece(..))),
-                "this was not told before the end: {unread:?}"
-            );
+        if self.is_receiving() {
+            let unread = self.receive.next();
+            assert!(matches!(unread, None | Some(ExpectedEvent::Chunk(..))), "not delivered before Close: {unread:?}");
         }
     }
 
-    /// Checks how the connection closed: the peer's Close frame if it came (7.1.5, 7.1.6), cleanly if ours was
-    /// delivered too and nothing failed (7.1.4).
+    /// Checks the `Close` event: code and reason are those of the peer's Close frame, if it arrived (7.1.5, 7.1.6); the
+    /// close was clean if our Close frame was delivered too and nothing failed (7.1.4).
     pub(crate) fn check_close(&mut self, close: &Close) {
-        assert!(!self.has_ended, "Close came twice");
-        self.has_ended = true;
+        assert!(!self.has_reported_close, "a second Close event");
+        self.has_reported_close = true;
         let (code, reason) = self.received.clone().unwrap_or((1006, String::new()));
         let was_clean = self.received.is_some() && self.close_delivered && !self.has_failed;
         let expected = (code, reason, was_clean, self.initiator.unwrap_or(Initiator::Peer));

@@ -1,4 +1,4 @@
-//! A TCP connection, simulated: two [pipes](crate::pipe), and what both ends are told when it is closed, aborted or
+//! A simulated TCP connection: two [pipes](crate::pipe), and the sockets at their ends, which can close, abort and be
 //! reset.
 
 use std::io::ErrorKind;
@@ -21,14 +21,14 @@ pub(crate) struct Network {
 struct Socket {
     /// When this end learns that the connection was reset.
     reset_at: Option<u64>,
-    /// Whether bytes that arrived before a reset can still be read after it.
+    /// Whether bytes that arrived before a reset can be read after it.
     keeps_unread: bool,
     is_closed: bool,
-    /// Why every write fails.
+    /// The error of every write, once writing has failed.
     write_failure: Option<ErrorKind>,
 }
 
-/// What reading has given.
+/// The result of reading.
 #[derive(Debug)]
 pub(crate) enum Read {
     Bytes(Vec<u8>),
@@ -54,28 +54,28 @@ impl Network {
         self.sockets[end].reset_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether this end has closed or dropped its socket.
+    /// Returns whether this end has closed or aborted its socket.
     pub(crate) fn is_closed(&self, end: usize) -> bool {
         self.sockets[end].is_closed
     }
 
-    /// Whether both directions carry what they are given, without long stalls.
+    /// Returns whether both directions deliver without faults and long stalls.
     pub(crate) fn is_prompt(&self) -> bool {
         self.pipes.iter().all(Pipe::is_prompt)
     }
 
-    /// Whether the operating system says that this end can write, or that writing fails.
+    /// Returns whether the operating system reports this end as writable: it can write, or writing fails.
     pub(crate) fn is_writable(&self, end: usize, now: u64) -> bool {
         self.is_reset(end, now) || self.sockets[end].write_failure.is_some() || self.pipes[end].is_writable()
     }
 
-    /// Whether there is something to read: bytes, the end of the stream, or an error.
+    /// Returns whether there are bytes, the end of the stream, or an error to read.
     pub(crate) fn is_readable(&self, end: usize, now: u64) -> bool {
         let incoming = &self.pipes[1 - end];
         incoming.arrived() > 0 || incoming.is_at_end(now) || self.is_reset(end, now)
     }
 
-    /// Writes as much as there is room for. What is accepted may still be lost.
+    /// Writes as many bytes as fit the send buffer, and returns how many. They may still be lost.
     pub(crate) fn write(
         &mut self,
         end: usize,
@@ -95,7 +95,7 @@ impl Network {
             Some(Fault::Reset) => self.reset_both(end, now),
             Some(Fault::Write(kind)) => {
                 if kind == ErrorKind::BrokenPipe {
-                    self.pipes[end].deafen();
+                    self.pipes[end].drop_all();
                 } else {
                     self.pipes[end].cut();
                 }
@@ -106,14 +106,14 @@ impl Network {
         Ok(count)
     }
 
-    pub(crate) fn read(&mut self, end: usize, most: usize, now: u64) -> Read {
+    pub(crate) fn read(&mut self, end: usize, max: usize, now: u64) -> Read {
         let is_reset = self.is_reset(end, now);
         let keeps_unread = self.sockets[end].keeps_unread;
         let incoming = &mut self.pipes[1 - end];
         if is_reset && !keeps_unread {
             incoming.drop_arrived();
         }
-        match incoming.arrived().min(most) {
+        match incoming.arrived().min(max) {
             0 if is_reset => Read::Failed(ErrorKind::ConnectionReset),
             0 if incoming.is_at_end(now) => Read::End,
             0 => Read::Nothing,
@@ -126,8 +126,8 @@ impl Network {
         self.pipes[end].shut(now);
     }
 
-    /// Closes the socket. The operating system goes on sending what it has accepted, unless received bytes are unread:
-    /// then it resets the connection.
+    /// Closes the socket. The operating system continues to send accepted bytes; but if received bytes are unread, it
+    /// resets the connection.
     pub(crate) fn close(&mut self, end: usize, now: u64) {
         if self.pipes[1 - end].arrived() > 0 {
             return self.abort(end, now);
@@ -136,7 +136,7 @@ impl Network {
         self.shut(end, now);
     }
 
-    /// Drops the socket and everything that it has not sent, and resets the connection.
+    /// Resets the connection, and drops all unsent bytes.
     pub(crate) fn abort(&mut self, end: usize, now: u64) {
         self.is_disturbed = true;
         self.sockets[end].is_closed = true;
@@ -147,7 +147,7 @@ impl Network {
         self.sockets[1 - end].reset_at.get_or_insert(at);
     }
 
-    /// Lets arrive what is due. Bytes that arrive at a closed socket reset the connection.
+    /// Moves bytes that are due to their readers. Bytes that arrive at a closed socket reset the connection.
     pub(crate) fn advance(&mut self, now: u64) {
         for end in 0..2 {
             let count = self.pipes[end].advance(now);
@@ -157,10 +157,10 @@ impl Network {
         }
     }
 
-    /// When something next happens here by itself.
-    pub(crate) fn next(&self, now: u64) -> Option<u64> {
+    /// Returns the time of the next arrival or reset.
+    pub(crate) fn next_moment(&self, now: u64) -> Option<u64> {
         let resets = self.sockets.iter().filter_map(|socket| socket.reset_at).filter(|at| *at > now);
-        self.pipes.iter().filter_map(|pipe| pipe.next(now)).chain(resets).min()
+        self.pipes.iter().filter_map(|pipe| pipe.next_moment(now)).chain(resets).min()
     }
 
     fn reset_both(&mut self, end: usize, now: u64) {

@@ -1,5 +1,5 @@
-//! One direction of a TCP connection, simulated: a send buffer, latency, a receive buffer, acknowledgements, stalls,
-//! the FIN, and the ways in which a direction fails.
+//! One direction of a simulated TCP connection: send buffer, latency, receive buffer, acknowledgements, stalls, FIN and
+//! faults.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -12,42 +12,42 @@ use crate::settings::MILLISECOND;
 pub(crate) struct Pipe {
     /// Nanoseconds from one end to the other.
     pub(crate) latency: u64,
-    /// How much later than the arrival an acknowledgement is sent, in nanoseconds.
+    /// The delay between the arrival of bytes and their acknowledgement, in nanoseconds.
     ack_delay: u64,
-    /// How long a stall lasts, in nanoseconds. Zero: there are none.
+    /// The duration of a stall, in nanoseconds. Zero means no stalls.
     stall: u64,
-    /// Bytes that may be outstanding.
+    /// The maximum number of outstanding bytes.
     send_capacity: usize,
-    /// Bytes that may have arrived and not been read.
+    /// The maximum number of bytes that have arrived and are unread.
     pub(crate) receive_capacity: usize,
-    /// What was accepted and has not arrived, with the time at which it can arrive.
+    /// Bytes in flight, with the time from which they can arrive.
     sent: VecDeque<(u64, Vec<u8>)>,
     arrived: Vec<u8>,
-    /// Acknowledgements on their way back: when they come, and of how many bytes.
+    /// Acknowledgements in flight: the time of arrival, and the number of bytes.
     acks: VecDeque<(u64, usize)>,
     /// Bytes accepted and not acknowledged.
     outstanding: usize,
-    /// When an acknowledgement came last.
+    /// When the latest acknowledgement arrived.
     pub(crate) acked_at: u64,
     /// When the end of the stream can arrive.
     fin: Option<u64>,
     stalled_until: u64,
-    /// After how many more accepted bytes the direction fails, and how.
+    /// The number of bytes to accept before a fault, and the fault.
     fault: Option<(usize, Fault)>,
-    /// Nothing arrives any more, and the writer is not told.
-    is_deaf: bool,
+    /// Further bytes are accepted and dropped.
+    is_dropping: bool,
 }
 
-/// How a direction fails in the middle of the stream.
+/// A failure in the middle of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The connection is reset, at both ends.
+    /// Both ends see a reset.
     Reset,
-    /// Nothing arrives any more, and no end is told.
+    /// Further bytes are lost, and no end sees an error.
     Silence,
-    /// The reader sees an end of stream that the writer never asked for.
+    /// The reader sees the end of the stream, although the writer did not shut down.
     Fin,
-    /// Writing fails, while reading from the other direction goes on.
+    /// Writing fails, while the other direction continues.
     Write(ErrorKind),
 }
 
@@ -80,59 +80,59 @@ impl Pipe {
             fin: None,
             stalled_until: 0,
             fault,
-            is_deaf: false,
+            is_dropping: false,
         }
     }
 
-    /// The most bytes that fit between the writer and the reader.
+    /// Returns the smaller of the two buffers' sizes.
     pub(crate) fn capacity(&self) -> usize {
         self.send_capacity.min(self.receive_capacity)
     }
 
-    /// Whether bytes that the reader has room for arrive, and are acknowledged, within half a second.
+    /// Returns whether bytes that fit the receive buffer arrive, and are acknowledged, within half a second.
     pub(crate) fn is_prompt(&self) -> bool {
         self.fault.is_none() && self.stall <= 50 * MILLISECOND
     }
 
-    /// How many bytes the send buffer takes.
+    /// Returns how many bytes the send buffer can accept.
     pub(crate) fn room(&self) -> usize {
         self.send_capacity - self.outstanding.min(self.send_capacity)
     }
 
-    /// Whether the operating system says that the writer can write: not before a large share of the buffer is free.
+    /// Returns whether the operating system reports the writer as writable: when a third of the send buffer is free.
     pub(crate) fn is_writable(&self) -> bool {
         self.room() >= self.send_capacity.div_ceil(3)
     }
 
-    /// Bytes accepted and not acknowledged.
+    /// Returns the number of bytes accepted and not acknowledged.
     pub(crate) fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// Accepts as many bytes as there is room for; returns how many, and how the direction fails if it does now.
+    /// Accepts as many bytes as fit. Returns how many, and the fault that occurs now, if any.
     pub(crate) fn write(&mut self, bytes: &[u8], now: u64, choices: &mut Choices<'_>) -> (usize, Option<Fault>) {
         let mut count = bytes.len().min(self.room());
         let mut fault = None;
-        if let Some((left, how)) = &mut self.fault {
-            if *left < count {
-                (count, fault) = (*left, Some(*how));
+        if let Some((remaining, how)) = &mut self.fault {
+            if *remaining < count {
+                (count, fault) = (*remaining, Some(*how));
             } else {
-                *left -= count;
+                *remaining -= count;
             }
         }
         if self.stall > 0 && choices.once_in(12) {
             self.stalled_until = now + self.stall;
         }
         self.outstanding += count;
-        if !self.is_deaf && count > 0 {
+        if !self.is_dropping && count > 0 {
             self.sent.push_back((now + self.latency, bytes[..count].to_vec()));
         }
         match fault {
             Some(Fault::Fin) => {
                 self.shut(now);
-                self.is_deaf = true;
+                self.is_dropping = true;
             }
-            Some(Fault::Silence) => self.is_deaf = true,
+            Some(Fault::Silence) => self.is_dropping = true,
             _ => {}
         }
         if fault.is_some() {
@@ -141,30 +141,31 @@ impl Pipe {
         (count, fault)
     }
 
-    /// The writer will write no more.
+    /// Shuts down the direction: the FIN follows the accepted bytes.
     pub(crate) fn shut(&mut self, now: u64) {
-        if !self.is_deaf {
+        if !self.is_dropping {
             self.fin.get_or_insert(now + self.latency);
         }
     }
 
-    /// Nothing follows what was accepted, not even the end of the stream.
-    pub(crate) fn deafen(&mut self) {
-        self.is_deaf = true;
+    /// Drops everything written from now on, the FIN included.
+    pub(crate) fn drop_all(&mut self) {
+        self.is_dropping = true;
     }
 
-    /// What has not arrived is lost, and nothing follows.
+    /// Drops the bytes in flight, and everything written from now on.
     pub(crate) fn cut(&mut self) {
         self.sent.clear();
-        self.is_deaf = true;
+        self.is_dropping = true;
     }
 
-    /// What has arrived and was not read is lost too.
+    /// Drops the bytes that have arrived and are unread.
     pub(crate) fn drop_arrived(&mut self) {
         self.arrived.clear();
     }
 
-    /// Lets arrive what is due and fits the receive buffer, and the acknowledgements; returns how many bytes arrived.
+    /// Moves bytes that are due into the receive buffer, as far as they fit, and receives acknowledgements. Returns how
+    /// many bytes arrived.
     pub(crate) fn advance(&mut self, now: u64) -> usize {
         let mut count = 0;
         while self.stalled_until <= now
@@ -197,19 +198,19 @@ impl Pipe {
         self.arrived.len()
     }
 
-    /// Takes the first of the bytes that have arrived.
+    /// Takes the first `count` of the bytes that have arrived.
     pub(crate) fn read(&mut self, count: usize) -> Vec<u8> {
         self.arrived.drain(..count).collect()
     }
 
-    /// Whether the reader has read all that will ever come.
+    /// Returns whether the reader is at the end of the stream.
     pub(crate) fn is_at_end(&self, now: u64) -> bool {
         let has_fin = self.fin.is_some_and(|at| at.max(self.stalled_until) <= now);
         has_fin && self.arrived.is_empty() && self.sent.is_empty()
     }
 
-    /// When something next happens here by itself.
-    pub(crate) fn next(&self, now: u64) -> Option<u64> {
+    /// Returns the time of the next arrival.
+    pub(crate) fn next_moment(&self, now: u64) -> Option<u64> {
         let arrival = self.sent.front().map(|(at, _)| (*at).max(self.stalled_until));
         let fin = self.fin.map(|at| at.max(self.stalled_until));
         let ack = self.acks.front().map(|(at, _)| *at);

@@ -1,29 +1,29 @@
-//! A run: two ends, two links, and a clock that jumps to the next thing that happens.
+//! A run: two ends, a network, and a clock that jumps to the next moment at which something happens.
 
 use sansocket::Role;
 
 use crate::adversary::Adversary;
 use crate::choices::Choices;
-use crate::endpoint::{Context, Endpoint, Meter};
-use crate::layer::Settings;
+use crate::context::{Context, Meter, Trace};
+use crate::endpoint::Endpoint;
+use crate::layer::LayerSettings;
 use crate::model::Phase;
 use crate::network::Network;
 use crate::settings::{self, MILLISECOND};
-use crate::trace::Trace;
 
-/// A run that takes more steps than this does not end.
+/// The maximum number of steps: a longer run counts as endless.
 const STEPS_MAX: usize = 200_000;
-/// So many steps in a row in which no time passes and no byte moves are a busy loop.
+/// The maximum number of steps in a row without a byte moved or time passed: more are a busy loop.
 const IDLE_STEPS_MAX: usize = 300;
 
-/// What is at one end of the connection.
+/// One end of the connection.
 #[derive(Debug)]
 enum End {
     Endpoint(Box<Endpoint>),
     Adversary(Adversary),
 }
 
-/// What an end can do next.
+/// A step of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Move {
     Write,
@@ -33,32 +33,32 @@ enum Move {
     Act,
 }
 
-/// What a run came to.
+/// Figures of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// How many steps it took.
+    /// The number of steps.
     pub steps: usize,
-    /// Endpoints that opened.
+    /// The number of endpoints that opened.
     pub opened: usize,
-    /// Those that were told of the end by a Close frame.
-    pub told: usize,
-    /// Those that failed, or gave up a silent peer.
+    /// The number of endpoints that received a Close frame.
+    pub got_close: usize,
+    /// The number of endpoints that failed the connection.
     pub failed: usize,
-    /// Those that a deadline ended.
-    pub given_up: usize,
-    /// Messages that arrived whole.
+    /// The number of endpoints whose closing a deadline ended.
+    pub timed_out: usize,
+    /// The number of messages received whole.
     pub messages: usize,
 }
 
-/// Everything there is.
+/// The state of a run.
 #[derive(Debug)]
 struct World {
     ends: [End; 2],
     network: Network,
-    /// Until when each end does nothing, as a busy process.
+    /// Until when each end sleeps, as a busy process does.
     asleep: [u64; 2],
-    /// Steps since time has passed or a byte has moved.
+    /// Steps since time passed or a byte moved.
     idle_steps: usize,
 }
 
@@ -66,7 +66,7 @@ struct World {
 ///
 /// # Panics
 ///
-/// If the core does anything that the model does not.
+/// If an endpoint differs from the model.
 pub fn run(choices: &mut Choices<'_>, trace: Trace) -> Outcome {
     run_metered(choices, trace, |call| {
         call();
@@ -74,11 +74,12 @@ pub fn run(choices: &mut Choices<'_>, trace: Trace) -> Outcome {
     })
 }
 
-/// The same, by a program whose allocator counts: what each call of `receive` takes is held against what has come.
+/// Runs a connection like [`run`], and checks the memory that each call of `receive` allocates against the bytes
+/// received.
 ///
 /// # Panics
 ///
-/// If the core does anything that the model does not, or takes too much memory for it.
+/// If an endpoint differs from the model, or allocates too much memory.
 pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> Outcome {
     let now = choices.pick(&[0, 1, 1_000_000_000_000]);
     let mut world = World::new(choices, trace, now);
@@ -89,17 +90,17 @@ pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> Out
             return world.outcome(step);
         }
     }
-    panic!("{STEPS_MAX} steps, and no end");
+    panic!("the run did not end within {STEPS_MAX} steps");
 }
 
 impl World {
     fn new(choices: &mut Choices<'_>, trace: Trace, now: u64) -> Self {
         let network = Network::new(choices);
         let adversary = choices.pick(&[None, Some(Role::Client), None, Some(Role::Server)]);
-        let layer = (adversary.is_none() && choices.once_in(3)).then(|| Settings {
-            flights: choices.pick(&[2, 0, 1]),
-            record: choices.pick(&[16_384, 1, 100, 1000]),
-            piece: choices.pick(&[16_384, 1000, 50, 7]),
+        let layer = (adversary.is_none() && choices.once_in(3)).then(|| LayerSettings {
+            handshake_records: choices.pick(&[2, 0, 1]),
+            max_record: choices.pick(&[16_384, 1, 100, 1000]),
+            max_plaintext: choices.pick(&[16_384, 1000, 50, 7]),
             fails_after: None,
         });
         let ends = [Role::Client, Role::Server].map(|role| {
@@ -110,14 +111,14 @@ impl World {
             trace.line("", format_args!("{role:?} with {config:?}"));
             let incoming = network.pipes[if role == Role::Client { 1 } else { 0 }].receive_capacity;
             let fails_after = (layer.is_some() && choices.once_in(16)).then(|| choices.below(20));
-            let layer = layer.map(|layer| Settings { fails_after, ..layer });
+            let layer = layer.map(|layer| LayerSettings { fails_after, ..layer });
             let mut endpoint = Endpoint::new(role, config, layer, incoming, choices, now);
-            // a message takes a bounded number of frames, of records and of writes
+            // bounds the number of frames, records and writes of a message
             let capacity = network.pipes[0].capacity().min(network.pipes[1].capacity());
             let frame = endpoint.model.config.max_sent_frame_payload.get();
-            let unit = layer.map_or(usize::MAX, |layer| layer.record.min(layer.piece)).saturating_mul(64);
+            let unit = layer.map_or(usize::MAX, |layer| layer.max_record.min(layer.max_plaintext)).saturating_mul(64);
             let pace = endpoint.pace.map_or(usize::MAX, |(count, _)| count.saturating_mul(64));
-            endpoint.application.longest = frame.saturating_mul(32).min(capacity * 16).min(unit).min(pace);
+            endpoint.application.max_message = frame.saturating_mul(32).min(capacity * 16).min(unit).min(pace);
             trace.line(endpoint.name, format_args!("{:?}, {:?}", endpoint.write_mode, endpoint.pace));
             End::Endpoint(Box::new(endpoint))
         });
@@ -125,7 +126,7 @@ impl World {
         Self { ends, network, asleep: [now; 2], idle_steps: 0 }
     }
 
-    /// One step, or a jump in time; false if nothing will ever happen again, or all endpoints are done.
+    /// Performs a step, or moves the clock. Returns false if all endpoints are done, or nothing will happen any more.
     fn step(&mut self, cx: &mut Context<'_, '_>) -> bool {
         if self.endpoints().all(|end| end.is_done) {
             return false;
@@ -133,13 +134,13 @@ impl World {
         self.network.advance(cx.now);
         for end in &mut self.ends {
             if let End::Endpoint(end) = end {
-                end.observe(&self.network);
+                end.observe_acks(&self.network);
             }
         }
         let mut moves = Vec::with_capacity(8);
         for index in 0..2 {
             if self.asleep[index] <= cx.now {
-                self.moves(index, cx.now, &mut moves);
+                self.collect_moves(index, cx.now, &mut moves);
             }
         }
         if moves.is_empty() {
@@ -148,26 +149,26 @@ impl World {
         let (index, action) = moves[cx.choices.below(moves.len())];
         let has_moved = self.perform(index, action, cx);
         self.idle_steps = if has_moved { 0 } else { self.idle_steps + 1 };
-        assert!(self.idle_steps <= IDLE_STEPS_MAX, "a busy loop: no byte moves, and no time passes");
+        assert!(self.idle_steps <= IDLE_STEPS_MAX, "a busy loop: no byte moved in {IDLE_STEPS_MAX} steps");
         if cx.choices.once_in(40) {
             self.asleep[index] = cx.now + cx.choices.below(60) as u64 * MILLISECOND;
         }
         true
     }
 
-    /// Jumps to the next moment at which something happens.
+    /// Moves the clock to the next moment at which something happens. Returns false if there is none.
     fn pass_time(&mut self, cx: &mut Context<'_, '_>) -> bool {
         for (end, asleep) in self.ends.iter().zip(self.asleep) {
             if let End::Endpoint(end) = end
                 && !end.is_done
                 && asleep <= cx.now
             {
-                end.goals.check_overdue(&end.model, end.acked, cx.now);
+                end.deadlines.check_overdue(&end.model, end.acked, cx.now);
             }
         }
-        let Some(next) = self.next(cx.now) else { return false };
+        let Some(next) = self.next_moment(cx.now) else { return false };
         self.idle_steps = 0;
-        // a driver may also wake up too early
+        // a driver sometimes wakes up too early
         let is_early = next - 1 > cx.now && cx.choices.once_in(10);
         cx.now = if is_early { next - 1 } else { next };
         cx.trace.advance(cx.now);
@@ -177,7 +178,7 @@ impl World {
                 if let End::Endpoint(end) = end
                     && !end.is_done
                 {
-                    end.observe(&self.network);
+                    end.observe_acks(&self.network);
                     end.timeout(true, &mut self.network, cx);
                 }
             }
@@ -185,8 +186,8 @@ impl World {
         true
     }
 
-    /// What an end can do now.
-    fn moves(&self, index: usize, now: u64, moves: &mut Vec<(usize, Move)>) {
+    /// Collects the steps that an end can perform now.
+    fn collect_moves(&self, index: usize, now: u64, moves: &mut Vec<(usize, Move)>) {
         let is_writable = self.network.is_writable(index, now);
         let is_readable = self.network.is_readable(index, now);
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now);
@@ -205,15 +206,15 @@ impl World {
             }
             End::Adversary(end) if !end.is_done => {
                 can(is_due(end.writes_at()) && is_writable, Move::Write);
-                can(is_readable && end.listens() && end.reads_at <= now, Move::Read);
+                can(is_readable && end.is_reading() && end.reads_at <= now, Move::Read);
                 can(is_due(end.next_at), Move::Act);
             }
             _ => {}
         }
     }
 
-    /// When something happens next.
-    fn next(&self, now: u64) -> Option<u64> {
+    /// Returns the next moment at which something happens.
+    fn next_moment(&self, now: u64) -> Option<u64> {
         let ends = self.ends.iter().zip(self.asleep).filter_map(|(end, asleep)| {
             let moments = match end {
                 End::Endpoint(end) if !end.is_done => {
@@ -227,10 +228,10 @@ impl World {
             };
             moments.into_iter().flatten().map(|at| at.max(asleep)).filter(|at| *at > now).min()
         });
-        ends.chain(self.network.next(now)).min()
+        ends.chain(self.network.next_moment(now)).min()
     }
 
-    /// Returns whether anything moved.
+    /// Performs a step. Returns whether anything moved.
     fn perform(&mut self, index: usize, action: Move, cx: &mut Context<'_, '_>) -> bool {
         let network = &mut self.network;
         match (&mut self.ends[index], action) {
@@ -243,7 +244,7 @@ impl World {
             }
             (End::Endpoint(end), Move::Act) => {
                 end.act(cx);
-                end.obey(network, cx);
+                end.run_actions(network, cx);
             }
             (End::Adversary(end), Move::Write) => end.write(index, network, cx),
             (End::Adversary(end), Move::Act) => end.act(index, network, cx),
@@ -263,39 +264,39 @@ impl World {
         let mut outcome = Outcome { steps, ..Outcome::default() };
         for end in self.endpoints() {
             outcome.opened += usize::from(end.closed.is_some());
-            outcome.told += usize::from(end.model.received.is_some());
+            outcome.got_close += usize::from(end.model.received.is_some());
             outcome.failed += usize::from(end.model.has_failed);
-            outcome.given_up += usize::from(end.goals.has_given_up);
+            outcome.timed_out += usize::from(end.deadlines.has_timed_out);
             outcome.messages += end.received.len();
         }
         outcome
     }
 
-    /// What must hold when nothing will happen any more.
+    /// Checks what must hold at the end of a run.
     fn check_end(&self) {
         for end in self.endpoints() {
-            assert!(end.is_done, "{} waits for ever", end.name);
+            assert!(end.is_done, "{} never closes its transport", end.name);
             let is_opened = end.model.phase == Phase::Opened;
-            assert_eq!(end.closed.is_some(), is_opened, "{}: one Close, if it was open", end.name);
+            assert_eq!(end.closed.is_some(), is_opened, "{}: whether Close was reported", end.name);
         }
         let both: Vec<_> = self.endpoints().collect();
         let [client, server] = both[..] else { return };
         for (from, to) in [(client, server), (server, client)] {
             let (sent, received) = (&from.application.sent, &to.received);
-            assert!(sent.starts_with(received), "{} got what was not sent, or in another order", to.name);
-            let was_told = to.model.received.is_some();
-            assert!(!was_told || sent == received, "{} was told of the end, but not of all before it", to.name);
+            assert!(sent.starts_with(received), "{} received messages that differ from those sent", to.name);
+            let got_close = to.model.received.is_some();
+            assert!(!got_close || sent == received, "{} received Close, but not every message before it", to.name);
         }
         let is_disturbed = self.network.is_disturbed || both.iter().any(|end| end.model.is_disturbed);
-        let has_given_up = both.iter().any(|end| end.goals.has_given_up);
+        let has_timed_out = both.iter().any(|end| end.deadlines.has_timed_out);
         let is_prompt = self.network.is_prompt()
             && both.iter().all(|end| end.is_prompt(self.network.pipes[1 - end.index].receive_capacity));
-        assert!(is_disturbed || !is_prompt || !has_given_up, "given up, although all went well");
-        if !is_disturbed && !has_given_up {
+        assert!(is_disturbed || !is_prompt || !has_timed_out, "a deadline ended a connection without delays or faults");
+        if !is_disturbed && !has_timed_out {
             for (from, to) in [(client, server), (server, client)] {
                 let code = to.closed.map(|(code, _)| code);
-                assert_eq!(to.closed, code.map(|code| (code, true)), "nothing went wrong, but the end was not clean");
-                assert!(from.application.sent == to.received, "nothing went wrong, but a message was lost");
+                assert_eq!(to.closed, code.map(|code| (code, true)), "nothing failed, but the close was not clean");
+                assert!(from.application.sent == to.received, "nothing failed, but a message was lost");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Many runs, on all cores.
+//! Performs many runs on all cores.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -9,41 +9,41 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::choices::Choices;
+use crate::context::Trace;
 use crate::run::run;
-use crate::trace::Trace;
 
 /// Seeds that a thread takes at a time.
 const BATCH: u64 = 64;
-/// After so many failures no new seeds are taken.
+/// After this many failures no new seeds are taken.
 const FAILURES_MAX: usize = 20;
 
-/// What came of many runs.
+/// The results of many runs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How many seeds were run.
+    /// The number of seeds run.
     pub runs: u64,
-    /// How many steps all of them took.
+    /// The number of steps of all runs.
     pub steps: u64,
-    /// How long that took.
+    /// The duration of all runs together.
     pub elapsed: Duration,
-    /// The seeds that failed, and why, in order.
+    /// The seeds that failed, with the reasons, in order.
     pub failures: Vec<(u64, String)>,
 }
 
 thread_local! {
-    /// Whether this thread makes runs, whose panics are collected and not printed.
+    /// Whether this thread performs runs, whose panics are collected instead of printed.
     static IS_WORKER: Cell<bool> = const { Cell::new(false) };
-    /// Why the latest run of this thread failed.
+    /// The message of this thread's latest panic.
     static FAILURE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs all these seeds.
+/// Performs a run for each seed in the range, on all cores.
 pub fn run_seeds(seeds: Range<u64>) -> Summary {
     let start = Instant::now();
     let hook = Arc::new(panic::take_hook());
-    let other = Arc::clone(&hook);
-    panic::set_hook(Box::new(move |info| if IS_WORKER.get() { remember(info) } else { other(info) }));
+    let printing_hook = Arc::clone(&hook);
+    panic::set_hook(Box::new(move |info| if IS_WORKER.get() { remember(info) } else { printing_hook(info) }));
     let (next, runs, steps) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     let work = || loop {
@@ -81,17 +81,17 @@ pub fn run_seeds(seeds: Range<u64>) -> Summary {
     Summary { runs: runs.into_inner(), steps: steps.into_inner(), elapsed: start.elapsed(), failures }
 }
 
-/// The first seed of the next batch. Behind the last seed of all comes no other.
+/// Returns the first seed of the next batch. The counter stops at `u64::MAX` instead of wrapping around.
 fn take_batch(next: &AtomicU64) -> u64 {
-    let behind = |first: u64| Some(first.saturating_add(BATCH));
-    next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, behind).unwrap_or(u64::MAX)
+    let end_of_batch = |first: u64| Some(first.saturating_add(BATCH));
+    next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end_of_batch).unwrap_or(u64::MAX)
 }
 
 fn remember(info: &PanicHookInfo<'_>) {
-    let words = info.payload().downcast_ref::<String>().map(String::as_str);
-    let message = words.or(info.payload().downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-    let place = info.location().map(ToString::to_string).unwrap_or_default();
-    FAILURE.set(Some(format!("{place}: {message}")));
+    let text = info.payload().downcast_ref::<String>().map(String::as_str);
+    let message = text.or(info.payload().downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    FAILURE.set(Some(format!("{location}: {message}")));
 }
 
 impl std::fmt::Display for Summary {
@@ -102,6 +102,6 @@ impl std::fmt::Display for Summary {
         let seconds = self.elapsed.as_secs_f64();
         let (rate, steps) = (self.runs as f64 / seconds, self.steps as f64 / self.runs.max(1) as f64);
         let (runs, failed) = (self.runs, self.failures.len());
-        write!(f, "{runs} runs of {steps:.0} steps in {seconds:.1} s, {rate:.0} a second: {failed} failed")
+        write!(f, "{runs} runs of {steps:.0} steps in {seconds:.1} s ({rate:.0} runs/s): {failed} failed")
     }
 }

@@ -1,4 +1,4 @@
-//! Random settings of a connection, most of them ordinary.
+//! The random configuration of a connection.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use sansocket::{Config, Delivery};
 
 use crate::choices::Choices;
 
-/// In nanoseconds.
+/// One millisecond, in nanoseconds.
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 
 fn milliseconds(choices: &mut Choices<'_>, from: &[u64]) -> Duration {
     Duration::from_millis(choices.pick(from)) + Duration::from_nanos(choices.below(1000) as u64)
 }
 
-/// The default, with some limits drawn so tight that a run meets them.
+/// Returns the default configuration with a random choice of limits, some so low that a run exceeds them.
 pub(crate) fn config(choices: &mut Choices<'_>) -> Config {
     let mut config = Config::default();
     if choices.once_in(3) {

@@ -1,15 +1,15 @@
-//! What an owner of a driver does with the transport: it reads, writes, takes and delivers, and reports what happened.
+//! Reading and writing: moves bytes between the driver and the transport, and reports to the driver what happened.
 
 use std::io::{ErrorKind, IoSlice};
 
 use sansocket::bytes::Buf;
 
-use crate::endpoint::{Context, Endpoint, WriteMode};
+use crate::context::{Context, Short};
+use crate::endpoint::{Endpoint, WriteMode};
 use crate::network::{Network, Read};
 use crate::settings::MILLISECOND;
-use crate::trace::Short;
 
-/// An owner that takes bytes takes no more than this beyond what it has written.
+/// The maximum number of bytes that are taken and not written.
 const WINDOW: usize = 20_000;
 
 fn is_disconnect(kind: ErrorKind) -> bool {
@@ -17,7 +17,7 @@ fn is_disconnect(kind: ErrorKind) -> bool {
 }
 
 impl Endpoint {
-    /// Whether there is something to write.
+    /// Returns whether there are bytes to write.
     pub(crate) fn has_outgoing(&self) -> bool {
         match &self.write_mode {
             WriteMode::Direct => self.wait.write,
@@ -25,7 +25,7 @@ impl Endpoint {
         }
     }
 
-    /// When the owner reports what it has written.
+    /// Returns when to report written bytes as delivered.
     pub(crate) fn reports_at(&self) -> Option<u64> {
         match &self.write_mode {
             WriteMode::Taking(taken) if taken.unreported > 0 => Some(taken.report_at),
@@ -33,19 +33,19 @@ impl Endpoint {
         }
     }
 
-    /// Reads some of what has arrived. Returns whether there was anything.
+    /// Reads some of the bytes that have arrived. Returns whether there was anything to read.
     pub(crate) fn read(&mut self, network: &mut Network, cx: &mut Context<'_, '_>) -> bool {
-        let most = match (self.pace, cx.choices.below(4)) {
-            (Some((most, pause)), _) => {
+        let max = match (self.pace, cx.choices.below(4)) {
+            (Some((max, pause)), _) => {
                 self.reads_at = cx.now + pause;
-                most
+                max
             }
             (None, 0 | 1) => usize::MAX,
             (None, 2) => cx.choices.between(1, 16),
             (None, _) => cx.choices.between(1, 20_000),
         };
         let mut bytes = Vec::new();
-        match network.read(self.index, most, cx.now) {
+        match network.read(self.index, max, cx.now) {
             Read::Nothing => return false,
             Read::Bytes(read) => {
                 cx.trace.line(self.name, format_args!("reads {}", Short(&read)));
@@ -66,12 +66,12 @@ impl Endpoint {
         true
     }
 
-    /// Writes as much as the transport takes, or less. Returns whether anything moved, or writing failed.
+    /// Writes as much as the transport accepts, or less. Returns whether bytes moved or writing failed.
     pub(crate) fn write(&mut self, is_all: bool, network: &mut Network, cx: &mut Context<'_, '_>) -> bool {
-        let most = if is_all { usize::MAX } else { cx.choices.pick(&[usize::MAX, usize::MAX, 1, 20, 5000]) };
+        let max = if is_all { usize::MAX } else { cx.choices.pick(&[usize::MAX, usize::MAX, 1, 20, 5000]) };
         let result = match &self.write_mode {
-            WriteMode::Taking(_) => self.write_taken(most, network, cx),
-            WriteMode::Direct => self.write_direct(most, network, cx),
+            WriteMode::Taking(_) => self.write_taken(max, network, cx),
+            WriteMode::Direct => self.write_direct(max, network, cx),
         };
         let (count, failure) = match result {
             Ok(count) => (count, None),
@@ -79,7 +79,7 @@ impl Endpoint {
         };
         cx.trace.line(self.name, format_args!("writes {count} bytes: {failure:?}"));
         if self.is_layered && count > 0 {
-            self.goals.deliver(cx.now);
+            self.deadlines.note_delivered(cx.now);
         }
         self.note_layer(cx.now);
         if let Some(kind) = failure {
@@ -88,20 +88,20 @@ impl Endpoint {
             self.note_write_lost(kind);
         }
         if cx.choices.once_in(4) {
-            self.engine.websocket_mut().detach_scratch(&mut self.memory);
+            self.engine.websocket_mut().detach_scratch(&mut self.scratch);
         }
         if failure.is_some() {
             self.turn(Vec::new(), network, cx);
         } else {
-            self.obey(network, cx);
+            self.run_actions(network, cx);
         }
         count > 0 || failure.is_some()
     }
 
-    /// Writes what the driver holds: chunk after chunk, or several at once.
+    /// Writes the driver's output, one chunk or several at a time.
     fn write_direct(
         &mut self,
-        most: usize,
+        max: usize,
         network: &mut Network,
         cx: &mut Context<'_, '_>,
     ) -> Result<usize, ErrorKind> {
@@ -109,7 +109,7 @@ impl Endpoint {
         let mut result = Ok(());
         let is_vectored = cx.choices.once_in(3);
         let mut outgoing = self.engine.to_write();
-        while outgoing.has_remaining() && written.len() < most {
+        while outgoing.has_remaining() && written.len() < max {
             let mut bytes = outgoing.chunk().to_vec();
             assert!(!bytes.is_empty(), "bytes remain, but the chunk is empty");
             if is_vectored {
@@ -119,11 +119,11 @@ impl Endpoint {
                 bytes = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
                 assert!(bytes.starts_with(outgoing.chunk()) && bytes.len() <= outgoing.remaining());
             }
-            bytes.truncate(most - written.len());
+            bytes.truncate(max - written.len());
             match network.write(self.index, &bytes, cx.now, cx.choices) {
                 Ok(0) => break,
                 Ok(count) => {
-                    // to advance by more than there is takes all there is
+                    // advancing by more than there is takes everything
                     let is_all = count == outgoing.remaining() && !self.is_layered;
                     outgoing.advance(if is_all { cx.choices.pick(&[count, usize::MAX / 2]) } else { count });
                     written.extend_from_slice(&bytes[..count]);
@@ -136,20 +136,15 @@ impl Endpoint {
         }
         drop(outgoing);
         if !self.is_layered && !written.is_empty() {
-            self.model.writing.take(&written);
+            self.model.send.take(&written);
             self.model.deliver(written.len());
-            self.goals.deliver(cx.now);
+            self.deadlines.note_delivered(cx.now);
         }
         result.map(|()| written.len())
     }
 
-    /// Takes bytes of the driver, and writes what was taken.
-    fn write_taken(
-        &mut self,
-        most: usize,
-        network: &mut Network,
-        cx: &mut Context<'_, '_>,
-    ) -> Result<usize, ErrorKind> {
+    /// Takes bytes from the driver, and writes bytes that were taken.
+    fn write_taken(&mut self, max: usize, network: &mut Network, cx: &mut Context<'_, '_>) -> Result<usize, ErrorKind> {
         let WriteMode::Taking(taken) = &mut self.write_mode else { return Ok(0) };
         let mut queued: usize = taken.queue.iter().map(|bytes| bytes.len()).sum();
         while queued < WINDOW && !self.engine.has_write_ended() {
@@ -158,14 +153,14 @@ impl Endpoint {
                 break;
             }
             queued += bytes.len();
-            self.model.writing.take(&bytes);
+            self.model.send.take(&bytes);
             taken.queue.push_back(bytes);
         }
         let mut written = 0;
         while let Some(bytes) = taken.queue.front_mut()
-            && written < most
+            && written < max
         {
-            let count = bytes.len().min(most - written);
+            let count = bytes.len().min(max - written);
             let count = network.write(self.index, &bytes[..count], cx.now, cx.choices)?;
             if count == 0 {
                 break;
@@ -183,10 +178,10 @@ impl Endpoint {
         Ok(written)
     }
 
-    /// Reports some of the bytes that were written as delivered, or all.
+    /// Reports some or all of the written bytes as delivered.
     pub(crate) fn report(&mut self, is_all: bool, network: &mut Network, cx: &mut Context<'_, '_>) {
         let WriteMode::Taking(taken) = &mut self.write_mode else { return };
-        // when the choices have run out, all of them: one byte at a time, many bytes would take all steps of a run
+        // the choice 0 reports all of them: single bytes would exceed the steps of a run
         let count = if is_all { taken.unreported } else { taken.unreported - cx.choices.below(taken.unreported) };
         if count == 0 {
             return;
@@ -195,11 +190,11 @@ impl Endpoint {
         cx.trace.line(self.name, format_args!("reports {count} bytes as delivered"));
         self.engine.delivered(count);
         self.model.deliver(count);
-        self.goals.deliver(cx.now);
-        self.obey(network, cx);
+        self.deadlines.note_delivered(cx.now);
+        self.run_actions(network, cx);
     }
 
-    /// A deadline may have come: reads and writes once more, then tells the driver.
+    /// Handles a deadline: reads and writes once more, then calls the driver's `timeout` if the deadline has passed.
     pub(crate) fn timeout(&mut self, is_early: bool, network: &mut Network, cx: &mut Context<'_, '_>) {
         if self.wait.read {
             self.read(network, cx);
@@ -213,7 +208,7 @@ impl Endpoint {
         if self.is_done || (!is_early && self.wait.until.is_none_or(|until| until > cx.now)) {
             return;
         }
-        self.observe(network);
+        self.observe_acks(network);
         let now = self.clock(cx);
         let outstanding = self.knows_acks.then_some(self.outstanding);
         cx.trace.line(self.name, format_args!("handles its deadline, {outstanding:?} bytes outstanding"));
@@ -221,10 +216,10 @@ impl Endpoint {
         self.is_timed_out = true;
         self.turn(Vec::new(), network, cx);
         let until = self.wait.until;
-        assert!(self.is_done || until.is_none_or(|until| until > cx.now), "this deadline has come already");
+        assert!(self.is_done || until.is_none_or(|until| until > cx.now), "the driver waits for a past deadline");
     }
 
-    /// Nothing more can be written.
+    /// Notes that writing has failed.
     fn note_write_lost(&mut self, kind: ErrorKind) {
         if let WriteMode::Taking(taken) = &mut self.write_mode {
             taken.queue.clear();
@@ -234,29 +229,29 @@ impl Endpoint {
             self.model.lose_write();
         }
         if !is_disconnect(kind) && !self.has_reported_failure {
-            self.io_failure.get_or_insert(kind);
+            self.unreported_io_failure.get_or_insert(kind);
         }
     }
 
-    /// The layer has ended the stream: the peer's layer closed it, or broke the layer's rules.
+    /// Notes whether the layer ended the stream because the peer broke its rules.
     pub(crate) fn note_layer_failure(&mut self) {
         if self.engine.layer_has_failed() {
             self.model.is_disturbed = true;
             if !self.has_reported_failure {
-                self.io_failure.get_or_insert(ErrorKind::InvalidData);
+                self.unreported_io_failure.get_or_insert(ErrorKind::InvalidData);
             }
         }
     }
 
-    /// Accounts for what the layer has taken of the output, and what of that was delivered.
+    /// Passes to the model what the layer has taken and delivered.
     pub(crate) fn note_layer(&mut self, now: u64) {
-        let Some(tap) = self.engine.tap() else { return };
-        if !tap.taken.is_empty() {
-            self.model.writing.take(&tap.taken);
+        let Some(progress) = self.engine.take_layer_progress() else { return };
+        if !progress.taken.is_empty() {
+            self.model.send.take(&progress.taken);
         }
-        if tap.delivered > 0 {
-            self.model.deliver(tap.delivered);
-            self.goals.deliver(now);
+        if progress.delivered > 0 {
+            self.model.deliver(progress.delivered);
+            self.deadlines.note_delivered(now);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Runs in which an allocator counts: memory is bounded by what has come, never by what a peer claims.
+//! Measures the memory of runs: it is in proportion to the bytes received, never to a length that a peer claims.
 
 use allocation_counter::measure;
 use sansocket_sim::{Choices, Trace, run_metered};
 
 #[test]
-fn receiving_takes_no_more_memory_than_what_has_come_accounts_for() {
+fn memory_is_bounded_by_the_bytes_received() {
     for seed in 0..3_000 {
         run_metered(&mut Choices::from_seed(seed), Trace::silent(), |call| measure(call).bytes_max);
     }

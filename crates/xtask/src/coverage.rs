@@ -1,6 +1,6 @@
-//! `cargo xtask coverage`: which lines of the core its tests reach, and the inputs that fuzzing has kept.
+//! `cargo xtask coverage`: measures which lines of the core its tests and the fuzzing corpus execute.
 //!
-//! The compiler counts (`-C instrument-coverage`), LLVM's own tools read what it counted. They must be of the
+//! The compiler instruments the code (`-C instrument-coverage`), and LLVM's tools read the counts. They must have the
 //! compiler's version of LLVM.
 
 use std::collections::BTreeMap;
@@ -10,43 +10,43 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
+use crate::workspace::{self, output};
 
-/// What is measured.
+/// The sources to measure.
 const SOURCES: &str = "crates/core/src";
-/// Whose tests count.
+/// The packages whose tests count.
 const PACKAGES: [&str; 2] = ["sansocket", "sansocket-fuzz-bodies"];
-/// What some of the tests need.
+/// The features that some of the tests need.
 const FEATURES: &str = "sansocket/http";
-/// The lines that may stay uncovered: `FILE: LINE`, and indented below it why.
+/// The lines that may stay uncovered: `FILE: LINE`, with the reason indented below.
 const EXCUSES: &str = "crates/core/tests/uncovered.txt";
 
-/// How often each line was reached, by its number, in each file.
+/// For each file, how often each line was executed, by its number.
 type Lines = BTreeMap<String, BTreeMap<usize, u64>>;
 
-/// Measure which lines of the core are reached by its tests and by the fuzzing corpus.
+/// Measure which lines of the core its tests and the fuzzing corpus execute
 ///
-/// It takes llvm-cov and llvm-profdata of the compiler's version of LLVM: `rustup component add llvm-tools` brings
-/// them, or a package of the system such as `llvm-22`. A line that is not reached must stand in
-/// crates/core/tests/uncovered.txt.
+/// This needs llvm-cov and llvm-profdata of the compiler's version of LLVM: install them with `rustup component add
+/// llvm-tools`, or a package of the system such as `llvm-22`. crates/core/tests/uncovered.txt must list every line that
+/// is not executed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// How many lines must be reached, in percent
+    /// The lines that must be executed, in percent
     #[arg(long, value_name = "PERCENT", default_value = "97", value_parser = percentage)]
     goal: f64,
 }
 
 fn percentage(text: &str) -> Result<f64> {
     let percent = text.parse()?;
-    ensure!((0.0..=100.0).contains(&percent), "between 0 and 100");
+    ensure!((0.0..=100.0).contains(&percent), "{percent} is not between 0 and 100");
     Ok(percent)
 }
 
-/// Measures, and prints the lines of each file, those that are not reached, and the total.
+/// Measures, and prints the coverage of each file, the missed lines, and the total.
 ///
 /// # Errors
 ///
-/// If the tools are missing, a test fails, fewer lines are reached than the goal, or one is missed without excuse.
+/// If the tools are missing, a test fails, coverage is below the goal, or a missed line is not listed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let tools = Tools::find()?;
     let profile = workspace::target()?.join("coverage/profile");
@@ -55,19 +55,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let excuses = fs::read_to_string(workspace::root().join(EXCUSES)).context(EXCUSES)?;
     let report = Report::new(&lines, &excuses)?;
     print!("{}", report.text);
-    ensure!(report.percent() >= args.goal, "{:.2} % is less than {} %", report.percent(), args.goal);
-    ensure!(report.unexcused == 0, "{} lines are neither reached nor in {EXCUSES}", report.unexcused);
+    let (percent, goal) = (report.percent(), args.goal);
+    ensure!(percent >= goal, "{percent:.2} % of the lines are covered; the goal is {goal} %");
+    ensure!(report.unexcused == 0, "{} lines are neither covered nor listed in {EXCUSES}", report.unexcused);
     Ok(())
 }
 
-/// Runs the tests, whose counts fill the folder `profile`, and says where the test programs are.
+/// Runs the tests, which write their counts to the folder `profile`, and returns the paths of the test programs.
 fn test(profile: &Path) -> Result<Vec<PathBuf>> {
     if profile.exists() {
         fs::remove_dir_all(profile)?;
     }
     let mut command = Command::new("cargo");
     command.current_dir(workspace::root()).args(["test", "--quiet", "--lib", "--tests"]);
-    // with a target named, what runs while building is not counted
+    // with an explicit target, build scripts are not counted
     command.args(["--target", &compiler("host: ")?]);
     command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     command.args(["--features", FEATURES]);
@@ -79,14 +80,14 @@ fn test(profile: &Path) -> Result<Vec<PathBuf>> {
     Ok(workspace::executables(built.as_bytes()).map(|(_, program)| program).collect())
 }
 
-/// LLVM's programs.
+/// The tools of LLVM.
 struct Tools {
     cov: PathBuf,
     profdata: PathBuf,
 }
 
 impl Tools {
-    /// Those that rustup brings, or those of the system.
+    /// Finds the tools of rustup, or those of the system.
     fn find() -> Result<Self> {
         let version = compiler("LLVM version: ")?;
         let major = version.split('.').next().unwrap_or_default();
@@ -96,9 +97,7 @@ impl Tools {
                 [Path::new(libraries.trim()).with_file_name("bin").join(name), format!("{name}-{major}").into()];
             let mut found = places.into_iter().filter(|tool| output(Command::new(tool).arg("--version")).is_ok());
             found.next().with_context(|| {
-                format!(
-                    "no {name} of LLVM {major}: `rustup component add llvm-tools`, or the system's package llvm-{major}"
-                )
+                format!("no {name} of LLVM {major}: run `rustup component add llvm-tools`, or install llvm-{major}")
             })
         };
         Ok(Self { cov: find("llvm-cov")?, profdata: find("llvm-profdata")? })
@@ -116,7 +115,7 @@ impl Tools {
     }
 }
 
-/// Reads a report of lcov's format. Files are named as they are below `sources`.
+/// Parses a report in lcov's format. The paths of files are relative to `sources`.
 fn parse(report: &str, sources: &Path) -> Result<Lines> {
     let mut files = Lines::new();
     let mut file = String::new();
@@ -124,7 +123,7 @@ fn parse(report: &str, sources: &Path) -> Result<Lines> {
         match line.split_once(':') {
             Some(("SF", path)) => file = Path::new(path).strip_prefix(sources)?.display().to_string(),
             Some(("DA", counted)) => {
-                let (number, count) = counted.split_once(',').context("a line without its count")?;
+                let (number, count) = counted.split_once(',').context("a line of the report has no count")?;
                 files.entry(file.clone()).or_default().insert(number.parse()?, count.parse()?);
             }
             _ => {}
@@ -133,7 +132,7 @@ fn parse(report: &str, sources: &Path) -> Result<Lines> {
     Ok(files)
 }
 
-/// What is said of the lines.
+/// The text of the report, and its totals.
 struct Report {
     text: String,
     lines: usize,
@@ -150,8 +149,8 @@ impl Report {
             let source: Vec<&str> = source.lines().collect();
             let before = report.missed;
             for (&number, _) in lines.iter().filter(|(_, count)| **count == 0) {
-                let line = source.get(number - 1).context("the sources have changed")?.trim();
-                // a bracket goes with what stands in it
+                let line = source.get(number - 1).context("the sources changed while the tests ran")?.trim();
+                // a line without letters and digits is always excused
                 let is_excused = !line.contains(char::is_alphanumeric)
                     || excuses.lines().any(|excuse| excuse.split_once(": ") == Some((file, line)));
                 report.missed += 1;
@@ -179,18 +178,11 @@ fn percent(lines: usize, missed: usize) -> f64 {
     100.0 * (lines - missed) as f64 / lines.max(1) as f64
 }
 
-/// What `rustc -vV` says behind `key`.
+/// Returns the value of `key` in the output of `rustc -vV`.
 fn compiler(key: &str) -> Result<String> {
-    let said = output(Command::new("rustc").arg("-vV"))?;
-    let value = said.lines().find_map(|line| line.strip_prefix(key));
+    let text = output(Command::new("rustc").arg("-vV"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(key));
     Ok(value.with_context(|| format!("rustc -vV has no {key}"))?.to_owned())
-}
-
-/// What a command prints.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[cfg(test)]

@@ -1,41 +1,41 @@
-//! `cargo xtask idle`: what an idle connection costs an echo server in memory.
+//! `cargo xtask idle`: measures the memory of an echo server per idle connection.
 
 use anyhow::{Result, ensure};
 
-use crate::echo::{Cell, Generator, Payload, Program, Server, Until, allow_connections, count};
+use crate::echo::{Cell, Generator, Payload, Program, Server, StopAfter, allow_connections, count};
 
-/// How many connections are open when measuring begins: enough that the server has its buffers and has run its code.
+/// The number of connections that are open before measuring: enough that the server has allocated its buffers and run
+/// its code.
 const WARM_UP: usize = 16;
-/// What every connection carries once, there and back.
+/// The payload that every connection echoes once.
 const PAYLOAD: Payload = Payload(20);
 
-/// Measure the resident memory of an idle connection.
+/// Measure the resident memory of an idle connection
 ///
-/// The echo server (an example of sansocket-mio, in release mode) is started, and 16 connections are opened. They, and
-/// all that follow, exchange one message of 20 bytes and stay open. Then N more are opened. The figure is what the
-/// resident memory of the server's process has grown by since the first 16, divided by N: the Rss of
-/// /proc/PID/smaps_rollup, all pages of its own, heap, stacks and code that it had not needed before. Memory of the
-/// kernel's, such as the buffers of the sockets, is not in it.
+/// Starts an echo server (an example of sansocket-mio, in release mode) and opens 16 connections, then N more. Each
+/// connection echoes one message of 20 bytes and stays open. The figure is the growth of the server's resident memory
+/// after the first 16 connections, divided by N: the Rss in /proc/PID/smaps_rollup, which includes heap, stacks and
+/// newly used code. It does not include memory of the kernel, such as socket buffers.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// How many connections, N; each takes a file of this process and one of the server's
+    /// The number of connections, N; each takes an open file of this process and one of the server
     #[arg(long, value_name = "N", default_value = "5000", value_parser = count)]
     connections: usize,
 
-    /// Fail if a connection takes more than this
+    /// Fail if a connection takes more than this many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
     limit: u64,
 
-    /// Another echo server: its name in this workspace, or a path to a program that takes the address to listen at
+    /// The echo server: its name in this workspace, or the path of a program whose argument is the address to listen on
     #[arg(long, value_name = "NAME|PATH", default_value = "sansocket")]
     server: String,
 }
 
-/// Measures, and prints one line.
+/// Measures, and prints the result in one line.
 ///
 /// # Errors
 ///
-/// If it cannot be measured, or is above the limit.
+/// If measuring fails, or the result exceeds the limit.
 pub(crate) fn run(args: &Args) -> Result<()> {
     allow_connections(args.connections + WARM_UP)?;
     let program = Program::find(&args.server)?;
@@ -45,16 +45,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let each = growth as f64 / args.connections as f64;
     println!("{program}: {} idle connections, {each:.0} bytes each ({} KiB)", args.connections, growth / 1024);
-    ensure!(each <= args.limit as f64, "an idle connection takes {each:.0} bytes, more than {}", args.limit);
+    let limit = args.limit;
+    ensure!(each <= limit as f64, "an idle connection takes {each:.0} bytes; the limit (--limit) is {limit}");
     Ok(())
 }
 
-/// By how many bytes the server grows with this many connections.
+/// Returns by how many bytes the server grows with this many connections.
 fn measure(server: &Server, connections: usize) -> Result<u64> {
     let open = |connections| {
         let cell = Cell { payload: PAYLOAD, connections, in_flight: 1 };
         let mut generator = Generator::connect(server.address(), cell)?;
-        generator.run(Until::Messages(1))?;
+        generator.run(StopAfter::Messages(1))?;
         anyhow::Ok(generator)
     };
     let warm_up = open(WARM_UP)?;

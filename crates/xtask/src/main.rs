@@ -1,6 +1,5 @@
-//! `cargo xtask`: the chores of sansocket, in Rust.
-//!
-//! One module per chore; this file only names them. A chore that fails says why and exits non-zero.
+//! `cargo xtask`: the development tasks of sansocket, one module each. A task that fails prints the reason and exits
+//! with a non-zero code.
 
 mod autobahn;
 mod bench;
@@ -18,16 +17,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The chores of sansocket.
+/// The development tasks of sansocket
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Cli {
     #[command(subcommand)]
-    chore: Chore,
+    task: Task,
 }
 
 #[derive(Debug, Subcommand)]
-enum Chore {
+enum Task {
     Autobahn(autobahn::Args),
     Bench(bench::Args),
     Cost(cost::Args),
@@ -40,16 +39,16 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().chore {
-        Chore::Autobahn(args) => autobahn::run(&args),
-        Chore::Bench(args) => bench::run(&args),
-        Chore::Cost(args) => cost::run(&args),
-        Chore::Coverage(args) => coverage::run(&args),
-        Chore::Fuzz(args) => fuzz::run(&args),
-        Chore::Guard(args) => guard::run(&args),
-        Chore::Idle(args) => idle::run(&args),
-        Chore::Load(args) => load::run(&args),
-        Chore::Simulate(args) => simulate::run(&args),
+    let outcome = match Cli::parse().task {
+        Task::Autobahn(args) => autobahn::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Cost(args) => cost::run(&args),
+        Task::Coverage(args) => coverage::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Guard(args) => guard::run(&args),
+        Task::Idle(args) => idle::run(&args),
+        Task::Load(args) => load::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

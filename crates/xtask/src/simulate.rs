@@ -1,15 +1,15 @@
-//! `cargo xtask simulate`: many runs of the simulation.
+//! `cargo xtask simulate`: runs the simulation with many seeds.
 
 use anyhow::{Context, Result, ensure};
 use sansocket_sim::run_seeds;
 
-/// Simulate connections: two endpoints, or one and an adversary, watched by a model.
+/// Simulate connections: two endpoints, or one and an adversary, checked against models
 ///
-/// Every seed makes one run, and always the same. What failed is printed with its seed, which
-/// `cargo run -p sansocket-sim -- SEED` replays with a trace of every step.
+/// A seed always gives the same run. Failures are printed with their seeds; `cargo run -p sansocket-sim -- SEED`
+/// replays a run and prints every step.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// How many seeds, N
+    /// The number of seeds
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
 
@@ -18,13 +18,13 @@ pub(crate) struct Args {
     from: u64,
 }
 
-/// Runs them on all cores, and prints how fast that was.
+/// Performs the runs on all cores, and prints their number and duration.
 ///
 /// # Errors
 ///
-/// If a run failed, or there are not so many seeds.
+/// If a run fails, or the seeds exceed the largest one.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let end = args.from.checked_add(args.seeds).context("there are not so many seeds from that one on")?;
+    let end = args.from.checked_add(args.seeds).context("the seeds exceed the largest one, 18446744073709551615")?;
     let summary = run_seeds(args.from..end);
     println!("{summary}");
     ensure!(summary.failures.is_empty(), "the simulation failed");

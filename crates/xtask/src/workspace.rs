@@ -1,4 +1,4 @@
-//! Where things are in this workspace, or will be when cargo has built them.
+//! The folders of the workspace, and running cargo and other programs.
 
 use std::env;
 use std::io;
@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// The folder of the workspace's `Cargo.toml`.
+/// Returns the root folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// The folder of everything that is built: `CARGO_TARGET_DIR`, or `target/` in the workspace.
+/// Returns the folder for build output: `CARGO_TARGET_DIR`, or `target/` in the workspace.
 pub(crate) fn target() -> io::Result<PathBuf> {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => path::absolute(dir),
@@ -21,7 +21,7 @@ pub(crate) fn target() -> io::Result<PathBuf> {
     }
 }
 
-/// Has cargo build `target` by these arguments, and says where its executable is.
+/// Builds `target` by running cargo with `arguments`, and returns the path of its executable.
 ///
 /// # Errors
 ///
@@ -37,17 +37,31 @@ pub(crate) fn build(arguments: &[&str], target: &str) -> Result<PathBuf> {
         .context("cannot start cargo")?;
     ensure!(output.status.success(), "cannot build {target}");
     let found = executables(&output.stdout).find_map(|(name, path)| (name == target).then_some(path));
-    found.with_context(|| format!("cargo does not say where it has put {target}"))
+    found.with_context(|| format!("cargo reports no executable for {target}"))
 }
 
-/// The names and places of the executables of which cargo tells in its JSON messages, a line each.
+/// Parses cargo's JSON messages, one per line, and returns the names and paths of the executables that it built.
 pub(crate) fn executables(messages: &[u8]) -> impl Iterator<Item = (String, PathBuf)> {
     let lines = messages.split(|&byte| byte == b'\n');
     let artifacts = lines.filter_map(|line| serde_json::from_slice::<Artifact>(line).ok());
     artifacts.filter_map(|artifact| Some((artifact.target.name, artifact.executable?)))
 }
 
-/// What cargo says of a thing that it has built.
+/// Runs a command without input or output, and returns whether it succeeds.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Runs a command, and returns what it prints on standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A message of cargo about a target that it has built.
 #[derive(Deserialize)]
 struct Artifact {
     executable: Option<PathBuf>,

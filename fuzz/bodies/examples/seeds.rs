@@ -1,5 +1,4 @@
-//! Writes the seeds that `testdata/` makes into the folder named: `cargo run -p sansocket-fuzz-bodies --example seeds
-//! -- FOLDER`.
+//! Writes the seeds made from `testdata/` to a folder: `cargo run -p sansocket-fuzz-bodies --example seeds -- FOLDER`.
 
 use std::env;
 use std::fs;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sansocket_fuzz_bodies::seeds;
 
 fn main() -> io::Result<()> {
-    let folder = env::args_os().nth(1).map(PathBuf::from).ok_or_else(|| io::Error::other("which folder?"))?;
+    let folder = env::args_os().nth(1).map(PathBuf::from).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
     for (index, (target, input)) in seeds::from(&testdata)?.into_iter().enumerate() {
         let folder = folder.join(target);

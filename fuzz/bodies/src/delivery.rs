@@ -1,6 +1,6 @@
-//! `delivery`: a connection whose bytes are taken and reported as delivered later, in any pieces, beside one that is
-//! advanced. Both send the same bytes. `buffered_amount` counts what is not delivered, and nothing ends, and no Close
-//! frame counts as delivered, before it is.
+//! `delivery`: compares a connection whose bytes are taken and reported as delivered later, in any pieces, with one
+//! whose output is advanced. Both send the same bytes. `buffered_amount` counts undelivered bytes, and the connection
+//! neither ends nor counts its Close frame as delivered before it is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::drive::{self, NOW};
 use crate::limits;
 use crate::wire::{self, CLOSE};
 
-/// What is longer than this would be sent in the same way.
-const LONGEST: usize = 10_000;
+/// The maximum payload to send: longer ones would take the same paths.
+const PAYLOAD_MAX: usize = 10_000;
 
 #[derive(Debug)]
 struct Pair {
     role: Role,
     advanced: Connection,
     taken: Connection,
-    /// What has left, and is not a whole frame yet.
+    /// Bytes taken of an incomplete frame.
     frame: Vec<u8>,
-    /// Of each byte in flight: whether it is payload of a message. Known once its frame has left whole.
+    /// For each byte in flight of complete frames: whether it is payload of a message.
     in_flight: VecDeque<bool>,
-    /// Bytes of `frame` that were delivered before their frame was whole.
-    early: usize,
+    /// The number of bytes of `frame` that are delivered.
+    delivered_early: usize,
 }
 
-/// Role, configuration (13 bytes), then operations, each a byte and what it needs.
+/// Input: role, configuration (13 bytes), then operations, each a byte and its arguments.
 pub fn run(data: &[u8]) {
     let _ = check(&mut Unstructured::new(data));
 }
@@ -45,7 +45,7 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
         taken: drive::connection(role, &config),
         frame: Vec::new(),
         in_flight: VecDeque::new(),
-        early: 0,
+        delivered_early: 0,
     };
     while !u.is_empty() {
         match u.arbitrary::<u8>()? % 16 {
@@ -67,23 +67,23 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
 }
 
 impl Pair {
-    /// Does the same with both.
+    /// Calls `act` with both connections, and compares the results.
     fn both<T: PartialEq + std::fmt::Debug>(&mut self, mut act: impl FnMut(&mut Connection) -> T) {
         let (advanced, taken) = (act(&mut self.advanced), act(&mut self.taken));
         assert!(advanced == taken || !self.in_flight.is_empty(), "{advanced:?}, but {taken:?}");
     }
 
-    /// Sends a message in one of the ways there are, if the connection with more pending accepts it.
+    /// Sends a message through one of the methods for it, if the connection with more buffered bytes accepts it.
     fn send(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let (way, length): (u8, u16) = u.arbitrary()?;
-        let payload = vec![way; usize::from(length) % LONGEST];
-        let send = |connection: &mut Connection| match way % 3 {
+        let (choice, length): (u8, u16) = u.arbitrary()?;
+        let payload = vec![choice; usize::from(length) % PAYLOAD_MAX];
+        let send = |connection: &mut Connection| match choice % 3 {
             0 => connection.send(&payload).is_ok(),
             1 => connection.send(payload.clone()).is_ok(),
             _ => connection.send_shared(MessageKind::Binary, Bytes::from(payload.clone())).is_ok(),
         };
         if send(&mut self.taken) {
-            assert!(send(&mut self.advanced), "what is not delivered makes no room");
+            assert!(send(&mut self.advanced), "the connection with fewer buffered bytes refused a message");
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ impl Pair {
         });
     }
 
-    /// Takes up to so many bytes of one, and as many of the other.
+    /// Takes up to `count` bytes from one connection, and advances the other by as many.
     fn take(&mut self, count: usize) {
         let mut taken = Vec::new();
         while taken.len() < count {
@@ -110,7 +110,7 @@ impl Pair {
         let output = self.advanced.output();
         let mut advanced = vec![0; taken.len().min(output.remaining())];
         output.copy_to_slice(&mut advanced);
-        assert!(taken == advanced, "what is taken is what would have been written");
+        assert!(taken == advanced, "the bytes taken differ from those written");
         self.frame.extend(taken);
         while let Some(head) = wire::head(&self.frame)
             && self.frame.len() >= head.size + head.length as usize
@@ -119,7 +119,7 @@ impl Pair {
             self.frame.drain(..end);
             let is_data = head.opcode < CLOSE;
             let flags = (0..end).map(|at| is_data && at >= head.size);
-            self.in_flight.extend(flags.skip(std::mem::take(&mut self.early).min(end)));
+            self.in_flight.extend(flags.skip(std::mem::take(&mut self.delivered_early).min(end)));
         }
     }
 
@@ -127,7 +127,7 @@ impl Pair {
         self.taken.output().delivered(count);
         let whole = count.min(self.in_flight.len());
         self.in_flight.drain(..whole);
-        self.early = (self.early + count - whole).min(self.frame.len());
+        self.delivered_early = (self.delivered_early + count - whole).min(self.frame.len());
     }
 
     fn check(&mut self) {
@@ -138,7 +138,7 @@ impl Pair {
             assert_eq!(taken, advanced + payload, "{:?}", self.role);
         }
         assert!((advanced..=advanced + payload + self.frame.len()).contains(&taken));
-        if !self.in_flight.is_empty() || self.early < self.frame.len() {
+        if !self.in_flight.is_empty() || self.delivered_early < self.frame.len() {
             assert!(!matches!(self.taken.transport(), TransportAction::ShutdownWrite | TransportAction::Close));
             assert!(!self.taken.has_pending_event());
         } else {
@@ -146,11 +146,11 @@ impl Pair {
         }
     }
 
-    /// Both end in the same way.
+    /// Ends the streams, and compares the `Close` events.
     fn end(&mut self) {
         let close = |connection: &mut Connection| match connection.receive_eof(NOW) {
             Ok(Some(Event::Close(close))) => close,
-            other => panic!("all was delivered, and the stream has ended: {other:?}"),
+            other => panic!("all output is delivered and the stream has ended, but there is {other:?}"),
         };
         assert_eq!(close(&mut self.taken), close(&mut self.advanced));
     }

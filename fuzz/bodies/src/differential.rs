@@ -1,5 +1,5 @@
-//! `differential`: the same bytes from a client to our server and to tungstenite's. Both tell the same messages and
-//! come to the same verdict, but for the differences that are listed here by name.
+//! `differential`: sends the same bytes from a client to our server and to tungstenite's. Both deliver the same
+//! messages and come to the same verdict, except for the differences listed in `Difference`.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -10,43 +10,43 @@ use tungstenite::protocol::{Role as TheirRole, WebSocketConfig};
 use tungstenite::{Error as TheirError, Message, WebSocket};
 
 use crate::drive::{self, Cuts};
-use crate::model::{self, Failure, Seen};
+use crate::model::{self, Failure, ReceivedEvent};
 use crate::wire;
 
-/// The most that either takes.
+/// The maximum message size of both.
 const MAX_SIZE: usize = 1 << 20;
 
-/// Where tungstenite and this library differ, and what decides.
+/// A difference between tungstenite and this library, with its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Difference {
-    /// RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length". tungstenite takes any.
+    /// RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length". tungstenite accepts any
+    /// encoding.
     LengthNotMinimal,
-    /// Section 7.4: a status code that may not travel. tungstenite tells the application that it was closed with 1002,
-    /// which it answers; here it is an error of the peer's, answered with 1002.
+    /// Section 7.4: a status code that must not be sent. tungstenite reports a close with 1002, its answer; here it is
+    /// a protocol error, answered with 1002.
     CloseCodeInvalid,
-    /// The IANA registry of section 11.7 has given 1014 a meaning. tungstenite still takes it for reserved.
+    /// The IANA registry of section 11.7 defines 1014. tungstenite treats it as reserved.
     CloseCode1014,
-    /// Section 7.1.7 lets an endpoint fail a connection as soon as it knows; tungstenite judges a frame when it is
-    /// whole.
+    /// Section 7.1.7 allows an endpoint to fail a connection at once; tungstenite checks a frame when it is complete.
     FrameNotWhole,
 }
 
-/// What a server made of the bytes.
+/// The results of a server.
 #[derive(Debug)]
 struct Outcome {
-    events: Vec<Seen>,
+    events: Vec<ReceivedEvent>,
     verdict: Verdict,
 }
 
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// The bytes ended, and more could have come.
+    /// The stream ended while the connection was open.
     Ended,
     Closed(u16, String),
     Failed,
 }
 
-/// Cuts (4 bytes), then a stream (see `wire`).
+/// Input: cuts (4 bytes), then a stream (see `wire`).
 pub fn run(data: &[u8]) {
     let _ = check(&mut Unstructured::new(data));
 }
@@ -57,11 +57,11 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let theirs = theirs(&stream);
     let (ours, error) = ours(&stream, cuts);
     match difference(&stream, error, &ours) {
-        // what came before the frame in question is still the same
+        // the events before that frame are equal
         Some(Difference::LengthNotMinimal) => assert!(theirs.events.starts_with(&ours.events), "{ours:?}\n{theirs:?}"),
         Some(Difference::CloseCodeInvalid) => {
             assert_eq!(ours.events, theirs.events);
-            // the reason behind the code may be no text besides
+            // the reason may be invalid UTF-8 too
             assert!(matches!(theirs.verdict, Verdict::Closed(1002, _) | Verdict::Failed), "{theirs:?}");
         }
         Some(Difference::CloseCode1014) => {
@@ -80,10 +80,11 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The difference that these bytes show, if they show one.
+/// Returns the difference that applies to these bytes, if any.
 fn difference(stream: &[u8], error: Option<Failure>, ours: &Outcome) -> Option<Difference> {
     match error {
-        // a Ping whose 16 bits say 5 is too long here, since they announce more than 125, and fine there
+        // a Ping with the length 5 in 16 bits: too long here, because 16 bits mean more than 125; accepted by
+        // tungstenite
         Some(Failure::Rule(ProtocolError::LengthNotMinimal | ProtocolError::ControlFrameTooLong)) => {
             Some(Difference::LengthNotMinimal)
         }
@@ -97,13 +98,13 @@ fn difference(stream: &[u8], error: Option<Failure>, ours: &Outcome) -> Option<D
 fn config() -> Config {
     let mut config = Config::default();
     config.max_message_size = MAX_SIZE;
-    // tungstenite counts no empty fragments
+    // tungstenite does not limit empty fragments
     config.max_empty_fragments = u32::MAX;
     config
 }
 
 fn ours(stream: &[u8], cuts: Cuts) -> (Outcome, Option<Failure>) {
-    let outcome = drive::outcome(Role::Server, &Arc::new(config()), stream, cuts, 0);
+    let outcome = drive::outcome(Role::Server, &Arc::new(config()), stream, cuts);
     let verdict = match (&outcome.error, outcome.close.was_clean) {
         (Some(_), _) => Verdict::Failed,
         (None, true) => Verdict::Closed(outcome.close.code.as_u16(), outcome.close.reason.into()),
@@ -112,7 +113,7 @@ fn ours(stream: &[u8], cuts: Cuts) -> (Outcome, Option<Failure>) {
     (Outcome { events: outcome.events, verdict }, outcome.error)
 }
 
-/// A stream that gives these bytes, then ends, and forgets what is written.
+/// A stream that delivers these bytes and ends; it discards what is written.
 struct Wire<'a>(&'a [u8]);
 
 impl Read for Wire<'_> {
@@ -141,19 +142,19 @@ fn theirs(stream: &[u8]) -> Outcome {
     loop {
         let verdict = match server.read() {
             Ok(Message::Text(text)) => {
-                events.push(Seen::Text(text.to_string()));
+                events.push(ReceivedEvent::Text(text.to_string()));
                 continue;
             }
             Ok(Message::Binary(bytes)) => {
-                events.push(Seen::Binary(bytes.to_vec()));
+                events.push(ReceivedEvent::Binary(bytes.to_vec()));
                 continue;
             }
             Ok(Message::Ping(bytes)) => {
-                events.push(Seen::Ping(bytes.to_vec()));
+                events.push(ReceivedEvent::Ping(bytes.to_vec()));
                 continue;
             }
             Ok(Message::Pong(bytes)) => {
-                events.push(Seen::Pong(bytes.to_vec()));
+                events.push(ReceivedEvent::Pong(bytes.to_vec()));
                 continue;
             }
             Ok(Message::Close(frame)) => frame.map_or(Verdict::Closed(1005, String::new()), |frame| {

@@ -1,4 +1,4 @@
-//! Drives a connection with bytes, whole or in pieces, and collects what comes of it.
+//! Drives a connection with bytes, whole or in pieces, and collects its events and output.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use sansocket::bytes::Buf;
 use sansocket::rand_core::SeedableRng;
 use sansocket::{Close, Config, Connection, Error, Event, Input, Instant, Message, MessageKind, Role};
 
-use crate::model::{Failure, Seen};
+use crate::model::{Failure, ReceivedEvent};
 use crate::wire::{self, Frame};
 
-/// Any time does: nothing here waits.
+/// The time of all calls: nothing here depends on it.
 pub(crate) const NOW: Instant = Instant::from_nanos(1_000);
 
-/// Where to cut: pieces of these lengths, over and over.
+/// The lengths of the pieces of input, repeated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cuts([u8; 4]);
 
@@ -25,12 +25,7 @@ impl Cuts {
         Ok(Self(u.arbitrary()?))
     }
 
-    /// How many bytes a buffer takes in which is kept what is not whole.
-    pub(crate) fn capacity(&self) -> usize {
-        self.0.iter().map(|&length| usize::from(length)).sum()
-    }
-
-    /// The pieces, some of them empty; of long input they are longer. Four zeros leave it whole.
+    /// Cuts input into pieces, some of them empty, and longer for long input. Four zeros leave it whole.
     pub(crate) fn of<'a>(&self, mut bytes: &'a mut [u8]) -> Vec<&'a mut [u8]> {
         if self.0 == [0; 4] || bytes.is_empty() {
             return vec![bytes];
@@ -64,35 +59,23 @@ pub(crate) fn connection(role: Role, config: &Arc<Config>) -> Connection {
     }
 }
 
-/// All that can be seen of a connection from outside.
+/// The observable results of a connection.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
-    pub(crate) events: Vec<Seen>,
+    pub(crate) events: Vec<ReceivedEvent>,
     pub(crate) error: Option<Failure>,
     pub(crate) output: Vec<Frame>,
     pub(crate) close: Close,
 }
 
-/// Receives the bytes in these pieces, from a buffer that takes so many and is refilled, or at once if it takes none;
-/// then takes the output, then ends TCP.
-pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts, capacity: usize) -> Outcome {
+/// Receives the bytes in pieces, takes the output, then ends TCP.
+pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts) -> Outcome {
     let mut connection = connection(role, config);
     let mut events = Vec::new();
     let mut message = Vec::new();
     let mut error = None;
-    let mut kept = Vec::new();
-    let mut bytes = bytes.to_vec();
-    let pieces = cuts.of(&mut bytes);
-    let last = pieces.len() - 1;
-    for (number, piece) in pieces.into_iter().enumerate() {
-        kept.extend_from_slice(piece);
-        let capacity = if number == last { 0 } else { capacity };
-        let mut input = Input::refillable(&mut kept, capacity);
-        let result = take(&mut connection, &mut input, |event| collect(event, &mut message, &mut events));
-        let left = input.remaining().len();
-        assert!(left + input.missing() <= capacity, "{left} bytes are left, and {} missing", input.missing());
-        assert!(left == 0 || input.missing() > 0, "{left} bytes are left of a message that is whole");
-        kept.drain(..kept.len() - left);
+    for piece in cuts.of(&mut bytes.to_vec()) {
+        let result = receive(&mut connection, piece, |event| collect(event, &mut message, &mut events));
         if let Some(error) = &error {
             assert_eq!(result.as_ref(), Err(error), "failure is sticky");
         }
@@ -103,47 +86,38 @@ pub(crate) fn outcome(role: Role, config: &Arc<Config>, bytes: &[u8], cuts: Cuts
         Ok(Some(Event::Close(close))) => close,
         other => panic!("a connection ends with Close, not with {other:?}"),
     };
-    assert_eq!(connection.receive_eof(NOW), Ok(None), "Close comes once");
+    assert_eq!(connection.receive_eof(NOW), Ok(None), "a second Close event");
     Outcome { events, error: error.map(Failure::from), output, close }
 }
 
-/// Receives one piece, all of it.
+/// Receives a piece of input, and calls `handle` with each event.
 pub(crate) fn receive(
     connection: &mut Connection,
     piece: &mut [u8],
-    told: impl FnMut(Event<'_>),
+    mut handle: impl FnMut(Event<'_>),
 ) -> std::result::Result<(), Error> {
     let mut input = Input::new(piece);
-    let result = take(connection, &mut input, told);
-    assert!(input.is_empty(), "all of the input is taken");
+    let result = loop {
+        let before = input.remaining().len();
+        match connection.receive(&mut input, NOW) {
+            Ok(Some(event)) => {
+                assert!(input.remaining().len() < before, "an event without input");
+                handle(event);
+            }
+            result => break result.map(|_| ()),
+        }
+    };
+    assert!(input.is_empty(), "the connection left input");
     result
 }
 
-fn take(
-    connection: &mut Connection,
-    input: &mut Input<'_>,
-    mut told: impl FnMut(Event<'_>),
-) -> std::result::Result<(), Error> {
-    loop {
-        let before = input.remaining().len();
-        let received = connection.receive(input, NOW);
-        match received {
-            Ok(Some(event)) => {
-                assert!(input.remaining().len() < before, "an event takes bytes");
-                told(event);
-            }
-            ended => return ended.map(|_| ()),
-        }
-    }
-}
-
-/// Adds an event; chunks become the message that they are parts of.
-fn collect(event: Event<'_>, message: &mut Vec<u8>, events: &mut Vec<Seen>) {
+/// Adds an event. Chunks are joined to messages.
+fn collect(event: Event<'_>, message: &mut Vec<u8>, events: &mut Vec<ReceivedEvent>) {
     events.push(match event {
-        Event::Message(Message::Text(text)) => Seen::Text(text.into_owned()),
-        Event::Message(Message::Binary(bytes)) => Seen::Binary(bytes.into_owned()),
-        Event::Ping(payload) => Seen::Ping(payload.into_owned()),
-        Event::Pong(payload) => Seen::Pong(payload.into_owned()),
+        Event::Message(Message::Text(text)) => ReceivedEvent::Text(text.into_owned()),
+        Event::Message(Message::Binary(bytes)) => ReceivedEvent::Binary(bytes.into_owned()),
+        Event::Ping(payload) => ReceivedEvent::Ping(payload.into_owned()),
+        Event::Pong(payload) => ReceivedEvent::Pong(payload.into_owned()),
         Event::Chunk(chunk) => {
             message.extend_from_slice(&chunk.payload);
             if !chunk.last {
@@ -151,22 +125,22 @@ fn collect(event: Event<'_>, message: &mut Vec<u8>, events: &mut Vec<Seen>) {
             }
             let whole = std::mem::take(message);
             match chunk.kind {
-                MessageKind::Text => Seen::Text(String::from_utf8(whole).expect("text in chunks is UTF-8")),
-                MessageKind::Binary => Seen::Binary(whole),
+                MessageKind::Text => ReceivedEvent::Text(String::from_utf8(whole).expect("text in chunks is UTF-8")),
+                MessageKind::Binary => ReceivedEvent::Binary(whole),
             }
         }
-        // `Outcome::close` holds the same
+        // `Outcome::close` has the same content
         Event::CloseReceived(_) => return,
         event => panic!("not an event of an open connection: {event:?}"),
     });
 }
 
-/// Takes all output, as frames.
+/// Takes all output and parses its frames.
 fn frames(connection: &mut Connection) -> Vec<Frame> {
     let output = connection.output();
     let bytes = output.copy_to_bytes(output.remaining());
     let mut frames = wire::frames(&bytes);
-    // keys are chosen at random, and which of them went to frames that were dropped says nothing
+    // keys are random, and dropped frames use keys too: they need not match
     frames.iter_mut().for_each(|frame| frame.key = frame.key.map(|_| [0; 4]));
     frames
 }

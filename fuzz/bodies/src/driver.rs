@@ -1,6 +1,6 @@
-//! `driver`: a [`Driver`] and reports of its transport in any order, true or not. It does not panic; `Close` comes once
-//! and is the last event; a failure is reported once; nothing is to be written after writing has ended, nor read after
-//! reading has; and an end is reached, when the transport has ended or when enough time has passed.
+//! `driver`: a [`Driver`] receives reports of its transport in any order, true or not. It does not panic, reports
+//! `Close` once and last, and reports one failure at most. It asks neither to write after writing has ended nor to read
+//! after reading has. It reaches its end when the transport has ended, or when enough time has passed.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::bytes::Buf;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::drive::NOW;
 use crate::{drive, limits, response, wire};
 
-/// Deadlines until the end of a connection of which nothing more is heard, for as long as the opening handshake,
-/// keepalive, or the closing handshake may take.
+/// The maximum number of deadlines until a connection with a silent peer ends: those of the opening handshake,
+/// keepalive and the closing handshake together.
 const DEADLINES_MAX: usize = 40;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct Run {
     has_lost_write: bool,
 }
 
-/// Role, configuration (12 bytes), then reports and calls, each a byte and what it needs.
+/// Input: role, configuration (12 bytes), then reports and calls, each a byte and its arguments.
 pub fn run(data: &[u8]) {
     let _ = check(&mut Unstructured::new(data));
 }
@@ -149,28 +149,36 @@ impl Run {
                 }
             }
         }
-        assert!(input.is_empty(), "all of the input is taken");
+        assert!(input.is_empty(), "the driver left input");
     }
 
-    /// What holds after every report, when events were fetched.
+    /// Checks what must hold after every report, when all events were fetched.
     fn check(&mut self) {
         let state = self.driver.websocket().ready_state();
-        assert!(!self.has_lost_write || state != ReadyState::Open, "open, although nothing can be written");
+        assert!(
+            !self.has_lost_write || state != ReadyState::Open,
+            "the connection is open, although writing has failed"
+        );
         match self.driver.next_action() {
-            Action::Again => panic!("there is nothing left to fetch"),
+            Action::Again => panic!("Action::Again, but all events were fetched"),
             Action::Wait { read, write, .. } => {
-                assert!(!read || !self.has_read_ended, "there is nothing more to read");
-                assert!(!write || !self.has_write_ended, "nothing more can be written");
-                assert!(!write || self.driver.to_write().has_remaining(), "there is nothing to write");
+                assert!(!read || !self.has_read_ended, "the driver waits to read after the end");
+                assert!(!write || !self.has_write_ended, "the driver waits to write after the end");
+                assert!(
+                    !write || self.driver.to_write().has_remaining(),
+                    "the driver waits to write, but there is no output"
+                );
             }
-            Action::ShutdownWrite => assert!(!self.driver.to_write().has_remaining(), "output would be cut off"),
+            Action::ShutdownWrite => {
+                assert!(!self.driver.to_write().has_remaining(), "the shutdown would cut off output")
+            }
             Action::Close | Action::Abort => {
-                assert_eq!(self.closes, usize::from(self.is_opened), "Close comes before the end of the transport");
+                assert_eq!(self.closes, usize::from(self.is_opened), "the number of Close events");
             }
         }
     }
 
-    /// Reaches the end: the transport is lost, or the application closes and nothing more happens but deadlines.
+    /// Reaches the end: the transport is lost, or the application closes and only deadlines follow.
     fn finish(&mut self, is_lost: bool) {
         if is_lost {
             self.driver.read_lost(ErrorKind::ConnectionReset.into(), self.now);
@@ -181,20 +189,20 @@ impl Run {
         for _ in 0..DEADLINES_MAX {
             match self.driver.next_action() {
                 Action::Wait { until, .. } => {
-                    assert!(!is_lost, "the transport is lost, and the driver waits");
-                    self.now = until.expect("a deadline bounds every end").max(self.now);
+                    assert!(!is_lost, "the driver waits, although the transport is lost");
+                    self.now = until.expect("a closing connection has a deadline").max(self.now);
                     self.driver.timeout(None, self.now);
                 }
                 Action::ShutdownWrite => self.driver.write_shut_down(),
                 Action::Again => {}
                 Action::Close | Action::Abort => {
-                    assert_eq!(self.closes, usize::from(self.is_opened), "Close comes once");
+                    assert_eq!(self.closes, usize::from(self.is_opened), "the number of Close events");
                     return;
                 }
             }
             self.fetch(Vec::new());
         }
-        panic!("no end: {:?}", self.driver);
+        panic!("the driver did not end: {:?}", self.driver);
     }
 }
 
@@ -202,7 +210,7 @@ fn outstanding(u: &mut Unstructured<'_>) -> Result<Option<usize>> {
     Ok(Some(usize::from(u.arbitrary::<u16>()?)).filter(|outstanding| outstanding % 4 != 3))
 }
 
-/// A failure that only says that the connection is over, or one that is to be reported.
+/// Returns an error that means a disconnect, or one that the driver must report.
 fn error(choice: bool) -> Error {
     if choice { ErrorKind::BrokenPipe.into() } else { ErrorKind::TimedOut.into() }
 }

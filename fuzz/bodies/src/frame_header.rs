@@ -1,5 +1,5 @@
-//! `frame_header`: RFC 6455 section 5.2. What is decoded is encoded to the same bytes, what is encoded is decoded to
-//! the same head, and whether bytes are a head at all is what the drawing of that section says.
+//! `frame_header`: a decoded head is encoded to the same bytes, an encoded head is decoded to the same head, and bytes
+//! are accepted as a head exactly as RFC 6455 section 5.2 draws it.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::ProtocolError;
@@ -9,10 +9,10 @@ use crate::wire;
 
 const OPCODES: [OpCode; 6] =
     [OpCode::Continuation, OpCode::Text, OpCode::Binary, OpCode::Close, OpCode::Ping, OpCode::Pong];
-/// Around where the encoding of a length changes.
+/// Lengths around those at which the encoding changes.
 const EDGES: [u64; 8] = [0, 125, 126, 128, 255, 65_535, 65_536, 1 << 62];
 
-/// Takes the bytes for a head, and as choices for another.
+/// Input: the bytes of a head, which are also the choices for another.
 pub fn run(data: &[u8]) {
     decode(data);
     let _ = header(&mut Unstructured::new(data)).map(encode);
@@ -20,32 +20,32 @@ pub fn run(data: &[u8]) {
 
 fn decode(bytes: &[u8]) {
     let decoded = FrameHeader::decode(bytes);
-    let plain = wire::head(bytes);
-    let Some(plain) = plain else {
+    let expected = wire::head(bytes);
+    let Some(expected) = expected else {
         assert_eq!(decoded, Ok(None), "{bytes:x?}");
         return;
     };
-    let opcode = OPCODES.into_iter().find(|opcode| opcode.as_u8() == plain.opcode);
-    let is_control = plain.opcode & 8 != 0;
-    let is_minimal = match plain.length_field {
-        126 => plain.length > 125,
-        127 => plain.length > 65_535,
+    let opcode = OPCODES.into_iter().find(|opcode| opcode.as_u8() == expected.opcode);
+    let is_control = expected.opcode & 8 != 0;
+    let is_minimal = match expected.length_field {
+        126 => expected.length > 125,
+        127 => expected.length > 65_535,
         _ => true,
     };
-    let is_sound = opcode.is_some()
-        && !(is_control && (plain.length_field > 125 || !plain.fin))
+    let is_valid = opcode.is_some()
+        && !(is_control && (expected.length_field > 125 || !expected.fin))
         && is_minimal
-        && plain.length < 1 << 63;
+        && expected.length < 1 << 63;
     match decoded {
         Ok(Some((header, size))) => {
-            assert!(is_sound, "{header:?} from {bytes:x?}");
-            assert_eq!((Some(header.opcode), header.fin), (opcode, plain.fin));
-            assert_eq!((header.payload_length, header.mask, size), (plain.length, plain.key, plain.size));
+            assert!(is_valid, "{header:?} from {bytes:x?}");
+            assert_eq!((Some(header.opcode), header.fin), (opcode, expected.fin));
+            assert_eq!((header.payload_length, header.mask, size), (expected.length, expected.key, expected.size));
             assert_eq!(&*header.encode(), &bytes[..size], "{header:?}");
         }
-        Ok(None) => panic!("{plain:?} is whole"),
-        Err(ProtocolError::LengthTopBitSet) => assert!(plain.length >= 1 << 63),
-        Err(error) => assert!(!is_sound, "{error:?} from {bytes:x?}"),
+        Ok(None) => panic!("not decoded: {expected:?}"),
+        Err(ProtocolError::LengthTopBitSet) => assert!(expected.length >= 1 << 63),
+        Err(error) => assert!(!is_valid, "{error:?} from {bytes:x?}"),
     }
 }
 
@@ -74,10 +74,10 @@ fn encode(header: FrameHeader) {
     for end in 0..encoded.len() {
         assert_eq!(FrameHeader::decode(&encoded[..end]), Ok(None), "{header:?} cut at {end}");
     }
-    // and the drawing reads the same
-    let plain = wire::head(&encoded).expect("a whole head");
-    assert_eq!((plain.length, plain.key, plain.size), (header.payload_length, header.mask, encoded.len()));
+    // the independent decoder finds the same
+    let expected = wire::head(&encoded).expect("a complete head");
+    assert_eq!((expected.length, expected.key, expected.size), (header.payload_length, header.mask, encoded.len()));
     let rsv = u8::from(header.rsv1) << 2 | u8::from(header.rsv2) << 1 | u8::from(header.rsv3);
-    assert_eq!((plain.fin, plain.rsv, plain.opcode), (header.fin, rsv, header.opcode.as_u8()));
+    assert_eq!((expected.fin, expected.rsv, expected.opcode), (header.fin, rsv, header.opcode.as_u8()));
     assert!(encoded.len() <= FrameHeader::MAX_SIZE);
 }

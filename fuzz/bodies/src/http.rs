@@ -1,22 +1,22 @@
-//! A plain reading of RFC 9112, RFC 9110 and RFC 6455 section 4, in the strictness that the core has chosen: lines end
-//! in CR LF, and nothing is repaired but what a user agent must repair.
+//! An independent parser for RFC 9112, RFC 9110 and RFC 6455 section 4, as strict as the core: lines end in CR LF, and
+//! it repairs only what a user agent must repair.
 
 /// The head of a message.
 #[derive(Debug)]
 pub(crate) enum Head {
-    /// It goes on.
+    /// More bytes are needed.
     More,
-    /// It cannot become one.
+    /// The bytes are not a head.
     Broken,
-    /// Its lines, without the empty ones, and where it ends.
+    /// The lines without the empty ones, and the size in bytes.
     Whole { lines: Vec<Vec<u8>>, size: usize },
 }
 
-/// Limits on a head; the defaults of the core's `Config`.
+/// The limits on a head: the defaults of the core's `Config`.
 const MAX_SIZE: usize = 16 * 1024;
 const MAX_LINES: usize = 100;
 
-/// Reads up to the empty line; `before` bytes of the limit are spent already.
+/// Parses up to the empty line. `before` bytes count against the limit already.
 pub(crate) fn head(bytes: &[u8], before: usize) -> Head {
     let mut lines = Vec::new();
     let mut line = Vec::new();
@@ -46,11 +46,11 @@ pub(crate) fn head(bytes: &[u8], before: usize) -> Head {
     Head::More
 }
 
-/// Names and values of the fields.
+/// The names and values of header fields.
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// RFC 9112 section 5; `None` if one of the lines is no field.
+    /// Parses fields (RFC 9112 section 5). Returns `None` if a line is not a field.
     pub(crate) fn parse(lines: &[Vec<u8>]) -> Option<Self> {
         let field = |line: &Vec<u8>| {
             let colon = line.iter().position(|&byte| byte == b':')?;
@@ -67,8 +67,8 @@ impl Fields {
         lines.iter().map(field).collect::<Option<_>>().map(Self)
     }
 
-    /// The same of a response, where a line that begins with a blank goes on with the value before it (RFC 9112 section
-    /// 5.2).
+    /// Parses the fields of a response, where a line that begins with a blank continues the value before it (RFC 9112
+    /// section 5.2).
     pub(crate) fn parse_folded(lines: &[Vec<u8>]) -> Option<Self> {
         let mut unfolded: Vec<Vec<u8>> = Vec::new();
         for line in lines {
@@ -89,7 +89,7 @@ impl Fields {
         self.0.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The value of a field that must come once; an error if it comes more often.
+    /// Returns the value of a field, or an error if it occurs several times.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, ()> {
         match self.all(name)[..] {
             [] => Ok(None),
@@ -98,7 +98,7 @@ impl Fields {
         }
     }
 
-    /// The members of a list, which may come in several lines (RFC 9110 section 5.6.1).
+    /// Returns the members of a list, which may span several lines (RFC 9110 section 5.6.1).
     pub(crate) fn list(&self, name: &str) -> Vec<&str> {
         let members = self.all(name).into_iter().flat_map(|value| value.split(','));
         members.map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty()).collect()
@@ -113,10 +113,10 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// RFC 3986 section 3.2: `host [":" port]`, without user information.
+/// An authority without user information: `host [":" port]` (RFC 3986 section 3.2).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
-    /// With brackets, if it is an IP literal.
+    /// An IP literal includes its brackets.
     pub(crate) host: &'a str,
     pub(crate) port: Result<Option<u16>, ()>,
 }
@@ -154,23 +154,23 @@ fn is_ip_literal(literal: &str) -> bool {
     }
 }
 
-/// Letters, digits, these others, and percent encoding.
+/// Returns whether a text consists of letters, digits, the bytes in `others`, and percent encoding.
 pub(crate) fn is_encoded(text: &str, others: &[u8]) -> bool {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         let is_hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
-        let is_sound = match byte {
+        let is_valid = match byte {
             b'%' => is_hex(bytes.next()) && is_hex(bytes.next()),
             byte => byte.is_ascii_alphanumeric() || others.contains(&byte),
         };
-        if !is_sound {
+        if !is_valid {
             return false;
         }
     }
     true
 }
 
-/// RFC 6455 section 9.1: the names in a list of extensions; `None` if it does not follow the grammar.
+/// Parses the names in a list of extensions (RFC 6455 section 9.1). Returns `None` if it breaks the grammar.
 pub(crate) fn extensions(values: &[&str]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for value in values {

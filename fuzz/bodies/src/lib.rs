@@ -1,12 +1,12 @@
-//! What the fuzz targets do: one module per target, each with `run`, which takes any bytes and panics if a promise is
+//! The bodies of the fuzz targets: one module per target, whose `run` takes any bytes and panics if a guarantee is
 //! broken.
 //!
-//! `cargo fuzz` calls them with whatever it makes up, `tests/corpus.rs` with what is committed. An input is a few
-//! choices (roles, limits, where to cut) followed by the bytes themselves, so that wire data makes a seed as it is; in
-//! `pair` it is choices alone.
+//! `cargo fuzz` calls them with generated inputs, `tests/corpus.rs` with the committed ones. An input begins with a few
+//! choices (roles, limits, cuts), followed by the bytes to receive, so wire data is a useful seed. An input of `pair`
+//! consists of choices only.
 //!
-//! The modules that are not targets hold what the targets compare with: an encoder and a decoder of frames (`wire`), a
-//! receiver (`model`) and a reader of HTTP (`http`), all of them slow, obvious, and without a line of the core's.
+//! The other modules hold what the targets compare with: an encoder and decoder of frames (`wire`), a receiver
+//! (`model`) and a parser of HTTP (`http`). They are slow and obvious, and use no code of the core.
 
 pub mod delivery;
 pub mod differential;

@@ -1,4 +1,4 @@
-//! Configurations made from fuzz bytes: limits that ordinary input meets, and some that none does.
+//! Makes configurations from fuzz bytes: limits that ordinary input exceeds, and some that no input exceeds.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -10,7 +10,7 @@ const AMOUNTS: [usize; 16] =
     [1 << 20, 0, 1, 3, 7, 64, 125, 126, 127, 300, 4_096, 65_535, 65_536, 100_000, 1 << 30, usize::MAX];
 const COUNTS: [u32; 8] = [1_000, 0, 1, 2, 3, 5, 64, u32::MAX];
 
-/// Four bytes of choices, for what concerns receiving: four zeros are generous limits and whole messages.
+/// Makes the limits on receiving from four bytes. Four zeros give generous limits and whole messages.
 pub(crate) fn receiving(u: &mut Unstructured<'_>) -> Result<Config> {
     let [frame, message, counts, delivery]: [u8; 4] = u.arbitrary()?;
     let mut config = Config::default();
@@ -22,7 +22,7 @@ pub(crate) fn receiving(u: &mut Unstructured<'_>) -> Result<Config> {
     Ok(config)
 }
 
-/// Eight more, for sending and for time.
+/// Makes all limits; those on sending and time take eight more bytes.
 pub(crate) fn all(u: &mut Unstructured<'_>) -> Result<Config> {
     let mut config = receiving(u)?;
     let [buffer, mark, sent, head, opening, closing, ping, pong]: [u8; 8] = u.arbitrary()?;

@@ -1,27 +1,26 @@
-//! A receiver of frames that is slow and obvious: it has all the bytes at once, and follows RFC 6455 sentence by
-//! sentence.
+//! A slow and obvious receiver of frames: it has all bytes at once, and follows RFC 6455 sentence by sentence.
 
 use sansocket::{Config, Error, ProtocolError, Role};
 
 use crate::wire::{self, CLOSE, CONTINUATION, Head, PING, PONG, TEXT};
 
-/// What the application is told.
+/// An event for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum ReceivedEvent {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
 }
 
-/// What comes of a stream.
+/// The expected results of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) events: Vec<Seen>,
+    pub(crate) events: Vec<ReceivedEvent>,
     pub(crate) error: Option<Failure>,
     /// Code and reason of the peer's Close frame.
     pub(crate) close: Option<(u16, String)>,
-    /// Whether the frame that broke a rule was whole.
+    /// Whether the frame that broke a rule was complete.
     pub(crate) is_whole: bool,
 }
 
@@ -29,7 +28,7 @@ pub(crate) struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Rule(ProtocolError),
-    /// A limit was exceeded: its name, its value and the size.
+    /// A limit is exceeded: its name, its value and the size.
     Limit(&'static str, u64, u64),
 }
 
@@ -84,11 +83,11 @@ fn grouped(number: u64) -> String {
     groups.join(",")
 }
 
-/// A message of which a fragment has begun.
+/// A message in progress.
 struct Message {
     is_text: bool,
     payload: Vec<u8>,
-    /// Bytes that the heads announced.
+    /// The sum of the lengths in its frame heads.
     announced: u64,
     empty_fragments: u32,
 }
@@ -99,9 +98,9 @@ pub(crate) fn receive(role: Role, config: &Config, bytes: &[u8]) -> Verdict {
     let mut message = None;
     let mut rest = bytes;
     while let Some(head) = wire::head(rest) {
-        let behind = &rest[head.size..];
-        let is_whole = head.length <= behind.len() as u64;
-        let payload = if is_whole { &behind[..head.length as usize] } else { behind };
+        let after_head = &rest[head.size..];
+        let is_whole = head.length <= after_head.len() as u64;
+        let payload = if is_whole { &after_head[..head.length as usize] } else { after_head };
         let payload = wire::xor(payload, head.key);
         if let Err(error) = frame(role, config, &head, payload, is_whole, &mut message, &mut verdict) {
             return Verdict { error: Some(error), is_whole, ..verdict };
@@ -109,7 +108,7 @@ pub(crate) fn receive(role: Role, config: &Config, bytes: &[u8]) -> Verdict {
         if !is_whole || verdict.close.is_some() {
             break;
         }
-        rest = &behind[head.length as usize..];
+        rest = &after_head[head.length as usize..];
     }
     verdict
 }
@@ -123,20 +122,20 @@ fn frame(
     message: &mut Option<Message>,
     verdict: &mut Verdict,
 ) -> Result<(), Failure> {
-    judge(role, config, head, message.is_some())?;
+    check_head(role, config, head, message.is_some())?;
     match head.opcode {
-        // a control frame says nothing before it is whole
-        PING if is_whole => verdict.events.push(Seen::Ping(payload)),
-        PONG if is_whole => verdict.events.push(Seen::Pong(payload)),
+        // a control frame has no effect before it is complete
+        PING if is_whole => verdict.events.push(ReceivedEvent::Ping(payload)),
+        PONG if is_whole => verdict.events.push(ReceivedEvent::Pong(payload)),
         CLOSE if is_whole => verdict.close = Some(close(&payload)?),
         PING | PONG | CLOSE => {}
         opcode => {
-            let begun = match (opcode, message.take()) {
-                (CONTINUATION, Some(begun)) => begun,
+            let current = match (opcode, message.take()) {
+                (CONTINUATION, Some(current)) => current,
                 _ => Message { is_text: opcode == TEXT, payload: vec![], announced: 0, empty_fragments: 0 },
             };
-            let message = message.insert(begun);
-            begin(message, head, config)?;
+            let message = message.insert(current);
+            check_limits(message, head, config)?;
             message.payload.extend(payload);
             check_text(message, is_whole && head.fin)?;
         }
@@ -147,16 +146,16 @@ fn frame(
         && let Some(whole) = message.take()
     {
         verdict.events.push(match String::from_utf8(whole.payload) {
-            Ok(text) if whole.is_text => Seen::Text(text),
-            Ok(text) => Seen::Binary(text.into_bytes()),
-            Err(error) => Seen::Binary(error.into_bytes()),
+            Ok(text) if whole.is_text => ReceivedEvent::Text(text),
+            Ok(text) => ReceivedEvent::Binary(text.into_bytes()),
+            Err(error) => ReceivedEvent::Binary(error.into_bytes()),
         });
     }
     Ok(())
 }
 
-/// Sections 5.1 to 5.5, in the order in which the core reports what is broken.
-fn judge(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Result<(), Failure> {
+/// Checks the rules of sections 5.1 to 5.5, in the order in which the core reports them.
+fn check_head(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Result<(), Failure> {
     let is_control = matches!(head.opcode, CLOSE | PING | PONG);
     let rules = [
         (!is_control && head.opcode > 2, ProtocolError::OpCodeReserved),
@@ -182,8 +181,8 @@ fn judge(role: Role, config: &Config, head: &Head, is_in_message: bool) -> Resul
     }
 }
 
-/// The limits on a message count before a byte of the frame has come.
-fn begin(message: &mut Message, head: &Head, config: &Config) -> Result<(), Failure> {
+/// Checks the limits on a message, which apply to the length in the head.
+fn check_limits(message: &mut Message, head: &Head, config: &Config) -> Result<(), Failure> {
     message.announced = message.announced.saturating_add(head.length);
     if message.announced > config.max_message_size as u64 {
         return Err(Failure::Limit("max_message_size", config.max_message_size as u64, message.announced));
@@ -196,7 +195,7 @@ fn begin(message: &mut Message, head: &Head, config: &Config) -> Result<(), Fail
     Ok(())
 }
 
-/// 8.1: text that nothing can make valid any more fails at once; at its end, text must be whole.
+/// Checks text (8.1): it fails as soon as it cannot become valid, or if it ends in the middle of a character.
 fn check_text(message: &Message, is_over: bool) -> Result<(), ProtocolError> {
     match std::str::from_utf8(&message.payload) {
         Err(error) if message.is_text && (is_over || error.error_len().is_some()) => Err(ProtocolError::Utf8Invalid),
@@ -204,7 +203,7 @@ fn check_text(message: &Message, is_over: bool) -> Result<(), ProtocolError> {
     }
 }
 
-/// 5.5.1 and 7.4.
+/// Parses the body of a Close frame (5.5.1, 7.4).
 fn close(body: &[u8]) -> Result<(u16, String), ProtocolError> {
     match body {
         [] => Ok((1005, String::new())),

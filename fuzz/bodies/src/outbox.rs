@@ -1,4 +1,5 @@
-//! What leaves an endpoint, read as its peer would: frames that follow the rules, and nothing but what was accepted.
+//! Parses the output of an endpoint as its peer would: frames must follow the rules, and contain exactly what was
+//! accepted.
 
 use std::collections::VecDeque;
 
@@ -6,24 +7,24 @@ use sansocket::{MessageKind, Role};
 
 use crate::wire::{self, BINARY, CLOSE, CONTINUATION, Frame, Head, PING, PONG, TEXT};
 
-/// Reads the output of `role` in whatever pieces it comes, and compares it with what was accepted.
+/// Parses the output of `role` in any pieces, and compares it with what was accepted.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     role: Role,
-    /// Whether the head of a handshake message comes first, and is not over.
+    /// Whether the head of the opening handshake is still incomplete.
     is_in_handshake: bool,
-    /// Bytes of what is not whole: a head, or a frame.
+    /// Bytes of an incomplete head or frame.
     pending: Vec<u8>,
-    /// Payload bytes of the data frame in `pending`.
-    begun: usize,
-    /// What was accepted and has not left: kind, payload, and whether the message is whole.
+    /// The payload bytes in `pending` that `buffered` no longer counts.
+    counted: usize,
+    /// Messages accepted and not sent: kind, payload, and whether the message is complete.
     accepted: VecDeque<(MessageKind, Vec<u8>, bool)>,
-    /// Payload of the message on its way, from frames that are whole.
+    /// Opcode and payload of the message that is partly sent, from complete frames.
     message: Option<(u8, Vec<u8>)>,
-    /// Payload bytes that were accepted, less those that left.
+    /// The number of payload bytes accepted and not sent.
     pub(crate) buffered: usize,
-    /// The Pong for the latest Ping that is to be answered.
-    owed: Option<Vec<u8>>,
+    /// The payload of the Pong for the latest Ping.
+    due_pong: Option<Vec<u8>>,
     has_close_begun: bool,
 }
 
@@ -33,16 +34,16 @@ impl Outbox {
             role,
             is_in_handshake,
             pending: vec![],
-            begun: 0,
+            counted: 0,
             accepted: VecDeque::new(),
             message: None,
             buffered: 0,
-            owed: None,
+            due_pong: None,
             has_close_begun: false,
         }
     }
 
-    /// The endpoint accepted a message, or a fragment of one.
+    /// Adds a message or a fragment that the endpoint accepted.
     pub(crate) fn accept(&mut self, kind: MessageKind, payload: &[u8], begins: bool, ends: bool) {
         self.buffered += payload.len();
         match self.accepted.back_mut() {
@@ -54,14 +55,14 @@ impl Outbox {
         }
     }
 
-    /// The endpoint told of a Ping. 5.5.2: it is answered, unless our Close frame is already on its way.
-    pub(crate) fn owe(&mut self, payload: &[u8]) {
+    /// Expects a Pong for a received Ping (5.5.2), unless the Close frame is partly sent.
+    pub(crate) fn expect_pong(&mut self, payload: &[u8]) {
         if !self.has_close_begun {
-            self.owed = Some(payload.to_vec());
+            self.due_pong = Some(payload.to_vec());
         }
     }
 
-    /// The transport took these bytes.
+    /// Takes output of the endpoint.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
         if self.is_in_handshake {
@@ -74,9 +75,9 @@ impl Outbox {
         let mut rest = &pending[..];
         while let Some(head) = wire::head(rest) {
             let end = head.size + head.length as usize;
-            self.begin(&head, rest.len().min(end) - head.size);
+            self.count(&head, rest.len().min(end) - head.size);
             let Some(frame) = rest.get(..end) else { break };
-            self.begun = 0;
+            self.counted = 0;
             self.check(&wire::frames(frame)[0]);
             rest = &rest[end..];
         }
@@ -86,24 +87,28 @@ impl Outbox {
         self.pending = rest.to_vec();
     }
 
-    /// Counts payload as it leaves.
-    fn begin(&mut self, head: &Head, left: usize) {
+    /// Subtracts sent payload of a data frame from `buffered`. `sent` is the payload sent of this frame.
+    fn count(&mut self, head: &Head, sent: usize) {
         if head.opcode < CLOSE {
-            self.buffered -= left - self.begun;
-            self.begun = left;
+            self.buffered -= sent - self.counted;
+            self.counted = sent;
         }
     }
 
     fn check(&mut self, frame: &Frame) {
-        assert!(!self.has_close_begun || frame.opcode == CLOSE, "{frame:?} behind a Close frame");
+        assert!(!self.has_close_begun || frame.opcode == CLOSE, "{frame:?} after the Close frame");
         assert_eq!(frame.key.is_some(), self.role == Role::Client, "5.1: a client masks, a server does not");
         assert_eq!(frame.rsv, 0, "no extension was agreed");
         match frame.opcode {
-            PONG if self.owed.as_ref() == Some(&frame.payload) => self.owed = None,
+            PONG if self.due_pong.as_ref() == Some(&frame.payload) => self.due_pong = None,
             PING | PONG => assert!(frame.fin && frame.payload.len() <= 125),
             CLOSE => {
                 assert!(frame.fin && frame.payload.len() <= 125 && frame.payload.len() != 1);
-                assert!(self.accepted.iter().all(|(_, _, is_whole)| !is_whole), "Close is last: {:?}", self.accepted);
+                assert!(
+                    self.accepted.iter().all(|(_, _, is_whole)| !is_whole),
+                    "the Close frame precedes {:?}",
+                    self.accepted
+                );
                 self.has_close_begun = true;
             }
             _ => self.data(frame),
@@ -123,14 +128,14 @@ impl Outbox {
         }
         let kind = if opcode == TEXT { MessageKind::Text } else { MessageKind::Binary };
         let accepted = self.accepted.pop_front();
-        assert_eq!(accepted, Some((kind, payload, true)), "what was accepted is what leaves");
+        assert_eq!(accepted, Some((kind, payload, true)), "the message sent and the one accepted");
     }
 
-    /// All output has been taken: nothing is missing.
+    /// Checks that nothing is missing after all output was taken.
     pub(crate) fn check_drained(&self) {
         assert_eq!(self.buffered, 0);
-        assert_eq!(self.owed, None, "5.5.2: a Ping is answered");
-        assert!(self.pending.is_empty(), "a frame was begun and not finished");
-        assert!(self.accepted.iter().all(|(_, _, is_whole)| !is_whole), "{:?} never left", self.accepted);
+        assert_eq!(self.due_pong, None, "5.5.2: a Ping was not answered");
+        assert!(self.pending.is_empty(), "the last frame is incomplete");
+        assert!(self.accepted.iter().all(|(_, _, is_whole)| !is_whole), "not sent: {:?}", self.accepted);
     }
 }

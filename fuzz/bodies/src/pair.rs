@@ -1,10 +1,10 @@
-//! `pair`: two endpoints, or one and an adversary, joined by a simulated network and clock. The bytes make every
-//! choice: of limits and timers, of what the applications do, of how the network cuts, delays and loses. The model of
-//! `sansocket-sim` watches every call and every byte.
+//! `pair`: two endpoints, or one and an adversary, over a simulated network and clock. The bytes determine every
+//! choice: limits and timers, the actions of the applications, and how the network cuts, delays and loses bytes. The
+//! models of `sansocket-sim` check every call and every byte.
 
 use sansocket_sim::{Choices, Trace};
 
-/// Choices, mostly of one byte each; when they have run out, the plainest.
+/// Input: choices, mostly of one byte each. After the last byte every choice is zero.
 pub fn run(data: &[u8]) {
     sansocket_sim::run(&mut Choices::from_bytes(data), Trace::silent());
 }

@@ -1,6 +1,6 @@
-//! `receive`: any bytes, in any pieces, from a buffer that is refilled or is not, under any limits, in either role.
-//! What comes of them does not depend on the pieces, is what a plain reading of the RFC says, takes no more memory than
-//! the limits allow and no more work than the bytes are worth; and a failure is for good.
+//! `receive`: receives any bytes, in any pieces, under any limits, in either role. The results do not depend on the
+//! pieces and equal those of the model. Memory is bounded by the limits, work by the number of bytes. Failures are
+//! permanent.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use arbitrary::{Result, Unstructured};
 use sansocket::{Config, Delivery, Initiator, Role, TransportAction};
 
 use crate::drive::{self, Cuts, NOW, Outcome};
-use crate::model::{self, Seen, Verdict};
+use crate::model::{self, ReceivedEvent, Verdict};
 use crate::wire::{CLOSE, Frame, PONG};
 use crate::{limits, wire};
 
-/// What any connection may own beside payload: a box here, the text of an error there.
+/// The memory that any connection may own besides payload: boxes, the text of an error.
 const SMALL: u64 = 2_048;
-/// A waiting control frame, with room for its place in the queue.
+/// The memory of a pending control frame and its slot in the queue.
 const CONTROL: u64 = 144;
 
-/// Role, limits, cuts (9 bytes), then a stream (see `wire`).
+/// Input: role, limits, cuts (9 bytes), then a stream (see `wire`).
 pub fn run(data: &[u8]) {
     let _ = check(&mut Unstructured::new(data));
 }
@@ -30,28 +30,26 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let stream = wire::stream(u, role)?;
 
     let verdict = model::receive(role, &config, &stream);
-    let whole = drive::outcome(role, &config, &stream, Cuts::NONE, 0);
+    let whole = drive::outcome(role, &config, &stream, Cuts::NONE);
     assert_eq!(whole, expected(role, &config, &verdict), "{role:?}, {config:?}: {stream:x?}");
-    for capacity in [0, cuts.capacity()] {
-        let pieces = drive::outcome(role, &config, &stream, cuts, capacity);
-        assert_eq!(pieces, whole, "{role:?}, {config:?}, {cuts:?}, {capacity}: {stream:x?}");
-    }
+    let pieces = drive::outcome(role, &config, &stream, cuts);
+    assert_eq!(pieces, whole, "{role:?}, {config:?}, {cuts:?}: {stream:x?}");
     check_cost(role, &config, &stream, cuts);
     check_failure(role, &config, &stream);
     Ok(())
 }
 
-/// What a connection shows when the model's verdict is right.
+/// Returns the outcome that the model's verdict predicts.
 fn expected(role: Role, config: &Config, verdict: &Verdict) -> Outcome {
     let mut output: Vec<_> = verdict
         .events
         .iter()
         .filter_map(|event| match event {
-            Seen::Ping(payload) => Some(Frame::new(PONG, payload.clone())),
+            ReceivedEvent::Ping(payload) => Some(Frame::new(PONG, payload.clone())),
             _ => None,
         })
         .collect();
-    // 5.5.3: beyond some Pongs, only the one for the latest Ping is sent
+    // 5.5.3: if too many Pongs are pending, the new one replaces the latest
     while output.len() > config.max_pending_controls.max(1) {
         output.remove(output.len() - 2);
     }
@@ -68,19 +66,19 @@ fn expected(role: Role, config: &Config, verdict: &Verdict) -> Outcome {
     let (code, reason) = verdict.close.clone().unwrap_or((1006, String::new()));
     let initiator = if verdict.error.is_some() { Initiator::Local } else { Initiator::Peer };
     let mut connection = drive::connection(role, &Arc::new(Config::default()));
-    // `Close` is made by the core alone: one of a connection that did nothing but end
-    let Ok(Some(sansocket::Event::Close(mut told))) = connection.receive_eof(NOW) else { panic!("no Close") };
-    told.code = sansocket::CloseCode::new(code).unwrap_or(match code {
+    // only the core creates a `Close`: take one from a connection that ended at once, and fill it in
+    let Ok(Some(sansocket::Event::Close(mut closed))) = connection.receive_eof(NOW) else { panic!("no Close") };
+    closed.code = sansocket::CloseCode::new(code).unwrap_or(match code {
         1005 => sansocket::CloseCode::NO_STATUS,
         _ => sansocket::CloseCode::ABNORMAL,
     });
-    told.reason = reason.into();
-    told.was_clean = verdict.close.is_some();
-    told.initiator = initiator;
-    Outcome { events: verdict.events.clone(), error: verdict.error, output, close: told }
+    closed.reason = reason.into();
+    closed.was_clean = verdict.close.is_some();
+    closed.initiator = initiator;
+    Outcome { events: verdict.events.clone(), error: verdict.error, output, close: closed }
 }
 
-/// Memory by the limits, work by the bytes, though nobody takes the output.
+/// Checks that memory is bounded by the limits and work by the number of bytes, even if the output is not taken.
 fn check_cost(role: Role, config: &Arc<Config>, stream: &[u8], cuts: Cuts) {
     let mut bytes = stream.to_vec();
     let pieces = cuts.of(&mut bytes);
@@ -99,15 +97,20 @@ fn check_cost(role: Role, config: &Arc<Config>, stream: &[u8], cuts: Cuts) {
         _ => stream.len().min(config.max_message_size) as u64,
     };
     let controls = events.min(config.max_pending_controls.max(1) as u64) + 4;
-    // while a buffer grows, the old one is there beside one that is up to twice as large as what it holds
-    let most = 3 * (assembled + controls * CONTROL) + SMALL;
-    assert!(cost.bytes_max <= most, "{} bytes, more than {most}: {role:?}, {config:?}", cost.bytes_max);
+    // while a buffer grows, the old one exists beside the new one, which is up to twice as large as its content
+    let max = 3 * (assembled + controls * CONTROL) + SMALL;
+    assert!(cost.bytes_max <= max, "{} bytes of memory, more than {max}: {role:?}, {config:?}", cost.bytes_max);
     let work = 256 * stream.len() as u64 + SMALL;
-    assert!(cost.bytes_total <= work, "{} bytes in all for {} bytes", cost.bytes_total, stream.len());
-    assert!(events + calls <= stream.len() as u64 + count, "{events} events and {calls} calls");
+    assert!(
+        cost.bytes_total <= work,
+        "{} bytes allocated in total for {} bytes received",
+        cost.bytes_total,
+        stream.len()
+    );
+    assert!(events + calls <= stream.len() as u64 + count, "{events} events in {calls} calls");
 }
 
-/// After a failure nothing changes any more: the same error, no event, no output but what tells the peer.
+/// Checks that a failure is permanent: the same error for every call, no event, and no output after the Close frame.
 fn check_failure(role: Role, config: &Arc<Config>, stream: &[u8]) {
     let mut connection = drive::connection(role, config);
     let Err(error) = drive::receive(&mut connection, &mut stream.to_vec(), |_| {}) else { return };

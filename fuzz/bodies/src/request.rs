@@ -1,6 +1,6 @@
-//! `request`: RFC 6455 section 4.2.1. Whether a server takes bytes for an opening handshake, for another request or for
-//! neither is what a plain reading says, in whatever pieces they come; and a request that was taken, written anew from
-//! what the application sees of it, is the same request.
+//! `request`: a server classifies bytes as an opening handshake (RFC 6455 section 4.2.1), another request, or neither,
+//! in any pieces, exactly as an independent parser does. A request written from what the application sees is parsed as
+//! the same.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::{
@@ -10,10 +10,10 @@ use sansocket::{
 use crate::drive::{Cuts, NOW};
 use crate::http::{self, Fields, Head, is_token};
 
-/// What a server makes of bytes.
+/// How a server classifies bytes.
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// The request is not whole.
+    /// The request is incomplete.
     More,
     Refused,
     /// A request, but not for a WebSocket.
@@ -21,7 +21,7 @@ enum Verdict {
     WebSocket,
 }
 
-/// Cuts (4 bytes), then the bytes of the request.
+/// Input: cuts (4 bytes), then the bytes of the request.
 pub fn run(data: &[u8]) {
     let _ = check(Unstructured::new(data));
 }
@@ -34,12 +34,12 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
     let verdict = match &whole {
         Ok(None) => Verdict::More,
         Ok(Some(Event::Request(request))) => {
-            check_again(request);
+            check_round_trip(request);
             assert!(matches!(request.check(), Ok(Some(_))), "{request:?}");
             Verdict::WebSocket
         }
         Ok(Some(Event::HttpRequest(request))) => {
-            check_again(request);
+            check_round_trip(request);
             assert!(matches!(request.check(), Ok(None)), "{request:?}");
             Verdict::Plain
         }
@@ -50,11 +50,11 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
         }
         Err(other) => panic!("{other:?}"),
     };
-    assert_eq!(verdict, plain_reading(bytes), "{whole:?}: {}", bytes.escape_ascii());
+    assert_eq!(verdict, expected_verdict(bytes), "{whole:?}: {}", bytes.escape_ascii());
     Ok(())
 }
 
-/// A server's first event, or its failure.
+/// Returns a server's first event or its failure.
 fn serve(bytes: &[u8], cuts: Cuts) -> std::result::Result<Option<Event<'static>>, Error> {
     let mut server = WebSocket::server(Config::default(), NOW);
     for piece in cuts.of(&mut bytes.to_vec()) {
@@ -78,26 +78,26 @@ fn serve(bytes: &[u8], cuts: Cuts) -> std::result::Result<Option<Event<'static>>
     Ok(None)
 }
 
-/// Whatever was asked can be accepted, with any subprotocol that was offered.
+/// Checks that a request can be accepted with any subprotocol that it offers.
 fn check_answer(mut server: WebSocket, request: &Request) {
     let protocol = request.protocols().last().map(str::to_owned);
     let mut accept = Accept::new().origin(OriginPolicy::Any);
     if let Some(protocol) = &protocol {
         accept = accept.protocol(protocol);
     }
-    server.accept(accept, NOW).expect("what was asked for can be accepted");
+    server.accept(accept, NOW).expect("a valid request can be accepted");
     assert_eq!((server.protocol(), server.transport()), (protocol.as_deref(), TransportAction::Open));
 }
 
-/// A refusal has a status, and an error never concerns a response.
+/// Checks that a refusal has a status.
 fn assert_refused(error: &HandshakeError) {
-    // bytes that are not HTTP at all are not answered in it
+    // bytes that are not HTTP get no HTTP response
     let is_answered = error.status().is_some();
     assert!(is_answered || *error == HandshakeError::RequestNotHttp, "{error:?}");
 }
 
-/// What the application sees of a request is enough to write the same request.
-fn check_again(request: &Request) {
+/// Checks that a request written from what the application sees is parsed as the same request.
+fn check_round_trip(request: &Request) {
     let mut head = format!("{} {} {}\r\n", request.method(), request.target(), request.version());
     for (name, value) in request.headers().iter() {
         head += &format!("{name}: {value}\r\n");
@@ -105,29 +105,29 @@ fn check_again(request: &Request) {
     head += "\r\n";
     match serve(head.as_bytes(), Cuts::NONE) {
         Ok(Some(Event::Request(again) | Event::HttpRequest(again))) => assert_eq!(&again, request),
-        // a character of ISO 8859-1 takes two bytes when it is written anew
+        // a character of ISO 8859-1 is written as two bytes
         Err(Error::Handshake(HandshakeError::LimitExceeded(_))) => {}
         other => panic!("{other:?}: {head}"),
     }
-    // and so is one that is made of its parts
+    // a request made from its parts is the same too
     let (method, target, version) = (request.method(), request.target(), request.version());
-    let made = Request::from_parts(method, target, version, request.headers().iter()).expect("sound parts");
+    let made = Request::from_parts(method, target, version, request.headers().iter()).expect("valid parts");
     assert_eq!(&made, request);
     assert_eq!(made.check().map(|handshake| handshake.is_some()), request.check().map(|handshake| handshake.is_some()));
     let has_path = request.path().starts_with('/') || (request.method(), request.path()) == ("OPTIONS", "*");
     assert!(has_path && !request.host().contains(['@', ' ', '\r', '\n']), "{request:?}");
 }
 
-fn plain_reading(bytes: &[u8]) -> Verdict {
+fn expected_verdict(bytes: &[u8]) -> Verdict {
     match http::head(bytes, 0) {
         Head::More => Verdict::More,
         Head::Broken => Verdict::Refused,
-        Head::Whole { lines, .. } => judge(&lines).unwrap_or(Verdict::Refused),
+        Head::Whole { lines, .. } => classify(&lines).unwrap_or(Verdict::Refused),
     }
 }
 
-/// 4.2.1, item by item; `None` refuses.
-fn judge(lines: &[Vec<u8>]) -> Option<Verdict> {
+/// Applies section 4.2.1, item by item. Returns `None` to refuse.
+fn classify(lines: &[Vec<u8>]) -> Option<Verdict> {
     let (start, fields) = lines.split_first()?;
     let fields = Fields::parse(fields)?;
     let words: Vec<_> = start.split(|&byte| byte == b' ').collect();
@@ -146,7 +146,7 @@ fn judge(lines: &[Vec<u8>]) -> Option<Verdict> {
     let protocols = fields.list("Sec-WebSocket-Protocol");
     let extensions = fields.all("Sec-WebSocket-Extensions");
     let names = http::extensions(&extensions)?;
-    let is_sound = is_http11
+    let is_valid = is_http11
         && method == b"GET"
         && fields.lists("Connection", "Upgrade")
         && fields.all("Transfer-Encoding").is_empty()
@@ -158,10 +158,10 @@ fn judge(lines: &[Vec<u8>]) -> Option<Verdict> {
         && protocols.iter().all(|protocol| is_token(protocol.as_bytes()))
         && protocols.iter().enumerate().all(|(at, protocol)| !protocols[..at].contains(protocol))
         && (extensions.is_empty() || !names.is_empty());
-    is_sound.then_some(Verdict::WebSocket)
+    is_valid.then_some(Verdict::WebSocket)
 }
 
-/// A path with or without a query, or a whole http or https URI.
+/// Returns whether a target is a path with or without a query, or an http or https URI.
 fn is_target(target: &str) -> bool {
     let is_text = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     let is_uri = || {
@@ -173,12 +173,12 @@ fn is_target(target: &str) -> bool {
 }
 
 fn is_host(host: &str) -> bool {
-    // a comma may stand in a name, but two hosts are none
+    // RFC 3986 allows a comma in a name, but a list of two hosts is invalid
     let authority = http::authority(host).filter(|_| !host.contains(','));
     authority.is_some_and(|authority| !authority.host.is_empty() && authority.port.is_ok())
 }
 
-/// Sixteen bytes in base64: 22 characters hold them, with four bits to spare.
+/// Returns whether a key is 16 bytes in base64: 22 characters, of which four bits are unused.
 fn is_key(key: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     key.strip_suffix("==").is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_digit))

@@ -1,6 +1,6 @@
-//! `response`: RFC 6455 section 4.1. Whether a client takes bytes for the answer that opens its connection, for a
-//! refusal or for neither is what a plain reading says, in whatever pieces they come; and an answer that was taken,
-//! written anew from what the application sees of it, is the same answer.
+//! `response`: a client classifies bytes as a response that opens the connection (RFC 6455 section 4.1), a refusal, or
+//! neither, in any pieces, exactly as an independent parser does. A response written from what the application sees is
+//! parsed as the same.
 
 use std::convert::Infallible;
 
@@ -11,22 +11,22 @@ use sansocket::{ClientRequest, Config, Error, Event, HandshakeError, Input, Open
 use crate::drive::{Cuts, NOW};
 use crate::http::{self, Fields, Head};
 
-/// The key of section 1.3, and the answer to it.
+/// The key of section 1.3, and the value that accepts it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const OFFERED: [&str; 2] = ["chat", "superchat"];
 
-/// What a client makes of bytes, and of the end of them.
+/// How a client classifies bytes and the end of the stream.
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// They end too early.
+    /// The stream ended too early.
     More,
     Broken,
     Refused(u16),
     Open(Option<String>),
 }
 
-/// Cuts (4 bytes), then the bytes of the response.
+/// Input: cuts (4 bytes), then the bytes of the response.
 pub fn run(data: &[u8]) {
     let _ = check(Unstructured::new(data));
 }
@@ -38,7 +38,7 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
     assert_eq!(ask(bytes, cuts), whole, "{cuts:?}: {}", bytes.escape_ascii());
     let verdict = match &whole {
         Ok(open) => {
-            check_again(open);
+            check_round_trip(open);
             Verdict::Open(open.protocol().map(str::to_owned))
         }
         Err(Error::Handshake(HandshakeError::UnexpectedEof)) => Verdict::More,
@@ -47,16 +47,16 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
             Verdict::Refused(response.status())
         }
         Err(Error::Handshake(error)) => {
-            assert_eq!(error.status(), None, "a client answers nothing");
+            assert_eq!(error.status(), None, "a client sends no response");
             Verdict::Broken
         }
         Err(error) => panic!("{error:?}"),
     };
-    assert_eq!(verdict, plain_reading(bytes), "{whole:?}: {}", bytes.escape_ascii());
+    assert_eq!(verdict, expected_verdict(bytes), "{whole:?}: {}", bytes.escape_ascii());
     Ok(())
 }
 
-/// The key of section 1.3 for a client that asks for it.
+/// A random source that yields the nonce of section 1.3.
 struct Nonce;
 
 impl TryRng for Nonce {
@@ -78,13 +78,13 @@ impl TryRng for Nonce {
 
 impl TryCryptoRng for Nonce {}
 
-/// The request of section 1.3.
+/// Returns the request of section 1.3.
 fn client_request() -> ClientRequest {
     let request: ClientRequest = "ws://server.example.com/chat".parse().expect("a URI");
     OFFERED.into_iter().fold(request, ClientRequest::protocol)
 }
 
-/// A client whose request is that of section 1.3.
+/// Returns a client that has sent the request of section 1.3.
 pub(crate) fn client(config: Config) -> WebSocket {
     WebSocket::client(client_request(), config, Nonce, NOW).expect("a request")
 }
@@ -109,11 +109,11 @@ fn ask(bytes: &[u8], cuts: Cuts) -> std::result::Result<Open, Error> {
     Err(client.receive_eof(NOW).expect_err("the connection is not open"))
 }
 
-/// What the application sees of an answer is enough to write the same answer.
-fn check_again(open: &Open) {
+/// Checks that a response written from what the application sees is parsed as the same response.
+fn check_round_trip(open: &Open) {
     let response: &Response = open.response().expect("a client sees the response");
     let made = Response::from_parts(response.status(), response.version(), response.headers().iter());
-    let agreed = client_request().check_response(KEY, &made.expect("sound parts")).expect("it was taken");
+    let agreed = client_request().check_response(KEY, &made.expect("valid parts")).expect("the response was accepted");
     assert_eq!(agreed.protocol(), open.protocol());
     let mut head = format!("HTTP/1.1 {} {}\r\n", response.status(), response.reason());
     for (name, value) in response.headers().iter() {
@@ -122,13 +122,13 @@ fn check_again(open: &Open) {
     head += "\r\n";
     match ask(head.as_bytes(), Cuts::NONE) {
         Ok(again) => assert_eq!(&again, open),
-        // a character of ISO 8859-1 takes two bytes when it is written anew
+        // a character of ISO 8859-1 is written as two bytes
         Err(Error::Handshake(HandshakeError::LimitExceeded(_))) => {}
         Err(other) => panic!("{other:?}: {head}"),
     }
 }
 
-fn plain_reading(mut bytes: &[u8]) -> Verdict {
+fn expected_verdict(mut bytes: &[u8]) -> Verdict {
     let mut before = 0;
     loop {
         if !may_be_http(bytes) {
@@ -142,10 +142,11 @@ fn plain_reading(mut bytes: &[u8]) -> Verdict {
         let Some((version, status, fields)) = start(&lines) else { return Verdict::Broken };
         match status {
             101 if version > b'0' => {
-                return judge(&fields).map_or(Verdict::Broken, |protocol| Verdict::Open(protocol.map(str::to_owned)));
+                return check_fields(&fields)
+                    .map_or(Verdict::Broken, |protocol| Verdict::Open(protocol.map(str::to_owned)));
             }
             101 => return Verdict::Broken,
-            // RFC 9110 15.2: any number of these may come before
+            // RFC 9110 15.2: any number of interim responses may precede the final one
             100..200 => {}
             status => return Verdict::Refused(status),
         }
@@ -154,8 +155,7 @@ fn plain_reading(mut bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Whether the first line begins as that of a response, as far as it is there. Empty lines may precede it (RFC 9112
-/// section 2.2).
+/// Returns whether the bytes received so far may begin a response. Empty lines may precede it (RFC 9112 section 2.2).
 fn may_be_http(mut bytes: &[u8]) -> bool {
     while let Some(rest) = bytes.strip_prefix(b"\r\n") {
         bytes = rest;
@@ -163,7 +163,7 @@ fn may_be_http(mut bytes: &[u8]) -> bool {
     bytes == b"\r" || bytes.starts_with(b"HTTP/") || b"HTTP/".starts_with(bytes)
 }
 
-/// The digit of the minor version, the status, and the fields (RFC 9112 section 4).
+/// Parses the digit of the minor version, the status, and the fields (RFC 9112 section 4).
 fn start(lines: &[Vec<u8>]) -> Option<(u8, u16, Fields)> {
     let (start, fields) = lines.split_first()?;
     let fields = Fields::parse_folded(fields)?;
@@ -171,20 +171,20 @@ fn start(lines: &[Vec<u8>]) -> Option<(u8, u16, Fields)> {
     let rest = rest.strip_prefix(b" ").filter(|_| minor.is_ascii_digit())?;
     let (status, reason) = rest.split_at_checked(3)?;
     let is_reason = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
-    let is_sound = status.iter().all(u8::is_ascii_digit)
+    let is_valid = status.iter().all(u8::is_ascii_digit)
         && (reason.is_empty() || reason.starts_with(b" "))
         && reason.iter().all(is_reason);
     let status = std::str::from_utf8(status).ok()?.parse().ok()?;
-    is_sound.then_some((minor, status, fields))
+    is_valid.then_some((minor, status, fields))
 }
 
-/// 4.1, from item 2 on: the subprotocol, if the fields open the connection.
-fn judge(fields: &Fields) -> Option<Option<&str>> {
-    let is_sound = fields.one("Upgrade").ok()??.eq_ignore_ascii_case("websocket")
+/// Applies section 4.1 from item 2 on. Returns the subprotocol if the fields open the connection.
+fn check_fields(fields: &Fields) -> Option<Option<&str>> {
+    let is_valid = fields.one("Upgrade").ok()??.eq_ignore_ascii_case("websocket")
         && fields.lists("Connection", "Upgrade")
         && fields.one("Sec-WebSocket-Accept") == Ok(Some(ACCEPT))
-        // none was offered, so that none can be agreed
+        // the client offered none
         && fields.all("Sec-WebSocket-Extensions").is_empty();
     let protocol = fields.one("Sec-WebSocket-Protocol").ok()?;
-    (is_sound && protocol.is_none_or(|protocol| OFFERED.contains(&protocol))).then_some(protocol)
+    (is_valid && protocol.is_none_or(|protocol| OFFERED.contains(&protocol))).then_some(protocol)
 }

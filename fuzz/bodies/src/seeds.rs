@@ -1,5 +1,5 @@
-//! Seeds from `testdata/`: wire data with the choices before it that leave it as it is. `pair`, `delivery` and `driver`
-//! have random ones.
+//! Makes seeds from `testdata/`: wire data, preceded by choices that leave it unchanged. The seeds of `pair`,
+//! `delivery` and `driver` are random.
 
 use std::fs;
 use std::io;
@@ -8,13 +8,13 @@ use std::path::Path;
 use rand_chacha::ChaCha8Rng;
 use sansocket::rand_core::{Rng, SeedableRng};
 
-/// Bytes before wire data in an input of `receive` that say: a server, generous limits, these cuts, as it is.
+/// Makes an input of `receive`: the role, generous limits, the cuts, and the unchanged wire data.
 fn receive(sender: &str, cuts: [u8; 4], wire: &[u8]) -> Vec<u8> {
     let role = u8::from(sender == "server");
     [&[role, 0, 0, 0, 0][..], &cuts, &[0], wire].concat()
 }
 
-/// Every target's seeds, by the name of the target; `testdata` is the folder.
+/// Makes the seeds of every target from the folder `testdata`. Returns pairs of a target and an input.
 ///
 /// # Errors
 ///
@@ -41,14 +41,14 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     Ok(seeds)
 }
 
-/// Choices of `pair`, for a run as long as most.
+/// Makes choices for `pair`, enough for a run of typical length.
 fn choices(seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; 2_000];
     ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes
 }
 
-/// Choices of `delivery` and `driver`, behind a configuration of generous limits.
+/// Makes choices for `delivery` and `driver`, with a configuration of generous limits.
 fn few_choices(seed: u64) -> Vec<u8> {
     let mut bytes = choices(seed);
     bytes.truncate(300);
@@ -64,27 +64,27 @@ const URIS: [&str; 6] = [
     "ws://user@example.com/",
     "ws://example.com:65536/#",
 ];
-/// What happens to a connection, in the numbers of `operations`, without what the endpoint is.
+/// Inputs of `operations` without the kind of endpoint and its configuration.
 const OPERATIONS: [&[u8]; 8] = [
-    // we close, take some of it, the peer asks and closes
+    // we close and take some of the frame; the peer pings and closes
     &[20, 0xE8, 0x03, 0, 7, 5, 0, 7, 0, 3, 1, 2, 3, 9, 9, 9, 9, 22, 1, 0, 0, 9, 0, 0, 0xE8, 0x03, 9, 9, 9, 9, 23, 11],
-    // the peer closes, we wait, and close too
+    // the peer closes, we wait, then close too
     &[0, 9, 0, 0, 0xE8, 0x03, 9, 9, 9, 9, 7, 3, 20, 0xE8, 0x03, 0, 7, 9, 10, 23, 6],
-    // messages in every way
+    // messages sent by every method
     &[13, 1, 0, 5, 1, 2, 3, 4, 5, 14, 1, 0xEA, 15, 0, 0xEB, 16, 1, 0, 2, 65, 66, 18, 3, 16, 1, 1, 1, 67, 22, 9, 0, 23],
-    // keepalive, a Pong, silence
+    // keepalive, a Pong, then silence
     &[11, 23, 7, 3, 0, 8, 0, 0, 9, 9, 9, 9, 11, 23, 11, 11],
-    // lent memory
+    // attached scratch
     &[24, 13, 1, 0, 2, 65, 66, 22, 3, 0, 25, 24, 18, 2, 0, 7, 0, 1, 5, 9, 9, 9, 9, 23, 25],
-    // a handshake, an answer, talk, and the end
+    // a handshake, an answer, messages, and the end
     &[5, 26, 1, 0, 0, 0, 2, 65, 66, 9, 9, 9, 9, 13, 1, 1, 2, 65, 66, 23, 20, 0xE8, 0x03, 2, 23, 6],
-    // a handshake that is rejected
+    // a handshake that is refused
     &[5, 27, 0x90, 0x01, 22, 9, 0, 11, 6],
     // frames before the answer
     &[5, 0, 7, 0, 1, 5, 9, 9, 9, 9, 26, 1, 10, 4, 0, 23],
 ];
 
-/// These operations on every kind of endpoint, with timers that run.
+/// Makes inputs with these operations for every kind of endpoint, with finite timers.
 fn operations(operations: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let configuration = [0, 0, 0, 0, 10, 10, 8, 0, 200, 100, 41, 30];
     (0..4).map(|endpoint| ("operations", [&[endpoint][..], &configuration, operations].concat())).collect()
@@ -138,14 +138,14 @@ fn refusals(text: &str, seeds: &mut Vec<(&'static str, Vec<u8>)>) {
                 _ => {}
             }
         }
-        // what is long is long for its length alone
+        // long requests test only the limit
         if request.len() < 4_096 {
             seeds.push(("request", request));
         }
     }
 }
 
-/// The records of a file of wire data (see `testdata/README.md`).
+/// Parses the records of a file of wire data (see `testdata/README.md`).
 fn records(text: &str) -> Vec<Vec<(&str, &str)>> {
     let mut records = vec![vec![]];
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -158,7 +158,7 @@ fn records(text: &str) -> Vec<Vec<(&str, &str)>> {
     records
 }
 
-/// `N*HEX`, hex digits, or `-`.
+/// Parses tokens: `N*HEX`, hexadecimal digits, or `-`.
 fn tokens(value: &str) -> Vec<u8> {
     let hex = |digits: &str| -> Vec<u8> {
         let digits: Vec<u8> = digits.chars().filter_map(|digit| Some(digit.to_digit(16)? as u8)).collect();
@@ -171,7 +171,7 @@ fn tokens(value: &str) -> Vec<u8> {
     value.split(' ').flat_map(token).collect()
 }
 
-/// `\r \n \t \0 \\` and `\xHH`.
+/// Resolves the escapes `\r \n \t \0 \\` and `\xHH`.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

@@ -1,15 +1,15 @@
-//! `uri`: RFC 6455 section 3. A text is a ws or wss URI if a plain reading of RFC 3986 says so, and what was parsed is
-//! printed so that it is parsed again.
+//! `uri`: a text is a ws or wss URI (RFC 6455 section 3) exactly if an independent parser for RFC 3986 accepts it. A
+//! printed URI is parsed as the same URI.
 
 use sansocket::{UriError, WsUri};
 
 use crate::http;
 
-/// What stands in a path beside letters, digits and percent encoding; a query has `?` too.
+/// The characters of a path besides letters, digits and percent encoding. A query allows `?` too.
 const PATH: &[u8] = b"-._~!$&'()*+,;=:@/";
 const QUERY: &[u8] = b"-._~!$&'()*+,;=:@/?";
 
-/// Takes the bytes for the text of a URI, if they are text.
+/// Input: the text of a URI.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let parsed: Result<WsUri, UriError> = text.parse();
@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
     assert!(uri.resource_name().starts_with('/') && !uri.resource_name().contains(['#', ' ', '\r', '\n']), "{uri:?}");
 }
 
-/// What a URI says.
+/// The parts of a URI.
 #[derive(Debug, PartialEq)]
 struct Parts {
     is_secure: bool,
@@ -58,10 +58,10 @@ fn parts(text: &str) -> Option<Parts> {
         Some((path, query)) => (path, Some(query)),
         None => (resource, None),
     };
-    let is_sound = !authority.host.is_empty()
+    let is_valid = !authority.host.is_empty()
         && http::is_encoded(path, PATH)
         && query.is_none_or(|query| http::is_encoded(query, QUERY));
     let host = authority.host.trim_matches(['[', ']']).to_ascii_lowercase();
     let slash = if path.is_empty() { "/" } else { "" };
-    is_sound.then(|| Parts { is_secure, host, port, resource: format!("{slash}{resource}") })
+    is_valid.then(|| Parts { is_secure, host, port, resource: format!("{slash}{resource}") })
 }

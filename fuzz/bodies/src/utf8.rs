@@ -1,5 +1,5 @@
-//! `utf8`: RFC 6455 section 8.1. Text in fragments, cut anywhere, is what `std` says of the whole: valid, invalid from
-//! a certain byte on, or unfinished. That goes for receiving, for sending, and for the reason of a Close frame.
+//! `utf8`: text in fragments, cut anywhere, is valid, invalid from a certain byte on, or incomplete exactly as `std`
+//! finds for the whole (RFC 6455 section 8.1). The target checks receiving, sending, and the reason of a Close frame.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use sansocket::bytes::Buf;
 use sansocket::{Config, Delivery, MessageKind, ProtocolError, Role, SendError};
 
 use crate::drive::{self, Cuts};
-use crate::model::{self, Seen};
+use crate::model::{self, ReceivedEvent};
 use crate::wire::{self, CLOSE, CONTINUATION, Frame, TEXT};
 
-/// Role, delivery, cuts between fragments, cuts between pieces of input (10 bytes), then the text.
+/// Input: role, delivery, cuts between fragments, cuts between pieces of input (10 bytes), then the text.
 pub fn run(data: &[u8]) {
     let _ = check(Unstructured::new(data));
 }
@@ -35,23 +35,23 @@ fn check(mut u: Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How far text can be text: all of it, or up to a byte that nothing can make valid.
-fn is_hopeful(text: &[u8]) -> bool {
+/// Returns whether text is valid, or may become valid with more bytes.
+fn may_be_valid(text: &[u8]) -> bool {
     std::str::from_utf8(text).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 fn receive(role: Role, config: &Arc<Config>, fragments: &[&[u8]], pieces: Cuts) {
     let mut connection = drive::connection(role, config);
     let mut text = Vec::new();
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
         let opcode = if index == 0 { TEXT } else { CONTINUATION };
         let fin = index + 1 == fragments.len();
         let mut bytes = Frame { fin, ..Frame::new(opcode, *fragment) }.to(role, [0x37, 0xFA, 0x21, 0x3D]);
         text.extend_from_slice(fragment);
-        let expected = if fin { std::str::from_utf8(&text).is_ok() } else { is_hopeful(&text) };
+        let expected = if fin { std::str::from_utf8(&text).is_ok() } else { may_be_valid(&text) };
         for piece in pieces.of(&mut bytes) {
-            let _ = drive::receive(&mut connection, piece, |event| told.push(event.into_owned()));
+            let _ = drive::receive(&mut connection, piece, |event| events.push(event.into_owned()));
         }
         let failed = drive::receive(&mut connection, &mut [], |_| {}).err();
         let error = (!expected).then_some(ProtocolError::Utf8Invalid.into());
@@ -60,7 +60,7 @@ fn receive(role: Role, config: &Arc<Config>, fragments: &[&[u8]], pieces: Cuts) 
             return;
         }
     }
-    let payload: Vec<u8> = told
+    let payload: Vec<u8> = events
         .into_iter()
         .flat_map(|event| match event {
             sansocket::Event::Message(message) => message.into_bytes(),
@@ -77,7 +77,7 @@ fn send(role: Role, config: &Arc<Config>, fragments: &[&[u8]]) {
     for (index, fragment) in fragments.iter().enumerate() {
         let last = index + 1 == fragments.len();
         text.extend_from_slice(fragment);
-        let expected = if last { std::str::from_utf8(&text).is_ok() } else { is_hopeful(&text) };
+        let expected = if last { std::str::from_utf8(&text).is_ok() } else { may_be_valid(&text) };
         let sent = connection.send_fragment(MessageKind::Text, *fragment, last);
         assert_eq!(sent, if expected { Ok(()) } else { Err(SendError::Utf8Invalid) }, "{text:x?}");
         if !expected {
@@ -88,13 +88,13 @@ fn send(role: Role, config: &Arc<Config>, fragments: &[&[u8]]) {
     let bytes = output.copy_to_bytes(output.remaining());
     let payloads = wire::frames(&bytes).into_iter().map(|frame| frame.payload);
     assert_eq!(payloads.collect::<Vec<_>>().concat(), text);
-    // and as one message
+    // the peer receives it as one message
     let peer = if role == Role::Client { Role::Server } else { Role::Client };
     let verdict = model::receive(peer, config, &bytes);
-    assert_eq!(verdict.events, [Seen::Text(String::from_utf8(text).expect("checked"))]);
+    assert_eq!(verdict.events, [ReceivedEvent::Text(String::from_utf8(text).expect("checked"))]);
 }
 
-/// The text as the reason of a Close frame, if it is short enough.
+/// A Close frame with the text as its reason, if that is short enough.
 struct Reason(Option<Vec<u8>>);
 
 fn close_reason(role: Role, text: &[u8]) -> Reason {
@@ -105,7 +105,7 @@ fn close_reason(role: Role, text: &[u8]) -> Reason {
 impl Reason {
     fn check(self, role: Role, config: &Arc<Config>, pieces: Cuts) {
         let Some(frame) = self.0 else { return };
-        let outcome = drive::outcome(role, config, &frame, pieces, 0);
+        let outcome = drive::outcome(role, config, &frame, pieces);
         let verdict = model::receive(role, config, &frame);
         assert_eq!(outcome.error, verdict.error);
         let reason = verdict.close.map(|(_, reason)| reason).unwrap_or_default();

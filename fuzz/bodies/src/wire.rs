@@ -1,9 +1,9 @@
-//! Frames of RFC 6455 section 5.2, written and read without the core, and streams of them made from fuzz bytes.
+//! Encodes and decodes frames (RFC 6455 section 5.2) without the core, and makes streams of frames from fuzz bytes.
 
 use arbitrary::{Result, Unstructured};
 use sansocket::Role;
 
-/// A request and a response of good opening handshakes. The client's nonce is that of `response::client`.
+/// A request and a response of valid opening handshakes. The nonce is that of `response::client`.
 pub(crate) const REQUEST: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -17,12 +17,12 @@ pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xA;
 
-/// Where encodings change.
+/// Lengths at which the encoding changes, and others.
 const LENGTHS: [usize; 16] = [0, 1, 2, 124, 125, 126, 127, 128, 255, 256, 1_000, 4_096, 10_000, 65_535, 65_536, 65_537];
-/// A stream made of frames ends behind this many bytes.
+/// A stream of generated frames ends after this many bytes.
 const STREAM_MAX: usize = 70_000;
 
-/// A frame, its payload unmasked.
+/// A frame with its payload unmasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) fin: bool,
@@ -38,14 +38,14 @@ impl Frame {
         Self { fin: true, rsv: 0, opcode, key: None, payload: payload.into() }
     }
 
-    /// The frame as it travels to `role`: a server is sent masked frames.
+    /// Encodes a frame to `role`; a server receives masked frames.
     pub(crate) fn to(self, role: Role, key: [u8; 4]) -> Vec<u8> {
         let length = self.payload.len() as u64;
         let form = Form::minimal(length);
         Self { key: (role == Role::Server).then_some(key), ..self }.bytes(length, form)
     }
 
-    /// The frame, its length claimed to be this one, and written in this form.
+    /// Encodes the frame with this length, which may be wrong, in this form.
     fn bytes(&self, length: u64, form: Form) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode];
         let mask = u8::from(self.key.is_some()) << 7;
@@ -66,7 +66,7 @@ impl Frame {
     }
 }
 
-/// How many bits a length is written in.
+/// The number of bits that encode a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Bits7,
@@ -84,7 +84,7 @@ impl Form {
     }
 }
 
-/// The head of a frame as the drawing of section 5.2 has it, nothing judged.
+/// A frame head as section 5.2 draws it, not validated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) fin: bool,
@@ -92,13 +92,13 @@ pub(crate) struct Head {
     pub(crate) opcode: u8,
     pub(crate) key: Option<[u8; 4]>,
     pub(crate) length: u64,
-    /// What the second byte says of the length.
+    /// The length field of the second byte.
     pub(crate) length_field: u8,
-    /// Bytes of the head.
+    /// The size of the head in bytes.
     pub(crate) size: usize,
 }
 
-/// Reads a head; `None` if it is not whole.
+/// Decodes a head; returns `None` if it is incomplete.
 pub(crate) fn head(bytes: &[u8]) -> Option<Head> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let length_field = second & 0x7F;
@@ -120,7 +120,7 @@ pub(crate) fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { fin: first & 0x80 != 0, rsv: first >> 4 & 7, opcode: first & 0xF, key, length, length_field, size })
 }
 
-/// Reads all frames; panics if the bytes are not whole ones.
+/// Decodes all frames; panics if one is incomplete.
 pub(crate) fn frames(mut bytes: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
@@ -133,16 +133,16 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<Frame> {
     frames
 }
 
-/// Section 5.3, a byte at a time.
+/// Masks or unmasks (section 5.3), byte by byte.
 pub(crate) fn xor(payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     let Some(key) = key else { return payload.to_vec() };
     payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
 }
 
-/// Bytes from a peer to `role`: what is left as it is, or frames made from it, most of them legal.
+/// Makes bytes from a peer to `role`: the rest of the input unchanged, or frames made from it, most of them valid.
 pub(crate) fn stream(u: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
-    let is_made = u.arbitrary::<u8>()? % 2 == 1;
-    if !is_made {
+    let is_generated = u.arbitrary::<u8>()? % 2 == 1;
+    if !is_generated {
         return Ok(u.bytes(u.len())?.to_vec());
     }
     let mut bytes = Vec::new();
@@ -152,9 +152,9 @@ pub(crate) fn stream(u: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A frame to `role`, made from fuzz bytes.
+/// Makes a frame to `role` from fuzz bytes.
 pub(crate) fn frame(u: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
-    let (kind, oddity) = u.arbitrary::<(u8, u8)>()?;
+    let (kind, mutation) = u.arbitrary::<(u8, u8)>()?;
     let (opcode, fin) = match kind % 10 {
         0 => (TEXT, true),
         1 => (BINARY, true),
@@ -171,10 +171,10 @@ pub(crate) fn frame(u: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     let mut frame = Frame { fin, rsv: 0, opcode, key, payload };
     let mut length = frame.payload.len() as u64;
     let mut form = Form::minimal(length);
-    // one frame in eight is odd in some way
-    match oddity {
+    // one frame in eight is invalid or unusual
+    match mutation {
         0xE0..=0xE3 => frame.fin = !frame.fin,
-        0xE4..=0xE7 => frame.rsv = 1 << (oddity % 3),
+        0xE4..=0xE7 => frame.rsv = 1 << (mutation % 3),
         0xE8..=0xEB => frame.opcode = u.arbitrary::<u8>()? & 0xF,
         0xEC..=0xEF => frame.key = if frame.key.is_some() { None } else { Some([1, 2, 3, 4]) },
         0xF0..=0xF3 => form = Form::Bits16,
@@ -189,7 +189,7 @@ pub(crate) fn frame(u: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     Ok(frame.bytes(length, form))
 }
 
-/// A payload of fuzz bytes, or as long as it takes for its length to be near where something changes.
+/// Makes a payload of fuzz bytes, or of a length near those at which the encoding changes.
 pub(crate) fn payload(u: &mut Unstructured<'_>, opcode: u8) -> Result<Vec<u8>> {
     let choice = u.arbitrary::<u8>()?;
     if opcode == CLOSE && choice < 0xC0 {
@@ -201,7 +201,7 @@ pub(crate) fn payload(u: &mut Unstructured<'_>, opcode: u8) -> Result<Vec<u8>> {
         _ => {
             let length = LENGTHS[usize::from(choice % 16)];
             let length = if opcode & 8 == 0 { length } else { length.min(126) };
-            // characters of one, two and three bytes, so that a cut may fall into one
+            // characters of one to three bytes, which cuts may split
             let text = "a\u{e9}\u{20ac}-".as_bytes();
             Ok(text.iter().copied().cycle().take(length).collect())
         }

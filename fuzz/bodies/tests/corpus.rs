@@ -1,5 +1,4 @@
-//! Every input of every corpus, and every seed, on stable: what fuzzing has reached stays reached, and what it has
-//! found stays fixed.
+//! Runs every input of every corpus, and every seed, on stable: what fuzzing has found stays fixed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
 }
 
-/// Runs an input, and names it if it fails.
+/// Runs an input, and prints it if it fails.
 fn run(target: &str, name: &str, input: &[u8]) {
     let (_, body) = TARGETS.iter().find(|(each, _)| *each == target).unwrap();
     if let Err(panic) = std::panic::catch_unwind(|| body(input)) {
@@ -41,9 +40,9 @@ fn the_seeds_are_replayed() {
     }
 }
 
-/// Inputs that end early, and long ones of little content, are inputs too.
+/// Inputs of one repeated byte, some of which end in the middle of the choices.
 #[test]
-fn plain_inputs_are_replayed() {
+fn uniform_inputs_are_replayed() {
     for (target, _) in TARGETS {
         for byte in [0x00, 0x01, 0x7E, 0x81, 0xFF] {
             for length in [0, 1, 2, 3, 10, 11, 30, 100, 1_000] {
@@ -53,7 +52,7 @@ fn plain_inputs_are_replayed() {
     }
 }
 
-/// Every target has its binary and its dictionary or needs none.
+/// Every target has a binary.
 #[test]
 fn every_target_can_be_fuzzed() {
     for (target, _) in TARGETS {

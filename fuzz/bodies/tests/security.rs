@@ -1,10 +1,10 @@
-//! `SECURITY.md` names tests: they are there.
+//! The tests that `SECURITY.md` names exist.
 
 use std::fs;
 use std::path::Path;
 
 #[test]
-fn every_test_that_the_page_names_is_there() {
+fn every_test_that_the_page_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let names: Vec<_> = page.split('`').filter_map(|name| name.split_once("::")).collect();

@@ -7,7 +7,7 @@
 //! | queued | CLOSING, draining; messages still delivered | CLOSING, draining |
 //! | delivered | CLOSING, awaiting the peer's Close; messages still delivered | awaiting the end of TCP |
 //!
-//! | [`Phase`] | progress | at the deadline | transport |
+//! | phase | progress | at the deadline | transport |
 //! |---|---|---|---|
 //! | `Draining`: our last byte is not delivered | bytes delivered | output dropped, 1006 or the peer's code, not clean, Abort | Open |
 //! | `AwaitingClose` | bytes received | 1006, not clean, Abort | Open |

@@ -14,6 +14,7 @@ use sansocket_drive::sansocket::{
 use super::{Connection, Connections, Handler};
 use crate::Error;
 use crate::answer::Answer;
+use crate::clock;
 use crate::connection_id::ConnectionId;
 use crate::table::Entry;
 use crate::timers::TimerKey;
@@ -99,7 +100,7 @@ impl<H: Handler> Connection<'_, H> {
     /// The code must not be sent, or the reason is too long or has no code.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         // read the clock: the closing timeout must not include the time that the handler has taken
-        let now = crate::now();
+        let now = clock::now();
         self.with(|ws| ws.close(code, reason, now))
     }
 
@@ -110,7 +111,7 @@ impl<H: Handler> Connection<'_, H> {
     ///
     /// [`Error::Answer`]: the answer is not valid, and the client got an error response; or no request is pending.
     pub fn answer(&mut self, answer: impl Into<Answer>) -> Result<(), Error> {
-        let now = crate::now();
+        let now = clock::now();
         self.connections.table.mark_dirty(self.index);
         self.connections.table.answer(self.index, answer.into(), now)
     }
@@ -143,7 +144,7 @@ impl<H: Handler> Connection<'_, H> {
     /// Ends the connection without a closing handshake: TCP is reset, and pending output is dropped.
     /// [`Handler::on_close`] follows if the connection was open.
     pub fn abort(&mut self) {
-        let now = crate::now();
+        let now = clock::now();
         self.with(|ws| ws.abort(now));
     }
 
@@ -164,7 +165,7 @@ impl<H: Handler> Connection<'_, H> {
     ///
     /// A connection has any number of timers. They end with it, and none fires after [`Handler::on_close`].
     pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
-        self.connections.table.timers.set(Some(self.index as u32), key, crate::now() + after);
+        self.connections.table.timers.set(Some(self.index as u32), key, clock::now() + after);
     }
 
     /// Cancels a timer of this connection. Returns false if it was not set or has fired.
@@ -212,7 +213,7 @@ impl<H: Handler> Connection<'_, H> {
     /// Resumes reading: what has arrived is read. The peer has the whole
     /// [`Config::pong_timeout`](crate::Config::pong_timeout), from now, to answer a keepalive Ping.
     pub fn resume_reading(&mut self) {
-        self.entry_mut().socket.resume_reading(crate::now());
+        self.entry_mut().socket.resume_reading(clock::now());
         self.connections.table.mark_dirty(self.index);
     }
 

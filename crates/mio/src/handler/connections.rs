@@ -9,6 +9,7 @@ use sansocket_drive::parse_uri;
 use sansocket_drive::sansocket::{ClientRequest, EncodedMessage, Instant, Message};
 
 use super::{Connection, Connections, Handler};
+use crate::clock;
 use crate::connection_id::ConnectionId;
 use crate::error::{ConnectError, PostError, Stopped};
 use crate::handle::Handle;
@@ -117,7 +118,7 @@ impl<H: Handler> Connections<H> {
     /// A loop has any number of timers; a timer costs O(log n) to set, to cancel and to fire. [`Connection::set_timer`]
     /// sets a timer of a connection.
     pub fn set_timer(&mut self, key: TimerKey, after: Duration) {
-        self.table.timers.set(None, key, crate::now() + after);
+        self.table.timers.set(None, key, clock::now() + after);
     }
 
     /// Cancels a timer of the loop. Returns false if it was not set or has fired.

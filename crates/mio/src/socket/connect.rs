@@ -12,6 +12,7 @@ use socket2::SockRef;
 
 use super::Socket;
 use super::flags::Flags;
+use crate::clock;
 use crate::error::ConnectError;
 
 impl Socket {
@@ -77,7 +78,7 @@ impl Socket {
         agreement: Agreement,
         config: impl Into<Arc<Config>>,
     ) -> io::Result<Self> {
-        let ws = upgraded(role, agreement, with_keepalive(config), crate::now())?;
+        let ws = upgraded(role, agreement, with_keepalive(config), clock::now())?;
         // a blocking stream, as std makes them, would block all connections of a loop
         SockRef::from(&stream).set_nonblocking(true)?;
         // if the peer is already gone, reading reports it

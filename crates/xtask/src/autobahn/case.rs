@@ -1,4 +1,4 @@
-//! The testsuite's cases by their numbers, and patterns that choose among them.
+//! The numbers of the testsuite's cases, and patterns that select cases.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// The number of a case, such as `6.4.1`; ordered as numbers are, not as text is.
+/// The number of a case, such as `6.4.1`, in numerical order.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 #[serde(try_from = "String")]
 pub(crate) struct CaseId(Vec<u16>);
 
 impl CaseId {
-    /// The case with this number in the group of cases that `self` numbers: `6.4` and 1 are `6.4.1`.
+    /// Returns the case with this number in the group `self`: `6.4` and 1 give `6.4.1`.
     pub(crate) fn child(&self, number: u16) -> Self {
         Self(self.0.iter().copied().chain([number]).collect())
     }
@@ -44,21 +44,21 @@ impl fmt::Display for CaseId {
     }
 }
 
-/// A pattern over a whole case number: `*` stands for any text, everything else for itself.
+/// A pattern for a whole case number, in which `*` matches any text.
 ///
-/// The suite has patterns too, but theirs describe only the beginning of a number, so this chore
-/// resolves its own and gives the suite numbers.
+/// The patterns of the suite match only the beginning of a number. Therefore this module resolves patterns, and the
+/// suite gets numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Glob(String);
 
 impl Glob {
-    /// Whether the pattern is `*`: every case.
+    /// Returns whether the pattern is `*`.
     pub(crate) fn is_everything(&self) -> bool {
         self.0 == "*"
     }
 
-    /// Whether the pattern describes the whole of this case's number.
+    /// Returns whether the pattern matches the whole number of a case.
     pub(crate) fn matches(&self, case: &CaseId) -> bool {
         matches(&self.0, &case.to_string())
     }
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_no_case() {
+    fn invalid_case_ids_are_refused() {
         for text in ["", "6.", ".1", "6.4.*", "six"] {
             assert!(text.parse::<CaseId>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn globs_describe_the_whole_number() {
+    fn globs_match_the_whole_number() {
         let table = [
             ("*", "1.1.1", true),
             ("6.4.*", "6.4.1", true),

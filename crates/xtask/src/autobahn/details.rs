@@ -1,20 +1,20 @@
-//! The details of one case in the testsuite's report: what it expected and received.
+//! The details of a case in the testsuite's report: what it expected and received.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the suite tells of a case.
+/// The details of a case.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Details {
-    /// The suite's word for how the endpoint did.
+    /// The verdict of the suite.
     pub(crate) behavior: String,
-    /// The client's request: no two connections have the same.
+    /// The client's request, which is unique.
     pub(crate) http_request: String,
-    /// For each verdict what must have been received. Empty where the suite counts and measures by itself.
-    pub(crate) expected: BTreeMap<String, Vec<Shown>>,
-    pub(crate) received: Vec<Shown>,
+    /// For each verdict, the events that must be received. Empty if the suite counts and measures events.
+    pub(crate) expected: BTreeMap<String, Vec<ReportEvent>>,
+    pub(crate) received: Vec<ReportEvent>,
     pub(crate) expected_close: ExpectedClose,
     /// Whether the suite was the first to send a Close frame.
     pub(crate) closed_by_me: bool,
@@ -22,45 +22,45 @@ pub(crate) struct Details {
     pub(crate) remote_close_code: Option<u16>,
 }
 
-/// What the suite has to say about the closing handshake.
+/// What the suite expects of the closing handshake.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExpectedClose {
-    /// The status codes that are right. None at all is never wrong.
+    /// The valid status codes. A Close frame without a code is valid too.
     pub(crate) close_code: Vec<u16>,
 }
 
-/// Something that happened to the suite, its payload as [`shown`] shows it.
+/// An event in the report, with its payload in the format of [`format_payload`].
 #[derive(Debug, Deserialize, Eq, PartialEq)]
 #[serde(untagged)]
-pub(crate) enum Shown {
+pub(crate) enum ReportEvent {
     /// `message`, the payload, and whether it is binary.
     Message(String, String, bool),
     /// `pong` and its payload, or `timeout` and the name of a timer.
     Other(String, String),
 }
 
-impl Shown {
+impl ReportEvent {
     pub(crate) fn text(payload: &[u8]) -> Self {
-        Self::Message("message".into(), shown(payload), false)
+        Self::Message("message".into(), format_payload(payload), false)
     }
 
     pub(crate) fn binary(payload: &[u8]) -> Self {
-        Self::Message("message".into(), shown(payload), true)
+        Self::Message("message".into(), format_payload(payload), true)
     }
 
     pub(crate) fn pong(payload: &[u8]) -> Self {
-        Self::Other("pong".into(), shown(payload))
+        Self::Other("pong".into(), format_payload(payload))
     }
 
-    /// Whether the endpoint did not cause it.
+    /// Returns whether the event is a timeout, which no frame causes.
     pub(crate) fn is_timeout(&self) -> bool {
-        matches!(self, Self::Other(what, _) if what == "timeout")
+        matches!(self, Self::Other(kind, _) if kind == "timeout")
     }
 }
 
-/// Up to 60 bytes as text, or else in hex; of more than 60 bytes the first 64.
-fn shown(payload: &[u8]) -> String {
+/// Formats up to 60 bytes, or the first 64 of a longer payload, as text or else in hexadecimal.
+fn format_payload(payload: &[u8]) -> String {
     let (begin, dots) = if payload.len() > 60 { (&payload[..payload.len().min(64)], " ...") } else { (payload, "") };
     match str::from_utf8(begin) {
         Ok(text) => format!("{text}{dots}"),
@@ -78,17 +78,17 @@ mod tests {
     #[test]
     fn events_are_shown_as_in_a_report() {
         let table = [
-            (Shown::text(b"pongme 1!"), r#"["message", "pongme 1!", false]"#.to_owned()),
-            (Shown::text(b""), r#"["message", "", false]"#.to_owned()),
-            (Shown::text(&[b'*'; 60]), format!(r#"["message", "{}", false]"#, "*".repeat(60))),
-            (Shown::text(&[b'*'; 61]), format!(r#"["message", "{} ...", false]"#, "*".repeat(61))),
-            (Shown::binary(&[0xfe; 126]), format!(r#"["message", "0x{} ...", true]"#, "fe".repeat(64))),
-            (Shown::pong(&[0, 0xff]), r#"["pong", "0x00ff"]"#.to_owned()),
+            (ReportEvent::text(b"pongme 1!"), r#"["message", "pongme 1!", false]"#.to_owned()),
+            (ReportEvent::text(b""), r#"["message", "", false]"#.to_owned()),
+            (ReportEvent::text(&[b'*'; 60]), format!(r#"["message", "{}", false]"#, "*".repeat(60))),
+            (ReportEvent::text(&[b'*'; 61]), format!(r#"["message", "{} ...", false]"#, "*".repeat(61))),
+            (ReportEvent::binary(&[0xfe; 126]), format!(r#"["message", "0x{} ...", true]"#, "fe".repeat(64))),
+            (ReportEvent::pong(&[0, 0xff]), r#"["pong", "0x00ff"]"#.to_owned()),
         ];
-        for (shown, json) in table {
-            assert_eq!(shown, serde_json::from_str(&json).unwrap());
-            assert!(!shown.is_timeout());
+        for (event, json) in table {
+            assert_eq!(event, serde_json::from_str(&json).unwrap());
+            assert!(!event.is_timeout());
         }
-        assert!(serde_json::from_str::<Shown>(r#"["timeout", "A"]"#).unwrap().is_timeout());
+        assert!(serde_json::from_str::<ReportEvent>(r#"["timeout", "A"]"#).unwrap().is_timeout());
     }
 }

@@ -1,6 +1,6 @@
-//! The seam between the chore and the adapters under test: everything that names an adapter is here.
+//! The endpoints under test: everything that depends on an adapter is here.
 //!
-//! None of it says how a case went. That is for the testsuite to judge, by what it saw on the wire.
+//! Endpoints report no results of cases: the testsuite judges them by what it sees on the wire.
 
 mod mio;
 mod net;
@@ -9,22 +9,44 @@ mod upgraded;
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Result;
+use clap::ValueEnum;
+use serde::Deserialize;
 
-/// What carries our endpoint's bytes.
+/// The role of the endpoint under test. `wstest` has the other one.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// We accept connections.
+    Server,
+    /// We connect.
+    Client,
+}
+
+impl Role {
+    /// Returns the name of the role.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// The adapter of the endpoint under test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Adapter {
-    /// sansocket-net: blocking, a thread for each connection.
+    /// sansocket-net: blocking, with a thread per connection.
     Net,
     /// sansocket-mio: an event loop.
     Mio,
-    /// sansocket-net, after an opening handshake that another HTTP library did.
+    /// sansocket-net, after an opening handshake by another HTTP library.
     NetUpgraded,
-    /// sansocket-mio, in the same way.
+    /// sansocket-mio, after an opening handshake by another HTTP library.
     MioUpgraded,
 }
 
 impl Adapter {
-    /// The adapter's name.
+    /// Returns the name of the adapter.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Net => "net",
@@ -34,7 +56,7 @@ impl Adapter {
         }
     }
 
-    /// The name of the adapter in the reports.
+    /// Returns the name of the adapter in the reports.
     pub(crate) fn agent(self) -> &'static str {
         match self {
             Self::Net => "sansocket-net",
@@ -44,7 +66,7 @@ impl Adapter {
         }
     }
 
-    /// Starts a server that echoes every message of every connection, for as long as the process lives.
+    /// Starts a server that echoes every message of every connection until the process exits.
     pub(crate) fn start_echo_server(self, listener: TcpListener) -> Result<()> {
         match self {
             Self::Net => net::start_echo_server(listener)?,
@@ -55,18 +77,17 @@ impl Adapter {
         Ok(())
     }
 
-    /// A client that asks for `url` at `entrance` and echoes every message until the connection is closed.
-    pub(crate) fn echo_client(self, url: &str, entrance: SocketAddr) -> Result<()> {
+    /// Connects to `target` with a request for `url`, and echoes every message until the connection closes.
+    pub(crate) fn echo_client(self, url: &str, target: SocketAddr) -> Result<()> {
         match self {
-            Self::Net => net::echo_client(url, entrance),
-            Self::Mio => mio::echo_client(url, entrance),
-            Self::NetUpgraded => upgraded::net_echo_client(url, entrance),
-            Self::MioUpgraded => upgraded::mio_echo_client(url, entrance),
+            Self::Net => net::echo_client(url, target),
+            Self::Mio => mio::echo_client(url, target),
+            Self::NetUpgraded => upgraded::net_echo_client(url, target),
+            Self::MioUpgraded => upgraded::mio_echo_client(url, target),
         }
     }
 
-    /// A client that connects to `url` and waits until the connection is closed; returns the last
-    /// text that it received.
+    /// Connects to `url`, waits until the connection closes, and returns the last text that it received.
     pub(crate) fn ask(self, url: &str) -> Result<Option<String>> {
         match self {
             Self::Net | Self::NetUpgraded => net::ask(url),

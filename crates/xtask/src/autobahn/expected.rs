@@ -1,4 +1,4 @@
-//! `expected.json`: how every case of the suite must go, and what differs from it.
+//! `expected.json`: the expected result of every case, and differences from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,16 +9,16 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::case::{CaseId, Glob};
+use super::endpoint::Role;
 use super::report::CaseReport;
-use super::role::Role;
 
-/// The suite's cases, and rules that say how they must go.
+/// The suite's cases, and rules for their results.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expected {
-    /// How many cases each group has, numbered from 1.
+    /// The number of cases of each group; cases are numbered from 1.
     cases: BTreeMap<CaseId, u16>,
-    /// The last rule that describes a case holds.
+    /// The last rule that matches a case applies.
     rules: Vec<Rule>,
 }
 
@@ -26,13 +26,13 @@ pub(crate) struct Expected {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Rule {
     cases: Glob,
-    /// Both roles if absent.
+    /// The role to which the rule applies, or both if absent.
     role: Option<Role>,
     behavior: Verdict,
     behavior_close: Verdict,
 }
 
-/// What may be expected: of the suite's words those that are no fault of the endpoint.
+/// The verdicts of the suite that are no fault of the endpoint.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "UPPERCASE")]
 enum Verdict {
@@ -41,21 +41,21 @@ enum Verdict {
     Unimplemented,
 }
 
-/// A case that did not go as expected.
+/// A case whose result differs from the expected one.
 #[derive(Debug)]
 pub(crate) struct Difference<'a> {
     case: &'a CaseId,
-    /// `None`: the case ought not to have run.
+    /// `None` if the case must not run.
     expected: Option<&'a Rule>,
-    /// `None`: the case did not run.
-    pub(crate) got: Option<&'a CaseReport>,
+    /// `None` if the case did not run.
+    pub(crate) actual: Option<&'a CaseReport>,
 }
 
 impl Expected {
-    /// Reads the file, and checks that it says something about every case, and nothing in vain.
+    /// Reads the file, and checks that every case has a rule, and every rule matches a case.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let read = || Self::parse(&fs::read_to_string(path)?);
-        read().with_context(|| format!("cannot use {}", path.display()))
+        read().with_context(|| format!("invalid file {}", path.display()))
     }
 
     fn parse(json: &str) -> Result<Self> {
@@ -67,19 +67,19 @@ impl Expected {
             }
         }
         for Rule { cases: glob, .. } in &expected.rules {
-            ensure!(cases.iter().any(|case| glob.matches(case)), "no case is a {glob}");
+            ensure!(cases.iter().any(|case| glob.matches(case)), "no case matches {glob}");
         }
         Ok(expected)
     }
 
-    /// The cases that `glob` describes.
+    /// Returns the cases that `glob` matches.
     pub(crate) fn select(&self, glob: &Glob) -> BTreeSet<CaseId> {
         let groups = self.cases.iter();
         let all = groups.flat_map(|(group, count)| (1..=*count).map(|number| group.child(number)));
         all.filter(|case| glob.matches(case)).collect()
     }
 
-    /// The cases of something that our endpoints have, in both roles.
+    /// Returns the cases of features that our endpoints implement in both roles.
     pub(crate) fn select_implemented(&self) -> BTreeSet<CaseId> {
         let mut cases = self.select(&Glob::from("*"));
         for role in [Role::Server, Role::Client] {
@@ -88,7 +88,7 @@ impl Expected {
         cases
     }
 
-    /// What differs between the cases that were to run in this role and those that ran.
+    /// Returns the differences between the expected results of the selected cases in this role, and the actual results.
     pub(crate) fn differences<'a>(
         &'a self,
         role: Role,
@@ -99,7 +99,7 @@ impl Expected {
         let compare = |case| Difference {
             case,
             expected: selected.get(case).and_then(|case| self.rule(role, case)),
-            got: ran.get(case),
+            actual: ran.get(case),
         };
         all.into_iter().map(compare).filter(|compared| !compared.is_none()).collect()
     }
@@ -111,8 +111,8 @@ impl Expected {
 }
 
 impl Verdict {
-    /// The suite's word for it.
-    fn word(self) -> &'static str {
+    /// Returns the name of the verdict in the suite.
+    fn name(self) -> &'static str {
         match self {
             Self::Ok => "OK",
             Self::Informational => "INFORMATIONAL",
@@ -122,12 +122,12 @@ impl Verdict {
 }
 
 impl Difference<'_> {
-    /// Whether there is no difference at all.
+    /// Returns whether the results are equal.
     fn is_none(&self) -> bool {
-        let (Some(rule), Some(got)) = (self.expected, self.got) else {
+        let (Some(rule), Some(actual)) = (self.expected, self.actual) else {
             return false;
         };
-        rule.behavior.word() == got.behavior && rule.behavior_close.word() == got.behavior_close
+        rule.behavior.name() == actual.behavior && rule.behavior_close.name() == actual.behavior_close
     }
 }
 
@@ -136,12 +136,12 @@ impl fmt::Display for Difference<'_> {
         write!(f, "{}: expected ", self.case)?;
         match self.expected {
             Some(rule) => {
-                write!(f, "{}, close {}", rule.behavior.word(), rule.behavior_close.word())?;
+                write!(f, "{}, close {}", rule.behavior.name(), rule.behavior_close.name())?;
             }
             None => write!(f, "no such case")?,
         }
-        match self.got {
-            Some(got) => write!(f, "; got {}, close {}", got.behavior, got.behavior_close),
+        match self.actual {
+            Some(actual) => write!(f, "; got {}, close {}", actual.behavior, actual.behavior_close),
             None => write!(f, "; it did not run"),
         }
     }
@@ -160,7 +160,7 @@ mod tests {
         ]
     }"#;
 
-    /// A run of exactly these cases, and of what it must be reported to differ in.
+    /// Checks the differences that are reported for a run of exactly these cases.
     #[track_caller]
     fn check(role: Role, glob: &str, ran: &[(&str, &str, &str)], differences: &[&str]) {
         let expected = Expected::parse(JSON).unwrap();
@@ -181,7 +181,7 @@ mod tests {
         [("1.1.1", "OK", "OK"), ("1.1.2", "OK", "OK"), ("2.1", "INFORMATIONAL", "INFORMATIONAL"), ("10.1", "OK", "OK")];
 
     #[test]
-    fn all_as_expected() {
+    fn equal_results_are_no_difference() {
         check(Role::Server, "*", &ALL, &[]);
     }
 
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_role_lacks_is_not_implemented() {
+    fn a_feature_that_one_role_lacks_is_not_implemented() {
         let implemented = Expected::parse(JSON).unwrap().select_implemented();
         let implemented: Vec<_> = implemented.iter().map(ToString::to_string).collect();
         assert_eq!(implemented, ["1.1.1", "1.1.2", "2.1"]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_that_ought_not_to_run_is_a_difference() {
+    fn an_unexpected_case_is_a_difference() {
         let ran = [("1.1.1", "OK", "OK"), ("1.1.2", "OK", "OK"), ("1.1.3", "OK", "OK")];
         let difference = "1.1.3: expected no such case; got OK, close OK";
         check(Role::Server, "1.*", &ran, &[difference]);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_wrong_is_refused() {
+    fn invalid_files_are_refused() {
         let everything = r#"{ "cases": "*", "behavior": "OK", "behaviorClose": "OK" }"#;
         let table = [
             ("1.x", everything.to_owned(), "invalid digit"),
@@ -236,7 +236,7 @@ mod tests {
             // A failure cannot be expected.
             ("1", everything.replace("OK", "NON-STRICT"), "unknown variant `NON-STRICT`"),
             ("1", everything.replace("}", r#", "role": "server" }"#), "client: no rule for 1.1"),
-            ("1", format!("{everything}, {}", everything.replace('*', "2.*")), "no case is a 2.*"),
+            ("1", format!("{everything}, {}", everything.replace('*', "2.*")), "no case matches 2.*"),
         ];
         for (group, rules, reason) in table {
             let json = format!(r#"{{ "cases": {{ "{group}": 1 }}, "rules": [{rules}] }}"#);

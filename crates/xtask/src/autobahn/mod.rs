@@ -1,7 +1,5 @@
-//! `cargo xtask autobahn`: the Autobahn testsuite against our endpoints.
-//!
-//! The suite is the field's own reference. Its verdicts are compared with
-//! `testdata/autobahn/expected.json`, whose README tells how to read it.
+//! `cargo xtask autobahn`: runs the Autobahn testsuite, the reference of the field, against our endpoints, and compares
+//! its verdicts with `testdata/autobahn/expected.json`. The README in that folder describes the file.
 
 mod case;
 mod details;
@@ -11,7 +9,7 @@ mod install;
 mod record;
 mod relay;
 mod report;
-mod role;
+mod run;
 mod suite;
 
 use std::collections::BTreeSet;
@@ -24,31 +22,31 @@ use serde_json::{Value, json};
 
 use crate::workspace;
 use case::{CaseId, Glob};
-use endpoint::Adapter;
+use endpoint::{Adapter, Role};
 use expected::Expected;
 use report::Report;
-use role::{Role, Run};
+use run::Run;
 use suite::Suite;
 
-/// Run the Autobahn testsuite and compare its verdicts with testdata/autobahn/expected.json.
+/// Run the Autobahn testsuite and compare its verdicts with testdata/autobahn/expected.json
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// What carries the bytes of our endpoint under test
+    /// The adapter of the endpoint under test
     #[arg(long, value_enum, default_value_t = Adapters::All)]
     adapter: Adapters,
 
-    /// What our endpoint under test is
+    /// The role of the endpoint under test
     #[arg(long, value_enum, default_value_t = Roles::Both)]
     role: Roles,
 
-    /// Which cases to run, such as 6.4.*
+    /// The cases to run, such as 6.4.*
     #[arg(long, value_name = "GLOB", default_value = "*")]
     cases: Glob,
 
-    /// Write what the suite sends and expects to testdata/autobahn/, for the core's tests to replay
+    /// Record what the suite sends and expects in testdata/autobahn/, for the core's tests to replay
     ///
-    /// Runs every case of what we have, over sansocket-net, first as a server and then as a client. The page in that folder
-    /// explains the files, and what of them chance may change from one recording to the next.
+    /// Runs every case of an implemented feature over sansocket-net, first as a server and then as a client. The README
+    /// in that folder describes the files, and what may differ between recordings.
     #[arg(long, conflicts_with_all = ["adapter", "role", "cases"])]
     record: bool,
 }
@@ -59,9 +57,9 @@ enum Adapters {
     Net,
     /// sansocket-mio, over mio
     Mio,
-    /// sansocket-net, adopting connections whose opening handshake another HTTP library did
+    /// sansocket-net, with connections after an opening handshake by another HTTP library
     NetUpgraded,
-    /// sansocket-mio, in the same way
+    /// sansocket-mio, with connections after an opening handshake by another HTTP library
     MioUpgraded,
     /// All at the same time
     All,
@@ -83,7 +81,7 @@ impl Adapters {
 enum Roles {
     Server,
     Client,
-    /// One at the same time as the other
+    /// Both at the same time
     Both,
 }
 
@@ -97,12 +95,12 @@ impl Roles {
     }
 }
 
-/// Runs the suite with each adapter in each role, all at the same time, and prints one line for each
-/// that went as expected.
+/// Runs the suite with each adapter in each role, all at the same time, and prints a line for each run with the
+/// expected results.
 ///
 /// # Errors
 ///
-/// If the suite cannot be run, or a case does not go as expected. Every such case is printed.
+/// If the suite cannot be run, or a result differs from the expected one. Every difference is printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.record {
         return record();
@@ -121,13 +119,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for failure in &failures {
         eprintln!("{failure:#}");
     }
-    ensure!(failures.is_empty(), "the Autobahn testsuite is not satisfied");
+    ensure!(failures.is_empty(), "the results of the Autobahn testsuite differ from the expected ones");
     Ok(())
 }
 
-/// Runs the suite through relays, and writes down what it sent.
+/// Runs the suite through relays, and records what it sends.
 fn record() -> Result<()> {
-    let plan = Plan::of_what_is_implemented()?;
+    let plan = Plan::of_implemented_cases()?;
     for role in [Role::Server, Role::Client] {
         let (run, relay) = Run::prepare_relayed(Adapter::Net, role)?;
         let report = plan.execute(run)?;
@@ -136,12 +134,12 @@ fn record() -> Result<()> {
     Ok(())
 }
 
-/// What is the same for all runs.
+/// The common part of all runs.
 struct Plan {
     expected: Expected,
-    /// The cases that are to run, ...
+    /// The cases to run.
     selected: BTreeSet<CaseId>,
-    /// ... and the same for the suite.
+    /// The same cases, as patterns for the suite.
     patterns: Value,
     suite: Suite,
 }
@@ -150,16 +148,16 @@ impl Plan {
     fn new(glob: &Glob) -> Result<Self> {
         let expected = read_expected()?;
         let selected = expected.select(glob);
-        ensure!(!selected.is_empty(), "no case is a {glob}");
+        ensure!(!selected.is_empty(), "no case matches {glob}");
         let mut plan = Self::of(expected, selected)?;
         if glob.is_everything() {
-            // The suite's own word for it, so that a case that we do not know of runs too.
+            // The suite's pattern for all cases, which also runs cases that the file does not list.
             plan.patterns = json!(["*"]);
         }
         Ok(plan)
     }
 
-    fn of_what_is_implemented() -> Result<Self> {
+    fn of_implemented_cases() -> Result<Self> {
         let expected = read_expected()?;
         let selected = expected.select_implemented();
         Self::of(expected, selected)
@@ -180,18 +178,13 @@ impl Plan {
         let report = Report::read(&self.suite.reports(&name), adapter.agent())?;
         let differences = self.expected.differences(role, &self.selected, report.cases());
         for difference in &differences {
-            let page = difference.got.map_or_else(|| report.index_page(), |got| report.page(got));
+            let page = difference.actual.map_or_else(|| report.index_page(), |case| report.page(case));
             eprintln!("{name}: {difference}; see {}", page.display());
         }
         let (ran, page) = (report.cases().len(), report.index_page());
-        ensure!(
-            differences.is_empty(),
-            "{name}: {ran} cases in {seconds} s, {} not as expected; see {}",
-            differences.len(),
-            page.display()
-        );
-        let tally = report.tally();
-        println!("{name}: {ran} cases in {seconds} s, all as expected: {tally}; see {}", page.display());
+        let (count, page) = (differences.len(), page.display());
+        ensure!(count == 0, "{name}: {ran} cases in {seconds} s, {count} with unexpected results; see {page}");
+        println!("{name}: {ran} cases in {seconds} s, all with the expected results: {}; see {page}", report.tally());
         Ok(report)
     }
 }

@@ -1,7 +1,7 @@
-//! `--record`: what the suite sent, case by case, and what it expected, as text that a test can replay.
+//! `--record`: writes what the suite sent and expected in each case, as text that a test can replay.
 //!
-//! What our endpoint sent does not come in: the frames are those of the suite, as a relay saw them, and what must answer
-//! them is what the suite says it received and found right. `testdata/autobahn/README.md` describes the files.
+//! The frames are those of the suite, as a relay recorded them. The expected replies are those that the suite reported
+//! as received and correct. `testdata/autobahn/README.md` describes the files.
 
 mod frame;
 mod notation;
@@ -12,15 +12,15 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use super::case::CaseId;
-use super::details::{Details, Shown};
+use super::details::{Details, ReportEvent};
+use super::endpoint::Role;
 use super::relay::Relay;
 use super::report::Report;
-use super::role::Role;
 use crate::workspace;
 use frame::Frame;
 use notation::{hex, token, write_run};
 
-/// What an endpoint sends because of something that it received.
+/// A reply of an endpoint to frames that it received.
 #[derive(Debug, Eq, PartialEq)]
 enum Reply {
     Text(Vec<u8>),
@@ -28,35 +28,36 @@ enum Reply {
     Pong(Vec<u8>),
 }
 
-/// Writes the file for our endpoint's role, from the report of a run and the relay that it went through.
+/// Writes the file for the role of our endpoint, from the report of a run and the records of its relay.
 pub(crate) fn write(role: Role, report: &Report, relay: &Relay) -> Result<()> {
-    let mut awaited = HashMap::new();
+    let mut pending = HashMap::new();
     for (id, case) in report.cases() {
         let details = report.details(case)?;
-        awaited.insert(details.http_request.clone().into_bytes(), (id, details));
+        pending.insert(details.http_request.clone().into_bytes(), (id, details));
     }
     let mut records = BTreeMap::new();
-    while !awaited.is_empty() {
+    while !pending.is_empty() {
         let conversation =
-            relay.next().with_context(|| format!("{} cases did not go through the relay", awaited.len()))?;
-        if let Some((id, details)) = awaited.remove(&conversation.request) {
+            relay.next().with_context(|| format!("{} cases did not pass through the relay", pending.len()))?;
+        if let Some((id, details)) = pending.remove(&conversation.request) {
             let record = record(id, &details, &conversation.sent).with_context(|| format!("cannot record {id}"))?;
             records.insert(id, record);
         }
     }
     let name = role.name();
-    let title = format!("# What the Autobahn testsuite sends to a {name}, and what it wants of it: see README.md.\n");
+    let title =
+        format!("# What the Autobahn testsuite sends to a {name}, and the replies that it expects: see README.md.\n");
     let text = title + &records.into_values().collect::<String>();
     fs::write(workspace::root().join(format!("testdata/autobahn/{name}.txt")), text)?;
     Ok(())
 }
 
-/// The record of a case that went well.
+/// Returns the record of a case that passed.
 fn record(id: &CaseId, details: &Details, sent: &[u8]) -> Result<String> {
     let (mut frames, rest) = Frame::read_all(sent);
-    ensure!(rest.is_empty() || !details.closed_by_me, "{} bytes are left behind frame {}", rest.len(), frames.len());
+    ensure!(rest.is_empty() || !details.closed_by_me, "{} bytes follow frame {}", rest.len(), frames.len());
     if !details.closed_by_me {
-        // Whether the answer to our Close leaves before the suite sees that TCP is gone, is a race.
+        // It is a race whether the suite answers our Close frame before it sees the end of TCP.
         frames.pop_if(|last| last.is_close());
     }
     let replies = replies(details, &frames)?;
@@ -73,24 +74,27 @@ fn record(id: &CaseId, details: &Details, sent: &[u8]) -> Result<String> {
     Ok(text)
 }
 
-/// What the suite received and found right, but the Close frame.
+/// Returns the replies that the suite received and found correct, without the Close frame.
 fn replies(details: &Details, frames: &[Frame]) -> Result<Vec<Reply>> {
     let Details { behavior, expected, received, .. } = details;
     let answers = answers(frames);
     if expected.is_empty() {
-        // 9: it counts the messages that come back, and looks at their kind and length.
+        // Cases 9: the suite counts echoes, and checks their kind and length.
         return Ok(answers);
     }
-    ensure!(behavior == "INFORMATIONAL" || expected.get(behavior) == Some(received), "not what was expected");
-    // Of a long payload the report shows only the beginning.
+    let is_expected = behavior == "INFORMATIONAL" || expected.get(behavior) == Some(received);
+    ensure!(is_expected, "the received events differ from the expected ones");
+    // The report shows only the beginning of a long payload.
     let mut answers = answers.into_iter();
-    let caused = received.iter().filter(|shown| !shown.is_timeout());
+    let caused = received.iter().filter(|event| !event.is_timeout());
     caused
-        .map(|shown| answers.find(|answer| answer.shown() == *shown).with_context(|| format!("no cause of {shown:?}")))
+        .map(|event| {
+            answers.find(|answer| answer.report_event() == *event).with_context(|| format!("no frame causes {event:?}"))
+        })
         .collect()
 }
 
-/// What would answer these frames if all were legal: the message whole, the Ping at once.
+/// Returns the replies to these frames if all are valid: the echo of each whole message, and a Pong at once.
 fn answers(frames: &[Frame]) -> Vec<Reply> {
     let mut answers = Vec::new();
     let mut message = None;
@@ -109,7 +113,7 @@ fn answers(frames: &[Frame]) -> Vec<Reply> {
     answers
 }
 
-/// How the connection ends.
+/// Returns the lines about the end of the connection.
 fn close(details: &Details) -> Result<String> {
     let Details { expected_close, closed_by_me, remote_close_code, .. } = details;
     ensure!(
@@ -119,17 +123,17 @@ fn close(details: &Details) -> Result<String> {
     let code = remote_close_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
     let mut allowed: Vec<_> = expected_close.close_code.iter().map(ToString::to_string).collect();
     allowed.dedup();
-    let way = if *closed_by_me { "answers" } else { "fails" };
-    Ok(format!("{way}: {code}\nallowed: {}\n", allowed.join(" ")))
+    let key = if *closed_by_me { "answers" } else { "fails" };
+    Ok(format!("{key}: {code}\nallowed: {}\n", allowed.join(" ")))
 }
 
 impl Reply {
-    /// As the suite's report shows it.
-    fn shown(&self) -> Shown {
+    /// Returns the event as the suite's report shows it.
+    fn report_event(&self) -> ReportEvent {
         match self {
-            Self::Text(payload) => Shown::text(payload),
-            Self::Binary(payload) => Shown::binary(payload),
-            Self::Pong(payload) => Shown::pong(payload),
+            Self::Text(payload) => ReportEvent::text(payload),
+            Self::Binary(payload) => ReportEvent::binary(payload),
+            Self::Pong(payload) => ReportEvent::pong(payload),
         }
     }
 
@@ -146,7 +150,7 @@ impl Reply {
 mod tests {
     use super::*;
 
-    /// A report on a case in which the suite was told `received`, as it expected, and its frames unmasked.
+    /// Records a case from a report in which the suite received what it expected, changed by `change`, and its frames.
     fn record_of(change: &[(&str, serde_json::Value)], sent: &[u8]) -> Result<String> {
         let mut details = serde_json::json!({
             "behavior": "OK",
@@ -166,38 +170,38 @@ mod tests {
     const SENT: &[u8] = b"\x01\x01a\x89\x011\x80\x01b\x88\x02\x03\xe9";
 
     #[test]
-    fn a_record_says_what_was_sent_and_what_came_of_it() {
+    fn a_record_has_frames_and_replies() {
         let frames = "sent: 01 - 61\nsent: 89 - 31\nsent: 80 - 62\n";
         let replies = "reply: pong 31\nreply: text 6162\n";
         let expected =
             format!("\ncase: 5.3\nverdict: OK\n{frames}sent: 88 - 03e9\n{replies}answers: 1001\nallowed: 1000 1001\n");
         assert_eq!(record_of(&[], SENT).unwrap(), expected);
 
-        // The suite's answer to a failure is left out.
+        // The suite's answer to our Close frame is omitted.
         let failed = [("closedByMe", false.into())];
         let expected = format!("\ncase: 5.3\nverdict: OK\n{frames}{replies}fails: 1001\nallowed: 1000 1001\n");
         assert_eq!(record_of(&failed, SENT).unwrap(), expected);
-        // A frame that it did not finish is not.
+        // An incomplete frame is recorded.
         let unfinished = [&SENT[..SENT.len() - 4], b"\x81\x05"].concat();
         let expected = expected.replace(replies, &format!("cut: 8105\n{replies}"));
         assert_eq!(record_of(&failed, &unfinished).unwrap(), expected);
     }
 
     #[test]
-    fn where_the_suite_counts_every_message_is_a_reply() {
+    fn without_expected_events_every_message_is_a_reply() {
         let counted = [("expected", serde_json::json!({})), ("received", serde_json::json!([]))];
         let record = record_of(&counted, SENT).unwrap();
         assert!(record.contains("reply: pong 31\nreply: text 6162\n"), "{record}");
     }
 
     #[test]
-    fn what_cannot_be_is_not_recorded() {
+    fn inconsistent_reports_are_refused() {
         let message = serde_json::json!([["message", "ba", false]]);
         let table = [
-            (vec![("received", message.clone())], SENT, "not what was expected"),
-            (vec![("received", message), ("behavior", "INFORMATIONAL".into())], SENT, "no cause"),
+            (vec![("received", message.clone())], SENT, "the received events differ from the expected ones"),
+            (vec![("received", message), ("behavior", "INFORMATIONAL".into())], SENT, "no frame causes"),
             (vec![("remoteCloseCode", 1002.into())], SENT, "wrong code"),
-            (vec![], &SENT[..SENT.len() - 1], "3 bytes are left behind frame 3"),
+            (vec![], &SENT[..SENT.len() - 1], "3 bytes follow frame 3"),
         ];
         for (change, sent, reason) in table {
             let error = record_of(&change, sent).unwrap_err().to_string();

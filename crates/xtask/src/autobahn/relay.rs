@@ -1,6 +1,5 @@
-//! A relay between the suite and our endpoint, which keeps what the suite sends.
-//!
-//! Bytes pass as they come, and so does the end of each direction: neither side can tell that it is there.
+//! A relay between the suite and our endpoint, which records what the suite sends. It forwards bytes and the end of
+//! each direction without changes.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,30 +7,30 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use super::role::Role;
+use super::endpoint::Role;
 
-/// How long the relay may take to notice that a connection has ended.
+/// The maximum time until the relay notices the end of a connection.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// A relay that listens, and the conversations that have ended.
+/// A listening relay, and the conversations that have ended.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     ended: Receiver<Conversation>,
 }
 
-/// What is kept of one TCP connection.
+/// The record of one TCP connection.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     /// The client's request, up to and including the empty line.
     pub(crate) request: Vec<u8>,
-    /// Every byte that the suite sent behind its part of the opening handshake.
+    /// The bytes that the suite sent after its part of the opening handshake.
     pub(crate) sent: Vec<u8>,
 }
 
 impl Relay {
-    /// Listens, and connects every client with `server`. `ours` is the role of our endpoint: the suite is the other one.
+    /// Starts a relay that connects every client to `server`. `ours` is the role of our endpoint.
     pub(crate) fn start(ours: Role, server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -45,7 +44,7 @@ impl Relay {
         Ok(Self { address, ended })
     }
 
-    /// The next conversation that has ended. `None`: there is none.
+    /// Returns the next conversation that has ended, or `None` if there is none within the time limit.
     pub(crate) fn next(&self) -> Option<Conversation> {
         self.ended.recv_timeout(END_LIMIT).ok()
     }
@@ -68,33 +67,31 @@ fn end_of_head(bytes: &[u8]) -> usize {
     bytes.windows(END.len()).position(|window| window == END).map_or(bytes.len(), |at| at + END.len())
 }
 
-/// Carries both directions of a connection to their ends.
+/// Forwards both directions of a connection to their ends.
 fn relay(ours: Role, client: TcpStream, server: SocketAddr, sender: &Sender<Conversation>) -> io::Result<()> {
     let server = TcpStream::connect(server)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (requests, responses) = thread::scope(|scope| {
-        let responses = scope.spawn(|| pump(&server, &client));
-        (pump(&client, &server), responses.join().expect("a pump does not panic"))
+        let responses = scope.spawn(|| forward(&server, &client));
+        (forward(&client, &server), responses.join().expect("forwarding does not panic"))
     });
-    // In vain once everything that was wanted is recorded.
+    // Fails once all cases are recorded.
     let _ = sender.send(Conversation::new(ours, requests, responses));
     Ok(())
 }
 
-/// Carries one direction to its end, and returns what it was.
-///
-/// A receiver that is gone is no end: what is sent in vain is recorded all the same.
-fn pump(mut from: &TcpStream, mut to: &TcpStream) -> Vec<u8> {
-    let mut carried = Vec::new();
+/// Forwards one direction to its end, and returns its bytes. It records bytes even if the receiver has closed.
+fn forward(mut from: &TcpStream, mut to: &TcpStream) -> Vec<u8> {
+    let mut recorded = Vec::new();
     let mut buffer = vec![0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         let bytes = &buffer[..count];
-        carried.extend_from_slice(bytes);
+        recorded.extend_from_slice(bytes);
         let _ = to.write_all(bytes);
     }
     let _ = to.shutdown(Shutdown::Write);
-    carried
+    recorded
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! The Autobahn testsuite itself: found or installed, and run.
+//! Finds or installs the Autobahn testsuite, and runs it.
 //!
-//! It needs Python 2.7, which few machines still have, so a container is the way out. Neither
-//! changes anything outside the folder given here.
+//! The suite needs Python 2.7, or Docker. Neither way changes anything outside the given folder.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -11,11 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::install;
+use crate::workspace::succeeds;
 
-/// The release of the suite that `requirements.txt` names, for where there is no Python 2.7.
+/// The Docker image with the release of the suite in `requirements.txt`.
 const IMAGE: &str = "crossbario/autobahn-testsuite:0.8.2";
 
-/// The testsuite, ready to run in its folder.
+/// The installed testsuite.
 #[derive(Debug)]
 pub(crate) struct Suite {
     dir: PathBuf,
@@ -24,22 +24,22 @@ pub(crate) struct Suite {
 
 #[derive(Debug)]
 enum Engine {
-    /// The interpreter of a virtualenv that has the suite.
+    /// The interpreter of a virtualenv with the suite.
     Python(PathBuf),
     Docker,
 }
 
-/// What `wstest` is told to be.
+/// The mode of `wstest`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
-    /// It tests a server.
+    /// Tests a server.
     FuzzingClient,
-    /// It tests a client.
+    /// Tests a client.
     FuzzingServer,
 }
 
 impl Suite {
-    /// Finds the suite, or installs it below `dir`, the folder that all runs write to.
+    /// Finds the suite, or installs it below `dir`, to which all runs write.
     pub(crate) fn prepare(dir: PathBuf) -> Result<Self> {
         fs::create_dir_all(&dir)?;
         let engine = if let Some(python) = install::find_python()? {
@@ -49,28 +49,27 @@ impl Suite {
             Engine::Docker
         } else {
             bail!(
-                "the Autobahn testsuite needs Python 2.7 or Docker, and neither is here: \
-                 `pyenv install 2.7.18`, or name an interpreter in AUTOBAHN_PYTHON, or start Docker"
+                "the Autobahn testsuite needs Python 2.7 or Docker: run `pyenv install 2.7.18`, or set AUTOBAHN_PYTHON to \
+                 an interpreter, or start Docker"
             );
         };
         Ok(Self { dir, engine })
     }
 
-    /// The folder of the reports of the run called `name`.
+    /// Returns the folder of reports of the run `name`.
     pub(crate) fn reports(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// Starts `wstest` with `spec` for a run called `name`, whose earlier reports are removed.
-    ///
-    /// What it prints goes to a file beside the folder of its reports.
+    /// Starts `wstest` with `spec` for the run `name`, and removes earlier reports of that run. The output of `wstest`
+    /// goes to a file beside the folder of reports.
     pub(crate) fn start(&self, name: &str, mode: Mode, mut spec: Value) -> Result<Wstest> {
         let reports = self.reports(name);
         if reports.exists() {
             fs::remove_dir_all(&reports)?;
         }
         fs::create_dir(&reports)?;
-        // Relative to `dir`, which has another name in a container.
+        // Relative to `dir`, which has another path in a container.
         spec["outdir"] = name.into();
         let spec_name = format!("{name}.spec.json");
         fs::write(self.dir.join(&spec_name), format!("{spec:#}\n"))?;
@@ -96,8 +95,8 @@ impl Suite {
         match &self.engine {
             Engine::Python(python) => {
                 let mut command = Command::new(python);
-                // Named as a file because the path in its first line may be longer than the kernel
-                // allows there. Unbuffered (-u) so that the log tells where it is.
+                // The path of the interpreter in the first line of wstest may be too long for the kernel, so Python
+                // runs the file. Unbuffered (-u), so that the log is up to date.
                 command.arg("-u").arg(python.with_file_name("wstest"));
                 command
             }
@@ -125,27 +124,27 @@ impl Mode {
     }
 }
 
-/// A running `wstest`; ended when dropped.
+/// A running `wstest`, which is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Wstest {
     child: Child,
-    /// Killing docker's client does not end the container, so that has a name.
+    /// The name of the container, which killing Docker's client does not end.
     container: Option<String>,
     log: PathBuf,
 }
 
 impl Wstest {
-    /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    /// Returns the exit status, if it has exited.
+    pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("cannot wait for wstest")
     }
 
-    /// The last thing that it said, and where the rest is.
-    pub(crate) fn last_words(&self) -> String {
+    /// Describes the last line of its log, with the path of the log.
+    pub(crate) fn last_line(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let line = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-        format!("it said last: {} ({})", line.trim(), self.log.display())
+        format!("the last line of its log: {} ({})", line.trim(), self.log.display())
     }
 }
 
@@ -154,13 +153,13 @@ impl Drop for Wstest {
         if let Some(container) = &self.container {
             succeeds(Command::new("docker").args(["rm", "--force", container]));
         }
-        // Either fails only if it ended by itself.
+        // Both fail only if the process has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Fetches the image, which takes longer than a run may take to start.
+/// Pulls the image, which may take longer than the time limit for starting a run.
 fn pull() -> Result<()> {
     if succeeds(Command::new("docker").args(["image", "inspect", IMAGE])) {
         return Ok(());
@@ -168,10 +167,4 @@ fn pull() -> Result<()> {
     let status = Command::new("docker").args(["pull", IMAGE]).status()?;
     ensure!(status.success(), "cannot pull {IMAGE}: {status}");
     Ok(())
-}
-
-/// Whether a command that nobody reads runs and succeeds.
-pub(super) fn succeeds(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
 }

@@ -1,4 +1,4 @@
-//! The chart: how many times the time of memcpy a message takes, by size; one panel for each question.
+//! The chart: the time of a message by its size, as a multiple of the time of memcpy. Each operation has a panel.
 
 use std::fmt::Write;
 
@@ -7,25 +7,25 @@ use anyhow::Result;
 use super::figures::Figures;
 use super::report::{LIMIT, OURS, is_peer, label};
 
-/// Groups, and what they are called in the chart.
+/// The groups of the panels, with their titles.
 const PANELS: [(&str, &str); 2] =
     [("receive: server, binary", "Received by a server"), ("send: masked, borrowed", "Sent by a client, masked")];
 
-/// Of the peers, in this order; ours is the text's colour.
+/// The colours of the peers. Ours is the colour of text.
 const COLOURS: [&str; 8] = ["#e6550d", "#3182bd", "#31a354", "#9467bd", "#8c6d31", "#d6616b", "#17a2b8", "#999999"];
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 400.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 292.0;
-/// Between the left edges of panels.
+/// The distance between the left edges of panels.
 const STRIDE: f64 = 430.0;
 const LEFT: f64 = 48.0;
 const PANEL: f64 = 360.0;
-/// The axis ends here: what is slower by more lies on its edge.
-const MOST: f64 = 256.0;
+/// The end of the axis. Slower participants are drawn there.
+const RATIO_MAX: f64 = 256.0;
 
-/// The chart as SVG, readable on light and on dark.
+/// Draws the chart as SVG, for light and dark backgrounds.
 pub(super) fn draw(figures: &Figures) -> Result<String> {
     let mut svg = String::new();
     writeln!(
@@ -46,12 +46,12 @@ fn panel(svg: &mut String, figures: &Figures, group: &str, title: &str, left: f6
     let sizes: Vec<_> = figures.sizes(group).into_iter().filter(|&size| size != "0").collect();
     let x = |i: usize| left + PANEL * (i as f64 + 0.5) / sizes.len().max(1) as f64;
     writeln!(svg, r#"<text x="{left}" y="20" font-size="14" font-weight="bold">{title}</text>"#)?;
-    writeln!(svg, r#"<text x="{left}" y="36">times the time of memcpy: lower is better</text>"#)?;
+    writeln!(svg, r#"<text x="{left}" y="36">multiples of the time of memcpy; lower is better</text>"#)?;
     for power in 0..=8 {
-        let times = 1 << power;
-        let (y, right) = (height(f64::from(times)), left + PANEL);
+        let ratio = 1 << power;
+        let (y, right) = (height(f64::from(ratio)), left + PANEL);
         writeln!(svg, r#"<line class="grid" x1="{left}" y1="{y:.1}" x2="{right}" y2="{y:.1}"/>"#)?;
-        writeln!(svg, r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{times}</text>"#, left - 6.0, y + 4.0)?;
+        writeln!(svg, r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{ratio}</text>"#, left - 6.0, y + 4.0)?;
     }
     for (i, size) in sizes.iter().enumerate() {
         let (x, y) = (x(i), BOTTOM + 18.0);
@@ -59,8 +59,8 @@ fn panel(svg: &mut String, figures: &Figures, group: &str, title: &str, left: f6
     }
     for (name, style) in lines(figures) {
         let points = sizes.iter().enumerate().filter_map(|(i, size)| {
-            let times = figures.get(group, name, size)?.ratio(figures.get(group, LIMIT, size)?);
-            Some((x(i), height(times)))
+            let ratio = figures.get(group, name, size)?.ratio(figures.get(group, LIMIT, size)?);
+            Some((x(i), height(ratio)))
         });
         let points: Vec<_> = points.collect();
         let path: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
@@ -73,7 +73,7 @@ fn panel(svg: &mut String, figures: &Figures, group: &str, title: &str, left: f6
     Ok(())
 }
 
-/// Who is drawn, and how: ourselves last, above the others.
+/// Returns the participants to draw, with their styles. Ours is last, and so above the others.
 fn lines(figures: &Figures) -> Vec<(&str, String)> {
     let (group, _) = PANELS[0];
     let peers = figures.participants(group).into_iter().filter(|name| is_peer(name));
@@ -92,9 +92,9 @@ fn legend(svg: &mut String, figures: &Figures) -> Result<()> {
     Ok(())
 }
 
-/// Where so many times the time of memcpy is: equal steps for equal factors.
-fn height(times: f64) -> f64 {
-    BOTTOM - (BOTTOM - TOP) * times.clamp(1.0, MOST).log2() / MOST.log2()
+/// Returns the height of a multiple of the time of memcpy on the logarithmic axis.
+fn height(ratio: f64) -> f64 {
+    BOTTOM - (BOTTOM - TOP) * ratio.clamp(1.0, RATIO_MAX).log2() / RATIO_MAX.log2()
 }
 
 #[cfg(test)]
@@ -102,8 +102,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_axis_is_of_factors() {
-        assert_eq!((height(1.0), height(MOST)), (BOTTOM, TOP));
+    fn the_axis_is_logarithmic() {
+        assert_eq!((height(1.0), height(RATIO_MAX)), (BOTTOM, TOP));
         assert_eq!(height(16.0), f64::midpoint(BOTTOM, TOP));
     }
 }

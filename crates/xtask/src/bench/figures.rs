@@ -1,4 +1,4 @@
-//! Figures: what criterion has measured, pass by pass.
+//! The figures that criterion measured, by pass.
 
 use std::fs;
 use std::path::Path;
@@ -6,27 +6,27 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// All figures, in the order in which they were measured first.
+/// All figures, in the order of the first pass.
 #[derive(Debug, Default)]
 pub(super) struct Figures(Vec<Figure>);
 
-/// The time of a message, for one participant at one size.
+/// The time per message of one participant at one size.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Figure {
     pub(super) group: String,
     pub(super) participant: String,
     pub(super) size: String,
-    /// In nanoseconds, one for each pass.
+    /// The time of each pass, in nanoseconds.
     pub(super) passes: Vec<f64>,
 }
 
 impl Figures {
-    /// Adds what a bench has written to a folder.
+    /// Adds the results of a bench from a folder.
     pub(super) fn add(&mut self, folder: &Path) -> Result<()> {
         let mut found = Vec::new();
         collect(folder, &mut found)?;
-        ensure!(!found.is_empty(), "criterion has written nothing to {}", folder.display());
-        // criterion does not say in which order: the last to be written was the last to be measured
+        ensure!(!found.is_empty(), "criterion wrote no results to {}", folder.display());
+        // the times of the files are the order of measurement
         found.sort_by_key(|(written, _)| *written);
         for (_, new) in found {
             let is_same = |old: &&mut Figure| {
@@ -40,22 +40,22 @@ impl Figures {
         Ok(())
     }
 
-    /// The groups, in order.
+    /// Returns the groups, in order.
     pub(super) fn groups(&self) -> Vec<&str> {
         distinct(self.0.iter().map(|figure| figure.group.as_str()))
     }
 
-    /// The participants of a group, in order.
+    /// Returns the participants of a group, in order.
     pub(super) fn participants(&self, group: &str) -> Vec<&str> {
         distinct(self.of(group).map(|figure| figure.participant.as_str()))
     }
 
-    /// The sizes of a group, in order.
+    /// Returns the sizes of a group, in order.
     pub(super) fn sizes(&self, group: &str) -> Vec<&str> {
         distinct(self.of(group).map(|figure| figure.size.as_str()))
     }
 
-    /// One of them.
+    /// Returns a figure.
     pub(super) fn get(&self, group: &str, participant: &str, size: &str) -> Option<&Figure> {
         self.of(group).find(|figure| figure.participant == participant && figure.size == size)
     }
@@ -66,17 +66,17 @@ impl Figures {
 }
 
 impl Figure {
-    /// Nanoseconds.
+    /// Returns the median of the passes, in nanoseconds.
     pub(super) fn median(&self) -> f64 {
         median(self.passes.iter().copied())
     }
 
-    /// How many times another's time it takes, within a pass.
+    /// Returns the median over the passes of the ratio to another figure's time.
     pub(super) fn ratio(&self, to: &Self) -> f64 {
         median(self.passes.iter().zip(&to.passes).map(|(this, other)| this / other))
     }
 
-    /// Whether the middle half of the passes lies further apart than a quarter of the median.
+    /// Returns whether the interquartile range of the passes exceeds a quarter of the median.
     pub(super) fn is_noisy(&self) -> bool {
         let mut sorted = self.passes.clone();
         sorted.sort_by(f64::total_cmp);
@@ -86,7 +86,7 @@ impl Figure {
     }
 }
 
-/// The middle one, or the mean of the two.
+/// Returns the median, or NaN of nothing.
 pub(super) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<_> = figures.collect();
     sorted.sort_by(f64::total_cmp);
@@ -108,7 +108,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     distinct
 }
 
-/// Every figure below a folder, and when it was written.
+/// Collects the figures below a folder, with the times of their files.
 fn collect(folder: &Path, found: &mut Vec<(std::time::SystemTime, Figure)>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
@@ -124,8 +124,8 @@ fn collect(folder: &Path, found: &mut Vec<(std::time::SystemTime, Figure)>) -> R
 }
 
 fn figure(benchmark: &[u8], estimates: &[u8]) -> Result<Figure> {
-    let benchmark: Benchmark = serde_json::from_slice(benchmark).context("criterion's benchmark.json")?;
-    let estimates: Estimates = serde_json::from_slice(estimates).context("criterion's estimates.json")?;
+    let benchmark: Benchmark = serde_json::from_slice(benchmark).context("cannot parse criterion's benchmark.json")?;
+    let estimates: Estimates = serde_json::from_slice(estimates).context("cannot parse criterion's estimates.json")?;
     let messages = benchmark.throughput.map_or(1, |throughput| throughput.both.elements);
     Ok(Figure {
         group: benchmark.group_id,
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_criterion_writes_is_read() {
+    fn results_of_criterion_are_parsed() {
         let benchmark = br#"{"group_id":"g","function_id":"p","value_str":"16",
             "throughput":{"ElementsAndBytes":{"elements":4,"bytes":64}},"full_id":"g/p/16"}"#;
         let estimates = br#"{"mean":{"point_estimate":9.0},"median":{"point_estimate":8.0}}"#;
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_is_found() {
+    fn medians() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
     }
 
     #[test]
-    fn one_pass_out_of_line_is_no_noise() {
+    fn a_single_outlier_is_not_noise() {
         let figure = |passes: &[f64]| Figure {
             group: String::new(),
             participant: String::new(),

@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: the codec beside its peers, in memory; the tables and the chart that the README shows.
+//! `cargo xtask bench`: measures the codec and other libraries in memory, and writes the tables and the chart for the
+//! README.
 //!
-//! criterion measures one participant after another, so that a machine that is busy for a second is unjust to one of them.
-//! Hence the whole of it is run several times over, each time with little time for each figure. What is written down is
-//! the median over the passes; a ratio is the median of the ratios within a pass.
+//! criterion measures one participant after another, so a machine that is busy for a second affects only one of them.
+//! Therefore all benches run in several passes, with little time for each figure. Results are medians over the passes;
+//! a ratio is the median of the ratios within a pass.
 
 mod chart;
 mod figures;
@@ -19,30 +20,30 @@ use crate::workspace;
 use figures::Figures;
 pub(crate) use report::compiler;
 
-/// Measure the codec beside other libraries, and write benches/RESULTS.md and benches/results.svg
+/// Measure the codec and other libraries, and write benches/RESULTS.md and benches/results.svg
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these benches; nothing is written but to the terminal
+    /// Only these benches; the results are printed, and no file is written
     #[arg(value_name = "BENCH", value_parser = clap::builder::PossibleValuesParser::new(BENCHES))]
     benches: Vec<String>,
 
-    /// One pass; nothing is written but to the terminal
+    /// One pass only; the results are printed, and no file is written
     #[arg(long)]
     quick: bool,
 
-    /// How often everything is measured
+    /// The number of passes
     #[arg(long, default_value = "5", conflicts_with = "quick", value_parser = count)]
     passes: usize,
 }
 
-/// In the order of the results.
+/// The benches, in the order of the results.
 const BENCHES: [&str; 7] = ["receive", "send", "fragments", "handshake", "echo", "mask", "utf8"];
 
 /// Measures, and writes the results.
 ///
 /// # Errors
 ///
-/// If something cannot be built or run, or participants do not agree.
+/// If a bench cannot be built or run, or the results of participants differ.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let benches: Vec<_> = BENCHES.into_iter().filter(|&name| args.is_chosen(name)).collect();
     let programs = benches.iter().map(|name| build(name)).collect::<Result<Vec<_>>>()?;
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = workspace::root().join("benches");
     fs::write(folder.join("RESULTS.md"), text)?;
     fs::write(folder.join("results.svg"), chart::draw(&figures)?)?;
-    println!("written: benches/RESULTS.md, benches/results.svg");
+    println!("wrote benches/RESULTS.md and benches/results.svg");
     Ok(())
 }
 
@@ -73,11 +74,11 @@ impl Args {
     }
 }
 
-/// Runs a bench, and returns the folder with what criterion has written.
+/// Runs a bench, and returns the folder of criterion's results.
 fn measure(name: &str, program: &PathBuf) -> Result<PathBuf> {
     let folder = workspace::target()?.join("criterion").join(name);
     if folder.exists() {
-        fs::remove_dir_all(&folder)?; // what a filter has left must not pass for measured now
+        fs::remove_dir_all(&folder)?; // older results must not count
     }
     let output = Command::new(program)
         .args(["--bench", "--noplot", "--quiet"])
@@ -86,10 +87,10 @@ fn measure(name: &str, program: &PathBuf) -> Result<PathBuf> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run the bench {name}"))?;
-    // criterion's progress is of no interest, unless it ends in a panic
-    let words = String::from_utf8_lossy(&output.stderr);
-    let last = words.find("panicked").map_or("", |at| &words[at..]);
-    ensure!(output.status.success(), "the bench {name} has failed: {last}");
+    // prints only the panic of criterion's output
+    let log = String::from_utf8_lossy(&output.stderr);
+    let panic = log.find("panicked").map_or("", |at| &log[at..]);
+    ensure!(output.status.success(), "the bench {name} failed: {panic}");
     Ok(folder)
 }
 

@@ -1,4 +1,4 @@
-//! The report: tables in Markdown.
+//! The report `benches/RESULTS.md`: tables in Markdown.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use super::figures::{Figure, Figures};
 use crate::workspace;
 
-/// What is compared with others: the first participant of a group that has this name.
+/// The participant that is compared with the others.
 pub(super) const OURS: &str = "sansocket";
-/// What no participant can do without.
+/// The lower limit of every participant: copying the bytes once.
 pub(super) const LIMIT: &str = "memcpy";
-/// The same, and the work that has to be done on each byte.
+/// The lower limit including the work on every byte, such as unmasking.
 const FLOOR: &str = "floor";
 
-/// Libraries that take part, in the order of their names in the lock file.
+/// The other libraries, in the order of the lock file.
 const PEERS: [&str; 9] = [
     "fastwebsockets",
     "simdutf8",
@@ -28,24 +28,23 @@ const PEERS: [&str; 9] = [
     "yawc",
 ];
 
-/// Everything, as `benches/RESULTS.md`.
+/// Returns the text of the report.
 pub(super) fn write(figures: &Figures, passes: usize) -> Result<String> {
-    let mut text = String::from("# The codec beside its peers\n\n");
+    let mut text = String::from("# The codec and other libraries\n\n");
     write!(
         text,
-        "Written by `cargo xtask bench`; what is measured, and how, is said at the top of each file in \
-         [benches](benches). Medians of {passes} {}, in nanoseconds a message; ratios are medians of ratios within a \
-         pass. Noisy figures are marked `~`: the middle half of the passes lies further apart than a quarter of the \
-         median. Ratios alone mean anything, and only within a table. The best peer is the fastest of those that are not \
-         marked \"by reference\".\n\n",
+        "Written by `cargo xtask bench`; each file in [benches](benches) describes its measurement at the top. Medians \
+         of {passes} {}, in nanoseconds per message; ratios are medians of ratios within a pass. `~` marks noisy figures: \
+         their interquartile range exceeds a quarter of the median. Compare only ratios, and only within a table. The \
+         best peer is the fastest of those that are not marked \"by reference\".\n\n",
         if passes == 1 { "pass" } else { "passes" },
     )?;
     writeln!(text, "* Machine: {}", machine())?;
     writeln!(text, "* Versions: {}", versions()?)?;
     writeln!(
         text,
-        "* uWebSockets, which is C++ and cannot run in the same program, takes 11 ns to receive 16 B in a server, 25 for \
-         125 B and 71 for 1 KiB: measured once, on another day, on a machine of the same kind."
+        "* uWebSockets is C++ and cannot run in the same program. A server takes 11 ns to receive 16 B, 25 ns for 125 \
+         B and 71 ns for 1 KiB: measured once, on another day, on a machine of the same kind."
     )?;
     for group in figures.groups() {
         table(&mut text, figures, group)?;
@@ -84,14 +83,14 @@ fn row(text: &mut String, name: &str, sizes: &[&str], cell: impl Fn(&str) -> Opt
     Ok(())
 }
 
-/// The fastest of those that do the same work: not ourselves, nor limits, nor who passes a reference on.
+/// Returns the fastest participant that does the same work: neither ours, nor a limit, nor one that passes a reference.
 pub(super) fn best_peer<'a>(figures: &'a Figures, group: &str, size: &str) -> Option<&'a Figure> {
     let peers = figures.participants(group).into_iter().filter(|name| is_peer(name));
     let figures = peers.filter_map(|peer| figures.get(group, peer, size));
     figures.min_by(|a, b| a.median().total_cmp(&b.median()))
 }
 
-/// Whether it is to be compared with.
+/// Returns whether a participant is another library, and does the same work.
 pub(super) fn is_peer(name: &str) -> bool {
     PEERS.contains(&name)
 }
@@ -111,7 +110,7 @@ fn thousands(number: u64) -> String {
     }
 }
 
-/// A size in bytes as one reads it; anything else as it is.
+/// Formats a size in bytes with a unit, and returns anything else unchanged.
 pub(super) fn label(size: &str) -> String {
     match size.parse::<u64>() {
         Ok(bytes) if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
@@ -126,7 +125,7 @@ fn capitalised(name: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What the system says of its processors.
+/// Describes the processors of this machine.
 fn machine() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -146,9 +145,9 @@ fn machine() -> String {
     }
 }
 
-/// Of the compiler, ours, and those of the lock file.
+/// Returns the versions of the compiler, of sansocket, and of the other libraries in the lock file.
 fn versions() -> Result<String> {
-    let lock = fs::read_to_string(workspace::root().join("Cargo.lock")).context("Cargo.lock")?;
+    let lock = fs::read_to_string(workspace::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let mut lines = lock.lines().peekable();
     let mut versions = vec![compiler(), format!("sansocket {}", env!("CARGO_PKG_VERSION"))];
     while let Some(line) = lines.next() {
@@ -162,7 +161,7 @@ fn versions() -> Result<String> {
     Ok(versions.join(", "))
 }
 
-/// rustc and its version.
+/// Returns "rustc" and its version.
 pub(crate) fn compiler() -> String {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = std::process::Command::new(rustc).arg("--version").output();
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_to_be_read() {
+    fn numbers_have_units_and_groups() {
         assert_eq!(thousands(1_048_576), "1,048,576");
         assert_eq!(thousands(5), "5");
         assert_eq!((label("16"), label("65536"), label("1 frame")), ("16 B".into(), "64 KiB".into(), "1 frame".into()));

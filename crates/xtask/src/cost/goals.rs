@@ -1,9 +1,9 @@
-//! Goals: what a message may cost our own server.
+//! The goals: the maximum cost of a message for the server of sansocket.
 
-use super::Cost;
+use super::measure::Cost;
 use crate::echo::Cell;
 
-/// The most that a message may cost; nothing where there is no goal.
+/// The maximum cost of a message; `None` without a goal.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Goals {
     pub(super) instructions: Option<f64>,
@@ -13,24 +13,24 @@ pub(super) struct Goals {
 }
 
 impl Goals {
-    /// The project's.
+    /// Returns the goals for a cell.
     pub(super) fn of(cell: Cell) -> Self {
         let goals =
             |instructions, reads, writes, waits| Self { instructions: Some(instructions), reads, writes, waits };
         let one = Some(1.0);
         match (cell.payload.0, cell.connections, cell.in_flight) {
             (20, 1, 1) => goals(900.0, one, one, one),
-            // One wait finds something for each of the 32.
+            // One wait returns events for all 32.
             (20, 32, 1) => goals(700.0, one, one, Some(0.03)),
-            // 16 messages come in one read and leave in one write.
+            // One read receives 16 messages, and one write sends them.
             (20, 32, 16) => goals(350.0, Some(0.06), Some(0.06), None),
-            // Below every peer, of which uWebSockets takes the least: 1,209.
+            // Less than every other library; the best is uWebSockets with 1,209.
             (1024, 1, 1) => goals(1208.0, None, None, None),
             _ => Self::default(),
         }
     }
 
-    /// Those that the cost is above, as far as the table shows.
+    /// Returns a line for each goal that the cost exceeds, rounded as in the table.
     pub(super) fn missed(&self, cost: &Cost) -> impl Iterator<Item = String> {
         let figures = [
             ("instructions", cost.instructions, self.instructions, 0),
@@ -42,8 +42,8 @@ impl Goals {
             let scale = 10_f64.powi(digits);
             let is_above = (figure * scale).round() > (goal? * scale).round();
             let digits = digits as usize;
-            is_above
-                .then(|| format!("{figure:.digits$} {name} a message, and not {:.digits$}", goal.unwrap_or_default()))
+            let goal = goal.unwrap_or_default();
+            is_above.then(|| format!("{figure:.digits$} {name} per message; the goal is {goal:.digits$}"))
         })
     }
 }
@@ -61,8 +61,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_compared() {
+    fn rounded_figures_are_compared() {
         check(350.4, 0.0649, 5.0, &[]);
-        check(350.6, 0.0651, 5.0, &["351 instructions a message, and not 350", "0.07 read a message, and not 0.06"]);
+        check(
+            350.6,
+            0.0651,
+            5.0,
+            &["351 instructions per message; the goal is 350", "0.07 read per message; the goal is 0.06"],
+        );
     }
 }

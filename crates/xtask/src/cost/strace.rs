@@ -1,15 +1,14 @@
-//! System calls: an echo server under strace.
+//! Counts the system calls of an echo server with strace.
 
 use std::fs;
 use std::ops::{Div, Sub};
 
 use anyhow::{Context, Result, ensure};
 
-use super::drive;
-use crate::echo::{Cell, Program};
+use crate::echo::{Cell, Program, echo_messages};
 use crate::workspace;
 
-/// System calls by what they are for.
+/// Numbers of system calls by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Calls {
     pub(super) reads: f64,
@@ -18,23 +17,23 @@ pub(super) struct Calls {
     pub(super) others: f64,
 }
 
-/// Has a server echo this many messages, or a few more. Returns how many, and the system calls of all its threads from
-/// its beginning to its end.
+/// Makes a server echo this many messages, or a few more. Returns how many, and the system calls of all its threads
+/// from start to exit.
 pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64, Calls)> {
     let file = workspace::target()?.join("measure/strace.out");
-    let words = ["strace", "-f", "-c", "-o"].map(Into::into);
-    let prefix: Vec<_> = words.into_iter().chain([file.clone().into_os_string()]).collect();
-    let messages = drive(program, &prefix, cell, messages)?;
+    let arguments = ["strace", "-f", "-c", "-o"].map(Into::into);
+    let prefix: Vec<_> = arguments.into_iter().chain([file.clone().into_os_string()]).collect();
+    let messages = echo_messages(program, &prefix, cell, messages)?;
 
-    let text = fs::read_to_string(&file).with_context(|| format!("strace left no {}", file.display()))?;
+    let text = fs::read_to_string(&file).with_context(|| format!("strace wrote no {}", file.display()))?;
     let calls = Calls::parse(&text);
-    ensure!(calls != Calls::default(), "strace has counted nothing: see {}", file.display());
+    ensure!(calls != Calls::default(), "strace counted nothing; see {}", file.display());
     Ok((messages, calls))
 }
 
 impl Calls {
-    /// Reads the table that `strace -c` writes: a line for each system call, its number in the fourth column and its name
-    /// in the last.
+    /// Parses the table of `strace -c`: a line per system call, with its number in the fourth column and its name in
+    /// the last.
     fn parse(text: &str) -> Self {
         let mut calls = Self::default();
         for line in text.lines() {
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_read() {
+    fn the_table_is_parsed() {
         let text = "\
 % time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------

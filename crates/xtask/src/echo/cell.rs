@@ -1,4 +1,4 @@
-//! A cell: which messages, over how many connections, how many at a time.
+//! A cell of the measurements: the size of messages, the number of connections, and the messages in flight.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,24 +12,24 @@ pub(crate) struct Payload(pub(crate) usize);
 /// One kind of load.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Cell {
-    /// What every message carries.
+    /// The payload of every message.
     pub(crate) payload: Payload,
-    /// How many connections are open, all of them busy.
+    /// The number of connections, all of them busy.
     pub(crate) connections: usize,
-    /// How many messages a connection sends at once; when all have come back it sends as many again.
+    /// The number of messages that a connection sends at once. It sends the next ones when all echoes have arrived.
     pub(crate) in_flight: usize,
 }
 
-/// More than a megabyte is not what an echo is for, and nothing here is made for it.
+/// The maximum payload, in bytes: the servers and clients here are not made for more.
 const MAX_PAYLOAD: usize = 16 << 20;
 
 impl Cell {
-    /// Bytes of payload under way at once, over all connections.
+    /// Returns the bytes of payload in flight over all connections.
     pub(crate) fn bytes_in_flight(self) -> usize {
         self.payload.0 * self.connections * self.in_flight
     }
 
-    /// Messages under way at once, over all connections.
+    /// Returns the messages in flight over all connections.
     pub(crate) fn messages_in_flight(self) -> u64 {
         (self.connections * self.in_flight) as u64
     }
@@ -48,16 +48,16 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Self> {
         let parts: Vec<_> = text.split('/').collect();
         let [payload, connections, in_flight] = parts[..] else {
-            bail!("not PAYLOAD/CONNECTIONS/IN_FLIGHT, such as 20B/32/16");
+            bail!("{text:?} is not PAYLOAD/CONNECTIONS/IN_FLIGHT, such as 20B/32/16");
         };
         Ok(Self { payload: payload.parse()?, connections: count(connections)?, in_flight: count(in_flight)? })
     }
 }
 
-/// A number of connections or of messages: at least one.
+/// Parses a number of connections or messages, which is at least 1.
 pub(crate) fn count(text: &str) -> Result<usize> {
     let number = text.parse().with_context(|| format!("{text:?} is not a number"))?;
-    ensure!(number > 0, "at least 1");
+    ensure!(number > 0, "{text} is less than 1");
     Ok(number)
 }
 
@@ -86,7 +86,7 @@ impl FromStr for Payload {
         };
         let number: usize = digits.parse().with_context(|| format!("{text:?} is not a size such as 16KiB"))?;
         let bytes = number.saturating_mul(unit);
-        ensure!(bytes <= MAX_PAYLOAD, "more than {}", Self(MAX_PAYLOAD));
+        ensure!(bytes <= MAX_PAYLOAD, "{text} is more than {}", Self(MAX_PAYLOAD));
         Ok(Self(bytes))
     }
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn payloads_are_read_as_they_are_written() {
+    fn payloads_are_parsed_as_they_are_displayed() {
         for (text, bytes, written) in [
             ("20", 20, "20 B"),
             ("20B", 20, "20 B"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_payload_or_no_cell_is_refused() {
+    fn invalid_payloads_and_cells_are_refused() {
         for text in ["", "KiB", "-1", "1kB", "20MB", "17MiB", "99999999999MiB"] {
             assert!(text.parse::<Payload>().is_err(), "{text:?}");
         }

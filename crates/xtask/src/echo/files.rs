@@ -1,12 +1,12 @@
-//! The limit on open files, which every connection counts against at both of its ends.
+//! The limit on open files: each connection takes one at both of its ends.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that a process has open beside its connections, and some to spare.
+/// The open files of a process besides its connections, with some reserve.
 const OTHERS: usize = 64;
 
-/// Sees to it that this process, and each that it starts, may have this many connections.
+/// Raises the limit so that this process, and each that it starts, can have this many connections.
 pub(crate) fn allow_connections(connections: usize) -> Result<()> {
     let files = (connections + OTHERS) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -15,8 +15,8 @@ pub(crate) fn allow_connections(connections: usize) -> Result<()> {
     }
     ensure!(
         maximum.is_none_or(|maximum| maximum >= files),
-        "{files} files must be open at once, and the system allows {} a process: ask for fewer connections, or raise \
-         the limit (ulimit -n)",
+        "{files} open files are needed, and the system allows {} per process: use fewer connections, or raise the \
+         limit (ulimit -n)",
         maximum.unwrap_or_default()
     );
     setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).context("cannot raise the limit on files")

@@ -1,5 +1,6 @@
-//! Generator: clients that send messages to an echo server and check what comes back, all in one event loop.
+//! The load generator: clients in one event loop that send messages to an echo server and check the echoes.
 
+use std::ffi::OsString;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,38 +12,40 @@ use sansocket_mio::sansocket::Delivery;
 use sansocket_mio::{Chunk, Close, Config, Connection, ConnectionId, Error, EventLoop, Handler, Open, Options};
 
 use super::cell::Cell;
+use super::program::Program;
+use super::server::Server;
 
-/// How many connections are being opened at a time. A server with the usual backlog of 128 refuses none of them.
-const OPENING: usize = 64;
-/// How long nothing may come back.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Latencies are kept between these, in nanoseconds, to three digits.
+/// The maximum number of connections in the opening handshake: less than the usual backlog of a server, which is 128.
+const OPENING_MAX: usize = 64;
+/// The maximum time without an echo.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The range of latencies, in nanoseconds; they have three significant digits.
 const LATENCIES: (u64, u64) = (100, 60_000_000_000);
 
-/// Connections to an echo server, open as long as this lives.
+/// Connections to an echo server, which close when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Generator {
     event_loop: EventLoop<Clients>,
     cell: Cell,
 }
 
-/// How long to send.
+/// When to stop sending.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Until {
-    /// Until this many messages have come back; a few more, if they cannot be shared out evenly.
+pub(crate) enum StopAfter {
+    /// After this many echoes, or a few more: each connection sends the same number.
     Messages(u64),
-    /// Until this time has passed. What is under way then is waited for.
+    /// After this time, when the echoes in flight have arrived.
     Elapsed(Duration),
 }
 
-/// What came back.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// How many messages.
+    /// The number of echoes.
     pub(crate) messages: u64,
-    /// From the first message sent to the last that came back.
+    /// The time from the first message to the last echo.
     pub(crate) elapsed: Duration,
-    /// For each message, from when it was sent until its echo was there; in nanoseconds.
+    /// The times from each message to its echo, in nanoseconds.
     pub(crate) latencies: Histogram<u64>,
 }
 
@@ -50,11 +53,11 @@ impl Generator {
     /// Opens the connections of a cell.
     pub(crate) fn connect(address: SocketAddr, cell: Cell) -> Result<Self> {
         let mut config = Config::default();
-        // Nothing is assembled, and no Ping disturbs the count.
+        // The clients assemble no messages, and no Ping affects the counts.
         config.delivery = Delivery::Chunks;
         config.keepalive = sansocket_mio::Keepalive::Off;
-        config.opening_timeout = SILENCE;
-        // One message, one frame; what is sent at once is taken.
+        config.opening_timeout = SILENCE_MAX;
+        // Each message is one frame, and the output holds all messages that are sent at once.
         config.max_sent_frame_payload = cell.payload.0.try_into().unwrap_or(config.max_sent_frame_payload);
         config.max_buffered_amount = config.max_buffered_amount.max(2 * cell.payload.0 * cell.in_flight);
         let options = Options::new().config(config);
@@ -62,38 +65,38 @@ impl Generator {
 
         let url = format!("ws://{address}");
         let mut open = 0;
-        let mut deadline = Instant::now() + SILENCE;
+        let mut deadline = Instant::now() + SILENCE_MAX;
         while open < cell.connections {
-            for _ in generator.clients().all.len()..cell.connections.min(open + OPENING) {
+            for _ in generator.clients().all.len()..cell.connections.min(open + OPENING_MAX) {
                 let id = generator.event_loop.connect(&url).with_context(|| format!("cannot connect to {url}"))?;
                 generator.clients().add(id);
             }
             generator.turn(deadline)?;
             if mem::replace(&mut open, generator.clients().open) != open {
-                deadline = Instant::now() + SILENCE;
+                deadline = Instant::now() + SILENCE_MAX;
             }
         }
         Ok(generator)
     }
 
-    /// Sends over all connections, and waits for everything to come back.
-    pub(crate) fn run(&mut self, until: Until) -> Result<Tally> {
+    /// Sends over all connections, and waits for all echoes.
+    pub(crate) fn run(&mut self, stop: StopAfter) -> Result<Tally> {
         let start = Instant::now();
         let Self { event_loop, cell } = self;
         let clients = event_loop.handler();
         let payload = Rc::clone(&clients.payload);
         let ids: Vec<_> = clients.all.iter().map(|client| client.id).collect();
-        clients.begin(start, until);
+        clients.begin(start, stop);
         for id in ids {
-            let mut connection = event_loop.connections().get(id).context("a connection is gone")?;
+            let mut connection = event_loop.connections().get(id).context("a connection has closed")?;
             send(&mut connection, &payload, cell.in_flight)?;
         }
         let mut messages = 0;
-        let mut deadline = start + SILENCE;
+        let mut deadline = start + SILENCE_MAX;
         while self.clients().busy > 0 {
             self.turn(deadline)?;
             if mem::replace(&mut messages, self.clients().tally.messages) != messages {
-                deadline = Instant::now() + SILENCE;
+                deadline = Instant::now() + SILENCE_MAX;
             }
         }
         let tally = mem::replace(&mut self.clients().tally, Tally::new()?);
@@ -105,13 +108,29 @@ impl Generator {
         if let Some(failure) = self.clients().failure.take() {
             return Err(failure);
         }
-        ensure!(Instant::now() < deadline, "the server has not answered for {} s", SILENCE.as_secs());
+        ensure!(Instant::now() < deadline, "the server has not answered for {} s", SILENCE_MAX.as_secs());
         Ok(())
     }
 
     fn clients(&mut self) -> &mut Clients {
         self.event_loop.handler()
     }
+}
+
+/// Starts a server with the command `prefix`, makes it echo this many messages or a few more, and ends it. Returns how
+/// many.
+pub(crate) fn echo_messages(program: &Program, prefix: &[OsString], cell: Cell, messages: u64) -> Result<u64> {
+    let mut server = Server::start(program, prefix)?;
+    let echo = || {
+        let mut generator = Generator::connect(server.address(), cell)?;
+        let tally = generator.run(StopAfter::Messages(messages))?;
+        anyhow::Ok((generator, tally.messages))
+    };
+    let (generator, messages) = echo().map_err(|error| server.explain(error))?;
+    // While the connections are open: closing them would take a varying number of instructions.
+    server.end()?;
+    drop(generator);
+    Ok(messages)
 }
 
 impl Tally {
@@ -121,19 +140,19 @@ impl Tally {
     }
 }
 
-/// What the connections are about: the handler of their event loop.
+/// The clients: the handler of the event loop.
 #[derive(Debug)]
 struct Clients {
-    /// What every message carries.
+    /// The payload of every message.
     payload: Rc<[u8]>,
     in_flight: usize,
-    /// By their index in the loop: they were made one after the other, and none is ever gone.
+    /// The clients by the index of their connection: none closes, so the indices have no gaps.
     all: Vec<Client>,
-    /// How many of them are open.
+    /// The number of open connections.
     open: usize,
-    /// How many of them wait for something.
+    /// The number of clients that wait for echoes.
     busy: usize,
-    /// When to stop, if the rounds do not say so.
+    /// When to stop, if the number of rounds is unlimited.
     end: Option<Instant>,
     tally: Tally,
     failure: Option<anyhow::Error>,
@@ -143,18 +162,18 @@ struct Clients {
 #[derive(Debug)]
 struct Client {
     id: ConnectionId,
-    /// How many times it will send once more.
+    /// The number of rounds that remain.
     rounds: u64,
-    /// How many messages are to come back.
+    /// The number of echoes that it waits for.
     awaited: usize,
-    /// How much there is of the message that is coming back.
+    /// The number of bytes received of the current echo.
     received: usize,
     sent_at: Instant,
 }
 
 impl Clients {
     fn new(cell: Cell) -> Result<Self> {
-        // No repetition that a mask or a buffer might hide: bytes of a multiplicative hash.
+        // Bytes of a multiplicative hash: a repetition could hide faults of masking or buffers.
         let byte = |index: usize| ((index as u32).wrapping_mul(0x9e37_79b1) >> 24) as u8;
         Ok(Self {
             payload: (0..cell.payload.0).map(byte).collect(),
@@ -173,12 +192,12 @@ impl Clients {
         self.all.push(Client { id, rounds: 0, awaited: 0, received: 0, sent_at: Instant::now() });
     }
 
-    /// Every client is about to send for the first time.
-    fn begin(&mut self, now: Instant, until: Until) {
+    /// Prepares every client for a run.
+    fn begin(&mut self, now: Instant, stop: StopAfter) {
         let at_once = (self.all.len() * self.in_flight) as u64;
-        let (rounds, end) = match until {
-            Until::Messages(messages) => (messages.div_ceil(at_once).max(1), None),
-            Until::Elapsed(duration) => (u64::MAX, Some(now + duration)),
+        let (rounds, end) = match stop {
+            StopAfter::Messages(messages) => (messages.div_ceil(at_once).max(1), None),
+            StopAfter::Elapsed(duration) => (u64::MAX, Some(now + duration)),
         };
         self.end = end;
         self.busy = self.all.len();
@@ -192,13 +211,13 @@ impl Clients {
         let client = &mut self.all[connection.id().index()];
         let end = client.received + chunk.payload.len();
         let expected = self.payload.get(client.received..end);
-        ensure!(expected == Some(&*chunk.payload), "an echo is not what was sent");
+        ensure!(expected == Some(&*chunk.payload), "an echo differs from the message");
         client.received = end;
         if !chunk.last {
             return Ok(());
         }
-        ensure!(end == self.payload.len(), "an echo of {end} bytes of {}", self.payload.len());
-        ensure!(client.awaited > 0, "an echo of nothing");
+        ensure!(end == self.payload.len(), "an echo has {end} bytes instead of {}", self.payload.len());
+        ensure!(client.awaited > 0, "an echo without a message");
         client.received = 0;
         client.awaited -= 1;
         let now = Instant::now();
@@ -244,7 +263,7 @@ impl Handler for Clients {
     }
 }
 
-/// Sends a message this many times. All leave in one system call, if the kernel takes so much.
+/// Sends a message this many times. If they fit the socket's buffer, one system call writes all of them.
 fn send(connection: &mut Connection<'_, Clients>, payload: &[u8], times: usize) -> Result<()> {
     for _ in 0..times {
         connection.send(payload).map_err(|error| error.map(drop)).context("cannot send")?;

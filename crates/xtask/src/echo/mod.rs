@@ -1,6 +1,6 @@
-//! Echo servers and what drives them: what the chores that measure (`cost`, `idle`, `load`) have in common.
+//! Echo servers and their clients, for the tasks that measure: `cost`, `idle` and `load`.
 //!
-//! A server is a process of its own, so that it can be measured from outside; the load is this process.
+//! A server is a separate process, which can be measured from outside. The clients are in this process.
 
 mod cell;
 mod files;
@@ -10,6 +10,6 @@ mod server;
 
 pub(crate) use cell::{Cell, Payload, count};
 pub(crate) use files::allow_connections;
-pub(crate) use generator::{Generator, Until};
+pub(crate) use generator::{Generator, StopAfter, echo_messages};
 pub(crate) use program::Program;
 pub(crate) use server::Server;

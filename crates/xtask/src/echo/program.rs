@@ -1,4 +1,4 @@
-//! Program: an echo server that can be started, by its name in this workspace or by its path.
+//! The programs of echo servers: those of this workspace by name, and others by path.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ pub(crate) struct Program {
     path: PathBuf,
 }
 
-/// An echo server of this workspace: its name, its package, what it is there, and its name there.
-type Known = (&'static str, &'static str, &'static str, &'static str);
+/// An echo server of this workspace: its name, its package, the kind of target, and the name of the target.
+type KnownServer = (&'static str, &'static str, &'static str, &'static str);
 
-/// Ours first: the example of the mio adapter.
-const KNOWN: [Known; 6] = [
+/// The echo servers of this workspace. The first is ours: the example of sansocket-mio.
+const KNOWN: [KnownServer; 6] = [
     ("sansocket", "sansocket-mio", "example", "echo_server"),
     ("tungstenite", "sansocket-benches", "bin", "echo-tungstenite"),
     ("fastwebsockets", "sansocket-benches", "bin", "echo-fastwebsockets"),
@@ -28,32 +28,32 @@ const KNOWN: [Known; 6] = [
 ];
 
 impl Program {
-    /// The names of those of this workspace, ours first.
+    /// Returns the names of the servers of this workspace, ours first.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|known| known.0)
     }
 
-    /// The one with this name, or the one at this path.
+    /// Builds the server with this name, or finds the program at this path.
     pub(crate) fn find(name: &str) -> Result<Self> {
         if let Some(&known) = KNOWN.iter().find(|known| known.0 == name) {
             return Self::build(known);
         }
         let names: Vec<_> = Self::names().collect();
-        ensure!(Path::new(name).is_file(), "no echo server {name:?}: give a path, or {}", names.join(", "));
+        ensure!(Path::new(name).is_file(), "no echo server {name:?}; use a path, or one of {}", names.join(", "));
         Ok(Self { name: name.to_owned(), path: Path::new(name).canonicalize()? })
     }
 
-    /// Whether it is the one that the goals are for.
+    /// Returns whether it is the server of sansocket.
     pub(crate) fn is_ours(&self) -> bool {
         self.name == KNOWN[0].0
     }
 
-    /// What to start.
+    /// Returns the path of the executable.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn build((name, package, kind, target): Known) -> Result<Self> {
+    fn build((name, package, kind, target): KnownServer) -> Result<Self> {
         let kind = format!("--{kind}");
         let path = workspace::build(&["build", "--release", "--package", package, &kind, target], target)?;
         Ok(Self { name: name.to_owned(), path })

@@ -1,6 +1,7 @@
-//! `cargo xtask load`: how much echo servers do and how long it takes them, ours and those of other libraries.
+//! `cargo xtask load`: compares throughput and latency of echo servers, ours and those of other libraries.
 //!
-//! Times are noisy: a difference below a factor of 1.5 says little, unless every pass shows it. `cargo xtask cost` counts.
+//! Times are noisy: a difference below a factor of 1.5 is significant only if every pass shows it. `cargo xtask cost`
+//! counts instead.
 
 mod run;
 mod table;
@@ -15,15 +16,15 @@ use crate::echo::{Cell, Payload, Program, allow_connections, count};
 use run::Cores;
 use table::{Summary, Table};
 
-/// Load echo servers, ours and those of other libraries, and compare.
+/// Compare throughput and latency of echo servers, ours and those of other libraries
 ///
-/// The server has one core to itself and the clients, in this process, another. Every client sends, waits until the echo
-/// is there, checks it, and sends again. For each size and number of connections all servers take turns, several times
-/// over, each time started anew; printed are the medians of messages per second, of messages per second of the server's
-/// processor time, and of the latencies from sending a message until its echo is there.
+/// The server has one core, and the clients in this process another. Each client sends, waits for the echo, checks it,
+/// and sends again. For each size and number of connections, all servers run in turn, in several passes, each time
+/// newly started. The table shows the medians of messages per second, of messages per second of the server's processor
+/// time, and of the latencies.
 ///
-/// The last line says in how many cells ours is behind another, and by how much. That is no failure: these are times. On a
-/// machine that is busy with other things messages per second say little, and those of processor time somewhat more.
+/// The last lines show in how many cells ours is slower than another. That is not a failure, because times are noisy.
+/// On a busy machine, messages per second are not reliable; those per second of processor time are more so.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB]
@@ -36,63 +37,64 @@ pub(crate) struct Args {
 
     /// Only these numbers of messages in flight per connection [all: 1, 16]
     ///
-    /// With 16, a connection sends 16 messages in one write, and waits for all to come back before it sends the next 16.
+    /// With 16, a connection sends 16 messages in one write, and waits for all echoes before it sends the next 16.
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     in_flight: Vec<usize>,
 
-    /// Only these servers, by their names in this workspace or their paths [all: those of this workspace]
+    /// Only these servers: names in this workspace, or paths [all: those of this workspace]
     #[arg(long, value_name = "NAME|PATH", value_delimiter = ',')]
     servers: Vec<String>,
 
-    /// How often each server has its turn
+    /// The number of passes
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     passes: usize,
 
-    /// How long a turn takes, after a tenth of a second or more to warm up
+    /// The duration of a run, after at least a tenth of a second to warm up
     #[arg(long, default_value = "1", value_parser = seconds)]
     seconds: Duration,
 }
 
 const PAYLOADS: [usize; 4] = [20, 1 << 10, 16 << 10, 1 << 20];
-/// Connections, and messages in flight for each.
+/// Numbers of connections, and of messages in flight per connection.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (32, 1), (200, 1), (1000, 1), (32, 16)];
-/// Payload under way at once, in bytes. A server may hold it several times over.
-const MOST_IN_FLIGHT: usize = 256 << 20;
-/// What a turn takes beside its seconds: to start, to connect, to end.
+/// The maximum payload in flight, in bytes. A server may buffer it several times.
+const BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
+/// The time of a run for starting, connecting and ending.
 const OVERHEAD: Duration = Duration::from_millis(100);
 
-/// Runs everything, and prints a table for each cell, and a summary.
+/// Runs all cells, and prints a table for each, and a summary.
 ///
 /// # Errors
 ///
-/// If a server or a connection fails. That ours is slower is no error.
+/// If a server or a connection fails. It is no error if ours is slower.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let (cells, left_out): (Vec<_>, _) =
-        args.cells().into_iter().partition(|cell| cell.bytes_in_flight() <= MOST_IN_FLIGHT);
-    for cell in left_out {
-        println!("left out: {cell}: {} MiB would be under way at once", cell.bytes_in_flight() >> 20);
+    let (cells, omitted): (Vec<_>, _) =
+        args.cells().into_iter().partition(|cell| cell.bytes_in_flight() <= BYTES_IN_FLIGHT_MAX);
+    for cell in omitted {
+        let (bytes, max) = (cell.bytes_in_flight() >> 20, BYTES_IN_FLIGHT_MAX >> 20);
+        println!("omitted: {cell}: {bytes} MiB in flight exceed the limit of {max} MiB");
     }
-    ensure!(!cells.is_empty(), "nothing is left to run");
-    let most = cells.iter().map(|cell| cell.connections).max();
-    allow_connections(most.unwrap_or_default())?;
+    ensure!(!cells.is_empty(), "no cell has these sizes and numbers");
+    let connections = cells.iter().map(|cell| cell.connections).max();
+    allow_connections(connections.unwrap_or_default())?;
     let cores = Cores::take()?;
     let programs = args.programs()?;
 
     let runs = cells.len() * args.passes * programs.len();
-    let turn = args.seconds + args.seconds.max(run::MIN_WARM_UP * 10) / 10 + OVERHEAD;
-    println!("{runs} turns, about {}", minutes(turn * runs as u32));
-    if let Some(load) = busy() {
-        println!("note: this machine is busy (a load of {load:.1}), which the times will show");
+    let duration = args.seconds + args.seconds.max(run::MIN_WARM_UP * 10) / 10 + OVERHEAD;
+    println!("{runs} runs, about {}", minutes(duration * runs as u32));
+    if let Some(load) = load_average() {
+        println!("note: this machine is busy (load average {load:.1}), which affects the times");
     }
     let bar = ProgressBar::new(runs as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left: {wide_msg}")?);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} remaining: {wide_msg}")?);
     let mut summary = Summary::default();
     for cell in cells {
         let mut table = Table::new(cell, &programs);
         for _ in 0..args.passes {
             for (index, program) in programs.iter().enumerate() {
                 bar.set_message(format!("{program}: {cell}"));
-                table.add(index, run::turn(program, &cores, cell, args.seconds)?);
+                table.add(index, run::measure(program, &cores, cell, args.seconds)?);
                 bar.inc(1);
             }
         }
@@ -120,7 +122,7 @@ impl Args {
         cells.filter(is_chosen).collect()
     }
 
-    /// The servers, built; ours first, if it is one of them.
+    /// Builds the servers. Ours comes first, if it is one of them.
     fn programs(&self) -> Result<Vec<Program>> {
         let mut programs = match &self.servers[..] {
             [] => Program::names().map(Program::find).collect::<Result<Vec<_>>>()?,
@@ -131,15 +133,15 @@ impl Args {
     }
 }
 
-/// How many programs have been running lately, if it was more than one.
-fn busy() -> Option<f64> {
+/// Returns the load average of the last minute, if it exceeds 1.
+fn load_average() -> Option<f64> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;
     load.split_whitespace().next()?.parse().ok().filter(|&load| load > 1.0)
 }
 
 fn seconds(text: &str) -> Result<Duration> {
     let seconds: f64 = text.parse()?;
-    ensure!((0.1..=600.0).contains(&seconds), "between 0.1 and 600");
+    ensure!((0.1..=600.0).contains(&seconds), "{seconds} is not between 0.1 and 600");
     Ok(Duration::from_secs_f64(seconds))
 }
 

@@ -1,4 +1,4 @@
-//! One server's turn under load, on a core of its own.
+//! A run of one server under load, on its own core.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::echo::{Cell, Generator, Program, Server, Until};
+use crate::echo::{Cell, Generator, Program, Server, StopAfter};
 
-/// The least time for a server to grow its buffers and for the processor to find its speed.
+/// The minimum time for a server to allocate its buffers, and for the processor to reach its clock rate.
 pub(super) const MIN_WARM_UP: Duration = Duration::from_millis(100);
 
-/// The core that the servers run on. This thread, which sends and receives, is on another.
+/// The core of the servers. This thread, with the clients, runs on another.
 #[derive(Debug)]
 pub(super) struct Cores {
     server: usize,
@@ -20,46 +20,46 @@ pub(super) struct Cores {
 impl Cores {
     /// Moves this thread to a core, and reserves another for the servers.
     pub(super) fn take() -> Result<Self> {
-        let allowed = sched_getaffinity(None).context("cannot tell which cores there are")?;
+        let allowed = sched_getaffinity(None).context("cannot find the cores of this machine")?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         let (Some(server), Some(ours)) = (cores.next(), cores.next()) else {
-            bail!("the server and the clients need a core each, and there is one for both");
+            bail!("the server and the clients need a core each, but only one is available");
         };
         let mut set = CpuSet::new();
         set.set(ours);
-        sched_setaffinity(None, &set).with_context(|| format!("cannot move to core {ours}"))?;
+        sched_setaffinity(None, &set).with_context(|| format!("cannot move this thread to core {ours}"))?;
         Ok(Self { server })
     }
 
-    /// The command that runs a server on its core.
+    /// Returns the command that runs a server on its core.
     fn prefix(&self) -> [OsString; 3] {
         ["taskset".into(), "-c".into(), self.server.to_string().into()]
     }
 }
 
-/// What is measured: two rates, in messages per second of time and of the server's processor time, and the latencies of the
-/// median, of 99 % and of 99.9 %, in nanoseconds.
+/// The figures of a run: messages per second, messages per second of the server's processor time, and the latencies at
+/// the median, 99 % and 99.9 %, in nanoseconds.
 pub(super) type Figures = [f64; 5];
 
-/// A server's turn: starts it, loads it, and ends it.
-pub(super) fn turn(program: &Program, cores: &Cores, cell: Cell, duration: Duration) -> Result<Figures> {
+/// Starts a server, measures it under load, and ends it.
+pub(super) fn measure(program: &Program, cores: &Cores, cell: Cell, duration: Duration) -> Result<Figures> {
     let mut server = Server::start(program, &cores.prefix())?;
-    let measured = measure(&server, cell, duration);
+    let measured = load(&server, cell, duration);
     let (generator, figures) =
         measured.map_err(|error| server.explain(error)).with_context(|| format!("{program}: {cell}"))?;
-    // Before the connections close, which not every server takes calmly.
+    // Before the connections close: some servers fail when they do.
     server.end()?;
     drop(generator);
     Ok(figures)
 }
 
-fn measure(server: &Server, cell: Cell, duration: Duration) -> Result<(Generator, Figures)> {
+fn load(server: &Server, cell: Cell, duration: Duration) -> Result<(Generator, Figures)> {
     let mut generator = Generator::connect(server.address(), cell)?;
-    generator.run(Until::Elapsed(MIN_WARM_UP.max(duration / 10)))?;
+    generator.run(StopAfter::Elapsed(MIN_WARM_UP.max(duration / 10)))?;
     let before = server.cpu_time()?;
-    let tally = generator.run(Until::Elapsed(duration))?;
+    let tally = generator.run(StopAfter::Elapsed(duration))?;
     let cpu = server.cpu_time()? - before;
-    // The kernel counts in hundredths of a second.
+    // The kernel counts in units of 10 ms.
     let cpu = cpu.max(Duration::from_millis(10));
 
     let messages = tally.messages as f64;

@@ -1,21 +1,21 @@
-//! What the turns came to: a table for each cell, and where ours is behind.
+//! The results: a table for each cell, and a summary of the cells in which ours is slower.
 
 use std::fmt;
 
 use super::run::Figures;
 use crate::echo::{Cell, Program};
 
-/// By how much ours must be behind for it not to be noise.
+/// A slower rate counts as noise below this factor.
 const NOISE: f64 = 1.5;
 
-/// All turns of a cell.
+/// The runs of a cell.
 #[derive(Debug)]
 pub(super) struct Table {
     cell: Cell,
     rows: Vec<Row>,
 }
 
-/// All turns of a server.
+/// The runs of a server.
 #[derive(Debug)]
 struct Row {
     name: String,
@@ -28,18 +28,18 @@ impl Table {
         Self { cell, rows: programs.iter().map(row).collect() }
     }
 
-    /// Adds a turn of the server with this index.
+    /// Adds a run of the server with this index.
     pub(super) fn add(&mut self, index: usize, figures: Figures) {
         self.rows[index].passes.push(figures);
     }
 
-    /// Those that have a higher rate than the first, of the two that are measured: by which factor, and whether in every
-    /// pass.
-    fn ahead(&self, rate: usize) -> impl Iterator<Item = (&Row, f64, bool)> {
+    /// Returns the servers that are faster than the first by the rate with this index, with the factor, and whether
+    /// they are in every pass.
+    fn faster(&self, rate: usize) -> impl Iterator<Item = (&Row, f64, bool)> {
         let ours = &self.rows[0];
         self.rows[1..].iter().filter_map(move |row| {
             let factor = row.median(rate) / ours.median(rate);
-            let always = row.passes.iter().zip(&ours.passes).all(|(its, ours)| its[rate] > ours[rate]);
+            let always = row.passes.iter().zip(&ours.passes).all(|(other, ours)| other[rate] > ours[rate]);
             (factor > 1.0).then_some((row, factor, always))
         })
     }
@@ -60,7 +60,7 @@ impl Row {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.cell)?;
-        // Beside each rate, how many times as high that of the first is.
+        // Beside each rate is the factor by which the first server's rate is higher.
         write!(f, "  {:<24} {:>11} {:>9} {:>14} {:>9}", "", "messages/s", "first is", "per CPU second", "first is")?;
         write!(f, " {:>10} {:>10} {:>10}", "p50 us", "p99 us", "p99.9 us")?;
         for row in &self.rows {
@@ -77,37 +77,37 @@ impl fmt::Display for Table {
     }
 }
 
-/// Where ours is behind.
+/// The cells in which ours is slower.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     cells: usize,
     /// For each of the two rates.
-    behind: [Behind; 2],
-    /// Whoever is ahead in every pass, or by more than noise.
+    slower: [SlowerCells; 2],
+    /// The servers that are faster in every pass, or by more than noise.
     lines: Vec<String>,
 }
 
-/// In how many cells.
+/// The numbers of cells in which another server is faster.
 #[derive(Debug, Default)]
-struct Behind {
-    at_all: usize,
-    always: usize,
-    far: usize,
+struct SlowerCells {
+    any: usize,
+    in_every_pass: usize,
+    beyond_noise: usize,
 }
 
-/// How the summary calls the two rates.
+/// The names of the two rates in the summary.
 const RATES: [&str; 2] = ["messages/s", "messages per CPU second"];
 
 impl Summary {
     pub(super) fn add(&mut self, table: &Table) {
         self.cells += 1;
         for (rate, name) in RATES.iter().enumerate() {
-            let ahead: Vec<_> = table.ahead(rate).collect();
-            let behind = &mut self.behind[rate];
-            behind.at_all += usize::from(!ahead.is_empty());
-            behind.always += usize::from(ahead.iter().any(|&(.., always)| always));
-            behind.far += usize::from(ahead.iter().any(|&(_, factor, _)| factor > NOISE));
-            for (row, factor, always) in ahead {
+            let faster: Vec<_> = table.faster(rate).collect();
+            let slower = &mut self.slower[rate];
+            slower.any += usize::from(!faster.is_empty());
+            slower.in_every_pass += usize::from(faster.iter().any(|&(.., always)| always));
+            slower.beyond_noise += usize::from(faster.iter().any(|&(_, factor, _)| factor > NOISE));
+            for (row, factor, always) in faster {
                 if always || factor > NOISE {
                     let always = if always { ", in every pass" } else { "" };
                     self.lines.push(format!("{}: {} has {factor:.2} times our {name}{always}", table.cell, row.name));
@@ -123,17 +123,16 @@ impl fmt::Display for Summary {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        write!(f, "of {} cells ours is behind", self.cells)?;
-        for (index, (rate, behind)) in RATES.iter().zip(&self.behind).enumerate() {
-            let Behind { at_all, always, far } = behind;
-            let and = if index == 0 { "" } else { ";" };
-            write!(f, "{and} by {rate} in {at_all}, in every pass in {always}, by a factor above {NOISE} in {far}")?;
+        write!(f, "ours is slower in these numbers of {} cells:", self.cells)?;
+        for (rate, slower) in RATES.iter().zip(&self.slower) {
+            let SlowerCells { any, in_every_pass, beyond_noise } = slower;
+            write!(f, "\n  {rate}: {any}; in every pass: {in_every_pass}; by a factor above {NOISE}: {beyond_noise}")?;
         }
         Ok(())
     }
 }
 
-/// A number with its digits in groups of three.
+/// Formats a number with its digits in groups of three.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_says_where_ours_is_behind() {
+    fn the_summary_counts_slower_cells() {
         let mut summary = Summary::default();
         summary.add(&table(&[("ours", &[10.0, 30.0, 20.0]), ("a", &[11.0, 20.0, 25.0]), ("b", &[20.0, 31.0, 32.0])]));
         summary.add(&table(&[("ours", &[10.0, 20.0]), ("a", &[12.0, 19.0])]));
@@ -167,8 +166,9 @@ mod tests {
             "",
             "20 B, 1 connection, 1 in flight: b has 1.55 times our messages/s, in every pass",
             "20 B, 1 connection, 1 in flight: b has 1.55 times our messages per CPU second, in every pass",
-            "of 2 cells ours is behind by messages/s in 2, in every pass in 1, by a factor above 1.5 in 1; \
-             by messages per CPU second in 2, in every pass in 1, by a factor above 1.5 in 1",
+            "ours is slower in these numbers of 2 cells:",
+            "  messages/s: 2; in every pass: 1; by a factor above 1.5: 1",
+            "  messages per CPU second: 2; in every pass: 1; by a factor above 1.5: 1",
         ];
         assert_eq!(summary.to_string(), lines.join("\n"));
     }

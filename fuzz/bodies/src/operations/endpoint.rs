@@ -1,4 +1,4 @@
-//! A `WebSocket` or a `Connection`: their methods of the same names mean the same.
+//! A `WebSocket` or a `Connection`, whose methods of the same name do the same.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sansocket::{
 use crate::drive::{self, NOW};
 use crate::response;
 
-/// Calls the same method of either.
+/// Calls the method of the same name.
 macro_rules! either {
     ($endpoint:expr, $it:ident => $call:expr) => {
         match $endpoint {
@@ -94,7 +94,7 @@ impl Endpoint {
         either!(self, it => it.close(code, reason, now))
     }
 
-    /// Accepts a request; a `Connection` never has one.
+    /// Accepts a request. A `Connection` has none.
     pub(super) fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         match self {
             Self::WebSocket(it) => it.accept(accept, now),
@@ -102,7 +102,7 @@ impl Endpoint {
         }
     }
 
-    /// Rejects a request.
+    /// Responds to a request.
     pub(super) fn respond(&mut self, reject: HttpResponse, now: Instant) -> Result<(), AnswerError> {
         match self {
             Self::WebSocket(it) => it.respond(reject, now),

@@ -1,4 +1,4 @@
-//! An endpoint under operation, and what must be true of it.
+//! Performs operations on an endpoint, and checks the contract.
 
 use std::io::IoSlice;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use sansocket::{
     MessageKind, OriginPolicy, ReadyState, Role, Scratch, SendError, TransportAction,
 };
 
-use super::Operation;
 use super::endpoint::Endpoint;
+use super::operation::Operation;
 use crate::drive::NOW;
 use crate::outbox::Outbox;
 use crate::wire::{self, BINARY, PING, REQUEST, RESPONSE, TEXT};
 
-/// An ending connection that makes no progress has ended after so many deadlines: it looks for progress four times per
-/// `closing_timeout`, and what it finds at the first of them may count.
+/// A closing connection without progress must end within this many deadlines: it checks for progress four times per
+/// `closing_timeout`, and the first check may find progress made before.
 const QUIET_DEADLINES_MAX: usize = 6;
 
-/// What is longer than this would be sent in the same way.
-const LONGEST: usize = 5_000;
+/// The maximum payload to send: longer ones would take the same paths.
+const PAYLOAD_MAX: usize = 5_000;
 
 #[derive(Debug)]
 pub(super) struct Run {
     endpoint: Endpoint,
     config: Config,
     now: Instant,
-    /// The latest time that the endpoint was told.
+    /// The latest time passed to the endpoint.
     latest: Instant,
     outbox: Outbox,
-    memory: Scratch,
-    /// Whether the opening handshake is over, and a connection came of it.
+    scratch: Scratch,
+    /// Whether the opening handshake has succeeded.
     is_opened: bool,
-    /// Whether output may have been dropped: a write failed, or the connection was given up.
-    is_over: bool,
-    /// Bytes taken and not delivered, and how many of them are payload.
+    /// Whether output may have been dropped: a write failed, or the connection was aborted.
+    may_drop_output: bool,
+    /// The number of bytes taken and not delivered, and how many of them are payload.
     in_flight: usize,
     payload_in_flight: usize,
-    /// Deadlines that came in a row while the connection was ending and made no progress.
+    /// Deadlines in a row while the connection was closing and made no progress.
     quiet_deadlines: usize,
     is_fragmenting: bool,
     state: ReadyState,
@@ -57,9 +57,9 @@ impl Run {
             now: NOW,
             latest: NOW,
             outbox: Outbox::new(endpoint.role(), endpoint.is_web_socket()),
-            memory: Scratch::new(),
+            scratch: Scratch::new(),
             is_opened,
-            is_over: false,
+            may_drop_output: false,
             in_flight: 0,
             payload_in_flight: 0,
             quiet_deadlines: 0,
@@ -92,14 +92,14 @@ impl Run {
             }
             Operation::Take { count } => self.take(count.into()),
             Operation::TakeAll => self.take_all(),
-            Operation::Lend => self.endpoint.attach_scratch(&mut self.memory),
-            Operation::GiveBack => self.endpoint.detach_scratch(&mut self.memory),
+            Operation::AttachScratch => self.endpoint.attach_scratch(&mut self.scratch),
+            Operation::DetachScratch => self.endpoint.detach_scratch(&mut self.scratch),
             Operation::Accept { offered } => self.accept(offered),
             Operation::HttpResponse { status } => {
-                let reject = HttpResponse::new(status).body("text/plain", "no");
-                // with nothing to reject, the endpoint does not look at the time
-                if self.endpoint.respond(reject, self.now) != Err(AnswerError::NoRequest) {
-                    self.tell_time();
+                let response = HttpResponse::new(status).body("text/plain", "no");
+                // without a pending request, the endpoint ignores the time
+                if self.endpoint.respond(response, self.now) != Err(AnswerError::NoRequest) {
+                    self.note_time();
                 }
             }
             Operation::Close { code, reason } => self.close(code, reason),
@@ -108,18 +108,18 @@ impl Run {
             Operation::TakeBytes { count } => self.take_bytes(count.into()),
             Operation::Delivered { count } => self.delivered(count.into()),
             Operation::WriteLost => {
-                self.tell_time();
-                self.is_over = true;
+                self.note_time();
+                self.may_drop_output = true;
                 self.endpoint.write_lost(self.now);
             }
             Operation::Progress => {
-                self.tell_time();
+                self.note_time();
                 self.quiet_deadlines = 0;
                 self.endpoint.progress(self.now);
             }
             Operation::Abort => {
-                self.tell_time();
-                self.is_over = true;
+                self.note_time();
+                self.may_drop_output = true;
                 self.endpoint.abort(self.now);
             }
             operation => self.send(&operation, u)?,
@@ -127,25 +127,25 @@ impl Run {
         Ok(())
     }
 
-    /// The endpoint is about to be told what time it is.
-    fn tell_time(&mut self) {
+    /// Notes that the current time is passed to the endpoint.
+    fn note_time(&mut self) {
         self.latest = self.latest.max(self.now);
     }
 
     fn receive(&mut self, mut bytes: Vec<u8>) {
-        self.tell_time();
+        self.note_time();
         self.quiet_deadlines = 0;
         let mut input = Input::new(&mut bytes);
         loop {
             let received = self.endpoint.receive(&mut input, self.now).map(|event| event.map(Event::into_owned));
-            let Some(event) = self.outcome(received) else { break };
-            self.told(event);
+            let Some(event) = self.check_result(received) else { break };
+            self.handle_event(event);
         }
-        assert!(input.is_empty(), "all of the input is taken");
+        assert!(input.is_empty(), "the endpoint left input");
     }
 
-    /// What follows from an answer of the endpoint's; the event in it.
-    fn outcome(&mut self, received: std::result::Result<Option<Event<'static>>, Error>) -> Option<Event<'static>> {
+    /// Checks a result of the endpoint against earlier errors, and returns its event.
+    fn check_result(&mut self, received: std::result::Result<Option<Event<'static>>, Error>) -> Option<Event<'static>> {
         match received {
             Ok(event) => {
                 let is_close = matches!(event, Some(Event::Close(_)));
@@ -154,19 +154,19 @@ impl Run {
             }
             Err(error) => {
                 assert!(self.error.as_ref().is_none_or(|before| *before == error), "{error:?} after {:?}", self.error);
-                self.is_over |= matches!(error, Error::Timeout(_));
+                self.may_drop_output |= matches!(error, Error::Timeout(_));
                 self.error = Some(error);
                 None
             }
         }
     }
 
-    fn told(&mut self, event: Event<'static>) {
+    fn handle_event(&mut self, event: Event<'static>) {
         assert_eq!(self.closes, 0, "{event:?} after Close");
         match event {
             Event::Open(_) => self.is_opened = true,
             Event::Message(message) => self.endpoint.recycle(message),
-            Event::Ping(payload) => self.outbox.owe(&payload),
+            Event::Ping(payload) => self.outbox.expect_pong(&payload),
             Event::Close(_) => {
                 assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
                 self.closes += 1;
@@ -183,12 +183,12 @@ impl Run {
     }
 
     fn eof(&mut self) {
-        self.tell_time();
+        self.note_time();
         loop {
             let ended = self.endpoint.receive_eof(self.now);
             let is_over = ended == Ok(None);
-            if let Some(event) = self.outcome(ended) {
-                self.told(event);
+            if let Some(event) = self.check_result(ended) {
+                self.handle_event(event);
             }
             if is_over {
                 break;
@@ -203,17 +203,20 @@ impl Run {
         let has_pending = self.endpoint.has_pending_event();
         let result = self.endpoint.handle_timeout(now);
         if is_early && self.is_opened && !has_pending {
-            assert_eq!((&result, self.endpoint.poll_timeout()), (&Ok(None), due), "nothing is due");
+            assert_eq!((&result, self.endpoint.poll_timeout()), (&Ok(None), due), "no deadline was due");
         }
-        if let Some(event) = self.outcome(result) {
-            self.told(event);
+        if let Some(event) = self.check_result(result) {
+            self.handle_event(event);
         }
         if !is_early && self.closing.is_some() {
             self.quiet_deadlines += 1;
             let is_closed = self.endpoint.ready_state() == ReadyState::Closed;
-            assert!(is_closed || self.quiet_deadlines < QUIET_DEADLINES_MAX, "no progress, and no end");
+            assert!(
+                is_closed || self.quiet_deadlines < QUIET_DEADLINES_MAX,
+                "closing made no progress and did not end"
+            );
             let limit = self.closing.unwrap_or(self.latest) + self.config.closing_limit;
-            assert!(is_closed || self.latest < limit, "the limit has come, and no end");
+            assert!(is_closed || self.latest < limit, "closing did not end within closing_limit");
         }
         let next = self.endpoint.poll_timeout();
         assert!(next.is_none_or(|next| next > self.latest), "{next:?} is not after {:?}", self.latest);
@@ -228,10 +231,10 @@ impl Run {
             taken.extend_from_slice(&output.chunk()[..step]);
             output.advance(step);
         }
-        self.left(&taken);
+        self.note_output(&taken);
     }
 
-    /// The same by `writev`.
+    /// Takes all output in vectored chunks.
     fn take_all(&mut self) {
         let output = self.endpoint.output();
         let mut taken = Vec::new();
@@ -243,13 +246,13 @@ impl Run {
             output.advance(bytes.len());
             taken.extend(bytes);
         }
-        self.left(&taken);
+        self.note_output(&taken);
     }
 
     fn take_bytes(&mut self, count: usize) {
         let bytes = self.endpoint.output().take_bytes(count);
         self.in_flight += bytes.len();
-        self.left(&bytes);
+        self.note_output(&bytes);
     }
 
     fn delivered(&mut self, count: usize) {
@@ -261,14 +264,14 @@ impl Run {
         }
     }
 
-    fn left(&mut self, bytes: &[u8]) {
+    fn note_output(&mut self, bytes: &[u8]) {
         self.quiet_deadlines = 0;
         let buffered = self.outbox.buffered;
-        // what a server says before it opens is a refusal
+        // output of a server before it opens is a refusal
         if self.is_opened || self.endpoint.role() == Role::Client {
             self.outbox.take(bytes);
         }
-        // bytes that leave behind others are delivered behind them
+        // bytes advanced behind bytes in flight count as delivered after them
         if self.in_flight > 0 {
             self.payload_in_flight += buffered - self.outbox.buffered;
         }
@@ -276,7 +279,7 @@ impl Run {
 
     fn accept(&mut self, offered: bool) {
         if self.state == ReadyState::Connecting && self.endpoint.role() == Role::Server {
-            self.tell_time();
+            self.note_time();
         }
         let accept = Accept::new().origin(OriginPolicy::Any).protocol(if offered { "chat" } else { "other" });
         if self.endpoint.accept(accept, self.now).is_ok() {
@@ -287,7 +290,7 @@ impl Run {
 
     fn close(&mut self, code: u16, reason: u8) {
         if self.is_opened {
-            self.tell_time();
+            self.note_time();
         }
         let code = match code {
             0 => CloseCode::NO_STATUS,
@@ -295,21 +298,21 @@ impl Run {
             code => CloseCode::new(code % 5_000).unwrap_or(CloseCode::NORMAL),
         };
         let reason = "r".repeat((reason % 128).into());
-        let is_sound = match code {
+        let is_valid = match code {
             CloseCode::ABNORMAL => false,
             CloseCode::NO_STATUS => reason.is_empty(),
             _ => reason.len() <= 123,
         };
         let closed = self.endpoint.close(code, &reason, self.now);
         if self.is_opened && self.state == ReadyState::Open {
-            assert_eq!(closed.is_ok(), is_sound, "{closed:?}");
+            assert_eq!(closed.is_ok(), is_valid, "{closed:?}");
         }
     }
 
-    /// The operations that send something.
+    /// Performs the operations that send a message or a fragment.
     fn send(&mut self, operation: &Operation, u: &mut Unstructured<'_>) -> Result<()> {
         let mut payload = wire::payload(u, TEXT)?;
-        payload.truncate(LONGEST);
+        payload.truncate(PAYLOAD_MAX);
         let kind = match operation {
             Operation::Send { is_text: true, .. }
             | Operation::SendShared { is_text: true }
@@ -350,22 +353,23 @@ impl Run {
         let message = message(kind, payload);
         let message = if is_owned { message.into_owned() } else { message };
         let sent = self.endpoint.send(message.clone());
-        if let Err(SendError::BufferFull { message: back, .. } | SendError::MessageTooLong { message: back, .. }) =
-            &sent
+        if let Err(
+            SendError::BufferFull { message: returned, .. } | SendError::MessageTooLong { message: returned, .. },
+        ) = &sent
         {
-            assert_eq!(back, &message, "the message is returned");
+            assert_eq!(returned, &message, "the returned message");
         }
         Ok(sent?)
     }
 
     fn control(&mut self, send: impl FnOnce(&mut Endpoint, &[u8]) -> std::result::Result<(), SendError>, length: u8) {
-        // no peer's Ping looks like this, so that its Pong is not taken for ours
+        // differs from every Ping of the peer, and so from the Pongs that answer them
         let payload = vec![PING | 0xF0; (length % 130).into()];
         let sent = send(&mut self.endpoint, &payload);
         assert!(sent.is_err() || (payload.len() <= 125 && self.state == ReadyState::Open), "{sent:?}");
     }
 
-    /// What holds after every operation.
+    /// Checks what must hold after every operation.
     pub(super) fn check(&mut self) {
         let state = self.endpoint.ready_state();
         assert!(state >= self.state, "{state:?} after {:?}", self.state);
@@ -374,16 +378,16 @@ impl Run {
         let transport = self.endpoint.transport();
         let cuts_off = matches!(transport, TransportAction::ShutdownWrite | TransportAction::Close);
         assert!(
-            !cuts_off || (!has_output && (self.in_flight == 0 || self.is_over || !self.is_opened)),
-            "output would be cut off"
+            !cuts_off || (!has_output && (self.in_flight == 0 || self.may_drop_output || !self.is_opened)),
+            "the transport action would cut off output"
         );
         assert!(state != ReadyState::Open || transport == TransportAction::Open);
         let _ = self.endpoint.wants_read();
-        self.is_over |= transport == TransportAction::Abort;
-        if self.is_opened && !self.is_over {
-            let (least, most) = (self.outbox.buffered, self.outbox.buffered + self.payload_in_flight);
+        self.may_drop_output |= transport == TransportAction::Abort;
+        if self.is_opened && !self.may_drop_output {
+            let (min, max) = (self.outbox.buffered, self.outbox.buffered + self.payload_in_flight);
             let amount = self.endpoint.buffered_amount();
-            assert!((least..=most).contains(&amount), "buffered_amount {amount}, not from {least} to {most}");
+            assert!((min..=max).contains(&amount), "buffered_amount is {amount}, not from {min} to {max}");
         }
         self.check_timers();
     }
@@ -396,49 +400,49 @@ impl Run {
         if self.state == ReadyState::Open {
             if let Some(interval) = self.config.keepalive.interval() {
                 let longest = interval.max(self.config.pong_timeout).max(Duration::from_nanos(1));
-                assert!(due.is_none_or(|due| due <= self.latest + longest), "keepalive is late");
+                assert!(due.is_none_or(|due| due <= self.latest + longest), "the deadline of keepalive is too late");
             }
             return;
         }
-        // at the latest after `closing_timeout` the connection looks for progress, and it ends at `closing_limit`
+        // the connection checks for progress within `closing_timeout`, and ends at `closing_limit`
         let began = *self.closing.get_or_insert(self.latest);
         let Some(due) = due else { return };
         let after = self.config.closing_timeout.max(Duration::from_nanos(1));
         assert!(
             due <= self.latest + after,
-            "the next look for progress is {due:?}, {after:?} on from {:?}",
+            "the next check for progress is at {due:?}, later than {after:?} after {:?}",
             self.latest
         );
         let limit = (began + self.config.closing_limit).max(self.latest + Duration::from_nanos(1));
-        assert!(due <= limit, "the next look for progress is {due:?}, and the limit {limit:?}");
+        assert!(due <= limit, "the next check for progress is at {due:?}, after the limit at {limit:?}");
     }
 
-    /// TCP ends, and all output is taken.
+    /// Ends TCP, takes all output, and checks the final state.
     pub(super) fn finish(&mut self) {
-        self.endpoint.detach_scratch(&mut self.memory);
+        self.endpoint.detach_scratch(&mut self.scratch);
         self.eof();
         self.check();
         self.take_all();
         self.delivered(usize::MAX);
-        if self.is_opened && !self.is_over {
+        if self.is_opened && !self.may_drop_output {
             self.outbox.check_drained();
             assert_eq!(self.endpoint.buffered_amount(), 0);
-            assert!(self.closes > 0 || self.endpoint.has_pending_event(), "Close is to be fetched");
+            assert!(self.closes > 0 || self.endpoint.has_pending_event(), "Close was not delivered");
         }
         self.receive(Vec::new());
         self.check();
-        assert!(!self.endpoint.has_pending_event(), "nothing is left to fetch");
-        assert_eq!(self.closes, usize::from(self.is_opened), "Close comes once");
+        assert!(!self.endpoint.has_pending_event(), "an event is pending after Close");
+        assert_eq!(self.closes, usize::from(self.is_opened), "the number of Close events");
         assert_eq!(self.endpoint.ready_state(), ReadyState::Closed);
         assert!(matches!(self.endpoint.transport(), TransportAction::Close | TransportAction::Abort));
         assert!(!self.endpoint.wants_read());
-        assert_eq!(self.endpoint.poll_timeout(), None, "nothing is left to wait for");
+        assert_eq!(self.endpoint.poll_timeout(), None, "a closed connection has a deadline");
     }
 }
 
 fn message(kind: MessageKind, payload: &[u8]) -> Message<'_> {
     match kind {
-        MessageKind::Text => Message::from(std::str::from_utf8(payload).expect("made of text")),
+        MessageKind::Text => Message::from(std::str::from_utf8(payload).expect("it was checked")),
         MessageKind::Binary => Message::from(payload),
     }
 }

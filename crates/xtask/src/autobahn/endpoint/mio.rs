@@ -1,4 +1,4 @@
-//! Endpoints over mio: one event loop for all connections of a server, and one for each of a client.
+//! Endpoints over mio: a server has one event loop for all connections, a client one per connection.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,9 +14,9 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
+pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
     let mut event_loop = EventLoop::new(Echo)?;
-    event_loop.connect_to(url.parse()?, entrance, ())?;
+    event_loop.connect_to(url.parse()?, target, ())?;
     finish(&mut event_loop)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn ask(url: &str) -> Result<Option<String>> {
     }
 }
 
-/// Runs a loop until its connection is gone.
+/// Runs an event loop until its connection has closed.
 pub(super) fn finish<H: Handler>(event_loop: &mut EventLoop<H>) -> Result<()> {
     while !event_loop.connections().is_empty() {
         event_loop.turn(None)?;
@@ -46,7 +46,7 @@ impl Handler for Echo {
     type Event = ();
 
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
-        // What cannot be sent is missed on the other side.
+        // The suite notices a missing echo.
         let _ = connection.send(message);
     }
 }

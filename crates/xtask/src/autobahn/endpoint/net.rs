@@ -1,4 +1,4 @@
-//! Endpoints over std::net: each connection has a thread, or the caller's.
+//! Endpoints over std::net: a server has a thread per connection, a client uses the caller's.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,8 +17,8 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
-    echo(Connector::new().connect_to(url, entrance)?)
+pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
+    echo(Connector::new().connect_to(url, target)?)
 }
 
 pub(super) fn ask(url: &str) -> Result<Option<String>> {

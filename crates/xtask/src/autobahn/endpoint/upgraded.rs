@@ -1,5 +1,5 @@
-//! Endpoints whose opening handshakes are done by another HTTP library: httparse reads the head, the types of the `http` crate
-//! hold it, the core's public negotiation decides, and the adapters adopt the connection.
+//! Endpoints whose opening handshake is performed by another HTTP library: httparse parses the head, types of the crate
+//! `http` hold it, the core's public negotiation checks it, and the adapters adopt the connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use sansocket_net::{Accept, Config, Request, WebSocket};
 use super::mio::{Echo, finish};
 use super::net::echo;
 
-/// A stream after its opening handshake, and what follows from that.
+/// A stream after its opening handshake, and the results of the handshake.
 struct Upgraded {
     stream: TcpStream,
     leftover: Vec<u8>,
@@ -45,13 +45,13 @@ pub(super) fn start_mio_echo_server(listener: TcpListener) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn net_echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
-    echo(connect(url, entrance)?.over_net()?)
+pub(super) fn net_echo_client(url: &str, target: SocketAddr) -> Result<()> {
+    echo(connect(url, target)?.over_net()?)
 }
 
-pub(super) fn mio_echo_client(url: &str, entrance: SocketAddr) -> Result<()> {
+pub(super) fn mio_echo_client(url: &str, target: SocketAddr) -> Result<()> {
     let mut event_loop = EventLoop::new(Echo)?;
-    event_loop.connections().adopt(connect(url, entrance)?.over_mio()?, ())?;
+    event_loop.connections().adopt(connect(url, target)?.over_mio()?, ())?;
     finish(&mut event_loop)
 }
 
@@ -69,13 +69,13 @@ impl Upgraded {
     }
 }
 
-/// The server's side of a handshake.
+/// Performs the server's side of a handshake.
 fn accept(mut stream: TcpStream) -> Result<Upgraded> {
     stream.set_nodelay(true)?;
     let (head, leftover) = read_head(&mut stream)?;
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut fields);
-    ensure!(parsed.parse(&head)?.is_complete(), "half of a head");
+    ensure!(parsed.parse(&head)?.is_complete(), "the head is incomplete");
     let mut builder =
         http::Request::builder().method(parsed.method.unwrap_or_default()).uri(parsed.path.unwrap_or_default());
     for field in parsed.headers.iter() {
@@ -83,18 +83,18 @@ fn accept(mut stream: TcpStream) -> Result<Upgraded> {
     }
     let (parts, ()) = builder.body(())?.into_parts();
 
-    let handshake = Request::try_from(&parts)?.check()?.context("no opening handshake")?;
-    let answer = Accept::new();
-    let acceptance = handshake.accept(&answer)?;
+    let handshake = Request::try_from(&parts)?.check()?.context("the request is no opening handshake")?;
+    let accept = Accept::new();
+    let acceptance = handshake.accept(&accept)?;
     let agreement = acceptance.agreement();
     let response = acceptance.to_http()?;
     send_head(&mut stream, &format!("{:?} {}", response.version(), response.status()), response.headers())?;
     Ok(Upgraded { stream, leftover, role: Role::Server, agreement })
 }
 
-/// The client's side of a handshake.
-fn connect(url: &str, entrance: SocketAddr) -> Result<Upgraded> {
-    let mut stream = TcpStream::connect(entrance)?;
+/// Performs the client's side of a handshake.
+fn connect(url: &str, target: SocketAddr) -> Result<Upgraded> {
+    let mut stream = TcpStream::connect(target)?;
     stream.set_nodelay(true)?;
     let request: ClientRequest = url.parse()?;
     let key = generate_key(&mut rand::rng());
@@ -104,7 +104,7 @@ fn connect(url: &str, entrance: SocketAddr) -> Result<Upgraded> {
     let (head, leftover) = read_head(&mut stream)?;
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Response::new(&mut fields);
-    ensure!(parsed.parse(&head)?.is_complete(), "half of a head");
+    ensure!(parsed.parse(&head)?.is_complete(), "the head is incomplete");
     let mut builder = http::Response::builder().status(parsed.code.unwrap_or_default());
     for field in parsed.headers.iter() {
         builder = builder.header(field.name, field.value);
@@ -114,7 +114,7 @@ fn connect(url: &str, entrance: SocketAddr) -> Result<Upgraded> {
     Ok(Upgraded { stream, leftover, role: Role::Client, agreement })
 }
 
-/// Reads up to the empty line. Returns also what followed it.
+/// Reads up to the empty line. Returns the head, and the bytes that followed.
 fn read_head(stream: &mut TcpStream) -> Result<(Vec<u8>, Vec<u8>)> {
     const END: &[u8] = b"\r\n\r\n";
     let (mut head, mut buffer) = (Vec::new(), [0; 4096]);

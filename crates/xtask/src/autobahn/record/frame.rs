@@ -1,10 +1,10 @@
-//! The frames that the suite sent, read without the code under test.
+//! Parses the frames that the suite sent, without the code under test.
 
 use anyhow::Result;
 
 use super::notation::{hex, token, write_run};
 
-/// A frame, whether it is legal or not.
+/// A frame, which may be invalid.
 #[derive(Debug)]
 pub(super) struct Frame {
     /// Its first byte: FIN, RSV and opcode.
@@ -15,7 +15,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Reads all frames that are whole, and returns them with what is left.
+    /// Parses all complete frames, and returns them with the remaining bytes.
     pub(super) fn read_all(mut bytes: &[u8]) -> (Vec<Self>, &[u8]) {
         let mut frames = Vec::new();
         while let Some((frame, rest)) = Self::read(bytes) {
@@ -25,7 +25,8 @@ impl Frame {
         (frames, bytes)
     }
 
-    /// Nothing, too, if the length is not minimal: writing would make it so.
+    /// Parses a frame. Returns `None` if it is incomplete, or if its length is not minimal, which the notation cannot
+    /// express.
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (&[first, second], rest) = bytes.split_first_chunk()?;
         let (length, rest) = match second & 0x7f {
@@ -64,7 +65,7 @@ impl Frame {
         self.first & 0x0f
     }
 
-    /// Whether it is a Close frame without a fault in its first byte.
+    /// Returns whether it is a Close frame whose first byte is valid.
     pub(super) fn is_close(&self) -> bool {
         self.first == 0x88
     }
@@ -73,14 +74,14 @@ impl Frame {
         &self.payload
     }
 
-    /// Whether they differ in their masking keys at most.
-    fn is_like(&self, other: &Self) -> bool {
+    /// Returns whether the frames are equal except for their masking keys.
+    fn is_similar(&self, other: &Self) -> bool {
         (self.first, self.key.is_some(), &self.payload) == (other.first, other.key.is_some(), &other.payload)
     }
 
-    /// The frames as lines. Of the keys in a run only the first is written.
+    /// Writes the frames as lines. A run of similar frames is written with the key of the first.
     pub(super) fn write_all(frames: &[Self], text: &mut String) -> Result<()> {
-        for run in frames.chunk_by(Self::is_like) {
+        for run in frames.chunk_by(Self::is_similar) {
             write_run(text, "sent", run, |Self { first, key, payload }| {
                 let key = key.map_or_else(|| "-".to_owned(), |key| hex(&key));
                 Ok(format!("{first:02x} {key} {}", token(payload)?))
@@ -94,14 +95,14 @@ impl Frame {
 mod tests {
     use super::*;
 
-    /// Bytes, the lines that they are written as, and how many bytes are left.
+    /// Checks the lines for these bytes, and the number of remaining bytes.
     #[track_caller]
-    fn check(bytes: &[u8], lines: &str, left: usize) {
+    fn check(bytes: &[u8], lines: &str, remaining: usize) {
         let (frames, rest) = Frame::read_all(bytes);
         let mut text = String::new();
         Frame::write_all(&frames, &mut text).unwrap();
         assert_eq!(text, lines);
-        assert_eq!(rest.len(), left);
+        assert_eq!(rest.len(), remaining);
     }
 
     #[test]
@@ -114,15 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_frame_is_left() {
+    fn incomplete_frames_remain() {
         check(b"\x88\x02\x03\xe8\x81", "sent: 88 - 03e8\n", 1);
         check(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51", "", 10);
-        // It would be written as if its length were minimal.
+        // Its length is not minimal.
         check(b"\x81\x7e\x00\x01a", "", 5);
     }
 
     #[test]
-    fn many_frames_that_are_alike_are_one_line() {
+    fn many_similar_frames_are_one_line() {
         let frames = |count: u8| -> Vec<u8> { (0..count).flat_map(|key| [0x82, 0x80, key, 0, 0, 0]).collect() };
         check(&frames(2), "sent: 82 00000000 -\nsent: 82 01000000 -\n", 0);
         check(&frames(100), "sent: 82 00000000 - x100\n", 0);

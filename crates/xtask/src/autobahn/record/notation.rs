@@ -1,44 +1,45 @@
-//! How bytes, and many things that are alike, are written in the records.
+//! The notation of bytes, and of runs of equal items, in the records.
 
 use anyhow::{Result, ensure};
 
-/// Fewer things that are alike are written one by one.
+/// Shorter runs are written item by item.
 const RUN_MIN: usize = 16;
 
-/// The longest payload that is written in full, in bytes.
+/// The maximum payload that is written in full, in bytes.
 const PLAIN_MAX: usize = 1024;
 
-/// The longest period that is looked for in a payload, in bytes.
+/// The maximum period to look for in a payload, in bytes.
 const PERIOD_MAX: usize = 16;
 
-/// Writes things that are alike: a line for each, or one line with their number.
+/// Writes a run of equal items: a line for each, or one line with their number.
 pub(super) fn write_run<T>(text: &mut String, key: &str, run: &[T], line: impl Fn(&T) -> Result<String>) -> Result<()> {
     if let [first, ..] = run
         && run.len() >= RUN_MIN
     {
         *text += &format!("{key}: {} x{}\n", line(first)?, run.len());
     } else {
-        for thing in run {
-            *text += &format!("{key}: {}\n", line(thing)?);
+        for item in run {
+            *text += &format!("{key}: {}\n", line(item)?);
         }
     }
     Ok(())
 }
 
-/// A payload as hex digits, or `N*HEX`: N bytes, taken from HEX over and over; or `-` for none.
+/// Formats a payload as hexadecimal digits, as `N*HEX` (N bytes that repeat HEX), or as `-` if it is empty.
 pub(super) fn token(payload: &[u8]) -> Result<String> {
     let has_period = |size: &usize| payload.get(*size..).is_some_and(|rest| payload.starts_with(rest));
     match (1..=PERIOD_MAX).find(has_period) {
         Some(size) if payload.len() > 2 * size => Ok(format!("{}*{}", payload.len(), hex(&payload[..size]))),
         _ if payload.is_empty() => Ok("-".to_owned()),
         _ => {
-            ensure!(payload.len() <= PLAIN_MAX, "a payload of {} bytes without a period", payload.len());
+            let length = payload.len();
+            ensure!(length <= PLAIN_MAX, "the payload of {length} bytes has no period and exceeds {PLAIN_MAX} bytes");
             Ok(hex(payload))
         }
     }
 }
 
-/// Bytes as hex digits.
+/// Formats bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

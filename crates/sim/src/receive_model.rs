@@ -1,5 +1,5 @@
-//! What an endpoint must make of the bytes that it is given: a plain reading of RFC 6455 section 5, byte after byte,
-//! that shares no code with the core.
+//! Predicts the events of received bytes: a direct implementation of RFC 6455 section 5 that shares no code with the
+//! core.
 
 use std::sync::Arc;
 
@@ -7,30 +7,30 @@ use sansocket::{Config, Delivery, Error, MessageKind, ProtocolError, Role};
 
 /// A whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Whole {
+pub(crate) struct WholeMessage {
     pub(crate) kind: MessageKind,
     pub(crate) payload: Vec<u8>,
 }
 
-/// What bytes say.
+/// What the received bytes must produce.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReadEvent {
-    Message(Whole),
-    /// With chunk delivery: as much of a message as has come.
-    Piece(Whole, bool),
+pub(crate) enum ExpectedEvent {
+    Message(WholeMessage),
+    /// With chunk delivery: the part of a message that has arrived, and whether it ends the message.
+    Chunk(WholeMessage, bool),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     /// The code is 1005 if there was none.
     Close(u16, String),
-    /// The connection fails for one of these reasons, all in the same frame.
-    Broken(Vec<Failure>),
+    /// The connection must fail for one of these reasons, which are all in the same frame.
+    Failure(Vec<Failure>),
 }
 
-/// Why a connection fails.
+/// Why a connection must fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Rule(ProtocolError),
-    /// A limit was exceeded: its name, its value and the size.
+    /// A limit is exceeded: its name, its value and the size.
     Limit(&'static str, u64, u64),
 }
 
@@ -50,21 +50,21 @@ impl From<Error> for Failure {
     }
 }
 
-/// Reads what an endpoint receives.
+/// Parses what an endpoint receives.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReceiveModel {
     /// The role of the endpoint that receives.
     role: Role,
     config: Arc<Config>,
     bytes: Vec<u8>,
-    /// Whether the head of the opening handshake, which is not ours to judge, is over.
+    /// Whether the head of the opening handshake, which the model skips, is over.
     is_open: bool,
     frame: Option<Frame>,
     message: Option<PartialMessage>,
-    /// Text has turned out not to be UTF-8, which is said after what came before.
+    /// Text is not UTF-8: the connection must fail once the chunk before the error is delivered.
     is_invalid: bool,
-    /// A Close frame came, or a rule was broken: nothing that follows is read.
-    is_over: bool,
+    /// A Close frame arrived, or a rule was broken: the bytes that follow are ignored.
+    is_finished: bool,
 }
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ struct Frame {
     fin: bool,
     key: [u8; 4],
     length: u64,
-    /// What has come of it, unmasked.
+    /// The part that has arrived, unmasked.
     payload: Vec<u8>,
 }
 
@@ -81,16 +81,16 @@ struct Frame {
 struct PartialMessage {
     kind: MessageKind,
     payload: Vec<u8>,
-    /// How much of the payload the application was told, with chunk delivery.
-    told: usize,
-    /// How much of the payload is known to be UTF-8.
+    /// The number of bytes delivered in chunks.
+    delivered: usize,
+    /// The number of bytes known to be UTF-8.
     valid: usize,
-    /// Lengths of its frames added up.
+    /// The sum of the lengths that its frames announced.
     announced: u64,
     empty_in_a_row: u32,
 }
 
-impl Reading {
+impl ReceiveModel {
     pub(crate) fn new(role: Role, config: Arc<Config>) -> Self {
         Self {
             role,
@@ -100,13 +100,13 @@ impl Reading {
             frame: None,
             message: None,
             is_invalid: false,
-            is_over: false,
+            is_finished: false,
         }
     }
 
-    /// More bytes came.
+    /// Adds received bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.is_over {
+        if self.is_finished {
             return;
         }
         self.bytes.extend_from_slice(bytes);
@@ -118,47 +118,47 @@ impl Reading {
         }
     }
 
-    /// How many bytes may have to be kept until more come.
+    /// Returns how many bytes the core may have to buffer until more arrive.
     pub(crate) fn held(&self) -> usize {
         let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
         self.bytes.len() + frame + self.message.as_ref().map_or(0, |message| message.payload.len())
     }
 
-    /// Nothing more is to be read.
+    /// Ignores all further bytes.
     pub(crate) fn discard(&mut self) {
-        self.is_over = true;
+        self.is_finished = true;
         self.bytes.clear();
     }
 
-    /// The next thing said, if the bytes reach so far.
-    pub(crate) fn next(&mut self) -> Option<ReadEvent> {
-        while self.is_open && !self.is_over {
-            let said = match self.frame.take() {
-                _ if self.is_invalid => Some(ReadEvent::Broken(vec![ProtocolError::Utf8Invalid.into()])),
+    /// Returns the next event, if its bytes have arrived.
+    pub(crate) fn next(&mut self) -> Option<ExpectedEvent> {
+        while self.is_open && !self.is_finished {
+            let event = match self.frame.take() {
+                _ if self.is_invalid => Some(ExpectedEvent::Failure(vec![ProtocolError::Utf8Invalid.into()])),
                 None => self.head()?,
                 Some(frame) => self.payload(frame)?,
             };
-            if matches!(said, Some(ReadEvent::Close(..) | ReadEvent::Broken(_))) {
+            if matches!(event, Some(ExpectedEvent::Close(..) | ExpectedEvent::Failure(_))) {
                 self.discard();
             }
-            if said.is_some() {
-                return said;
+            if event.is_some() {
+                return event;
             }
         }
         None
     }
 
-    /// The next thing said that is no piece of a message, if that is that a rule was broken.
-    pub(crate) fn verdict(&mut self) -> Option<ReadEvent> {
-        let mut said = self.next();
-        while matches!(said, Some(ReadEvent::Piece(..))) {
-            said = self.next();
+    /// Skips chunks, and returns the next event if it is a failure.
+    pub(crate) fn next_failure(&mut self) -> Option<ExpectedEvent> {
+        let mut event = self.next();
+        while matches!(event, Some(ExpectedEvent::Chunk(..))) {
+            event = self.next();
         }
-        said.filter(|said| matches!(said, ReadEvent::Broken(_)))
+        event.filter(|event| matches!(event, ExpectedEvent::Failure(_)))
     }
 
-    /// Reads a head; the outer `None` if it has not come whole.
-    fn head(&mut self) -> Option<Option<ReadEvent>> {
+    /// Parses a frame head. Returns `None` if it is incomplete, and `Some(None)` if it produces no event.
+    fn head(&mut self) -> Option<Option<ExpectedEvent>> {
         let [first, second, ..] = *self.bytes.as_slice() else { return None };
         let extended = match second % 128 {
             126 => 2,
@@ -177,34 +177,34 @@ impl Reading {
             key.copy_from_slice(&head[size - 4..]);
         }
         let frame = Frame { opcode: first % 16, fin: first >= 128, key, length, payload: Vec::new() };
-        let mut broken = self.broken_by(&frame, first / 16 % 8, masked);
+        let mut failures = self.head_failures(&frame, first / 16 % 8, masked);
         if match extended {
             2 => length < 126,
             8 => length < 65_536,
             _ => false,
         } {
-            broken.push(ProtocolError::LengthNotMinimal.into());
+            failures.push(ProtocolError::LengthNotMinimal.into());
         }
         if extended > 0 && frame.opcode >= 8 {
-            // 5.5: whatever the length is, its 7 bits say that it is more than 125
-            broken.push(ProtocolError::ControlFrameTooLong.into());
+            // 5.5: an extended length means more than 125 bytes, even if its value is less
+            failures.push(ProtocolError::ControlFrameTooLong.into());
         }
-        if !broken.is_empty() {
-            return Some(Some(ReadEvent::Broken(broken)));
+        if !failures.is_empty() {
+            return Some(Some(ExpectedEvent::Failure(failures)));
         }
-        let said = if length == 0 { self.end(frame) } else { self.keep(frame) };
-        Some(said)
+        let event = if length == 0 { self.end(frame) } else { self.keep(frame) };
+        Some(event)
     }
 
-    fn keep(&mut self, frame: Frame) -> Option<ReadEvent> {
+    fn keep(&mut self, frame: Frame) -> Option<ExpectedEvent> {
         self.frame = Some(frame);
         None
     }
 
-    /// Every rule that the head breaks; begins or continues a message.
-    fn broken_by(&mut self, frame: &Frame, rsv: u8, masked: bool) -> Vec<Failure> {
-        let mut broken = Vec::new();
-        let mut rule = |is_broken: bool, rule: ProtocolError| broken.extend(is_broken.then_some(Failure::Rule(rule)));
+    /// Returns every rule and limit that the head breaks; begins or continues a message.
+    fn head_failures(&mut self, frame: &Frame, rsv: u8, masked: bool) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        let mut rule = |is_broken: bool, rule: ProtocolError| failures.extend(is_broken.then_some(Failure::Rule(rule)));
         let is_control = frame.opcode >= 8;
         rule(rsv != 0, ProtocolError::ReservedBitSet);
         rule(matches!(frame.opcode, 3..=7 | 11..), ProtocolError::OpCodeReserved);
@@ -213,20 +213,20 @@ impl Reading {
         rule(self.role == Role::Client && masked, ProtocolError::FrameMasked);
         rule(is_control && !frame.fin, ProtocolError::ControlFrameFragmented);
         if is_control {
-            return broken;
+            return failures;
         }
         rule(frame.opcode == 0 && self.message.is_none(), ProtocolError::ContinuationUnexpected);
         rule(frame.opcode != 0 && self.message.is_some(), ProtocolError::ContinuationMissing);
         let mut limit = |name, limit: u64, size: u64| {
-            broken.extend((size > limit).then_some(Failure::Limit(name, limit, size)));
+            failures.extend((size > limit).then_some(Failure::Limit(name, limit, size)));
         };
-        if let Some(most) = self.config.max_frame_payload {
-            limit("max_frame_payload", most, frame.length);
+        if let Some(max) = self.config.max_frame_payload {
+            limit("max_frame_payload", max, frame.length);
         }
         let message = self.message.get_or_insert_with(|| PartialMessage {
             kind: if frame.opcode == 1 { MessageKind::Text } else { MessageKind::Binary },
             payload: Vec::new(),
-            told: 0,
+            delivered: 0,
             valid: 0,
             announced: 0,
             empty_in_a_row: 0,
@@ -235,11 +235,12 @@ impl Reading {
         limit("max_message_size", self.config.max_message_size as u64, message.announced);
         message.empty_in_a_row = if frame.length == 0 && !frame.fin { message.empty_in_a_row + 1 } else { 0 };
         limit("max_empty_fragments", self.config.max_empty_fragments.into(), message.empty_in_a_row.into());
-        broken
+        failures
     }
 
-    /// Takes what has come of a payload; the outer `None` if that is nothing.
-    fn payload(&mut self, mut frame: Frame) -> Option<Option<ReadEvent>> {
+    /// Takes the available bytes of a payload. Returns `None` if there are none, and `Some(None)` if they produce no
+    /// event.
+    fn payload(&mut self, mut frame: Frame) -> Option<Option<ExpectedEvent>> {
         let before = frame.payload.len();
         let count = (frame.length - before as u64).min(self.bytes.len() as u64) as usize;
         let unmasked = self.bytes.drain(..count).enumerate().map(|(at, byte)| byte ^ frame.key[(before + at) % 4]);
@@ -259,54 +260,55 @@ impl Reading {
         if frame.payload.len() as u64 == frame.length {
             return Some(self.end(frame));
         }
-        let piece = if frame.opcode < 8 { self.piece(false) } else { None };
+        let chunk = if frame.opcode < 8 { self.chunk(false) } else { None };
         self.frame = Some(frame);
-        Some(piece)
+        Some(chunk)
     }
 
-    /// With chunk delivery, what has come of a message and was not told.
-    fn piece(&mut self, last: bool) -> Option<ReadEvent> {
+    /// With chunk delivery, returns the bytes of the message that are not delivered yet.
+    fn chunk(&mut self, last: bool) -> Option<ExpectedEvent> {
         let message = self.message.as_mut().filter(|_| self.config.delivery == Delivery::Chunks)?;
-        let payload = message.payload[message.told..].to_vec();
-        message.told = message.payload.len();
-        (last || !payload.is_empty()).then_some(ReadEvent::Piece(Whole { kind: message.kind, payload }, last))
+        let payload = message.payload[message.delivered..].to_vec();
+        message.delivered = message.payload.len();
+        (last || !payload.is_empty())
+            .then_some(ExpectedEvent::Chunk(WholeMessage { kind: message.kind, payload }, last))
     }
 
-    /// A frame has come whole.
-    fn end(&mut self, frame: Frame) -> Option<ReadEvent> {
+    /// Ends a frame whose payload is complete.
+    fn end(&mut self, frame: Frame) -> Option<ExpectedEvent> {
         match frame.opcode {
             8 => return Some(close(&frame.payload)),
-            9 => return Some(ReadEvent::Ping(frame.payload)),
-            10 => return Some(ReadEvent::Pong(frame.payload)),
+            9 => return Some(ExpectedEvent::Ping(frame.payload)),
+            10 => return Some(ExpectedEvent::Pong(frame.payload)),
             _ => {}
         }
-        // 8.1: text is UTF-8; what is left of it here can only be a character cut short
-        let is_cut = |begun: &PartialMessage| begun.kind == MessageKind::Text && begun.valid < begun.payload.len();
+        // 8.1: text is UTF-8; bytes not known to be valid here can only be an incomplete character
+        let is_cut = |text: &PartialMessage| text.kind == MessageKind::Text && text.valid < text.payload.len();
         if frame.fin && self.message.as_ref().is_some_and(is_cut) {
             return self.invalid();
         }
-        let piece = self.piece(frame.fin);
+        let chunk = self.chunk(frame.fin);
         if !frame.fin {
-            return piece;
+            return chunk;
         }
         let message = self.message.take()?;
-        piece.or(Some(ReadEvent::Message(Whole { kind: message.kind, payload: message.payload })))
+        chunk.or(Some(ExpectedEvent::Message(WholeMessage { kind: message.kind, payload: message.payload })))
     }
 
-    /// The text is not UTF-8. What of it may be, so far, can have been told before.
-    fn invalid(&mut self) -> Option<ReadEvent> {
+    /// Notes that the text is not UTF-8. With chunk delivery, the valid bytes before the error are delivered first.
+    fn invalid(&mut self) -> Option<ExpectedEvent> {
         self.is_invalid = true;
         let message = self.message.as_mut()?;
-        let may_be = |bytes: &[u8]| str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none());
-        while !may_be(&message.payload[message.valid..]) {
+        let is_prefix = |bytes: &[u8]| str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none());
+        while !is_prefix(&message.payload[message.valid..]) {
             message.payload.pop();
         }
-        self.piece(false)
+        self.chunk(false)
     }
 }
 
 impl PartialMessage {
-    /// Whether the payload is UTF-8, or the beginning of it.
+    /// Returns whether the payload is UTF-8 or a prefix of UTF-8.
     fn is_valid_so_far(&mut self) -> bool {
         if self.kind == MessageKind::Binary {
             return true;
@@ -320,22 +322,22 @@ impl PartialMessage {
     }
 }
 
-/// The body of a Close frame (5.5.1, 7.4).
-fn close(body: &[u8]) -> ReadEvent {
+/// Parses the body of a Close frame (5.5.1, 7.4).
+fn close(body: &[u8]) -> ExpectedEvent {
     let [high, low, reason @ ..] = body else {
         return match body {
-            [] => ReadEvent::Close(1005, String::new()),
-            _ => ReadEvent::Broken(vec![ProtocolError::CloseBodyTooShort.into()]),
+            [] => ExpectedEvent::Close(1005, String::new()),
+            _ => ExpectedEvent::Failure(vec![ProtocolError::CloseBodyTooShort.into()]),
         };
     };
     let code = u16::from_be_bytes([*high, *low]);
-    let may_travel = matches!(code, 1000 | 1001 | 1002 | 1003 | 1007..=1014 | 3000..=4999);
-    match (may_travel, str::from_utf8(reason)) {
-        (true, Ok(reason)) => ReadEvent::Close(code, reason.into()),
-        (true, Err(_)) => ReadEvent::Broken(vec![ProtocolError::Utf8Invalid.into()]),
-        (false, Ok(_)) => ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid.into()]),
+    let is_valid = matches!(code, 1000 | 1001 | 1002 | 1003 | 1007..=1014 | 3000..=4999);
+    match (is_valid, str::from_utf8(reason)) {
+        (true, Ok(reason)) => ExpectedEvent::Close(code, reason.into()),
+        (true, Err(_)) => ExpectedEvent::Failure(vec![ProtocolError::Utf8Invalid.into()]),
+        (false, Ok(_)) => ExpectedEvent::Failure(vec![ProtocolError::CloseCodeInvalid.into()]),
         (false, Err(_)) => {
-            ReadEvent::Broken(vec![ProtocolError::CloseCodeInvalid.into(), ProtocolError::Utf8Invalid.into()])
+            ExpectedEvent::Failure(vec![ProtocolError::CloseCodeInvalid.into(), ProtocolError::Utf8Invalid.into()])
         }
     }
 }

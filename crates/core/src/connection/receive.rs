@@ -1,0 +1,79 @@
+//! What received frames mean for the connection.
+
+use super::Connection;
+use crate::data::Input;
+use crate::error::Error;
+use crate::event::Event;
+use crate::frame::OpCode;
+use crate::receive::FrameEvent;
+use crate::send::{CloseProgress, ControlOrigin};
+
+impl Connection {
+    /// Receives what `Receiver::receive_whole` does not take, and reports the end of a closing connection.
+    #[inline(never)]
+    pub(super) fn receive_frames<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        if let Some(closing) = &mut self.closing {
+            if !input.is_empty() {
+                closing.note_received(self.output.is_delivered(), self.timers.now());
+            }
+            if !closing.handles_frames() {
+                let close = self.take_close();
+                let discarded = self.discard(input);
+                return close.map_or(discarded, |close| Ok(Some(Event::Close(close))));
+            }
+        }
+        if self.receiver.is_assembling(&self.config) {
+            match self.receiver.assemble(input, self.output.pool()) {
+                Ok(Some(message)) => return Ok(Some(Event::Message(message))),
+                Ok(None) if input.is_empty() => return Ok(None),
+                Ok(None) => {}
+                Err(error) => return self.fail(error.into(), input),
+            }
+        }
+        match self.receiver.receive(input, &self.config, self.output.pool()) {
+            Ok(event) => Ok(event.map(|event| self.handle_frame(event))),
+            Err(error) => self.fail(error.into(), input),
+        }
+    }
+
+    fn handle_frame<'b>(&mut self, event: FrameEvent<'b>) -> Event<'b> {
+        match event {
+            FrameEvent::Message(message) => Event::Message(message),
+            FrameEvent::Chunk(chunk) => Event::Chunk(chunk),
+            FrameEvent::Ping(payload) => {
+                self.reply(&payload);
+                Event::Ping(payload)
+            }
+            FrameEvent::Pong(payload) => Event::Pong(payload),
+            FrameEvent::Close(frame) => {
+                self.transition().receive_close(frame.clone());
+                self.receiver.discard();
+                Event::CloseReceived(frame)
+            }
+        }
+    }
+
+    /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
+    fn reply(&mut self, payload: &[u8]) {
+        let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
+        if can_write && self.output.close_progress() < CloseProgress::Begun {
+            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlOrigin::Reply, &self.config);
+        }
+    }
+
+    #[cold]
+    pub(super) fn fail<'b>(&mut self, error: Error, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        self.transition().fail(error);
+        self.discard(input)
+    }
+
+    /// Discards what follows a Close frame or a failure, and what was unfinished then (1.4, 7.1.7).
+    fn discard<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        input.discard();
+        self.receiver.discard();
+        match self.closing.as_ref().and_then(|closing| closing.error()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A run of the testsuite with one adapter in one role.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::{Value, json};
+
+use super::endpoint::{Adapter, Role};
+use super::relay::Relay;
+use super::suite::{Mode, Suite, Wstest};
+
+/// The maximum duration of a run: many times the usual one.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
+
+/// The maximum time until `wstest` listens.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// One adapter in one role.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) adapter: Adapter,
+    pub(crate) role: Role,
+    /// The listener of our server; or the listener that reserves a port for `wstest`, which cannot report a port that
+    /// it chooses. Runs that are prepared before the first one starts get different ports.
+    listener: TcpListener,
+    /// The address to which the client connects: the server, or a relay in front of it.
+    target: SocketAddr,
+}
+
+impl Run {
+    pub(crate) fn prepare(adapter: Adapter, role: Role) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let target = listener.local_addr()?;
+        Ok(Self { adapter, role, listener, target })
+    }
+
+    /// Prepares a run whose connections all pass through a relay.
+    pub(crate) fn prepare_relayed(adapter: Adapter, role: Role) -> Result<(Self, Relay)> {
+        let run = Self::prepare(adapter, role)?;
+        let relay = Relay::start(role, run.target)?;
+        Ok((Self { target: relay.address, ..run }, relay))
+    }
+
+    /// Returns the name of the run, which is also that of its folder of reports.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.adapter.name(), self.role.name())
+    }
+
+    /// Runs `cases`, patterns in the syntax of the suite, and writes a report.
+    pub(crate) fn execute(self, suite: &Suite, cases: &Value) -> Result<()> {
+        match self.role {
+            Role::Server => self.execute_server(suite, cases),
+            Role::Client => self.execute_client(suite, cases),
+        }
+    }
+
+    fn execute_server(self, suite: &Suite, cases: &Value) -> Result<()> {
+        let (name, agent) = (self.name(), self.adapter.agent());
+        self.adapter.start_echo_server(self.listener)?;
+
+        let server = json!({ "agent": agent, "url": format!("ws://{}", self.target) });
+        let spec = json!({ "servers": [server], "cases": cases });
+        let mut wstest = suite.start(&name, Mode::FuzzingClient, spec)?;
+        let deadline = Instant::now() + RUN_LIMIT;
+        loop {
+            if let Some(status) = wstest.exit_status()? {
+                ensure!(status.success(), "wstest failed with {status}; {}", wstest.last_line());
+                return Ok(());
+            }
+            wait(deadline, &wstest)?;
+        }
+    }
+
+    fn execute_client(self, suite: &Suite, cases: &Value) -> Result<()> {
+        let (name, adapter, target) = (self.name(), self.adapter, self.target);
+        let address = self.listener.local_addr()?;
+        drop(self.listener);
+        let spec = json!({ "url": format!("ws://{address}"), "cases": cases });
+        let mut wstest = suite.start(&name, Mode::FuzzingServer, spec)?;
+
+        // In a separate thread, so that a client that hangs is detected.
+        let client = thread::spawn(move || run_all_cases(adapter, address, target));
+        let deadline = Instant::now() + RUN_LIMIT;
+        while !client.is_finished() {
+            check_running(&mut wstest)?;
+            wait(deadline, &wstest)?;
+        }
+        let result = client.join().map_err(|_| anyhow!("the client panicked"))?;
+        if result.is_err() {
+            // A failure of wstest explains more than that of the client.
+            check_running(&mut wstest)?;
+        }
+        result.with_context(|| wstest.last_line())
+    }
+}
+
+/// Runs our client against the fuzzing server.
+fn run_all_cases(adapter: Adapter, server: SocketAddr, target: SocketAddr) -> Result<()> {
+    let agent = adapter.agent();
+    for case in 1..=number_of_cases(adapter, server)? {
+        // Many cases make a client fail on purpose. The suite checks the result.
+        let _ = adapter.echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"), target);
+    }
+    adapter.ask(&format!("ws://{server}/updateReports?agent={agent}")).context("wstest does not update its reports")?;
+    Ok(())
+}
+
+/// Asks `wstest` for the number of cases until it answers.
+///
+/// A connection to the port does not prove that `wstest` listens: for a moment, a process that another run starts has a
+/// copy of the listener that reserved the port.
+fn number_of_cases(adapter: Adapter, server: SocketAddr) -> Result<u32> {
+    let url = format!("ws://{server}/getCaseCount");
+    let deadline = Instant::now() + START_LIMIT;
+    let count = loop {
+        match adapter.ask(&url) {
+            Ok(count) => break count.context("wstest sent no number of cases")?,
+            Err(_) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
+            Err(error) => return Err(error.context("wstest does not send the number of cases")),
+        }
+    };
+    count.parse().with_context(|| format!("wstest sent {count:?} as the number of cases"))
+}
+
+fn check_running(wstest: &mut Wstest) -> Result<()> {
+    match wstest.exit_status()? {
+        Some(status) => bail!("wstest exited early with {status}; {}", wstest.last_line()),
+        None => Ok(()),
+    }
+}
+
+fn wait(deadline: Instant, wstest: &Wstest) -> Result<()> {
+    let limit = RUN_LIMIT.as_secs();
+    ensure!(Instant::now() < deadline, "wstest has not finished within {limit} s; {}", wstest.last_line());
+    thread::sleep(POLL_INTERVAL);
+    Ok(())
+}
