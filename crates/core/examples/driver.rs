@@ -1,7 +1,7 @@
 //! An echo server over `std::net` and poll(2), one connection at a time: a complete driver of the core.
 //!
-//! `cargo run -p sansocket --example driver -- 127.0.0.1:9001`; the loop is [`drive`]. Each of its five parts is
-//! explained in the crate's guide. `sansocket-drive` has a shorter one, which also tells a slow reader from a dead one.
+//! Run `cargo run -p sansocket --example driver -- 127.0.0.1:9001`. The loop is [`drive`]; the crate's guide explains its
+//! five parts. The driver of `sansocket-drive` is shorter, and also tracks the bytes that a slow reader acknowledges.
 
 #![expect(
     clippy::disallowed_methods,
@@ -36,7 +36,7 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
     let (mut buffer, mut received) = (vec![0; 16 * 1024], 0);
     let (mut eof, mut write_ended, mut failed) = (false, false, false);
     loop {
-        // 1. hand over the received bytes, and fetch events until there are no more
+        // 1. pass the received bytes, and fetch events until there are no more
         let mut input = Input::new(&mut buffer[..std::mem::take(&mut received)]);
         loop {
             match ws.receive(&mut input, now()) {
@@ -48,7 +48,7 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
                 }
             }
         }
-        // 2. write as much as the kernel takes: also after an error, so that the peer learns of it
+        // 2. write as much as the kernel takes, also after an error: the Close frame tells the peer the reason
         while !write_ended && ws.output().has_remaining() {
             match stream.write(ws.output().chunk()) {
                 Ok(count) => ws.output().advance(count),
@@ -59,12 +59,12 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
                 }
             }
         }
-        // 3. end TCP as the connection says
+        // 3. obey `transport`
         match ws.transport() {
             _ if ws.has_pending_event() => continue,
             TransportAction::ShutdownWrite if !write_ended => {
                 write_ended = true;
-                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, reading says so
+                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, the next read fails
             }
             TransportAction::Close => return Ok(()),
             TransportAction::Abort => return abort(stream),
@@ -94,7 +94,7 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Handles what a call returned; returns whether it was an event or an error.
+/// Handles the result of a call. Returns whether it was an event or an error.
 fn outcome(
     ws: &mut WebSocket,
     call: impl FnOnce(&mut WebSocket) -> Result<Option<Event<'static>>, Error>,
@@ -109,7 +109,7 @@ fn outcome(
     true
 }
 
-/// What the application does: an echo.
+/// Handles an event of the application, which echoes messages.
 fn handle(ws: &mut WebSocket, event: Event<'_>, now: Instant) {
     let result = match event {
         Event::Request(_) => ws.accept(Accept::new(), now).map_err(|error| error.to_string()),
@@ -124,14 +124,14 @@ fn handle(ws: &mut WebSocket, event: Event<'_>, now: Instant) {
     result.unwrap_or_else(|error| eprintln!("{error}"));
 }
 
-/// A failed connection returns its error again and again.
+/// Prints an error once, since a failed connection returns it from every call.
 fn report(error: &Error, reported: &mut bool) {
     if !std::mem::replace(reported, true) {
         eprintln!("{error}");
     }
 }
 
-/// Waits until the stream is ready, and returns for what; empty when the time is over.
+/// Waits until the stream can be read or written, and returns which; empty after the timeout.
 fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<PollFlags> {
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::IN, read);
@@ -140,12 +140,12 @@ fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) 
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     match poll(&mut fds, timeout.as_ref()) {
         Ok(_) => Ok(fds[0].revents()),
-        Err(rustix::io::Errno::INTR) => Ok(PollFlags::OUT), // look again
+        Err(rustix::io::Errno::INTR) => Ok(PollFlags::OUT), // interrupted: run the loop again
         Err(error) => Err(error.into()),
     }
 }
 
-/// Drops the connection: without SO_LINGER at zero, the kernel would keep what the peer does not read.
+/// Makes the kernel reset the connection and drop its send buffer when the stream is closed (SO_LINGER of zero).
 fn abort(stream: &TcpStream) -> io::Result<()> {
     rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
 }

@@ -1,4 +1,4 @@
-//! RFC 6455 section 5.2: the head of a frame, by the functions that can be used alone.
+//! RFC 6455 section 5.2: the public functions for the head of a frame.
 
 use proptest::prelude::*;
 use sansocket::ProtocolError;
@@ -7,8 +7,8 @@ use sansocket::frame::{EncodedHeader, FrameHeader, MAX_CONTROL_PAYLOAD, OpCode};
 const OPCODES: [OpCode; 6] =
     [OpCode::Continuation, OpCode::Text, OpCode::Binary, OpCode::Close, OpCode::Ping, OpCode::Pong];
 
-/// Where the encoding changes, and where arithmetic in fewer or signed bits would go wrong: CVE-2026-1528 (undici),
-/// CVE-2020-27813 (gorilla).
+/// Lengths and the sizes of their heads: where the encoding changes, and where 32-bit or signed arithmetic would fail.
+/// CVE-2026-1528 (undici), CVE-2020-27813 (gorilla).
 const LENGTHS: [(u64, usize); 14] = [
     (0, 2),
     (1, 2),
@@ -72,7 +72,7 @@ enum Expected {
     Head { size: usize, length: u64 },
 }
 
-/// Section 5.2's drawing, read anew.
+/// Decodes a head by the figure in section 5.2.
 fn oracle(bytes: &[u8]) -> Expected {
     let [first, second, rest @ ..] = bytes else { return Expected::More };
     let extended = match second & 127 {
@@ -102,18 +102,18 @@ fn oracle(bytes: &[u8]) -> Expected {
 }
 
 fn check_against_oracle(bytes: &[u8]) {
-    let seen = match FrameHeader::decode(bytes) {
+    let decoded = match FrameHeader::decode(bytes) {
         Ok(None) => Expected::More,
         Err(_) => Expected::Bad,
         Ok(Some((header, size))) => {
-            assert_eq!(&*header.encode(), &bytes[..size], "what is read is written the same");
+            assert_eq!(&*header.encode(), &bytes[..size], "encoding restores the bytes");
             Expected::Head { size, length: header.payload_length }
         }
     };
-    assert_eq!(seen, oracle(bytes), "{bytes:x?}");
+    assert_eq!(decoded, oracle(bytes), "{bytes:x?}");
 }
 
-/// Conformance 24 to 29: every pair of first bytes, before lengths that are too short, just right and too long.
+/// Conformance 24 to 29: every pair of first bytes, followed by lengths that are minimal, too short and too long.
 #[test]
 fn every_pair_of_first_bytes_is_decoded_as_by_the_oracle() {
     let lengths: [[u8; 8]; 6] = [
@@ -150,13 +150,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_encoded_is_decoded(header in header(), behind in any::<[u8; 20]>()) {
+    fn an_encoded_head_is_decoded(header in header(), behind in any::<[u8; 20]>()) {
         let encoded: EncodedHeader = header.encode();
         let size = encoded.len();
         prop_assert!((2..=FrameHeader::MAX_SIZE).contains(&size));
         let bytes = [&encoded, &behind[..]].concat();
         prop_assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, size))));
-        // and not before it is whole
+        // a part of it is not decoded
         for end in 0..size {
             prop_assert_eq!(FrameHeader::decode(&bytes[..end]), Ok(None));
         }

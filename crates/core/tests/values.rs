@@ -1,4 +1,4 @@
-//! The small types of the public interface: what can be asked of them, and what they say of themselves.
+//! The small public types: their methods, `Display` and `Debug`.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use sansocket::{
     MessageKind, ReadyState, Scratch, SendError,
 };
 
-/// Time never goes backwards: a later moment lies no time after an earlier one.
+/// The duration from a later moment to an earlier one is zero.
 #[test]
 fn the_difference_of_moments_is_never_negative() {
     let (earlier, later) = (Instant::from_nanos(7), Instant::from_nanos(1_000_000_010));
@@ -28,7 +28,7 @@ fn only_a_text_message_is_text() {
     assert!(!Message::from("Hello").is_empty() && !Message::from(b"Hello").is_empty());
 }
 
-/// Lent or given away, a message is the same.
+/// Messages are equal if their payloads are, borrowed or owned.
 #[test]
 fn borrowed_and_owned_messages_are_equal() {
     let (text, bytes) = (String::from("Hello"), b"Hello".to_vec());
@@ -40,7 +40,7 @@ fn borrowed_and_owned_messages_are_equal() {
     assert_eq!(Message::from(&bytes).into_bytes(), bytes);
 }
 
-/// 5.4, 5.5, 5.6: every event of an open connection outlives the bytes it came in.
+/// `into_owned` of every event of an open connection.
 #[test]
 fn an_owned_event_equals_the_borrowed_one() {
     let mut config = Config::default();
@@ -67,7 +67,7 @@ fn an_owned_event_equals_the_borrowed_one() {
     }
 }
 
-/// 7.4: people know the codes by their numbers.
+/// `Display` and `Debug` of a close code show its number (7.4).
 #[test]
 fn a_close_code_is_printed_as_its_number() {
     assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
@@ -78,12 +78,12 @@ fn a_close_code_is_printed_as_its_number() {
 #[test]
 fn each_state_has_its_own_not_open_message() {
     let states = [ReadyState::Connecting, ReadyState::Open, ReadyState::Closing, ReadyState::Closed];
-    let words: BTreeSet<_> = states.map(|state| SendError::<()>::NotOpen(state).to_string()).into();
-    assert_eq!(words.len(), states.len(), "{words:?}");
-    assert!(words.contains("the connection is closing"), "{words:?}");
+    let messages: BTreeSet<_> = states.map(|state| SendError::<()>::NotOpen(state).to_string()).into();
+    assert_eq!(messages.len(), states.len(), "{messages:?}");
+    assert!(messages.contains("the connection is closing"), "{messages:?}");
 }
 
-/// What is logged of bytes on their way is how many they are.
+/// `Debug` shows lengths, and omits payloads.
 #[test]
 fn payloads_are_not_printed() {
     let mut bytes = *b"secret";
@@ -101,11 +101,11 @@ fn payloads_are_not_printed() {
     server.send_fragment(MessageKind::Text, b"secret", false).unwrap();
     let mut begun = [&[0x01, 0x86, 0, 0, 0, 0][..], b"secret"].concat();
     assert_eq!(server.receive(&mut Input::new(&mut begun), Instant::EPOCH), Ok(None));
-    let said = format!("{server:?}");
-    assert!(!said.contains("secret") && !said.contains("115, 101, 99, 114, 101, 116"), "{said}");
+    let debug = format!("{server:?}");
+    assert!(!debug.contains("secret") && !debug.contains("115, 101, 99, 114, 101, 116"), "{debug}");
 }
 
-/// What a driver forgot to hand over is lost: debug builds say so. What it discards, or gives again, is not.
+/// Bytes that a driver forgot to pass to `receive` are lost, so debug builds panic. `discard` prevents it.
 #[test]
 fn the_drop_of_an_input_with_bytes_left_panics_in_debug_builds() {
     fn is_caught(test: impl FnOnce(&mut [u8]) + UnwindSafe) -> bool {
@@ -134,14 +134,14 @@ fn the_drop_of_an_input_with_bytes_left_panics_in_debug_builds() {
             Connection::server(Config::default(), Instant::EPOCH).receive(&mut Input::new(bytes), Instant::EPOCH);
         assert!(error.is_err());
     }));
-    // a panic is not followed by another, which would abort
+    // a second panic, which would abort the process, is avoided
     assert!(is_caught(|bytes| {
         let _input = Input::new(bytes);
         panic!("a handler");
     }));
 }
 
-/// The bytes are free after the last use of the input, though it is still in scope: in all builds.
+/// The borrow of the bytes ends with the last use of the input, even if it is still in scope, in all builds.
 #[test]
 fn an_input_borrows_its_bytes_until_its_last_use() {
     let mut bytes = [0x89, 0x80, 1, 2, 3, 4];

@@ -5,27 +5,27 @@ use sansocket::bytes::Buf;
 use sansocket::rand_core::SeedableRng;
 use sansocket::{CloseCode, Config, Connection, Event, Input, Instant, Role};
 
-/// What an endpoint did.
+/// The output of an endpoint, and the end of its connection.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// Every byte that it sent.
+    /// All bytes that the endpoint sent.
     pub(crate) output: Vec<u8>,
     pub(crate) end: End,
 }
 
-/// How its connection ended.
+/// How the connection ended.
 #[derive(Debug, PartialEq)]
 pub(crate) enum End {
-    /// With a closing handshake that the peer began. `None`: without a status code.
+    /// The peer began a closing handshake. `None`: without a status code.
     Closed { code: Option<u16> },
-    /// It failed the connection, with this status code.
+    /// The endpoint failed the connection, with this status code.
     Failed { code: Option<u16> },
-    /// Without a closing handshake.
+    /// There was no closing handshake.
     Lost,
 }
 
-/// What it does when it receives these pieces and then the end of the stream, which comes before the last replies are
-/// taken.
+/// Passes pieces, and then the end of the stream, to an endpoint that echoes. The last replies are taken after the end of
+/// the stream.
 pub(crate) fn run<'a>(role: Role, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut connection = match role {
         Role::Client => Connection::client(Config::default(), ChaCha8Rng::seed_from_u64(6455), Instant::EPOCH),
@@ -50,7 +50,7 @@ pub(crate) fn run<'a>(role: Role, pieces: impl IntoIterator<Item = &'a [u8]>) ->
     Outcome { output, end }
 }
 
-/// Receives once, and echoes what came.
+/// Receives one event, and echoes a message.
 fn receive(connection: &mut Connection, input: &mut Input<'_>) -> Option<End> {
     match connection.receive(input, Instant::EPOCH) {
         Ok(Some(Event::Message(message))) => {
@@ -66,7 +66,7 @@ fn end_of(event: Event<'_>) -> Option<End> {
     let Event::Close(close) = event else {
         return None;
     };
-    // 7.1.5: 1005 says that there was no status code.
+    // 7.1.5: 1005 stands for a Close frame without a status code.
     let code = Some(close.code.as_u16()).filter(|&code| code != 1005);
     Some(if close.was_clean { End::Closed { code } } else { End::Lost })
 }

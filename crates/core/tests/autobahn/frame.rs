@@ -1,4 +1,4 @@
-//! Frames as section 5.2 draws them, written and read without the code under test.
+//! Encodes and decodes frames (section 5.2) without the code under test.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) struct Reply {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Writes a frame with its length in the fewest bytes; `first` is FIN, RSV and opcode.
+/// Encodes a frame with its length in the fewest bytes. `first` is FIN, RSV and opcode.
 pub(crate) fn write(wire: &mut Vec<u8>, first: u8, key: Option<[u8; 4]>, payload: &[u8]) {
     let mask_bit = if key.is_some() { 0x80 } else { 0 };
     wire.push(first);
@@ -38,7 +38,7 @@ pub(crate) fn write(wire: &mut Vec<u8>, first: u8, key: Option<[u8; 4]>, payload
     mask(key.unwrap_or_default(), &mut wire[begin..]);
 }
 
-/// Reads what an endpoint sent: fragments put together, control frames where they stood between messages.
+/// Decodes the output of an endpoint. Joins fragments, and keeps the order of messages and control frames.
 pub(crate) fn read_replies(role: Role, mut wire: &[u8]) -> Vec<Reply> {
     let mut replies = Vec::new();
     let mut message: Option<Reply> = None;
@@ -51,7 +51,7 @@ pub(crate) fn read_replies(role: Role, mut wire: &[u8]) -> Vec<Reply> {
                 replies.push(Reply { opcode, payload });
                 continue;
             }
-            _ => panic!("5.4: a frame with opcode {opcode} where it may not be"),
+            _ => panic!("5.4: a frame with opcode {opcode} at a place where it is not permitted"),
         }
         if is_final {
             replies.extend(message.take());
@@ -84,7 +84,7 @@ fn take<const N: usize>(wire: &mut &[u8]) -> [u8; N] {
     *taken
 }
 
-/// 5.3, eight bytes at a time: there are hundreds of megabytes.
+/// Masks (5.3) eight bytes at a time, since the records have hundreds of megabytes.
 fn mask(key: [u8; 4], payload: &mut [u8]) {
     let twice = u64::from_ne_bytes([key, key].concat().try_into().unwrap());
     let (words, rest) = payload.as_chunks_mut();
@@ -96,7 +96,7 @@ fn mask(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
-/// Not more of a payload than can be read.
+/// Shows the first 40 bytes of the payload.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let begin = &self.payload[..self.payload.len().min(40)];

@@ -1,7 +1,7 @@
-//! What the Autobahn testsuite sent when it was content with us, sent to the core again: conformance without the suite.
+//! Replays the frames that the Autobahn testsuite sent in cases that passed: conformance without the suite.
 //!
-//! `testdata/autobahn/README.md` tells how the records were made and how they are to be read. What is expected comes
-//! from the suite, and the replies are read without the code under test.
+//! `testdata/autobahn/README.md` explains how the records were made, and their format. The expected replies come from the
+//! suite, and the tests decode replies without the code under test.
 
 mod echo;
 mod frame;
@@ -43,7 +43,7 @@ fn large_cases_to_a_server() {
     replay(Role::Server, |size| size > SMALL);
 }
 
-/// The suite waits for the replies, and closes then.
+/// The suite closes only after it has received the replies.
 #[test]
 fn replies_do_not_depend_on_the_close_frame() {
     for role in BOTH {
@@ -74,12 +74,12 @@ fn every_case_is_recorded_for_both_roles() {
     }
 }
 
-/// Replays the cases whose size on the wire is wanted.
-fn replay(role: Role, wanted: impl Fn(usize) -> bool) {
+/// Replays the cases whose size in bytes `is_wanted`.
+fn replay(role: Role, is_wanted: impl Fn(usize) -> bool) {
     let mut rng = ChaCha8Rng::seed_from_u64(6455);
     for case in record::read(role) {
         let wire = case.wire();
-        if !wanted(wire.len()) {
+        if !is_wanted(wire.len()) {
             continue;
         }
         check(role, &case, "whole", [&*wire]);
@@ -106,7 +106,7 @@ fn pieces<'a>(rng: &mut ChaCha8Rng, mut bytes: &'a [u8], max: usize) -> Vec<&'a 
     pieces
 }
 
-/// Gives the pieces to an echo endpoint, and holds what it does against what the suite wants.
+/// Passes the pieces to an echo endpoint, and compares its replies and its end with the record.
 #[track_caller]
 fn check<'a>(role: Role, case: &Case, how: &str, pieces: impl IntoIterator<Item = &'a [u8]>) {
     let name = format!("{} to a {role:?}, {how}", case.id);
@@ -115,21 +115,21 @@ fn check<'a>(role: Role, case: &Case, how: &str, pieces: impl IntoIterator<Item 
     let close = replies.pop_if(|last| last.opcode == CLOSE).unwrap_or_else(|| panic!("{name}: no Close frame"));
     compare(&name, &replies, &case.replies);
 
-    let (Ending::Fails(wanted) | Ending::Answers(wanted)) = case.ending;
+    let (Ending::Fails(expected) | Ending::Answers(expected)) = case.ending;
     let code = close.payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-    assert_eq!(code, wanted, "{name}: the status code");
-    assert!(code.is_none_or(|code| case.allowed.contains(&code)), "{name}: the suite does not allow {code:?}");
+    assert_eq!(code, expected, "{name}: the status code");
+    assert!(code.is_none_or(|code| case.permitted.contains(&code)), "{name}: the suite does not permit {code:?}");
     // 5.5.1: a Close that answers another echoes its status code.
     let is_answer = matches!(case.ending, Ending::Answers(_)) && code == case.close_sent();
-    let wanted = if is_answer { End::Closed { code } } else { End::Failed { code } };
-    assert_eq!(end, wanted, "{name}: the end");
+    let expected = if is_answer { End::Closed { code } } else { End::Failed { code } };
+    assert_eq!(end, expected, "{name}: the end");
 }
 
-/// Compares without printing megabytes.
+/// Compares replies. Prints only the beginning of those that differ.
 #[track_caller]
-fn compare(name: &str, replies: &[Reply], wanted: &[Reply]) {
-    for (index, (reply, wanted)) in replies.iter().zip(wanted).enumerate() {
-        assert!(reply == wanted, "{name}: reply {index} is {reply}, not {wanted}");
+fn compare(name: &str, replies: &[Reply], expected: &[Reply]) {
+    for (index, (reply, expected)) in replies.iter().zip(expected).enumerate() {
+        assert!(reply == expected, "{name}: reply {index} is {reply}, not {expected}");
     }
-    assert_eq!(replies.len(), wanted.len(), "{name}: the number of replies before the Close frame");
+    assert_eq!(replies.len(), expected.len(), "{name}: the number of replies before the Close frame");
 }

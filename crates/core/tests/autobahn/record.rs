@@ -1,40 +1,40 @@
-//! The records of `testdata/autobahn/`.
+//! Parses the records of `testdata/autobahn/`.
 
 use sansocket::Role;
 
 use crate::frame::{self, BINARY, CLOSE, PONG, Reply, TEXT};
 
-/// A case: what the suite sent to an endpoint, and what it was content with.
+/// A case: what the suite sent to an endpoint, and the expected replies and end.
 pub(crate) struct Case {
     pub(crate) id: &'static str,
     sent: Vec<Run>,
-    /// The beginning of another frame, as it was on the wire.
+    /// The encoded beginning of another frame.
     cut: Vec<u8>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) ending: Ending,
-    /// The status codes that the suite allows in the endpoint's Close frame; none at all is always allowed.
-    pub(crate) allowed: Vec<u16>,
+    /// The status codes that the suite permits in the endpoint's Close frame. A Close frame without one is always permitted.
+    pub(crate) permitted: Vec<u16>,
 }
 
-/// What the endpoint's Close frame, with this status code, is for.
+/// The reason for the endpoint's Close frame, and its status code.
 pub(crate) enum Ending {
-    /// It fails the connection, though the suite has sent no Close frame.
+    /// The endpoint fails the connection; the suite has sent no Close frame.
     Fails(Option<u16>),
-    /// It answers a Close frame.
+    /// The endpoint answers a Close frame.
     Answers(Option<u16>),
 }
 
-/// Frames that follow one another and are alike.
+/// Consecutive frames that are equal except for their keys.
 struct Run {
     /// FIN, RSV and opcode.
     first: u8,
-    /// The masking key of the first one.
+    /// The masking key of the first frame.
     key: Option<[u8; 4]>,
     payload: Vec<u8>,
     count: usize,
 }
 
-/// The cases that the suite has for an endpoint in this role.
+/// Returns the cases for an endpoint with this role.
 pub(crate) fn read(role: Role) -> Vec<Case> {
     let text = match role {
         Role::Client => include_str!("../../../../testdata/autobahn/client.txt"),
@@ -58,26 +58,26 @@ impl Case {
             ending: match (one("fails"), one("answers")) {
                 (Some(fails), None) => Ending::Fails(code(fails)),
                 (None, Some(answers)) => Ending::Answers(code(answers)),
-                ends => panic!("one end, not {ends:?}"),
+                ends => panic!("not exactly one of `fails` and `answers`: {ends:?}"),
             },
-            allowed: one("allowed").unwrap().split(' ').map(|code| code.parse().unwrap()).collect(),
+            permitted: one("allowed").unwrap().split(' ').map(|code| code.parse().unwrap()).collect(),
         }
     }
 
-    /// Everything that the suite sent.
+    /// Returns all bytes that the suite sent.
     pub(crate) fn wire(&self) -> Vec<u8> {
         let mut wire = write(&self.sent);
         wire.extend_from_slice(&self.cut);
         wire
     }
 
-    /// What it sent before its first Close frame.
+    /// Returns the bytes before its first Close frame.
     pub(crate) fn wire_before_close(&self) -> Vec<u8> {
         let end = self.sent.iter().position(Run::is_close).unwrap_or(self.sent.len());
         write(&self.sent[..end])
     }
 
-    /// The status code in the suite's first Close frame.
+    /// Returns the status code in its first Close frame.
     pub(crate) fn close_sent(&self) -> Option<u16> {
         let close = self.sent.iter().find(|run| run.is_close())?;
         close.payload.first_chunk().map(|code| u16::from_be_bytes(*code))
@@ -113,7 +113,7 @@ fn write(runs: &[Run]) -> Vec<u8> {
     wire
 }
 
-/// The keys of a run but the first were not kept: these stand for them.
+/// Returns a key for the next frame of a run: only the first key was recorded.
 fn next_key(key: [u8; 4]) -> [u8; 4] {
     u32::from_be_bytes(key).wrapping_mul(1_664_525).wrapping_add(1_013_904_223).to_be_bytes()
 }
@@ -125,13 +125,13 @@ fn replies(line: &str) -> impl Iterator<Item = Reply> {
         "text" => TEXT,
         "binary" => BINARY,
         "pong" => PONG,
-        _ => panic!("a reply that is {kind}"),
+        _ => panic!("unknown reply: {kind}"),
     };
     let payload = bytes(payload);
     (0..count).map(move |_| Reply { opcode, payload: payload.clone() })
 }
 
-/// A line without its number, `xN` at the end, and that number.
+/// Splits the count, `xN` at the end, from a line.
 fn count(line: &str) -> (&str, usize) {
     match line.rsplit_once(" x") {
         Some((line, count)) => (line, count.parse().unwrap()),
@@ -139,7 +139,7 @@ fn count(line: &str) -> (&str, usize) {
     }
 }
 
-/// A token: hex digits, `N*HEX` for N bytes taken from HEX over and over, or `-` for none.
+/// Parses a token: hex digits, `N*HEX` for N bytes of HEX repeated, or `-` for none.
 fn bytes(token: &str) -> Vec<u8> {
     let hex = |digits: &str| -> Vec<u8> {
         (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()

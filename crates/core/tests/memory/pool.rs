@@ -155,19 +155,19 @@ fn a_buffer_too_short_for_the_first_fragment_stays_in_the_pool() {
         let begins = frame(role, BINARY_BEGINS, &[7; 10_000]);
         let ends = frame(role, 0x80, &[]);
         let other = frame(role, BINARY, &[7; 9_999]);
-        for spare in [9_999, 10_000] {
+        for pooled in [9_999, 10_000] {
             let mut connection = endpoint(role, &config);
             let mut scratch = Scratch::new();
             connection.attach_scratch(&mut scratch);
-            connection.recycle(vec![7; spare].into());
+            connection.recycle(vec![7; pooled].into());
             let first = measured(|buffer| assert_eq!(receive(&mut connection, buffer, &begins), Ok(0)));
-            let fits = spare == 10_000;
-            assert_eq!(first.bytes_total < SMALL, fits, "{role:?}, {spare}: {first:?}");
+            let fits = pooled == 10_000;
+            assert_eq!(first.bytes_total < SMALL, fits, "{role:?}, {pooled}: {first:?}");
             let next = measured(|buffer| {
                 assert_eq!(receive(&mut connection, buffer, &ends), Ok(1));
                 assert_eq!(receive(&mut connection, buffer, &other[..5_000]), Ok(0));
             });
-            assert_eq!(next.bytes_total < SMALL, !fits, "{role:?}, {spare}: {next:?}");
+            assert_eq!(next.bytes_total < SMALL, !fits, "{role:?}, {pooled}: {next:?}");
         }
     }
 }

@@ -1,13 +1,12 @@
-//! The contract of the core, lines 9 and 11: linear work and bounded memory, and the back-pressure that keeps them.
+//! Lines 9 and 11 of the contract (`contract.rs`): linear work and bounded memory, and the back-pressure that keeps them.
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{Config, Event, Input, Instant, MessageKind, Role};
 
 use crate::support::*;
 
-// Contract 9: "Bytes examined is at most a constant times bytes received, for any drip and any split": CVE-2023-43669.
-// The measure: so much is dripped that to look at what came before, at every byte, would be 10^11 bytes, and take
-// minutes.
+// Contract 9; CVE-2023-43669: a message that arrives byte by byte. If each byte caused the earlier ones to be read again,
+// this would read 10^11 bytes, and take minutes.
 #[test]
 fn work_is_linear_in_received_bytes() {
     const LENGTH: usize = 1 << 19;
@@ -25,14 +24,14 @@ fn work_is_linear_in_received_bytes() {
                 }
                 calls += 1;
             }
-            // every call takes a byte, but the one that hands over the message is followed by one that finds nothing
+            // every call takes a byte, except the one after the message
             assert_eq!(calls, stream.len() + 1);
             assert!(matches!(delivered, Some(Event::Message(message)) if message.len() == LENGTH));
         }
     }
 }
 
-// Contract 9; CVE-2026-48779: a message of very many small fragments, control frames between them.
+// Contract 9; CVE-2026-48779: a message of many small fragments, with control frames between them.
 #[test]
 fn work_is_linear_in_fragments() {
     const COUNT: usize = 100_000;
@@ -47,7 +46,7 @@ fn work_is_linear_in_fragments() {
     }
 }
 
-// Contract 9, outwards: a transport that takes one byte at a time of a long backlog.
+// Contract 9 for sending: a transport that takes a long backlog byte by byte.
 #[test]
 fn work_is_linear_in_sent_bytes() {
     for role in BOTH {
@@ -72,8 +71,7 @@ fn work_is_linear_in_sent_bytes() {
     }
 }
 
-// Contract 11; CVE-2020-35896: "Bounded memory. By the limits alone, whatever the peer does, with output never
-// drained."
+// Contract 11; CVE-2020-35896: the peer floods with Pings, and the driver takes no output.
 #[test]
 fn output_is_bounded_for_any_number_of_pings() {
     for role in BOTH {
@@ -85,7 +83,7 @@ fn output_is_bounded_for_any_number_of_pings() {
             assert_eq!((events.len(), result), (1_000, Ok(())));
             assert_eq!(connection.output().remaining(), 64 * (head + 125), "round {round}");
         }
-        // and its Close adds one frame, however often it comes
+        // its Close adds one frame, even if it is sent several times
         for _ in 0..100 {
             let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "a reason"), Frame::ping("")]));
             assert_eq!(connection.output().remaining(), 64 * (head + 125) + head + 2);
@@ -112,7 +110,7 @@ fn output_is_bounded_for_an_application_that_echoes() {
                         refused += usize::from(connection.send(message).is_err());
                     }
                 }
-                // payload, framing as much again, the frame that crossed the line, 64 Pongs
+                // the limit for payload, the same for framing, one head above it, 64 Pongs
                 assert!(connection.output().remaining() <= 2 * 50_000 + 14 + 64 * 7);
                 assert!(connection.buffered_amount() <= 50_000);
             }
@@ -120,14 +118,14 @@ fn output_is_bounded_for_an_application_that_echoes() {
     }
 }
 
-// Design 3.2 and `Config::high_water_mark`: a server that has much to write stops reading; a client never does, for two
-// that wait for each other would wait for ever.
+// `Config::high_water_mark`: a server with a backlog stops reading. A client never does, since two ends that wait for
+// each other would wait for ever.
 #[test]
 fn a_server_with_a_backlog_does_not_want_to_read_and_a_client_always_does() {
     let mut config = Config::default();
     config.high_water_mark = 1_000;
     for role in BOTH {
-        let waits = role == Role::Server;
+        let always = role == Role::Client;
         let head = if role == Role::Client { 8 } else { 4 };
         let mut connection = endpoint(role, &config);
         assert!(connection.wants_read());
@@ -135,13 +133,13 @@ fn a_server_with_a_backlog_does_not_want_to_read_and_a_client_always_does() {
         assert_eq!(connection.output().remaining(), 1_000);
         assert!(connection.wants_read(), "at the mark, not above it");
         connection.pong(b"").unwrap();
-        assert_eq!(connection.wants_read(), !waits, "framing fills the output too");
+        assert_eq!(connection.wants_read(), always, "framing fills the output too");
         take(&mut connection, head - 2);
         assert!(connection.wants_read(), "the transport took some");
 
         connection.send(&[0; 1_000]).unwrap();
-        assert_eq!(connection.wants_read(), !waits);
-        // once nothing more is listened to, what arrives is thrown away, and the end of TCP waited for
+        assert_eq!(connection.wants_read(), always);
+        // after the peer's Close, the connection reads and discards until TCP ends
         let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
         assert!(connection.wants_read());
         let _ = connection.receive_eof(Instant::EPOCH);
@@ -149,7 +147,7 @@ fn a_server_with_a_backlog_does_not_want_to_read_and_a_client_always_does() {
     }
 }
 
-// `Config::high_water_mark` of zero: a server writes all it has before it reads again.
+// With a `Config::high_water_mark` of zero, a server writes its whole output before it reads again.
 #[test]
 fn a_high_water_mark_of_zero_alternates_reading_and_writing() {
     let mut config = Config::default();

@@ -1,4 +1,4 @@
-//! `Delivery::Chunks`: the payload as it arrives, instead of whole messages.
+//! `Delivery::Chunks`: pieces of the payload as they arrive, instead of whole messages.
 
 use sansocket::{Config, Delivery, MessageKind, ProtocolError};
 
@@ -12,7 +12,7 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// Events of these reads, not put together.
+/// Returns the events of these reads. Chunks are not joined.
 fn events(pieces: &[&[u8]]) -> Vec<OwnedEvent> {
     let mut connection = endpoint(sansocket::Role::Client, &config());
     pieces.iter().flat_map(|piece| feed(&mut connection, piece).0).collect()
@@ -31,7 +31,7 @@ fn a_chunk_is_delivered_as_soon_as_its_bytes_arrive() {
     let frame = Frame::text("Hello").bytes();
     assert_eq!(events(&[&frame[..4]]), [chunk(Text, "He", false)]);
     assert_eq!(events(&[&frame[..4], &frame[4..]]), [chunk(Text, "He", false), chunk(Text, "llo", true)]);
-    // a head by itself is no chunk
+    // a head without payload gives no chunk
     assert_eq!(events(&[&frame[..2]]), []);
     assert_eq!(events(&[&frame[..2], &frame[2..]]), [chunk(Text, "Hello", true)]);
 }
@@ -43,7 +43,7 @@ fn the_kind_of_every_chunk_is_that_of_the_message() {
     check_both_with(&config(), &frames, &expected, Ok(()));
 }
 
-/// Conformance 36: that a message ends is known only by its last fragment, and told though that brings no byte.
+/// Conformance 36: the last fragment ends the message, and gives a chunk even if it is empty.
 #[test]
 fn the_last_chunk_may_be_empty() {
     let frames = [Frame::text("a").fin(false).bytes(), Frame::continuation("").bytes()];
@@ -53,7 +53,7 @@ fn the_last_chunk_may_be_empty() {
     assert_eq!(events(&[&Frame::text("").bytes()]), [chunk(Text, "", true)]);
 }
 
-/// Conformance 36: an empty fragment that ends nothing says nothing.
+/// Conformance 36: an empty fragment gives no chunk, unless it is the last one.
 #[test]
 fn no_chunk_but_the_last_is_empty() {
     let frames =
@@ -77,7 +77,7 @@ fn control_frames_come_between_chunks() {
     check_both_with(&config(), &frames, &expected, Ok(()));
 }
 
-/// Conformance 37, section 8.1: a character may straddle chunks; the bytes come as they arrived.
+/// Conformance 37, section 8.1: chunks may end within a character.
 #[test]
 fn a_character_may_straddle_chunks() {
     let euro = "€".as_bytes();
@@ -89,7 +89,7 @@ fn a_character_may_straddle_chunks() {
     assert_eq!(events(&[&frame[..3], &frame[3..]]), [chunk(Text, [0xE2], false), chunk(Text, [0x82, 0xAC], true)]);
 }
 
-/// Conformance 37, section 8.1: text is judged as it arrives, and at its end.
+/// Conformance 37, section 8.1: text is validated as it arrives, and at its end.
 #[test]
 fn text_in_chunks_must_be_utf8() {
     let error = Err(ProtocolError::Utf8Invalid);
@@ -103,7 +103,7 @@ fn text_in_chunks_must_be_utf8() {
     check_both_with(&config(), &unfinished, &[chunk(Text, [0xE2], false), ping("")], error);
 }
 
-/// The limits count what arrives, though nothing is kept. More in `limits.rs`.
+/// The limits count received bytes, although none are kept. More in `limits.rs`.
 #[test]
 fn messages_in_chunks_have_the_same_limits() {
     let mut config = config();

@@ -1,4 +1,4 @@
-//! Sections 5.5.1 and 7.4: the body of a Close frame, and the codes that travel in it.
+//! Sections 5.5.1 and 7.4: the body of a Close frame, and its codes.
 
 use sansocket::{
     CloseCode, Connection, Error, HandshakeError, Instant, ProtocolError, ReadyState, Role, SendError, TimeoutKind,
@@ -28,11 +28,11 @@ fn a_reason_must_be_utf8_and_fit() {
         check_both(&[Frame::new(CLOSE, body)], &[], Err(ProtocolError::Utf8Invalid));
     }
     check_both(&[Frame::close(1000, &"r".repeat(124))], &[], Err(ProtocolError::ControlFrameTooLong));
-    // the code is judged first
+    // the code is checked before the reason
     check_both(&[Frame::new(CLOSE, b"\x03\xed\xff")], &[], Err(ProtocolError::CloseCodeInvalid));
 }
 
-// Conformance 41; section 5.5.1: the reasons that we generate fit without being cut.
+// Conformance 41; section 5.5.1: the reasons that we generate fit uncut.
 #[test]
 fn the_name_of_every_broken_rule_fits_a_close_frame() {
     use ProtocolError::*;
@@ -55,23 +55,23 @@ fn the_name_of_every_broken_rule_fits_a_close_frame() {
         let code = if error == Utf8Invalid { CloseCode::INVALID_PAYLOAD } else { CloseCode::PROTOCOL_ERROR };
         assert_eq!(Error::from(error).close_code(), Some(code), "{error}");
     }
-    // nothing is sent to a peer that does not answer, and no Close frame before the connection is open
+    // no Close frame is sent to a peer that does not answer, or before the connection is open
     assert_eq!(Error::from(TimeoutKind::Pong).close_code(), None);
     assert_eq!(Error::from(HandshakeError::UnexpectedEof).close_code(), None);
 }
 
-/// The records of the table: code, and whether it may travel.
+/// Returns the records of the table: code, and whether it can be sent.
 fn close_codes() -> Vec<(u16, bool)> {
     let lines = CLOSE_CODES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let codes = lines.map(|line| {
         let mut columns = line.split_whitespace();
         let code = columns.next().unwrap().parse().unwrap();
-        let travels = match columns.next().unwrap() {
+        let is_sendable = match columns.next().unwrap() {
             "accept" => true,
             "refuse" => false,
             other => panic!("neither accepted nor refused: {other}"),
         };
-        (code, travels)
+        (code, is_sendable)
     });
     codes.collect()
 }
@@ -81,9 +81,9 @@ fn close_codes() -> Vec<(u16, bool)> {
 fn codes_from_the_peer_are_accepted_and_echoed_or_refused() {
     let codes = close_codes();
     assert!(codes.len() > 30, "the table was read");
-    for (code, travels) in codes {
+    for (code, is_sendable) in codes {
         for reason in ["", "reason"] {
-            match travels {
+            match is_sendable {
                 true => check_both(&[Frame::close(code, reason)], &[closed(code, reason)], Ok(())),
                 false => check_both(&[Frame::close(code, reason)], &[], Err(ProtocolError::CloseCodeInvalid)),
             }
@@ -95,20 +95,20 @@ fn codes_from_the_peer_are_accepted_and_echoed_or_refused() {
 #[test]
 fn every_code_is_accepted_exactly_if_it_can_be_sent() {
     for code in 0..=u16::MAX {
-        let travels = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-        assert_eq!(CloseCode::new(code).map(CloseCode::as_u16), travels.then_some(code));
+        let is_sendable = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        assert_eq!(CloseCode::new(code).map(CloseCode::as_u16), is_sendable.then_some(code));
         let role = if code % 2 == 0 { Role::Client } else { Role::Server };
         let mut connection = open(role);
         let (_, result) = feed(&mut connection, &wire(role, &[Frame::close(code, "")]));
-        assert_eq!(result.is_ok(), travels, "{code}");
+        assert_eq!(result.is_ok(), is_sendable, "{code}");
     }
 }
 
-// Conformance 42; section 7.4; CVE-2026-45736: a Close frame is these bytes and no others.
+// Conformance 42; section 7.4.
 #[test]
 fn sendable_codes_are_sent_unchanged() {
-    for (code, travels) in close_codes() {
-        assert_eq!(CloseCode::new(code).is_some(), travels, "{code}");
+    for (code, is_sendable) in close_codes() {
+        assert_eq!(CloseCode::new(code).is_some(), is_sendable, "{code}");
         for role in BOTH {
             let Some(sendable) = CloseCode::new(code) else { continue };
             let mut connection = open(role);
@@ -118,7 +118,7 @@ fn sendable_codes_are_sent_unchanged() {
     }
 }
 
-// CVE-2026-45736; section 5.5.1.
+// CVE-2026-45736; section 5.5.1: a Close frame contains these bytes and no others.
 #[test]
 fn a_close_frame_is_exactly_its_code_and_reason() {
     let mut server = open(Role::Server);
@@ -134,7 +134,7 @@ fn a_close_frame_is_exactly_its_code_and_reason() {
     assert_eq!(unmasked, b"\x03\xe8bye");
 }
 
-// Conformance 42; sections 7.1.5 and 7.4.1: what is only ever reported is not sent, and asking for it harms nothing.
+// Conformance 42; sections 7.1.5 and 7.4.1: codes for reports are refused, and the connection stays usable.
 #[test]
 fn reserved_codes_cannot_be_sent() {
     for role in BOTH {
@@ -155,7 +155,7 @@ fn closing_without_a_status_sends_an_empty_body() {
         connection.close(CloseCode::NO_STATUS, "", Instant::EPOCH).unwrap();
         assert_eq!(connection.ready_state(), ReadyState::Closing);
         assert_eq!(take_output(&mut connection), [Frame::new(CLOSE, [])]);
-        // a code that was reported can be given back as it is
+        // the reply to a Close without a code has none
         let mut peer = open(role);
         let _ = feed(&mut peer, &wire(role, &[Frame::new(CLOSE, [])]));
         assert_eq!(take_output(&mut peer), [Frame::new(CLOSE, [])]);
@@ -179,7 +179,7 @@ fn a_reason_of_123_bytes_is_sent_and_one_of_124_refused() {
     }
 }
 
-/// A connection that refused to close is open, and closes when asked properly.
+/// Checks that a connection that refused to close is open, and closes with a valid code.
 fn assert_usable(connection: &mut Connection) {
     let role = connection.role();
     assert_eq!((connection.ready_state(), connection.transport()), (ReadyState::Open, TransportAction::Open));

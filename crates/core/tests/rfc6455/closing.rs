@@ -1,4 +1,4 @@
-//! Sections 5.5.1 and 7.1: the closing handshake, what is sent and received in it, and in which order. Its phases and
+//! Sections 5.5.1 and 7.1: what is sent and received in the closing handshake, and in which order. Its phases and
 //! deadlines are in `phases.rs` and `deadlines.rs`.
 
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn closing_again_does_nothing() {
         connection.close(CloseCode::GOING_AWAY, "third", seconds(4)).unwrap();
         assert_eq!(take_output(&mut connection), []);
     }
-    // nor does it renew the deadline
+    // nor does it restart the deadline
     for role in BOTH {
         let mut connection = open(role);
         close(&mut connection, 1000, "first");
@@ -32,7 +32,7 @@ fn closing_again_does_nothing() {
     }
 }
 
-// Conformance 44; sections 5.5.1 and 7.1.2: we send no more, but the peer may until it has seen our Close.
+// Conformance 44; sections 5.5.1 and 7.1.2: we send nothing more; the peer may send until it has received our Close.
 #[test]
 fn after_our_close_nothing_is_sent_and_everything_delivered() {
     for role in BOTH {
@@ -62,13 +62,13 @@ fn after_our_close_nothing_is_sent_and_everything_delivered() {
         let (events, result) = feed(&mut connection, &wire(role, &frames));
         assert_eq!(events, [text("one"), pong("between"), binary("two"), close_received(1000, "done")]);
         assert_eq!(result, Ok(()));
-        assert_eq!(take_output(&mut connection), [], "the peer's Close was an answer");
+        assert_eq!(take_output(&mut connection), [], "the peer's Close was the reply");
         let expected = close_event(1000, "done", true, Initiator::Local);
         assert_eq!(owned(connection.receive_eof(Instant::EPOCH)), Ok(Some(expected)));
     }
 }
 
-// Conformance 50; section 7.1.7: our own Close does not excuse the peer, and is not followed by another.
+// Conformance 50; section 7.1.7: the peer must keep the rules after our Close, too. No second Close frame is sent.
 #[test]
 fn a_peer_that_breaks_a_rule_after_our_close_fails_the_connection_without_a_second_close() {
     for role in BOTH {
@@ -85,7 +85,7 @@ fn a_peer_that_breaks_a_rule_after_our_close_fails_the_connection_without_a_seco
     }
 }
 
-// Conformance 45; section 5.5.1; Autobahn 7.1.5 expects a clean echo.
+// Conformance 45; section 5.5.1; Autobahn 7.1.5: the code is echoed, and the close is clean.
 #[test]
 fn a_close_inside_a_fragmented_message_is_answered_like_any_other() {
     check_both(&[Frame::text("begun").fin(false), Frame::close(1000, "")], &[closed(1000, "")], Ok(()));
@@ -136,7 +136,7 @@ fn when_both_close_at_once_both_are_clean() {
     assert_eq!(server.transport(), TransportAction::Close);
 }
 
-// Conformance 48; section 7.1.1: the server says when, byte for byte; the client does not before the server has.
+// Conformance 48; section 7.1.1: the server shuts down TCP after the last byte of its Close; the client waits for it.
 #[test]
 fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
     for (role, after) in [(Role::Server, TransportAction::ShutdownWrite), (Role::Client, TransportAction::Open)] {
@@ -150,7 +150,7 @@ fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
         take(&mut connection, 1);
         assert_eq!(connection.transport(), after);
         assert_eq!(connection.ready_state(), ReadyState::Closing);
-        // a peer that goes on talking changes nothing
+        // further frames of the peer change nothing
         let _ = feed(&mut connection, &wire(role, &[Frame::text("and another thing")]));
         assert_eq!(connection.transport(), after);
         assert_eq!(wait_for_end(&mut connection).1, closed(1000, ""));
@@ -158,7 +158,7 @@ fn the_server_ends_tcp_once_its_close_frame_has_left_and_the_client_waits() {
     }
 }
 
-// Conformance 49; section 7.1.5: TCP that ends in the middle of anything is 1006, and not clean.
+// Conformance 49; section 7.1.5: if TCP ends before the peer's Close, the code is 1006, and the close is not clean.
 #[test]
 fn tcp_that_ends_before_the_peers_close_is_abnormal_wherever_it_ends() {
     for role in BOTH {
@@ -184,7 +184,7 @@ fn tcp_that_ends_before_the_peers_close_is_abnormal_wherever_it_ends() {
     }
 }
 
-// Conformance 49: after both Close frames it does not matter how TCP ends. An adapter reports a reset as the end.
+// Conformance 49: after both Close frames it does not matter how TCP ends. Adapters report a reset as the end.
 #[test]
 fn tcp_may_end_in_any_way_after_both_close_frames() {
     for role in BOTH {
@@ -198,7 +198,7 @@ fn tcp_may_end_in_any_way_after_both_close_frames() {
     }
 }
 
-// CVE-2026-85024; contract 4; Conformance 50; section 7.1.7: after any fatal error the connection is inert.
+// CVE-2026-85024; contract 4; Conformance 50; section 7.1.7: after any fatal error, all input is discarded.
 #[test]
 fn after_any_fatal_error_nothing_more_happens() {
     type Offence = (fn(Role) -> Vec<u8>, Failure);
@@ -232,7 +232,7 @@ fn after_any_fatal_error_nothing_more_happens() {
             let mut connection = open(role);
             let (events, failed) = feed(&mut connection, &offence(role));
             assert_eq!((events, failed.clone().map_err(Failure::from)), (vec![], Err(*error)));
-            // another offence, a legal message, a Ping, a Close, a part of a frame: none of it is looked at
+            // another offence, a message, a Ping, a Close, a part of a frame: all is discarded
             let more = wire(role, &[Frame::text("hello"), Frame::ping("?"), Frame::close(1000, "bye")]);
             for bytes in [&offence(role)[..], &[0xff; 20], &more, &more[..1]] {
                 assert_eq!(feed(&mut connection, bytes), (vec![], failed.clone()));
@@ -251,7 +251,7 @@ fn after_any_fatal_error_nothing_more_happens() {
     }
 }
 
-// Section 5.5.1: Close is the last frame; contract 6: what was promised before it leaves before it.
+// Section 5.5.1, contract 6: Close is the last frame. Everything accepted before it is sent before it.
 #[test]
 fn close_is_sent_after_messages_and_pongs() {
     for role in BOTH {
@@ -262,10 +262,10 @@ fn close_is_sent_after_messages_and_pongs() {
         connection.ping(b"b").unwrap();
         connection.send(vec![9; 10_000]).unwrap();
         close(&mut connection, 1000, "end");
-        // a Ping that comes while our Close waits is still answered: contract 6
+        // a Ping that arrives while our Close is queued is still answered: contract 6
         let _ = feed(&mut connection, &wire(role, &[Frame::ping("c")]));
         let mut frames = take(&mut connection, usize::MAX);
-        // the first frame is completed, then the control frames have their turn
+        // the first frame is finished before the control frames are sent
         let first = if role == Role::Server { 4 } else { 8 };
         frames.drain(..first);
         let frames = Frame::parse_unmasked(&frames);
@@ -280,7 +280,7 @@ fn close_is_sent_after_messages_and_pongs() {
     }
 }
 
-// Conformance 39; section 5.5.2: no Pong follows our Close frame, not even one that has begun to leave.
+// Conformance 39; sections 5.5.1 and 5.5.2: no Pong follows our Close frame, not even a partly written one.
 #[test]
 fn a_ping_is_not_answered_once_our_close_has_begun() {
     for role in BOTH {
@@ -300,7 +300,7 @@ fn a_ping_is_not_answered_once_our_close_has_begun() {
     }
 }
 
-// Contract 6; tungstenite 78: the Pong and the Close have their own places, and neither displaces the other.
+// Contract 6; tungstenite 78: Pongs and the Close are queued separately, and neither replaces the other.
 #[test]
 fn a_pong_is_not_dropped_for_the_reply_to_a_close() {
     for role in BOTH {
@@ -333,8 +333,8 @@ fn close_is_queued_when_the_buffer_is_full() {
 }
 
 proptest! {
-    // Conformance 44, 47, 49; contract 5: two endpoints that close, talk and lose bytes in any order end once each, and
-    // are clean only if both Close frames travelled.
+    // Conformance 44, 47, 49; contract 5: two endpoints that send and close in any order end once each, and cleanly once
+    // both Close frames have arrived.
     #[test]
     fn two_endpoints_close_in_any_order(script in proptest::collection::vec((0_usize..2, 0_u8..5, 1_usize..40), 0..40)) {
         let mut ends = BOTH.map(open);
@@ -363,7 +363,7 @@ proptest! {
         for (who, end) in ends.iter_mut().enumerate() {
             prop_assert_eq!(end.ready_state(), ReadyState::Closing);
             let close = owned(end.receive_eof(Instant::EPOCH)).unwrap();
-            prop_assert!(matches!(close, Some(OwnedEvent::Close { was_clean: true, .. })), "both Close frames travelled");
+            prop_assert!(matches!(close, Some(OwnedEvent::Close { was_clean: true, .. })), "both Close frames arrived");
             prop_assert_eq!(end.receive_eof(Instant::EPOCH), Ok(None));
             // Close is sent once, and last
             let frames = Frame::parse_all(&wires[who]);
@@ -373,7 +373,7 @@ proptest! {
     }
 }
 
-/// Bytes that were delivered before the write side was lost are progress: the deadline runs from then on.
+/// The deadline runs from the latest progress: the bytes delivered before the write side was lost.
 #[test]
 fn bytes_delivered_before_write_lost_are_progress() {
     let mut server = open(Role::Server);

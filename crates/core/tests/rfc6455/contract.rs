@@ -1,5 +1,21 @@
-//! The contract of the core, line by line: DESIGN 3.4. Lines 9 and 11 are in `bounds.rs`, line 12 in `delivery.rs`,
-//! line 13 in `write_lost.rs`. What a line says of one topic is tested with that topic too.
+//! The contract of the core. Tests cite its lines as "Contract 4".
+//!
+//! 1. Any split of the same bytes gives the same events and the same output.
+//! 2. Each call returns one event, and the state never runs ahead of the events.
+//! 3. Events borrow the input, never the connection.
+//! 4. Failure is sticky: every later `receive` returns the same error and discards its input. The Close frame for the
+//!    error is in the output, `transport` says when to shut down and close TCP, and nothing is delivered.
+//! 5. `Close` is returned exactly once, as the last event: after a closing handshake, at the end of the stream, or at a
+//!    deadline.
+//! 6. Back-pressure drops no reply. Control frames are sent between data frames, and our Close frame last.
+//! 7. Timers never spin. Calls that are early or repeated are harmless, and time that goes backwards is ignored.
+//! 8. Polls take constant time.
+//! 9. Work is linear in the bytes received and sent, for any split. (`bounds.rs`)
+//! 10. No bytes, order of calls or configuration cause a panic.
+//! 11. The limits alone bound the memory, even if the output is never taken. (`bounds.rs`)
+//! 12. Every accepted message is delivered. (`delivery.rs`)
+//! 13. A driver that reports what its transport did loses nothing that the peer sent, and reaches the end.
+//!     (`write_lost.rs`)
 
 use std::time::Duration;
 
@@ -12,8 +28,7 @@ use sansocket::{
 use crate::support::streams::{configs, payloads, roles_and_streams, streams};
 use crate::support::*;
 
-/// With chunk delivery, how much was seen of a message that then failed depends on when its bytes came; nothing else
-/// does.
+/// Removes the last chunk of a message that failed: how many of its bytes were delivered depends on the split.
 fn without_failed_chunk(mut outcome: Outcome) -> Outcome {
     if outcome.result.is_err() && matches!(outcome.events.last(), Some(OwnedEvent::Chunk { last: false, .. })) {
         outcome.events.pop();
@@ -24,7 +39,7 @@ fn without_failed_chunk(mut outcome: Outcome) -> Outcome {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    // Contract 1: "Any split of the same bytes gives the same events and the same output", and the same failure.
+    // Contract 1, also for the failure.
     #[test]
     fn splits_change_nothing(
         (role, stream) in roles_and_streams(),
@@ -41,7 +56,7 @@ proptest! {
     }
 }
 
-// The strategies above reach what they are meant to: every kind of event, success and failure.
+// The strategies generate every kind of event, success and failure.
 #[test]
 fn the_generated_streams_reach_every_kind_of_outcome() {
     use proptest::strategy::ValueTree;
@@ -60,7 +75,7 @@ fn the_generated_streams_reach_every_kind_of_outcome() {
     assert!(messages > 300 && long > 20 && closes > 10, "{messages} messages, {long} long, {closes} closes");
 }
 
-// Contract 2: "One event per call; state follows what the caller has seen."
+// Contract 2.
 #[test]
 fn the_state_never_runs_ahead_of_the_events() {
     for role in BOTH {
@@ -70,9 +85,9 @@ fn the_state_never_runs_ahead_of_the_events() {
         for (event, pongs) in [(text("1"), 0), (ping("2"), 1), (binary("3"), 1)] {
             let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(OwnedEvent::from);
             assert_eq!(got, Some(event));
-            assert_eq!(connection.ready_state(), ReadyState::Open, "the Close has not been looked at");
+            assert_eq!(connection.ready_state(), ReadyState::Open, "the Close frame has not been taken");
             assert_eq!(connection.output().has_remaining(), pongs > 0);
-            assert!(!input.is_empty(), "what is behind the event is left in the input");
+            assert!(!input.is_empty(), "the following frames remain in the input");
         }
         assert_eq!(connection.send("still open"), Ok(()));
         let got = connection.receive(&mut input, Instant::EPOCH).unwrap().map(OwnedEvent::from);
@@ -84,7 +99,7 @@ fn the_state_never_runs_ahead_of_the_events() {
     }
 }
 
-// Contract 2 and 4: what came before an offence is delivered before the failure is reported.
+// Contract 2 and 4: the events before an offence are returned before the error.
 #[test]
 fn events_before_a_failure_are_delivered_first() {
     for role in BOTH {
@@ -99,11 +114,11 @@ fn events_before_a_failure_are_delivered_first() {
     }
 }
 
-// Contract 3: "Events borrow the input, never the machine": this compiles, and nothing was copied.
+// Contract 3: this compiles, and nothing was copied.
 #[test]
 fn events_borrow_the_input_and_never_the_connection() {
     for role in BOTH {
-        let mut bytes = wire(role, &[Frame::text("lent"), Frame::ping("lent too"), Frame::binary([0xff; 300])]);
+        let mut bytes = wire(role, &[Frame::text("borrowed"), Frame::ping("borrowed too"), Frame::binary([0xff; 300])]);
         let range = bytes.as_ptr_range();
         let mut connection = open(role);
         let mut events = vec![];
@@ -128,14 +143,13 @@ fn events_borrow_the_input_and_never_the_connection() {
 }
 
 proptest! {
-    // Contract 4: "Failure is sticky. After Err(e) every `receive` returns the same e and swallows its input; the Close
-    // frame for e is in the output; `transport()` says when to half-close and close. Nothing is delivered."
+    // Contract 4.
     #[test]
     fn failure_is_sticky((role, before) in roles_and_streams(), after in proptest::collection::vec(any::<u8>(), 0..100)) {
         let mut connection = open(role);
         let (_, mut result) = feed(&mut connection, &before);
         if result.is_ok() {
-            // a Close may have been answered, and then nothing fails any more
+            // after the peer's Close, nothing fails
             (_, result) = feed(&mut connection, &[0xff; 14]);
         }
         let Err(error @ (Error::Protocol(_) | Error::Limit(_))) = result else {
@@ -144,7 +158,7 @@ proptest! {
         };
         let failed = || Err(error.clone());
         let failure = Failure::from(error.clone());
-        prop_assert_eq!(connection.transport(), TransportAction::Open, "until the Close frame has left");
+        prop_assert_eq!(connection.transport(), TransportAction::Open, "until the Close frame was written");
         let frames = take_output(&mut connection);
         prop_assert_eq!(frames.last(), Some(&Frame::close(failure.code(), &failure.reason())));
         prop_assert_eq!(connection.transport(), TransportAction::ShutdownWrite);
@@ -159,7 +173,7 @@ proptest! {
     }
 }
 
-/// Everything that can be asked of a connection.
+/// Every call of a connection's methods.
 #[derive(Clone, Debug)]
 enum Step {
     Receive(Vec<u8>),
@@ -206,7 +220,7 @@ fn steps(role: Role) -> impl Strategy<Value = Vec<(u64, Step)>> {
     proptest::collection::vec((time, step), 0..40)
 }
 
-/// A code that may be reported, made the only way there is.
+/// Returns any code that `CloseCode` can hold.
 fn any_code(code: u16) -> CloseCode {
     match code {
         1005 => CloseCode::NO_STATUS,
@@ -218,9 +232,7 @@ fn any_code(code: u16) -> CloseCode {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    // Contract 10: "No panic, whatever the bytes, the order of calls, or the configuration"; and at every step of it
-    // contract 4: failure stays; 5: `Close` comes at most once, and nothing after it; 7: timers are quiet; and states
-    // only ever go forward.
+    // Contract 10; and at every step contract 4, 5 and 7, and states that never go back.
     #[test]
     fn no_order_of_calls_breaks_the_contract(
         (role, steps) in proptest::sample::select(&BOTH[..]).prop_flat_map(|role| (Just(role), steps(role))),
@@ -320,9 +332,9 @@ proptest! {
                 TransportAction::Close => 2,
                 TransportAction::Abort => 3,
             };
-            // a write side that is lost needs no shutdown
+            // after `write_lost`, TCP needs no shutdown
             prop_assert!(position >= transport || is_write_lost, "TCP cannot be opened again");
-            prop_assert!(!closed || position >= 2, "a connection that is over tells the driver so");
+            prop_assert!(!closed || position >= 2, "the driver must end TCP");
             prop_assert_eq!(connection.has_pending_event(), position >= 2 && !closed);
             transport = position;
             if transport > 0 {
@@ -332,7 +344,7 @@ proptest! {
                 prop_assert_eq!(connection.send("late"), Err(SendError::NotOpen(state)));
             }
         }
-        // contract 5: and in the end it does come, once the output is delivered
+        // contract 5: `Close` is returned once the output is delivered
         let mut last = connection.receive_eof(Instant::EPOCH).unwrap().map(OwnedEvent::from);
         if last.is_none() {
             connection.output().advance(usize::MAX);
@@ -344,18 +356,18 @@ proptest! {
     }
 }
 
-// Contract 5: "after a clean closing handshake, at EOF (1006), or when the closing timer fires".
+// Contract 5.
 #[test]
 fn close_is_the_last_event_for_every_kind_of_end() {
     for role in BOTH {
         let late = Instant::EPOCH + Duration::from_secs(5);
-        let ways: [(bool, bool, OwnedEvent); 4] = [
+        let ends: [(bool, bool, OwnedEvent); 4] = [
             (true, true, closed(1000, "")),
             (true, false, closed(1000, "")),
             (false, true, abnormal(sansocket::Initiator::Peer)),
             (false, false, abnormal(sansocket::Initiator::Local)),
         ];
-        for (peer_closes, tcp_ends, expected) in ways {
+        for (peer_closes, tcp_ends, expected) in ends {
             let mut connection = open(role);
             if peer_closes {
                 let events = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
@@ -377,7 +389,7 @@ fn close_is_the_last_event_for_every_kind_of_end() {
     }
 }
 
-// Contract 6: "never dropped by back-pressure": a backlog at its limit takes the answers still.
+// Contract 6: replies are queued although the backlog has reached its limit.
 #[test]
 fn replies_are_not_dropped_by_back_pressure() {
     for role in BOTH {

@@ -1,11 +1,11 @@
-//! Section 5.5: Ping, Pong and Close between everything else. How connections close is in `closing.rs`.
+//! Section 5.5: Ping, Pong and Close frames. The closing handshake is in `closing.rs`.
 
 use sansocket::bytes::Buf;
 use sansocket::{Config, Input, Instant, Message, ProtocolError, Role};
 
 use crate::support::*;
 
-/// Conformance 33, section 5.5: "MUST NOT be fragmented", all three of them.
+/// Conformance 33, section 5.5: control frames "MUST NOT be fragmented".
 #[test]
 fn a_fragmented_control_frame_is_refused() {
     for opcode in [CLOSE, PING, PONG] {
@@ -18,7 +18,7 @@ fn a_fragmented_control_frame_is_refused() {
     }
 }
 
-/// Conformance 33, section 5.5: "MUST have a payload length of 125 bytes or less", all three of them.
+/// Conformance 33, section 5.5: control frames "MUST have a payload length of 125 bytes or less".
 #[test]
 fn a_control_frame_has_at_most_125_bytes() {
     let longest = [0xFE; 125];
@@ -29,7 +29,7 @@ fn a_control_frame_has_at_most_125_bytes() {
         for length in [126, 127, 65_535, 65_536, (1 << 63) - 1] {
             check_both(&[Frame::new(opcode, "").claiming(length)], &[], Err(ProtocolError::ControlFrameTooLong));
         }
-        // a long form is too long whatever it says
+        // a length of more than 7 bits is refused, even if its value is small
         check_both(&[Frame::new(opcode, "").length_in_16_bits()], &[], Err(ProtocolError::ControlFrameTooLong));
         check_both(&[Frame::new(opcode, "ab").length_in_64_bits()], &[], Err(ProtocolError::ControlFrameTooLong));
     }
@@ -59,7 +59,7 @@ fn a_pong_is_not_answered() {
     }
 }
 
-/// Conformance 34, section 5.4: between any two fragments, be it within a character, a control frame changes nothing.
+/// Conformance 34, section 5.4: a control frame between two fragments, even within a character, changes nothing.
 #[test]
 fn control_frames_disturb_neither_assembly_nor_text() {
     let payload = "a€b😀".as_bytes();
@@ -67,13 +67,13 @@ fn control_frames_disturb_neither_assembly_nor_text() {
         for cut in 0..=payload.len() {
             let frames =
                 [Frame::text(&payload[..cut]).fin(false), control.clone(), Frame::continuation(&payload[cut..])];
-            let seen = if control.opcode == PING { ping(&control.payload) } else { pong(&control.payload) };
-            check_both(&frames, &[seen, text("a€b😀")], Ok(()));
+            let event = if control.opcode == PING { ping(&control.payload) } else { pong(&control.payload) };
+            check_both(&frames, &[event, text("a€b😀")], Ok(()));
         }
     }
 }
 
-/// Conformance 39, sections 1.4 and 5.5.1: whatever follows a Close is discarded. It is not answered, and not an error.
+/// Conformance 39, sections 1.4 and 5.5.1: frames after the first Close are discarded. They are not answered, and no error.
 #[test]
 fn frames_after_a_close_are_discarded() {
     for role in BOTH {
@@ -94,7 +94,7 @@ fn frames_after_a_close_are_discarded() {
     }
 }
 
-/// Gives the same bytes many times, without taking output, and returns the most that ever waited.
+/// Passes the same bytes many times, without taking output. Returns the greatest length of the output.
 fn flood(connection: &mut sansocket::Connection, bytes: &[u8], times: usize) -> usize {
     let mut most = 0;
     for _ in 0..times {
@@ -106,8 +106,8 @@ fn flood(connection: &mut sansocket::Connection, bytes: &[u8], times: usize) -> 
     most
 }
 
-/// Conformance 38, section 5.5.3, CVE-2020-35896 (ws-rs): Pings without end, and nobody takes the answers. In
-/// `memory.rs` it is a million.
+/// Conformance 38, section 5.5.3, CVE-2020-35896 (ws-rs): the peer floods with Pings, and the driver takes no output.
+/// `memory/send.rs` measures the memory of a million.
 #[test]
 fn pending_pongs_are_bounded_and_include_the_latest() {
     for role in BOTH {
@@ -120,19 +120,19 @@ fn pending_pongs_are_bounded_and_include_the_latest() {
         let bound = config.max_pending_controls * (head + 125);
         assert_eq!(connection.output().remaining(), bound);
         let most = flood(&mut connection, &wire(role, &vec![Frame::ping("again"); 1_000]), 100);
-        assert!(most <= bound, "{most} bytes wait");
+        assert!(most <= bound, "{most} bytes are pending");
         flood(&mut connection, &wire(role, &[Frame::ping("latest")]), 1);
 
         let mut expected: Vec<_> = first.iter().map(|ping| Frame::pong(&ping.payload)).collect();
         *expected.last_mut().unwrap() = Frame::pong("latest");
         assert_eq!(take_output(&mut connection), expected);
-        // and then it goes on
+        // later Pings are answered
         assert_eq!(feed(&mut connection, &wire(role, &[Frame::ping("p")])), (vec![ping("p")], Ok(())));
         assert_eq!(take_output(&mut connection), [Frame::pong("p")]);
     }
 }
 
-/// RUSTSEC-2026-0258 (h2): frames that bring nothing leave nothing.
+/// RUSTSEC-2026-0258 (h2): frames without payload cause no output.
 #[test]
 fn pongs_and_empty_messages_cause_no_output() {
     for role in BOTH {
@@ -143,7 +143,7 @@ fn pongs_and_empty_messages_cause_no_output() {
     }
 }
 
-/// A Pong of which a byte has left is not replaced by the answer to a later Ping.
+/// The reply to a later Ping does not replace a Pong of which a byte was written.
 #[test]
 fn a_partly_written_pong_is_not_replaced() {
     for role in BOTH {
@@ -171,7 +171,7 @@ fn a_partly_written_pong_is_not_replaced() {
     }
 }
 
-/// A message does not wait for a flood of Pings to end, nor is it lost in one.
+/// A flood of Pings neither delays nor drops messages.
 #[test]
 fn pongs_and_messages_are_both_sent() {
     for role in BOTH {

@@ -1,11 +1,12 @@
-//! DESIGN 3.7, columns "progress" and "deadline": what keeps a closing connection, and for how long. In each phase, for
-//! both roles: a silent peer, a peer that drips, floods, reads a byte at a time, or only acknowledges.
+//! The columns "progress" and "at the deadline" of the table in `closing/mod.rs`, for each phase and role. The peer is
+//! silent, drips, floods, reads slowly, or only acknowledges bytes.
 
 use std::time::Duration;
 
 use sansocket::bytes::Buf;
 use sansocket::{CloseCode, Config, Connection, Input, Instant, Role, TransportAction};
 
+use crate::keepalive::keepalive;
 use crate::phases::{Cell, Phase, Step, assert_ended, in_every_cell, step};
 use crate::support::*;
 
@@ -21,7 +22,7 @@ fn config() -> Config {
     config
 }
 
-/// A closing cell with a backlog in phase D, so that there is something to deliver for longer than the limit.
+/// Returns a closing connection. In phase `Draining` it has a backlog that lasts longer than the limit.
 fn reach(cell: &Cell, role: Role) -> Option<Connection> {
     if matches!(cell.phase, Phase::Open | Phase::Ended) {
         return None;
@@ -34,7 +35,7 @@ fn reach(cell: &Cell, role: Role) -> Option<Connection> {
     Some(connection)
 }
 
-/// Lets time pass while the peer acts every `interval` until `until`. Returns when the connection ended, and how.
+/// Handles deadlines while the peer acts every `interval` until `until`. Returns the time of the end, and the `Close`.
 fn run(
     connection: &mut Connection,
     interval: Duration,
@@ -59,9 +60,9 @@ fn run(
     }
 }
 
-/// What the peer does.
+/// The behavior of the peer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Act {
+enum Behavior {
     /// Nothing.
     Nothing,
     /// Reads a byte every 4 s.
@@ -74,10 +75,10 @@ enum Act {
     Acknowledges,
 }
 
-impl Act {
+impl Behavior {
     const ALL: [Self; 5] = [Self::Nothing, Self::Reads, Self::Drips, Self::Floods, Self::Acknowledges];
 
-    /// DESIGN 3.7: whether it counts as progress in this cell.
+    /// Returns whether the behavior counts as progress in this cell.
     fn is_progress(self, cell: &Cell) -> bool {
         match self {
             Self::Nothing => false,
@@ -110,33 +111,32 @@ impl Act {
 }
 
 /// Runs a cell while the peer acts until `until`.
-fn run_cell(cell: &Cell, role: Role, act: Act, until: Instant) -> Option<(Instant, OwnedEvent, Connection)> {
+fn run_cell(cell: &Cell, role: Role, behavior: Behavior, until: Instant) -> Option<(Instant, OwnedEvent, Connection)> {
     let mut connection = reach(cell, role)?;
     let mut drip = wire(role, &[Frame::binary([7; 200])]).into_iter();
-    let (at, close) = run(&mut connection, act.interval(), until, |connection, now| {
-        act.act(connection, now, &mut drip);
+    let (at, close) = run(&mut connection, behavior.interval(), until, |connection, now| {
+        behavior.act(connection, now, &mut drip);
         None
     });
     Some((at, close, connection))
 }
 
-// DESIGN 3.7, second table, columns "progress" and "when closing_timeout has passed, or closing_limit in total". A peer
-// that makes progress is kept until `closing_limit`; any other ends after `closing_timeout` (1.5 times that is
-// allowed).
+// A connection whose peer makes progress ends after `closing_limit`; any other ends after `closing_timeout` (or up to 1.5
+// times that, since progress is sampled).
 #[test]
 fn progress_keeps_every_phase_alive_until_the_limit() {
     in_every_cell(|cell, role| {
-        for act in Act::ALL {
-            let Some((at, close, mut connection)) = run_cell(cell, role, act, seconds(900)) else { continue };
+        for behavior in Behavior::ALL {
+            let Some((at, close, mut connection)) = run_cell(cell, role, behavior, seconds(900)) else { continue };
             let after = at - Instant::EPOCH;
-            if act.is_progress(cell) {
-                assert_eq!(after, LIMIT, "{act:?}");
+            if behavior.is_progress(cell) {
+                assert_eq!(after, LIMIT, "{behavior:?}");
             } else {
-                assert!(TIMEOUT <= after && after <= TIMEOUT * 3 / 2, "{act:?}: {at:?}");
+                assert!(TIMEOUT <= after && after <= TIMEOUT * 3 / 2, "{behavior:?}: {at:?}");
             }
-            // the output is dropped: the Close event has the peer's code or 1006
-            assert_eq!(close, cell.ending_without_output(), "{act:?}");
-            assert_eq!(connection.transport(), cell.transport_at_deadline(), "{act:?}");
+            // the output is dropped, and the Close event has the peer's code or 1006
+            assert_eq!(close, cell.close_if_dropped(), "{behavior:?}");
+            assert_eq!(connection.transport(), cell.transport_at_deadline(), "{behavior:?}");
             assert!(!connection.output().has_remaining());
             assert_ended(&mut connection, cell.has_failed());
         }
@@ -147,15 +147,15 @@ fn progress_keeps_every_phase_alive_until_the_limit() {
 #[test]
 fn every_phase_ends_a_timeout_after_its_latest_progress() {
     in_every_cell(|cell, role| {
-        for act in Act::ALL {
-            let Some((at, ..)) = run_cell(cell, role, act, seconds(20)) else { continue };
-            let latest = if act.is_progress(cell) { seconds(20) } else { Instant::EPOCH };
-            assert!((latest + TIMEOUT..=latest + TIMEOUT * 3 / 2).contains(&at), "{act:?}: {at:?}");
+        for behavior in Behavior::ALL {
+            let Some((at, ..)) = run_cell(cell, role, behavior, seconds(20)) else { continue };
+            let latest = if behavior.is_progress(cell) { seconds(20) } else { Instant::EPOCH };
+            assert!((latest + TIMEOUT..=latest + TIMEOUT * 3 / 2).contains(&at), "{behavior:?}: {at:?}");
         }
     });
 }
 
-// Each phase has its own whole time: a slow D, then a slow A, then a slow E.
+// Each phase has a whole timeout: a slow `Draining`, then `AwaitingClose`; a slow `AwaitingClose`, then `AwaitingEnd`.
 #[test]
 fn each_phase_begins_with_a_whole_timeout() {
     for role in BOTH {
@@ -168,7 +168,7 @@ fn each_phase_begins_with_a_whole_timeout() {
             None
         });
         assert_eq!(event, abnormal(Local));
-        assert!((seconds(17)..=seconds(20)).contains(&at), "phase A: {at:?}");
+        assert!((seconds(17)..=seconds(20)).contains(&at), "AwaitingClose: {at:?}");
 
         let mut connection = endpoint(role, &config());
         close(&mut connection, 4000, "mine");
@@ -179,11 +179,11 @@ fn each_phase_begins_with_a_whole_timeout() {
             None
         });
         assert_eq!(event, close_event(3000, "", true, Local));
-        assert!((seconds(17)..=seconds(20)).contains(&at), "phase E: {at:?}");
+        assert!((seconds(17)..=seconds(20)).contains(&at), "AwaitingEnd: {at:?}");
     }
 }
 
-// DESIGN 3.7: "this limit runs from the first of `close`, the peer's Close, failure, FIN and `write_lost`."
+// The limit runs from the first of `close`, the peer's Close, a failure, FIN and `write_lost`.
 #[test]
 fn the_limit_runs_from_the_first_step_of_the_end() {
     type Begin = fn(&mut Connection, Instant) -> Option<OwnedEvent>;
@@ -237,7 +237,7 @@ fn the_limit_runs_from_the_first_step_of_the_end() {
     }
 }
 
-// Section 7.1.1: a timeout of nothing, or of very long, is one too; the limit bounds it.
+// Section 7.1.1: timeouts of zero and very long ones are valid. The limit bounds them.
 #[test]
 fn the_closing_timeout_and_limit_are_the_configured_ones() {
     let nanos = Duration::from_nanos;
@@ -264,11 +264,11 @@ fn the_closing_timeout_and_limit_are_the_configured_ones() {
         (config.closing_timeout, config.closing_limit) = (Duration::MAX, Duration::MAX);
         let mut connection = endpoint(role, &config);
         close(&mut connection, 1000, "");
-        assert_eq!(connection.poll_timeout(), None, "beyond all time");
+        assert_eq!(connection.poll_timeout(), None, "later than any `Instant`");
     }
 }
 
-// CVE-2024-23672: the defaults, for a peer that never answers our Close and drips a message that it never finishes.
+// CVE-2024-23672: with the defaults, a peer that never answers our Close, and sends an endless message byte by byte.
 #[test]
 fn a_peer_that_drips_is_dropped_at_the_limit() {
     for role in BOTH {
@@ -286,7 +286,7 @@ fn a_peer_that_drips_is_dropped_at_the_limit() {
     }
 }
 
-// DESIGN 3.7, E: a client whose server keeps TCP open has everything; the deadline ends TCP, and the close is clean.
+// `AwaitingEnd`: a peer that keeps TCP open has received everything. The deadline ends TCP, and the close is clean.
 #[test]
 fn a_deadline_after_both_close_frames_is_clean() {
     for role in BOTH {
@@ -300,8 +300,7 @@ fn a_deadline_after_both_close_frames_is_clean() {
     }
 }
 
-// DESIGN 3.7: `handle_timeout` at any other time changes nothing; a driver that is late ends the connection all the
-// same.
+// `handle_timeout` before the deadline changes nothing. A driver that is late ends the connection all the same.
 #[test]
 fn early_and_late_calls_are_harmless() {
     for role in BOTH {
@@ -313,20 +312,17 @@ fn early_and_late_calls_are_harmless() {
             assert_eq!(connection.poll_timeout(), next);
         }
         take(&mut connection, 1);
-        // 100 s late, but a byte has moved since the driver last looked
+        // 100 s late, but a byte was taken since the previous call
         assert_eq!(connection.handle_timeout(seconds(100)), Ok(None));
         assert_eq!(owned(connection.handle_timeout(seconds(200))), Ok(Some(abnormal(Local))));
     }
 }
 
-// DESIGN 3.5 and 3.7: `progress` restarts the pong deadline of an open connection, and no other timer.
+// `progress` restarts the Pong deadline of an open connection, and no other timer.
 #[test]
 fn progress_restarts_the_pong_deadline_of_an_open_connection() {
-    let mut config = Config::default();
-    config.keepalive = sansocket::Keepalive::Every(Duration::from_secs(30));
-    config.pong_timeout = Duration::from_secs(10);
     for role in BOTH {
-        let mut connection = endpoint(role, &config);
+        let mut connection = endpoint(role, &keepalive());
         connection.progress(seconds(20));
         assert_eq!(connection.poll_timeout(), Some(seconds(30)), "an acknowledgement is no sign of life");
         assert_eq!(connection.handle_timeout(seconds(30)), Ok(None));
@@ -346,7 +342,7 @@ fn progress_restarts_the_pong_deadline_of_an_open_connection() {
     }
 }
 
-// DESIGN 3.7, FIN in OPEN with output pending: a slow reader gets its data, and the initiator is the peer.
+// FIN while output is pending: a slow reader receives its data, and the initiator is the peer.
 #[test]
 fn a_slow_reader_that_half_closed_gets_everything() {
     for role in BOTH {

@@ -1,4 +1,5 @@
-//! Every accepted message is delivered. Each test replays, in simulated time, an input that once lost data.
+//! Line 12 of the contract (`contract.rs`): every accepted message is delivered. Each test replays, in simulated time, an
+//! input that once lost data.
 
 use std::time::Duration;
 
@@ -10,17 +11,17 @@ use crate::support::*;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-/// What the kernels of both ends hold of a transport that buffers.
+/// Bytes in the kernel buffers of both ends.
 const KERNEL: usize = 5 * MIB / 2;
 
-/// A sender with this role to a peer that reads `rate` bytes per second.
+/// Returns a sender with this role, and a peer that reads `rate` bytes per second.
 fn pair(role: Role, config: &Config, rate: usize, capacity: usize) -> [DrivenConnection; 2] {
     let peer = DrivenConnection::new(endpoint(other(role), config), Transport::new(100 * MIB, 0));
     [DrivenConnection::new(endpoint(role, config), Transport::new(rate, capacity)), peer]
 }
 
 /// Checks that the peer received messages of these lengths and then the Close frame with code 1000, and that both ends
-/// are clean.
+/// closed cleanly.
 #[track_caller]
 fn check_all_delivered(ends: &[DrivenConnection; 2], lengths: &[usize], name: &str) {
     let [sender, peer] = ends;
@@ -67,7 +68,7 @@ const INPUTS: &[Input] = &[
     },
 ];
 
-/// Runs an input at some rate, and returns when both ends had ended.
+/// Runs an input at a rate, and returns the time at which both ends had ended.
 fn run_input(input: &Input, rate: usize, capacity: usize) -> Instant {
     let name = format!("{} at {rate} bytes per second, {capacity} bytes in the kernel", input.name);
     let mut ends = pair(input.role, &Config::default(), rate, capacity);
@@ -93,7 +94,7 @@ fn run_input(input: &Input, rate: usize, capacity: usize) -> Instant {
     ended
 }
 
-// `close` at t = 0 drops nothing, for any speed of the peer, any size of the kernel's buffer, and any Pings.
+// `close` at t = 0 drops nothing, for slow and fast peers, with and without kernel buffers and Pings.
 #[test]
 fn close_delivers_what_was_accepted_at_the_rates_of_the_reports() {
     for input in INPUTS {
@@ -112,7 +113,7 @@ fn close_delivers_what_was_accepted_at_100_kib_per_second() {
     }
 }
 
-// The same in `on_message`: the messages and the Close answer a message of the peer, which has another on its way.
+// The same if the messages and the Close reply to a message of the peer, while another one of its messages is in flight.
 #[test]
 fn close_in_answer_to_a_message_delivers_what_was_accepted() {
     for role in BOTH {
@@ -134,8 +135,8 @@ fn close_in_answer_to_a_message_delivers_what_was_accepted() {
     }
 }
 
-// DESIGN 3.7: "If both ends close at the same time, each drains its output and delivers messages until the other's
-// Close arrives. Neither answers the other's Close. Both report Local as the initiator and a clean close."
+// If both ends close at the same time, each sends its output, and delivers messages until the other's Close arrives.
+// Neither answers the other's Close. Both report `Local` as the initiator and a clean close.
 #[test]
 fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     for (rate, other_rate) in [(MIB, MIB), (100 * KIB, 2 * MIB), (2 * MIB, 100 * KIB)] {
@@ -160,8 +161,8 @@ fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     }
 }
 
-/// Sends `size` bytes to `role` and then FIN without a Close frame; the connection echoes, and the peer begins to read
-/// at 1 s. Returns the frames that the peer read and how the connection ended.
+/// The peer of `role` sends `size` bytes and then FIN, without a Close frame, and starts to read the echo at 1 s. Returns
+/// the frames that it read, and the connection.
 fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec<Frame>, DrivenConnection) {
     let mut end = DrivenConnection::new(open(role), Transport::new(0, capacity));
     let message = wire(role, &[Frame::binary(vec![7; size])]);
@@ -188,7 +189,7 @@ fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec
     (Frame::parse_unmasked(&bytes), end)
 }
 
-// The peer's FIN drops nothing either, and the reply to it is no Close frame.
+// The peer's FIN drops nothing, and causes no Close frame.
 #[test]
 fn fin_delivers_what_was_accepted() {
     for role in BOTH {
@@ -206,7 +207,7 @@ fn fin_delivers_what_was_accepted() {
     }
 }
 
-// A Ping of keepalive is queued behind the backlog of a slow reader, in the kernel.
+// A keepalive Ping is queued behind the backlog of a slow reader, in the kernel's buffer.
 #[test]
 fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
     let mut config = Config::default();
@@ -216,7 +217,7 @@ fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
         for (rate, capacity) in [(30 * KIB, KERNEL), (30 * KIB, 4 * MIB), (100 * KIB, KERNEL), (30 * KIB, 0)] {
             let mut ends = pair(role, &config, rate, capacity);
             ends[0].connection.send(vec![7; 3_400_000]).unwrap();
-            // the reader answers no Ping that it has not read, and sends nothing else
+            // the reader can answer a Ping only when it has read it, and sends nothing else
             let mut closed = false;
             run(&mut ends, seconds(400), |[sender, peer], now| {
                 if !closed && !peer.events.is_empty() {
@@ -229,7 +230,7 @@ fn keepalive_does_not_end_the_connection_of_a_slow_reader() {
     }
 }
 
-// The same reader, but it stops to read: nothing is acknowledged any more, and keepalive ends the connection.
+// A reader that stops acknowledges nothing any more, and keepalive ends the connection.
 #[test]
 fn keepalive_ends_the_connection_of_a_reader_that_stops() {
     let mut config = Config::default();

@@ -1,4 +1,4 @@
-//! A message encoded once and sent to many: the same frames as `send` makes, shared by servers, masked by clients.
+//! `EncodedMessage`: encoded once and sent on many connections, shared by servers and masked by clients.
 
 use sansocket::bytes::Buf;
 use sansocket::{CloseCode, Config, EncodedMessage, Instant, Message, MessageKind, Role, SendError};
@@ -72,9 +72,9 @@ fn servers_share_the_encoded_bytes() {
             server.send_encoded(&encoded).unwrap();
         }
         let place = places(&mut servers[0]);
-        assert_eq!(place.len(), 1, "heads and payload lie together");
+        assert_eq!(place.len(), 1, "one segment has heads and payload");
         assert!(servers.iter_mut().all(|server| places(server) == place));
-        // between others it stays where it is
+        // also between other messages
         let mut server = endpoint(Role::Server, &config);
         server.send("before").unwrap();
         server.send_encoded(&encoded).unwrap();

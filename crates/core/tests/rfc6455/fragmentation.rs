@@ -1,4 +1,4 @@
-//! Section 5.4: messages in fragments, and what may come between them.
+//! Section 5.4: fragmented messages, and frames between the fragments.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn control_frames_come_between_fragments() {
     check_both(&frames, &events, Ok(()));
 }
 
-/// Short fragments in one read are taken together. What each says is judged in the order in which they came.
+/// The receiver validates and appends short fragments in batches. It still reports the first error.
 #[test]
 fn the_first_error_among_short_fragments_is_reported() {
     let invalid = || Frame::continuation([0xE2, 0x28]).fin(false);
@@ -72,7 +72,7 @@ fn the_first_error_among_short_fragments_is_reported() {
     check_both(&closing, &[], Err(ProtocolError::Utf8Invalid));
 }
 
-/// The same of more short fragments than are taken together, wherever among them the text goes wrong.
+/// The same with more fragments than fit in a batch, and invalid text in any of them.
 #[test]
 fn invalid_text_among_many_short_fragments_is_the_first_error() {
     for bad in [0, 1, 170, 171, 172, 341, 342, 398, 399] {
@@ -84,7 +84,7 @@ fn invalid_text_among_many_short_fragments_is_the_first_error() {
     }
 }
 
-/// However many fit together, and however long the next one is.
+/// Fragments of lengths around those that fit in a batch.
 #[test]
 fn short_and_long_fragments_mix() {
     for lengths in [[1, 511, 1], [255, 256, 257], [512, 1, 512], [513, 600, 2], [0, 3_000, 0], [64, 64, 5_000]] {
@@ -103,7 +103,7 @@ fn short_and_long_fragments_mix() {
     }
 }
 
-/// Conformance 35, section 5.4: no message to continue, at first, after a whole message, after the last fragment.
+/// Conformance 35, section 5.4: no message to continue: at first, after a whole message, after the last fragment.
 #[test]
 fn a_continuation_without_a_message_is_refused() {
     let error = Err(ProtocolError::ContinuationUnexpected);
@@ -118,8 +118,8 @@ fn a_continuation_without_a_message_is_refused() {
     }
 }
 
-/// Conformance 35, section 5.4: "the fragments of one message MUST NOT be interleaved", also when the intruder has FIN
-/// = 0.
+/// Conformance 35, section 5.4: "the fragments of one message MUST NOT be interleaved", even if the new message is
+/// fragmented.
 #[test]
 fn a_message_inside_a_fragmented_one_is_refused() {
     for begun in [Frame::text("a"), Frame::binary("a"), Frame::text(""), Frame::binary("")] {
@@ -135,7 +135,7 @@ fn a_message_inside_a_fragmented_one_is_refused() {
     }
 }
 
-/// Conformance 36, section 5.4: nothing forbids empty fragments, wherever they are. Bandit's fix of CVE-2026-42786 did.
+/// Conformance 36, section 5.4: empty fragments are valid in any place. Bandit's fix of CVE-2026-42786 refused them.
 #[test]
 fn empty_fragments_are_legal() {
     let empty = Frame::continuation("");
@@ -148,7 +148,7 @@ fn empty_fragments_are_legal() {
     check_both(&[Frame::binary("").fin(false), middle(""), empty], &[binary("")], Ok(()));
 }
 
-/// CVE-2026-42786, CVE-2026-65623 (bandit), RUSTSEC-2026-0258 (h2): fragments that bring nothing are counted.
+/// CVE-2026-42786, CVE-2026-65623 (bandit), RUSTSEC-2026-0258 (h2): empty fragments are counted.
 #[test]
 fn empty_fragments_in_a_row_are_bounded() {
     let config = Config::default();
@@ -159,13 +159,13 @@ fn empty_fragments_in_a_row_are_bounded() {
     let fine = [flood(limit), vec![Frame::continuation("")]].concat();
     check_both(&fine, &[text("a")], Ok(()));
     check_limit(&config, &flood(limit + 1), &[], ("max_empty_fragments", 1_000, 1_001));
-    // the first fragment counts if it is empty, and a message that begins anew counts anew
+    // an empty first fragment counts, and each message has a count of its own
     let all_empty = [vec![begin_text("")], vec![middle(""); limit]].concat();
     check_limit(&config, &all_empty, &[], ("max_empty_fragments", 1_000, 1_001));
     check_both(&[fine.clone(), fine].concat(), &[text("a"), text("a")], Ok(()));
 }
 
-/// Progress is what counts: bytes begin the count anew, control frames do not.
+/// Payload restarts the count, control frames do not.
 #[test]
 fn only_payload_interrupts_a_row_of_empty_fragments() {
     let mut config = Config::default();
@@ -178,7 +178,7 @@ fn only_payload_interrupts_a_row_of_empty_fragments() {
     check_limit(&config, &pinged, &[ping("")], ("max_empty_fragments", 2, 3));
 }
 
-/// CVE-2014-0193 (Netty), b4c287b38 (undici): the limit is for the message, whatever its fragments.
+/// CVE-2014-0193 (Netty), b4c287b38 (undici): the limit applies to the message, not to its fragments.
 #[test]
 fn the_size_of_a_message_is_added_up_over_its_fragments() {
     let mut config = Config::default();
@@ -186,16 +186,16 @@ fn the_size_of_a_message_is_added_up_over_its_fragments() {
     let fragments = [begin_text("1234"), middle("5678"), Frame::ping("p")];
     let fits = [&fragments[..], &[middle("9"), middle("0"), Frame::continuation("")]].concat();
     check_both_with(&config, &fits, &[ping("p"), text("1234567890")], Ok(()));
-    // refused by the head of the frame that is too much
+    // the head of the frame that exceeds the limit is refused
     let exceeds = [&fragments[..], &[Frame::continuation("").claiming(3)]].concat();
     check_limit(&config, &exceeds, &[ping("p")], ("max_message_size", 10, 11));
-    // each message has the limit for itself
+    // the sum restarts with each message
     let twice = [begin_text("1234"), Frame::continuation("5678"), begin_text("1234"), Frame::continuation("567890")];
     let twice = [&twice[..3], &[middle("5678"), Frame::continuation("90")]].concat();
     check_both_with(&config, &twice, &[text("12345678"), text("1234567890")], Ok(()));
 }
 
-/// CVE-2014-0193: without an end, and without a large frame.
+/// CVE-2014-0193: endless small fragments.
 #[test]
 fn endless_continuations_are_refused() {
     let mut config = Config::default();
@@ -204,7 +204,7 @@ fn endless_continuations_are_refused() {
     check_limit(&config, &endless, &[], ("max_message_size", 5_000, 5_001));
 }
 
-/// CVE-2026-48779, ws#2329: fragments of one byte are legal. What they may cost is in `memory.rs`.
+/// CVE-2026-48779, ws#2329: fragments of one byte are valid. `memory/receive.rs` measures their memory.
 #[test]
 fn a_message_of_one_byte_fragments_arrives() {
     let expected = "x".repeat(5_000);
@@ -213,37 +213,37 @@ fn a_message_of_one_byte_fragments_arrives() {
 }
 
 #[derive(Clone, Debug)]
-enum Sent {
+enum Item {
     Control(bool, Vec<u8>),
     Message { is_text: bool, payload: String, cuts: Vec<usize>, between: Vec<Vec<u8>> },
 }
 
-fn sent() -> impl Strategy<Value = Sent> {
-    let control = (any::<bool>(), vec(any::<u8>(), 0..=125)).prop_map(|(ping, payload)| Sent::Control(ping, payload));
+fn items() -> impl Strategy<Value = Item> {
+    let control = (any::<bool>(), vec(any::<u8>(), 0..=125)).prop_map(|(ping, payload)| Item::Control(ping, payload));
     let message = (any::<bool>(), ".{0,40}", vec(0..200_usize, 0..6), vec(vec(any::<u8>(), 0..4), 0..6));
     let message =
-        message.prop_map(|(is_text, payload, cuts, between)| Sent::Message { is_text, payload, cuts, between });
+        message.prop_map(|(is_text, payload, cuts, between)| Item::Message { is_text, payload, cuts, between });
     prop_oneof![control, message]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Section 5.4: fragments, even such as cut a character, and Pings between them make no difference.
+    /// Section 5.4: fragments, even those that cut a character, and Pings between them make no difference.
     #[test]
-    fn any_messages_in_any_fragments_arrive(conversation in vec(sent(), 0..8)) {
+    fn any_messages_in_any_fragments_arrive(conversation in vec(items(), 0..8)) {
         let (mut frames, mut events) = (vec![], vec![]);
-        for sent in conversation {
-            match sent {
-                Sent::Control(true, payload) => {
+        for item in conversation {
+            match item {
+                Item::Control(true, payload) => {
                     frames.push(Frame::ping(&payload));
                     events.push(ping(payload));
                 }
-                Sent::Control(false, payload) => {
+                Item::Control(false, payload) => {
                     frames.push(Frame::pong(&payload));
                     events.push(pong(payload));
                 }
-                Sent::Message { is_text, payload, cuts, between } => {
+                Item::Message { is_text, payload, cuts, between } => {
                     let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % (payload.len() + 1)).collect();
                     cuts.extend([0, payload.len()]);
                     cuts.sort_unstable();

@@ -1,14 +1,14 @@
-//! Sections 5.1 to 5.3 and 5.7: frames, their masks and their lengths.
+//! Sections 5.1 to 5.3 and 5.7: opcodes, reserved bits, masks and lengths of frames.
 
 use sansocket::{Config, ProtocolError, Role};
 
 use crate::support::*;
 
-/// Where the encoding of a length changes, and where it stays the same.
+/// Lengths around those at which their encoding changes.
 const LENGTHS: [usize; 7] = [0, 1, 125, 126, 127, 65_535, 65_536];
 const OPCODES: [u8; 6] = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG];
 
-/// The records of `testdata/frames.txt`: section 5.7's examples, and every way to break 5.1 to 5.6. Conformance 24-30,
+/// The records of `testdata/frames.txt`: the examples of section 5.7, and every violation of 5.1 to 5.6. Conformance 24-30,
 /// 32-37.
 mod wire_data {
     use sansocket::frame::{FrameHeader, OpCode};
@@ -59,7 +59,7 @@ mod wire_data {
             ["ping", payload] => ping(bytes(payload)),
             ["pong", payload] => pong(bytes(payload)),
             ["close", code, reason] => closed(code.parse().unwrap(), &utf8(reason)),
-            _ => panic!("what is {line}?"),
+            _ => panic!("unknown event: {line}"),
         }
     }
 
@@ -78,7 +78,7 @@ mod wire_data {
             "reserved-opcode" => ProtocolError::OpCodeReserved,
             "unexpected-continuation" => ProtocolError::ContinuationUnexpected,
             "unmasked-frame" => ProtocolError::FrameNotMasked,
-            _ => panic!("what is {name}?"),
+            _ => panic!("unknown error: {name}"),
         }
     }
 
@@ -96,7 +96,7 @@ mod wire_data {
         }
     }
 
-    /// The head alone, by the public functions that any tool can use.
+    /// The public functions of `frame`.
     #[test]
     fn every_valid_frame_has_the_head_of_its_record() {
         for record in records().iter().filter(|record| one(record, "error").is_none()) {
@@ -115,7 +115,7 @@ mod wire_data {
                 let (header, size) = FrameHeader::decode(&wire).unwrap().unwrap();
                 assert_eq!(header, expected);
                 assert_eq!(&*header.encode(), &wire[..size], "5.2: the minimal number of bytes");
-                // and the tests' own builder and reader agree
+                // the tests' own encoder and decoder agree
                 assert_eq!(Frame::parse_all(&wire)[0].payload, bytes(field("payload=")));
                 assert_eq!(Frame::parse_all(&wire)[0].bytes(), wire);
             }
@@ -123,8 +123,7 @@ mod wire_data {
     }
 }
 
-/// Conformance 24, section 5.2: without an extension that defines it, a reserved bit fails the connection. On control
-/// frames too.
+/// Conformance 24, section 5.2: a reserved bit that no extension defines fails the connection, on control frames too.
 #[test]
 fn a_reserved_bit_fails_every_frame() {
     for opcode in OPCODES {
@@ -161,7 +160,7 @@ fn a_length_in_more_bytes_than_needed_is_refused() {
     }
 }
 
-/// Section 5.2, where the encoding changes: CVE-2026-1528 (undici).
+/// Section 5.2, CVE-2026-1528 (undici): lengths at which the encoding changes.
 #[test]
 fn payloads_at_the_boundary_lengths_arrive() {
     for length in LENGTHS {
@@ -185,8 +184,7 @@ fn a_64_bit_length_with_its_top_bit_set_is_refused() {
     }
 }
 
-/// Conformance 28: a length is compared in 64 bits, not in those of `usize` or of a signed number. CVE-2026-1528,
-/// CVE-2020-27813.
+/// Conformance 28: a length is compared as a `u64`, not as a `usize` or a signed number. CVE-2026-1528, CVE-2020-27813.
 #[test]
 fn a_length_is_never_truncated() {
     let default = Config::default();
@@ -199,14 +197,13 @@ fn a_length_is_never_truncated() {
             let opcode = if begin.is_empty() { BINARY } else { CONTINUATION };
             let frames = [begin, vec![Frame::new(opcode, "12345").claiming(length)]].concat();
             check_limit(&default, &frames, &[], ("max_message_size", 16 << 20, size));
-            // and where the frame has a limit of its own
+            // with a limit on frames, too
             check_limit(&limited_frames, &frames, &[], ("max_frame_payload", 1 << 20, length));
         }
     }
 }
 
-/// With limits that allow it, a huge payload is simply waited for. CVE-2020-13935: what arrives is taken, without a
-/// loop.
+/// If the limits allow a huge payload, the connection waits for it. CVE-2020-13935: without a loop.
 #[test]
 fn a_huge_payload_that_the_limits_allow_is_waited_for() {
     let mut config = Config::default();
@@ -220,7 +217,7 @@ fn a_huge_payload_that_the_limits_allow_is_waited_for() {
     }
 }
 
-/// Conformance 29 and 30, section 5.1, for every opcode, length class and place. GHSA-rhh8-5xw9-c3gm (bandit).
+/// Conformance 29 and 30, section 5.1, for every opcode and length. GHSA-rhh8-5xw9-c3gm (bandit).
 #[test]
 fn a_frame_masked_the_wrong_way_is_refused() {
     for role in BOTH {
@@ -236,7 +233,7 @@ fn a_frame_masked_the_wrong_way_is_refused() {
                         bytes = Frame::binary("good").fin(false).masked_for(role).bytes();
                     }
                     let bad = Frame::new(opcode, vec![b'a'; length]).fin(fin).wrongly_masked_for(role);
-                    // refused by its head alone
+                    // the head alone is refused
                     bytes.extend(&bad.bytes()[..bad.head_size()]);
                     check(&Config::default(), role, &bytes, &[], Err(error));
                 }
@@ -245,7 +242,7 @@ fn a_frame_masked_the_wrong_way_is_refused() {
     }
 }
 
-/// Conformance 29 and 30: the first frame masked well does not excuse the second.
+/// Conformance 29 and 30: the second frame is checked, too.
 #[test]
 fn every_frame_is_checked_for_its_mask() {
     for role in BOTH {
@@ -256,7 +253,7 @@ fn every_frame_is_checked_for_its_mask() {
     }
 }
 
-/// Conformance 32, section 5.3: the key goes on where it stopped, wherever a read ends. A key of zeros is a key.
+/// Conformance 32, section 5.3: unmasking resumes at the right byte of the key after any split. A key of zeros is valid.
 #[test]
 fn the_position_in_the_mask_survives_every_split() {
     let payload: Vec<u8> = (0..130).collect();
@@ -273,7 +270,7 @@ fn the_position_in_the_mask_survives_every_split() {
     }
 }
 
-/// Section 5.3: every frame has its own key, from its own first byte.
+/// Section 5.3: every frame has its own key, which starts at its first payload byte.
 #[test]
 fn every_frame_starts_with_the_first_byte_of_its_key() {
     let frames = [
@@ -285,7 +282,7 @@ fn every_frame_starts_with_the_first_byte_of_its_key() {
     check(&Config::default(), Role::Server, &wire(Role::Server, &frames), &[ping("p"), text("abcdefghi")], Ok(()));
 }
 
-/// What a head alone shows is not waited for a payload to be told: a peer must not hold a connection with it.
+/// An invalid head is refused at once, so that a peer cannot hold a connection by withholding the payload.
 #[test]
 fn a_bad_head_is_refused_before_its_payload() {
     for (frame, error) in [
@@ -299,7 +296,7 @@ fn a_bad_head_is_refused_before_its_payload() {
     check_both(&[Frame::ping("").claiming(126)], &[], Err(ProtocolError::ControlFrameTooLong));
 }
 
-/// Section 7.1.7, CVE-2026-85024 (undici): a connection that has failed stays as it is, whatever else comes.
+/// Section 7.1.7, CVE-2026-85024 (undici): a failed connection discards the frames of the same read, too.
 #[test]
 fn frames_after_a_failure_are_discarded() {
     let frames = [

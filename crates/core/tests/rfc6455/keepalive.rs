@@ -1,5 +1,5 @@
-//! Keepalive: sections 5.5.2 and 5.5.3, and lines 7 and 8 of the contract. The deadlines of a closing connection are in
-//! `deadlines.rs`.
+//! Keepalive: sections 5.5.2 and 5.5.3, and lines 7 and 8 of the contract (`contract.rs`). `pong_timeout.rs` tests a late
+//! Pong, `deadlines.rs` the deadlines of a closing connection.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::*;
 
 pub(crate) const TIMED_OUT: Result<(), Error> = Err(Error::Timeout(TimeoutKind::Pong));
 
-/// A Ping after 30 seconds of silence, and the end 10 seconds later.
+/// Returns a configuration with a Ping after 30 seconds of silence, and the end 10 seconds later.
 pub(crate) fn keepalive() -> Config {
     let mut config = Config::default();
     config.keepalive = sansocket::Keepalive::Every(Duration::from_secs(30));
@@ -37,14 +37,14 @@ pub(crate) fn timeout(connection: &mut Connection, now: Instant) -> Result<Optio
     event
 }
 
-/// Contract 7: a driver that waits for `poll_timeout` and calls `handle_timeout` never spins.
+/// Contract 7: checks that `handle_timeout` leaves no deadline that has passed, so that its driver does not spin.
 fn assert_no_spin(connection: &Connection, now: Instant) {
     if let Some(next) = connection.poll_timeout() {
         assert!(next > now, "{next:?} is not after {now:?}");
     }
 }
 
-// Design 3.5: in the core keepalive is off.
+// In the core, keepalive is off by default.
 #[test]
 fn a_connection_without_keepalive_has_no_deadline() {
     for role in BOTH {
@@ -69,14 +69,14 @@ fn silence_causes_a_ping_and_a_pong_restarts_the_interval() {
             assert_eq!(timeout(&mut connection, due), Ok(None));
             assert_eq!(take_output(&mut connection), [Frame::ping("")]);
             assert_eq!(connection.poll_timeout(), Some(due + Duration::from_secs(10)));
-            let heard = due + Duration::from_secs(5);
-            receive(&mut connection, &wire(role, &[Frame::pong("")]), heard).unwrap();
-            assert_eq!(connection.poll_timeout(), Some(heard + Duration::from_secs(30)));
+            let received = due + Duration::from_secs(5);
+            receive(&mut connection, &wire(role, &[Frame::pong("")]), received).unwrap();
+            assert_eq!(connection.poll_timeout(), Some(received + Duration::from_secs(30)));
         }
     }
 }
 
-// A connection begins when it is made, not at the epoch.
+// The interval starts at the time that the constructor is given, not at the epoch.
 #[test]
 fn the_interval_starts_when_the_connection_is_created() {
     use sansocket::rand_core::SeedableRng;
@@ -87,7 +87,7 @@ fn the_interval_starts_when_the_connection_is_created() {
     }
 }
 
-// A peer that sends anything lives: a slow message, a part of a head, is no silence.
+// A peer that sends a slow message, or a part of a head, is not silent.
 #[test]
 fn any_received_byte_restarts_the_interval() {
     for role in BOTH {
@@ -101,18 +101,18 @@ fn any_received_byte_restarts_the_interval() {
         }
         assert_eq!(take_output(&mut connection), [], "no Ping was needed");
 
-        // nor is it after the Ping: the first byte of anything will do
-        let asked = connection.poll_timeout().unwrap();
-        assert_eq!(timeout(&mut connection, asked), Ok(None));
-        let heard = asked + Duration::from_secs(9);
-        receive(&mut connection, &message[..1], heard).unwrap();
-        assert_eq!(connection.poll_timeout(), Some(heard + Duration::from_secs(30)));
-        assert_eq!(timeout(&mut connection, asked + Duration::from_secs(10)), Ok(None));
+        // after a Ping, the first byte of any frame is enough
+        let pinged = connection.poll_timeout().unwrap();
+        assert_eq!(timeout(&mut connection, pinged), Ok(None));
+        let received = pinged + Duration::from_secs(9);
+        receive(&mut connection, &message[..1], received).unwrap();
+        assert_eq!(connection.poll_timeout(), Some(received + Duration::from_secs(30)));
+        assert_eq!(timeout(&mut connection, pinged + Duration::from_secs(10)), Ok(None));
         assert_eq!(connection.ready_state(), ReadyState::Open);
     }
 }
 
-// To receive nothing is not to receive.
+// `receive` with an empty input reports no received bytes.
 #[test]
 fn an_empty_read_does_not_restart_the_interval() {
     for role in BOTH {
@@ -122,7 +122,7 @@ fn an_empty_read_does_not_restart_the_interval() {
     }
 }
 
-// What we do ourselves says nothing about the peer.
+// Sent bytes are no sign of life of the peer.
 #[test]
 fn sending_does_not_restart_the_interval() {
     for role in BOTH {
@@ -135,7 +135,7 @@ fn sending_does_not_restart_the_interval() {
     }
 }
 
-// Design 3.5: "Close 1006, reported"; contract 4 and 5.
+// Contract 4 and 5: the close is reported with code 1006.
 #[test]
 fn a_missing_pong_ends_the_connection_once() {
     for role in BOTH {
@@ -154,12 +154,12 @@ fn a_missing_pong_ends_the_connection_once() {
         assert_eq!(pending_event(&mut connection, seconds(41)), Some(abnormal(Initiator::Local)));
         assert_eq!(timeout(&mut connection, seconds(41)), Ok(None), "reported once");
 
-        // contract 4: failure is sticky, should the peer speak after all
+        // contract 4: failure is sticky, even if the peer sends something later
         let late = wire(role, &[Frame::pong(""), Frame::text("here I am"), Frame::close(1000, "")]);
         for _ in 0..2 {
             assert_eq!(receive(&mut connection, &late, seconds(42)), TIMED_OUT.map(|()| vec![]));
         }
-        assert_eq!(connection.poll_timeout(), None, "no keepalive of the dead");
+        assert_eq!(connection.poll_timeout(), None, "no keepalive after the end");
         assert_eq!(connection.send("?"), Err(SendError::NotOpen(ReadyState::Closed)));
         assert_eq!(connection.ping(b"?"), Err(SendError::NotOpen(ReadyState::Closed)));
         assert_eq!(connection.close(CloseCode::NORMAL, "", seconds(43)), Ok(()));
@@ -190,7 +190,7 @@ fn any_call_reports_the_close_after_a_missing_pong() {
     }
 }
 
-// A driver that was late learns one thing per call, and the peer still has its whole time to answer.
+// A late driver has not sent the Ping yet: the peer gets the whole `pong_timeout` after it.
 #[test]
 fn a_late_driver_still_pings_before_the_connection_ends() {
     for role in BOTH {
@@ -201,7 +201,7 @@ fn a_late_driver_still_pings_before_the_connection_ends() {
     }
 }
 
-// Contract 7: "Calls too early or repeated are harmless."
+// Contract 7.
 #[test]
 fn early_and_repeated_calls_are_harmless() {
     for role in BOTH {
@@ -219,24 +219,24 @@ fn early_and_repeated_calls_are_harmless() {
     }
 }
 
-// Contract 7: "Time going backwards is clamped."
+// Contract 7: time that goes backwards is clamped.
 #[test]
 fn a_clock_that_goes_backwards_is_ignored() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         assert_eq!(timeout(&mut connection, seconds(20)), Ok(None));
         receive(&mut connection, &wire(role, &[Frame::pong("")]), seconds(3)).unwrap();
-        assert_eq!(connection.poll_timeout(), Some(seconds(50)), "heard at 20, not at 3");
+        assert_eq!(connection.poll_timeout(), Some(seconds(50)), "received at 20, not at 3");
         assert_eq!(timeout(&mut connection, Instant::EPOCH), Ok(None));
         connection.close(CloseCode::NORMAL, "", seconds(1)).unwrap();
         assert_eq!(timeout(&mut connection, millis(24_999)), Ok(None), "closed at 20, not at 1");
         assert_eq!(timeout(&mut connection, seconds(3)), Ok(None));
-        // a deadline that has been reached stays so for a clock that then goes back
+        // a deadline that has passed stays passed, even if the clock goes back
         assert!(matches!(timeout(&mut connection, seconds(25)), Ok(Some(OwnedEvent::Close { .. }))));
     }
 }
 
-// Every call that is handed the time counts as a reading of the clock.
+// Every call that takes the time advances the clock of the connection.
 #[test]
 fn every_call_with_a_time_advances_the_clock() {
     let read: &[fn(&mut Connection)] = &[
@@ -256,7 +256,7 @@ fn every_call_with_a_time_advances_the_clock() {
     }
 }
 
-// Section 7.1.1: from the first Close frame on the closing timer alone runs, whoever began: no Ping is sent any more.
+// Section 7.1.1: a closing connection has only the closing timer, and sends no Ping.
 #[test]
 fn keepalive_stops_when_the_connection_closes() {
     let begin: &[fn(&mut Connection)] = &[
@@ -270,9 +270,9 @@ fn keepalive_stops_when_the_connection_closes() {
     config.closing_limit = Duration::from_secs(1_000);
     for role in BOTH {
         for begin in begin {
-            for asked in [false, true] {
+            for pinged in [false, true] {
                 let mut connection = endpoint(role, &config);
-                if asked {
+                if pinged {
                     timeout(&mut connection, seconds(30)).unwrap();
                     take_output(&mut connection);
                 }
@@ -290,7 +290,7 @@ fn keepalive_stops_when_the_connection_closes() {
     }
 }
 
-// Contract 6: a keepalive Ping need not wait for a backlog, only for the frame that has begun.
+// Contract 6: a keepalive Ping is sent after the frame that has begun, not after the backlog.
 #[test]
 fn a_keepalive_ping_overtakes_a_backlog() {
     for role in BOTH {
@@ -299,7 +299,7 @@ fn a_keepalive_ping_overtakes_a_backlog() {
         connection.output().advance(1);
         timeout(&mut connection, seconds(30)).unwrap();
         let remaining = connection.output().remaining();
-        // the frame that has begun is finished first; it is the first of three
+        // the frame that has begun is the first of three
         let head = if role == Role::Client { 14 } else { 10 };
         connection.output().advance(head + 1024 * 1024 - 1);
         assert!(connection.output().remaining() < remaining);
@@ -307,7 +307,7 @@ fn a_keepalive_ping_overtakes_a_backlog() {
     }
 }
 
-// Contract 7, at the edges of what a Duration and an Instant can say.
+// Contract 7, for the shortest and longest `Duration`, and the earliest and latest `Instant`.
 #[test]
 fn timers_never_spin_for_any_duration_at_any_time() {
     let durations = [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1), Duration::MAX];
@@ -322,7 +322,7 @@ fn timers_never_spin_for_any_duration_at_any_time() {
                 for start in moments {
                     let start = Instant::from_nanos(start);
                     let mut connection = endpoint(role, &config);
-                    // a bounded number of wake-ups, whatever they bring
+                    // `timeout` checks that no wake-up leaves a deadline that has passed
                     let mut now = start;
                     for _ in 0..5 {
                         let _ = timeout(&mut connection, now);
@@ -339,7 +339,7 @@ fn timers_never_spin_for_any_duration_at_any_time() {
     }
 }
 
-// Contract 7: an interval of nothing asks at once, and gives up at once, but not for ever.
+// Contract 7: with an interval and a timeout of zero, the Ping and the end follow at once.
 #[test]
 fn durations_of_zero_end_a_silent_connection_in_two_steps() {
     let mut config = Config::default();
@@ -361,7 +361,7 @@ fn durations_of_zero_end_a_silent_connection_in_two_steps() {
     }
 }
 
-// Contract 7: the last moments that 64 bits can hold are moments like others, and the driver's loop ends.
+// Contract 7: the driver's loop ends even at the latest times that an `Instant` can hold.
 #[test]
 fn the_latest_instants_cause_no_loop() {
     for role in BOTH {
@@ -377,8 +377,8 @@ fn the_latest_instants_cause_no_loop() {
     }
 }
 
-// Contract 8: what a driver asks after every event does not grow with what waits. 200,000 frames, asked 100,000
-// times: in linear time this would not end today.
+// Contract 8: the calls of a driver after every event, 100,000 times with 200,000 pending frames. In linear time, this
+// would take hours.
 #[test]
 fn polls_take_constant_time_for_any_backlog() {
     for role in BOTH {
@@ -398,8 +398,7 @@ fn polls_take_constant_time_for_any_backlog() {
     }
 }
 
-// Keepalive asks by itself, however few control frames the application may have waiting; and asks once, however long
-// nothing of it leaves.
+// A keepalive Ping has a limit of its own, not the one for control frames of the application. Only one is pending.
 #[test]
 fn keepalive_pings_are_not_limited_by_max_pending_controls() {
     for role in BOTH {
@@ -413,7 +412,7 @@ fn keepalive_pings_are_not_limited_by_max_pending_controls() {
     }
 }
 
-// Contract 10: a refusal leaves nothing behind that later output would stumble over.
+// Contract 10: after a refused Ping, the output is correct.
 #[test]
 fn a_refused_ping_leaves_the_output_sound() {
     for role in BOTH {

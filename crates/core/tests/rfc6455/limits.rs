@@ -1,5 +1,5 @@
-//! Every limit of `Config` at its edge: exactly at it all is well, one beyond is refused, and zero means zero.
-//! RFC 6455 section 10.4; Conformance 28; the advisories are named where they belong.
+//! Every limit of `Config`: the value at the limit is accepted, one more is refused, and zero means zero. RFC 6455
+//! section 10.4; Conformance 28.
 
 use std::num::NonZeroUsize;
 
@@ -18,7 +18,7 @@ fn config(change: impl Fn(&mut Config)) -> Config {
     config
 }
 
-/// The event for a message of this payload, whole or in chunks.
+/// Returns the event for a message with this payload, whole or in chunks.
 fn delivered(config: &Config, opcode: u8, payload: &[u8]) -> OwnedEvent {
     let kind = if opcode == TEXT { MessageKind::Text } else { MessageKind::Binary };
     match (config.delivery, kind) {
@@ -28,7 +28,7 @@ fn delivered(config: &Config, opcode: u8, payload: &[u8]) -> OwnedEvent {
     }
 }
 
-/// With each kind of delivery: limits count what the peer sends, not what is kept.
+/// Runs a test with each kind of delivery: limits count the bytes that the peer sends, not those that are kept.
 fn for_each_delivery(change: impl Fn(&mut Config), test: impl Fn(&Config)) {
     for delivery in [Delivery::Messages, Delivery::Chunks] {
         test(&config(|config| {
@@ -38,7 +38,7 @@ fn for_each_delivery(change: impl Fn(&mut Config), test: impl Fn(&Config)) {
     }
 }
 
-/// CVE-2016-10542 (ws): there are limits without asking for them.
+/// CVE-2016-10542 (ws): every limit has a default.
 #[test]
 fn the_defaults_are_finite() {
     let default = Config::default();
@@ -52,9 +52,8 @@ fn the_defaults_are_finite() {
     check_limit(&default, &exceeds, &[], (MESSAGE, limit, limit + 1));
 }
 
-/// Section 7.4.1: 1009 is for messages too big, 1008 for what is wrong with no other code. The error names the limit,
-/// its value and the size; the reason of the Close frame says the same to the peer, and fits the frame whatever the
-/// numbers are.
+/// Section 7.4.1: the code is 1009 for messages that are too big, and 1008 for violations without a code of their own. The
+/// error and the reason in the Close frame name the limit, its value and the size. The longest reason fits the frame.
 #[test]
 fn the_error_names_the_exceeded_limit_and_its_numbers() {
     const LONGEST: u64 = (1 << 63) - 1;
@@ -112,7 +111,7 @@ fn the_error_names_the_exceeded_limit_and_its_numbers() {
     }
 }
 
-/// A frame longer than its message may be exceeds the limit of the message, whatever the limit of frames is.
+/// A frame that is longer than the limit on messages exceeds that limit, even if the limit on frames permits it.
 #[test]
 fn the_message_limit_applies_to_frames_too() {
     let rows = [
@@ -133,7 +132,7 @@ fn the_message_limit_applies_to_frames_too() {
     }
 }
 
-/// What earlier fragments have announced counts, and no sum overflows.
+/// The announced lengths of earlier fragments count, and no sum overflows.
 #[test]
 fn the_reported_size_is_the_sum_of_the_announced_lengths() {
     let begins = [Frame::binary("1234").fin(false), Frame::continuation("56").fin(false)];
@@ -147,7 +146,7 @@ fn the_reported_size_is_the_sum_of_the_announced_lengths() {
     check_limit(&chunks, &exceeds, &[chunk(binary, "123456", false)], (MESSAGE, 10, (u64::MAX >> 1) + 6));
 }
 
-/// Around every change of the length's encoding, where a wrong comparison would hide.
+/// Limits around the lengths at which the encoding changes.
 #[test]
 fn a_frame_can_be_as_long_as_the_limit() {
     for limit in [0, 1, 124, 125, 126, 127, 65_535, 65_536] {
@@ -213,7 +212,7 @@ fn a_message_can_be_as_long_as_the_limit() {
     }
 }
 
-/// Chunks that were handed over count.
+/// Delivered chunks count.
 #[test]
 fn the_message_limit_is_for_the_sum_of_fragments() {
     for_each_delivery(
@@ -232,7 +231,7 @@ fn the_message_limit_is_for_the_sum_of_fragments() {
     );
 }
 
-/// Section 5.5 has limits of its own: Pings are not messages.
+/// Control frames have limits of their own (section 5.5).
 #[test]
 fn limits_on_data_do_not_apply_to_control_frames() {
     let config = config(|config| (config.max_frame_payload, config.max_message_size) = (Some(0), 0));
@@ -285,7 +284,7 @@ fn as_many_empty_fragments_in_a_row_as_the_limit_are_accepted() {
                 check_limit(config, &exceeds, before, one_more);
                 let all_empty = [vec![Frame::text("").fin(false)], empty].concat();
                 check_limit(config, &all_empty, &[], one_more);
-                // empty messages are no fragments
+                // empty messages do not count
                 let messages = vec![Frame::text(""); 30];
                 check_both_with(config, &messages, &vec![delivered(config, TEXT, b""); 30], Ok(()));
             },
@@ -293,7 +292,7 @@ fn as_many_empty_fragments_in_a_row_as_the_limit_are_accepted() {
     }
 }
 
-/// What is returned is what was passed, and the connection goes on.
+/// A refused call returns the message, and the connection stays usable.
 #[test]
 fn as_many_bytes_as_the_limit_can_be_pending() {
     for role in BOTH {
@@ -323,7 +322,7 @@ fn as_many_bytes_as_the_limit_can_be_pending() {
     }
 }
 
-/// A message that never fits has an error of its own, whatever is pending: to take output does not help.
+/// A message that can never fit has an error of its own, for any backlog.
 #[test]
 fn a_message_longer_than_the_buffer_can_never_be_sent() {
     for role in BOTH {
@@ -381,7 +380,7 @@ fn as_many_control_frames_as_the_limit_can_be_pending() {
     }
 }
 
-/// A server that is not read from stops reading; a client never does, or two of them would wait for each other.
+/// A server with a backlog stops reading. A client never does, since two ends would wait for each other.
 #[test]
 fn a_server_reads_while_its_output_is_at_most_the_high_water_mark() {
     for role in BOTH {

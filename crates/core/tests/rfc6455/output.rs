@@ -1,5 +1,4 @@
-//! The bytes that wait for the transport: `Output` as a `Buf`, what is copied and what is not, and where control frames
-//! find their place (sections 5.4 and 5.5).
+//! `Output` as a `Buf`, which payloads are copied, and the order of control frames (sections 5.4 and 5.5).
 
 use std::io::IoSlice;
 
@@ -11,7 +10,7 @@ use crate::support::*;
 
 use MessageKind::{Binary, Text};
 
-/// What `writev` would be given.
+/// Returns the slices for `writev`.
 fn slices(connection: &mut Connection, count: usize) -> Vec<Vec<u8>> {
     let mut slices = vec![IoSlice::new(&[]); count];
     let output = connection.output();
@@ -20,7 +19,7 @@ fn slices(connection: &mut Connection, count: usize) -> Vec<Vec<u8>> {
     slices[..filled].iter().map(|slice| slice.to_vec()).collect()
 }
 
-/// Every kind of thing that can wait: shared, owned, copied, fragmented, control frames, Close.
+/// Queues every kind of frame: shared, owned, copied, fragmented, control frames, Close.
 fn fill(connection: &mut Connection) {
     let role = connection.role();
     connection.send("begun").unwrap();
@@ -37,7 +36,7 @@ fn fill(connection: &mut Connection) {
     connection.close(CloseCode::NORMAL, "end", Instant::EPOCH).unwrap();
 }
 
-/// The configurations under which `fill` takes different ways.
+/// Returns filled connections, with frame sizes for which the output has different segments.
 fn filled() -> impl Iterator<Item = Connection> {
     BOTH.into_iter().flat_map(|role| {
         [100, 5_000, 1 << 20].into_iter().map(move |size| {
@@ -48,14 +47,14 @@ fn filled() -> impl Iterator<Item = Connection> {
     })
 }
 
-// The contract of `bytes::Buf`: the chunk is empty if and only if nothing remains; the vectored chunks begin with it,
-// and are what comes next. As many as asked for, no more.
+// The contract of `bytes::Buf`: the chunk is empty if and only if nothing remains. The vectored chunks begin with it, and
+// are the next bytes.
 #[test]
 fn chunk_and_chunks_vectored_show_what_comes_next() {
     for (mut reference, mut connection) in filled().zip(filled()) {
         let stream = take(&mut reference, usize::MAX);
         let mut position = 0;
-        // keys come from the same seed, so that both streams are the same bytes
+        // both have the same masking keys, and so the same stream
         for step in [1, 2, 3, 5, 7, 11, 1, 100, 1, 4_000, 1, 1, 13].into_iter().cycle() {
             let remaining = connection.output().remaining();
             assert_eq!(remaining, stream.len() - position);
@@ -67,7 +66,7 @@ fn chunk_and_chunks_vectored_show_what_comes_next() {
                 let slices = slices(&mut connection, count);
                 let together = slices.concat();
                 assert_eq!(stream[position..][..together.len()], together);
-                assert!(slices.iter().all(|slice| !slice.is_empty()), "nothing to write is not worth a slice");
+                assert!(slices.iter().all(|slice| !slice.is_empty()), "no slice is empty");
                 if count > 0 {
                     assert_eq!(slices.first().unwrap_or(&vec![]), &chunk);
                 }
@@ -82,7 +81,7 @@ fn chunk_and_chunks_vectored_show_what_comes_next() {
     }
 }
 
-// The streams that come of one byte at a time, of everything at once, and of anything between are the same.
+// The stream is the same if it is taken byte by byte or at once.
 #[test]
 fn advance_by_any_amount_gives_the_same_stream() {
     for (mut whole, mut bytewise) in filled().zip(filled()) {
@@ -96,7 +95,7 @@ fn advance_by_any_amount_gives_the_same_stream() {
     }
 }
 
-// What a driver does that trusts nobody: `copy_to_bytes` and friends come with `Buf`.
+// The methods that `Buf` provides, such as `copy_to_bytes`.
 #[test]
 fn the_provided_methods_of_buf_agree() {
     for (mut reference, mut connection) in filled().zip(filled()) {
@@ -110,7 +109,7 @@ fn the_provided_methods_of_buf_agree() {
     }
 }
 
-// Output's own doc: "To advance by more than there is takes all there is." Contract 10.
+// Contract 10: to advance by more than `remaining` is to advance by `remaining`.
 #[test]
 fn advance_by_more_than_remains_takes_all() {
     for beyond in [1, 1_000, usize::MAX / 2, usize::MAX] {
@@ -143,8 +142,7 @@ fn advance_by_nothing_takes_nothing() {
     }
 }
 
-// Design 3.1: "payload bytes accepted and not yet taken; framing not counted": not of heads, of control frames, of
-// Close.
+// `buffered_amount` counts payload bytes of messages, not heads, control frames and the Close frame.
 #[test]
 fn buffered_amount_falls_with_each_byte_of_payload() {
     for role in BOTH {
@@ -155,7 +153,7 @@ fn buffered_amount_falls_with_each_byte_of_payload() {
         connection.send_shared(Binary, Bytes::from_static(b"ef")).unwrap();
         connection.close(CloseCode::NORMAL, "why", Instant::EPOCH).unwrap();
         assert_eq!(connection.buffered_amount(), 6);
-        // (bytes that are not payload, bytes that are): the Ping first, for nothing has left yet
+        // framing and payload bytes of each frame; the Ping is first, since no data frame has begun
         let mut expected = 6;
         for (framing, payload) in [(head + 4, 0), (head, 3), (head, 1), (head, 2), (head + 5, 0)] {
             for _ in 0..framing {
@@ -172,7 +170,7 @@ fn buffered_amount_falls_with_each_byte_of_payload() {
     }
 }
 
-// As in browsers, what was buffered when the connection was lost stays counted: it was not sent.
+// As in browsers, bytes that were pending when the connection was lost stay counted.
 #[test]
 fn buffered_amount_keeps_the_bytes_that_were_lost() {
     for role in BOTH {
@@ -189,8 +187,7 @@ fn buffered_amount_keeps_the_bytes_that_were_lost() {
     }
 }
 
-// Design 3.1: "never copied on a server": the very bytes that were shared go to `writev`, for any number of
-// connections.
+// A server passes the shared bytes themselves to `writev`, on any number of connections.
 #[test]
 fn a_shared_payload_is_not_copied_on_a_server() {
     for length in [256, 5_000, 300_000] {
@@ -201,7 +198,7 @@ fn a_shared_payload_is_not_copied_on_a_server() {
             server.send_shared(Binary, shared.clone()).unwrap();
             server.send("after").unwrap();
             assert!(places(&mut server).contains(&(shared.as_ptr(), length)), "{length} bytes were copied");
-            // in the middle of it too
+            // also if a part was taken
             let before = 2 + 6 + (Frame::binary(&shared).head_size());
             take(&mut server, before);
             assert_eq!(places(&mut server)[0], (shared.as_ptr(), length));
@@ -209,7 +206,7 @@ fn a_shared_payload_is_not_copied_on_a_server() {
     }
 }
 
-// The fragments of a shared payload lie in it.
+// The fragments of a shared payload are slices of it.
 #[test]
 fn fragments_of_a_shared_payload_are_not_copied_on_a_server() {
     let shared = Bytes::from(vec![7; 25_000]);
@@ -221,7 +218,7 @@ fn fragments_of_a_shared_payload_are_not_copied_on_a_server() {
     }
 }
 
-// A client masks; what others share it must copy.
+// A client masks a copy of a payload that others share.
 #[test]
 fn a_client_does_not_mask_a_shared_payload_in_place() {
     let shared = Bytes::from(vec![7; 5_000]);
@@ -232,7 +229,7 @@ fn a_client_does_not_mask_a_shared_payload_in_place() {
     assert_eq!(take_output(&mut client), [Frame::binary(&shared)]);
 }
 
-// Design 3.2: "a large owned payload is queued by move", masked where it lies if need be.
+// A large owned payload is moved to the queue. A client masks it in place.
 #[test]
 fn a_large_owned_payload_is_not_copied() {
     for role in BOTH {
@@ -250,7 +247,7 @@ fn a_large_owned_payload_is_not_copied() {
     }
 }
 
-// Design 3.2: what is short costs less as a copy beside its head, be it the payload or the frames that it leaves in.
+// Short payloads, and payloads in short frames, are copied behind their heads, which is faster.
 #[test]
 fn an_owned_payload_is_not_copied_from_4_kib_on() {
     for role in BOTH {
@@ -264,7 +261,7 @@ fn an_owned_payload_is_not_copied_from_4_kib_on() {
     }
 }
 
-// Design 3.2: small payloads lie together with their heads, and cost one slice.
+// Small payloads and their heads are copied into one slice.
 #[test]
 fn small_messages_share_a_segment() {
     for role in BOTH {
@@ -278,8 +275,8 @@ fn small_messages_share_a_segment() {
     }
 }
 
-// Design 1: "a large message blocks pings"; section 5.5: control frames "can be injected in the middle of a fragmented
-// message", and by 5.4 nowhere else than between frames.
+// Section 5.4: control frames "MAY be injected in the middle of a fragmented message", so that a large message does not
+// delay Pings.
 #[test]
 fn control_frames_are_sent_between_the_fragments_of_a_message() {
     for role in BOTH {
@@ -295,13 +292,13 @@ fn control_frames_are_sent_between_the_fragments_of_a_message() {
                     connection.send(&message).unwrap();
                 }
                 let mut stream = take(&mut connection, head + 100 + into);
-                connection.ping(b"slips in").unwrap();
+                connection.ping(b"ping").unwrap();
                 let _ = feed(&mut connection, &wire(role, &[Frame::ping("answer")]));
                 stream.extend(take(&mut connection, usize::MAX));
 
                 let frames = Frame::parse_unmasked(&stream);
                 let between = if into == 0 { 1 } else { 2 };
-                assert_eq!(frames[between..between + 2], [Frame::ping("slips in"), Frame::pong("answer")], "{into}");
+                assert_eq!(frames[between..between + 2], [Frame::ping("ping"), Frame::pong("answer")], "{into}");
                 let data: Vec<_> = frames.into_iter().filter(|frame| frame.opcode < 8).collect();
                 assert_eq!(data.len(), 300);
                 assert!(data.iter().flat_map(|frame| &frame.payload).eq(&message));
@@ -310,7 +307,7 @@ fn control_frames_are_sent_between_the_fragments_of_a_message() {
     }
 }
 
-// Section 5.5: before anything has left, control frames go first; a message that has begun finishes its frame.
+// Section 5.5: control frames are sent first, unless a data frame has begun.
 #[test]
 fn control_frames_overtake_messages_that_have_not_begun() {
     for role in BOTH {
@@ -330,7 +327,7 @@ fn control_frames_overtake_messages_that_have_not_begun() {
     }
 }
 
-// A control frame of which a part has left is finished before anything else, and none is ever changed then.
+// A partly written control frame is finished first, and does not change.
 #[test]
 fn a_partly_written_control_frame_is_finished() {
     for role in BOTH {
@@ -346,18 +343,17 @@ fn a_partly_written_control_frame_is_finished() {
         let frames = Frame::parse_unmasked(&stream);
         assert_eq!(frames.first(), Some(&Frame::pong("one")));
         assert_eq!(frames.last(), Some(&Frame::text("message")));
-        // 5.5.3: of the Pongs that wait, the latest is there
+        // 5.5.3: of the pending Pongs, the latest is kept
         assert!(frames.contains(&Frame::pong("three")) && frames.contains(&Frame::ping("asked")));
     }
 }
 
-// Design 3.2: "Pending bytes are never moved to the front (cursor, not `drain`)": they stay where they are while others
-// join them or leave before them, once their segment is full.
+// Full segments stay in place while others are queued behind them, and taken in front of them.
 #[test]
 fn pending_bytes_are_never_moved() {
     for role in BOTH {
         let mut connection = open(role);
-        // several segments of 64 KiB, of messages that are copied
+        // several segments of 64 KiB, of copied messages
         while connection.output().remaining() < 400_000 {
             connection.send(&[9; 999]).unwrap();
         }
@@ -371,7 +367,7 @@ fn pending_bytes_are_never_moved() {
         assert_eq!(after[..full.len()], *full);
         assert!(after.len() > before.len() && after[full.len()].1 > last.1);
 
-        // what leaves moves nothing: each piece is its old self, but for what has gone from its front
+        // taking bytes moves no others: each slice keeps its end
         let end = |&(place, length): &(*const u8, usize)| place as usize + length;
         let ends: Vec<_> = after.iter().map(end).collect();
         while connection.output().has_remaining() {
@@ -383,7 +379,7 @@ fn pending_bytes_are_never_moved() {
     }
 }
 
-// The same for what lies where the application had it.
+// The same for payloads that are not copied.
 #[test]
 fn pending_payloads_are_never_moved() {
     let mut server = open(Role::Server);
@@ -401,7 +397,7 @@ fn pending_payloads_are_never_moved() {
     assert!(!server.output().has_remaining());
 }
 
-// What has been written is let go of: a payload that others share is not kept for its neighbours' sake.
+// The output releases a shared payload as soon as it was written.
 #[test]
 fn a_shared_payload_is_released_once_it_was_written() {
     let shared = Bytes::from(vec![1; 10_000]);
@@ -417,8 +413,7 @@ fn a_shared_payload_is_released_once_it_was_written() {
 }
 
 proptest! {
-    // `Buf`: whatever is taken, in whatever amounts, and whatever comes in between, `chunk`, `chunks_vectored` and
-    // `remaining` tell the truth about the bytes that then leave.
+    // `chunk`, `chunks_vectored` and `remaining` agree with the bytes that are taken next, for any messages and amounts.
     #[test]
     fn chunks_are_the_bytes_that_are_taken_next(
         steps in proptest::collection::vec((0_u8..8, 0_usize..6_000), 0..60),
@@ -426,21 +421,21 @@ proptest! {
         role in proptest::sample::select(&BOTH[..]),
     ) {
         let mut connection = endpoint(role, &with_frames_of(size));
-        for (what, amount) in steps {
-            match what {
+        for (kind, amount) in steps {
+            match kind {
                 0 => drop(connection.send(vec![1; amount].as_slice())),
                 1 => drop(connection.send(vec![2; amount])),
                 2 => drop(connection.send_shared(Binary, vec![3; amount].into())),
                 3 => drop(connection.ping(&vec![4; amount % 126])),
                 _ => {
                     let remaining = connection.output().remaining();
-                    let slices = slices(&mut connection, what.into());
+                    let slices = slices(&mut connection, kind.into());
                     prop_assert_eq!(slices.is_empty(), remaining == 0);
                     let chunk = connection.output().chunk().to_vec();
                     prop_assert_eq!(slices.first().cloned().unwrap_or_default(), chunk);
-                    let promised = slices.concat();
-                    let amount = amount.min(promised.len());
-                    prop_assert!(take(&mut connection, amount) == promised[..amount]);
+                    let next = slices.concat();
+                    let amount = amount.min(next.len());
+                    prop_assert!(take(&mut connection, amount) == next[..amount]);
                     prop_assert_eq!(connection.output().remaining(), remaining - amount);
                 }
             }
@@ -448,7 +443,7 @@ proptest! {
     }
 }
 
-// Contract 11: a short shared payload costs no more memory than a copy of it.
+// Contract 11: a short shared payload needs no more memory than a copy of it.
 #[test]
 fn a_short_shared_payload_is_copied() {
     let shared = Bytes::from(vec![7; 255]);
@@ -460,8 +455,8 @@ fn a_short_shared_payload_is_copied() {
     assert_eq!(places[0].1, 2 * (4 + 255));
 }
 
-// Design 3.4: a control frame that waits its turn does not make each look at the output go through all that waits
-// behind it. (If it did, this would take many minutes.)
+// Contract 8: a control frame that is pending behind a begun data frame does not cause `chunks_vectored` to search the
+// backlog. (This would take many minutes.)
 #[test]
 fn chunks_vectored_takes_constant_time_within_a_frame() {
     const MANY: usize = 30_000;
@@ -479,7 +474,7 @@ fn chunks_vectored_takes_constant_time_within_a_frame() {
     }
 }
 
-// What the application sends, and what its peer sent, is not for logs.
+// `Debug` omits payloads, of sent and of received messages.
 #[test]
 fn debug_output_omits_payloads() {
     for role in BOTH {

@@ -1,5 +1,5 @@
-//! DESIGN 3.7, the tables cell by cell: what each state of the end of a connection does with received data, with FIN,
-//! with a lost write side, with an abort, and at its deadline. Both roles, every way into a cell.
+//! The tables of `closing/mod.rs`, cell by cell: what a connection in each state does with received data, FIN, a lost write
+//! side and an abort. Both roles, and every sequence of steps that leads to a cell.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use Initiator::{Local, Peer};
 use Phase::{AwaitingClose, AwaitingEnd, Draining, Ended, Open, WriteLost};
 use Step::{Close, Deliver, Fail, Fin, LoseWrite, Receive, Send};
 
-/// One thing that happens to a connection.
+/// A step towards the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Step {
     /// The application sends a message.
@@ -26,7 +26,7 @@ pub(crate) enum Step {
     Deliver,
     /// The peer's Close, 3000 "theirs", arrives.
     Receive,
-    /// A frame arrives that breaks a rule.
+    /// A frame that breaks a rule arrives.
     Fail,
     Fin,
     LoseWrite,
@@ -51,7 +51,7 @@ pub(crate) fn step(connection: &mut Connection, step: Step) {
     }
 }
 
-/// The phases of DESIGN 3.7.
+/// The phases of `closing/mod.rs`, and the states before and after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Open,
@@ -62,12 +62,12 @@ pub(crate) enum Phase {
     Ended,
 }
 
-/// What a connection does with received data.
+/// How a connection handles received messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Data {
     Delivered,
     Discarded,
-    /// Discarded; every call reports why the connection failed.
+    /// Discarded; every `receive` returns the error.
     Failed,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Cell {
     pub(crate) initiator: Initiator,
     /// Whether the peer's Close was received.
     pub(crate) is_received: bool,
-    /// Whether the connection is clean once all output is delivered and TCP ends; and if its output is dropped.
+    /// `was_clean` if all output is delivered before TCP ends, and if the output is dropped.
     pub(crate) is_clean: [bool; 2],
 }
 
@@ -151,13 +151,13 @@ impl Cell {
         self.data == Data::Failed
     }
 
-    /// The Close event if all output was delivered before the end.
-    pub(crate) fn ending(&self) -> OwnedEvent {
+    /// Returns the `Close` event if all output was delivered before the end.
+    pub(crate) fn close_if_delivered(&self) -> OwnedEvent {
         self.close(self.is_clean[0])
     }
 
-    /// The Close event if what was pending is dropped at the end.
-    pub(crate) fn ending_without_output(&self) -> OwnedEvent {
+    /// Returns the `Close` event if pending output is dropped at the end.
+    pub(crate) fn close_if_dropped(&self) -> OwnedEvent {
         self.close(self.is_clean[1])
     }
 
@@ -166,7 +166,7 @@ impl Cell {
         close_event(code, reason, was_clean, self.initiator)
     }
 
-    /// What the driver should do until something happens.
+    /// Returns what the driver must do until the next step.
     fn transport(&self, role: Role) -> TransportAction {
         match self.phase {
             AwaitingEnd if role == Role::Server || self.has_failed() => TransportAction::ShutdownWrite,
@@ -175,7 +175,7 @@ impl Cell {
         }
     }
 
-    /// What the driver should do when the connection has ended at its deadline.
+    /// Returns what the driver must do when the connection has ended at its deadline.
     pub(crate) fn transport_at_deadline(&self) -> TransportAction {
         if self.phase == AwaitingEnd { TransportAction::Close } else { TransportAction::Abort }
     }
@@ -195,7 +195,7 @@ fn reach(cell: &Cell, role: Role) -> Connection {
     cell.reach(role, &Config::default())
 }
 
-/// Contract 5: after Close nothing happens any more, whatever is called.
+/// Contract 5: checks that no call has an effect after `Close`.
 pub(crate) fn assert_ended(connection: &mut Connection, has_failed: bool) {
     let role = connection.role();
     let late = seconds(1_000);
@@ -221,7 +221,7 @@ pub(crate) fn assert_ended(connection: &mut Connection, has_failed: bool) {
     assert_eq!(connection.buffered_amount(), buffered);
 }
 
-// DESIGN 3.7, both tables, columns "reading" and "transport"; section 7.1.1: the server ends TCP first.
+// The column "transport"; section 7.1.1: the server ends TCP first.
 #[test]
 fn every_cell_says_what_to_do_with_the_transport() {
     in_every_cell(|cell, role| {
@@ -238,7 +238,7 @@ fn every_cell_says_what_to_do_with_the_transport() {
             Ended => {}
             _ => {
                 let next = connection.poll_timeout().expect("the driver must not wait for ever");
-                assert!(next <= Instant::EPOCH + Duration::from_millis(1_250), "{next:?}: a driver looks at progress");
+                assert!(next <= Instant::EPOCH + Duration::from_millis(1_250), "{next:?}: progress is sampled");
             }
         }
         if state == ReadyState::Closing {
@@ -247,7 +247,7 @@ fn every_cell_says_what_to_do_with_the_transport() {
     });
 }
 
-// DESIGN 3.7, column "reading" of D: "always, regardless of the high-water mark".
+// A closing connection is always read, so that the peer's Close arrives.
 #[test]
 fn every_closing_cell_is_read_regardless_of_the_high_water_mark() {
     let mut config = Config::default();
@@ -262,8 +262,8 @@ fn every_closing_cell_is_read_regardless_of_the_high_water_mark() {
     });
 }
 
-// DESIGN 3.7: "messages still delivered" until the peer's Close; data after it, or after a failure, is discarded.
-// Sections 5.5.1, 7.1.2, 7.1.7.
+// Messages are delivered until the peer's Close. Data after it, or after a failure, is discarded: sections 5.5.1, 7.1.2,
+// 7.1.7.
 #[test]
 fn every_cell_delivers_messages_or_discards_them() {
     in_every_cell(|cell, role| {
@@ -274,7 +274,7 @@ fn every_cell_delivers_messages_or_discards_them() {
             Data::Failed => (vec![], Err(ProtocolError::ContinuationUnexpected.into())),
         };
         if cell.phase == Ended {
-            expected.0.push(cell.ending_without_output());
+            expected.0.push(cell.close_if_dropped());
         }
         let before = connection.output().remaining();
         let received = feed(&mut connection, &wire(role, &[Frame::text("still here"), Frame::text("and here")]));
@@ -283,8 +283,7 @@ fn every_cell_delivers_messages_or_discards_them() {
     });
 }
 
-// DESIGN 3.7, "FIN", in each cell: remembered until the output is delivered, byte by byte, then the end of the phase
-// that follows. Contract 5.
+// Contract 5: FIN is remembered until the last byte of the output is delivered, and then the connection ends.
 #[test]
 fn every_cell_ends_once_after_fin_and_the_last_byte() {
     in_every_cell(|cell, role| {
@@ -292,16 +291,16 @@ fn every_cell_ends_once_after_fin_and_the_last_byte() {
         let remaining = connection.output().remaining();
         let mut close = owned(connection.receive_eof(Instant::EPOCH)).unwrap();
         assert_eq!(connection.output().remaining(), remaining, "FIN adds no Close frame and drops nothing");
-        for left in (0..remaining).rev() {
+        for rest in (0..remaining).rev() {
             assert_eq!((close, connection.transport()), (None, TransportAction::Open));
             assert_eq!(connection.ready_state(), ReadyState::Closing);
             assert!(!connection.wants_read() && !connection.has_pending_event());
             assert_eq!(connection.send("late"), Err(SendError::NotOpen(ReadyState::Closing)));
             take(&mut connection, 1);
             close = pending_event(&mut connection, Instant::EPOCH);
-            assert_eq!(close.is_some(), left == 0, "{left} bytes left");
+            assert_eq!(close.is_some(), rest == 0, "{rest} bytes remain");
         }
-        assert_eq!(close, Some(cell.ending()));
+        assert_eq!(close, Some(cell.close_if_delivered()));
         let is_lost = matches!(cell.phase, WriteLost | Ended);
         let action = if is_lost { TransportAction::Abort } else { TransportAction::Close };
         assert_eq!(connection.transport(), action);
@@ -309,25 +308,24 @@ fn every_cell_ends_once_after_fin_and_the_last_byte() {
     });
 }
 
-// The same if the transport delivers nothing more after FIN: D's deadline.
+// If the transport delivers nothing more after FIN, the connection ends at the deadline of `Draining`.
 #[test]
 fn every_cell_ends_once_after_fin_and_silence() {
     in_every_cell(|cell, role| {
         let mut connection = reach(cell, role);
         if let Some(close) = owned(connection.receive_eof(Instant::EPOCH)).unwrap() {
-            assert_eq!(close, cell.ending_without_output());
+            assert_eq!(close, cell.close_if_dropped());
             return;
         }
         let (at, close) = wait_for_end(&mut connection);
-        assert_eq!((close, connection.transport()), (cell.ending_without_output(), TransportAction::Abort));
+        assert_eq!((close, connection.transport()), (cell.close_if_dropped(), TransportAction::Abort));
         assert!((seconds(5)..=seconds(7)).contains(&at), "{at:?}");
         assert!(!connection.output().has_remaining());
         assert_ended(&mut connection, cell.has_failed());
     });
 }
 
-// DESIGN 3.7: `write_lost` in each cell: the output is freed, reading goes on until EOF or the peer's Close, and the
-// end is an Abort.
+// `write_lost` frees the output. The driver reads until FIN or the peer's Close, and then aborts.
 #[test]
 fn every_cell_ends_after_write_lost() {
     in_every_cell(|cell, role| {
@@ -339,10 +337,10 @@ fn every_cell_ends_after_write_lost() {
             let has_ended = cell.has_fin() || cell.is_received;
             assert_eq!((connection.wants_read(), connection.has_pending_event()), (!has_ended, has_ended));
             let mut close = pending_event(&mut connection, Instant::EPOCH);
-            let mut expected = cell.ending_without_output();
+            let mut expected = cell.close_if_dropped();
             if !has_ended && then_receive && !cell.has_failed() {
                 step(&mut connection, Receive);
-                // clean only if our Close had been delivered
+                // clean only if our Close was delivered before
                 let was_clean = cell.phase == AwaitingClose || cell.steps.starts_with(&[Close, Deliver]);
                 expected = close_event(3000, "theirs", was_clean, cell.initiator);
                 close = pending_event(&mut connection, Instant::EPOCH);
@@ -356,7 +354,7 @@ fn every_cell_ends_after_write_lost() {
     });
 }
 
-// DESIGN 3.7: "`abort` ends the connection immediately." It does not change `was_clean` in E.
+// `abort` ends the connection immediately. After both Close frames, the close stays clean.
 #[test]
 fn every_cell_ends_at_once_after_abort() {
     in_every_cell(|cell, role| {
@@ -365,7 +363,7 @@ fn every_cell_ends_at_once_after_abort() {
         connection.abort(Instant::EPOCH);
         assert_eq!((connection.transport(), connection.wants_read()), (TransportAction::Abort, false));
         assert_eq!((connection.output().remaining(), connection.buffered_amount()), (0, buffered));
-        let mut expected = cell.ending_without_output();
+        let mut expected = cell.close_if_dropped();
         if let (Open, OwnedEvent::Close { initiator, .. }) = (cell.phase, &mut expected) {
             *initiator = Local;
         }
@@ -374,7 +372,7 @@ fn every_cell_ends_at_once_after_abort() {
     });
 }
 
-// Contract 5: whichever call comes next reports the end of a connection whose last byte was delivered after FIN.
+// Contract 5: the next call of any kind returns the `Close` of a connection whose last byte was delivered after FIN.
 #[test]
 fn any_call_reports_the_end_that_is_pending() {
     type Call = fn(&mut Connection) -> Option<OwnedEvent>;

@@ -1,5 +1,5 @@
-//! Who is given up for not answering the Ping of keepalive, and who is not, because the answer may be on its way or
-//! unread.
+//! When a missing answer to a keepalive Ping ends the connection, and when it does not, because the Ping or the answer may
+//! be queued behind other bytes.
 
 use sansocket::bytes::Buf;
 use sansocket::{Config, Connection, Role};
@@ -7,23 +7,23 @@ use sansocket::{Config, Connection, Role};
 use crate::keepalive::{TIMED_OUT, keepalive, timeout};
 use crate::support::*;
 
-// Section 5.5: a Ping waits for the end of the frame before it. A slow peer is not silent while it takes that frame;
-// one that takes nothing is, and so is one that has the Ping and does not answer.
+// Section 5.4: a Ping is sent after the frame that has begun. A slow peer does not time out while it reads that frame, but
+// does if it has received the Ping and does not answer.
 #[test]
 fn a_peer_that_reads_a_long_message_does_not_time_out() {
     for role in BOTH {
         let mut connection = endpoint(role, &keepalive());
         connection.send(vec![0; 500_000]).unwrap();
         connection.output().advance(100_000);
-        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None), "the Ping is asked for");
+        assert_eq!(timeout(&mut connection, seconds(30)), Ok(None), "the Ping is queued");
         for deadline in [40, 50, 60] {
             assert_eq!(connection.poll_timeout(), Some(seconds(deadline)));
             connection.output().advance(100_000);
-            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the message is on its way");
+            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the peer reads the message");
         }
         let rest = connection.output().remaining();
         connection.output().advance(rest);
-        assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping has only now left");
+        assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping was written only now");
         assert_eq!(timeout(&mut connection, seconds(80)).map(drop), TIMED_OUT);
     }
 }
@@ -39,7 +39,7 @@ fn a_peer_that_reads_nothing_times_out() {
     }
 }
 
-// A server that does not read (`wants_read`) does not hear either.
+// A server that does not read (`wants_read`) cannot receive a Pong.
 #[test]
 fn a_client_that_reads_does_not_time_out_while_the_server_does_not_read() {
     let mut config = keepalive();
@@ -61,7 +61,7 @@ fn a_client_that_reads_does_not_time_out_while_the_server_does_not_read() {
     assert_eq!(timeout(&mut server, seconds(70)).map(drop), TIMED_OUT);
 }
 
-// The same if what keeps the server from reading was sent after the Ping had left.
+// The same if the backlog was queued after the Ping was written.
 #[test]
 fn messages_sent_after_the_ping_excuse_a_late_pong() {
     let mut config = keepalive();
@@ -72,12 +72,13 @@ fn messages_sent_after_the_ping_excuse_a_late_pong() {
     server.send(vec![0; 10_000]).unwrap();
     assert!(!server.wants_read());
     server.output().advance(9_500);
-    assert!(server.wants_read(), "but only since a moment ago");
+    assert!(server.wants_read(), "but only since the last bytes were taken");
     assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
     assert_eq!(timeout(&mut server, seconds(50)).map(drop), TIMED_OUT);
 }
 
-/// The Ping of keepalive has left, and then so much is sent by `send` that the server does not read the answer.
+/// After the keepalive Ping was written, `send` queues so much that the server stops reading: the connection does not time
+/// out.
 fn check_late_pong_is_excused(mark: usize, send: impl Fn(&mut Connection)) {
     let mut config = keepalive();
     config.high_water_mark = mark;
@@ -87,10 +88,10 @@ fn check_late_pong_is_excused(mark: usize, send: impl Fn(&mut Connection)) {
     send(&mut server);
     server.output().advance(1);
     assert!(!server.wants_read());
-    assert_eq!(timeout(&mut server, seconds(40)), Ok(None), "its Pong may lie unread");
+    assert_eq!(timeout(&mut server, seconds(40)), Ok(None), "the Pong may be unread");
 }
 
-// Nor if it was the application's own Pings and Pongs.
+// The same if the backlog has control frames of the application.
 #[test]
 fn control_frames_sent_after_the_ping_excuse_a_late_pong() {
     check_late_pong_is_excused(0, |server| server.send("message").unwrap());
@@ -104,7 +105,7 @@ fn control_frames_sent_after_the_ping_excuse_a_late_pong() {
     });
 }
 
-// Nor if the Ping itself is what keeps the server from reading.
+// The same if the keepalive Ping itself is the backlog.
 #[test]
 fn a_partly_written_ping_excuses_a_late_pong() {
     let mut config = keepalive();
@@ -116,6 +117,6 @@ fn a_partly_written_ping_excuses_a_late_pong() {
     assert_eq!(timeout(&mut server, seconds(40)), Ok(None));
     let rest = server.output().remaining();
     server.output().advance(rest);
-    assert_eq!(timeout(&mut server, seconds(50)).map(drop), Ok(()), "now it can be answered");
+    assert_eq!(timeout(&mut server, seconds(50)).map(drop), Ok(()), "the client can answer now");
     assert_eq!(timeout(&mut server, seconds(60)).map(drop), TIMED_OUT);
 }

@@ -1,5 +1,4 @@
-//! Memory that a driver lends changes where bytes are, not which: whatever is lent, recycled and given back, when, and
-//! to whom.
+//! Attaching and detaching scratch, and recycling messages, never change the bytes sent or the messages received.
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::rand_core::{Rng, SeedableRng};
@@ -7,16 +6,16 @@ use sansocket::{Connection, Event, Input, Instant, Message, MessageKind, Scratch
 
 use crate::support::*;
 
-/// A client and a server, and what is under way to each.
+/// A client and a server, the bytes in transit to each, and the messages that each received.
 struct Pair {
     ends: [Connection; 2],
-    wires: [Vec<u8>; 2],
+    in_transit: [Vec<u8>; 2],
     received: [Vec<Message<'static>>; 2],
 }
 
 impl Pair {
     fn new() -> Self {
-        Self { ends: BOTH.map(open), wires: Default::default(), received: Default::default() }
+        Self { ends: BOTH.map(open), in_transit: Default::default(), received: Default::default() }
     }
 
     fn send(&mut self, end: usize, how: u32, message: &Message<'static>) {
@@ -33,13 +32,13 @@ impl Pair {
         let _ = end.ping(b"between");
     }
 
-    /// Takes bytes from one end, and gives the other some of what has been taken.
-    fn carry(&mut self, end: usize, taken: usize, given: usize) {
+    /// Takes bytes from one end, and passes some of the bytes in transit to the other.
+    fn transfer(&mut self, end: usize, taken: usize, passed: usize) {
         let other = 1 - end;
         let taken = take(&mut self.ends[end], taken);
-        self.wires[other].extend(taken);
-        let given = given.min(self.wires[other].len());
-        let mut bytes: Vec<u8> = self.wires[other].drain(..given).collect();
+        self.in_transit[other].extend(taken);
+        let passed = passed.min(self.in_transit[other].len());
+        let mut bytes: Vec<u8> = self.in_transit[other].drain(..passed).collect();
         let mut input = Input::new(&mut bytes);
         while let Some(event) = self.ends[other].receive(&mut input, Instant::EPOCH).unwrap() {
             if let Event::Message(message) = event {
@@ -54,7 +53,7 @@ impl Pair {
     }
 }
 
-/// A message, every byte of which may differ from its neighbours.
+/// Returns a random text or binary message.
 fn message(rng: &mut ChaCha8Rng, size: usize) -> Message<'static> {
     let mut bytes = vec![0; size];
     rng.fill_bytes(&mut bytes);
@@ -66,33 +65,33 @@ fn message(rng: &mut ChaCha8Rng, size: usize) -> Message<'static> {
 }
 
 #[test]
-fn lent_memory_changes_nothing() {
+fn scratch_changes_nothing() {
     for seed in 0..40 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (mut plain, mut lent) = (Pair::new(), Pair::new());
-        let mut memories = [Scratch::new(), Scratch::new()];
+        let (mut plain, mut scratched) = (Pair::new(), Pair::new());
+        let mut scratches = [Scratch::new(), Scratch::new()];
         let mut sent = [Vec::new(), Vec::new()];
         for _ in 0..100 {
             let mut below = |limit: u32| (rng.next_u32() % limit) as usize;
-            let (end, memory) = (below(2), &mut memories[below(2)]);
+            let (end, scratch) = (below(2), &mut scratches[below(2)]);
             let most = [300, 6_000, 60_000, 400_000][below(4)];
-            let (size, given) = (below(most), below(200_000));
+            let (size, passed) = (below(most), below(200_000));
             match below(10) {
-                0 | 1 => lent.ends[end].attach_scratch(memory),
-                2 => lent.ends[end].detach_scratch(memory),
+                0 | 1 => scratched.ends[end].attach_scratch(scratch),
+                2 => scratched.ends[end].detach_scratch(scratch),
                 3..=5 => {
                     let how = below(3) as u32;
                     let message = message(&mut rng, size);
-                    [&mut plain, &mut lent].into_iter().for_each(|pair| pair.send(end, how, &message));
+                    [&mut plain, &mut scratched].into_iter().for_each(|pair| pair.send(end, how, &message));
                     sent[end].push(message);
                 }
-                _ => [&mut plain, &mut lent].into_iter().for_each(|pair| pair.carry(end, 2 * size, given)),
+                _ => [&mut plain, &mut scratched].into_iter().for_each(|pair| pair.transfer(end, 2 * size, passed)),
             }
-            assert!(plain.wires == lent.wires, "seed {seed}: the bytes");
-            assert_eq!(plain.amounts(), lent.amounts(), "seed {seed}");
+            assert!(plain.in_transit == scratched.in_transit, "seed {seed}: the bytes");
+            assert_eq!(plain.amounts(), scratched.amounts(), "seed {seed}");
         }
-        for (pair, name) in [(&mut plain, "plain"), (&mut lent, "lent")] {
-            (0..2).for_each(|end| pair.carry(end, usize::MAX, usize::MAX));
+        for (pair, name) in [(&mut plain, "plain"), (&mut scratched, "with scratch")] {
+            (0..2).for_each(|end| pair.transfer(end, usize::MAX, usize::MAX));
             assert!(pair.received[1] == sent[0] && pair.received[0] == sent[1], "seed {seed}, {name}: the messages");
         }
     }

@@ -32,7 +32,7 @@ fn send_fragment_sends_one_frame_per_fragment() {
     }
 }
 
-// Section 5.4: one fragment of the application's may be several of ours; the message is still one.
+// Section 5.4: a fragment of the application may become several frames of the message.
 #[test]
 fn long_fragments_are_split_into_several_frames() {
     for role in BOTH {
@@ -52,15 +52,14 @@ fn long_fragments_are_split_into_several_frames() {
     }
 }
 
-// A server leaves a shared or owned fragment where it lies, in as many frames as it takes. A client must mask a copy
-// (5.1).
+// A server sends shared and owned fragments without a copy, in any number of frames. A client masks a copy (5.1).
 #[test]
 fn a_shared_fragment_is_not_copied_by_a_server() {
     for role in BOTH {
         for size in [10_000, 1_000] {
             let mut connection = endpoint(role, &with_frames_of(size));
             let (shared, owned) = (Bytes::from(payload(2_500)), payload(1_500));
-            // a client drops what it has copied
+            // (a client drops the owned payload after it has copied it)
             let owned_place = if role == Role::Server { owned.as_ptr_range() } else { shared.as_ptr_range() };
             let places = [shared.as_ptr_range(), owned_place];
             connection.send_fragment(Text, shared.clone(), false).unwrap();
@@ -86,7 +85,7 @@ fn a_shared_fragment_is_not_copied_by_a_server() {
             expected.last_mut().unwrap().fin = true;
             let frames = Frame::parse_unmasked(&wire);
             assert_eq!(frames, expected, "{role:?}, {size}");
-            assert_eq!(shared, payload(2_500), "others still have it");
+            assert_eq!(shared, payload(2_500), "the shared payload is unchanged");
         }
     }
 }
@@ -99,9 +98,9 @@ fn inside_a_fragmented_message_only_control_frames_are_sent() {
         let mut connection = open(role);
         connection.send_fragment(Text, b"be", false).unwrap();
         for kind in [Text, Binary] {
-            for way in [SendMethod::Borrowed, SendMethod::Owned, SendMethod::Shared] {
+            for method in [SendMethod::Borrowed, SendMethod::Owned, SendMethod::Shared] {
                 for length in [0, 5_000] {
-                    let refused = send(&mut connection, way, kind, &payload(length));
+                    let refused = send(&mut connection, method, kind, &payload(length));
                     assert_eq!(refused, Err(SendError::MessageUnfinished));
                 }
             }
@@ -119,7 +118,7 @@ fn inside_a_fragmented_message_only_control_frames_are_sent() {
     }
 }
 
-// Section 5.6: text is UTF-8 over the whole message, not by the fragment.
+// Section 5.6: the whole message must be UTF-8; a fragment may end within a character.
 #[test]
 fn an_invalid_text_fragment_is_refused_without_effect() {
     let bad: &[&[u8]] = &[b"\xff", b"ok\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90", b"\x80", b"\xe2\x28"];
@@ -128,12 +127,12 @@ fn an_invalid_text_fragment_is_refused_without_effect() {
             for last in [false, true] {
                 let mut connection = open(role);
                 assert_eq!(connection.send_fragment(Text, *bad, last), Err(SendError::Utf8Invalid));
-                // no message has begun: another may
+                // no message has begun
                 connection.send("in between").unwrap();
                 connection.send_fragment(Text, b"caf\xc3", false).unwrap();
                 assert_eq!(connection.send_fragment(Text, b"x", last), Err(SendError::Utf8Invalid));
                 assert_eq!(connection.send_fragment(Text, b"\xa9\xff", last), Err(SendError::Utf8Invalid));
-                // the half of a character that was sent is still waiting for its other half
+                // the message continues after the first half of the character
                 connection.send_fragment(Text, b"\xa9!", true).unwrap();
                 let expected =
                     [Frame::text("in between"), Frame::text(b"caf\xc3").fin(false), Frame::continuation(b"\xa9!")];
@@ -162,7 +161,7 @@ fn a_last_fragment_that_cuts_a_character_is_refused_and_can_be_corrected() {
     }
 }
 
-// Section 5.6: binary data need not be text.
+// Section 5.6: binary data need not be UTF-8.
 #[test]
 fn binary_fragments_are_not_validated() {
     for role in BOTH {
@@ -174,7 +173,7 @@ fn binary_fragments_are_not_validated() {
     }
 }
 
-// A refused fragment leaves its message where it was.
+// A refused fragment does not change the state of its message.
 #[test]
 fn a_fragment_that_does_not_fit_can_be_sent_later() {
     for role in BOTH {

@@ -1,4 +1,4 @@
-//! The sender against a model: any messages, limits and steps.
+//! Random calls and limits: a model of the sender predicts the output, and another endpoint receives it.
 
 use proptest::prelude::*;
 use sansocket::bytes::Buf;
@@ -8,29 +8,29 @@ use crate::support::*;
 
 use MessageKind::{Binary, Text};
 
-/// What an application and its driver do, in any order.
+/// A step of an application, its driver or its peer.
 #[derive(Clone, Debug)]
 enum Step {
     Send(SendMethod, MessageKind, usize),
     Fragment(MessageKind, usize, bool),
     Ping(usize),
     Pong(usize),
-    /// A Ping of the peer's arrives.
-    Answer(usize),
+    /// A Ping of the peer arrives.
+    ReceivePing(usize),
     Close,
     Drain(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let way = proptest::sample::select(&SEND_METHODS[..3]);
+    let method = proptest::sample::select(&SEND_METHODS[..3]);
     let kind = prop_oneof![Just(Text), Just(Binary)];
     let length = || prop_oneof![6 => 0_usize..30, 2 => 100_usize..200, 1 => 4_090_usize..4_300, 1 => 0_usize..70_000];
     let step = prop_oneof![
-        6 => (way, kind.clone(), length()).prop_map(|(way, kind, length)| Step::Send(way, kind, length)),
+        6 => (method, kind.clone(), length()).prop_map(|(method, kind, length)| Step::Send(method, kind, length)),
         3 => (kind, length(), any::<bool>()).prop_map(|(kind, length, last)| Step::Fragment(kind, length, last)),
         2 => (0_usize..126).prop_map(Step::Ping),
         1 => (0_usize..126).prop_map(Step::Pong),
-        2 => (0_usize..126).prop_map(Step::Answer),
+        2 => (0_usize..126).prop_map(Step::ReceivePing),
         1 => prop_oneof![9 => Just(Step::Drain(0)), 1 => Just(Step::Close)],
         6 => prop_oneof![0_usize..20, 0_usize..300, 0_usize..100_000].prop_map(Step::Drain),
     ];
@@ -40,9 +40,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    // CVE-2022-25762; sections 5.4, 5.5, 5.5.1; contract 6; design 3.5: whatever is interleaved, what leaves is the
-    // messages that were accepted, in order, with control frames only between frames, and Close last;
-    // `buffered_amount` is right at every step, and the limits hold exactly where they are said to.
+    // CVE-2022-25762; sections 5.4, 5.5, 5.5.1; contract 6: for any interleaving, the output has the accepted messages in
+    // order, control frames only between data frames, and Close last. `buffered_amount` is right at every step, and the
+    // limits are exact.
     #[test]
     fn output_is_what_was_accepted(
         steps in steps(),
@@ -75,8 +75,8 @@ proptest! {
             };
             let state = if closing { Err(SendError::NotOpen(ReadyState::Closing)) } else { Ok(()) };
             match step {
-                Step::Send(way, kind, length) => {
-                    let result = send(&mut connection, way, kind, &payload(length));
+                Step::Send(method, kind, length) => {
+                    let result = send(&mut connection, method, kind, &payload(length));
                     if closing {
                         prop_assert_eq!(result, state);
                     } else if unfinished.is_some() {
@@ -113,7 +113,7 @@ proptest! {
                     prop_assert_eq!(connection.pong(&payload(length)), state.clone());
                     controls.extend(state.is_ok().then(|| Frame::pong(payload(length))));
                 }
-                Step::Answer(length) => {
+                Step::ReceivePing(length) => {
                     let ping = Frame::ping(payload(length));
                     let events = feed(&mut connection, &self::wire(role, &[ping]));
                     prop_assert_eq!(events, (vec![OwnedEvent::Ping(payload(length))], Ok(())));
@@ -163,12 +163,12 @@ proptest! {
         prop_assert_eq!(open, unfinished);
     }
 
-    // Sections 5.1 to 5.6: what one endpoint sends the other receives, whatever it is and however it is cut.
+    // Sections 5.1 to 5.6: an endpoint receives the messages that the other sends, in frames of any size.
     #[test]
     fn sent_messages_are_received_unchanged(
         payloads in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<char>(), 0..300)), 0..8),
         size in 1_usize..500,
-        way in proptest::sample::select(&SEND_METHODS[..]),
+        method in proptest::sample::select(&SEND_METHODS[..]),
         role in proptest::sample::select(&BOTH[..]),
     ) {
         let mut connection = endpoint(role, &with_frames_of(size));
@@ -176,7 +176,7 @@ proptest! {
         for (is_text, characters) in payloads {
             let message: String = characters.into_iter().collect();
             let kind = if is_text { Text } else { Binary };
-            send(&mut connection, way, kind, message.as_bytes()).unwrap();
+            send(&mut connection, method, kind, message.as_bytes()).unwrap();
             expected.push(if is_text { text(message) } else { binary(message) });
         }
         let bytes = take(&mut connection, usize::MAX);

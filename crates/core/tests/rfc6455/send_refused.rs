@@ -1,4 +1,4 @@
-//! Calls that are refused: the errors, and the state of the connection afterwards.
+//! Calls that send and are refused: their errors, and the connection afterwards.
 
 use std::borrow::Cow;
 
@@ -28,10 +28,10 @@ fn shared_text_must_be_utf8() {
     }
 }
 
-// Design 3.5: what does not fit is returned as it was passed, not copied, nor masked; and the limit is met to the byte.
+// A refused message is returned, neither copied nor masked, and the limit is exact.
 #[test]
 fn a_message_that_does_not_fit_is_returned_as_it_was_passed() {
-    // fits later, and never
+    // one that fits later, and one that never fits
     for size in [6_001, 10_001] {
         for role in BOTH {
             let mut connection = endpoint(role, &with_buffer_of(10_000));
@@ -66,7 +66,7 @@ fn a_message_that_does_not_fit_is_returned_as_it_was_passed() {
     }
 }
 
-// An error that is printed does not print the message.
+// `Debug` of an error omits the message.
 #[test]
 fn an_error_prints_the_length_of_the_message_and_not_the_message() {
     let mut connection = endpoint(Role::Server, &with_buffer_of(10));
@@ -94,7 +94,7 @@ fn an_error_prints_the_length_of_the_message_and_not_the_message() {
     }
 }
 
-// `?` works in functions that return the error without the message, and in those that return any error.
+// `?` converts the error to one without the message, and to a `Box<dyn Error>`.
 #[test]
 fn errors_convert_without_their_messages() {
     fn send(connection: &mut Connection, text: &str) -> Result<(), SendError> {
@@ -113,7 +113,7 @@ fn errors_convert_without_their_messages() {
     assert!(send_static(&mut connection).unwrap_err().to_string().contains("`max_buffered_amount`"));
 }
 
-// Design 3.5: room is what the transport has taken, byte by byte of payload.
+// Each payload byte that the transport takes makes room for another; the bytes of a head do not.
 #[test]
 fn every_payload_byte_that_is_taken_makes_room() {
     for role in BOTH {
@@ -132,22 +132,22 @@ fn every_payload_byte_that_is_taken_makes_room() {
     }
 }
 
-// Contract 11; design 3.5: messages without payload are bounded too, by the room they take.
+// Contract 11; CVE-2020-35896 (ws-rs): the heads of empty messages are bounded, too.
 #[test]
 fn empty_messages_are_bounded() {
     for role in BOTH {
         for limit in [0, 1, 1_000] {
-            for way in SEND_METHODS {
+            for method in SEND_METHODS {
                 let mut connection = endpoint(role, &with_buffer_of(limit));
                 let mut sent = 0;
-                while send(&mut connection, way, Text, b"").is_ok() {
+                while send(&mut connection, method, Text, b"").is_ok() {
                     sent += 1;
-                    assert!(sent < 10_000, "without end");
+                    assert!(sent < 10_000, "no limit");
                 }
                 assert!(connection.output().remaining() <= limit + 6);
                 assert_eq!(connection.buffered_amount(), 0);
                 assert_eq!(take_output(&mut connection), vec![Frame::text(""); sent]);
-                assert_eq!(send(&mut connection, way, Text, b""), Ok(()));
+                assert_eq!(send(&mut connection, method, Text, b""), Ok(()));
             }
         }
     }
@@ -169,7 +169,7 @@ fn pings_and_pongs_carry_at_most_125_bytes() {
     }
 }
 
-// A Ping of which a part has left waits no less than the others, and one that has left makes room.
+// A partly written Ping counts as pending; a written one does not.
 #[test]
 fn a_written_ping_makes_room_for_another() {
     let mut config = Config::default();
@@ -187,7 +187,7 @@ fn a_written_ping_makes_room_for_another() {
     }
 }
 
-// Design 3.6: `SendError` is the local caller's; "the connection is unharmed".
+// A call that returns a `SendError` does not change the connection.
 #[test]
 fn a_refused_call_has_no_effect() {
     let offences: &[RefusedCall] = &[
@@ -223,7 +223,7 @@ fn nothing_is_sent_unless_the_connection_is_open() {
         (|connection| connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap(), ReadyState::Closing),
         (|it| drop(feed(it, &wire(it.role(), &[Frame::close(1000, "")]))), ReadyState::Closing),
         (|it| drop(feed(it, &wire(it.role(), &[Frame::continuation("")]))), ReadyState::Closing),
-        // the begun message is still to be delivered
+        // the first fragment is not delivered yet
         (|connection| drop(connection.receive_eof(Instant::EPOCH)), ReadyState::Closing),
         (|connection| connection.write_lost(Instant::EPOCH), ReadyState::Closing),
         (|connection| connection.abort(Instant::EPOCH), ReadyState::Closing),
@@ -247,9 +247,9 @@ fn nothing_is_sent_unless_the_connection_is_open() {
                 let before = (connection.output().remaining(), connection.buffered_amount());
                 let refused = Err(SendError::NotOpen(*state));
                 assert_eq!(connection.ready_state(), *state);
-                for way in SEND_METHODS {
+                for method in SEND_METHODS {
                     for length in [0, 1, 5_000] {
-                        assert_eq!(send(&mut connection, way, Text, &payload(length)), refused);
+                        assert_eq!(send(&mut connection, method, Text, &payload(length)), refused);
                     }
                 }
                 assert_eq!(connection.ping(b""), refused);

@@ -1,4 +1,4 @@
-//! Sections 5.1 to 5.6 from the sender's side: masks, lengths, fragments, and what may be sent when.
+//! Sections 5.1 to 5.6 from the sender's side: masks, lengths and fragments.
 
 use sansocket::bytes::Buf;
 use sansocket::rand_core::{Rng, SeedableRng};
@@ -15,9 +15,9 @@ type Action = fn(&mut Connection);
 fn a_client_masks_every_frame_and_a_server_none() {
     for role in BOTH {
         let mut connection = endpoint(role, &with_frames_of(5_000));
-        for way in SEND_METHODS {
+        for method in SEND_METHODS {
             for length in [0, 1, 126, 20_000, 70_000] {
-                send(&mut connection, way, Binary, &payload(length)).unwrap();
+                send(&mut connection, method, Binary, &payload(length)).unwrap();
             }
         }
         connection.send_fragment(Text, b"", false).unwrap();
@@ -34,14 +34,14 @@ fn a_client_masks_every_frame_and_a_server_none() {
 }
 
 // Conformance 31; GHSA-w67g-5rqw-f597; sections 5.3 and 10.3: "the masking key is a 32-bit value chosen at random by
-// the client", a fresh one for each frame, and from the generator that was handed in.
+// the client", a fresh one for each frame, from the generator of the constructor.
 #[test]
 fn every_frame_has_its_own_key_from_the_injected_generator() {
-    for way in SEND_METHODS {
+    for method in SEND_METHODS {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut client = Connection::client(with_frames_of(3_000), rng.clone(), Instant::EPOCH);
         for length in [0, 5, 5, 3_000, 10_000] {
-            send(&mut client, way, Binary, &payload(length)).unwrap();
+            send(&mut client, method, Binary, &payload(length)).unwrap();
         }
         client.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
         let frames = Frame::parse_all(&take(&mut client, usize::MAX));
@@ -49,7 +49,7 @@ fn every_frame_has_its_own_key_from_the_injected_generator() {
         for frame in &frames {
             let mut key = [0; 4];
             rng.fill_bytes(&mut key);
-            assert_eq!(frame.key, Some(key), "{way:?}");
+            assert_eq!(frame.key, Some(key), "{method:?}");
         }
     }
 }
@@ -112,18 +112,18 @@ fn the_examples_of_the_rfc_are_sent_as_printed() {
     }
 }
 
-// Conformance 26; section 5.2: "the minimal number of bytes MUST be used to encode the length". The parser tells.
+// Conformance 26; section 5.2: "the minimal number of bytes MUST be used to encode the length". `Frame` notes other encodings.
 #[test]
 fn lengths_are_encoded_in_the_fewest_bytes() {
     for role in BOTH {
-        for way in SEND_METHODS {
+        for method in SEND_METHODS {
             for length in [0, 1, 125, 126, 127, 128, 255, 256, 4_095, 4_096, 65_535, 65_536, 65_537, 1 << 20] {
                 let mut connection = open(role);
-                send(&mut connection, way, Binary, &payload(length)).unwrap();
+                send(&mut connection, method, Binary, &payload(length)).unwrap();
                 let size = connection.output().remaining();
                 let frame = Frame::binary(payload(length));
                 assert_eq!(size, frame.clone().masked_for(other(role)).bytes().len());
-                assert_eq!(take_output(&mut connection), [frame], "{way:?} {length}");
+                assert_eq!(take_output(&mut connection), [frame], "{method:?} {length}");
             }
         }
         for length in [0, 1, 124, 125] {
@@ -135,7 +135,7 @@ fn lengths_are_encoded_in_the_fewest_bytes() {
     }
 }
 
-// Section 5.4; design 1: a message above `max_sent_frame_payload` leaves in fragments.
+// Section 5.4: a message longer than `max_sent_frame_payload` is sent in fragments.
 #[test]
 fn long_messages_leave_in_fragments_of_the_configured_size() {
     for role in BOTH {
@@ -147,13 +147,13 @@ fn long_messages_leave_in_fragments_of_the_configured_size() {
             (65_536, &[65_535, 65_536, 65_537, 200_000]),
         ] {
             for &length in lengths {
-                for way in SEND_METHODS {
+                for method in SEND_METHODS {
                     for kind in [Text, Binary] {
                         let mut connection = endpoint(role, &with_frames_of(size));
-                        send(&mut connection, way, kind, &payload(length)).unwrap();
+                        send(&mut connection, method, kind, &payload(length)).unwrap();
                         assert_eq!(connection.buffered_amount(), length);
                         let expected = fragments(kind, &payload(length), size);
-                        assert!(take_output(&mut connection) == expected, "{way:?} {kind:?} {length} by {size}");
+                        assert!(take_output(&mut connection) == expected, "{method:?} {kind:?} {length} by {size}");
                     }
                 }
             }
@@ -161,15 +161,15 @@ fn long_messages_leave_in_fragments_of_the_configured_size() {
     }
 }
 
-// Design 3.5: by default a frame carries up to 1 MiB.
+// The default of `max_sent_frame_payload` is 1 MiB.
 #[test]
 fn frames_carry_up_to_a_mebibyte_by_default() {
     const MIB: usize = 1024 * 1024;
     for role in BOTH {
-        for way in SEND_METHODS {
+        for method in SEND_METHODS {
             let mut connection = open(role);
-            send(&mut connection, way, Binary, &vec![5; MIB]).unwrap();
-            send(&mut connection, way, Binary, &vec![6; MIB + 1]).unwrap();
+            send(&mut connection, method, Binary, &vec![5; MIB]).unwrap();
+            send(&mut connection, method, Binary, &vec![6; MIB + 1]).unwrap();
             let lengths: Vec<_> = take_output(&mut connection)
                 .iter()
                 .map(|frame| (frame.opcode, frame.fin, frame.payload.len()))
@@ -179,15 +179,15 @@ fn frames_carry_up_to_a_mebibyte_by_default() {
     }
 }
 
-// Section 5.6: fragments may cut characters, the message may not; our own receiver agrees.
+// Section 5.6: fragments may cut characters, and our own receiver accepts them.
 #[test]
 fn text_cut_inside_its_characters_arrives_whole() {
     let message = "aß€𝄞".repeat(500);
     for role in BOTH {
         for size in [1, 2, 3, 1_000] {
-            for way in SEND_METHODS {
+            for method in SEND_METHODS {
                 let mut connection = endpoint(role, &with_frames_of(size));
-                send(&mut connection, way, Text, message.as_bytes()).unwrap();
+                send(&mut connection, method, Text, message.as_bytes()).unwrap();
                 let bytes = take(&mut connection, usize::MAX);
                 assert_eq!(feed(&mut open(other(role)), &bytes), (vec![text(&message)], Ok(())));
             }
@@ -195,18 +195,18 @@ fn text_cut_inside_its_characters_arrives_whole() {
     }
 }
 
-// A received message can be sent as it is; the echo at the heart of every server.
+// A received message can be sent without a conversion: an echo.
 #[test]
 fn a_received_message_can_be_sent() {
     for role in BOTH {
         let mut connection = open(role);
-        let mut bytes = wire(role, &[Frame::text("lent"), Frame::binary(payload(5_000))]);
+        let mut bytes = wire(role, &[Frame::text("short"), Frame::binary(payload(5_000))]);
         let mut input = sansocket::Input::new(&mut bytes);
         while let Some(event) = connection.receive(&mut input, Instant::EPOCH).unwrap() {
             if let sansocket::Event::Message(message) = event {
                 connection.send(message).unwrap();
             }
         }
-        assert_eq!(take_output(&mut connection), [Frame::text("lent"), Frame::binary(payload(5_000))]);
+        assert_eq!(take_output(&mut connection), [Frame::text("short"), Frame::binary(payload(5_000))]);
     }
 }

@@ -1,5 +1,5 @@
-//! `Output::take_bytes` and `delivered`: bytes that the transport took and has not yet delivered. The same bytes leave
-//! as by `advance`, without copies of large payloads, and everything that depends on delivery waits for `delivered`.
+//! `Output::take_bytes` and `delivered`, for transports that take bytes before they deliver them. The stream is the same as
+//! with `advance`, large payloads are not copied, and everything that depends on delivery waits for `delivered`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use sansocket::Initiator::{Local, Peer};
 
 const MIB: usize = 1024 * 1024;
 
-/// Takes all bytes, at most `max` at a time. They are not delivered.
+/// Takes all bytes, at most `max` at a time, and does not report them as delivered.
 fn take_all(connection: &mut Connection, max: usize) -> Vec<Bytes> {
     let mut pieces = vec![];
     while connection.output().has_remaining() {
@@ -26,7 +26,7 @@ fn take_all(connection: &mut Connection, max: usize) -> Vec<Bytes> {
     pieces
 }
 
-// A payload of 1 MiB that others share leaves a server without a copy, for any number of connections.
+// Several servers send a shared payload of 1 MiB without a copy.
 #[test]
 fn a_shared_payload_is_taken_without_a_copy() {
     let shared = Bytes::from(vec![7; MIB]);
@@ -43,13 +43,13 @@ fn a_shared_payload_is_taken_without_a_copy() {
                 pieces.iter().filter(|piece| shared.as_ptr_range().contains(&piece.as_ptr())).collect();
             assert_eq!(inside.iter().map(|piece| piece.len()).sum::<usize>(), MIB, "{max}: copied");
             assert_eq!((inside[0].as_ptr(), inside.len()), (shared.as_ptr(), MIB.div_ceil(max)));
-            assert_eq!(pieces.len() - inside.len(), 2, "what precedes the payload, and what follows it");
+            assert_eq!(pieces.len() - inside.len(), 2, "the frames before the payload, and those behind it");
             assert_eq!(pieces.concat().len(), MIB + 10 + 8 + 7);
         }
     }
 }
 
-// So does an owned one, of a server and, masked in place, of a client.
+// An owned payload is not copied either. A client masks it in place.
 #[test]
 fn an_owned_payload_is_taken_without_a_copy() {
     for role in BOTH {
@@ -67,7 +67,7 @@ fn an_owned_payload_is_taken_without_a_copy() {
     }
 }
 
-// The memory of what was taken is the driver's: the connection holds nothing of it.
+// The connection keeps no reference to the bytes that the driver has taken.
 #[test]
 fn taken_bytes_belong_to_the_driver() {
     let shared = Bytes::from(vec![7; MIB]);
@@ -79,7 +79,7 @@ fn taken_bytes_belong_to_the_driver() {
     assert!(shared.is_unique());
 }
 
-// `buffered_amount`, the high-water mark, the end of D, and `transport()` depend on delivery, not on taking.
+// `buffered_amount`, the high-water mark, the closing handshake and `transport()` depend on delivery, not on taking.
 #[test]
 fn bytes_in_flight_are_not_delivered() {
     let mut config = Config::default();
@@ -116,7 +116,7 @@ fn bytes_in_flight_are_not_delivered() {
     }
 }
 
-// `was_clean`: a Close frame that was taken and never delivered is not sent.
+// A Close frame that was taken and never delivered counts as not sent.
 #[test]
 fn a_close_frame_that_stays_in_flight_is_not_clean() {
     for role in BOTH {
@@ -139,7 +139,7 @@ fn a_close_frame_that_stays_in_flight_is_not_clean() {
     }
 }
 
-// Contract 6 and section 5.5.1 with a transport that takes first: what follows a Close frame that was taken is nothing.
+// Contract 6; section 5.5.1: nothing is queued behind a Close frame of which a byte was taken.
 #[test]
 fn nothing_follows_a_close_frame_that_was_taken() {
     for role in BOTH {
@@ -153,7 +153,7 @@ fn nothing_follows_a_close_frame_that_was_taken() {
     }
 }
 
-// The closing deadline: taking is no progress, delivering is.
+// Bytes that are delivered restart the closing deadline; bytes that are only taken do not.
 #[test]
 fn delivery_is_progress_and_taking_is_not() {
     for role in BOTH {
@@ -187,8 +187,7 @@ fn delivery_is_progress_and_taking_is_not() {
     }
 }
 
-// Keepalive: a Ping that is in flight behind a long message has not left, and a peer that takes the message is not
-// silent.
+// A keepalive Ping may be in flight behind a long message: a peer that reads the message is not silent.
 #[test]
 fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
     for role in BOTH {
@@ -199,7 +198,7 @@ fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
         let ping = take_all(&mut connection, 3).concat().len();
         for deadline in [40, 50, 60] {
             connection.output().delivered(100_000);
-            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the message is on its way");
+            assert_eq!(timeout(&mut connection, seconds(deadline)), Ok(None), "the peer reads the message");
         }
         connection.output().delivered(taken - 300_000 + ping - 1);
         assert_eq!(timeout(&mut connection, seconds(70)), Ok(None), "the Ping's last byte is not delivered");
@@ -207,14 +206,14 @@ fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
         assert_eq!(timeout(&mut connection, seconds(80)), Ok(None), "it is now");
         assert_eq!(timeout(&mut connection, seconds(90)).map(drop), TIMED_OUT);
 
-        // one that takes bytes and delivers none is silent
+        // a transport that takes bytes and delivers none is no excuse
         let mut connection = endpoint(role, &keepalive());
         connection.send(vec![0; 500_000]).unwrap();
         assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
         take_all(&mut connection, 16_384);
         assert_eq!(timeout(&mut connection, seconds(40)).map(drop), TIMED_OUT);
 
-        // and the answer to a Ping in flight counts
+        // the answer to a delivered Ping restarts the interval
         let mut connection = endpoint(role, &keepalive());
         assert_eq!(timeout(&mut connection, seconds(30)), Ok(None));
         let ping = take_all(&mut connection, 100).concat().len();
@@ -224,7 +223,7 @@ fn a_keepalive_ping_in_flight_excuses_silence_while_bytes_are_delivered() {
     }
 }
 
-// More than was taken is as much as was taken; nothing was.
+// `delivered` with more bytes than are in flight reports all of them, and none if none are.
 #[test]
 fn reporting_more_than_was_taken_delivers_all_that_was_taken() {
     for role in BOTH {
@@ -244,7 +243,7 @@ fn reporting_more_than_was_taken_delivers_all_that_was_taken() {
     }
 }
 
-// `max_buffered_amount` counts what is in flight.
+// `max_buffered_amount` counts bytes in flight.
 #[test]
 fn bytes_in_flight_count_in_max_buffered_amount() {
     let mut config = Config::default();
@@ -259,7 +258,7 @@ fn bytes_in_flight_count_in_max_buffered_amount() {
     }
 }
 
-/// What happens to a connection and its reference.
+/// A step of a connection and its reference.
 #[derive(Clone, Debug)]
 enum Step {
     Send(usize),
@@ -267,7 +266,7 @@ enum Step {
     Shared(usize),
     Fragment(usize, bool),
     Ping(usize),
-    Answer(usize),
+    ReceivePing(usize),
     Close,
     Take(usize),
     Deliver(usize),
@@ -285,7 +284,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => length().prop_map(Step::Shared),
         2 => (length(), any::<bool>()).prop_map(|(length, last)| Step::Fragment(length, last)),
         2 => (0_usize..126).prop_map(Step::Ping),
-        2 => (0_usize..126).prop_map(Step::Answer),
+        2 => (0_usize..126).prop_map(Step::ReceivePing),
         1 => Just(Step::Close),
         8 => amount().prop_map(Step::Take),
         8 => amount().prop_map(Step::Deliver),
@@ -296,22 +295,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..60)
 }
 
-/// Does to a connection what does not concern its transport.
+/// Applies a step that does not concern the transport.
 fn apply(connection: &mut Connection, step: &Step) -> Result<(), String> {
-    fn said<M>(result: Result<(), sansocket::SendError<M>>) -> Result<(), String> {
+    fn describe<M>(result: Result<(), sansocket::SendError<M>>) -> Result<(), String> {
         result.map_err(|error| format!("{error:?}"))
     }
     match *step {
-        Step::Send(length) => said(connection.send(vec![1; length].as_slice())),
-        Step::Owned(length) => said(connection.send(vec![2; length])),
-        Step::Shared(length) => said(connection.send_shared(Binary, vec![3; length].into())),
-        Step::Fragment(length, last) => said(connection.send_fragment(Text, vec![b'4'; length], last)),
-        Step::Ping(length) => said(connection.ping(&vec![5; length])),
-        Step::Answer(length) => {
+        Step::Send(length) => describe(connection.send(vec![1; length].as_slice())),
+        Step::Owned(length) => describe(connection.send(vec![2; length])),
+        Step::Shared(length) => describe(connection.send_shared(Binary, vec![3; length].into())),
+        Step::Fragment(length, last) => describe(connection.send_fragment(Text, vec![b'4'; length], last)),
+        Step::Ping(length) => describe(connection.ping(&vec![5; length])),
+        Step::ReceivePing(length) => {
             let ping = wire(connection.role(), &[Frame::ping(vec![6; length])]);
             feed(connection, &ping).1.map_err(|error: Error| error.to_string())
         }
-        Step::Close => said(connection.close(CloseCode::NORMAL, "", Instant::EPOCH)),
+        Step::Close => describe(connection.close(CloseCode::NORMAL, "", Instant::EPOCH)),
         _ => Ok(()),
     }
 }
@@ -319,9 +318,8 @@ fn apply(connection: &mut Connection, step: &Step) -> Result<(), String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    // Whatever is taken, delivered and advanced, in whatever amounts, with scratch attached or not: the bytes that
-    // leave are those of a connection whose driver takes the same numbers of bytes by plain `advance`, and every answer
-    // depends on the bytes delivered, as it does for a driver that advances only when they are.
+    // For any amounts that are taken, delivered and advanced, with and without scratch: the stream is that of a connection
+    // whose driver advances by the same amounts, and the state depends only on the delivered bytes.
     #[test]
     fn take_bytes_gives_the_same_stream_and_state_as_advance(
         steps in steps(),
@@ -333,7 +331,7 @@ proptest! {
         config.high_water_mark = mark;
         config.max_pending_controls = 1_000;
         let mut connection = endpoint(role, &config);
-        // its bytes leave at the same moments, by `advance`
+        // its driver takes the same bytes at the same times, by `advance`
         let mut stream = endpoint(role, &config);
         let mut scratch = Scratch::new();
         let (mut taken, mut expected, mut in_flight) = (vec![], vec![], 0);
@@ -369,17 +367,17 @@ proptest! {
                     accepted += stream.buffered_amount() - before;
                 }
             }
-            prop_assert!(taken == expected, "other bytes");
+            prop_assert!(taken == expected, "the streams differ");
             prop_assert_eq!(connection.output().remaining(), stream.output().remaining());
-            // delivered in order: what is buffered is what was accepted, less the payload among the delivered bytes
+            // accepted payload bytes, less those delivered
             let delivered = StreamSummary::new(&taken[..taken.len() - in_flight]).payload;
             prop_assert_eq!(connection.buffered_amount(), accepted - delivered);
             let undelivered = connection.output().remaining() + in_flight;
             let is_open = connection.ready_state() == sansocket::ReadyState::Open;
-            let holds_back = is_open && role == Role::Server && undelivered > mark;
-            prop_assert_eq!(connection.wants_read(), !holds_back);
+            let has_backlog = is_open && role == Role::Server && undelivered > mark;
+            prop_assert_eq!(connection.wants_read(), !has_backlog);
         }
-        // to the end: clean if and only if the Close frame was delivered
+        // the connection ends, cleanly, once the Close frame is delivered
         let _ = connection.send_fragment(Text, b"", true);
         connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
         in_flight += take_all(&mut connection, 5_000).concat().len();
@@ -399,7 +397,7 @@ proptest! {
     }
 }
 
-// The timers of a driver that takes early are those of one that advances when bytes are delivered.
+// With `take_bytes`, the timers are those of a driver that calls `advance` when bytes are delivered.
 #[test]
 fn timers_depend_on_delivery() {
     for role in BOTH {

@@ -1,5 +1,5 @@
-//! Sections 5.6 and 8.1: text is UTF-8 (RFC 3629), over the whole message, and refused where it stops being so.
-//! All of it is Conformance 37.
+//! Sections 5.6 and 8.1: the text of a message must be UTF-8 (RFC 3629), and fails at its first invalid byte. Conformance
+//! 37.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,9 +9,9 @@ use crate::support::*;
 
 const INVALID: Result<(), ProtocolError> = Err(ProtocolError::Utf8Invalid);
 
-/// Sequences that no continuation makes valid, and how many of their bytes it takes to know: Autobahn 6.4 to 6.21.
+/// Invalid sequences, and the number of bytes after which they are known to be invalid. Autobahn 6.4 to 6.21.
 const INVALID_SEQUENCES: [(&[u8], usize); 48] = [
-    // a continuation byte that continues nothing
+    // a continuation byte without a first byte
     (&[0x80], 1),
     (&[0xBF], 1),
     (&[0x80, 0xBF, 0x80], 1),
@@ -25,7 +25,7 @@ const INVALID_SEQUENCES: [(&[u8], usize); 48] = [
     (&[0xFF], 1),
     (&[0xF8, 0x88, 0x80, 0x80, 0x80], 1),
     (&[0xFC, 0x84, 0x80, 0x80, 0x80, 0x80], 1),
-    // too long for what they say: U+002F, U+0000, and the last ones of each length
+    // overlong: U+002F, U+0000, and the last character of each length
     (&[0xC0, 0xAF], 1),
     (&[0xC0, 0x80], 1),
     (&[0xC1, 0xBF], 1),
@@ -45,7 +45,7 @@ const INVALID_SEQUENCES: [(&[u8], usize); 48] = [
     (&[0xF4, 0x90, 0x80, 0x80], 2),
     (&[0xF4, 0xBF, 0xBF, 0xBF], 2),
     (&[0xF7, 0xBF, 0xBF, 0xBF], 1),
-    // a character that stops early, before a letter
+    // a character that stops early, before ASCII
     (&[0xC2, 0x41], 2),
     (&[0xDF, 0x7F], 2),
     (&[0xE1, 0x41], 2),
@@ -69,7 +69,7 @@ const INVALID_SEQUENCES: [(&[u8], usize); 48] = [
     (&[0xF4, 0xFF], 2),
 ];
 
-/// RFC 3629 section 3: the first and last characters of every length, and those beside what is left out.
+/// RFC 3629 section 3: the first and last characters of every length, and those beside the surrogates.
 const BOUNDARIES: [(&[u8], char); 17] = [
     (&[0x00], '\0'),
     (&[0x7F], '\u{7F}'),
@@ -95,7 +95,7 @@ fn deliveries() -> [Config; 2] {
     [Config::default(), crate::chunks::config()]
 }
 
-/// What the standard library thinks: after how many bytes it is certain that they are not UTF-8.
+/// Returns after how many bytes the standard library finds that they are not UTF-8.
 fn fails_after(bytes: &[u8]) -> Option<usize> {
     (1..=bytes.len()).find(|&count| {
         let result = core::str::from_utf8(&bytes[..count]);
@@ -119,7 +119,7 @@ fn the_boundaries_of_utf8_are_valid_at_every_split() {
     }
 }
 
-/// The frame is much longer, and so is the message: neither is waited for. At every split into two reads or two frames.
+/// The failure does not wait for the rest of the frame or of the message, at any split into two reads or two frames.
 #[test]
 fn invalid_text_is_refused_at_its_first_bad_byte() {
     for (sequence, known_after) in INVALID_SEQUENCES {
@@ -144,14 +144,14 @@ fn invalid_text_is_refused_at_its_first_bad_byte() {
 fn invalid_text_is_refused_in_a_whole_message() {
     for (sequence, _) in INVALID_SEQUENCES {
         check_both(&[Frame::text("good"), Frame::text(sequence)], &[text("good")], INVALID);
-        // so long that vectors of bytes are validated at once
+        // long enough for SIMD validation
         let long = [&[b'x'; 200], sequence, &[b'x'; 200]].concat();
         check_both(&[Frame::text(&long)], &[], INVALID);
         check_both(&[Frame::text(&long[..100]).fin(false), Frame::continuation(&long[100..])], &[], INVALID);
     }
 }
 
-/// Section 8.1: what is missing at the end of a message never comes.
+/// Section 8.1: an unfinished character at the end of a message is invalid.
 #[test]
 fn text_must_not_end_within_a_character() {
     for (character, _) in BOUNDARIES {
@@ -160,13 +160,13 @@ fn text_must_not_end_within_a_character() {
             check_both(&[Frame::text(begun)], &[], INVALID);
             check_both(&[Frame::text("a").fin(false), Frame::continuation(begun)], &[], INVALID);
             check_both(&[Frame::text(begun).fin(false), Frame::continuation("")], &[], INVALID);
-            // while it goes on, it may
+            // a fragment that is not the last may end so
             check_both(&[Frame::text(begun).fin(false), Frame::ping("")], &[ping("")], Ok(()));
         }
     }
 }
 
-/// Each message is text by itself: what one left unfinished is not finished by another.
+/// Each message is validated by itself.
 #[test]
 fn a_character_does_not_straddle_messages() {
     check_both(&[Frame::text([0xE2, 0x82]), Frame::text([0xAC])], &[], INVALID);
@@ -174,7 +174,7 @@ fn a_character_does_not_straddle_messages() {
     check_both(&frames, &[text("€ä")], INVALID);
 }
 
-/// Section 5.6: only text is.
+/// Section 5.6: only text must be UTF-8.
 #[test]
 fn binary_messages_and_pings_need_not_be_utf8() {
     for (bytes, _) in INVALID_SEQUENCES {
@@ -190,7 +190,7 @@ fn binary_messages_and_pings_need_not_be_utf8() {
     }
 }
 
-/// What one piece of text can leave over, and all that can follow: every pair of bytes, and every boundary after.
+/// Text byte by byte: every pair of bytes from 0x80, and longer sequences of boundary values.
 #[test]
 fn partial_characters_are_validated_as_by_the_standard_library() {
     const NEXT: [u8; 14] = [0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE1, 0xF1, 0xFF];
@@ -214,7 +214,7 @@ fn partial_characters_are_validated_as_by_the_standard_library() {
     }
 }
 
-/// Bytes that are often UTF-8 and often nearly so.
+/// Generates bytes that are UTF-8 or nearly so.
 fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         6 => any::<char>().prop_map(|character| character.to_string().into_bytes()),
@@ -228,7 +228,7 @@ fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In fragments, in reads, delivered whole or in chunks: what `str::from_utf8` says of the whole is what counts.
+    /// In any fragments and reads, delivered whole or in chunks, a message is valid if `str::from_utf8` accepts it.
     #[test]
     fn any_text_is_validated_as_by_the_standard_library(payload in nearly_utf8(), seed: u64, chunks: bool) {
         use sansocket::rand_core::SeedableRng;
@@ -253,16 +253,16 @@ proptest! {
                     prop_assert_eq!(outcome.events, [chunk(sansocket::MessageKind::Text, as_text, true)]);
                 }
                 (Err(_), false) => prop_assert_eq!(outcome.events, []),
-                // what came before the bad byte may have been handed over; more may not
+                // chunks may have been delivered up to the invalid byte
                 (Err(_), true) => for event in outcome.events {
-                    let OwnedEvent::Chunk { payload: so_far, last: false, .. } = event else { panic!("{event:?}") };
-                    prop_assert!(payload.starts_with(&so_far) && fails_after(&so_far).is_none());
+                    let OwnedEvent::Chunk { payload: begin, last: false, .. } = event else { panic!("{event:?}") };
+                    prop_assert!(payload.starts_with(&begin) && fails_after(&begin).is_none());
                 },
             }
         }
     }
 
-    /// So long that it is validated in blocks, and with anything at the ends of those.
+    /// Text that is long enough to be validated in blocks, with any characters at their ends.
     #[test]
     fn long_text_is_validated_as_by_the_standard_library(
         runs in vec((any::<char>(), 0..1_000_usize), 1..12),

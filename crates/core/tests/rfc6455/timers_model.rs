@@ -1,4 +1,4 @@
-//! The deadlines of a connection, against a model: line 7 of the contract.
+//! Line 7 of the contract (`contract.rs`): a model predicts the deadlines of a connection.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use sansocket::{CloseCode, Config, Error, Initiator, Instant, TimeoutKind};
 use crate::keepalive::{receive, timeout};
 use crate::support::*;
 
-/// What a driver may do at some moment.
+/// A step of the driver.
 #[derive(Clone, Debug)]
 enum Step {
-    /// The clock is read again, this many nanoseconds later, or earlier.
+    /// The clock moves by this many nanoseconds, forwards or backwards.
     Tick(i64),
     Wake,
-    Hear(usize),
+    Receive(usize),
     Drain,
     Close,
 }
@@ -23,7 +23,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (-20_i64..60).prop_map(Step::Tick),
         4 => Just(Step::Wake),
-        2 => (0_usize..4).prop_map(Step::Hear),
+        2 => (0_usize..4).prop_map(Step::Receive),
         1 => Just(Step::Drain),
         1 => Just(Step::Close),
     ];
@@ -31,9 +31,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    // Contract 7: never early, never late, never a spin. A model predicts each deadline of keepalive. Of a closing
-    // connection it states the goal: the connection ends once `closing_timeout` has passed since its driver last saw
-    // progress, or `closing_limit` since it began to close, and not before.
+    // Contract 7: deadlines are neither early nor late, and never spin. The model predicts each deadline of keepalive. A
+    // closing connection ends once `closing_timeout` has passed since its driver last saw progress, or `closing_limit`
+    // since it began to close, and not before.
     #[test]
     fn deadlines_are_those_of_a_model(
         steps in steps(),
@@ -48,7 +48,7 @@ proptest! {
         config.pong_timeout = Duration::from_nanos(wait);
         config.closing_timeout = Duration::from_nanos(closing);
         config.closing_limit = Duration::from_nanos(limit);
-        // a timer is never due at the moment at which it is set
+        // a timer fires at least a nanosecond after it was set
         let [interval, wait] = [interval, wait].map(|nanos| nanos.max(1));
 
         #[derive(PartialEq, Clone, Copy, Debug)]
@@ -57,41 +57,41 @@ proptest! {
         let mut model = Model::Ping(interval);
         let mut clock = 0_i64;
         let mut latest = 0_u64;
-        // whether output waits, whether some has left since the Ping was asked for, and whether it had to wait for that
-        let (mut waits, mut has_moved, mut is_excused) = (false, false, false);
+        // whether output is pending, whether some was taken since the Ping was queued, and whether the Pong is excused
+        let (mut is_pending, mut has_progress, mut is_excused) = (false, false, false);
         for step in steps {
             if let Step::Tick(nanos) = step {
                 clock = (clock + nanos).max(0);
                 continue;
             }
             let now = Instant::from_nanos(clock as u64);
-            // draining is no reading of the clock
+            // draining does not pass the time
             if !matches!(step, Step::Drain) {
                 latest = latest.max(clock as u64);
             }
             match step {
                 Step::Tick(_) => {}
                 Step::Drain => {
-                    has_moved |= !take_output(&mut connection).is_empty();
-                    waits = false;
+                    has_progress |= !take_output(&mut connection).is_empty();
+                    is_pending = false;
                 }
                 Step::Wake => {
                     let is_due = connection.poll_timeout().is_some_and(|due| due.as_nanos() <= latest);
                     let got = timeout(&mut connection, now);
                     if let Model::Closing { progress, .. } = &mut model
-                        && is_due && std::mem::take(&mut has_moved)
+                        && is_due && std::mem::take(&mut has_progress)
                     {
                         *progress = latest;
                     }
                     let expected = match model {
                         Model::Ping(due) if due <= latest => {
                             model = Model::Pong(latest + wait);
-                            (is_excused, waits, has_moved) = (waits, true, false);
+                            (is_excused, is_pending, has_progress) = (is_pending, true, false);
                             Ok(None)
                         }
-                        Model::Pong(due) if due <= latest && is_excused && has_moved => {
+                        Model::Pong(due) if due <= latest && is_excused && has_progress => {
                             model = Model::Pong(latest + wait);
-                            (is_excused, has_moved) = (waits, false);
+                            (is_excused, has_progress) = (is_pending, false);
                             Ok(None)
                         }
                         Model::Pong(due) if due <= latest => {
@@ -110,12 +110,12 @@ proptest! {
                     };
                     prop_assert_eq!(got, expected);
                 }
-                Step::Hear(count) => {
+                Step::Receive(count) => {
                     let _ = receive(&mut connection, &wire(role, &[Frame::pong("")]).repeat(count), now);
                     match &mut model {
                         Model::Ping(_) | Model::Pong(_) if count > 0 => model = Model::Ping(latest + interval),
-                        // awaiting the peer's Close
-                        Model::Closing { progress, .. } if count > 0 && !waits => *progress = latest,
+                        // phase `AwaitingClose`
+                        Model::Closing { progress, .. } if count > 0 && !is_pending => *progress = latest,
                         // the Close event
                         Model::Failed => model = Model::Closed,
                         _ => {}
@@ -125,14 +125,14 @@ proptest! {
                     prop_assert_eq!(connection.close(CloseCode::NORMAL, "", now), Ok(()));
                     if matches!(model, Model::Ping(_) | Model::Pong(_)) {
                         model = Model::Closing { progress: latest, limit: latest + limit };
-                        (waits, has_moved) = (true, false);
+                        (is_pending, has_progress) = (true, false);
                     }
                 }
             }
             let expected = match model {
                 Model::Ping(due) | Model::Pong(due) => Some(Instant::from_nanos(due)),
                 Model::Closing { limit, .. } => {
-                    // a driver looks often enough to see progress, and no later than at the limit
+                    // the driver is woken often enough to notice progress, and no later than at the limit
                     let next = connection.poll_timeout().expect("a closing connection has a deadline").as_nanos();
                     prop_assert!(next <= latest + (closing / 4).max(1) && next <= limit.max(latest + 1));
                     continue;

@@ -1,5 +1,4 @@
-//! Contract 13: a driver reports what its transport did, and no connection leaks, spins, or loses what the peer sent.
-//! A lost write side, an abort, and the cases in which reports come together.
+//! Line 13 of the contract (`contract.rs`): a lost write side, an abort, and reports that coincide.
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{
@@ -16,7 +15,7 @@ const fn is_send_and_sync<T: Send + Sync + 'static>() {}
 const _: () = is_send_and_sync::<WebSocket>();
 const _: () = is_send_and_sync::<Connection>();
 
-// After EPIPE the peer's last bytes are read, however much was pending: `wants_read` until EOF, and then the end.
+// After EPIPE the driver reads the peer's last bytes, even with a backlog: `wants_read` is true until FIN.
 #[test]
 fn the_last_bytes_of_the_peer_are_read_after_write_lost() {
     let mut config = Config::default();
@@ -39,7 +38,7 @@ fn the_last_bytes_of_the_peer_are_read_after_write_lost() {
     }
 }
 
-// The peer's Close is the end too, and reported with its code; never clean, since our data was dropped.
+// The peer's Close ends the connection, and is reported with its code. It is not clean, since our data was dropped.
 #[test]
 fn the_peers_close_ends_a_connection_whose_write_side_is_lost() {
     for role in BOTH {
@@ -55,7 +54,7 @@ fn the_peers_close_ends_a_connection_whose_write_side_is_lost() {
     }
 }
 
-// "`write_lost` frees the output immediately (`buffered_amount` keeps its value)".
+// `write_lost` frees the output immediately, and `buffered_amount` keeps its value.
 #[test]
 fn the_output_is_freed_and_buffered_amount_kept() {
     for role in BOTH {
@@ -76,7 +75,7 @@ fn the_output_is_freed_and_buffered_amount_kept() {
     }
 }
 
-// Emptying the output after the write side was lost never makes a close clean.
+// If the driver empties the output after `write_lost`, the close is not clean.
 #[test]
 fn an_emptied_output_is_not_a_delivered_one() {
     for role in BOTH {
@@ -90,7 +89,7 @@ fn an_emptied_output_is_not_a_delivered_one() {
     }
 }
 
-// No spin: a driver that obeys `transport()` and `poll_timeout` after `write_lost` reaches an end, in any state.
+// In any state, a driver that obeys `transport()` and `poll_timeout` after `write_lost` reaches the end without spinning.
 #[test]
 fn a_driver_reaches_an_end_after_write_lost() {
     let begins: [fn(&mut Connection); 4] = [
@@ -112,7 +111,7 @@ fn a_driver_reaches_an_end_after_write_lost() {
     }
 }
 
-// A write error that is reported late, after the deadline's Abort or after the end, changes nothing.
+// A deadline that is handled after the end, and before the driver takes the event, changes nothing.
 #[test]
 fn a_deadline_after_write_lost_does_not_change_was_clean() {
     for role in BOTH {
@@ -121,13 +120,13 @@ fn a_deadline_after_write_lost_does_not_change_was_clean() {
         take_output(&mut connection);
         connection.write_lost(Instant::EPOCH);
         let _ = feed(&mut connection, &wire(role, &[Frame::close(1000, "")]));
-        // our Close was delivered before: the deadline comes before the driver asks for the event
+        // our Close was delivered before
         let event = owned(connection.handle_timeout(seconds(100)));
         assert_eq!(event, Ok(Some(close_event(1000, "", true, Local))));
     }
 }
 
-// Both reports of a broken connection, in either order.
+// A reset is reported by `write_lost` and `receive_eof`, in either order.
 #[test]
 fn a_reset_is_a_lost_write_side_and_an_end_of_the_stream() {
     for role in BOTH {
@@ -150,7 +149,7 @@ fn a_reset_is_a_lost_write_side_and_an_end_of_the_stream() {
     }
 }
 
-// The peer's Close and FIN arrive together: our message and our reply are still delivered, and the close is clean.
+// The peer's Close and FIN arrive together: our message and our reply are delivered, and the close is clean.
 #[test]
 fn close_and_fin_together_are_clean() {
     for role in BOTH {
@@ -173,7 +172,7 @@ fn close_and_fin_together_are_clean() {
     }
 }
 
-// "The connection reports the peer's Close frame immediately": a server that sends 4001 and keeps TCP open.
+// The peer's Close is reported immediately, even if the server keeps TCP open.
 #[test]
 fn the_peers_close_is_reported_at_once() {
     let mut client = open(Role::Client);
@@ -185,13 +184,13 @@ fn the_peers_close_is_reported_at_once() {
     assert_eq!(owned(client.receive(&mut input, now)), Ok(Some(close_received(4001, "quota"))));
     assert_eq!(client.ready_state(), ReadyState::Closing);
     take_output(&mut client);
-    // Close comes last, when TCP has ended or the deadline has come
+    // `Close` is the last event, after the end of TCP or at the deadline
     let (at, event) = wait_for_end(&mut client);
     assert_eq!(event, closed(4001, "quota"));
     assert!((seconds(8)..=seconds(10)).contains(&at), "{at:?}");
 }
 
-// A Close without a code is reported as 1005, immediately and at the end; none at all as 1006, only at the end.
+// A Close without a code is reported as 1005, immediately and at the end.
 #[test]
 fn a_close_without_a_code_is_1005() {
     for role in BOTH {
@@ -203,7 +202,7 @@ fn a_close_without_a_code_is_1005() {
     }
 }
 
-// "`abort` ends the connection immediately", and frees what was pending, taken or not.
+// `abort` ends the connection immediately, and frees the output, taken or not.
 #[test]
 fn abort_ends_an_open_connection_immediately() {
     for role in BOTH {

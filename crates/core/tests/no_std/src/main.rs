@@ -1,5 +1,5 @@
-//! `#![no_std]`, `#![no_main]`, its own panic handler, an allocator that needs no std: a server accepts a client and
-//! echoes one message. Exit status 0 if the echo is right.
+//! A program without std: `#![no_std]`, `#![no_main]`, a panic handler, and an allocator that needs no std. A server
+//! accepts a client and echoes one message. The exit status is 0 if the echo is right.
 
 #![no_std]
 #![no_main]
@@ -19,13 +19,14 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
-// SAFETY: the C runtime calls the one `main` there is.
+// SAFETY: this is the only `main`, and the C runtime calls it.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
     if echoes() { 0 } else { 1 }
 }
 
-/// The request of RFC 6455 section 1.3 is accepted, and the masked "Hello" of section 5.7 comes back unmasked.
+/// Accepts the request of RFC 6455 section 1.3, and echoes the masked "Hello" of section 5.7. Returns whether the output is
+/// right.
 fn echoes() -> bool {
     let now = Instant::EPOCH;
     let mut server = WebSocket::server(Config::default(), now);
@@ -34,12 +35,12 @@ fn echoes() -> bool {
         \x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     let mut input = Input::new(&mut bytes);
     while let Ok(Some(event)) = server.receive(&mut input, now) {
-        let done = match event {
+        let is_done = match event {
             Event::Request(_) => server.accept(Accept::new(), now).is_ok(),
             Event::Message(message) => server.send(message).is_ok(),
             _ => true,
         };
-        if !done {
+        if !is_done {
             return false;
         }
     }

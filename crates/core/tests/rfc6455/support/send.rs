@@ -1,4 +1,4 @@
-//! Messages, and every method that sends them.
+//! Messages, and the methods that send them.
 
 use sansocket::bytes::Bytes;
 use sansocket::{Config, Connection, MessageKind, SendError};
@@ -13,7 +13,7 @@ pub(crate) fn with_buffer_of(bytes: usize) -> Config {
     config
 }
 
-/// The ways in which a message is handed over; each takes its own path to the output.
+/// How a message is passed to the connection. Each way has its own path to the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SendMethod {
     Borrowed,
@@ -26,19 +26,19 @@ pub(crate) enum SendMethod {
 pub(crate) const SEND_METHODS: [SendMethod; 5] =
     [SendMethod::Borrowed, SendMethod::Owned, SendMethod::Shared, SendMethod::Fragment, SendMethod::SharedFragment];
 
-/// Bytes that are UTF-8 and differ from their neighbours.
+/// Returns ASCII bytes, each different from its neighbours.
 pub(crate) fn payload(length: usize) -> Vec<u8> {
     (0..length).map(|index| b'!' + (index % 89) as u8).collect()
 }
 
 pub(crate) fn send(
     connection: &mut Connection,
-    way: SendMethod,
+    method: SendMethod,
     kind: MessageKind,
     payload: &[u8],
 ) -> Result<(), SendError> {
     let text = |bytes| std::str::from_utf8(bytes).unwrap();
-    match (way, kind) {
+    match (method, kind) {
         (SendMethod::Borrowed, Text) => Ok(connection.send(text(payload))?),
         (SendMethod::Borrowed, Binary) => Ok(connection.send(payload)?),
         (SendMethod::Owned, Text) => Ok(connection.send(text(payload).to_owned())?),
@@ -56,7 +56,7 @@ pub(crate) fn opcode(kind: MessageKind) -> u8 {
     }
 }
 
-/// The frames that a message becomes: the first has its opcode, the last its FIN, all but the last the whole size.
+/// Returns the frames of a message that is sent with this frame size.
 pub(crate) fn fragments(kind: MessageKind, payload: &[u8], size: usize) -> Vec<Frame> {
     let mut frames: Vec<_> = payload.chunks(size).map(|piece| Frame::continuation(piece).fin(false)).collect();
     if frames.is_empty() {

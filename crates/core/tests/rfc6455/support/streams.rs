@@ -8,7 +8,7 @@ use sansocket::{Config, Delivery, Role};
 
 use super::{BOTH, CLOSE, CONTINUATION, Frame};
 
-/// Limits that ordinary input meets, and some that none does.
+/// Configurations with any limits and durations: small, large, zero, and the greatest.
 pub(crate) fn configs() -> impl Strategy<Value = Config> {
     let amount = || prop_oneof![Just(0), 1_usize..4, 4_usize..300, Just(usize::MAX), Just(1 << 20)];
     let duration = || prop_oneof![Just(0), 1_u64..100, Just(u64::MAX)].prop_map(Duration::from_nanos);
@@ -32,7 +32,7 @@ pub(crate) fn configs() -> impl Strategy<Value = Config> {
     })
 }
 
-/// Some payload: text, text with characters of many bytes, or anything.
+/// Payloads: text with characters of one to four bytes, any bytes, or long ASCII.
 pub(crate) fn payloads() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         "[a-zé€𝄞]{0,40}".prop_map(String::into_bytes),
@@ -48,7 +48,7 @@ fn control() -> impl Strategy<Value = Frame> {
     })
 }
 
-/// The frames of a message cut anywhere, now and then with a control frame between two.
+/// The frames of a message that is cut anywhere, some with control frames between them.
 fn message() -> impl Strategy<Value = Vec<Frame>> {
     let text = "[a-zé€𝄞]{0,60}".prop_map(|text| (Frame::text(""), text.into_bytes()));
     let binary = payloads().prop_map(|bytes| (Frame::binary(""), bytes));
@@ -69,7 +69,7 @@ fn message() -> impl Strategy<Value = Vec<Frame>> {
     })
 }
 
-/// A frame that is rarely legal where it comes, or ends the connection.
+/// A frame that is often invalid, or ends the connection.
 fn odd() -> impl Strategy<Value = Frame> {
     prop_oneof![
         (0_u8..16, any::<bool>(), payloads()).prop_map(|(opcode, fin, payload)| Frame::new(opcode, payload).fin(fin)),
@@ -83,7 +83,7 @@ fn odd() -> impl Strategy<Value = Frame> {
     ]
 }
 
-/// Some frames as `role` may receive them, masked with any key.
+/// Encoded frames to an endpoint with this role, masked with any key.
 fn frames(role: Role) -> impl Strategy<Value = Vec<u8>> {
     let frames = prop_oneof![
         8 => message(),
@@ -96,7 +96,7 @@ fn frames(role: Role) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A stream of frames, here and there with a byte that is not as it should be, or nothing but noise.
+/// A stream of frames, sometimes with a damaged byte, or random bytes.
 pub(crate) fn streams(role: Role) -> impl Strategy<Value = Vec<u8>> {
     let frames = proptest::collection::vec(frames(role), 0..12).prop_map(|frames| frames.concat());
     let damage = proptest::option::weighted(0.2, (any::<proptest::sample::Index>(), any::<u8>()));
