@@ -1,7 +1,8 @@
 //! An echo server over `std::net` and poll(2), one connection at a time: a complete driver of the core.
 //!
-//! Run `cargo run -p sansocket --example driver -- 127.0.0.1:9001`. The loop is [`drive`]; the crate's guide explains its
-//! five parts. The driver of `sansocket-drive` is shorter, and also tracks the bytes that a slow reader acknowledges.
+//! Run `cargo run -p sansocket --example driver -- 127.0.0.1:9001`. The loop is [`drive`]; the crate's guide explains
+//! its five parts. The driver of `sansocket-drive` is shorter, and also tracks the bytes that a slow reader
+//! acknowledges.
 
 #![expect(
     clippy::disallowed_methods,

@@ -24,8 +24,8 @@ pub(crate) enum End {
     Lost,
 }
 
-/// Passes pieces, and then the end of the stream, to an endpoint that echoes. The last replies are taken after the end of
-/// the stream.
+/// Passes pieces, and then the end of the stream, to an endpoint that echoes. The last replies are taken after the end
+/// of the stream.
 pub(crate) fn run<'a>(role: Role, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut connection = match role {
         Role::Client => Connection::client(Config::default(), ChaCha8Rng::seed_from_u64(6455), Instant::EPOCH),

@@ -1,7 +1,7 @@
 //! Replays the frames that the Autobahn testsuite sent in cases that passed: conformance without the suite.
 //!
-//! `testdata/autobahn/README.md` explains how the records were made, and their format. The expected replies come from the
-//! suite, and the tests decode replies without the code under test.
+//! `testdata/autobahn/README.md` explains how the records were made, and their format. The expected replies come from
+//! the suite, and the tests decode replies without the code under test.
 
 mod echo;
 mod frame;

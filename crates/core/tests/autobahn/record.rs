@@ -12,7 +12,8 @@ pub(crate) struct Case {
     cut: Vec<u8>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) ending: Ending,
-    /// The status codes that the suite permits in the endpoint's Close frame. A Close frame without one is always permitted.
+    /// The status codes that the suite permits in the endpoint's Close frame. A Close frame without one is always
+    /// permitted.
     pub(crate) permitted: Vec<u16>,
 }
 

@@ -76,8 +76,8 @@ fn recycled_messages_are_pooled_for_messages_in_pieces() {
     }
 }
 
-/// Without a scratch, recycled messages are dropped. With one, a message gets a buffer of at most twice its length, since
-/// the application may keep it.
+/// Without a scratch, recycled messages are dropped. With one, a message gets a buffer of at most twice its length,
+/// since the application may keep it.
 #[test]
 fn a_pooled_buffer_is_at_most_twice_as_long_as_the_message() {
     let config = config(|_| ());

@@ -1,12 +1,13 @@
-//! Lines 9 and 11 of the contract (`contract.rs`): linear work and bounded memory, and the back-pressure that keeps them.
+//! Lines 9 and 11 of the contract (`contract.rs`): linear work and bounded memory, and the back-pressure that keeps
+//! them.
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{Config, Event, Input, Instant, MessageKind, Role};
 
 use crate::support::*;
 
-// Contract 9; CVE-2023-43669: a message that arrives byte by byte. If each byte caused the earlier ones to be read again,
-// this would read 10^11 bytes, and take minutes.
+// Contract 9; CVE-2023-43669: a message that arrives byte by byte. If each byte caused the earlier ones to be read
+// again, this would read 10^11 bytes, and take minutes.
 #[test]
 fn work_is_linear_in_received_bytes() {
     const LENGTH: usize = 1 << 19;

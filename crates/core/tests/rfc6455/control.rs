@@ -73,7 +73,8 @@ fn control_frames_disturb_neither_assembly_nor_text() {
     }
 }
 
-/// Conformance 39, sections 1.4 and 5.5.1: frames after the first Close are discarded. They are not answered, and no error.
+/// Conformance 39, sections 1.4 and 5.5.1: frames after the first Close are discarded. They are not answered, and no
+/// error.
 #[test]
 fn frames_after_a_close_are_discarded() {
     for role in BOTH {

@@ -121,8 +121,8 @@ fn run_cell(cell: &Cell, role: Role, behavior: Behavior, until: Instant) -> Opti
     Some((at, close, connection))
 }
 
-// A connection whose peer makes progress ends after `closing_limit`; any other ends after `closing_timeout` (or up to 1.5
-// times that, since progress is sampled).
+// A connection whose peer makes progress ends after `closing_limit`; any other ends after `closing_timeout` (or up to
+// 1.5 times that, since progress is sampled).
 #[test]
 fn progress_keeps_every_phase_alive_until_the_limit() {
     in_every_cell(|cell, role| {

@@ -1,5 +1,5 @@
-//! Line 12 of the contract (`contract.rs`): every accepted message is delivered. Each test replays, in simulated time, an
-//! input that once lost data.
+//! Line 12 of the contract (`contract.rs`): every accepted message is delivered. Each test replays, in simulated time,
+//! an input that once lost data.
 
 use std::time::Duration;
 
@@ -113,7 +113,8 @@ fn close_delivers_what_was_accepted_at_100_kib_per_second() {
     }
 }
 
-// The same if the messages and the Close reply to a message of the peer, while another one of its messages is in flight.
+// The same if the messages and the Close reply to a message of the peer, while another one of its messages is in
+// flight.
 #[test]
 fn close_in_answer_to_a_message_delivers_what_was_accepted() {
     for role in BOTH {
@@ -161,8 +162,8 @@ fn both_ends_deliver_what_was_accepted_if_they_close_at_the_same_time() {
     }
 }
 
-/// The peer of `role` sends `size` bytes and then FIN, without a Close frame, and starts to read the echo at 1 s. Returns
-/// the frames that it read, and the connection.
+/// The peer of `role` sends `size` bytes and then FIN, without a Close frame, and starts to read the echo at 1 s.
+/// Returns the frames that it read, and the connection.
 fn echo_after_fin(role: Role, size: usize, rate: usize, capacity: usize) -> (Vec<Frame>, DrivenConnection) {
     let mut end = DrivenConnection::new(open(role), Transport::new(0, capacity));
     let message = wire(role, &[Frame::binary(vec![7; size])]);

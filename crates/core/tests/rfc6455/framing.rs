@@ -8,8 +8,8 @@ use crate::support::*;
 const LENGTHS: [usize; 7] = [0, 1, 125, 126, 127, 65_535, 65_536];
 const OPCODES: [u8; 6] = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG];
 
-/// The records of `testdata/frames.txt`: the examples of section 5.7, and every violation of 5.1 to 5.6. Conformance 24-30,
-/// 32-37.
+/// The records of `testdata/frames.txt`: the examples of section 5.7, and every violation of 5.1 to 5.6. Conformance
+/// 24-30, 32-37.
 mod wire_data {
     use sansocket::frame::{FrameHeader, OpCode};
 
@@ -253,7 +253,8 @@ fn every_frame_is_checked_for_its_mask() {
     }
 }
 
-/// Conformance 32, section 5.3: unmasking resumes at the right byte of the key after any split. A key of zeros is valid.
+/// Conformance 32, section 5.3: unmasking resumes at the right byte of the key after any split. A key of zeros is
+/// valid.
 #[test]
 fn the_position_in_the_mask_survives_every_split() {
     let payload: Vec<u8> = (0..130).collect();

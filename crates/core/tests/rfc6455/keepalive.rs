@@ -1,5 +1,5 @@
-//! Keepalive: sections 5.5.2 and 5.5.3, and lines 7 and 8 of the contract (`contract.rs`). `pong_timeout.rs` tests a late
-//! Pong, `deadlines.rs` the deadlines of a closing connection.
+//! Keepalive: sections 5.5.2 and 5.5.3, and lines 7 and 8 of the contract (`contract.rs`). `pong_timeout.rs` tests a
+//! late Pong, `deadlines.rs` the deadlines of a closing connection.
 
 use std::time::Duration;
 

@@ -52,8 +52,9 @@ fn the_defaults_are_finite() {
     check_limit(&default, &exceeds, &[], (MESSAGE, limit, limit + 1));
 }
 
-/// Section 7.4.1: the code is 1009 for messages that are too big, and 1008 for violations without a code of their own. The
-/// error and the reason in the Close frame name the limit, its value and the size. The longest reason fits the frame.
+/// Section 7.4.1: the code is 1009 for messages that are too big, and 1008 for violations without a code of their own.
+/// The error and the reason in the Close frame name the limit, its value and the size. The longest reason fits the
+/// frame.
 #[test]
 fn the_error_names_the_exceeded_limit_and_its_numbers() {
     const LONGEST: u64 = (1 << 63) - 1;

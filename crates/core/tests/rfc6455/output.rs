@@ -47,8 +47,8 @@ fn filled() -> impl Iterator<Item = Connection> {
     })
 }
 
-// The contract of `bytes::Buf`: the chunk is empty if and only if nothing remains. The vectored chunks begin with it, and
-// are the next bytes.
+// The contract of `bytes::Buf`: the chunk is empty if and only if nothing remains. The vectored chunks begin with it,
+// and are the next bytes.
 #[test]
 fn chunk_and_chunks_vectored_show_what_comes_next() {
     for (mut reference, mut connection) in filled().zip(filled()) {
@@ -413,7 +413,8 @@ fn a_shared_payload_is_released_once_it_was_written() {
 }
 
 proptest! {
-    // `chunk`, `chunks_vectored` and `remaining` agree with the bytes that are taken next, for any messages and amounts.
+    // `chunk`, `chunks_vectored` and `remaining` agree with the bytes that are taken next, for any messages and
+    // amounts.
     #[test]
     fn chunks_are_the_bytes_that_are_taken_next(
         steps in proptest::collection::vec((0_u8..8, 0_usize..6_000), 0..60),

@@ -1,5 +1,5 @@
-//! The tables of `closing/mod.rs`, cell by cell: what a connection in each state does with received data, FIN, a lost write
-//! side and an abort. Both roles, and every sequence of steps that leads to a cell.
+//! The tables of `closing/mod.rs`, cell by cell: what a connection in each state does with received data, FIN, a lost
+//! write side and an abort. Both roles, and every sequence of steps that leads to a cell.
 
 use std::time::Duration;
 
@@ -262,8 +262,8 @@ fn every_closing_cell_is_read_regardless_of_the_high_water_mark() {
     });
 }
 
-// Messages are delivered until the peer's Close. Data after it, or after a failure, is discarded: sections 5.5.1, 7.1.2,
-// 7.1.7.
+// Messages are delivered until the peer's Close. Data after it, or after a failure, is discarded: sections 5.5.1,
+// 7.1.2, 7.1.7.
 #[test]
 fn every_cell_delivers_messages_or_discards_them() {
     in_every_cell(|cell, role| {

@@ -1,5 +1,5 @@
-//! When a missing answer to a keepalive Ping ends the connection, and when it does not, because the Ping or the answer may
-//! be queued behind other bytes.
+//! When a missing answer to a keepalive Ping ends the connection, and when it does not, because the Ping or the answer
+//! may be queued behind other bytes.
 
 use sansocket::bytes::Buf;
 use sansocket::{Config, Connection, Role};
@@ -7,8 +7,8 @@ use sansocket::{Config, Connection, Role};
 use crate::keepalive::{TIMED_OUT, keepalive, timeout};
 use crate::support::*;
 
-// Section 5.4: a Ping is sent after the frame that has begun. A slow peer does not time out while it reads that frame, but
-// does if it has received the Ping and does not answer.
+// Section 5.4: a Ping is sent after the frame that has begun. A slow peer does not time out while it reads that frame,
+// but does if it has received the Ping and does not answer.
 #[test]
 fn a_peer_that_reads_a_long_message_does_not_time_out() {
     for role in BOTH {
@@ -77,8 +77,8 @@ fn messages_sent_after_the_ping_excuse_a_late_pong() {
     assert_eq!(timeout(&mut server, seconds(50)).map(drop), TIMED_OUT);
 }
 
-/// After the keepalive Ping was written, `send` queues so much that the server stops reading: the connection does not time
-/// out.
+/// After the keepalive Ping was written, `send` queues so much that the server stops reading: the connection does not
+/// time out.
 fn check_late_pong_is_excused(mark: usize, send: impl Fn(&mut Connection)) {
     let mut config = keepalive();
     config.high_water_mark = mark;

@@ -40,9 +40,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    // CVE-2022-25762; sections 5.4, 5.5, 5.5.1; contract 6: for any interleaving, the output has the accepted messages in
-    // order, control frames only between data frames, and Close last. `buffered_amount` is right at every step, and the
-    // limits are exact.
+    // CVE-2022-25762; sections 5.4, 5.5, 5.5.1; contract 6: for any interleaving, the output has the accepted messages
+    // in order, control frames only between data frames, and Close last. `buffered_amount` is right at every step, and
+    // the limits are exact.
     #[test]
     fn output_is_what_was_accepted(
         steps in steps(),

@@ -54,7 +54,8 @@ fn every_frame_has_its_own_key_from_the_injected_generator() {
     }
 }
 
-// Conformance 31; GHSA-w67g-5rqw-f597 (gorilla); section 5.3: control frames too, sent by the application or as replies.
+// Conformance 31; GHSA-w67g-5rqw-f597 (gorilla); section 5.3: control frames too, sent by the application or as
+// replies.
 #[test]
 fn every_control_frame_has_its_own_key() {
     let mut client = open(Role::Client);
@@ -112,7 +113,8 @@ fn the_examples_of_the_rfc_are_sent_as_printed() {
     }
 }
 
-// Conformance 26; section 5.2: "the minimal number of bytes MUST be used to encode the length". `Frame` notes other encodings.
+// Conformance 26; section 5.2: "the minimal number of bytes MUST be used to encode the length". `Frame` notes other
+// encodings.
 #[test]
 fn lengths_are_encoded_in_the_fewest_bytes() {
     for role in BOTH {

@@ -1,5 +1,6 @@
-//! `Output::take_bytes` and `delivered`, for transports that take bytes before they deliver them. The stream is the same as
-//! with `advance`, large payloads are not copied, and everything that depends on delivery waits for `delivered`.
+//! `Output::take_bytes` and `delivered`, for transports that take bytes before they deliver them. The stream is the
+//! same as with `advance`, large payloads are not copied, and everything that depends on delivery waits for
+//! `delivered`.
 
 use std::time::Duration;
 
@@ -318,8 +319,8 @@ fn apply(connection: &mut Connection, step: &Step) -> Result<(), String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    // For any amounts that are taken, delivered and advanced, with and without scratch: the stream is that of a connection
-    // whose driver advances by the same amounts, and the state depends only on the delivered bytes.
+    // For any amounts that are taken, delivered and advanced, with and without scratch: the stream is that of a
+    // connection whose driver advances by the same amounts, and the state depends only on the delivered bytes.
     #[test]
     fn take_bytes_gives_the_same_stream_and_state_as_advance(
         steps in steps(),

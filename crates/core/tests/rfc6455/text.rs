@@ -1,5 +1,5 @@
-//! Sections 5.6 and 8.1: the text of a message must be UTF-8 (RFC 3629), and fails at its first invalid byte. Conformance
-//! 37.
+//! Sections 5.6 and 8.1: the text of a message must be UTF-8 (RFC 3629), and fails at its first invalid byte.
+//! Conformance 37.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -31,9 +31,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    // Contract 7: deadlines are neither early nor late, and never spin. The model predicts each deadline of keepalive. A
-    // closing connection ends once `closing_timeout` has passed since its driver last saw progress, or `closing_limit`
-    // since it began to close, and not before.
+    // Contract 7: deadlines are neither early nor late, and never spin. The model predicts each deadline of keepalive.
+    // A closing connection ends once `closing_timeout` has passed since its driver last saw progress, or
+    // `closing_limit` since it began to close, and not before.
     #[test]
     fn deadlines_are_those_of_a_model(
         steps in steps(),

@@ -89,7 +89,8 @@ fn an_emptied_output_is_not_a_delivered_one() {
     }
 }
 
-// In any state, a driver that obeys `transport()` and `poll_timeout` after `write_lost` reaches the end without spinning.
+// In any state, a driver that obeys `transport()` and `poll_timeout` after `write_lost` reaches the end without
+// spinning.
 #[test]
 fn a_driver_reaches_an_end_after_write_lost() {
     let begins: [fn(&mut Connection); 4] = [

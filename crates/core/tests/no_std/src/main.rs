@@ -25,8 +25,8 @@ pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
     if echoes() { 0 } else { 1 }
 }
 
-/// Accepts the request of RFC 6455 section 1.3, and echoes the masked "Hello" of section 5.7. Returns whether the output is
-/// right.
+/// Accepts the request of RFC 6455 section 1.3, and echoes the masked "Hello" of section 5.7. Returns whether the
+/// output is right.
 fn echoes() -> bool {
     let now = Instant::EPOCH;
     let mut server = WebSocket::server(Config::default(), now);
