@@ -53,9 +53,9 @@ impl Error {
 #[non_exhaustive]
 pub enum TimeoutKind {
     /// The opening handshake took longer than [`Config::opening_timeout`](crate::Config::opening_timeout).
-    #[error("the opening handshake took too long")]
+    #[error("the opening handshake took longer than `opening_timeout`")]
     Opening,
     /// The peer sent nothing within [`Config::pong_timeout`](crate::Config::pong_timeout) of a keepalive Ping.
-    #[error("the peer did not answer a keepalive Ping")]
+    #[error("the peer sent nothing within `pong_timeout` of a keepalive Ping")]
     Pong,
 }

@@ -103,7 +103,7 @@ impl Drop for UnreadCheck {
     fn drop(&mut self) {
         assert!(
             self.0 == 0 || std::thread::panicking(),
-            "an `Input` was dropped with {} bytes left: call `receive` until it returns `Ok(None)`, or `discard` it",
+            "an `Input` was dropped with {} bytes unread: call `receive` until it returns `Ok(None)`, or `discard` it",
             self.0
         );
     }

@@ -62,13 +62,13 @@ pub enum SendError<M = ()> {
         limit: usize,
     },
     /// A Close frame must not carry this status code (RFC 6455 section 7.4): see [`CloseCode::new`].
-    #[error("close code {} must not be sent", .0.as_u16())]
+    #[error("close code {} must not be sent: use 1000 to 1003, 1007 to 1014, or 3000 to 4999", .0.as_u16())]
     CloseCodeNotSendable(CloseCode),
     /// The payload of a Ping or Pong exceeds 125 bytes (RFC 6455 section 5.5).
     #[error("a Ping or Pong of {0} bytes: at most 125 are allowed")]
     ControlPayloadTooLong(usize),
     /// The fragment is text and continues a binary message, or the reverse.
-    #[error("the fragment's kind is not that of the message it continues")]
+    #[error("the fragment is not of the same kind as the message that it continues")]
     FragmentKindMismatch,
     /// A message begun with `send_fragment` must be finished first (RFC 6455 section 5.4).
     #[error("a fragmented message is unfinished: send its last fragment first")]
@@ -77,7 +77,7 @@ pub enum SendError<M = ()> {
     #[error("{}", NotOpen(*.0))]
     NotOpen(ReadyState),
     /// The reason of a Close frame is longer than 123 bytes of UTF-8 (RFC 6455 section 5.5), or has no status code.
-    #[error("the reason does not fit a Close frame: at most 123 bytes, and none without a status code")]
+    #[error("the reason of a Close frame is longer than 123 bytes, or has no status code: shorten it, or pass a code")]
     ReasonTooLong,
     /// The text, or the end of a text message, is not valid UTF-8 (RFC 6455 section 5.6).
     #[error("the text is not valid UTF-8")]
