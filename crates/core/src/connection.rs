@@ -151,7 +151,7 @@ impl Connection {
     pub fn progress(&mut self, now: Instant) {
         self.timers.advance(now);
         match &mut self.closing {
-            Some(closing) => closing.progress(self.timers.now()),
+            Some(closing) => closing.note_progress(self.timers.now()),
             None => _ = self.timers.restart(Timer::Pong),
         }
     }
@@ -217,7 +217,7 @@ impl Connection {
         if !self.accepts_message(size) {
             return Err(self.refuse_message(payload, size));
         }
-        self.sender.shared(&mut self.output, kind, payload, &self.config)?;
+        self.sender.queue_shared_message(&mut self.output, kind, payload, &self.config)?;
         self.note_backlog();
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Connection {
         if !self.accepts_message(message.len()) {
             return Err(self.refuse_message((), message.len()));
         }
-        self.sender.encoded(&mut self.output, message.frames(), message.len());
+        self.sender.queue_encoded(&mut self.output, message.frames(), message.len());
         self.note_backlog();
         Ok(())
     }
@@ -253,7 +253,7 @@ impl Connection {
         last: bool,
     ) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.fragment(&mut self.output, kind, payload.into(), last, &self.config)?;
+        self.sender.queue_fragment(&mut self.output, kind, payload.into(), last, &self.config)?;
         self.note_backlog();
         Ok(())
     }
@@ -462,7 +462,7 @@ impl Connection {
         if !self.accepts_message(size) {
             return Err(self.refuse_message(message, size));
         }
-        self.sender.message(&mut self.output, message, &self.config);
+        self.sender.queue_message(&mut self.output, message, &self.config);
         self.note_backlog();
         Ok(())
     }
@@ -470,7 +470,7 @@ impl Connection {
     /// Queues a Ping or Pong of the application.
     fn send_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
         self.check_open()?;
-        self.sender.control(&mut self.output, opcode, payload, ControlOrigin::Application, &self.config)?;
+        self.sender.queue_control(&mut self.output, opcode, payload, ControlOrigin::Application, &self.config)?;
         self.note_backlog();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Why a connection failed, and by whose fault.
+//! The error of a connection, and whose fault it is.
 
 use thiserror::Error;
 
@@ -16,8 +16,8 @@ pub enum Error {
     /// The peer broke a rule of the protocol.
     #[error("the peer broke the protocol: {0}")]
     Protocol(#[from] ProtocolError),
-    /// A message exceeded a limit of this endpoint ([`Config`](crate::Config)). The peer broke no rule: it cannot know
-    /// the limit. (A limit that the opening handshake exceeded is a [`HandshakeError::LimitExceeded`].)
+    /// A message exceeded a limit of this endpoint ([`Config`](crate::Config)). The peer is not at fault: it cannot
+    /// know the limit. (A limit of the opening handshake is a [`HandshakeError::LimitExceeded`].)
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
     /// A deadline passed.
@@ -35,8 +35,8 @@ impl From<ReceiveError> for Error {
 }
 
 impl Error {
-    /// Returns the status code of the Close frame that is sent for the error (RFC 6455 section 7.4.1). `None` if no
-    /// Close frame is sent: the opening handshake failed, or a deadline passed.
+    /// Returns the status code of the Close frame that the connection sends for the error (RFC 6455 section 7.4.1).
+    /// `None` if it sends none: the opening handshake failed, or a deadline passed.
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(ProtocolError::Utf8Invalid) => Some(CloseCode::INVALID_PAYLOAD),
@@ -53,9 +53,9 @@ impl Error {
 #[non_exhaustive]
 pub enum TimeoutKind {
     /// The opening handshake took longer than [`Config::opening_timeout`](crate::Config::opening_timeout).
-    #[error("the opening handshake took too long")]
+    #[error("the opening handshake took longer than `opening_timeout`")]
     Opening,
-    /// Nothing came from the peer within [`Config::pong_timeout`](crate::Config::pong_timeout) of a keepalive Ping.
-    #[error("the peer did not answer a keepalive Ping")]
+    /// The peer sent nothing within [`Config::pong_timeout`](crate::Config::pong_timeout) of a keepalive Ping.
+    #[error("the peer sent nothing within `pong_timeout` of a keepalive Ping")]
     Pong,
 }

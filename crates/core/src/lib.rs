@@ -91,8 +91,8 @@
 //! * Control frames are sent between data frames: a Pong does not wait for pending messages.
 //! * `Debug` and error messages redact credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
 //!   `Set-Cookie`, and user information in URIs and origins.
-//! * No input, order of calls or configuration causes a panic. (Exception: in debug builds, dropping an [`Input`] that
-//!   has bytes left, which is a fault of the driver.)
+//! * No input, order of calls or configuration causes a panic. (Exception: in debug builds, dropping an [`Input`]
+//!   that has unread bytes, which is a fault of the driver.)
 //!
 //! # Limits
 //!

@@ -103,30 +103,6 @@ pub(crate) fn copy_short(output: &mut [u8], payload: &[u8], word: Word) {
     }
 }
 
-/// Moves a payload of a block or more, which begins at `distance`, to the front.
-#[inline(always)]
-pub(crate) fn shift(bytes: &mut [u8], distance: usize, word: Word) {
-    let Some(start) = bytes.len().checked_sub(distance + BLOCK) else { return };
-    let Some(last) = bytes.last_chunk::<BLOCK>() else { return };
-    let last = word.rotated(start).xor(last);
-    let mut at = 0;
-    while let Some(payload) = bytes.get(at + distance..)
-        && let Some(blocks) = payload.first_chunk::<BLOCKS>()
-    {
-        let masked = word.xor(blocks);
-        store(bytes, at, masked);
-        at += BLOCKS;
-    }
-    while let Some(payload) = bytes.get(at + distance..)
-        && let Some(block) = payload.first_chunk::<BLOCK>()
-    {
-        let masked = word.xor(block);
-        store(bytes, at, masked);
-        at += BLOCK;
-    }
-    store(bytes, start, last);
-}
-
 /// Appends a payload of a block or more without zeroing memory first. Where blocks overlap, the shared bytes are
 /// truncated before the second block is appended.
 #[inline(always)]
@@ -167,15 +143,6 @@ pub(crate) fn append_short(output: &mut Vec<u8>, payload: &[u8], word: Word) {
         ends.append(output, payload.len());
     } else {
         output.extend(payload.iter().zip(word.octets::<4>()).map(|(byte, octet)| byte ^ octet));
-    }
-}
-
-#[inline(always)]
-fn store<const N: usize>(bytes: &mut [u8], at: usize, masked: [u8; N]) {
-    if let Some(place) = bytes.get_mut(at..)
-        && let Some(place) = place.first_chunk_mut()
-    {
-        *place = masked;
     }
 }
 

@@ -113,26 +113,6 @@ impl Kernel {
         }
     }
 
-    /// As [`crate::shift`].
-    ///
-    /// # Panics
-    ///
-    /// If there are fewer bytes than `distance`.
-    #[inline]
-    pub fn shift(self, bytes: &mut [u8], distance: usize, key: MaskingKey, offset: usize) {
-        let (before, payload) = bytes.split_at_mut(distance);
-        if distance == 0 {
-            self.apply(payload, key, offset);
-        } else if let Some((output, _)) = before.split_at_mut_checked(payload.len()) {
-            self.copy(output, payload, key, offset);
-        } else if payload.len() < body::SHORT {
-            self.apply(payload, key, offset);
-            bytes.copy_within(distance.., 0);
-        } else {
-            self.shift_blocks(bytes, distance, Word::new(key, offset));
-        }
-    }
-
     /// As [`crate::append`].
     #[inline]
     pub fn append(self, output: &mut Vec<u8>, payload: &[u8], key: MaskingKey, offset: usize) {
@@ -196,5 +176,4 @@ macro_rules! instances {
 
 instances!(apply_blocks = apply(payload: &mut [u8]));
 instances!(copy_blocks = copy(output: &mut [u8], payload: &[u8]));
-instances!(shift_blocks = shift(bytes: &mut [u8], distance: usize));
 instances!(append_blocks = append(output: &mut Vec<u8>, payload: &[u8]));

@@ -1,8 +1,8 @@
 //! Masking, RFC 6455 section 5.3: octet `i` of a payload is XORed with octet `i MOD 4` of the frame's masking key.
 //!
 //! Masking and unmasking are the same operation. All functions take the position of the given bytes within the payload,
-//! so that a payload may arrive, and be masked, in pieces of any size. [`apply`] masks in place; [`copy`], [`append`]
-//! and [`shift`] mask while they copy, which costs about as much as copying alone.
+//! so that a payload may arrive, and be masked, in pieces of any size. [`apply`] masks in place; [`copy`] and
+//! [`append`] mask while they copy, which costs about as much as copying alone.
 //!
 //! ```
 //! let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -72,24 +72,6 @@ pub fn copy(output: &mut [u8], payload: &[u8], key: MaskingKey, offset: usize) {
     } else {
         Kernel::best().copy_blocks(output, payload, word);
     }
-}
-
-/// Masks or unmasks all bytes but the first `distance`, and moves them to the front: one pass over the bytes. The last
-/// `distance` bytes are then unspecified. `offset` is the position of the first moved byte within the frame's payload,
-/// in bytes.
-///
-/// ```
-/// let mut bytes = [0x80, 0x85, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-/// sansocket_mask::shift(&mut bytes, 2, [0x37, 0xfa, 0x21, 0x3d], 0);
-/// assert_eq!(bytes[..5], *b"Hello");
-/// ```
-///
-/// # Panics
-///
-/// If there are fewer bytes than `distance`.
-#[inline]
-pub fn shift(bytes: &mut [u8], distance: usize, key: MaskingKey, offset: usize) {
-    if distance == 0 { apply(bytes, key, offset) } else { Kernel::best().shift(bytes, distance, key, offset) }
 }
 
 /// Appends `payload`, masked or unmasked, to `output`: one pass over the bytes.

@@ -3,7 +3,7 @@
 use std::array;
 
 use proptest::prelude::*;
-use sansocket_mask::{Kernel, MaskingKey, append, apply, copy, shift};
+use sansocket_mask::{Kernel, MaskingKey, append, apply, copy};
 
 const KEY: MaskingKey = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -38,13 +38,6 @@ impl Masker {
         }
     }
 
-    fn shift(self, bytes: &mut [u8], distance: usize, key: MaskingKey, offset: usize) {
-        match self.0 {
-            Some(kernel) => kernel.shift(bytes, distance, key, offset),
-            None => shift(bytes, distance, key, offset),
-        }
-    }
-
     fn append(self, output: &mut Vec<u8>, payload: &[u8], key: MaskingKey, offset: usize) {
         match self.0 {
             Some(kernel) => kernel.append(output, payload, key, offset),
@@ -61,8 +54,7 @@ struct Arena {
 
 impl Arena {
     fn new(length: usize) -> Self {
-        // twice as long, for `shift`
-        let memory = vec![0; 2 * length + 64 + 64 + 2 * GUARD];
+        let memory = vec![0; length + 64 + 64 + 2 * GUARD];
         let aligned = GUARD + (memory.as_ptr().addr() + GUARD).wrapping_neg() % 64;
         Self { memory, aligned }
     }
@@ -94,13 +86,6 @@ fn check(arena: &mut Arena, alignment: usize, payload: &[u8], key: MaskingKey, o
         let stale = vec![0xff; length];
         let copied = arena.with(alignment, &stale, |place| masker.copy(place, payload, key, offset));
         assert!(copied == expected, "copy, {}", at());
-
-        // Small distances, so that source and target overlap, and large ones, so that they do not.
-        for distance in [0, 1 + alignment % 14, length + alignment % 2] {
-            let bytes = [&vec![0xff; distance], payload].concat();
-            let shifted = arena.with(alignment, &bytes, |place| masker.shift(place, distance, key, offset));
-            assert!(shifted[..length] == expected, "shift by {distance}, {}", at());
-        }
 
         // With enough capacity, and with an output that has to grow first.
         for capacity in [0, alignment + length] {
@@ -169,12 +154,6 @@ fn an_offset_near_the_top_of_usize_is_taken_modulo_four() {
         check(&mut arena, 0, b"any payload", KEY, offset);
         check(&mut arena, 14, &payload(300), KEY, offset);
     }
-}
-
-#[test]
-#[should_panic = "mid"]
-fn a_shift_by_more_than_the_length_is_refused() {
-    shift(&mut [0; 3], 4, KEY, 0);
 }
 
 #[test]

@@ -20,17 +20,28 @@
 //!
 //! struct Client;
 //!
-//! impl Handler for Client { type Data = (); type Event = ();
+//! impl Handler for Client {
+//!     type Data = ();
+//!     type Event = ();
 //!
-//! fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) { connection.send("Hello").unwrap(); }
+//!     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
+//!         connection.send("Hello").unwrap();
+//!     }
 //!
-//! fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) { println!("{:?}",
-//! message.as_text()); connection.close(CloseCode::NORMAL, "").unwrap(); }
+//!     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
+//!         println!("{:?}", message.as_text());
+//!         connection.close(CloseCode::NORMAL, "").unwrap();
+//!     }
 //!
-//! fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) { println!("closed with {}",
-//! close.code); connection.connections().stop(); } }
+//!     fn on_close(&mut self, connection: &mut Connection<'_, Self>, close: Close) {
+//!         println!("closed with {}", close.code);
+//!         connection.connections().stop();
+//!     }
+//! }
 //!
-//! let mut event_loop = EventLoop::new(Client)?; event_loop.connect("ws://localhost:9001/chat")?; event_loop.run()?;
+//! let mut event_loop = EventLoop::new(Client)?;
+//! event_loop.connect("ws://localhost:9001/chat")?;
+//! event_loop.run()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -1,5 +1,6 @@
-//! The closing handshake (RFC 6455 section 7) and the end of TCP. Every transition lives in this folder: [`Output`] says
-//! how far our Close frame has left, `connection` and `opening` report what happened, and [`Timers`] hold the deadline.
+//! The closing handshake (RFC 6455 section 7) and the end of TCP. Every transition is in this folder. `connection` and
+//! `opening` report what happened and use [`Timers`]; [`Output`] knows whether our Close frame was sent. Depends on
+//! `data`, `send` and `error`.
 //!
 //! | our Close \ the peer's Close | not received | received |
 //! |---|---|---|
@@ -7,19 +8,19 @@
 //! | queued | CLOSING, draining; messages still delivered | CLOSING, draining |
 //! | delivered | CLOSING, awaiting the peer's Close; messages still delivered | awaiting the end of TCP |
 //!
-//! | phase | progress | at the deadline | transport |
+//! | [`Phase`](phases::Phase) | progress | at the deadline | transport |
 //! |---|---|---|---|
 //! | `Draining`: our last byte is not delivered | bytes delivered | output dropped, 1006 or the peer's code, not clean, Abort | Open |
 //! | `AwaitingClose` | bytes received | 1006, not clean, Abort | Open |
 //! | `AwaitingEnd`: both Closes exchanged, or failed and our Close delivered | none | the peer's code, clean (a failure: 1006, not clean), Close | server or failure: ShutdownWrite; client: Open |
 //! | `WriteLost`: nothing more can be written | bytes received, until the peer's Close or a failure | as for `Draining` | Open, then Abort |
 //!
-//! Acknowledged bytes ([`Closing::progress`]) count in every phase. The deadline is `closing_timeout` after the latest
-//! progress, and at most `closing_limit` after the beginning.
+//! Acknowledged bytes ([`Closing::note_progress`]) are progress in every phase. The deadline is `closing_timeout` after the
+//! latest progress, and at most `closing_limit` after the beginning.
 //!
-//! The peer's FIN is remembered while output is pending; the connection ends when the output is delivered. A response
-//! that refuses an opening handshake, or answers a plain HTTP request, ends its connection in the same phases: it is a
-//! failure without a Close frame.
+//! If the peer's FIN arrives while output is pending, the connection ends when the output is delivered. A response that
+//! refuses an opening handshake, or answers a plain HTTP request, ends its connection in the same phases, as a failure
+//! without a Close frame.
 //!
 //! [`Output`]: crate::Output
 

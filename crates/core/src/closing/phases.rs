@@ -1,4 +1,4 @@
-//! The phases of a closing connection, and what follows from them.
+//! The phases of a closing connection, and the conditions that follow from them.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -8,14 +8,14 @@ use crate::data::{Close, CloseCode, CloseFrame, Config, Initiator, Instant, Read
 use crate::error::Error;
 use crate::send::{CloseProgress, Output};
 
-/// How far the end of a connection has come.
+/// The phase of a closing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Our Close frame, or after the peer's FIN our last byte, is not delivered.
+    /// Our Close frame is not delivered, or after the peer's FIN our last byte.
     Draining,
     /// Our Close frame is delivered; the peer's has not arrived.
     AwaitingClose,
-    /// No frame is pending or awaited; TCP has to end.
+    /// No frame is pending or awaited; TCP must end.
     AwaitingEnd,
     /// Nothing more can be written; the driver still reads.
     WriteLost,
@@ -23,22 +23,22 @@ pub(crate) enum Phase {
     Ended(TransportAction),
 }
 
-/// The state of a closing connection. Its owner boxes it, so that an open connection does not pay for it.
+/// The state of a closing connection. Boxed by its owner, so that an open connection stays small.
 #[derive(Debug)]
 pub(crate) struct Closing {
     initiator: Initiator,
     received: Option<CloseFrame>,
     /// The error that every `receive` returns.
     error: Option<Error>,
-    /// The connection failed (7.1.7), or never opened: no more data is delivered.
+    /// The connection failed (7.1.7) or never opened: no more data is delivered.
     is_failed: bool,
     has_eof: bool,
     is_write_lost: bool,
     /// Output was dropped before our Close frame was delivered: never clean.
     has_lost_output: bool,
-    /// Set by a deadline or by `abort`. Otherwise the end follows from the other fields.
+    /// Set by a deadline, by `abort`, or when the end is reported. Otherwise the end follows from the other fields.
     ended: Option<TransportAction>,
-    is_reported: bool,
+    is_close_reported: bool,
     timeout: Duration,
     progress_at: Instant,
     limit_at: Instant,
@@ -55,20 +55,20 @@ impl Closing {
             is_write_lost: false,
             has_lost_output: false,
             ended: None,
-            is_reported: false,
+            is_close_reported: false,
             timeout: config.closing_timeout,
             progress_at: now,
             limit_at: now + config.closing_limit,
         }
     }
 
-    /// Records the peer's Close frame. The first one counts (RFC 6455 section 7.1.5); no other is ever read.
+    /// Records the peer's Close frame. Only the first one is read (RFC 6455 section 7.1.5).
     pub(crate) fn receive_close(&mut self, frame: CloseFrame) {
         self.received = Some(frame);
     }
 
-    /// Fails the connection (section 7.1.7), or the opening handshake. There is no error if the application refused the
-    /// handshake.
+    /// Records that the connection (section 7.1.7) or the opening handshake failed. `error` is `None` if the
+    /// application refused the handshake.
     pub(crate) fn fail(&mut self, error: Option<Error>) {
         self.is_failed = true;
         self.error = error;
@@ -98,8 +98,8 @@ impl Closing {
         output.abandon();
     }
 
-    /// Records that bytes were received. They count as progress while the peer's Close frame is awaited. In the other
-    /// phases they do not: a peer that drips or floods would keep the connection.
+    /// Records that bytes were received. They are progress while the peer's Close frame is awaited, but not in other
+    /// phases: a peer that drips or floods would keep the connection alive.
     pub(crate) fn note_received(&mut self, is_delivered: bool, now: Instant) {
         match self.phase(is_delivered) {
             Phase::AwaitingClose => self.progress_at = now,
@@ -108,17 +108,17 @@ impl Closing {
         }
     }
 
-    /// Records that bytes were delivered, or acknowledged by the peer.
-    pub(crate) fn progress(&mut self, now: Instant) {
+    /// Records progress: bytes were delivered, or acknowledged by the peer.
+    pub(crate) fn note_progress(&mut self, now: Instant) {
         self.progress_at = now;
     }
 
-    /// Handles the closing timer: records progress, ends the connection at its deadline, or sets the timer again. Returns
-    /// whether the connection has ended.
+    /// Handles the closing timer: records progress, and ends the connection at its deadline or sets the timer again.
+    /// Returns whether the connection has ended.
     pub(crate) fn handle_timer(&mut self, output: &mut Output, timers: &mut Timers) -> bool {
         let now = timers.now();
         if output.take_progress() {
-            self.progress(now);
+            self.note_progress(now);
         }
         if now < self.deadline() {
             timers.set(Timer::Closing, self.next_check(now));
@@ -133,12 +133,13 @@ impl Closing {
         true
     }
 
+    /// Returns when the connection ends if it makes no more progress.
     fn deadline(&self) -> Instant {
         (self.progress_at + self.timeout).min(self.limit_at)
     }
 
-    /// Returns how long after `now` to check again: at the deadline, and before it four times per `closing_timeout`. The
-    /// driver reports deliveries without the time; a check dates them.
+    /// Returns how long after `now` to check again: at the deadline, and before it four times per `closing_timeout`,
+    /// because the driver reports deliveries without the time.
     pub(crate) fn next_check(&self, now: Instant) -> Duration {
         (self.deadline() - now).min(self.timeout / 4)
     }
@@ -195,15 +196,15 @@ impl Closing {
         self.error.as_ref()
     }
 
-    /// Returns whether the connection has ended and [`take_close`](Self::take_close) has not returned how.
+    /// Returns whether the connection has ended and [`take_close`](Self::take_close) has not reported it.
     pub(crate) fn has_pending_close(&self, is_delivered: bool) -> bool {
-        !self.is_reported && self.has_ended(is_delivered)
+        !self.is_close_reported && self.has_ended(is_delivered)
     }
 
-    /// Returns how the connection closed: once, when it has ended.
+    /// Reports how the connection closed, once, when it has ended.
     pub(crate) fn take_close(&mut self, is_delivered: bool) -> Option<Close> {
         let Phase::Ended(action) = self.phase(is_delivered) else { return None };
-        if core::mem::replace(&mut self.is_reported, true) {
+        if core::mem::replace(&mut self.is_close_reported, true) {
             return None;
         }
         self.ended = Some(action);
@@ -217,6 +218,6 @@ impl Closing {
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
-        if self.is_reported { ReadyState::Closed } else { ReadyState::Closing }
+        if self.is_close_reported { ReadyState::Closed } else { ReadyState::Closing }
     }
 }

@@ -1,4 +1,4 @@
-//! The transitions of a connection that ends: it begins to close, reaches another phase, reports its end.
+//! The transitions of a closing connection: from the beginning, through the phases, to the report of its end.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -9,7 +9,7 @@ use crate::data::{Close, CloseCode, CloseFrame, Config, Initiator, SendError, Tr
 use crate::error::Error;
 use crate::send::{CloseProgress, Output, Sender};
 
-/// The parts of a connection on which a transition acts.
+/// The parts of a connection that a transition uses and changes.
 pub(crate) struct Transition<'c> {
     /// `None` while the connection is open.
     pub(crate) closing: &'c mut Option<Box<Closing>>,
@@ -20,10 +20,10 @@ pub(crate) struct Transition<'c> {
 }
 
 impl Transition<'_> {
-    /// Begins the closing handshake, unless the connection is closing (section 7.1.2).
+    /// Begins the closing handshake (section 7.1.2). Does nothing if the connection is closing.
     pub(crate) fn close(mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         if self.closing.is_none() {
-            self.sender.close(self.output, code, reason)?;
+            self.sender.queue_close(self.output, code, reason)?;
             self.begin(Initiator::Local);
         }
         Ok(())
@@ -42,7 +42,7 @@ impl Transition<'_> {
     }
 
     /// Fails the connection. 7.1.7: an endpoint SHOULD then send a Close frame with an appropriate status code. Its
-    /// reason names the rule that was broken, or the limit that was exceeded.
+    /// reason names the broken rule or the exceeded limit.
     #[cold]
     pub(crate) fn fail(mut self, error: Error) {
         if let Some(code) = error.close_code() {
@@ -55,16 +55,16 @@ impl Transition<'_> {
         self.begin(Initiator::Local).fail(Some(error));
     }
 
-    /// Fails the connection and aborts it: the peer is unreachable.
+    /// Fails the connection without a closing handshake: the peer is unreachable.
     pub(crate) fn fail_and_abort(mut self, error: Error) {
         self.begin(Initiator::Local).fail(Some(error));
-        self.end();
+        self.end_with_abort();
     }
 
     /// Ends the connection without a closing handshake.
     pub(crate) fn abort(mut self) {
         self.begin(Initiator::Local);
-        self.end();
+        self.end_with_abort();
     }
 
     /// Records that nothing more can be written.
@@ -73,7 +73,7 @@ impl Transition<'_> {
         self.begin(Initiator::Peer);
         if let Some(closing) = self.closing {
             if has_progress {
-                closing.progress(now);
+                closing.note_progress(now);
             }
             closing.lose_write(self.output);
         }
@@ -84,14 +84,14 @@ impl Transition<'_> {
         self.closing.as_mut().is_some_and(|closing| closing.handle_timer(self.output, self.timers))
     }
 
-    /// Returns how the connection closed: once, when it has ended.
+    /// Reports how the connection closed, once, when it has ended.
     pub(crate) fn take_close(self) -> Option<Close> {
         let close = self.closing.as_mut()?.take_close(self.output.is_delivered())?;
         self.timers.stop();
         Some(close)
     }
 
-    /// Begins to close, unless the connection is closing. From then on only the closing timer runs.
+    /// Returns the closing state; begins to close if the connection is open. From then on only the closing timer runs.
     fn begin(&mut self, initiator: Initiator) -> &mut Closing {
         self.closing.get_or_insert_with(|| {
             let now = self.timers.now();
@@ -102,18 +102,18 @@ impl Transition<'_> {
         })
     }
 
-    fn end(self) {
+    fn end_with_abort(self) {
         if let Some(closing) = self.closing {
             closing.end(TransportAction::Abort, self.output);
             self.timers.stop();
         }
     }
 
-    /// Queues our Close frame, unless one was queued before or none can be written.
+    /// Queues our Close frame, unless one was queued before or nothing can be written.
     fn queue_close(&mut self, code: CloseCode, reason: &str) {
         let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
         if can_write && self.output.close_progress() == CloseProgress::NotQueued {
-            let _ = self.sender.close(self.output, code, reason);
+            let _ = self.sender.queue_close(self.output, code, reason);
         }
     }
 }

@@ -20,7 +20,7 @@ impl Connection {
     /// Queues a keepalive Ping, unless one is pending.
     pub(super) fn send_keepalive(&mut self) {
         let is_busy = !self.output.is_delivered();
-        let _ = self.sender.control(&mut self.output, OpCode::Ping, &[], ControlOrigin::Keepalive, &self.config);
+        let _ = self.sender.queue_control(&mut self.output, OpCode::Ping, &[], ControlOrigin::Keepalive, &self.config);
         self.await_pong(is_busy || self.has_backlog());
     }
 

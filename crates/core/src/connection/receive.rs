@@ -57,7 +57,8 @@ impl Connection {
     fn reply(&mut self, payload: &[u8]) {
         let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
         if can_write && self.output.close_progress() < CloseProgress::Begun {
-            let _ = self.sender.control(&mut self.output, OpCode::Pong, payload, ControlOrigin::Reply, &self.config);
+            let _ =
+                self.sender.queue_control(&mut self.output, OpCode::Pong, payload, ControlOrigin::Reply, &self.config);
         }
     }
 

@@ -3,23 +3,23 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-/// Why a connection is closed (RFC 6455 section 7.4): a status code that may travel in a Close frame, or one of the two
-/// that report that none arrived.
+/// A status code of the closing handshake (RFC 6455 section 7.4). Two codes never travel in a Close frame: they report
+/// that none arrived, or one without a code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the endpoint goes away, such as a server that stops or a page that is left.
+    /// 1001: the endpoint goes away, such as a server that stops or a page that the user leaves.
     pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// 1003: the endpoint cannot accept this kind of message.
     pub const UNSUPPORTED_DATA: Self = Self(1003);
-    /// 1005: reported when a Close frame had no status code; to send it means to send none. Never travels.
+    /// 1005: reported when a Close frame had no status code. `close` with it sends no status code. Never travels.
     pub const NO_STATUS: Self = Self(1005);
-    /// 1006: reported when no Close frame came. Never travels.
+    /// 1006: reported when no Close frame arrived. Never travels.
     pub const ABNORMAL: Self = Self(1006);
     /// 1007: the data did not fit the message's kind, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
@@ -78,7 +78,7 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// How a connection that was open ended.
+/// The end of a connection that was open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Close {
@@ -87,17 +87,17 @@ pub struct Close {
     pub code: CloseCode,
     /// The reason in the peer's Close frame (section 7.1.6); often empty.
     pub reason: Box<str>,
-    /// Whether the peer's Close frame arrived, ours was delivered, and nothing failed (section 7.1.4).
+    /// Whether the peer's Close frame arrived, this endpoint's was delivered, and nothing failed (section 7.1.4).
     pub was_clean: bool,
-    /// Who began to close.
+    /// The endpoint that began to close.
     pub initiator: Initiator,
 }
 
-/// Who began to close a connection.
+/// The endpoint that began to close a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
 pub enum Initiator {
-    /// This endpoint: it called `close`, failed the connection, or gave it up.
+    /// This endpoint: it called `close`, failed the connection, or aborted it.
     Local,
     /// The peer: it sent a Close frame, or ended TCP without one.
     Peer,

@@ -1,10 +1,10 @@
-//! How a connection behaves and what it lets its peer do.
+//! The settings of a connection: limits on its peer and on its own memory, timeouts, and the delivery of messages.
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-/// The settings of a connection. Connections share one by [`Arc`](alloc::sync::Arc); every limit has a default, and
-/// zero means zero; but one Pong may always wait ([`max_pending_controls`](Self#structfield.max_pending_controls)).
+/// The settings of a connection. Connections can share one in an [`Arc`](alloc::sync::Arc). Zero is a valid limit
+/// (exception: [`max_pending_controls`](Self#structfield.max_pending_controls)).
 ///
 /// ```
 /// use core::time::Duration;
@@ -17,57 +17,56 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The head of a handshake message, start line to blank line, in bytes. A longer request is answered with 431; a
-    /// client gives up a longer response. The body of a refusal is kept up to this many bytes, and so are frames that
-    /// arrive before a server has accepted; more of them are answered with 400. Default: 16 KiB.
+    /// The longest head of a handshake message, from start line to blank line, in bytes. A server answers a longer
+    /// request with 431; a client fails the handshake at a longer response. The limit also applies to the body of a
+    /// refusal, of which a client drops the rest, and to frames that arrive before a server has accepted: more of them
+    /// are answered with 400. Default: 16 KiB.
     pub max_head_size: usize,
-    /// Header lines in the head of a handshake message. More in a request are answered with 431; a client gives up a
-    /// response with more. Default: 100.
+    /// The most header lines in the head of a handshake message. A server answers a request with more of them with 431;
+    /// a client fails the handshake at a response with more. Default: 100.
     pub max_header_lines: usize,
-    /// The payload of one received data frame, in bytes. A longer one fails the connection with 1009. A frame is never
-    /// longer than its message may be ([`max_message_size`](Self#structfield.max_message_size)). Default: `None`, no
-    /// other limit than that.
+    /// The largest payload of a received data frame, in bytes. A larger one fails the connection with 1009.
+    /// [`max_message_size`](Self#structfield.max_message_size) limits a frame too. Default: `None`, no separate limit.
     pub max_frame_payload: Option<u64>,
-    /// A received message, its fragments added up, in bytes. A longer one fails the connection with 1009.
-    /// Default: 16 MiB.
+    /// The largest received message, in bytes: the payloads of all its fragments. A larger one fails the connection
+    /// with 1009, as soon as a frame announces it. Default: 16 MiB.
     pub max_message_size: usize,
-    /// Empty fragments in a row within one received message. More fail the connection with 1008. Default: 1,000.
+    /// The most consecutive empty fragments in a received message. More fail the connection with 1008. Default: 1,000.
     pub max_empty_fragments: u32,
-    /// Payload bytes accepted by `send` and not yet delivered. A message that would exceed the limit now is returned in
-    /// [`SendError::BufferFull`](crate::SendError::BufferFull), one that is longer than the limit in
-    /// [`SendError::MessageTooLong`](crate::SendError::MessageTooLong). Frame overhead has a separate limit of the same
-    /// size. Default: 64 MiB.
+    /// The most payload bytes that `send` has accepted and the transport has not delivered.
+    /// [`SendError::BufferFull`](crate::SendError::BufferFull) returns a message that does not fit now,
+    /// [`SendError::MessageTooLong`](crate::SendError::MessageTooLong) one that is longer than the limit. Frame
+    /// overhead has a separate limit of the same size. Default: 64 MiB.
     pub max_buffered_amount: usize,
-    /// Bytes of output not yet delivered above which a server's [`wants_read`](crate::WebSocket::wants_read) is false,
-    /// so that a client that does not read its answers is not given more to wait for. A client always reads: two
-    /// endpoints that each wait for the other to read would wait for ever. Default: 1 MiB.
+    /// The backlog of undelivered output, in bytes, above which a server stops reading
+    /// ([`wants_read`](crate::WebSocket::wants_read) is false): a peer that does not read its answers cannot request
+    /// more. A client always reads: two endpoints that stop reading would wait for each other for ever. Default: 1 MiB.
     pub high_water_mark: usize,
-    /// Automatic Pongs waiting in the output, and Pings and Pongs of the application's waiting there. Of automatic
-    /// Pongs beyond, only the latest is kept (RFC 6455 section 5.5.3), and even at zero one is (5.5.2); more of the
-    /// application's are refused. Default: 64.
+    /// The most automatic Pongs that may be pending, and the most Pings and Pongs of the application. A further
+    /// automatic Pong replaces the latest one (RFC 6455 section 5.5.3); even at zero, one is sent (5.5.2). A further
+    /// call of `ping` or `pong` returns [`SendError::BufferFull`](crate::SendError::BufferFull). Default: 64.
     pub max_pending_controls: usize,
-    /// The largest payload of a sent frame, in bytes. A longer message leaves in fragments, between which control
-    /// frames find a place. (A message that was [encoded](crate::EncodedMessage) for many keeps the frames that it was
-    /// encoded in.) Default: 1 MiB.
+    /// The largest payload of a sent frame, in bytes. A longer message is sent in fragments, between which control
+    /// frames can be sent. (An [encoded message](crate::EncodedMessage) keeps the frames that it was encoded in.)
+    /// Default: 1 MiB.
     pub max_sent_frame_payload: NonZeroUsize,
-    /// Whether a received message is handed over whole or as it arrives. Default: whole.
+    /// Whether received messages are delivered whole, or in chunks as they arrive. Default: whole.
     pub delivery: Delivery,
-    /// How long the opening handshake may take. Then a client gives up, and a server answers: with 408 if the request
-    /// has not come whole, with 503 if the application has left it unanswered. Default: 10 s.
+    /// The longest duration of the opening handshake. At the deadline, a client fails the handshake; a server answers
+    /// with 408 if the request is incomplete, with 503 if the application has not answered it. Default: 10 s.
     pub opening_timeout: Duration,
-    /// How long a closing connection may make no progress: deliver no byte while output is pending, or receive none
-    /// while the peer's Close frame is awaited. Also how long the end of TCP may take after both Close frames. Then the
-    /// driver is told to end TCP. Default: 5 s.
+    /// The longest time that a closing connection may make no progress. Delivered bytes are progress while output is
+    /// pending, received bytes while the peer's Close frame is awaited. After both Close frames, it is the time for the
+    /// peer to end TCP. At the deadline, the connection ends, and the driver closes or aborts TCP. Default: 5 s.
     pub closing_timeout: Duration,
-    /// How long a closing connection may take in total, however slowly it makes progress. It bounds how long a slow or
-    /// malicious peer can hold the connection and its pending output. Default: 5 min.
+    /// The longest total duration of closing, even with steady progress. It bounds how long a slow or malicious peer
+    /// can hold the connection and its pending output. Then it ends as after `closing_timeout`. Default: 5 min.
     pub closing_limit: Duration,
-    /// After how long without a byte from the peer to send a Ping. Default: [`Keepalive::Default`].
+    /// The longest silence of the peer before the connection sends a Ping. Default: [`Keepalive::Default`].
     pub keepalive: Keepalive,
-    /// How long after such a Ping the peer may stay silent before the connection is aborted. Output that is delivered
-    /// counts as an answer while the Ping is queued behind it, or while the peer's bytes are left unread
-    /// (`high_water_mark`). So do bytes that the peer acknowledges ([`progress`](crate::WebSocket::progress)). Default:
-    /// 30 s.
+    /// The longest silence of the peer after a keepalive Ping. At the deadline, the connection is aborted. Deliveries
+    /// extend it while the Ping is queued behind other output, or while a server does not read (`high_water_mark`). So
+    /// do bytes that the peer acknowledges ([`progress`](crate::WebSocket::progress)). Default: 30 s.
     pub pong_timeout: Duration,
 }
 
@@ -93,7 +92,7 @@ impl Default for Config {
     }
 }
 
-/// Defines a setter for each of these fields.
+/// Defines a setter for each field.
 macro_rules! setters {
     ($($field:ident: $type:ty,)*) => {
         impl Config {
@@ -134,9 +133,9 @@ impl Config {
         self
     }
 
-    /// Whether the payload of a data frame may be so long: by its own limit, if it has one, and by that of its message.
+    /// Returns whether the limits on frames and messages permit a data frame with a payload of this length.
     #[inline(always)]
-    pub(crate) fn permits_frame(&self, payload_length: u64) -> bool {
+    pub(crate) fn permits_frame_payload(&self, payload_length: u64) -> bool {
         payload_length <= self.max_message_size as u64
             && self.max_frame_payload.is_none_or(|limit| payload_length <= limit)
     }
@@ -146,17 +145,17 @@ impl Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle each of these")]
 pub enum Keepalive {
-    /// As the driver prefers: never in this crate, after 30 s in `sansocket-net` and `sansocket-mio`.
+    /// The default of the driver: never in this crate, after 30 s in `sansocket-net` and `sansocket-mio`.
     #[default]
     Default,
-    /// Never.
+    /// Sends no keepalive Pings.
     Off,
-    /// After so long without a byte from the peer.
+    /// Sends a Ping when no byte has arrived from the peer for this long.
     Every(Duration),
 }
 
 impl Keepalive {
-    /// Returns how long the peer may be silent before this crate sends a Ping; `None` if it never does.
+    /// Returns how long the peer may be silent before this crate sends a Ping; `None` if it sends none.
     #[inline]
     pub const fn interval(self) -> Option<Duration> {
         match self {
@@ -166,12 +165,12 @@ impl Keepalive {
     }
 }
 
-/// How received messages reach the application.
+/// The form in which received messages reach the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delivery {
     /// Whole, as [`Event::Message`](crate::Event::Message).
     Messages,
-    /// As they arrive, as [`Event::Chunk`](crate::Event::Chunk): nothing is assembled, and a chunk never copies.
+    /// In chunks as they arrive, as [`Event::Chunk`](crate::Event::Chunk): without assembly and without a copy.
     Chunks,
 }

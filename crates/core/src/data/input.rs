@@ -2,14 +2,13 @@
 
 use core::{fmt, mem};
 
-/// Bytes that arrived, lent by the caller. `receive` takes them from the front until none are left.
+/// Received bytes in a buffer of the caller. `receive` takes them from the front, and unmasks them in place.
 ///
-/// `receive` unmasks the bytes where they lie. The events that it returns may borrow them (`'b`), never the connection.
-/// Bytes that `receive` has taken must not be passed again.
+/// The events that `receive` returns may borrow the bytes (`'b`), never the connection. Never pass taken bytes again.
 ///
-/// Bytes that are left when the input is dropped are lost, and the connection misreads those that follow. In debug
-/// builds (with the feature `std`), dropping such an input panics, unless the thread is panicking already. An early
-/// return needs [`discard`](Self::discard).
+/// If an input is dropped before all bytes are taken, the rest is lost, and the connection misreads the bytes that
+/// follow. In debug builds (with the feature `std`), dropping such an input panics, unless the thread is panicking
+/// already. Call [`discard`](Self::discard) before an early return.
 ///
 /// ```
 /// use sansocket::{Config, Connection, Event, Input, Instant};
@@ -18,21 +17,21 @@ use core::{fmt, mem};
 /// let mut buffer = [0x89, 0x80, 1, 2, 3, 4, 0x8a, 0x80, 1, 2, 3, 4]; // a Ping and a Pong, from a socket
 /// let mut input = Input::new(&mut buffer);
 /// while let Some(event) = server.receive(&mut input, Instant::EPOCH)? {
-///     println!("{event:?}, {} bytes left", input.remaining().len());
+///     println!("{event:?}, {} bytes remain", input.remaining().len());
 /// }
 /// # Ok::<(), sansocket::Error>(())
 /// ```
 #[must_use = "pass it to `receive` until that returns `Ok(None)`"]
 pub struct Input<'b> {
     bytes: &'b mut [u8],
-    unread: Unread,
+    unread: UnreadCheck,
 }
 
 impl<'b> Input<'b> {
-    /// Creates an input from bytes as they came from the transport, in order.
+    /// Creates an input from bytes of the transport, in the order in which they arrived.
     #[inline]
     pub const fn new(bytes: &'b mut [u8]) -> Self {
-        let unread = Unread::new(bytes.len());
+        let unread = UnreadCheck::new(bytes.len());
         Self { bytes, unread }
     }
 
@@ -58,8 +57,7 @@ impl<'b> Input<'b> {
         taken
     }
 
-    /// Discards the bytes that are left: because the connection is given up, or because they will be passed again in
-    /// another input.
+    /// Discards the remaining bytes: because the caller drops the connection, or passes them again in another input.
     ///
     /// ```
     /// use sansocket::Input;
@@ -81,16 +79,16 @@ impl fmt::Debug for Input<'_> {
     }
 }
 
-/// Panics in debug builds if an input is dropped with bytes left.
+/// Panics in debug builds if an input is dropped before all bytes are taken.
 ///
-/// This is a field of the input instead of `Drop for Input`, so that the bytes are borrowed until the last use of the
-/// input, and not until the end of its scope.
+/// A field instead of `Drop for Input`, so that the bytes are borrowed until the last use of the input, and not until
+/// the end of its scope.
 #[cfg(all(debug_assertions, feature = "std"))]
 #[derive(Debug)]
-struct Unread(usize);
+struct UnreadCheck(usize);
 
 #[cfg(all(debug_assertions, feature = "std"))]
-impl Unread {
+impl UnreadCheck {
     const fn new(count: usize) -> Self {
         Self(count)
     }
@@ -101,11 +99,11 @@ impl Unread {
 }
 
 #[cfg(all(debug_assertions, feature = "std"))]
-impl Drop for Unread {
+impl Drop for UnreadCheck {
     fn drop(&mut self) {
         assert!(
             self.0 == 0 || std::thread::panicking(),
-            "an `Input` was dropped with {} bytes left: call `receive` until it returns `Ok(None)`, or `discard` it",
+            "an `Input` was dropped with {} bytes unread: call `receive` until it returns `Ok(None)`, or `discard` it",
             self.0
         );
     }
@@ -113,10 +111,10 @@ impl Drop for Unread {
 
 #[cfg(not(all(debug_assertions, feature = "std")))]
 #[derive(Debug)]
-struct Unread;
+struct UnreadCheck;
 
 #[cfg(not(all(debug_assertions, feature = "std")))]
-impl Unread {
+impl UnreadCheck {
     #[inline(always)]
     const fn new(_: usize) -> Self {
         Self

@@ -1,11 +1,10 @@
-//! A limit of this endpoint that received bytes exceeded.
+//! The error for received bytes that exceed a limit of this endpoint.
 
 use core::fmt;
 
 use thiserror::Error;
 
-/// A limit of this endpoint ([`Config`](crate::Config)) that received bytes exceeded. The peer is not at fault: it
-/// cannot know the limit.
+/// Received bytes exceeded a limit ([`Config`](crate::Config)). The peer is not at fault: it cannot know the limit.
 ///
 /// ```
 /// use sansocket::{Config, Connection, Error, Input, Instant};
@@ -28,7 +27,7 @@ pub struct LimitExceeded {
     size: u64,
 }
 
-/// What is limited.
+/// The data that a limit applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     EarlyFrames,
@@ -47,13 +46,13 @@ impl LimitExceeded {
         Self { subject, limit, size }
     }
 
-    /// A limit that the next byte, or line, would exceed: how many more were to come is unknown.
+    /// Creates the error for data that was read only up to the limit: its size is reported as one more.
     #[cold]
-    pub(crate) const fn at(subject: Subject, limit: usize) -> Self {
+    pub(crate) const fn beyond(subject: Subject, limit: usize) -> Self {
         Self::new(subject, limit as u64, (limit as u64).saturating_add(1))
     }
 
-    /// Returns the name of the limit: that of a field of [`Config`](crate::Config), such as `max_message_size`.
+    /// Returns the name of the limit, which is a field of [`Config`](crate::Config), such as `max_message_size`.
     pub const fn name(&self) -> &'static str {
         match self.subject {
             Subject::EarlyFrames | Subject::RequestHead | Subject::ResponseHead => "max_head_size",
@@ -64,23 +63,23 @@ impl LimitExceeded {
         }
     }
 
-    /// Returns the limit: bytes; or header lines, or empty fragments.
+    /// Returns the limit in bytes, header lines or empty fragments.
     pub const fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Returns the size that exceeded the limit, in the same unit: of a message, what its frames have announced so far;
-    /// of what came in the opening handshake, one more than the limit, since the rest was not looked at.
+    /// Returns the size that exceeded the limit, in the same unit. For a message, it is the length that its frames have
+    /// announced so far; for data of the opening handshake, which is not read further, the limit plus one.
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether a frame or a message was too long.
+    /// Returns whether a frame or a message was too long.
     pub(crate) const fn is_too_long(&self) -> bool {
         matches!(self.subject, Subject::Frame | Subject::Message)
     }
 
-    /// The status of the response to a request.
+    /// Returns the status with which a server answers the request; `None` if the limit is not one of a request.
     pub(crate) const fn status(&self) -> Option<u16> {
         match self.subject {
             Subject::RequestHead | Subject::RequestLines => Some(431),
@@ -120,7 +119,7 @@ impl fmt::Display for Explanation<'_> {
     }
 }
 
-/// A number whose digits are grouped by thousands.
+/// Displays a number with its digits grouped by thousands.
 pub(crate) struct Grouped(pub(crate) u64);
 
 impl fmt::Display for Grouped {

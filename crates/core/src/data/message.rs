@@ -1,4 +1,4 @@
-//! What applications exchange: messages, received chunks of them, and the payloads of sent fragments.
+//! Messages, chunks of received messages, and payloads of sent fragments.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 /// A whole message: text or binary (RFC 6455 section 5.6).
 ///
-/// A received message that lay whole in the caller's buffer borrows it; one that had to be assembled owns its payload.
+/// A received message borrows the caller's buffer if it is complete there in one frame. Otherwise it owns its payload.
 /// Both can be sent as they are:
 ///
 /// ```
@@ -38,7 +38,7 @@ impl Message<'_> {
         }
     }
 
-    /// Returns the payload, of either kind.
+    /// Returns the payload.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -144,19 +144,18 @@ pub enum MessageKind {
     Binary,
 }
 
-/// A piece of a message, handed over as it arrived ([`Delivery::Chunks`](crate::Delivery::Chunks)).
+/// A piece of a message, delivered as it arrived ([`Delivery::Chunks`](crate::Delivery::Chunks)).
 ///
-/// The payloads of a message's chunks, in order, are the message. Where one chunk ends and the next begins says
-/// nothing: neither frames nor reads can be told from it, and of a message that turns out to be invalid more or less
-/// may have come.
+/// Concatenated in order, the payloads of its chunks are the message. Chunk boundaries have no meaning: they need not
+/// match frames or reads. Of a message that proves invalid, any number of chunks may precede the error.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Chunk<'b> {
     /// The kind of the message, the same for all its chunks.
     pub kind: MessageKind,
-    /// The bytes; of a text message they are UTF-8 so far, but a character may straddle two chunks.
+    /// The bytes. In a text message they are valid UTF-8 so far, but a character may straddle two chunks.
     pub payload: Cow<'b, [u8]>,
-    /// Whether the message ends here. The last chunk may be empty.
+    /// Whether this is the last chunk of the message. It may be empty.
     pub last: bool,
 }
 
@@ -187,9 +186,9 @@ impl<'b> Chunk<'b> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum FragmentPayload<'p> {
-    /// Bytes that are copied.
+    /// Bytes that are copied into the output.
     Borrowed(&'p [u8]),
-    /// Bytes that a server does not copy, unless they are few (256).
+    /// Bytes that a server does not copy if there are 256 or more. A client copies them, since it must mask.
     Shared(Bytes),
 }
 

@@ -1,4 +1,4 @@
-//! Data types, limits and errors that every other part of the crate may use. They use nothing outside this folder.
+//! Data types, limits and errors of the whole crate. Every other file may use this folder; it uses no other.
 
 mod close;
 mod config;

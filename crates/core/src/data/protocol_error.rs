@@ -1,4 +1,4 @@
-//! The rules of the protocol that a peer can break.
+//! The rules of RFC 6455 that a peer can break.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// RFC 6455 section 7.4: the status code of a Close frame is not one that may travel.
+    /// RFC 6455 section 7.4: the status code of a Close frame must not be sent.
     #[error("a Close frame carried a status code that must not be sent")]
     CloseCodeInvalid,
     /// RFC 6455 section 5.5.1: the body of a Close frame is empty or begins with two bytes of status code.

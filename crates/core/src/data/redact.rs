@@ -1,5 +1,5 @@
 //! Prepares text that may hold secrets or come from a peer for `Debug` and error messages: redacts credentials, escapes
-//! and bounds the rest. All such text passes through this file.
+//! and shortens the rest. All such text passes through this file.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -29,7 +29,7 @@ pub fn redact_user_info(uri: &str) -> Cow<'_, str> {
     if !uri.contains('@') {
         return Cow::Borrowed(uri);
     }
-    // a query may hold other URIs, and text that is not a URI may lack a scheme
+    // a query may hold other URIs, and text that is not a URI may have no scheme
     let mut redacted = String::with_capacity(uri.len());
     for part in uri.split_inclusive("://") {
         let (before, rest) = part.split_at_checked(authority_position(part)).unwrap_or(("", part));
@@ -43,8 +43,7 @@ pub fn redact_user_info(uri: &str) -> Cow<'_, str> {
     Cow::Owned(redacted)
 }
 
-/// Returns the position of what may be an authority in a part of a URI: behind any number of slashes, and a scheme
-/// before them.
+/// Returns the position in a part of a URI where an authority may begin: behind slashes, and a scheme before them.
 fn authority_position(part: &str) -> usize {
     let is_slash = |character: char| matches!(character, '/' | '\\');
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -65,7 +64,7 @@ pub(crate) fn is_secret(name: &[u8]) -> bool {
     SECRET_FIELDS.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Returns the end of the name in a line, or the beginning of a line, whose value is a secret.
+/// Returns the end of the field name in a line, or in the beginning of a line, if the field is a secret.
 fn secret_name_end(line: &[u8]) -> Option<usize> {
     // skips blanks and other bytes that make the name malformed
     let before = line.iter().take_while(|&&byte| !is_token_byte(byte)).count();
@@ -74,7 +73,7 @@ fn secret_name_end(line: &[u8]) -> Option<usize> {
     is_secret(name.get(..size)?).then_some(before + size)
 }
 
-/// Returns the name of a header field for a message. A name that holds a secret value too, by mistake, is redacted.
+/// Returns the name of a header field for an error message. Redacts a secret value that is in the name by mistake.
 pub(crate) fn field_name(name: &str) -> String {
     match secret_name_end(name.as_bytes()).and_then(|size| name.get(..size)) {
         Some(name) => [name, ": ", REDACTED].concat(),
@@ -82,7 +81,7 @@ pub(crate) fn field_name(name: &str) -> String {
     }
 }
 
-/// Shows a header field to `Debug` as a pair.
+/// Displays a header field as a pair, for `Debug`.
 pub(crate) struct Field<'a>(pub(crate) &'a str, pub(crate) &'a str);
 
 impl fmt::Debug for Field<'_> {
@@ -98,8 +97,8 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
-/// Redacts every secret value and all user information in a head or its beginning. Lines keep their numbers. The bytes
-/// may be malformed: a value also extends over folded lines and bare CRs.
+/// Redacts every secret value and all user information in a head or its beginning. Line numbers do not change. The
+/// bytes may be malformed: folded lines and bare CRs do not end a value.
 pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(bytes.len());
     let mut is_in_secret = false;
@@ -131,7 +130,7 @@ pub(crate) fn head(bytes: &[u8]) -> Vec<u8> {
     redacted
 }
 
-/// Displays bytes of the peer in quotation marks, escaped, at most 128 of them.
+/// Displays bytes of the peer in quotation marks, escaped, and at most 128 of them.
 pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
@@ -152,7 +151,7 @@ pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|&byte| match byte {
-            // `escape_ascii` would escape it, which is not needed in quotation marks
+            // `escape_ascii` escapes it, which is unnecessary in quotation marks
             b'\'' => f.write_char('\''),
             byte => write!(f, "{}", byte.escape_ascii()),
         })

@@ -1,4 +1,4 @@
-//! Why something was not sent.
+//! The errors of sending.
 
 use core::fmt;
 
@@ -11,11 +11,11 @@ use super::message::Message;
 use super::state::ReadyState;
 use super::utf8::InvalidUtf8;
 
-/// Why something was not sent. The connection is unharmed.
+/// Why a message or control frame was not sent. The connection is unaffected.
 ///
-/// `M` is what [`BufferFull`](Self::BufferFull) and [`MessageTooLong`](Self::MessageTooLong) return: the message as it
-/// was passed, borrowed or shared, without a copy. Methods that return no message have `()` there. To drop a message,
-/// such as one that borrows a buffer and thus cannot leave it, convert the error with `?`, or with `map(drop)`:
+/// `M` is the type of the message that [`BufferFull`](Self::BufferFull) and [`MessageTooLong`](Self::MessageTooLong)
+/// return as it was passed, borrowed or shared, without a copy. It is `()` for methods that return no message. Convert
+/// the error with `?` or `map(drop)` to drop a message that borrows a buffer:
 ///
 /// ```
 /// use sansocket::{Config, Connection, Instant, Message, SendError};
@@ -33,9 +33,9 @@ use super::utf8::InvalidUtf8;
 #[derive(Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError<M = ()> {
-    /// Too much is pending: the limit is [`Config::max_buffered_amount`](crate::Config::max_buffered_amount), or for a
-    /// Ping or Pong [`Config::max_pending_controls`](crate::Config::max_pending_controls). Let the transport take
-    /// output first.
+    /// Too much output is pending: the limit is [`Config::max_buffered_amount`](crate::Config::max_buffered_amount), or
+    /// for a Ping or Pong [`Config::max_pending_controls`](crate::Config::max_pending_controls). Write some of the
+    /// output, then send again.
     #[error(
         "no room for a payload of {} bytes now: let the transport take some of the output first",
         Grouped(*.size as u64)
@@ -46,8 +46,8 @@ pub enum SendError<M = ()> {
         /// The size of the payload in bytes.
         size: usize,
     },
-    /// The message is longer than [`Config::max_buffered_amount`](crate::Config::max_buffered_amount): it never fits.
-    /// Raise the limit, or send the message in fragments.
+    /// The message is longer than [`Config::max_buffered_amount`](crate::Config::max_buffered_amount), so it never
+    /// fits. Raise the limit, or send the message in fragments.
     #[error(
         "a message of {} bytes exceeds the limit of {} bytes (`max_buffered_amount`)",
         Grouped(*.size as u64),
@@ -61,31 +61,31 @@ pub enum SendError<M = ()> {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The status code must not travel (RFC 6455 section 7.4).
-    #[error("close code {} must not be sent", .0.as_u16())]
+    /// A Close frame must not carry this status code (RFC 6455 section 7.4): see [`CloseCode::new`].
+    #[error("close code {} must not be sent: use 1000 to 1003, 1007 to 1014, or 3000 to 4999", .0.as_u16())]
     CloseCodeNotSendable(CloseCode),
     /// The payload of a Ping or Pong exceeds 125 bytes (RFC 6455 section 5.5).
     #[error("a Ping or Pong of {0} bytes: at most 125 are allowed")]
     ControlPayloadTooLong(usize),
-    /// The kind of this fragment is not that of the message it continues.
-    #[error("the fragment's kind is not that of the message it continues")]
+    /// The fragment is text and continues a binary message, or the reverse.
+    #[error("the fragment is not of the same kind as the message that it continues")]
     FragmentKindMismatch,
     /// A message begun with `send_fragment` must be finished first (RFC 6455 section 5.4).
     #[error("a fragmented message is unfinished: send its last fragment first")]
     MessageUnfinished,
-    /// Messages can be sent in the state [`ReadyState::Open`] only.
+    /// The connection is in this state; messages can be sent only in [`ReadyState::Open`].
     #[error("{}", NotOpen(*.0))]
     NotOpen(ReadyState),
-    /// The reason of a Close frame exceeds 123 bytes of UTF-8 (RFC 6455 section 5.5), or comes without a status code.
-    #[error("the reason does not fit a Close frame: at most 123 bytes, and none without a status code")]
+    /// The reason of a Close frame is longer than 123 bytes of UTF-8 (RFC 6455 section 5.5), or has no status code.
+    #[error("the reason of a Close frame is longer than 123 bytes, or has no status code: shorten it, or pass a code")]
     ReasonTooLong,
-    /// Text must be UTF-8 (RFC 6455 section 5.6), and a text message must not end within a character.
+    /// The text, or the end of a text message, is not valid UTF-8 (RFC 6455 section 5.6).
     #[error("the text is not valid UTF-8")]
     Utf8Invalid,
 }
 
 impl<M> SendError<M> {
-    /// Returns the message, if the error has it.
+    /// Returns the message, if the error holds it.
     pub fn into_message(self) -> Option<M> {
         match self {
             Self::BufferFull { message, .. } | Self::MessageTooLong { message, .. } => Some(message),
@@ -93,7 +93,7 @@ impl<M> SendError<M> {
         }
     }
 
-    /// Replaces the message. `map(drop)` removes it.
+    /// Converts the message. `map(drop)` removes it.
     pub fn map<N>(self, change: impl FnOnce(M) -> N) -> SendError<N> {
         match self {
             Self::BufferFull { message, size } => SendError::BufferFull { message: change(message), size },
@@ -144,7 +144,7 @@ impl<M> fmt::Debug for SendError<M> {
     }
 }
 
-/// The connection is in this state, in which no message can be sent.
+/// The connection is not open, so no message can be sent.
 pub(crate) struct NotOpen(pub(crate) ReadyState);
 
 impl<M> From<NotOpen> for SendError<M> {

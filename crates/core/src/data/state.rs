@@ -1,16 +1,16 @@
-//! The role and the state of an endpoint, and what its driver has to do with the transport.
+//! The role and the state of an endpoint, and the actions of its driver on the transport.
 
-/// Which side of the connection an endpoint is: the client masks what it sends (RFC 6455 section 5.3).
+/// The side of the connection that an endpoint is. The client masks the frames that it sends (RFC 6455 section 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a WebSocket connection has two ends")]
 pub enum Role {
     /// The endpoint that opened the connection.
     Client,
-    /// The endpoint that accepted it.
+    /// The endpoint that accepted the connection.
     Server,
 }
 
-/// The life of a connection, numbered as in the WebSocket API of browsers.
+/// The state of a connection, numbered as in the WebSocket API of browsers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the WebSocket API has these four")]
 #[repr(u8)]
@@ -25,14 +25,14 @@ pub enum ReadyState {
     Closed = 3,
 }
 
-/// What the driver should do with the transport now.
+/// The action on the transport that the driver has to take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "a driver must obey each of these")]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle each of these")]
 pub enum TransportAction {
     /// Keep reading and writing.
     Open,
-    /// All output is delivered and none will follow: close the sending direction (`shutdown(SHUT_WR)`), and keep
-    /// reading until the end of the stream, which `receive_eof` reports, or the deadline. The bytes read are discarded.
+    /// All output is delivered and none will follow. Close the sending direction (`shutdown(SHUT_WR)`), and keep
+    /// reading until the deadline or the end of the stream, which `receive_eof` reports. `receive` discards the bytes.
     ShutdownWrite,
     /// The connection is over, and all output was delivered: close the transport.
     Close,

@@ -1,13 +1,13 @@
-//! The clock's reading, as the driver hands it in. The core never reads a clock.
+//! Time, which the driver reads from its clock and passes to the core. The core never reads a clock.
 
 use core::fmt;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
-/// A moment, in nanoseconds since an epoch of the driver's choosing (its start, say). 64 bits hold 584 years.
+/// A point in time, in nanoseconds since an epoch that the driver chooses, such as its start. Spans 584 years.
 ///
-/// All moments given to one connection must share an epoch. One that lies before an earlier one is taken as the
-/// earlier one: time never goes backwards.
+/// All instants passed to one connection must have the same epoch. The connection ignores an instant before an earlier
+/// one: its time never goes backwards.
 ///
 /// ```
 /// use core::time::Duration;
@@ -23,28 +23,28 @@ pub struct Instant(u64);
 impl Instant {
     /// The driver's epoch.
     pub const EPOCH: Self = Self(0);
-    /// The last moment that comes; the one after stands for never.
+    /// The latest instant of a connection. The next one, `u64::MAX`, stands for no deadline.
     pub(crate) const LAST: Self = Self(u64::MAX - 1);
 
-    /// Returns the moment `nanos` nanoseconds after the epoch.
+    /// Returns the instant `nanos` nanoseconds after the epoch.
     #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the nanoseconds since the epoch.
     #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Returns how long after `earlier` this moment lies; zero if it does not.
+    /// Returns the time from `earlier` to this instant; zero if `earlier` is later.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Saturates at the last moment that 64 bits can hold.
+/// Saturates at the last instant that 64 bits can hold.
 impl Add<Duration> for Instant {
     type Output = Self;
 

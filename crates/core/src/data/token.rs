@@ -1,7 +1,6 @@
 //! Character classes of HTTP: tokens (RFC 9110 section 5.6.2) and field values (section 5.5).
 
-/// For each byte, whether it may stand in a token. A table, because names of extensions and subprotocols are read byte
-/// by byte.
+/// Whether each byte may occur in a token. A table, because names of extensions and subprotocols are read byte by byte.
 static IS_TOKEN_BYTE: [bool; 256] = {
     let mut answers = [false; 256];
     let mut rest = answers.as_mut_slice();
@@ -18,7 +17,7 @@ static IS_TOKEN_BYTE: [bool; 256] = {
     answers
 };
 
-/// Returns whether the byte may stand in a token.
+/// Returns whether the byte may occur in a token.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     IS_TOKEN_BYTE.get(usize::from(byte)) == Some(&true)
 }

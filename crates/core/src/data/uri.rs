@@ -1,4 +1,4 @@
-//! ws and wss URIs, RFC 6455 section 3, and the authorities in `Host` and `Origin`.
+//! WebSocket URIs (RFC 6455 section 3), and the authorities in `Host` and `Origin`.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -66,16 +66,16 @@ impl WsUri {
         }
     }
 
-    /// Returns path and query, the target of the request: at least `/`.
+    /// Returns the path and the query, which are the target of the request: at least `/`.
     pub fn resource_name(&self) -> &str {
         &self.resource
     }
 
-    /// Parses a URI whose host may be outside ASCII: `to_ascii` converts such a host, by UTS 46 for example.
+    /// Parses a URI whose host may be outside ASCII. `to_ascii` converts such a host, for example by UTS 46.
     ///
     /// # Errors
     ///
-    /// See [`UriError`], or the error of `to_ascii`.
+    /// [`UriError`]: the text is not a ws or wss URI, or `to_ascii` failed.
     pub fn parse_with(text: &str, to_ascii: impl FnOnce(&str) -> Result<String, UriError>) -> Result<Self, UriError> {
         let (is_secure, rest) = split_scheme(text)?;
         let size = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -101,7 +101,7 @@ impl WsUri {
     }
 }
 
-/// Returns whether the scheme is wss, and the text behind `://`.
+/// Splits off the scheme: returns whether it is wss, and the text behind `://`.
 fn split_scheme(text: &str) -> Result<(bool, &str), UriError> {
     let (scheme, rest) = text.split_once(':').ok_or(UriError::SchemeMissing)?;
     let is_secure = scheme.eq_ignore_ascii_case("wss");
@@ -122,7 +122,7 @@ fn split_scheme(text: &str) -> Result<(bool, &str), UriError> {
     }
 }
 
-/// Splits `host [":" port]`. The host has its brackets, and may be malformed.
+/// Splits `host [":" port]`. The host keeps its brackets, and may be malformed.
 fn split_port(authority: &str) -> Result<(&str, Option<NonZeroU16>), UriError> {
     let end = match authority.starts_with('[') {
         true => authority.find(']').ok_or(UriError::AddressInvalid)? + 1,
@@ -157,8 +157,7 @@ fn check_host(host: &str, position: usize) -> Result<(), UriError> {
     }
 }
 
-/// RFC 6455 section 3: the resource name is "/" if the path is empty, then the path, then "?" and the query if there is
-/// one.
+/// Returns the resource name (RFC 6455 section 3): the path, or "/" if it is empty, and "?" with the query, if any.
 fn parse_resource(resource: &str, position: usize) -> Result<String, UriError> {
     // "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used"
     match find_invalid(resource, |character| Query::TABLE.allows(character)) {
@@ -214,7 +213,7 @@ pub enum UriError {
     /// RFC 3986 section 3.2.2: the IPv6 address is malformed, or has no brackets.
     #[error("the IPv6 address is malformed: write it in brackets, such as ws://[2001:db8::1]:8080/")]
     AddressInvalid,
-    /// A scheme, host or port must not have this character.
+    /// This character must not occur in a scheme, host or port.
     #[error("the URI has {} at byte offset {position}, before its path: remove it", Character(*character))]
     CharacterInvalid {
         /// The character.
@@ -222,7 +221,7 @@ pub enum UriError {
         /// The position of the character in the URI, in bytes.
         position: usize,
     },
-    /// RFC 3986: in a path or query, this character must be percent-encoded.
+    /// RFC 3986: this character must be percent-encoded in a path or query.
     #[error("the URI has {} at byte offset {position}{}: write {}", Character(*character), reason(*character),
         PercentEncoded(*character))]
     CharacterNotEncoded {
@@ -258,7 +257,7 @@ pub enum UriError {
     /// RFC 6455 section 3: the scheme is ws or wss.
     #[error("the scheme is neither ws nor wss")]
     SchemeUnknown,
-    /// RFC 6455 section 3: there is no user information. Send credentials in a header field.
+    /// RFC 6455 section 3: the URI must not have user information. Send credentials in a header field.
     #[error("a WebSocket URI must not have user information: send credentials in a header field")]
     UserInfo,
 }
@@ -283,14 +282,15 @@ impl fmt::Display for PercentEncoded {
     }
 }
 
+/// Returns the fault of a percent sign that encodes nothing.
 fn reason(character: char) -> &'static str {
     if character == '%' { " without two hexadecimal digits behind it" } else { "" }
 }
 
-/// Host and port, as in `Host` and `Origin`.
+/// A host and an optional port, as in `Host` and `Origin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
-    /// With the brackets of an IP literal. Not empty.
+    /// Includes the brackets of an IP literal. Not empty.
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
 }
@@ -302,7 +302,7 @@ impl<'a> Authority<'a> {
         Self::parse_unreserved(text).or_else(|| Self::parse_any(text))
     }
 
-    /// Parses the usual case: a host of unreserved characters (RFC 3986 section 2.3), and a port.
+    /// Parses the usual case, which is a host of unreserved characters (RFC 3986 section 2.3) and an optional port.
     fn parse_unreserved(text: &'a str) -> Option<Self> {
         let is_unreserved = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
@@ -317,6 +317,7 @@ impl<'a> Authority<'a> {
         (!host.is_empty()).then_some(Self { host, port })
     }
 
+    /// Parses any other host, with the help of a parser for URIs.
     fn parse_any(text: &'a str) -> Option<Self> {
         if text.contains(['/', '?', '#', '@', ',']) {
             return None;

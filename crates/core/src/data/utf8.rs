@@ -1,12 +1,12 @@
-//! Validation of UTF-8 that arrives in pieces (RFC 6455 section 8.1): at most 3 bytes are carried between them.
+//! Validates UTF-8 that arrives in pieces (RFC 6455 section 8.1). Keeps at most 3 bytes between them.
 
 use core::str;
 
-/// The bytes are not UTF-8, whatever may follow.
+/// The bytes are not valid UTF-8, and no further bytes can make them valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidUtf8;
 
-/// The beginning of a character whose end has not arrived.
+/// Validates text in pieces. Carries the beginning of a character whose end has not arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8Validator {
     carry: [u8; 3],
@@ -14,23 +14,24 @@ pub(crate) struct Utf8Validator {
 }
 
 impl Utf8Validator {
-    /// Takes the next piece of the text and hands on, in order, what is now known to be valid.
-    /// Fails at the first byte that no continuation can make valid.
+    /// Validates the next piece of the text, and passes the valid characters to `on_valid`, in order. Fails at the
+    /// first byte that no continuation can make valid.
     #[inline]
-    pub(crate) fn push(&mut self, bytes: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
+    pub(crate) fn validate(&mut self, bytes: &[u8], mut on_valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
         // most pieces neither begin nor end within a character
         if self.carried == 0 && bytes.last().is_some_and(u8::is_ascii) {
-            valid(simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)?);
+            on_valid(simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)?);
             return Ok(());
         }
-        self.push_any(bytes, valid)
+        self.validate_any(bytes, on_valid)
     }
 
-    fn push_any(&mut self, bytes: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
-        let bytes = self.finish_character(bytes, &mut valid)?;
-        let (whole, beginning) = bytes.split_at(bytes.len() - unfinished(bytes));
+    /// Validates a piece that may begin or end within a character.
+    fn validate_any(&mut self, bytes: &[u8], mut on_valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
+        let bytes = self.finish_character(bytes, &mut on_valid)?;
+        let (whole, beginning) = bytes.split_at(bytes.len() - unfinished_len(bytes));
         if !whole.is_empty() {
-            valid(simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?);
+            on_valid(simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?);
         }
         if !beginning.is_empty() {
             self.begin_character(beginning)?;
@@ -38,22 +39,22 @@ impl Utf8Validator {
         Ok(())
     }
 
-    /// How many bytes are carried.
+    /// Returns how many bytes of an unfinished character are carried.
     #[inline]
     pub(crate) const fn carried(self) -> usize {
         self.carried as usize
     }
 
-    /// The text has ended: whether it ended with a whole character.
+    /// Checks that the text does not end within a character.
     pub(crate) const fn finish(self) -> Result<(), InvalidUtf8> {
         if self.carried == 0 { Ok(()) } else { Err(InvalidUtf8) }
     }
 
-    /// Completes the carried character as far as `bytes` reach, and returns what is left of them.
+    /// Completes the carried character with the first bytes of `bytes`, and returns the rest.
     fn finish_character<'a>(
         &mut self,
         mut bytes: &'a [u8],
-        valid: &mut impl FnMut(&str),
+        on_valid: &mut impl FnMut(&str),
     ) -> Result<&'a [u8], InvalidUtf8> {
         while self.carried > 0 {
             let Some((&next, rest)) = bytes.split_first() else { break };
@@ -66,7 +67,7 @@ impl Utf8Validator {
             match str::from_utf8(character) {
                 Ok(character) => {
                     self.carried = 0;
-                    valid(character);
+                    on_valid(character);
                 }
                 Err(_) => self.begin_character(character)?,
             }
@@ -75,7 +76,7 @@ impl Utf8Validator {
         Ok(bytes)
     }
 
-    /// Carries `beginning` if it can be the beginning of a character.
+    /// Carries the beginning of a character. Fails if it cannot be one.
     fn begin_character(&mut self, beginning: &[u8]) -> Result<(), InvalidUtf8> {
         match str::from_utf8(beginning) {
             Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => {
@@ -88,8 +89,8 @@ impl Utf8Validator {
     }
 }
 
-/// How many bytes at the end, 0 to 3, begin a character that needs more bytes than there are.
-fn unfinished(bytes: &[u8]) -> usize {
+/// Returns how many bytes at the end, 0 to 3, begin a character that is incomplete.
+fn unfinished_len(bytes: &[u8]) -> usize {
     let tail = bytes.iter().rev().take(3).enumerate();
     for (index, &byte) in tail {
         let needed = match byte {

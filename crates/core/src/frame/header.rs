@@ -1,4 +1,4 @@
-//! The head of a frame.
+//! The head of a frame, and its encoding.
 
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -19,7 +19,7 @@ const LENGTH_16: u8 = 126;
 /// The 7-bit length that announces a 64-bit one.
 const LENGTH_64: u8 = 127;
 
-/// Everything a frame says before its payload (RFC 6455 section 5.2).
+/// The head of a frame: everything before its payload (RFC 6455 section 5.2).
 ///
 /// ```
 /// use sansocket::frame::{FrameHeader, OpCode};
@@ -32,9 +32,9 @@ const LENGTH_64: u8 = 127;
 /// # Ok::<(), sansocket::ProtocolError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "RFC 6455 section 5.2 fixes what a frame says")]
+#[expect(clippy::exhaustive_structs, reason = "RFC 6455 section 5.2 fixes the head")]
 pub struct FrameHeader {
-    /// Whether this is the last fragment of its message. Control frames always are.
+    /// Whether this is the last fragment of its message. Always true for control frames.
     pub fin: bool,
     /// Reserved for extensions; permessage-deflate marks compressed messages with it.
     pub rsv1: bool,
@@ -42,7 +42,7 @@ pub struct FrameHeader {
     pub rsv2: bool,
     /// Reserved for extensions.
     pub rsv3: bool,
-    /// What the payload is.
+    /// The interpretation of the payload.
     pub opcode: OpCode,
     /// The masking key, if the payload is masked.
     pub mask: Option<MaskingKey>,
@@ -51,27 +51,27 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Of the first byte, what says that the frame is the last of its message.
+    /// The bit of the first byte that marks the last frame of a message.
     pub(crate) const FIN: u8 = 0x80;
     /// The first byte of a text message in one frame, with no reserved bit set.
     pub(crate) const WHOLE_TEXT: u8 = Self::FIN | OpCode::Text.as_u8();
-    /// The same of a binary one.
+    /// The first byte of such a binary message.
     pub(crate) const WHOLE_BINARY: u8 = Self::FIN | OpCode::Binary.as_u8();
 
-    /// The most bytes that a head can have.
+    /// The largest size of a head, in bytes.
     pub const MAX_SIZE: usize = 14;
 
-    /// Creates the head of an unmasked frame that is a message, or a control frame, by itself.
+    /// Creates the head of an unmasked control frame, or of an unmasked message in one frame.
     pub const fn new(opcode: OpCode, payload_length: u64) -> Self {
         Self { fin: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask: None, payload_length }
     }
 
-    /// Reads a head from the front of `bytes`, and says how many of them it took; `None` if more are needed.
+    /// Decodes the head at the front of `bytes`. Returns it and its size in bytes; `None` if it is incomplete.
     ///
     /// # Errors
     ///
     /// Reserved opcodes, fragmented or long control frames, lengths that are not minimal or have their top bit set.
-    /// Reserved bits are reported, not judged: extensions define them.
+    /// Reserved bits are no error here, since extensions may define them.
     #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk() else { return Ok(None) };
@@ -107,11 +107,11 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// The commonest head by itself: what follows its first byte, if frames are masked or are not as they should be.
-    /// Says how many bytes the head takes, the length of the payload, and the key, which is zero where there is none.
-    /// `None` if more bytes are needed, or if a rule is broken: [`decode`](Self::decode) tells.
+    /// Decodes the length and the key behind the first byte of a head. Returns the size of the head, the length of the
+    /// payload, and the key, which is zero if frames are not masked. `None` if the head is incomplete, breaks a rule,
+    /// or is not masked as it should be: then [`decode`](Self::decode) finds out.
     #[inline(always)]
-    pub(crate) fn decode_rest(bytes: &[u8], is_masked: bool) -> Option<(usize, u64, MaskingKey)> {
+    pub(crate) fn decode_length_and_key(bytes: &[u8], is_masked: bool) -> Option<(usize, u64, MaskingKey)> {
         let length_field = bytes.get(1)? ^ if is_masked { MASK } else { 0 };
         let (size, length) = match length_field {
             0..LENGTH_16 => (2, length_field.into()),
@@ -126,8 +126,7 @@ impl FrameHeader {
         Some((size + 4, length, *bytes.get(size..)?.first_chunk()?))
     }
 
-    /// Returns the head as it travels. Of a payload length of 2^63 or more, which cannot travel, the top bit is
-    /// dropped.
+    /// Encodes the head. Drops the top bit of a payload length of 2^63 or more, which no frame can have.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
         let mut encoded = EncodedHeader { bytes: [0; Self::MAX_SIZE], size: 0 };
@@ -135,14 +134,14 @@ impl FrameHeader {
         encoded
     }
 
-    /// Appends the head as it travels.
+    /// Appends the encoded head.
     #[inline(always)]
     pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
         self.write_to(bytes);
     }
 
     #[inline(always)]
-    fn write_to(&self, to: &mut impl Write) {
+    fn write_to(&self, to: &mut impl HeadSink) {
         let flag = |is_set, bit| if is_set { bit } else { 0 };
         let first = flag(self.fin, Self::FIN) | flag(self.rsv1, RSV1) | flag(self.rsv2, RSV2) | flag(self.rsv3, RSV3);
         let first = first | self.opcode.as_u8();
@@ -164,6 +163,7 @@ impl FrameHeader {
         }
     }
 
+    /// Checks the rules that concern this head alone.
     #[inline]
     fn check(&self, length_field: u8) -> Result<(), ProtocolError> {
         if self.opcode.is_control() {
@@ -179,7 +179,7 @@ impl FrameHeader {
     }
 }
 
-/// 5.2: the most significant bit MUST be 0, and the minimal number of bytes MUST be used
+/// Checks a length. 5.2: the most significant bit MUST be 0, and the minimal number of bytes MUST be used.
 #[inline(always)]
 const fn check_length(length_field: u8, length: u64) -> Result<(), ProtocolError> {
     match (length_field, length) {
@@ -189,26 +189,26 @@ const fn check_length(length_field: u8, length: u64) -> Result<(), ProtocolError
     }
 }
 
-/// The bytes of a head, 2 to 14, without an allocation.
+/// An encoded head of 2 to 14 bytes. It needs no allocation.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedHeader {
     bytes: [u8; FrameHeader::MAX_SIZE],
     size: u8,
 }
 
-/// Takes the parts of a head. How long each is the compiler knows.
-trait Write {
+/// A destination for the parts of a head. Their lengths are known at compile time.
+trait HeadSink {
     fn put<const N: usize>(&mut self, bytes: [u8; N]);
 }
 
-impl Write for Vec<u8> {
+impl HeadSink for Vec<u8> {
     #[inline(always)]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         self.extend_from_slice(&bytes);
     }
 }
 
-impl Write for EncodedHeader {
+impl HeadSink for EncodedHeader {
     #[inline]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         let free = self.bytes.get_mut(usize::from(self.size)..).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! Frames, RFC 6455 section 5.2: the head of a frame as a pure function of bytes, usable alone.
+//! The head of a frame, RFC 6455 section 5.2, as a pure function of bytes. Applications may use it alone; `receive`,
+//! `send` and `connection` use it too. Depends on `data`.
 //!
-//! What a single frame can get wrong is decided here; what depends on its role, its predecessors or a limit is not.
+//! It checks the rules for a single head; `receive` checks those that depend on roles, earlier frames or limits.
 
 mod header;
 mod opcode;

@@ -20,12 +20,12 @@ pub enum OpCode {
     Close = 0x8,
     /// Asks for a Pong.
     Ping = 0x9,
-    /// Answers a Ping, or merely says that the sender is alive.
+    /// Answers a Ping, or shows that the sender is alive.
     Pong = 0xA,
 }
 
 impl OpCode {
-    /// Returns the opcode with this number, unless it is reserved (3 to 7, 0xB to 0xF) or wider than four bits.
+    /// Returns the opcode with this number; `None` if it is reserved (3 to 7, 0xB to 0xF) or wider than four bits.
     #[inline]
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {

@@ -1,4 +1,4 @@
-//! The errors of the opening handshake: the peer broke a rule or exceeded a limit.
+//! The errors of the opening handshake.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -18,12 +18,12 @@ pub enum HandshakeError {
     /// [`Config::max_header_lines`](crate::Config::max_header_lines).
     #[error(transparent)]
     LimitExceeded(#[from] LimitExceeded),
-    /// The transport ended within the opening handshake.
+    /// The transport ended before the opening handshake was complete.
     #[error("the transport ended before the opening handshake did")]
     UnexpectedEof,
 
     // Errors of a request, which a server reports.
-    /// RFC 9112 section 6: the request announces a body, whose bytes would be read as frames.
+    /// RFC 9112 section 6: a request for a WebSocket must not announce a body, whose bytes would be read as frames.
     #[error("a request for a WebSocket must not have a body")]
     BodyUnexpected,
     /// RFC 9113 section 8.2.2: HTTP/2 and later have no `Connection`, `Upgrade`, `Transfer-Encoding` and the like.
@@ -71,7 +71,7 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.1 item 10: a subprotocol must not be offered twice.
     #[error("the Sec-WebSocket-Protocol field repeats a subprotocol")]
     ProtocolsRepeated,
-    /// RFC 9112: this is not a request of HTTP/1, or its parts are not valid.
+    /// RFC 9112: the request is not one of HTTP/1, or a part of it is not valid.
     #[error("the request is malformed")]
     RequestMalformed,
     /// The first byte cannot begin a request. For example, the client speaks TLS on a port for ws.
@@ -88,7 +88,7 @@ pub enum HandshakeError {
     VersionUnsupported,
 
     // Errors of a response, which a client reports.
-    /// RFC 6455 section 4.1: `Sec-WebSocket-Accept` has this value, which does not belong to the key that was sent.
+    /// RFC 6455 section 4.1: `Sec-WebSocket-Accept` has this value, which does not belong to the request's key.
     #[error("the server's Sec-WebSocket-Accept is {}, which does not belong to the key", quoted(.0))]
     AcceptMismatch(Box<str>),
     /// RFC 6455 section 4.1: the response has no `Sec-WebSocket-Accept`.
@@ -104,8 +104,8 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.1: the server selected this subprotocol, which was not offered.
     #[error("the server selected the subprotocol {}, which was not offered", quoted(.0))]
     ProtocolNotOffered(Box<str>),
-    /// The server answered with another status than 101: it redirects, requires credentials, or reports an error. The
-    /// response is complete, except that a body may be cut at the limit or have been lost.
+    /// The server answered with a status other than 101: it redirects, requires credentials, or reports an error. The
+    /// response is complete, except that its body may be cut off at the limit or lost.
     #[error("the server refused with status {}", .0.status())]
     Refused(Box<Response>),
     /// RFC 6455 section 4.1: the response has this `Connection` field, which does not list `Upgrade`, or has none.

@@ -1,4 +1,4 @@
-//! Finds the line that makes a response malformed.
+//! Malformed responses: finds the line that breaks a rule.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -33,19 +33,19 @@ pub enum ResponseFault {
     /// RFC 9112 section 5.2: a line that begins with a blank continues a header field, but none precedes it.
     #[error("it begins with a blank, but no header field precedes it that it could continue")]
     ContinuationUnexpected,
-    /// RFC 9112 section 5.1: there is no blank in the name of a header field, nor behind it.
+    /// RFC 9112 section 5.1: the name of a header field must not have a blank in it or behind it.
     #[error("there is a blank in the name of the header field, or between name and colon")]
     NameHasBlank,
     /// RFC 9110 section 5.1: the name of a header field is a token.
     #[error("the name of the header field is not a token")]
     NameInvalid,
-    /// RFC 9112 section 4: this is not a status line.
+    /// RFC 9112 section 4: the line is not a status line.
     #[error("it is not a status line such as \"HTTP/1.1 101 Switching Protocols\"")]
     StatusLineInvalid,
     /// RFC 9110 section 5.5: the value of a header field has no control characters.
     #[error("the value of the header field has a control character")]
     ValueInvalid,
-    /// RFC 6455 section 4.1: a response that opens a connection is of HTTP/1.1.
+    /// RFC 6455 section 4.1: the version of a response that opens a connection must be HTTP/1.1.
     #[error("the version of HTTP is not 1.1")]
     VersionUnsupported,
 }
@@ -56,12 +56,12 @@ impl MalformedResponse {
         Self { fault, line_number: head.split_inclusive(|&byte| byte == b'\n').count(), head: head.to_vec() }
     }
 
-    /// Describes an invalid field of a response that is made from parts.
+    /// Describes an invalid field of a response that was made from parts.
     pub(crate) fn of_field(name: &str, value: &[u8]) -> Self {
         let mut head = [name.as_bytes(), b": ", value].concat();
         // with a colon in the name, the line itself is valid
         let fault = check_field_line(&head, false).err().unwrap_or(ResponseFault::NameInvalid);
-        // cut behind the first control character: the rest may be that of a secret
+        // cut off behind the first control character, which a secret may follow
         head.truncate(head.iter().position(|&byte| !is_field_text(&[byte])).map_or(head.len(), |index| index + 1));
         Self { fault, line_number: 1, head }
     }
@@ -142,7 +142,7 @@ fn start_line(head: &[u8]) -> (usize, &[u8]) {
     (1..).zip(lines(head)).find(|(_, line)| !line.is_empty()).unwrap_or((1, &[]))
 }
 
-/// RFC 9112 section 4: `HTTP-version SP status-code SP [ reason-phrase ]`.
+/// Checks a status line (RFC 9112 section 4): `HTTP-version SP status-code SP [ reason-phrase ]`.
 fn check_status_line(line: &[u8]) -> Result<(), ResponseFault> {
     let invalid = ResponseFault::StatusLineInvalid;
     let Some(([major, b'.', minor], rest)) = line.strip_prefix(b"HTTP/").and_then(<[u8]>::split_first_chunk::<3>)
@@ -168,7 +168,7 @@ fn check_status_line(line: &[u8]) -> Result<(), ResponseFault> {
     }
 }
 
-/// RFC 9112 section 5: `field-name ":" OWS field-value OWS`, or the continuation of a value.
+/// Checks a field line (RFC 9112 section 5): `field-name ":" OWS field-value OWS`, or the continuation of a value.
 fn check_field_line(line: &[u8], is_first: bool) -> Result<(), ResponseFault> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     if line.is_empty() {

@@ -1,9 +1,8 @@
 //! The opening handshake, RFC 6455 section 4, as data: [`negotiation`] checks and chooses header fields, [`http1`]
-//! converts the bytes of HTTP/1.1 to heads and bodies and back. Both are used by [`opening`](crate::opening), which
-//! holds the output, the timers and the transitions.
+//! converts the bytes of HTTP/1.1 to heads and bodies, and heads to bytes. [`opening`](crate::opening), which has the
+//! output, the timers and the transitions, uses both.
 //!
-//! Depends on `data` and on nothing else of the crate. The layers between it and `opening` (errors, events, the
-//! connection) name only its types.
+//! Depends on `data` only. `error`, `event`, `connection` and `websocket` use its types alone.
 
 mod error;
 mod http1;
@@ -21,5 +20,5 @@ pub use negotiation::{
 };
 
 pub(crate) use http1::{Body, RequestReader, ResponseReader, encode_acceptance, encode_request, encode_response};
-pub(crate) use negotiation::Expected;
+pub(crate) use negotiation::ExpectedResponse;
 pub(crate) use pending_open::PendingOpen;

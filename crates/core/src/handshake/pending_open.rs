@@ -1,4 +1,4 @@
-//! What the opening handshake passes on to the connection that it opened.
+//! The result of an opening handshake that the connection keeps.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -6,31 +6,30 @@ use alloc::vec::Vec;
 use crate::data::Input;
 use crate::handshake::{Agreement, Open};
 
-/// The agreement, and the events that precede those of the bytes received next. Most connections have none.
+/// The agreement, and pending events that precede those of further bytes. Most connections have neither.
 #[derive(Debug)]
 pub(crate) struct PendingOpen {
     pub(crate) agreement: Agreement,
-    /// Whether the `Open` event has not been returned yet.
+    /// Whether the `Open` event is pending.
     is_open_pending: bool,
-    /// Frames that arrived before the request was accepted, and how many of their bytes have been used.
+    /// Frames that arrived before the request was accepted. `used` counts the bytes that were received from them.
     early: Vec<u8>,
     used: usize,
 }
 
 impl PendingOpen {
-    /// Keeps an agreement, without pending events; `None` if nothing was agreed on.
+    /// Keeps an agreement without pending events; `None` if it is empty.
     pub(crate) fn from_agreement(agreement: Agreement) -> Option<Box<Self>> {
         let is_empty = agreement.is_empty();
         (!is_empty).then(|| Box::new(Self { agreement, is_open_pending: false, early: Vec::new(), used: 0 }))
     }
 
-    /// Keeps the pending [`Event::Open`](crate::Event::Open) of a handshake that has just been completed, and frames
-    /// that arrived before.
+    /// Keeps the pending [`Event::Open`](crate::Event::Open) of a handshake, and the frames that have arrived.
     pub(crate) fn with_open_event(agreement: Agreement, early: Vec<u8>) -> Box<Self> {
         Box::new(Self { agreement, is_open_pending: true, early, used: 0 })
     }
 
-    /// Returns whether `Open`, or the event of an early frame, has not been returned yet.
+    /// Returns whether the `Open` event, or bytes of early frames, are pending.
     #[inline(always)]
     pub(crate) fn is_pending(&self) -> bool {
         self.is_open_pending || self.used < self.early.len()
@@ -51,7 +50,7 @@ impl PendingOpen {
         received
     }
 
-    /// Returns what the connection still needs: everything while an event is pending, then the agreement alone.
+    /// Returns the part that the connection still needs: all of it while an event is pending, then only the agreement.
     pub(crate) fn into_needed(mut self: Box<Self>) -> Option<Box<Self>> {
         if self.is_pending() {
             return Some(self);

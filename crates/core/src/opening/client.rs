@@ -10,19 +10,19 @@ use crate::connection::Connection;
 use crate::data::{Config, Input, Instant};
 use crate::error::{Error, TimeoutKind};
 use crate::handshake::{
-    Body, ClientRequest, Expected, HandshakeError, Open, RequestError, Response, ResponseReader, encode_request,
-    generate_key,
+    Body, ClientRequest, ExpectedResponse, HandshakeError, Open, RequestError, Response, ResponseReader,
+    encode_request, generate_key,
 };
 use crate::send::{Masking, Output};
 
-/// A client that waits for the response.
+/// A client that awaits the response.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) config: Arc<Config>,
     masking: Masking,
     pub(crate) output: Output,
     pub(crate) timers: Timers,
-    expected: Expected,
+    expected: ExpectedResponse,
     stage: Stage,
     /// Nothing more can be written.
     is_write_lost: bool,
@@ -55,13 +55,13 @@ impl Client {
             masking: Masking::Client(Box::new(rng)),
             output: Output::default().with_head(encode_request(request, &key)),
             timers,
-            expected: Expected::new(request, &key),
+            expected: ExpectedResponse::new(request, &key),
             stage: Stage::AwaitingHead(ResponseReader::default()),
             is_write_lost: false,
         })
     }
 
-    /// Takes the bytes of the response. After a 101, the input that remains holds frames (4.1).
+    /// Takes the bytes of the response. After a 101, the rest of the input is frames (4.1).
     pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<(Connection, Open)>, HandshakeError> {
         loop {
             let reader = match &mut self.stage {
@@ -85,13 +85,13 @@ impl Client {
         }
     }
 
-    /// Records that nothing more can be written, and drops the rest of the request. The response may say why.
+    /// Records that nothing more can be written. Drops the rest of the request; the response may give the reason.
     pub(crate) fn lose_write(&mut self) {
         self.output.abandon();
         self.is_write_lost = true;
     }
 
-    /// Ends the handshake, because the body, the transport or the time has ended. Returns the error.
+    /// Ends the handshake, because the body or the transport has ended or a deadline has passed. Returns the error.
     pub(crate) fn end_of_response(&mut self) -> HandshakeError {
         match core::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::AwaitingBody { response, body } => {
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// Handles a deadline that has come. Returns the error that ends the handshake.
+    /// Handles the deadline. Returns the error that ends the handshake, if it has come.
     pub(crate) fn handle_timeout(&mut self) -> Option<Error> {
         self.timers.pop_expired().map(|_| match self.end_of_response() {
             error @ (HandshakeError::Refused(_) | HandshakeError::ResponseNotHttp(_)) => error.into(),
@@ -112,6 +112,7 @@ impl Client {
         })
     }
 
+    /// Checks the response, and opens the connection.
     fn open(&mut self, response: Response) -> Result<(Connection, Open), HandshakeError> {
         let agreement = self.expected.check(&response)?;
         let masking = core::mem::replace(&mut self.masking, Masking::Server);

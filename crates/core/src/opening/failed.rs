@@ -1,5 +1,5 @@
-//! The end of a connection that never opened: delivers the response of a server, if there is one, and ends TCP.
-//! It sends no Close frame (RFC 6455 section 7.1.7), but goes through the phases of [`Closing`].
+//! The end of a connection that never opened: delivers the response of a server, if there is one, and ends TCP. It
+//! sends no Close frame (RFC 6455 section 7.1.7), but uses the phases of [`Closing`].
 
 use alloc::boxed::Box;
 
@@ -8,7 +8,7 @@ use crate::data::{Config, Initiator, Instant, ReadyState, Role, TransportAction}
 use crate::error::Error;
 use crate::send::Output;
 
-/// A connection that will not open.
+/// A connection whose opening handshake failed.
 #[derive(Debug)]
 pub(crate) struct FailedHandshake {
     pub(crate) role: Role,
@@ -20,8 +20,8 @@ pub(crate) struct FailedHandshake {
 }
 
 impl FailedHandshake {
-    /// Ends when the response in the output is delivered. Every `receive` returns `error`; it is `None` if the
-    /// application responded.
+    /// Creates a failed handshake that ends when the response in the output is delivered. Every `receive` returns
+    /// `error`, which is `None` if the application responded.
     pub(crate) fn with_response(output: Output, error: Option<Error>, config: &Config, now: Instant) -> Self {
         let mut closing = Box::new(Closing::new(Initiator::Local, config, now));
         closing.fail(error);
@@ -30,7 +30,7 @@ impl FailedHandshake {
         Self { role: Role::Server, output, timers, closing, is_error_pending: false }
     }
 
-    /// Ends at once.
+    /// Creates a failed handshake that has ended.
     pub(crate) fn without_response(
         role: Role,
         mut output: Output,
@@ -46,7 +46,7 @@ impl FailedHandshake {
         Self { role, output, timers, closing, is_error_pending: false }
     }
 
-    /// Leaves the error to the next `receive`, because the current call cannot return it.
+    /// Defers the error to the next `receive`, because the current call cannot return it.
     pub(crate) fn defer_error(&mut self) {
         self.is_error_pending = self.closing.error().is_some();
     }
@@ -68,7 +68,7 @@ impl FailedHandshake {
     }
 
     pub(crate) fn progress(&mut self) {
-        self.closing.progress(self.timers.now());
+        self.closing.note_progress(self.timers.now());
     }
 
     pub(crate) fn end(&mut self, action: TransportAction) {

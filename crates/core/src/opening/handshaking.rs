@@ -1,4 +1,4 @@
-//! A WebSocket that is not open, with all its transitions, and the server's opening handshake, RFC 6455 section 4.2.
+//! The transitions of a WebSocket that is not open, and the server's opening handshake, RFC 6455 section 4.2.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -78,7 +78,7 @@ impl Handshaking {
         }
     }
 
-    /// Records that nothing more can be written. A client keeps reading, to learn why its request was refused. A
+    /// Records that nothing more can be written. A client keeps reading, since the response may give the reason. A
     /// server, which cannot answer any more, fails.
     pub(crate) fn write_lost(&mut self, now: Instant) {
         self.advance(now);
@@ -110,7 +110,7 @@ impl Handshaking {
         }
     }
 
-    /// Returns whether there is an error that no call has returned yet.
+    /// Returns whether an error is pending that no call has returned.
     pub(crate) fn has_pending_event(&self) -> bool {
         matches!(self, Self::Failed(failed) if failed.is_error_pending)
     }
@@ -138,7 +138,7 @@ impl Handshaking {
         }
     }
 
-    /// Returns the connection, the agreement, and the frames that have arrived.
+    /// Accepts the request. Returns the connection, the agreement, and the frames that have arrived.
     pub(crate) fn accept(
         &mut self,
         accept: &Accept,
@@ -165,8 +165,8 @@ impl Handshaking {
         Ok(())
     }
 
-    /// Ends the opening handshake. Checks code and reason as if the connection were open, though no frame carries them:
-    /// the application need not know whether it is open.
+    /// Ends the opening handshake. Checks code and reason as for an open connection, though no frame carries them, so
+    /// that the application need not know the state.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         if let Self::Failed(_) = self {
             return Ok(());
@@ -264,8 +264,7 @@ impl Handshaking {
         }
     }
 
-    /// Ends the opening handshake without a response (RFC 6455 section 7.1.7: nor a Close frame, since the connection
-    /// is not open).
+    /// Ends the opening handshake without a response or Close frame (RFC 6455 section 7.1.7).
     fn abandon(&mut self, error: Option<Error>, action: TransportAction) {
         let (role, output) = (self.role(), core::mem::take(self.output()));
         let config = match self {
@@ -276,6 +275,7 @@ impl Handshaking {
         *self = Self::Failed(FailedHandshake::without_response(role, output, error, action, config));
     }
 
+    /// Ends the opening handshake with this error, and returns it.
     fn abandon_with(&mut self, error: impl Into<Error>) -> Error {
         let error = error.into();
         self.abandon(Some(error.clone()), TransportAction::Close);
@@ -283,11 +283,11 @@ impl Handshaking {
     }
 }
 
-/// A server that waits for a request, or for the application's answer.
+/// A server that awaits a request, or the application's answer.
 #[derive(Debug)]
 pub(crate) struct Server {
     config: Arc<Config>,
-    /// Empty until the answer.
+    /// Empty until the request is answered.
     output: Output,
     timers: Timers,
     stage: Stage,
@@ -298,13 +298,13 @@ pub(crate) struct Server {
 #[derive(Debug)]
 enum Stage {
     AwaitingHead(RequestReader),
-    /// An opening handshake waits for the application's answer.
+    /// An opening handshake that the application has not answered.
     HandshakePending {
         handshake: OpeningHandshake,
         /// Frames that arrived before the answer.
         early: Vec<u8>,
     },
-    /// A request that does not ask for a WebSocket waits for the application's answer.
+    /// A request that does not ask for a WebSocket, and that the application has not answered.
     HttpRequestPending {
         /// The client has sent its FIN, and may still read the answer.
         has_eof: bool,
@@ -319,12 +319,12 @@ impl Server {
         Self { config, output: Output::default(), timers, stage, is_method_head: false }
     }
 
-    /// Takes the bytes of the request, or those that follow it.
+    /// Takes the bytes of the request, or the frames behind it.
     fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<Event<'static>>, HandshakeError> {
         match &mut self.stage {
             Stage::AwaitingHead(reader) => {
                 let request = reader.read(input, &self.config);
-                // of a request that cannot be parsed, the reader may know the method
+                // the reader may know the method of a request that cannot be parsed
                 self.is_method_head = reader.is_method_head();
                 let Some(request) = request? else { return Ok(None) };
                 self.is_method_head = request.headers().has_method("HEAD");
@@ -338,7 +338,7 @@ impl Server {
             Stage::HandshakePending { early, .. } => {
                 let part = input.take(usize::MAX);
                 if early.len().saturating_add(part.len()) > self.config.max_head_size {
-                    return Err(LimitExceeded::at(Subject::EarlyFrames, self.config.max_head_size).into());
+                    return Err(LimitExceeded::beyond(Subject::EarlyFrames, self.config.max_head_size).into());
                 }
                 early.extend_from_slice(part);
                 Ok(None)
@@ -350,14 +350,14 @@ impl Server {
         }
     }
 
-    /// Records the client's FIN. Only a request that does not ask for a WebSocket can still be answered.
+    /// Records the client's FIN. Fails unless a plain HTTP request is pending, which can still be answered.
     fn receive_eof(&mut self) -> Result<(), HandshakeError> {
         let Stage::HttpRequestPending { has_eof } = &mut self.stage else { return Err(HandshakeError::UnexpectedEof) };
         *has_eof = true;
         Ok(())
     }
 
-    /// Returns the accepted connection, the agreement, and the frames that arrived before.
+    /// Returns the accepted connection, the agreement, and the frames that have arrived.
     fn accept(&mut self, accept: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
         let (handshake, early) = match &mut self.stage {
             Stage::AwaitingHead(_) => return Err(AnswerError::NoRequest),
@@ -370,7 +370,7 @@ impl Server {
         Ok((connection, acceptance.agreement(), core::mem::take(early)))
     }
 
-    /// Returns whether a request waits for the application's answer.
+    /// Returns whether the application has to answer a request.
     fn has_pending_request(&self) -> bool {
         matches!(self.stage, Stage::HandshakePending { .. } | Stage::HttpRequestPending { .. })
     }

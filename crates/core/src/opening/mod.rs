@@ -1,9 +1,9 @@
-//! A WebSocket that is not open: its opening handshake as client or server, and the end of a handshake that failed. The
-//! [handshake](crate::handshake) folder provides the bytes and the header fields; this folder holds the output, the
+//! A WebSocket that is not open: its opening handshake as client or server, and the end of a failed handshake. The
+//! [handshake](crate::handshake) folder provides the bytes and the header fields; this folder has the output, the
 //! timers and all transitions.
 //!
-//! [`WebSocket`](crate::WebSocket) alone uses [`Handshaking`], and replaces it with the connection that it returns.
-//! Depends on `connection` and everything below.
+//! Only [`WebSocket`](crate::WebSocket) uses [`Handshaking`], and replaces it with the connection that it returns.
+//! Depends on `connection` and the layers below.
 
 mod client;
 mod failed;

@@ -1,4 +1,4 @@
-//! A message that arrives in pieces: limits over all its fragments, and text validated as it arrives.
+//! Assembles a message that arrives in pieces: checks the limits on its fragments, and validates text as it arrives.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -11,8 +11,8 @@ use super::receive_error::ReceiveError;
 use crate::data::{Chunk, Config, LimitExceeded, Message, MessageKind, Subject, Utf8Validator};
 use crate::scratch::BufferPool;
 
-/// Text is unmasked, validated and copied in blocks of this many bytes, which stay in the L1 cache in between. A
-/// multiple of the key's length, so that every block begins with the same key byte.
+/// Text is unmasked, validated and copied in blocks of this many bytes, so that each step finds the block in the L1
+/// cache. A multiple of the key's length: every block begins with the same key byte.
 const TEXT_BLOCK: usize = 2 * 1024;
 
 /// Short pieces, unmasked, that are validated and appended together.
@@ -30,7 +30,7 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Adds the piece, if there is room for it.
+    /// Adds the piece, and returns whether there was room for it.
     #[inline]
     fn add(&mut self, piece: &Piece<'_>) -> bool {
         let end = self.filled + piece.bytes.len();
@@ -45,15 +45,15 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct Assembly {
     payload: Payload,
-    /// Payload bytes of all frames whose heads have arrived.
+    /// The payload bytes of all frames whose heads have arrived.
     announced: u64,
-    /// Consecutive frames without payload.
+    /// The number of consecutive frames without payload.
     empty_fragments: u32,
 }
 
-/// The payload that has arrived. With chunk delivery nothing is kept.
+/// The payload that has arrived; empty with chunk delivery.
 enum Payload {
-    /// The string has whole characters only; the validator has the beginning of the next one.
+    /// The string holds complete characters only; the validator holds the beginning of the next one.
     Text {
         text: String,
         utf8: Utf8Validator,
@@ -70,7 +70,7 @@ impl Assembly {
         Self { payload, announced: 0, empty_fragments: 0 }
     }
 
-    /// Begins a frame of the message. Its whole length counts before a byte of it has arrived.
+    /// Begins a frame of the message. Counts its whole length before its payload arrives.
     pub(crate) fn begin_frame(&mut self, payload_length: u64, fin: bool, config: &Config) -> Result<(), LimitExceeded> {
         self.announced = self.announced.saturating_add(payload_length);
         check_message_length(self.announced, config)?;
@@ -82,12 +82,12 @@ impl Assembly {
         Ok(())
     }
 
-    /// Returns the next piece as a chunk, and keeps nothing of it. `None` if it is empty and not the last one.
+    /// Returns the next piece as a chunk, without keeping it. `None` if it is empty and not the last one.
     pub(crate) fn chunk<'b>(&mut self, piece: Piece<'b>) -> Result<Option<Chunk<'b>>, ReceiveError> {
         let last = piece.is_last();
         let bytes = piece.unmask();
         if let Payload::Text { utf8, .. } = &mut self.payload {
-            utf8.push(bytes, |_| ())?;
+            utf8.validate(bytes, |_| ())?;
             if last {
                 utf8.finish()?;
             }
@@ -95,7 +95,7 @@ impl Assembly {
         Ok((last || !bytes.is_empty()).then_some(Chunk::new(self.kind(), bytes, last)))
     }
 
-    /// Appends the next piece, or adds it to the batch, on which [`append_batch`](Self::append_batch) must be called.
+    /// Appends the next piece, or adds it to the batch. The caller must call [`append_batch`](Self::append_batch) then.
     #[inline]
     pub(crate) fn append_batched(
         &mut self,
@@ -114,14 +114,14 @@ impl Assembly {
     pub(crate) fn append_batch(&mut self, batch: &mut Batch) -> Result<(), ReceiveError> {
         let (bytes, _) = batch.bytes.split_at(batch.filled);
         match &mut self.payload {
-            Payload::Text { text, utf8 } => utf8.push(bytes, |valid| text.push_str(valid))?,
+            Payload::Text { text, utf8 } => utf8.validate(bytes, |valid| text.push_str(valid))?,
             Payload::Binary(payload) => payload.extend_from_slice(bytes),
         }
         batch.filled = 0;
         Ok(())
     }
 
-    /// Appends the next piece. Binary data is unmasked while it is copied.
+    /// Appends the next piece. Unmasks binary data while copying it.
     #[inline]
     pub(crate) fn append(&mut self, piece: Piece<'_>, pool: Option<&mut BufferPool>) -> Result<(), ReceiveError> {
         match &mut self.payload {
@@ -131,7 +131,7 @@ impl Assembly {
                 }
                 for block in piece.bytes.chunks_mut(TEXT_BLOCK) {
                     unmask(block, piece.key);
-                    utf8.push(block, |valid| text.push_str(valid))?;
+                    utf8.validate(block, |valid| text.push_str(valid))?;
                 }
             }
             Payload::Binary(bytes) => {
@@ -144,8 +144,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// Returns pooled memory that is too large for the bytes that have arrived. `remaining` bytes of the current frame
-    /// have not arrived.
+    /// Returns a pooled buffer to the pool if it is too large for the bytes that have arrived. `remaining` bytes of the
+    /// current frame have not arrived.
     pub(crate) fn detach_scratch(&mut self, remaining: u64, pool: &mut BufferPool) {
         match &mut self.payload {
             Payload::Text { text, utf8 } => shrink_text(text, utf8.carried(), remaining, pool),
@@ -153,7 +153,7 @@ impl Assembly {
         }
     }
 
-    /// Ends the message, and returns it. It keeps no buffer that is too large for it.
+    /// Ends the message and returns it, without a buffer that is too large for it.
     pub(crate) fn finish(&mut self, pool: Option<&mut BufferPool>) -> Result<Message<'static>, ReceiveError> {
         if let Some(pool) = pool {
             self.detach_scratch(0, pool);
@@ -175,7 +175,7 @@ impl Assembly {
     }
 }
 
-/// Checks the length of a message: what its frames have announced so far.
+/// Checks the length of a message, as announced so far by its frames.
 pub(crate) fn check_message_length(length: u64, config: &Config) -> Result<(), LimitExceeded> {
     let limit = config.max_message_size as u64;
     if length > limit { Err(LimitExceeded::new(Subject::Message, limit, length)) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! What frames become, and the parsing of control frames (RFC 6455 section 5.5).
+//! The events of received frames, and the parsing of control frames (RFC 6455 section 5.5).
 
 use alloc::borrow::Cow;
 

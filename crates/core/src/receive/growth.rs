@@ -1,4 +1,4 @@
-//! How the buffer grows in which a message is assembled.
+//! The growth of the buffer in which a message is assembled.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,28 +7,28 @@ use super::payload::Piece;
 use crate::frame::{FrameHeader, MaskingKey};
 use crate::scratch::BufferPool;
 
-/// From this many bytes on, a message may grow fourfold instead of twofold.
+/// From this many bytes on, a buffer may grow fourfold instead of twofold.
 const FOURFOLD_MIN: usize = 64 * 1024;
 
-/// How much memory a message may have, in bytes.
+/// The memory that a message may have, in bytes.
 ///
-/// Nothing is reserved for a claimed length alone, but in proportion to the bytes that have arrived: after many bytes,
-/// more of the claimed ones are likely to arrive, and a long message is then moved less often than by doubling.
+/// It does not follow from the claimed length alone, but from the number of bytes that have arrived: after many bytes,
+/// more of the claimed ones are likely to arrive. A long message is then moved less often than by doubling.
 pub(crate) struct Growth {
-    /// What the message needs now.
+    /// The length of the message with the new piece.
     needed: usize,
-    /// What it will need when the current frame is complete.
+    /// The length of the message when the current frame is complete.
     claimed: usize,
-    /// The largest capacity that the message may keep: in proportion to the bytes that have arrived, and at most twice
+    /// The largest capacity that the message may keep: proportional to the bytes that have arrived, and at most twice
     /// the claimed length.
     max_capacity: usize,
-    /// How many bytes to request from the allocator, beyond those that the message has.
+    /// The number of bytes to request from the allocator, beyond the present ones.
     additional: usize,
 }
 
 impl Growth {
-    /// For a piece of `piece` bytes behind the `arrived` bytes of its message, in a frame of which `remaining` bytes
-    /// have not arrived.
+    /// Computes the memory for a piece of `piece` bytes behind the `arrived` bytes of its message, in a frame of which
+    /// `remaining` bytes have not arrived.
     pub(crate) fn new(arrived: usize, piece: usize, remaining: u64) -> Self {
         let needed = arrived + piece;
         let base = needed.saturating_add(FrameHeader::MAX_SIZE);
@@ -39,10 +39,10 @@ impl Growth {
         Self { needed, claimed, max_capacity, additional: piece.saturating_add(remaining.min(growth)) }
     }
 
-    /// Takes a buffer from the pool, if one fits.
+    /// Takes a buffer from the pool, if it has one that fits.
     ///
-    /// The connection has it for its turn alone ([`shrink`]). So a message that begins may have a buffer for its claimed
-    /// length; if it is fragmented, which claims nothing, the largest one.
+    /// The connection keeps it only for its turn (see [`shrink`]). So a message that begins may have a buffer for its
+    /// claimed length; if it is fragmented, which claims no length, the largest one.
     fn take_pooled(&self, begins: bool, fin: bool, pool: &mut BufferPool) -> Option<Vec<u8>> {
         if begins && !fin {
             return pool.take_largest(self.needed);
@@ -50,12 +50,13 @@ impl Growth {
         if begins && let Some(buffer) = pool.take(self.claimed..=self.claimed.saturating_mul(2)) {
             return Some(buffer);
         }
-        // The allocator may extend in place a message that ends with this piece, or one of many short fragments.
+        // The allocator may extend the buffer in place if the message ends with this piece, or has many short
+        // fragments.
         if begins || self.claimed > self.needed { pool.take(self.needed..=self.max_capacity) } else { None }
     }
 
     /// Returns a buffer that the message may keep, from the pool or the allocator.
-    fn buffer(&self, pool: &mut BufferPool) -> Vec<u8> {
+    fn allocate(&self, pool: &mut BufferPool) -> Vec<u8> {
         pool.take(self.needed..=self.max_capacity).unwrap_or_else(|| Vec::with_capacity(self.needed + self.additional))
     }
 }
@@ -72,7 +73,7 @@ pub(crate) fn grow(bytes: &mut Vec<u8>, piece: &Piece<'_>, pool: Option<&mut Buf
     bytes.reserve(growth.additional);
 }
 
-/// The same for text, beside which `carried` bytes of an unfinished character are kept.
+/// Makes room in a text. `carried` bytes of an unfinished character are kept beside it.
 #[cold]
 pub(crate) fn grow_text(text: &mut String, carried: usize, piece: &Piece<'_>, pool: Option<&mut BufferPool>) {
     let growth = Growth::new(text.len() + carried, piece.bytes.len(), piece.remaining);
@@ -88,19 +89,19 @@ pub(crate) fn grow_text(text: &mut String, carried: usize, piece: &Piece<'_>, po
 pub(crate) fn shrink(bytes: &mut Vec<u8>, remaining: u64, pool: &mut BufferPool) {
     let growth = Growth::new(bytes.len(), 0, remaining);
     if bytes.capacity() > growth.max_capacity {
-        move_to(growth.buffer(pool), bytes, pool);
+        move_to(growth.allocate(pool), bytes, pool);
     }
 }
 
-/// The same for text.
+/// Moves a text out of a pooled buffer that is longer than the text may keep.
 pub(crate) fn shrink_text(text: &mut String, carried: usize, remaining: u64, pool: &mut BufferPool) {
     let growth = Growth::new(text.len() + carried, 0, remaining);
     if text.capacity() > growth.max_capacity {
-        move_text_to(growth.buffer(pool), text, pool);
+        move_text_to(growth.allocate(pool), text, pool);
     }
 }
 
-/// Moves a message to an empty buffer, and its old buffer to the pool.
+/// Moves a message to an empty buffer. Returns its old buffer to the pool.
 fn move_to(mut buffer: Vec<u8>, bytes: &mut Vec<u8>, pool: &mut BufferPool) {
     append(&mut buffer, bytes, [0; 4]);
     pool.keep_sent(core::mem::replace(bytes, buffer));
@@ -112,8 +113,8 @@ fn move_text_to(buffer: Vec<u8>, text: &mut String, pool: &mut BufferPool) {
     pool.keep_sent(core::mem::replace(text, buffer).into_bytes());
 }
 
-/// Appends a piece, which is unmasked on the way. (With key 0 this is a fast copy.) Not inlined, so that the path for
-/// text does not save the registers that the masking kernel needs.
+/// Appends a piece and unmasks it. (With key 0 this is a fast copy.) Not inlined, so that the path for text does not
+/// save the registers that the masking kernel needs.
 #[inline(never)]
 pub(crate) fn append(bytes: &mut Vec<u8>, piece: &[u8], key: MaskingKey) {
     sansocket_mask::append(bytes, piece, key, 0);

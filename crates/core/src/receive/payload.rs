@@ -3,12 +3,12 @@
 use crate::data::Input;
 use crate::frame::{FrameHeader, MaskingKey};
 
-/// The part of a frame's payload that has not arrived.
+/// The position in the payload of a frame: the part that has not arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PayloadCursor {
     /// Bytes that have not arrived, as the peer claims.
     pub(crate) remaining: u64,
-    /// Rotated, so that it begins with the key byte of the next payload byte.
+    /// The masking key, rotated to begin with the key byte of the next payload byte.
     key: MaskingKey,
     fin: bool,
 }
@@ -17,7 +17,7 @@ pub(crate) struct PayloadCursor {
 #[derive(Debug)]
 pub(crate) struct Piece<'b> {
     pub(crate) bytes: &'b mut [u8],
-    /// Rotated, so that it begins with the key byte of the first of `bytes`.
+    /// The masking key, rotated to begin with the key byte of the first of `bytes`.
     pub(crate) key: MaskingKey,
     /// Bytes of the frame's payload that have not arrived, as the peer claims.
     pub(crate) remaining: u64,
@@ -30,16 +30,16 @@ impl PayloadCursor {
         Self { remaining: header.payload_length, key: header.mask.unwrap_or_default(), fin: header.fin }
     }
 
-    /// For a message of one frame.
-    pub(crate) fn of_message(length: u64, key: MaskingKey) -> Self {
+    /// Creates the cursor of a message of one frame.
+    pub(crate) fn for_message(length: u64, key: MaskingKey) -> Self {
         Self { remaining: length, key, fin: true }
     }
 
-    /// Takes from the input what it has of the payload.
+    /// Takes the bytes of this payload from the input.
     pub(crate) fn take<'b>(&mut self, input: &mut Input<'b>) -> Piece<'b> {
         let bytes = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX));
         let key = self.key;
-        // as a number, in a register: rotating so short an array takes three calls
+        // rotated as a number in a register: rotating so short an array takes three calls
         self.key = u32::from_le_bytes(key).rotate_right(8 * (bytes.len() % 4) as u32).to_le_bytes();
         self.remaining -= bytes.len() as u64;
         Piece { bytes, key, remaining: self.remaining, fin: self.fin }

@@ -1,24 +1,16 @@
-//! Why received bytes fail the connection.
+//! The error of receiving.
+
+use thiserror::Error;
 
 use crate::data::{InvalidUtf8, LimitExceeded, ProtocolError};
 
 /// Why received bytes fail the connection (RFC 6455 section 7.1.7).
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub(crate) enum ReceiveError {
-    Limit(LimitExceeded),
-    Protocol(ProtocolError),
-}
-
-impl From<LimitExceeded> for ReceiveError {
-    fn from(exceeded: LimitExceeded) -> Self {
-        Self::Limit(exceeded)
-    }
-}
-
-impl From<ProtocolError> for ReceiveError {
-    fn from(error: ProtocolError) -> Self {
-        Self::Protocol(error)
-    }
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
 }
 
 impl From<InvalidUtf8> for ReceiveError {

@@ -1,4 +1,4 @@
-//! The receiver: sequencing of frames, limits, unmasking (RFC 6455 sections 5.1 to 5.4).
+//! The receiver: the order of frames, limits, and unmasking (RFC 6455 sections 5.1 to 5.4).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -13,24 +13,24 @@ use crate::data::{Chunk, Config, Delivery, Input, LimitExceeded, Message, Messag
 use crate::frame::{FrameHeader, OpCode};
 use crate::scratch::BufferPool;
 
-/// Reads frames, in whatever pieces they arrive.
+/// Reads frames, which may arrive in pieces of any size.
 pub(crate) struct Receiver {
-    /// The endpoint's own role, from which follows whether the peer masks.
+    /// The role of this endpoint. A server expects masked frames, a client unmasked ones.
     role: Role,
     stage: Stage,
-    /// The message of which a frame has begun, unless it lies whole in the input.
+    /// The message that is being received, unless all of it is in the input.
     assembly: Option<Box<Assembly>>,
 }
 
-/// Where in a frame the next byte belongs.
+/// The part of a frame that the next byte belongs to.
 enum Stage {
     /// Between frames.
     Start,
-    /// In a head, of which these bytes have arrived.
+    /// In a head. The first `filled` bytes of it have arrived.
     Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
     /// In the payload of a data frame.
     Data(PayloadCursor),
-    /// In the payload of a control frame, of which a part has arrived.
+    /// In the payload of a control frame. A part of it has arrived.
     Control { opcode: OpCode, payload: Vec<u8>, cursor: PayloadCursor },
 }
 
@@ -39,7 +39,7 @@ impl Receiver {
         Self { role, stage: Stage::Start, assembly: None }
     }
 
-    /// Drops what has arrived of an unfinished message: nothing more will be received.
+    /// Drops an unfinished message: nothing more will be received.
     pub(crate) fn discard(&mut self) {
         *self = Self::new(self.role);
     }
@@ -50,7 +50,7 @@ impl Receiver {
         self.assembly.is_some()
     }
 
-    /// Returns pooled memory at the end of the connection's turn.
+    /// Returns pooled buffers at the end of the connection's turn.
     #[cold]
     pub(crate) fn detach_scratch(&mut self, pool: &mut BufferPool) {
         if let Some(assembly) = &mut self.assembly {
@@ -59,9 +59,9 @@ impl Receiver {
         }
     }
 
-    /// Receives a message of one frame that lies whole in the input, which most messages do. The caller validates text.
-    /// Returns `None` for everything else, which [`receive`](Self::receive) handles. If a message of one frame begins,
-    /// takes its head: [`receive`](Self::receive) would decode it again (170 instructions).
+    /// Receives a message of one frame that is complete in the input, as most messages are. The caller validates text.
+    /// Returns `None` in all other cases, which [`receive`](Self::receive) handles. If a longer message of one frame
+    /// begins, takes its head, so that [`receive`](Self::receive) need not decode it again (170 instructions).
     #[inline(always)]
     pub(crate) fn receive_whole<'b>(
         &mut self,
@@ -74,13 +74,13 @@ impl Receiver {
         let kind = whole_message_kind(input.remaining())?;
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
         let is_masked = self.role == Role::Server;
-        let (size, length, key) = FrameHeader::decode_rest(input.remaining(), is_masked)?;
-        if !config.permits_frame(length) {
+        let (size, length, key) = FrameHeader::decode_length_and_key(input.remaining(), is_masked)?;
+        if !config.permits_frame_payload(length) {
             return None;
         }
         if length > (input.remaining().len() - size) as u64 {
             input.take(size);
-            self.begin_message(kind, PayloadCursor::of_message(length, key));
+            self.begin_message(kind, PayloadCursor::for_message(length, key));
             return None;
         }
         input.take(size);
@@ -91,14 +91,14 @@ impl Receiver {
         Some((kind, payload))
     }
 
-    /// Begins a message of one frame that does not lie whole in the input.
+    /// Begins a message of one frame that is not complete in the input.
     #[cold]
     fn begin_message(&mut self, kind: MessageKind, cursor: PayloadCursor) {
         self.assembly = Some(Box::new(Assembly::new(kind)));
         self.stage = Stage::Data(cursor);
     }
 
-    /// Takes bytes from the input up to the next event; `None` if the input ends before.
+    /// Takes bytes from the input up to the next event. Returns `None` if the input ends before it.
     pub(crate) fn receive<'b>(
         &mut self,
         input: &mut Input<'b>,
@@ -111,11 +111,11 @@ impl Receiver {
                 Stage::Data(_) if self.is_assembling(config) => {
                     self.assemble(input, pool.as_deref_mut())?.map(FrameEvent::Message)
                 }
-                Stage::Data(_) => self.pass(input)?.map(FrameEvent::Chunk),
-                Stage::Control { .. } => self.control(input)?,
+                Stage::Data(_) => self.receive_chunk(input)?.map(FrameEvent::Chunk),
+                Stage::Control { .. } => self.receive_control(input)?,
                 Stage::Start | Stage::Head { .. } => {
                     self.middle_fragments(input, config, pool.as_deref_mut())?;
-                    let Some(header) = self.head(input)? else { return Ok(None) };
+                    let Some(header) = self.read_head(input)? else { return Ok(None) };
                     self.begin_frame(&header, input, config)?
                 }
             };
@@ -126,8 +126,8 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Takes the fragments that neither begin nor end a message, and lie whole in the input: 150 instructions instead of
-    /// 365 for a fragment of 1 byte, 298 instead of 445 for one of 100 bytes.
+    /// Takes the fragments that neither begin nor end a message, and are complete in the input: 150 instructions
+    /// instead of 365 for a fragment of 1 byte, 298 instead of 445 for one of 100 bytes.
     fn middle_fragments(
         &mut self,
         input: &mut Input<'_>,
@@ -139,13 +139,14 @@ impl Receiver {
         }
         let mut batch = Batch::default();
         let ended = self.batch_fragments(input, config, &mut batch, pool);
-        // an error in the batch precedes the error that ended the loop
+        // an error in the batch comes before the error that ended the loop
         match &mut self.assembly {
             Some(assembly) => assembly.append_batch(&mut batch).and(ended),
             None => ended,
         }
     }
 
+    /// Adds such fragments to the batch, or appends those that are too long for it.
     fn batch_fragments(
         &mut self,
         input: &mut Input<'_>,
@@ -154,11 +155,11 @@ impl Receiver {
         mut pool: Option<&mut BufferPool>,
     ) -> Result<(), ReceiveError> {
         while let Some((header, size)) = FrameHeader::decode(input.remaining())? {
-            let lies_whole = header.payload_length <= (input.remaining().len() - size) as u64;
-            if header.opcode != OpCode::Continuation || header.fin || !lies_whole {
+            let is_complete = header.payload_length <= (input.remaining().len() - size) as u64;
+            if header.opcode != OpCode::Continuation || header.fin || !is_complete {
                 break;
             }
-            self.check(&header, config)?;
+            self.check_head(&header, config)?;
             let Some(assembly) = &mut self.assembly else { break };
             assembly.begin_frame(header.payload_length, header.fin, config)?;
             input.take(size);
@@ -169,8 +170,8 @@ impl Receiver {
         Ok(())
     }
 
-    /// Reads a head: from the input alone if it lies there whole.
-    fn head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
+    /// Reads a head, which may have arrived in part before.
+    fn read_head(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
         let (mut bytes, filled) = match self.stage {
             Stage::Head { bytes, filled } => (bytes, usize::from(filled)),
             _ => {
@@ -199,24 +200,23 @@ impl Receiver {
         }
     }
 
-    /// Begins a frame whose head was read. Returns its event if the frame is a message or a control frame that lies
-    /// whole in the input.
+    /// Begins a frame. Returns its event if it is a message or a control frame, and complete in the input.
     fn begin_frame<'b>(
         &mut self,
         header: &FrameHeader,
         input: &mut Input<'b>,
         config: &Config,
     ) -> Result<Option<FrameEvent<'b>>, ReceiveError> {
-        self.check(header, config)?;
+        self.check_head(header, config)?;
         let mut cursor = PayloadCursor::new(header);
-        let lies_whole = header.payload_length <= input.remaining().len() as u64;
+        let is_complete = header.payload_length <= input.remaining().len() as u64;
         self.stage = Stage::Start;
         let kind = match header.opcode {
             OpCode::Text => Some(MessageKind::Text),
             OpCode::Binary => Some(MessageKind::Binary),
             OpCode::Continuation => None,
             OpCode::Close | OpCode::Ping | OpCode::Pong => {
-                if lies_whole {
+                if is_complete {
                     return Ok(Some(parse_control(header.opcode, Cow::Borrowed(cursor.take(input).unmask()))?));
                 }
                 self.stage = Stage::Control { opcode: header.opcode, payload: Vec::new(), cursor };
@@ -224,9 +224,9 @@ impl Receiver {
             }
         };
         if let Some(kind) = kind {
-            if header.fin && lies_whole {
+            if header.fin && is_complete {
                 check_message_length(header.payload_length, config)?;
-                return whole_frame(kind, cursor.take(input).unmask(), config.delivery).map(Some);
+                return whole_message_event(kind, cursor.take(input).unmask(), config.delivery).map(Some);
             }
             self.assembly = Some(Box::new(Assembly::new(kind)));
         }
@@ -239,7 +239,7 @@ impl Receiver {
 
     /// Checks the rules that depend on the role, on earlier frames, or on limits.
     #[inline]
-    fn check(&self, header: &FrameHeader, config: &Config) -> Result<(), ReceiveError> {
+    fn check_head(&self, header: &FrameHeader, config: &Config) -> Result<(), ReceiveError> {
         // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(ProtocolError::ReservedBitSet.into());
@@ -256,7 +256,7 @@ impl Receiver {
             (OpCode::Text | OpCode::Binary, Some(_)) => return Err(ProtocolError::ContinuationMissing.into()),
             _ => {}
         }
-        // without a limit of its own, a frame is limited with its message
+        // otherwise the limit of the message applies
         match config.max_frame_payload {
             Some(limit) if header.payload_length > limit && !header.opcode.is_control() => {
                 Err(LimitExceeded::new(Subject::Frame, limit, header.payload_length).into())
@@ -265,24 +265,24 @@ impl Receiver {
         }
     }
 
-    /// Takes what the input has of a frame's payload, and returns it as a chunk.
-    fn pass<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ReceiveError> {
+    /// Takes the payload that the input has of a data frame, and returns it as a chunk.
+    fn receive_chunk<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ReceiveError> {
         let (Stage::Data(cursor), Some(assembly)) = (&mut self.stage, &mut self.assembly) else { return Ok(None) };
         let piece = cursor.take(input);
         let (ends_frame, ends_message) = (piece.remaining == 0, piece.is_last());
         let chunk = assembly.chunk(piece)?;
-        self.end(ends_frame, ends_message);
+        self.end_parts(ends_frame, ends_message);
         Ok(chunk)
     }
 
-    /// Returns whether the next byte is payload of a message that is assembled. If so, [`assemble`](Self::assemble) takes
-    /// 11 instructions a piece less than [`receive`](Self::receive).
+    /// Returns whether the next byte is payload of a message that is assembled. If so, [`assemble`](Self::assemble)
+    /// takes 11 instructions a piece less than [`receive`](Self::receive).
     #[inline]
     pub(crate) fn is_assembling(&self, config: &Config) -> bool {
         matches!(self.stage, Stage::Data(_)) && config.delivery == Delivery::Messages
     }
 
-    /// Takes what the input has of a frame's payload, and returns the message if it ends there.
+    /// Takes the payload that the input has of a data frame. Returns the message if it ends there.
     #[inline]
     pub(crate) fn assemble(
         &mut self,
@@ -294,22 +294,22 @@ impl Receiver {
         let (ends_frame, ends_message) = (piece.remaining == 0, piece.is_last());
         assembly.append(piece, pool.as_deref_mut())?;
         let message = if ends_message { Some(assembly.finish(pool)?) } else { None };
-        self.end(ends_frame, ends_message);
+        self.end_parts(ends_frame, ends_message);
         Ok(message)
     }
 
     #[inline]
-    fn end(&mut self, frame: bool, message: bool) {
-        if frame {
+    fn end_parts(&mut self, ends_frame: bool, ends_message: bool) {
+        if ends_frame {
             self.stage = Stage::Start;
         }
-        if message {
+        if ends_message {
             self.assembly = None;
         }
     }
 
-    /// Takes what the input has of a control frame's payload, and returns its event if it ends there.
-    fn control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<FrameEvent<'b>>, ProtocolError> {
+    /// Takes the payload that the input has of a control frame. Returns the event if the frame ends there.
+    fn receive_control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<FrameEvent<'b>>, ProtocolError> {
         let Stage::Control { opcode, payload, cursor } = &mut self.stage else { return Ok(None) };
         payload.extend_from_slice(cursor.take(input).unmask());
         if cursor.remaining > 0 {
@@ -321,7 +321,7 @@ impl Receiver {
     }
 }
 
-/// Returns the kind of a message that begins and ends with the next frame; `None` for another frame.
+/// Returns the kind of a message that consists of the next frame; `None` for any other frame.
 #[inline(always)]
 const fn whole_message_kind(bytes: &[u8]) -> Option<MessageKind> {
     match bytes {
@@ -331,8 +331,8 @@ const fn whole_message_kind(bytes: &[u8]) -> Option<MessageKind> {
     }
 }
 
-/// Returns the event of a message that lies whole in the input.
-fn whole_frame(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Result<FrameEvent<'_>, ReceiveError> {
+/// Returns the event of a message that is complete in the input. Validates text.
+fn whole_message_event(kind: MessageKind, payload: &[u8], delivery: Delivery) -> Result<FrameEvent<'_>, ReceiveError> {
     let message = match kind {
         MessageKind::Text => {
             let text = simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::Utf8Invalid)?;

@@ -7,26 +7,27 @@
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
-/// A shorter buffer of a sent message is not kept: the allocator is as fast, and many may have been pending.
+/// The smallest buffer of a sent message to keep, in bytes: for shorter ones, of which many may be pending, the
+/// allocator is as fast.
 const SENT_MIN: usize = 32 * 1024;
-/// A shorter buffer of a recycled message is not kept.
+/// The smallest buffer of a recycled message to keep, in bytes.
 const RECYCLED_MIN: usize = 4 * 1024;
-/// The capacities of all buffers add up to at most this many bytes.
+/// The largest total capacity of the buffers, in bytes.
 const TOTAL_MAX: usize = 4 * 1024 * 1024;
-/// The pool has at most this many buffers, because it is searched linearly.
+/// The largest number of buffers, because the pool is searched linearly.
 const COUNT_MAX: usize = 64;
 
 /// Buffers of payloads that were sent or recycled.
 #[derive(Default)]
 pub(crate) struct BufferPool {
-    /// All are empty. The latest is the last.
+    /// Empty buffers, the latest last.
     buffers: Vec<Vec<u8>>,
     /// The sum of their capacities, in bytes.
     total: usize,
 }
 
 impl BufferPool {
-    /// Keeps the buffer of a sent message, or one that its message was moved out of.
+    /// Keeps the buffer of a sent message, or one whose message was moved to another buffer.
     pub(crate) fn keep_sent(&mut self, bytes: Vec<u8>) {
         self.keep(SENT_MIN, bytes);
     }
@@ -40,10 +41,10 @@ impl BufferPool {
         other.buffers.into_iter().for_each(|bytes| self.recycle(bytes));
     }
 
-    /// Keeps a buffer of `least` bytes or more. A full pool drops shorter buffers for it.
-    fn keep(&mut self, least: usize, mut bytes: Vec<u8>) {
+    /// Keeps a buffer with a capacity of `min` bytes or more. If the pool is full, drops shorter buffers for it.
+    fn keep(&mut self, min: usize, mut bytes: Vec<u8>) {
         let size = bytes.capacity();
-        if !(least..=TOTAL_MAX).contains(&size) {
+        if !(min..=TOTAL_MAX).contains(&size) {
             return;
         }
         while self.total + size > TOTAL_MAX || self.buffers.len() == COUNT_MAX {
@@ -64,10 +65,10 @@ impl BufferPool {
         Some(self.remove(index))
     }
 
-    /// Takes the largest buffer, if it has `least` bytes or more: for a message of unknown length.
-    pub(crate) fn take_largest(&mut self, least: usize) -> Option<Vec<u8>> {
+    /// Takes the largest buffer, if it has `min` bytes or more: for a message of unknown length.
+    pub(crate) fn take_largest(&mut self, min: usize) -> Option<Vec<u8>> {
         let sizes = self.buffers.iter().map(Vec::capacity).enumerate();
-        let (index, _) = sizes.max_by_key(|&(_, size)| size).filter(|&(_, size)| size >= least)?;
+        let (index, _) = sizes.max_by_key(|&(_, size)| size).filter(|&(_, size)| size >= min)?;
         Some(self.remove(index))
     }
 

@@ -1,5 +1,5 @@
-//! Scratch memory: a driver keeps it, and attaches it to the connection that has its turn. Sending and receiving use it
-//! ([`ScratchInner`]); the driver sees only [`Scratch`].
+//! Scratch memory, which a driver owns and attaches to each connection for its turn. `send` and `receive` use
+//! [`ScratchInner`] and its parts; the driver sees only [`Scratch`]. Depends on nothing in the crate.
 
 mod buffer_pool;
 mod segment_queue;
@@ -11,41 +11,41 @@ use core::fmt;
 pub(crate) use self::buffer_pool::BufferPool;
 pub(crate) use self::segment_queue::{Segment, SegmentQueue};
 
-/// The first allocation for frames holds at least this many bytes, so that a batch of short frames needs one.
+/// The smallest first allocation for frames, in bytes: a batch of short frames needs only one.
 pub(crate) const FRAMES_MIN: usize = 1024;
-/// A longer buffer for frames is not kept.
+/// The largest buffer for frames to keep, in bytes.
 pub(crate) const FRAMES_MAX: usize = 128 * 1024;
-/// A queue with room for more segments is not kept.
+/// The largest capacity of a queue to keep, in segments.
 const QUEUE_MAX: usize = 64;
 
 /// Scratch memory of a driver: see [`Connection::attach_scratch`](crate::Connection::attach_scratch).
 ///
-/// It serves any number of connections, one after the other: a second connection that attaches it before the first
+/// One scratch serves any number of connections, one at a time: a second connection that attaches it before the first
 /// detaches gets an empty scratch.
 ///
-/// It grows with use: up to 128 KiB to encode frames in, and up to 4 MiB to assemble messages in that arrive in pieces.
-/// The latter comes from the payloads of owned messages that were sent in one frame, and of messages that were
+/// It grows with use: up to 128 KiB to encode frames, and up to 4 MiB to assemble messages that arrive in pieces. The
+/// latter is the memory of owned messages that were sent in one frame, and of messages that were
 /// [recycled](crate::Connection::recycle).
 pub struct Scratch(Option<Box<ScratchInner>>);
 
-/// The memory, while a connection has it.
+/// The contents of a scratch, which move to the connection that attaches it.
 #[derive(Default)]
 pub(crate) struct ScratchInner {
-    /// A buffer to encode frames in. Without capacity while the data queue has it.
+    /// The buffer to encode frames in. It has no capacity while the data queue uses it.
     pub(crate) frames: Vec<u8>,
-    /// An empty queue. `None` while the data queue has it.
+    /// An empty queue. `None` while the data queue uses it.
     pub(crate) queue: Option<Box<SegmentQueue>>,
     pub(crate) pool: BufferPool,
 }
 
 impl Scratch {
-    /// Creates empty scratch memory, which grows with use.
+    /// Creates an empty scratch.
     #[must_use]
     pub fn new() -> Self {
         Self(Some(Box::default()))
     }
 
-    /// Takes the memory for a connection: an empty one if another connection has it, or was dropped with it.
+    /// Takes the contents for a connection. They are empty if another connection has them, or was dropped with them.
     #[inline]
     pub(crate) fn take(&mut self) -> Box<ScratchInner> {
         self.0.take().unwrap_or_default()
@@ -61,7 +61,7 @@ impl Scratch {
 }
 
 impl ScratchInner {
-    /// Adds the memory that a second connection had at the same time.
+    /// Adds the contents that a second connection used at the same time.
     #[cold]
     fn merge(&mut self, other: Self) {
         if other.frames.capacity() > self.frames.capacity() {
@@ -71,7 +71,7 @@ impl ScratchInner {
         self.pool.merge(other.pool);
     }
 
-    /// Makes sure that `frames` has capacity, which marks that the data queue encodes in a buffer that it owns.
+    /// Ensures that `frames` has capacity, which shows that the data queue encodes in a buffer of the connection.
     #[cold]
     pub(crate) fn reserve_frames(&mut self) {
         if self.frames.capacity() == 0 {
@@ -79,7 +79,7 @@ impl ScratchInner {
         }
     }
 
-    /// Keeps an emptied queue for the next connection, and the buffers of its segments.
+    /// Empties a queue and keeps it for the next connection, and the buffers of its segments.
     pub(crate) fn keep_queue(&mut self, mut queue: Box<SegmentQueue>) {
         queue.clear(|segment| {
             if let Segment::Owned(bytes) = segment {

@@ -1,13 +1,14 @@
-//! The segments that are queued behind the buffer in which frames are encoded.
+//! A queue of segments, which follow the buffer in which frames are encoded.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+/// A contiguous part of the output.
 pub(crate) enum Segment {
     /// Encoded frames, or the payload of an owned message.
     Owned(Vec<u8>),
-    /// A payload, or whole frames, that others share.
+    /// A payload or whole frames in shared memory.
     Shared(Bytes),
 }
 
@@ -28,12 +29,12 @@ impl Segment {
     }
 }
 
-/// A first-in, first-out queue in a `Vec`. A slot whose segment was popped stays empty until at least half of all slots
-/// are: then the pending segments move to the front.
+/// A first-in, first-out queue in a `Vec`. The slot of a popped segment stays empty until at least half of all slots
+/// are empty: then the pending segments move to the front.
 #[derive(Default)]
 pub(crate) struct SegmentQueue {
     slots: Vec<Segment>,
-    /// Slots at the front whose segments were popped.
+    /// The number of slots at the front whose segments were popped.
     popped: usize,
 }
 
@@ -46,6 +47,7 @@ impl SegmentQueue {
         self.slots.push(segment);
     }
 
+    /// Removes the empty slots, if they are half of all slots or more.
     #[cold]
     fn compact(&mut self) {
         if self.popped >= self.slots.len().div_ceil(2) {
@@ -87,7 +89,7 @@ impl SegmentQueue {
         Some(first)
     }
 
-    /// Removes all segments, the last one first, and passes each to `remove`.
+    /// Removes all segments, the last one first, and passes them to `remove`.
     #[inline]
     pub(crate) fn clear(&mut self, mut remove: impl FnMut(Segment)) {
         self.popped = 0;

@@ -1,15 +1,15 @@
-//! Control frames to be sent (RFC 6455 section 5.5): short, bounded in number, and each origin with a bound of its own.
+//! The queue of Pings and Pongs to be sent (RFC 6455 section 5.5), with a limit on the number of frames of each origin.
 
 use alloc::collections::VecDeque;
 use core::fmt;
 
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD};
 
-/// The queue holds as many control frames of this origin as it may.
+/// The queue has reached its limit for frames of this origin.
 #[derive(Debug)]
 pub(crate) struct ControlQueueFull;
 
-/// Where a control frame comes from.
+/// The origin of a control frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ControlOrigin {
     Application,
@@ -26,10 +26,10 @@ pub(crate) struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// A head with a 7-bit length and a masking key, and the longest payload.
+    /// The size of the largest frame: a head with a masking key, and the longest payload.
     const MAX_SIZE: usize = 6 + MAX_CONTROL_PAYLOAD;
 
-    /// Encodes a frame. The caller has checked that the payload has at most 125 bytes; more are cut off.
+    /// Encodes a frame. Cuts off a payload beyond 125 bytes, which the caller has excluded.
     pub(crate) fn new(header: &FrameHeader, payload: &[u8], origin: ControlOrigin) -> Self {
         let mut frame = Self { bytes: [0; Self::MAX_SIZE], size: 0, origin };
         let head = header.encode();
@@ -59,11 +59,11 @@ impl ControlFrame {
 pub(crate) struct ControlQueue {
     frames: VecDeque<ControlFrame>,
     pending: PendingCounts,
-    /// Bytes taken of the first frame.
+    /// The number of bytes taken of the first frame.
     taken: usize,
 }
 
-/// How many frames of each origin are pending.
+/// The number of pending frames of each origin.
 #[derive(Default)]
 struct PendingCounts {
     application: usize,
@@ -72,7 +72,7 @@ struct PendingCounts {
 }
 
 impl PendingCounts {
-    fn of(&mut self, origin: ControlOrigin) -> &mut usize {
+    fn count_mut(&mut self, origin: ControlOrigin) -> &mut usize {
         match origin {
             ControlOrigin::Application => &mut self.application,
             ControlOrigin::Keepalive => &mut self.keepalive,
@@ -84,9 +84,9 @@ impl PendingCounts {
 impl ControlQueue {
     /// Queues a frame. Up to `max_pending` replies may be pending, and as many frames of the application.
     ///
-    /// A further reply replaces the latest pending one, whose size is returned: an endpoint "MAY elect to send a Pong
-    /// frame for only the most recently processed Ping" (5.5.3). A further frame of the application is refused, and so
-    /// is a second keepalive Ping.
+    /// A further reply replaces the latest pending one, and its size is returned: an endpoint "MAY elect to send a Pong
+    /// frame for only the most recently processed Ping" (5.5.3). A further frame of the application, or a second
+    /// keepalive Ping, is refused.
     pub(crate) fn push(&mut self, frame: ControlFrame, max_pending: usize) -> Result<usize, ControlQueueFull> {
         match frame.origin {
             ControlOrigin::Application if self.pending.application >= max_pending => return Err(ControlQueueFull),
@@ -98,7 +98,7 @@ impl ControlQueue {
             }
             _ => {}
         }
-        *self.pending.of(frame.origin) += 1;
+        *self.pending.count_mut(frame.origin) += 1;
         self.frames.push_back(frame);
         Ok(0)
     }
@@ -117,18 +117,19 @@ impl ControlQueue {
         self.frames.is_empty()
     }
 
+    /// Returns the bytes not taken, frame by frame.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut taken = self.taken;
         self.frames.iter().map(move |frame| frame.bytes().get(core::mem::take(&mut taken)..).unwrap_or_default())
     }
 
-    /// Takes up to `count` bytes of the first frame; returns how many.
+    /// Takes up to `count` bytes of the first frame, and returns how many.
     pub(crate) fn advance(&mut self, count: usize) -> usize {
         let Some(first) = self.frames.front() else { return 0 };
         let step = count.min(first.len() - self.taken);
         self.taken += step;
         if self.taken == first.len() {
-            *self.pending.of(first.origin) -= 1;
+            *self.pending.count_mut(first.origin) -= 1;
             self.frames.pop_front();
             self.taken = 0;
         }

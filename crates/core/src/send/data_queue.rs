@@ -1,5 +1,5 @@
-//! The queue of data frames. Frames are encoded back to back in one buffer; payloads that are not copied are segments
-//! behind it. Pending bytes are never moved within a buffer: a cursor advances over them.
+//! The queue of data frames. Frames are encoded back to back in one buffer, which segments follow: payloads that are
+//! not copied. Pending bytes are never moved within a buffer: a cursor advances over them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -9,27 +9,27 @@ use bytes::{Buf, Bytes};
 
 use crate::scratch::{BufferPool, FRAMES_MAX, FRAMES_MIN, Scratch, ScratchInner, Segment, SegmentQueue};
 
-/// [`DataQueue::take`] copies from a front of up to this many bytes, and gives away the buffer of a longer one.
+/// [`DataQueue::take`] copies a front of up to this many bytes, and gives away the buffer of a longer one.
 const COPY_MAX: usize = 4 * 1024;
-/// A buffer that holds frames grows up to this many bytes. Beyond, further frames get another buffer, so that pending
-/// bytes are no longer moved.
+/// A buffer with frames grows up to this many bytes. Further frames get another one, so that pending bytes stay in
+/// place.
 const SEGMENT_MAX: usize = 16 * 1024;
 
 /// Bytes in the order in which they are sent.
 #[derive(Default)]
 pub(crate) struct DataQueue {
-    /// Frames encoded back to back, or a payload. It is the scratch's buffer if `scratch.frames` has no capacity.
+    /// Frames back to back, or a payload. This is the buffer of the scratch if `scratch.frames` has no capacity.
     front: Vec<u8>,
-    /// Bytes taken of the front.
+    /// The number of bytes taken of the front.
     taken: usize,
     /// The segments behind the front.
     segments: Option<Box<SegmentQueue>>,
-    /// The driver's memory, while it is attached.
+    /// The driver's scratch, while it is attached.
     scratch: Option<Box<ScratchInner>>,
 }
 
 impl DataQueue {
-    /// Drops all bytes, and begins with these.
+    /// Replaces all bytes by these.
     pub(crate) fn restart(&mut self, bytes: Vec<u8>) {
         self.clear();
         self.replace_front(bytes);
@@ -80,13 +80,13 @@ impl DataQueue {
         }
     }
 
-    /// Returns the pool in which messages that arrive are assembled, if a scratch is attached.
+    /// Returns the pool of buffers for messages that are assembled, if a scratch is attached.
     #[inline]
     pub(crate) fn pool(&mut self) -> Option<&mut BufferPool> {
         self.scratch.as_mut().map(|scratch| &mut scratch.pool)
     }
 
-    /// Returns the buffer at the end of the queue, with room for `additional` bytes of frames.
+    /// Returns the last buffer of the queue, with room for `additional` bytes of frames.
     #[inline]
     pub(crate) fn frames(&mut self, additional: usize) -> &mut Vec<u8> {
         if self.segments.is_none() && self.front.capacity() - self.front.len() >= additional {
@@ -95,6 +95,7 @@ impl DataQueue {
         self.reserve(additional)
     }
 
+    /// Grows the last buffer, or adds another one.
     #[inline(never)]
     fn reserve(&mut self, additional: usize) -> &mut Vec<u8> {
         if self.segments.is_none() && may_grow(&self.front, additional) {
@@ -139,7 +140,7 @@ impl DataQueue {
             .get_or_insert_with(|| scratch.as_mut().and_then(|scratch| scratch.queue.take()).unwrap_or_default())
     }
 
-    /// Returns the contiguous bytes at the front; empty only if the queue is.
+    /// Returns the contiguous bytes at the front. They are empty only if the queue is.
     #[inline]
     pub(crate) fn chunk(&self) -> &[u8] {
         let front = self.front.get(self.taken..).unwrap_or_default();
@@ -182,7 +183,7 @@ impl DataQueue {
         }
     }
 
-    /// Takes `count` bytes of the first chunk, which has at least as many. Copies at most [`COPY_MAX`] bytes.
+    /// Takes `count` bytes of the first chunk, which must have them. Copies at most [`COPY_MAX`] bytes.
     pub(crate) fn take(&mut self, count: usize) -> Bytes {
         let available = self.chunk().len();
         if self.taken < self.front.len() && available <= COPY_MAX {
@@ -209,7 +210,7 @@ impl DataQueue {
         taken
     }
 
-    /// Moves on to the next segment, after all contiguous bytes at the front were taken.
+    /// Advances to the next segment, after all contiguous bytes at the front were taken.
     fn next_segment(&mut self) {
         self.clear_front();
         let Some(segments) = &mut self.segments else { return };
@@ -235,6 +236,7 @@ impl DataQueue {
         }
     }
 
+    /// Drops the bytes of the front. Keeps the buffer if it is that of the scratch, and not too long.
     #[inline]
     fn clear_front(&mut self) {
         self.taken = 0;
@@ -246,7 +248,7 @@ impl DataQueue {
         }
     }
 
-    /// Releases a front that the scratch does not keep, and encodes in the scratch's buffer again.
+    /// Releases a front that the scratch does not keep. The buffer of the scratch takes its place.
     #[inline(never)]
     fn release_front(&mut self) {
         let front = core::mem::take(&mut self.front);
@@ -256,6 +258,7 @@ impl DataQueue {
         }
     }
 
+    /// Drops the segments. Returns their memory to the scratch, if one is attached.
     #[inline(never)]
     fn clear_segments(&mut self) {
         if let (Some(scratch), Some(segments)) = (&mut self.scratch, self.segments.take()) {
@@ -271,7 +274,7 @@ impl fmt::Debug for DataQueue {
     }
 }
 
-/// Returns whether a buffer may hold `additional` bytes of frames: it has room for them, or is short enough to be moved.
+/// Returns whether a buffer may take `additional` bytes of frames: it has room, or is so short that it may grow.
 fn may_grow(frames: &Vec<u8>, additional: usize) -> bool {
     frames.is_empty() || frames.len() + additional <= frames.capacity().max(SEGMENT_MAX)
 }

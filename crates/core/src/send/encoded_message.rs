@@ -1,4 +1,4 @@
-//! A message that is encoded once, and sent to many peers.
+//! Messages that are encoded once and sent to many peers.
 
 use core::fmt;
 
@@ -10,9 +10,9 @@ use crate::data::{Config, Message, MessageKind};
 
 /// A message encoded once, to be sent to any number of connections.
 ///
-/// Servers do not mask (RFC 6455 section 5.1), so the same bytes go to every client. Clones share them, and so do the
-/// outputs of all connections in which they are pending, unless a copy takes less memory than a reference (below 256
-/// bytes). A client may send the message too, but has to copy it, since it must mask.
+/// Servers do not mask (RFC 6455 section 5.1), so they send the same bytes to every client. Clones share the bytes, and
+/// so do the outputs in which they are pending, unless a copy takes less memory than a reference (below 256 bytes). A
+/// client can send the message too, but copies it, since it must mask.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::data::{Config, Message, MessageKind};
 #[derive(Clone)]
 pub struct EncodedMessage {
     kind: MessageKind,
-    /// Payload bytes.
+    /// The payload's length in bytes.
     len: usize,
     /// Unmasked frames, back to back.
     frames: Bytes,
@@ -44,7 +44,7 @@ impl EncodedMessage {
         let message = message.into();
         let (kind, len) = (message.kind(), message.len());
         let mut output = Output::default();
-        Sender::new(Masking::Server).copied_frames(&mut output, kind.into(), message.as_bytes(), true, config);
+        Sender::new(Masking::Server).queue_copied(&mut output, kind.into(), message.as_bytes(), true, config);
         let frames = output.copy_to_bytes(output.remaining());
         Self { kind, len, frames }
     }

@@ -1,17 +1,17 @@
-//! Bytes that the driver has taken and not yet reported as delivered: how many, and which of them are payload.
+//! Counts the bytes that the driver has taken and not yet reported as delivered, and which of them are payload.
 
 use alloc::collections::VecDeque;
 
-/// The bytes in flight, in order.
+/// The counts of bytes in flight, in order.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     runs: VecDeque<Run>,
     len: usize,
-    /// How many bytes precede the end of a keepalive Ping in flight; 0 without one.
+    /// The number of bytes up to the end of a keepalive Ping in flight; 0 without one.
     keepalive: usize,
 }
 
-/// Framing, and the payload that follows it, in bytes.
+/// A number of framing bytes, and of the payload bytes that follow.
 #[derive(Debug)]
 struct Run {
     framing: usize,
@@ -27,7 +27,7 @@ impl InFlight {
         self.keepalive > 0
     }
 
-    /// Adds bytes: framing first, then payload.
+    /// Adds `framing` bytes that are followed by `payload` bytes.
     pub(crate) fn push(&mut self, framing: usize, payload: usize) {
         self.len += framing + payload;
         match self.runs.back_mut() {
@@ -40,12 +40,12 @@ impl InFlight {
         }
     }
 
-    /// Notes that the byte added last is the last byte of a keepalive Ping.
+    /// Records that the byte added last is the last byte of a keepalive Ping.
     pub(crate) fn note_keepalive(&mut self) {
         self.keepalive = self.len;
     }
 
-    /// Removes up to `count` bytes; returns how many of them were payload.
+    /// Removes up to `count` bytes, and returns how many of them were payload.
     pub(crate) fn deliver(&mut self, count: usize) -> usize {
         let count = count.min(self.len);
         self.len -= count;

@@ -1,7 +1,7 @@
 //! Sending: messages become frames (RFC 6455 sections 5.2 to 5.5 and 6.1), and frames become the bytes to write.
 //!
-//! `closing` and `connection` use [`Sender`] to queue frames, and [`Output`] to learn how far they have left. The driver
-//! uses [`Output`], and applications use [`EncodedMessage`].
+//! `closing` and `connection` queue frames with [`Sender`]; they and `opening` follow the delivery in [`Output`]. The
+//! driver writes the [`Output`], and applications use [`EncodedMessage`]. Depends on `data`, `frame` and `scratch`.
 
 mod control_queue;
 mod data_queue;

@@ -1,5 +1,5 @@
-//! The bytes to be written to the transport, in two queues. Data frames form one stream of bytes, with our Close frame
-//! last. Control frames have a queue of their own, and are sent wherever one data frame ends and the next begins.
+//! The bytes to be written to the transport, in two queues. Data frames are one stream of bytes, which ends with our
+//! Close frame. Control frames have a separate queue, and are sent between any two data frames.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,15 +12,15 @@ use super::in_flight::InFlight;
 use crate::frame::{FrameHeader, OpCode};
 use crate::scratch::{BufferPool, Scratch, Segment};
 
-/// Bytes to be written to the transport. A driver uses one of two ways:
+/// Bytes to be written to the transport. A driver writes them in one of two ways:
 ///
-/// * **A transport that delivers what it takes**, such as a kernel socket: the output is a [`Buf`]. Write
-///   [`chunk`](Buf::chunk) (with feature `std` also [`chunks_vectored`](Buf::chunks_vectored)), then
-///   [`advance`](Buf::advance) by the number of bytes that the transport took. To advance by more than `remaining` is
-///   to advance by `remaining`. Call no other method of the connection between `chunk` and `advance`.
-/// * **A transport that takes first and delivers later**, such as TLS, HTTP/2 or io_uring:
-///   [`take_bytes`](Self::take_bytes) moves bytes out of the output, and [`delivered`](Self::delivered) reports them
-///   once they were written. Until then they count in `buffered_amount`, and the closing handshake waits for them.
+/// * **A transport that delivers the bytes that it takes**, such as a kernel socket: use the output as a [`Buf`]. Write
+///   [`chunk`](Buf::chunk) (with feature `std` also [`chunks_vectored`](Buf::chunks_vectored)), then call
+///   [`advance`](Buf::advance) with the number of bytes that the transport took. (More than `remaining` counts as
+///   `remaining`.) Call no other method of the connection between `chunk` and `advance`.
+/// * **A transport that takes bytes and delivers them later**, such as TLS, HTTP/2 or io_uring:
+///   [`take_bytes`](Self::take_bytes) moves bytes out of the output, and [`delivered`](Self::delivered) reports that
+///   they were written. Until then they count in `buffered_amount`, and the closing handshake waits for them.
 ///
 /// ```
 /// use sansocket::{Config, Connection, Instant, bytes::Buf};
@@ -39,11 +39,11 @@ pub struct Output {
     progress: Progress,
     /// `None` unless control frames are queued or bytes are in flight.
     transient: Option<Box<Transient>>,
-    /// Bytes in both queues.
+    /// The number of bytes in both queues.
     len: usize,
-    /// Bytes that `take_bytes` took and `delivered` has not reported.
+    /// The number of bytes that `take_bytes` took and `delivered` has not reported.
     in_flight_len: usize,
-    /// Payload bytes of data frames not yet delivered.
+    /// The number of payload bytes of data frames that are not delivered.
     buffered_amount: usize,
 }
 
@@ -54,10 +54,10 @@ struct Transient {
     in_flight: InFlight,
 }
 
-/// How far the output has left. (One struct, so that its small fields share a word.)
+/// The position in the current frame, and the state of delivery. (One struct, so that small fields share a word.)
 #[derive(Debug, Default)]
 struct Progress {
-    /// The remaining bytes of the data frame of which a part was taken: of its head and of its payload. Both are zero
+    /// The remaining bytes of a data frame that was taken in part, of its head and of its payload. Both are zero
     /// between frames.
     head: u8,
     payload: usize,
@@ -79,7 +79,7 @@ impl Progress {
         usize::from(self.head) + self.payload
     }
 
-    /// Moves on by `count` bytes, no more than remain; returns how many of them are head and how many payload.
+    /// Advances by `count` bytes, no more than remain. Returns how many of them are head and how many payload.
     fn advance(&mut self, count: usize) -> (usize, usize) {
         let head = count.min(usize::from(self.head));
         let payload = count - head;
@@ -89,15 +89,15 @@ impl Progress {
     }
 }
 
-/// How far our Close frame has left.
+/// The progress of our Close frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CloseProgress {
     #[default]
     NotQueued,
     Queued,
-    /// Its first byte was taken: no frame can precede it any more.
+    /// Its first byte was taken: no other frame can precede it.
     Begun,
-    /// All output was delivered, and the Close frame with it.
+    /// All output was delivered, including the Close frame.
     Delivered,
 }
 
@@ -113,13 +113,13 @@ impl Output {
         self.data.detach_scratch(scratch);
     }
 
-    /// Returns the pool in which messages that arrive are assembled, if a scratch is attached.
+    /// Returns the pool of buffers for messages that are assembled, if a scratch is attached.
     #[inline]
     pub(crate) fn pool(&mut self) -> Option<&mut BufferPool> {
         self.data.pool()
     }
 
-    /// Drops all bytes, and begins with the head of a handshake message.
+    /// Replaces all bytes by the head of a handshake message.
     pub(crate) fn with_head(mut self, head: Vec<u8>) -> Self {
         let len = head.len();
         let progress = Progress { payload: len, ..Progress::default() };
@@ -127,10 +127,10 @@ impl Output {
         Self { data: self.data, progress, len, ..Self::default() }
     }
 
-    /// Moves up to `max` contiguous bytes out of the output, from the front; empty only if the output is, or `max` is 0.
-    /// Write them in order, and then report them to [`delivered`](Self::delivered).
+    /// Moves up to `max` contiguous bytes out of the output, from its front. They are empty only if the output is, or
+    /// `max` is 0. Write them in order, then report them to [`delivered`](Self::delivered).
     ///
-    /// Copies no shared payload, and of other chunks only those of up to 4 KiB.
+    /// Does not copy shared payloads, nor other chunks of more than 4 KiB.
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if max == 0 || self.len == 0 {
             return Bytes::new();
@@ -169,7 +169,7 @@ impl Output {
         self.len + self.in_flight_len
     }
 
-    /// Returns how many bytes that are not delivered are not payload of messages.
+    /// Returns how many undelivered bytes are not payload of messages.
     #[inline]
     pub(crate) fn framing_len(&self) -> usize {
         self.undelivered().saturating_sub(self.buffered_amount)
@@ -181,7 +181,7 @@ impl Output {
         self.undelivered() == 0
     }
 
-    /// Returns how far our Close frame, the last frame that is ever queued, has left.
+    /// Returns the progress of our Close frame, which is the last frame that is ever queued.
     pub(crate) fn close_progress(&self) -> CloseProgress {
         match self.progress.close {
             CloseProgress::Begun if self.is_delivered() => CloseProgress::Delivered,
@@ -189,8 +189,8 @@ impl Output {
         }
     }
 
-    /// Records whether a missing Pong is excused: pending output delays the peer's reading of the keepalive Ping, or
-    /// keeps the driver from reading the Pong.
+    /// Records whether a missing Pong is excused: pending output delays the keepalive Ping, or keeps the driver from
+    /// reading the Pong.
     #[inline]
     pub(crate) fn set_pong_excused(&mut self, is_excused: bool) {
         self.progress.pong_excused = is_excused;
@@ -219,7 +219,7 @@ impl Output {
         header.append_to(frames);
         write(frames);
         let size = frames.len() - before;
-        self.count(header.opcode, size, payload_length);
+        self.count_frame(header.opcode, size, payload_length);
     }
 
     /// Queues a data frame without copying its payload, which the caller has masked if necessary.
@@ -230,7 +230,7 @@ impl Output {
         let before = frames.len();
         header.append_to(frames);
         let size = frames.len() - before + payload_length;
-        self.count(header.opcode, size, payload_length);
+        self.count_frame(header.opcode, size, payload_length);
         if payload_length > 0 {
             self.data.push(payload);
         }
@@ -252,15 +252,16 @@ impl Output {
         Ok(())
     }
 
-    /// Drops all bytes, which the transport will not take. `buffered_amount` keeps its value.
+    /// Drops all bytes, because the transport will not take them. `buffered_amount` keeps its value.
     pub(crate) fn abandon(&mut self) {
         let mut data = core::mem::take(&mut self.data);
         data.clear();
         *self = Self { data, buffered_amount: self.buffered_amount, ..Self::default() };
     }
 
+    /// Counts a frame that was queued.
     #[inline]
-    fn count(&mut self, opcode: OpCode, size: usize, payload_length: usize) {
+    fn count_frame(&mut self, opcode: OpCode, size: usize, payload_length: usize) {
         self.len += size;
         match opcode {
             OpCode::Close => self.progress.close = CloseProgress::Queued,
@@ -268,7 +269,7 @@ impl Output {
         }
     }
 
-    /// Takes up to `max` bytes of the control frames.
+    /// Takes up to `max` bytes of the control frames, which are then in flight.
     fn take_controls(&mut self, max: usize) -> Bytes {
         let Some(Transient { controls, in_flight }) = self.transient.as_deref_mut() else { return Bytes::new() };
         let mut bytes = Vec::new();
@@ -299,7 +300,7 @@ impl Output {
         }
     }
 
-    /// Takes up to `max` bytes of data frames, and records which of them are payload.
+    /// Takes up to `max` bytes of the data frames, which are then in flight.
     fn take_data(&mut self, max: usize) -> Bytes {
         let count = max.min(self.data.chunk().len());
         let mut offset = 0;
@@ -319,8 +320,8 @@ impl Output {
         self.data.take(count)
     }
 
-    /// Returns the chunks of both queues in the order in which they are sent: the control frames, and the data before or
-    /// behind them.
+    /// Returns the chunks of both queues in the order in which they are sent: the control frames come first, or behind
+    /// a data frame that was taken in part.
     fn chunks<'a>(&'a self, controls: &'a ControlQueue) -> impl Iterator<Item = &'a [u8]> {
         let (first, data, last) = if self.progress.is_between_frames() {
             (Some(controls), usize::MAX, None)
@@ -342,8 +343,8 @@ impl Output {
 
     #[cfg(feature = "std")]
     #[inline(never)]
-    fn put_both<'a>(&'a self, controls: &'a ControlQueue, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        put(self.chunks(controls), slices)
+    fn fill_from_both<'a>(&'a self, controls: &'a ControlQueue, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        fill(self.chunks(controls), slices)
     }
 
     #[inline(never)]
@@ -351,8 +352,7 @@ impl Output {
         self.chunks(controls).next().unwrap_or_default()
     }
 
-    /// Reads the head of the data frame that begins at this offset into the first chunk. Frames in the queue are our own,
-    /// and a head is contiguous.
+    /// Decodes the head of the data frame at this offset of the first chunk. The head is contiguous: we encoded it.
     fn begin_frame(&mut self, offset: usize) {
         let head = self.data.chunk().get(offset..).unwrap_or_default();
         let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };
@@ -364,7 +364,7 @@ impl Output {
         self.progress.is_data = header.opcode != OpCode::Close;
     }
 
-    /// Takes all bytes.
+    /// Takes all bytes, none of which is in flight.
     #[inline(always)]
     fn drain(&mut self) {
         if self.len == 0 {
@@ -380,15 +380,15 @@ impl Output {
         self.len = 0;
         self.buffered_amount = 0;
         self.progress.has_progress = true;
-        // 5.5.1: the peer discards frames behind a Close frame, so none may follow
+        // 5.5.1: the peer discards frames behind a Close frame, so no frame may follow it
         if self.progress.close != CloseProgress::NotQueued {
             self.progress.close = CloseProgress::Begun;
         }
     }
 
-    /// Takes bytes while others are in flight, and reports that the `count` earliest bytes in flight were delivered.
+    /// Handles `advance` while bytes are in flight: takes bytes, and reports the `count` earliest bytes as delivered.
     #[cold]
-    fn advance_behind(&mut self, count: usize) {
+    fn advance_in_flight(&mut self, count: usize) {
         let count = count.min(self.len);
         let mut remaining = count;
         while remaining > 0 {
@@ -400,10 +400,11 @@ impl Output {
         self.delivered(count);
     }
 
+    /// Handles an `advance` that does not drain the output.
     #[inline(never)]
     fn advance_part(&mut self, count: usize) {
         if self.in_flight_len > 0 {
-            return self.advance_behind(count);
+            return self.advance_in_flight(count);
         }
         self.progress.has_progress = true;
         self.len -= count;
@@ -416,7 +417,7 @@ impl Output {
         }
     }
 
-    /// Takes up to `count` bytes, no further than the end of a frame; returns how many.
+    /// Takes up to `count` bytes, no further than the end of a frame, and returns how many.
     fn advance_frame(&mut self, count: usize) -> usize {
         if self.progress.is_between_frames()
             && let Some(transient) = &mut self.transient
@@ -466,16 +467,16 @@ impl Buf for Output {
     #[inline]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         match self.controls() {
-            Some(controls) => self.put_both(controls, slices),
-            None => put(self.data.chunks(), slices),
+            Some(controls) => self.fill_from_both(controls, slices),
+            None => fill(self.data.chunks(), slices),
         }
     }
 }
 
-/// Puts as many chunks into the slices as there are of both, and returns how many.
+/// Fills the slices with chunks as far as there are both, and returns how many slices it filled.
 #[cfg(feature = "std")]
 #[inline]
-fn put<'a>(mut chunks: impl Iterator<Item = &'a [u8]>, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+fn fill<'a>(mut chunks: impl Iterator<Item = &'a [u8]>, slices: &mut [std::io::IoSlice<'a>]) -> usize {
     let mut count = 0;
     let _ = chunks.try_for_each(|chunk| {
         *slices.get_mut(count)? = std::io::IoSlice::new(chunk);

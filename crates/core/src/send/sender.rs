@@ -1,4 +1,4 @@
-//! Turns messages into frames: heads, masking while copying, fragmentation (RFC 6455 sections 5.3, 5.4, 6.1).
+//! Turns messages into frames: heads, masking while copying, and fragmentation (RFC 6455 sections 5.3, 5.4, 6.1).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -14,13 +14,13 @@ use crate::data::{CloseCode, Config, FragmentPayload, Message, MessageKind, Role
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
 use crate::scratch::Segment;
 
-/// The payload of an owned message is queued without a copy if its frames have at least this many bytes of payload.
+/// An owned message whose frames have at least this many bytes of payload is queued without a copy.
 const OWNED_MIN: usize = 4 * 1024;
-/// The same for a shared message. A copy of a shorter payload takes less memory than a reference to it.
+/// The same for a shared message. A copy of a shorter payload takes less memory than a reference.
 const SHARED_MIN: usize = 256;
 
-/// Payloads of at least this many bytes are copied by the masking kernel (key 0), which is two to four times as fast as
-/// glibc's `memcpy` (`rep movsb`) on AMD's Zen 4, and about level elsewhere.
+/// The masking kernel (key 0) copies payloads of at least this many bytes: two to four times as fast as glibc's
+/// `memcpy` (`rep movsb`) on AMD's Zen 4, and about level elsewhere.
 const COPIED_BY_MASK: usize = 3 * 1024;
 
 /// The source of a client's masking keys. A server does not mask (RFC 6455 section 5.1).
@@ -38,7 +38,7 @@ impl Masking {
         }
     }
 
-    /// 5.3: the masking key needs to be unpredictable, and a fresh one is chosen for every frame
+    /// Returns the key of the next frame. 5.3: it needs to be unpredictable, and fresh for every frame.
     #[inline]
     fn key(&mut self) -> Option<MaskingKey> {
         match self {
@@ -54,11 +54,11 @@ impl fmt::Debug for Masking {
     }
 }
 
-/// Turns messages into frames.
+/// Queues messages and control frames in an output.
 #[derive(Debug)]
 pub(crate) struct Sender {
     masking: Masking,
-    /// The message of which the application has sent a fragment, but not the last one.
+    /// A message of which the application has sent fragments, but not the last one.
     unfinished: Option<UnfinishedMessage>,
 }
 
@@ -89,20 +89,20 @@ impl Sender {
         if self.unfinished.is_some() { SendError::MessageUnfinished } else { no_room(message, size, config) }
     }
 
-    /// Queues a message, for which there must be room.
+    /// Queues a message, for which the output must have room.
     #[inline]
-    pub(crate) fn message(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
+    pub(crate) fn queue_message(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
         let payload = message.as_bytes();
         if payload.len() < OWNED_MIN.min(config.max_sent_frame_payload.get()) {
-            self.copied_frame(output, message.kind().into(), payload, true);
+            self.queue_frame(output, message.kind().into(), payload, true);
         } else {
-            self.long(output, message, config);
+            self.queue_long(output, message, config);
         }
     }
 
-    /// Queues a message that needs several frames, or whose payload may be queued without a copy.
+    /// Queues a message of several frames, or one whose payload may be queued without a copy.
     #[inline(never)]
-    fn long(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
+    fn queue_long(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
         let opcode = message.kind().into();
         let payload = match message {
             Message::Text(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
@@ -111,15 +111,15 @@ impl Sender {
         };
         match payload {
             Cow::Owned(payload) if frame_size(payload.len(), config) >= OWNED_MIN => {
-                self.owned(output, opcode, payload, config);
+                self.queue_owned(output, opcode, payload, config);
             }
-            payload => self.copied_frames(output, opcode, &payload, true, config),
+            payload => self.queue_copied(output, opcode, &payload, true, config),
         }
     }
 
-    /// Queues a shared message, for which there must be room.
+    /// Queues a shared message, for which the output must have room. Validates text.
     #[inline]
-    pub(crate) fn shared(
+    pub(crate) fn queue_shared_message(
         &mut self,
         output: &mut Output,
         kind: MessageKind,
@@ -129,37 +129,37 @@ impl Sender {
         if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
             return Err(SendError::Utf8Invalid);
         }
-        self.shared_frames(output, kind.into(), payload, true, config);
+        self.queue_shared(output, kind.into(), payload, true, config);
         Ok(())
     }
 
     /// Queues a shared message, or a fragment of one. A server queues it by reference, unless its frames are short.
     #[inline]
-    fn shared_frames(&mut self, output: &mut Output, opcode: OpCode, payload: Bytes, last: bool, config: &Config) {
+    fn queue_shared(&mut self, output: &mut Output, opcode: OpCode, payload: Bytes, last: bool, config: &Config) {
         let frame = frame_size(payload.len(), config);
         if self.role() == Role::Client || frame < SHARED_MIN {
-            self.copied_frames(output, opcode, &payload, last, config);
+            self.queue_copied(output, opcode, &payload, last, config);
         } else if frame == payload.len() {
             let header = FrameHeader { fin: last, ..FrameHeader::new(opcode, frame as u64) };
             output.push_segment(&header, Segment::Shared(payload));
         } else {
-            self.by_reference(output, opcode, payload, last, config, |_| None);
+            self.queue_by_reference(output, opcode, payload, last, config, |_| None);
         }
     }
 
-    /// Queues the frames of an encoded message, for which there must be room.
-    pub(crate) fn encoded(&mut self, output: &mut Output, frames: &Bytes, payload_length: usize) {
+    /// Queues the frames of an encoded message, for which the output must have room.
+    pub(crate) fn queue_encoded(&mut self, output: &mut Output, frames: &Bytes, payload_length: usize) {
         match self.role() {
             Role::Server if frames.len() >= SHARED_MIN => output.push_encoded(frames.clone(), payload_length),
             // 5.1: a client must mask every frame
             _ => {
-                decode_frames(frames).for_each(|(opcode, payload, fin)| self.copied_frame(output, opcode, payload, fin))
+                decode_frames(frames).for_each(|(opcode, payload, fin)| self.queue_frame(output, opcode, payload, fin))
             }
         }
     }
 
     /// Queues a fragment of a message: see [`Connection::send_fragment`](crate::Connection::send_fragment).
-    pub(crate) fn fragment(
+    pub(crate) fn queue_fragment(
         &mut self,
         output: &mut Output,
         kind: MessageKind,
@@ -177,7 +177,7 @@ impl Sender {
             return Err(no_room((), bytes.len(), config));
         }
         if kind == MessageKind::Text {
-            utf8.push(bytes, |_| ())?;
+            utf8.validate(bytes, |_| ())?;
             if last {
                 utf8.finish()?;
             }
@@ -185,14 +185,14 @@ impl Sender {
         let opcode = if self.unfinished.is_some() { OpCode::Continuation } else { kind.into() };
         self.unfinished = (!last).then_some(UnfinishedMessage { kind, utf8 });
         match payload {
-            FragmentPayload::Borrowed(payload) => self.copied_frames(output, opcode, payload, last, config),
-            FragmentPayload::Shared(payload) => self.shared_frames(output, opcode, payload, last, config),
+            FragmentPayload::Borrowed(payload) => self.queue_copied(output, opcode, payload, last, config),
+            FragmentPayload::Shared(payload) => self.queue_shared(output, opcode, payload, last, config),
         }
         Ok(())
     }
 
     /// Queues a Ping or Pong.
-    pub(crate) fn control(
+    pub(crate) fn queue_control(
         &mut self,
         output: &mut Output,
         opcode: OpCode,
@@ -210,20 +210,20 @@ impl Sender {
             .map_err(|_| SendError::BufferFull { message: (), size: payload.len() })
     }
 
-    /// Queues our Close frame, behind everything accepted before it (section 5.5.1).
-    pub(crate) fn close(&mut self, output: &mut Output, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    /// Queues our Close frame behind all data frames (section 5.5.1).
+    pub(crate) fn queue_close(&mut self, output: &mut Output, code: CloseCode, reason: &str) -> Result<(), SendError> {
         check_close(code, reason)?;
         let mut body = Vec::new();
         if code.is_sendable() {
             body.extend_from_slice(&code.as_u16().to_be_bytes());
         }
         body.extend_from_slice(reason.as_bytes());
-        self.copied_frame(output, OpCode::Close, &body, true);
+        self.queue_frame(output, OpCode::Close, &body, true);
         Ok(())
     }
 
     /// Queues a message, or a fragment of one, by copying its payload, which is masked in the same pass.
-    pub(crate) fn copied_frames(
+    pub(crate) fn queue_copied(
         &mut self,
         output: &mut Output,
         mut opcode: OpCode,
@@ -235,26 +235,27 @@ impl Sender {
         while let Some((frame, behind)) = rest.split_at_checked(config.max_sent_frame_payload.get())
             && !behind.is_empty()
         {
-            self.copied_frame(output, opcode, frame, false);
+            self.queue_frame(output, opcode, frame, false);
             opcode = OpCode::Continuation;
             rest = behind;
         }
-        self.copied_frame(output, opcode, rest, last);
+        self.queue_frame(output, opcode, rest, last);
     }
 
+    /// Queues a frame by copying its payload.
     #[inline(always)]
-    fn copied_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
+    fn queue_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
         match self.masking.key() {
             None => {
                 let header = FrameHeader { fin, ..FrameHeader::new(opcode, payload.len() as u64) };
                 output.push(&header, payload.len(), |frames| copy(frames, payload));
             }
-            Some(key) => masked_frame(output, opcode, payload, fin, key),
+            Some(key) => queue_masked_frame(output, opcode, payload, fin, key),
         }
     }
 
-    /// Queues an owned message without a copy. Its payload is masked in place.
-    fn owned(&mut self, output: &mut Output, opcode: OpCode, mut payload: Vec<u8>, config: &Config) {
+    /// Queues an owned message without a copy. Masks its payload in place.
+    fn queue_owned(&mut self, output: &mut Output, opcode: OpCode, mut payload: Vec<u8>, config: &Config) {
         let size = config.max_sent_frame_payload.get();
         if payload.len() <= size {
             let header =
@@ -262,19 +263,18 @@ impl Sender {
             return output.push_segment(&header, Segment::Owned(payload));
         }
         let keys: Vec<_> = payload.chunks_mut(size).map_while(|frame| self.mask(frame)).collect();
-        self.by_reference(output, opcode, payload.into(), true, config, |frame| keys.get(frame).copied());
+        self.queue_by_reference(output, opcode, payload.into(), true, config, |frame| keys.get(frame).copied());
     }
 
-    /// Masks the payload of a frame if this is a client; returns the key.
+    /// Masks the payload of a frame in place, if this is a client. Returns the key.
     fn mask(&mut self, payload: &mut [u8]) -> Option<MaskingKey> {
         let key = self.masking.key()?;
         sansocket_mask::apply(payload, key, 0);
         Some(key)
     }
 
-    /// Queues a message, or a fragment of one, without copying its payload. `mask` returns the key of the frame with a
-    /// number.
-    fn by_reference(
+    /// Queues a message, or a fragment of one, without copying its payload. `mask` returns the key of a frame by index.
+    fn queue_by_reference(
         &self,
         output: &mut Output,
         mut opcode: OpCode,
@@ -283,11 +283,11 @@ impl Sender {
         config: &Config,
         mask: impl Fn(usize) -> Option<MaskingKey>,
     ) {
-        for number in 0.. {
+        for index in 0.. {
             let frame = payload.split_to(frame_size(payload.len(), config));
             let is_over = payload.is_empty();
             let (fin, length) = (is_over && last, frame.len() as u64);
-            let header = FrameHeader { fin, mask: mask(number), ..FrameHeader::new(opcode, length) };
+            let header = FrameHeader { fin, mask: mask(index), ..FrameHeader::new(opcode, length) };
             output.push_segment(&header, Segment::Shared(frame));
             if is_over {
                 break;
@@ -318,41 +318,41 @@ fn copy(frames: &mut Vec<u8>, payload: &[u8]) {
     }
 }
 
-/// Not inlined, so that the path for short payloads does not save the registers that the kernel needs.
+/// Appends a long payload. Not inlined, so that short payloads do not save the registers that the kernel needs.
 #[inline(never)]
 fn copy_by_mask(frames: &mut Vec<u8>, payload: &[u8]) {
     sansocket_mask::append(frames, payload, [0; 4], 0);
 }
 
 #[inline(never)]
-fn masked_frame(output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool, key: MaskingKey) {
+fn queue_masked_frame(output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool, key: MaskingKey) {
     let header = FrameHeader { fin, mask: Some(key), ..FrameHeader::new(opcode, payload.len() as u64) };
     output.push(&header, payload.len(), |frames| sansocket_mask::append(frames, payload, key, 0));
 }
 
-/// Returns the payload length of the frames of a message with this many bytes, except for the last one.
+/// Returns the payload length of all frames but the last one of a message with this payload length.
 fn frame_size(payload: usize, config: &Config) -> usize {
     payload.min(config.max_sent_frame_payload.get())
 }
 
-/// Returns whether the limit leaves room for a payload. Framing has a separate limit of the same size, so that empty
+/// Returns whether the output has room for a payload. Framing has a separate limit of the same size, so that empty
 /// messages are bounded too.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = buffer_limit(config);
     let fits = |amount: usize| amount + payload <= limit;
-    // nearly always, payload and framing together are below the limit, and then each is
+    // usually payload and framing together are below the limit, and then each is
     fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }
 
-/// Returns the limit on buffered payload, capped so that no sum in [`has_room`] overflows: at most this much payload is
-/// pending, at most as much framing plus that of one message, and the next payload; the last two are in memory.
+/// Returns the limit on buffered payload. It is capped so that no sum in [`has_room`] overflows: pending payload is at
+/// most the limit, pending framing at most the limit and the framing of one message, and the next payload is in memory.
 #[inline]
 fn buffer_limit(config: &Config) -> usize {
     config.max_buffered_amount.min(usize::MAX / 4)
 }
 
-/// Returns the error for a payload for which there is no room: now, or ever.
+/// Returns the error for a payload that does not fit now, or never fits.
 #[cold]
 #[inline(never)]
 fn no_room<M>(message: M, size: usize, config: &Config) -> SendError<M> {
@@ -364,7 +364,7 @@ fn no_room<M>(message: M, size: usize, config: &Config) -> SendError<M> {
     }
 }
 
-/// Returns the frames that are encoded back to back in `bytes`: opcode, payload, and whether it is the last one.
+/// Decodes frames that are back to back in `bytes`: opcode, payload, and whether the frame is the last one.
 fn decode_frames(mut bytes: &[u8]) -> impl Iterator<Item = (OpCode, &[u8], bool)> {
     core::iter::from_fn(move || {
         let Ok(Some((header, size))) = FrameHeader::decode(bytes) else { return None };

@@ -1,4 +1,4 @@
-//! Reads the body of a response that refuses, RFC 9112 sections 6 and 7, for the application.
+//! Reads the body of a response that refuses the handshake, for the application (RFC 9112 sections 6 and 7).
 
 use alloc::vec::Vec;
 
@@ -11,17 +11,17 @@ use crate::handshake::negotiation::elements;
 pub(crate) struct Body {
     bytes: Vec<u8>,
     framing: Framing,
-    /// How many more bytes the limit permits.
+    /// The number of further bytes that the limit permits.
     room: usize,
 }
 
-/// How the end of the body is found.
+/// The rule that finds the end of the body.
 #[derive(Debug)]
 enum Framing {
     Length(u64),
     Chunked {
         position: ChunkPosition,
-        /// How many more bytes outside of the data the limit permits.
+        /// The number of further bytes outside of the data that the limit permits.
         room: usize,
     },
     UntilEof,
@@ -30,16 +30,16 @@ enum Framing {
 /// The part of a chunk that the next byte belongs to.
 #[derive(Debug)]
 enum ChunkPosition {
-    /// The line with the size; holds its bytes so far.
+    /// The line with the size, of which these bytes have arrived.
     Size(Vec<u8>),
-    /// The data; holds how many bytes are missing. At zero, CR LF follows.
+    /// The data, of which this many bytes are missing. At zero, CR LF follows.
     Data(u64),
     /// The LF behind the data.
     End,
 }
 
 impl Framing {
-    /// RFC 9112 section 6.3: transfer codings, if there are any, decide; otherwise the length does.
+    /// Chooses the framing (RFC 9112 section 6.3): by the transfer codings, if there are any, otherwise by the length.
     fn new(status: u16, headers: &Headers, limit: usize) -> Self {
         let codings = || headers.get_all("Transfer-Encoding");
         let is_chunked =
@@ -54,27 +54,26 @@ impl Framing {
 }
 
 impl Body {
-    /// Creates the body that follows a head with this status and these fields. Keeps up to `limit` bytes.
+    /// Creates the body behind a head with this status and these fields. Keeps up to `limit` bytes.
     pub(crate) fn new(status: u16, headers: &Headers, limit: usize) -> Self {
         Self { bytes: Vec::new(), framing: Framing::new(status, headers, limit), room: limit }
     }
 
-    /// Takes bytes of the input. Returns whether the body has ended: it is complete, malformed, or has reached the
-    /// limit.
+    /// Takes bytes from the input. Returns whether the body has ended: is complete, malformed, or at the limit.
     pub(crate) fn receive(&mut self, input: &mut Input<'_>) -> bool {
         loop {
             let has_ended = match &mut self.framing {
                 Framing::Length(0) => true,
                 Framing::Length(missing) => {
-                    *missing -= keep(&mut self.bytes, &mut self.room, input, *missing);
+                    *missing -= copy(&mut self.bytes, &mut self.room, input, *missing);
                     false
                 }
                 Framing::UntilEof => {
-                    keep(&mut self.bytes, &mut self.room, input, u64::MAX);
+                    copy(&mut self.bytes, &mut self.room, input, u64::MAX);
                     false
                 }
                 Framing::Chunked { position: ChunkPosition::Data(missing), .. } if *missing > 0 => {
-                    *missing -= keep(&mut self.bytes, &mut self.room, input, *missing);
+                    *missing -= copy(&mut self.bytes, &mut self.room, input, *missing);
                     false
                 }
                 Framing::Chunked { position, room } => match input.take(1) {
@@ -100,7 +99,7 @@ impl Body {
     }
 }
 
-/// Returns the value of all `Content-Length` fields (RFC 9110 section 8.6), if it is the same.
+/// Returns the length in `Content-Length` (RFC 9110 section 8.6), if all its values are the same.
 fn length(headers: &Headers) -> Option<u64> {
     // `parse` accepts a plus sign, HTTP does not
     let is_number = |length: &str| length.bytes().all(|digit| digit.is_ascii_digit());
@@ -112,8 +111,8 @@ fn length(headers: &Headers) -> Option<u64> {
     first.filter(|_| lengths.all(|other| other == first))
 }
 
-/// Copies up to `count` bytes, within the limit. Returns how many.
-fn keep(bytes: &mut Vec<u8>, room: &mut usize, input: &mut Input<'_>, count: u64) -> u64 {
+/// Copies up to `count` bytes of the input, within the limit. Returns how many.
+fn copy(bytes: &mut Vec<u8>, room: &mut usize, input: &mut Input<'_>, count: u64) -> u64 {
     let part = input.take(usize::try_from(count).unwrap_or(usize::MAX).min(*room));
     bytes.extend_from_slice(part);
     *room -= part.len();
@@ -121,7 +120,7 @@ fn keep(bytes: &mut Vec<u8>, room: &mut usize, input: &mut Input<'_>, count: u64
 }
 
 impl ChunkPosition {
-    /// Takes a byte that is not data. Returns whether it ends the body. Trailers are not read.
+    /// Takes a byte that is not data. Returns whether the body ends there. Does not read trailers.
     fn receive(&mut self, byte: u8) -> bool {
         match self {
             Self::Size(line) => {

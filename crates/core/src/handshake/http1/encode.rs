@@ -1,12 +1,11 @@
-//! Encodes heads as bytes, RFC 9112 sections 3 to 5, with the fields that the negotiation chose.
+//! Encodes heads as bytes, RFC 9112 sections 3 to 5, with the fields of the negotiation.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::handshake::{Acceptance, ClientRequest, HttpResponse, HttpVersion};
 
-/// Encodes the head of the request with this key. Nothing in it can end a line early: the URI and the fields were
-/// checked.
+/// Encodes the head of the request with this key. The URI and the fields were checked: none can end a line early.
 pub(crate) fn encode_request(request: &ClientRequest, key: &str) -> Vec<u8> {
     let mut head = begin(["GET ", request.uri().resource_name(), " HTTP/1.1\r\n"]);
     request.checked_fields(key).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
@@ -20,7 +19,7 @@ pub(crate) fn encode_acceptance(acceptance: Acceptance<'_>) -> Vec<u8> {
     finish(head)
 }
 
-/// Encodes the response, after which the connection closes; without its body if the method of the request is HEAD.
+/// Encodes a response, without its body if the method of the request is HEAD.
 pub(crate) fn encode_response(response: &HttpResponse, is_method_head: bool) -> Vec<u8> {
     let status: String = response.status().to_string();
     let mut head = begin(["HTTP/1.1 ", &status, " ", response.reason_phrase(), "\r\n"]);

@@ -1,7 +1,7 @@
 //! The head of a message: start line and header fields up to the empty line, RFC 9112 section 2.
 //!
-//! The reader searches for the end as bytes arrive, and continues where the last search stopped. Only then is the head
-//! parsed, once. (A request that arrives in one piece is parsed without this search.)
+//! The reader searches for the end as bytes arrive, and continues where the last search stopped. The complete head is
+//! then parsed once. (A request that arrives in one piece is parsed without this search.)
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ pub(crate) enum HeadFault {
 /// The beginning of a request whose method is HEAD.
 const METHOD_HEAD: &[u8] = b"HEAD ";
 
-/// Collects a head, in whatever pieces it arrives.
+/// Collects a head, which may arrive in pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReader {
     buffer: Vec<u8>,
@@ -34,13 +34,13 @@ pub(crate) struct HeadReader {
 /// The progress of the search for the empty line.
 #[derive(Debug, Default)]
 struct Scan {
-    /// Bytes examined.
+    /// The number of bytes examined.
     size: usize,
-    /// Lines that have ended, including the start line.
+    /// The number of lines that have ended, including the start line.
     lines: usize,
-    /// Bytes of the current line.
+    /// The number of bytes of the current line.
     line_size: usize,
-    /// How many bytes of the start line equal those of [`METHOD_HEAD`].
+    /// The number of bytes at the beginning of the start line that equal those of [`METHOD_HEAD`].
     matched: usize,
     after_cr: bool,
 }
@@ -73,7 +73,7 @@ impl HeadReader {
         self.scan.size
     }
 
-    /// Returns the beginning of an incomplete head; after a fault, up to the end of the line that has the fault.
+    /// Returns the bytes of an incomplete head; after a fault, up to the end of the faulty line.
     pub(crate) fn received(&self) -> &[u8] {
         &self.buffer
     }
@@ -88,7 +88,7 @@ impl HeadReader {
         self.scan.lines.saturating_sub(1)
     }
 
-    /// Returns whether the head is known to be that of a request whose method is HEAD.
+    /// Returns whether the head begins with the method HEAD.
     pub(crate) const fn is_method_head(&self) -> bool {
         self.scan.matched == METHOD_HEAD.len()
     }
@@ -105,9 +105,9 @@ pub(crate) fn start_line(head: &[u8]) -> &[u8] {
     lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
-/// Returns a copy of a head of HTTP/1.2 to 1.9 with the version 1.1, as which these count (RFC 9110 section 2.5): the
-/// parser knows only 1.0 and 1.1. `None` for other versions. `version_position` finds the major version in the start
-/// line.
+/// Returns a copy of a head of HTTP/1.2 to 1.9 with the version 1.1, as which these count (RFC 9110 section 2.5),
+/// because the parser knows only 1.0 and 1.1. `None` for other versions. `version_position` finds the major version in
+/// the start line.
 pub(crate) fn as_http11(head: &[u8], version_position: fn(&[u8]) -> Option<usize>) -> Option<Vec<u8>> {
     let before = head.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let start = before + version_position(start_line(head))?;

@@ -1,8 +1,8 @@
-//! HTTP/1.1, RFC 9112: converts bytes to the head of a request or response, or to a body, and heads to bytes. Decides
-//! nothing about header fields: [`negotiation`](super::negotiation) does.
+//! HTTP/1.1, RFC 9112: converts bytes to the head of a request or response, or to a body, and heads to bytes. It does
+//! not check the header fields: [`negotiation`](super::negotiation) does.
 //!
-//! Used by [`opening`](crate::opening). Depends on data, the types of the negotiation and the errors of the
-//! [handshake](super).
+//! [`opening`](crate::opening) uses the readers and encoders. Depends on `data`, and on the types of the negotiation
+//! and the errors of the [handshake](super).
 
 mod body;
 mod encode;

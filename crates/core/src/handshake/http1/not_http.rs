@@ -46,13 +46,13 @@ impl fmt::Debug for NotHttp {
     }
 }
 
-/// Decides by the first bytes of a server whether they are HTTP.
+/// Decides whether the first bytes of a server are HTTP.
 #[derive(Debug)]
 pub(crate) enum ResponseStart {
     Undecided {
         /// Whether an empty line has begun (RFC 9112 section 2.2).
         is_after_cr: bool,
-        /// How many bytes equal those of [`START`].
+        /// The number of bytes that equal those of [`START`].
         matched: usize,
     },
     Http,
@@ -67,12 +67,12 @@ impl Default for ResponseStart {
 
 impl ResponseStart {
     /// Examines received bytes, of which the first `room` may belong to a head. Returns whether they may be HTTP. If
-    /// not, it collects the first line of the other protocol until that can be reported as an error.
+    /// not, collects the first line of the other protocol, and returns it as an error when it is complete.
     pub(crate) fn examine(&mut self, received: &[u8], room: usize) -> Result<bool, NotHttp> {
         for (index, &byte) in received.iter().enumerate() {
             match self {
                 Self::Http => break,
-                // the head exceeds its limit before the start line ends: the reader reports that
+                // the head exceeds its limit before the start line ends, which the reader reports
                 Self::Undecided { .. } if index >= room => break,
                 &mut Self::Undecided { is_after_cr, matched } => *self = Self::next(is_after_cr, matched, byte),
                 Self::Other(line) => line.push(byte),
@@ -94,6 +94,7 @@ impl ResponseStart {
         }
     }
 
+    /// Returns the state after another byte.
     fn next(is_after_cr: bool, matched: usize, byte: u8) -> Self {
         match byte {
             b'\n' if is_after_cr => Self::default(),

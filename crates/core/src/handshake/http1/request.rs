@@ -10,10 +10,10 @@ use crate::data::token::is_token_byte;
 use crate::data::{Config, Input, LimitExceeded, Subject};
 use crate::handshake::{HandshakeError, Headers, Request};
 
-/// Requests rarely have more header lines.
+/// The number of header lines that requests rarely exceed.
 const FEW_LINES: usize = 32;
 
-/// Reads a request, in whatever pieces its head arrives.
+/// Reads a request, whose head may arrive in pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct RequestReader(HeadReader);
 
@@ -21,8 +21,8 @@ impl RequestReader {
     /// Takes the bytes of the head from the input. Returns the request once the head is complete.
     pub(crate) fn read(&mut self, input: &mut Input<'_>, config: &Config) -> Result<Option<Request>, HandshakeError> {
         let Self(reader) = self;
-        // Most heads arrive in one piece. httparse reads them faster than the search for their end; but it must not
-        // start again with every piece.
+        // Most heads arrive in one piece. httparse is faster than the search for their end, but restarts with each
+        // piece.
         if reader.is_empty()
             && let Some((request, size)) = parse_complete(input.remaining(), config)
         {
@@ -33,7 +33,7 @@ impl RequestReader {
         head.map(|head| parse(&head, reader.header_lines())).transpose()
     }
 
-    /// Returns whether the method is known to be HEAD.
+    /// Returns whether the head begins with the method HEAD.
     pub(crate) const fn is_method_head(&self) -> bool {
         self.0.is_method_head()
     }
@@ -43,8 +43,8 @@ fn head_error(fault: HeadFault, config: &Config) -> HandshakeError {
     match fault {
         HeadFault::NotHttp => HandshakeError::RequestNotHttp,
         HeadFault::BareLineFeed => HandshakeError::RequestMalformed,
-        HeadFault::TooLong => LimitExceeded::at(Subject::RequestHead, config.max_head_size).into(),
-        HeadFault::TooManyLines => LimitExceeded::at(Subject::RequestLines, config.max_header_lines).into(),
+        HeadFault::TooLong => LimitExceeded::beyond(Subject::RequestHead, config.max_head_size).into(),
+        HeadFault::TooManyLines => LimitExceeded::beyond(Subject::RequestLines, config.max_header_lines).into(),
     }
 }
 
@@ -59,6 +59,7 @@ fn parse(head: &[u8], header_lines: usize) -> Result<Request, HandshakeError> {
     }
 }
 
+/// Parses a head whose end was found.
 fn parse_whole(head: &[u8], header_lines: usize) -> Result<Request, HandshakeError> {
     let mut few = [const { MaybeUninit::uninit() }; FEW_LINES];
     let mut many = Vec::new();
@@ -71,10 +72,10 @@ fn parse_whole(head: &[u8], header_lines: usize) -> Result<Request, HandshakeErr
     (size == head.len()).then_some(request).ok_or(HandshakeError::RequestMalformed)
 }
 
-/// Parses a complete head at the beginning of these bytes, and returns also its size. `None` if it is not complete or
-/// breaks a rule or limit: then [`HeadReader`] reads it.
+/// Parses the head at the beginning of these bytes. Returns the request and the size of its head. `None` if the head is
+/// incomplete, or breaks a rule or limit: then [`HeadReader`] reads it.
 fn parse_complete(bytes: &[u8], config: &Config) -> Option<(Request, usize)> {
-    // empty lines before the request line, or not HTTP
+    // otherwise: empty lines before the request line, or not HTTP
     if !is_token_byte(*bytes.first()?) {
         return None;
     }
@@ -84,8 +85,7 @@ fn parse_complete(bytes: &[u8], config: &Config) -> Option<(Request, usize)> {
     (is_within_limits && is_strict).then_some((request, size))
 }
 
-/// Parses the head at the beginning of these bytes. Returns also its size, and whether every line is known to end in CR
-/// LF.
+/// Parses the head at the beginning of these bytes. Also returns its size, and whether all lines surely end in CR LF.
 fn parse_at_start<'a>(
     bytes: &'a [u8],
     fields: &mut [MaybeUninit<Header<'a>>],

@@ -9,7 +9,7 @@ use super::not_http::{NotHttp, ResponseStart};
 use crate::data::{Config, Input, LimitExceeded, Subject};
 use crate::handshake::{HandshakeError, Headers, HttpVersion, MalformedResponse, Response, ResponseFault};
 
-/// Reads responses, in whatever pieces their heads arrive.
+/// Reads responses, whose heads may arrive in pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseReader {
     reader: HeadReader,
@@ -53,8 +53,8 @@ fn head_error(fault: HeadFault, head: &[u8], config: &Config) -> HandshakeError 
         HeadFault::BareLineFeed | HeadFault::NotHttp => {
             MalformedResponse::at_end(ResponseFault::BareLineFeed, head).into()
         }
-        HeadFault::TooLong => LimitExceeded::at(Subject::ResponseHead, config.max_head_size).into(),
-        HeadFault::TooManyLines => LimitExceeded::at(Subject::ResponseLines, config.max_header_lines).into(),
+        HeadFault::TooLong => LimitExceeded::beyond(Subject::ResponseHead, config.max_head_size).into(),
+        HeadFault::TooManyLines => LimitExceeded::beyond(Subject::ResponseLines, config.max_header_lines).into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an opening handshake agreed on, and the content of the `Open` event that reports it.
+//! The agreement of an opening handshake, and the content of the `Open` event that reports it.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::{Extension, Response};
 
-/// What both ends of a connection agreed on in the opening handshake: a subprotocol (RFC 6455 section 1.9) and
-/// extensions (section 9), or neither.
+/// The agreement of both endpoints in the opening handshake: a subprotocol (RFC 6455 section 1.9) and extensions
+/// (section 9), or neither.
 ///
 /// ```
 /// use sansocket::{Agreement, Config, Connection, Instant};
@@ -23,7 +23,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Creates an agreement on nothing.
+    /// Creates an empty agreement.
     pub const fn new() -> Self {
         Self { protocol: None, extensions: Vec::new() }
     }
@@ -45,7 +45,7 @@ impl Agreement {
         &self.extensions
     }
 
-    /// Returns whether nothing was agreed on.
+    /// Returns whether there is neither a subprotocol nor an extension.
     pub const fn is_empty(&self) -> bool {
         self.protocol.is_none() && self.extensions.is_empty()
     }
@@ -54,7 +54,7 @@ impl Agreement {
 /// The content of [`Event::Open`](crate::Event::Open): the agreement, and the response that a client received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// `None` if nothing was agreed on and there is no response. Boxed to keep every event small.
+    /// `None` if the agreement is empty and there is no response. Boxed to keep every event small.
     inner: Option<Box<OpenInner>>,
 }
 
@@ -84,7 +84,7 @@ impl Open {
         self.agreement().map_or(&[], Agreement::extensions)
     }
 
-    /// Client: returns the head of the server's response, 101.
+    /// Returns the head of the server's response, which is 101; `None` unless a client received it.
     pub fn response(&self) -> Option<&Response> {
         self.inner.as_ref().and_then(|inner| inner.response.as_ref())
     }

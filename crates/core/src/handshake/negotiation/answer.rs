@@ -1,4 +1,4 @@
-//! The answers of a server to a request: those that its application chooses, and those of the protocol.
+//! The answers of a server to a request: those of its application, and those of the protocol.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -13,7 +13,7 @@ use super::{HttpVersion, OriginPolicy, Request};
 use crate::data::token::is_field_text;
 use crate::handshake::HandshakeError;
 
-/// Accepts an opening handshake.
+/// The acceptance of an opening handshake, as the application describes it.
 ///
 /// ```
 /// use sansocket::{Accept, OriginPolicy};
@@ -36,14 +36,14 @@ impl Accept {
         Self { origin: None, protocol: None, headers: FieldList::new() }
     }
 
-    /// Accepts if this policy permits the request's origin (RFC 6455 section 10.2), instead of the driver's policy.
+    /// Sets the policy that must permit the request's origin (RFC 6455 section 10.2), in place of the driver's policy.
     #[must_use]
     pub fn origin(mut self, policy: OriginPolicy) -> Self {
         self.origin = Some(policy);
         self
     }
 
-    /// Sets the policy unless [`origin`](Self::origin) has set one: for drivers whose listeners have a policy.
+    /// Sets the policy unless [`origin`](Self::origin) has set one. Drivers call it with the policy of the listener.
     #[must_use]
     pub fn default_origin(mut self, policy: &OriginPolicy) -> Self {
         if self.origin.is_none() {
@@ -59,7 +59,7 @@ impl Accept {
         self
     }
 
-    /// Selects the first subprotocol that the request offers and the server supports; none if there is none.
+    /// Selects the first subprotocol that the request offers and the server supports, or none.
     ///
     /// ```
     /// use sansocket::{Accept, HttpVersion, Request};
@@ -117,7 +117,7 @@ impl HttpResponse {
         Self { status, reason: None, headers: FieldList::new(), body: None }
     }
 
-    /// Returns the answer of a server that serves only WebSockets to any other request: 426, with an explanation.
+    /// Creates the answer of a server of WebSockets alone to any other request: 426, with an explanation.
     pub fn upgrade_required() -> Self {
         Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
     }
@@ -136,14 +136,14 @@ impl HttpResponse {
         self
     }
 
-    /// Sets the body and its media type, such as `text/plain`. It is not sent with 204, 205 and 304.
+    /// Sets the body and its media type, such as `text/plain`. Responses with 204, 205 and 304 have no body.
     #[must_use]
     pub fn body(mut self, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some((content_type.into(), body.into()));
         self
     }
 
-    /// Creates a response of the protocol with a text that explains it.
+    /// Creates a response of the protocol, with a text that explains it.
     pub(crate) fn from_protocol(status: u16, text: &str) -> Self {
         let response = Self::new(status).body("text/plain; charset=utf-8", format!("{text}\n"));
         match status {
@@ -178,7 +178,7 @@ impl HttpResponse {
         self.status
     }
 
-    /// Returns the reason phrase, which only HTTP/1.1 has: as [set](Self::reason), or the usual one. May be empty.
+    /// Returns the reason phrase of HTTP/1.1: as [set](Self::reason), or the usual one, which may be empty.
     pub fn reason_phrase(&self) -> &str {
         self.reason.as_deref().unwrap_or_else(|| usual_phrase(self.status))
     }
@@ -241,7 +241,7 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// Why a request could not be answered like this. It is still unanswered, except after
+/// Why a request could not be answered in this way. It is still pending, except after
 /// [`OriginForbidden`](Self::OriginForbidden).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -252,7 +252,7 @@ pub enum AnswerError {
     /// The opening handshake sets this header field, or the field frames the response.
     #[error("the opening handshake sets the header field {0} itself: remove it")]
     HeaderReserved(String),
-    /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
+    /// RFC 9110 section 5.5: the value of a header field must not have CR, LF, NUL or another control character.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
     /// No request is pending.
@@ -270,14 +270,13 @@ pub enum AnswerError {
     /// The reason phrase holds a control character.
     #[error("the reason phrase holds a control character")]
     ReasonInvalid,
-    /// The status is not one from 200 to 599.
+    /// The status is not in the range from 200 to 599.
     #[error("{0} is not a status from 200 to 599")]
     StatusInvalid(u16),
 }
 
 impl HandshakeError {
-    /// Returns the response with which a server refuses the request. `None` if the error is not one of a request: the
-    /// transport ended, or a client reports it.
+    /// Returns the response with which a server refuses the request. `None` if the error is not one of a request.
     pub fn response(&self) -> Option<HttpResponse> {
         match self {
             Self::Refused(_) => None,
@@ -305,7 +304,7 @@ impl From<FieldFault> for AnswerError {
     }
 }
 
-/// Returns the usual reason phrase of a status (RFC 9110 section 15, RFC 6585); empty if this crate knows none.
+/// Returns the usual reason phrase of a status (RFC 9110 section 15, RFC 6585); empty for other statuses.
 const fn usual_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -30,12 +30,12 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// Creates a request for the resource that the URI names.
+    /// Creates a request for the resource of this URI.
     pub const fn new(uri: WsUri) -> Self {
         Self::from_template(uri, RequestTemplate::new())
     }
 
-    /// Creates a request for the resource that the URI names, with the subprotocols and header fields of the template.
+    /// Creates a request for the resource of this URI, with the subprotocols and header fields of the template.
     pub const fn from_template(uri: WsUri, template: RequestTemplate) -> Self {
         Self { uri, template }
     }
@@ -63,8 +63,8 @@ impl ClientRequest {
         &self.uri
     }
 
-    /// Checks whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) checks it too; an
-    /// adapter may check it before it connects.
+    /// Checks whether the request can be sent. [`WebSocket::client`](crate::WebSocket::client) does so too; an adapter
+    /// can check before it connects.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl RequestTemplate {
         self
     }
 
-    /// Adds a header field, such as `Authorization`. `Host` and the fields of the opening handshake must not be added.
+    /// Adds a header field, such as `Authorization`, but not `Host` or another field of the opening handshake.
     ///
     /// `Authorization`, `Proxy-Authorization` and `Origin` replace the previous field of the same name. `Cookie` fields
     /// are joined to one with `; ` (RFC 6265 section 5.4).
@@ -231,11 +231,10 @@ pub enum RequestError {
     /// The opening handshake sets this header field, or the field frames the request.
     #[error("the opening handshake sets the header field {0} itself: remove it")]
     HeaderReserved(String),
-    /// RFC 9110 section 5.5: no CR, LF, NUL or other control character in the value of a header field.
+    /// RFC 9110 section 5.5: the value of a header field must not have CR, LF, NUL or another control character.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
-    /// RFC 6455 section 4.1 item 7: the key is the base64 of 16 bytes, as [`generate_key`](crate::generate_key) returns
-    /// it.
+    /// RFC 6455 section 4.1 item 7: the key is the base64 of 16 bytes (see [`generate_key`](crate::generate_key)).
     #[error("the key is not the base64 of 16 bytes: generate it with `generate_key`")]
     KeyInvalid,
     /// RFC 6455 section 4.1 item 10: subprotocols are unique.
@@ -244,7 +243,7 @@ pub enum RequestError {
     /// RFC 6455 section 4.1 item 10: subprotocols are tokens.
     #[error("the subprotocol {0:?} is not a token")]
     ProtocolInvalid(String),
-    /// The `http` crate takes no URI of more than 65,534 bytes.
+    /// The URI is longer than the 65,534 bytes that the `http` crate permits.
     #[cfg(feature = "http")]
     #[error("the URI is too long for the http crate: the limit is 65,534 bytes")]
     UriTooLong,

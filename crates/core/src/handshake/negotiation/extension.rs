@@ -16,12 +16,12 @@ pub struct Extension {
     pub params: Vec<(String, Option<String>)>,
 }
 
-/// The list does not follow the grammar.
+/// The list of extensions does not follow the grammar.
 #[derive(Debug)]
-pub(crate) struct Malformed;
+pub(crate) struct ListError;
 
-/// Parses the fields of a message, together one list, in linear time. An error skips the rest of its field.
-pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Result<Extension, Malformed>> {
+/// Parses the fields of a message as one list, in linear time. Skips the rest of a field behind an error.
+pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Result<Extension, ListError>> {
     fields.flat_map(|field| {
         let mut list = List::new(field);
         core::iter::from_fn(move || {
@@ -32,8 +32,8 @@ pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<
     })
 }
 
-/// Returns whether the fields name no extension, if all follow the grammar.
-pub(crate) fn is_empty<'a>(fields: impl Iterator<Item = &'a str>) -> Result<bool, Malformed> {
+/// Returns whether the fields have no extension. Fails if one does not follow the grammar.
+pub(crate) fn is_empty<'a>(fields: impl Iterator<Item = &'a str>) -> Result<bool, ListError> {
     let mut is_empty = true;
     for field in fields {
         let mut list = List::new(field);
@@ -57,7 +57,7 @@ impl<'a> List<'a> {
 
     /// Parses the next element: passes its parameters to `param`, and returns its name. Skips empty elements (RFC 9110
     /// section 5.6.1.2).
-    fn element(&mut self, param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<Option<&'a str>, Malformed> {
+    fn element(&mut self, param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<Option<&'a str>, ListError> {
         loop {
             self.skip_blanks();
             if self.has_ended || self.rest.is_empty() {
@@ -72,7 +72,7 @@ impl<'a> List<'a> {
         name.map(Some)
     }
 
-    fn extension(&mut self, mut param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<&'a str, Malformed> {
+    fn extension(&mut self, mut param: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Result<&'a str, ListError> {
         let name = self.token()?;
         self.skip_blanks();
         while self.eat(';') {
@@ -81,10 +81,10 @@ impl<'a> List<'a> {
             param(name, value);
             self.skip_blanks();
         }
-        if self.rest.is_empty() || self.eat(',') { Ok(name) } else { Err(Malformed) }
+        if self.rest.is_empty() || self.eat(',') { Ok(name) } else { Err(ListError) }
     }
 
-    fn param(&mut self) -> Result<(&'a str, Option<Cow<'a, str>>), Malformed> {
+    fn param(&mut self) -> Result<(&'a str, Option<Cow<'a, str>>), ListError> {
         let name = self.token()?;
         self.skip_blanks();
         if !self.eat('=') {
@@ -95,32 +95,34 @@ impl<'a> List<'a> {
         Ok((name, Some(value)))
     }
 
-    fn token(&mut self) -> Result<&'a str, Malformed> {
+    fn token(&mut self) -> Result<&'a str, ListError> {
         let size = self.rest.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
-        let (token, rest) = self.rest.split_at_checked(size).ok_or(Malformed)?;
+        let (token, rest) = self.rest.split_at_checked(size).ok_or(ListError)?;
         self.rest = rest;
-        if token.is_empty() { Err(Malformed) } else { Ok(token) }
+        if token.is_empty() { Err(ListError) } else { Ok(token) }
     }
 
-    /// 9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
-    fn quoted(&mut self) -> Result<String, Malformed> {
+    /// Parses the rest of a quoted string. 9.1: "the value after quoted-string unescaping MUST conform to the 'token'
+    /// ABNF"
+    fn quoted(&mut self) -> Result<String, ListError> {
         let mut value = String::new();
         let mut characters = self.rest.chars();
         loop {
-            match characters.next().ok_or(Malformed)? {
+            match characters.next().ok_or(ListError)? {
                 '"' => break,
-                '\\' => value.push(characters.next().ok_or(Malformed)?),
+                '\\' => value.push(characters.next().ok_or(ListError)?),
                 character => value.push(character),
             }
         }
         self.rest = characters.as_str();
-        if is_token(&value) { Ok(value) } else { Err(Malformed) }
+        if is_token(&value) { Ok(value) } else { Err(ListError) }
     }
 
     fn skip_blanks(&mut self) {
         while self.eat(' ') || self.eat('\t') {}
     }
 
+    /// Removes this character from the front, if it is there, and returns whether it was.
     fn eat(&mut self, character: char) -> bool {
         let rest = self.rest.strip_prefix(character);
         self.rest = rest.unwrap_or(self.rest);

@@ -12,7 +12,7 @@ use crate::data::token::{is_field_text, is_token};
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct FieldList(Vec<(String, String)>);
 
-/// Why a field cannot be sent, and its name.
+/// The reason why a field with this name cannot be sent.
 pub(crate) enum FieldFault {
     NameInvalid(String),
     Reserved(String),
@@ -29,7 +29,7 @@ impl FieldList {
         self.0.push((name, value));
     }
 
-    /// Adds a field to a request: replaces or extends a field that a request must not repeat.
+    /// Adds a field to a request. Replaces or extends a field that a request must not repeat.
     pub(crate) fn push_to_request(&mut self, name: String, value: String) {
         // RFC 6454 7.3: "the user agent MUST NOT include more than one Origin header field in any HTTP request"; RFC
         // 9110 11.6.2 and 11.7.2: credentials are one value, not a list
@@ -48,7 +48,7 @@ impl FieldList {
         }
     }
 
-    /// Checks every field: none may end its line early or contradict the handshake.
+    /// Checks that no field ends its line early or contradicts the handshake.
     pub(crate) fn check(&self) -> Result<(), FieldFault> {
         const RESERVED: [&str; 5] = ["Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding"];
         const RESERVED_PREFIX: &str = "Sec-WebSocket-";

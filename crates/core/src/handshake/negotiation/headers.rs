@@ -15,15 +15,15 @@ use crate::data::token::{is_field_text, is_token};
 
 /// Header fields in the order in which they arrived. Names are compared without regard to case. Clones are cheap.
 ///
-/// Every value is text: UTF-8 if it is valid UTF-8, otherwise read as ISO 8859-1, one character per byte. Blanks
-/// around it are removed. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization`
-/// and `Set-Cookie`.
+/// Every value is text: UTF-8 if it is valid UTF-8, otherwise ISO 8859-1, with one character per byte. Blanks around it
+/// are removed. `Debug` redacts credentials: the values of `Authorization`, `Cookie`, `Proxy-Authorization` and
+/// `Set-Cookie`.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// The head as it was received. If a value in it is not UTF-8: names and decoded values back to back.
+    /// The head as it was received. If a value in it is not UTF-8: the names and decoded values, back to back.
     head: Arc<str>,
-    /// The fields; then, as one more line, method (name) and target (value). The version needs no memory of its own: it
-    /// follows the target in the head, after a blank.
+    /// The fields, then method (as a name) and target (as a value). In the head, a blank and the version follow the
+    /// target.
     lines: Arc<[Line]>,
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct Line {
 }
 
 impl Headers {
-    /// Keeps what a parser found in this head: `start` has method and target, `version` what follows the target (a
-    /// blank first), `fields` the rest. Also returns whether every line is known to end in CR LF.
+    /// Stores the result of a parser for this head: `start` has method and target, `version` the text behind the target
+    /// (a blank first), `fields` the header fields. Also returns whether every line is known to end in CR LF.
     pub(crate) fn new(head: &[u8], start: Header<'_>, version: &str, fields: &[Header<'_>]) -> (Self, bool) {
         let lines = (0..fields.len() + 1).map(|number| fields.get(number).unwrap_or(&start));
         let Ok(text) = simdutf8::basic::from_utf8(head) else {
@@ -59,7 +59,7 @@ impl Headers {
         (Self { head: text.into(), lines }, is_strict)
     }
 
-    /// Copies fields whose values may not be UTF-8, then method and target, then the text that follows the target.
+    /// Copies fields whose values may not be UTF-8, then method and target, then the text behind the target.
     #[cold]
     fn collect<'a>(lines: impl Iterator<Item = (&'a str, &'a [u8])>, after_target: &[&str]) -> Self {
         let mut text = String::new();
@@ -76,12 +76,12 @@ impl Headers {
         Self { lines, head: text.into() }
     }
 
-    /// Copies a start line (method, target and the text that follows the target) and fields that no parser has checked.
+    /// Copies a start line (method, target, and the text behind the target) and fields, which no parser has checked.
     ///
     /// # Errors
     ///
-    /// The first field whose name is not a token, or whose value holds CR, LF, NUL or another control character (RFC
-    /// 9110 section 5.5).
+    /// The first field whose name is not a token, or whose value has CR, LF, NUL or another control character (RFC 9110
+    /// section 5.5).
     pub(crate) fn from_parts(
         (method, target, after_target): (&str, &str, &[&str]),
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
@@ -104,7 +104,7 @@ impl Headers {
         self.lines.last().is_some_and(|line| self.head.as_bytes().get(line.name.clone()) == Some(method.as_bytes()))
     }
 
-    /// Returns the head from behind the target and a blank: the version, and perhaps more.
+    /// Returns the text behind the target and a blank, which begins with the version.
     pub(crate) fn after_target(&self) -> &[u8] {
         let after = self.lines.last().and_then(|line| self.head.as_bytes().get(line.value.end + 1..));
         after.unwrap_or_default()
@@ -114,10 +114,10 @@ impl Headers {
         self.lines.split_last().map(|(_, fields)| fields).unwrap_or_default()
     }
 
-    /// Returns whether the field has this name. Inlined, a comparison with a constant name takes a few instructions.
+    /// Returns whether the field has this name. Inlined: a comparison with a constant name takes a few instructions.
     #[inline(always)]
     pub(crate) fn has_name(&self, field: &Line, name: &str) -> bool {
-        // most names differ in length, and most of the others have the usual case
+        // most names differ in length, and most other names have the usual case
         let Range { start, end } = field.name;
         end - start == name.len()
             && self
@@ -141,15 +141,14 @@ impl Headers {
         self.fields().iter().filter(move |field| self.has_name(field, name)).map(|field| self.value(field))
     }
 
-    /// Returns the one value of the fields of this name.
+    /// Returns the value of a field that must not be repeated.
     pub(crate) fn single(&self, name: &str) -> Single<'_> {
         let mut single = Single::Missing;
         self.get_all(name).for_each(|value| single.add(value));
         single
     }
 
-    /// Returns whether the fields of this name, together one list (RFC 9110 section 5.3), have this element in any
-    /// case.
+    /// Returns whether the list in all fields of this name (RFC 9110 section 5.3) has this element, in any case.
     pub(crate) fn has_element(&self, name: &str, element: &str) -> bool {
         self.get_all(name).any(|list| has_element(list, element))
     }
@@ -159,7 +158,7 @@ impl Headers {
         self.get_all(name).map(String::from).reduce(|list, value| list + ", " + &value).map(String::into_boxed_str)
     }
 
-    /// Returns the names, as they were sent, and the values of all fields.
+    /// Returns the name, as it was sent, and the value of every field.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields().iter().map(|field| (self.read(&field.name), self.value(field)))
     }
@@ -173,7 +172,7 @@ impl Headers {
         self.fields().len()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.fields().is_empty()
     }

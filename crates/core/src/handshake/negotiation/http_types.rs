@@ -11,8 +11,8 @@ use crate::data::redact;
 use crate::handshake::{ClientRequest, HandshakeError, MalformedResponse, RequestError, Response};
 
 impl Request {
-    /// Makes a request of the parts of an extended CONNECT and the value of `:protocol`, which each HTTP library stores
-    /// in a type of its own: in hyper and h2, `parts.extensions.get::<Protocol>()`. See
+    /// Creates a request from the parts of an extended CONNECT and the value of `:protocol`. Each HTTP library stores
+    /// that value in a separate type: in hyper and h2, `parts.extensions.get::<Protocol>()`. See
     /// [`extended_connect`](Self::extended_connect).
     ///
     /// # Errors
@@ -122,7 +122,7 @@ fn append<'a>(
             .zip(http::HeaderValue::from_bytes(value.as_bytes()).ok());
         let refused = || FieldFault::NameInvalid(name.into());
         let (valid_name, mut valid_value) = valid.ok_or_else(refused)?;
-        // `Debug` of the `http` crate then redacts it, and HTTP/2 does not store it in a table (RFC 7541 section 7.1.3)
+        // the `http` crate then redacts it in `Debug`, and HTTP/2 does not store it in a table (RFC 7541 section 7.1.3)
         valid_value.set_sensitive(redact::is_secret(name.as_bytes()));
         headers.try_append(valid_name, valid_value).map_err(|_| refused())?;
     }

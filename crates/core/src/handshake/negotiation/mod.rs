@@ -1,13 +1,13 @@
-//! Negotiation: the header fields of an opening handshake, checked and chosen (RFC 6455 section 4, RFC 8441). It is the
-//! same for every version of HTTP and reads no bytes of HTTP/1.1: [`http1`](super::http1) does that.
+//! The negotiation: checks and chooses the header fields of an opening handshake (RFC 6455 section 4, RFC 8441). It is
+//! the same for every version of HTTP, and reads no bytes of HTTP/1.1: [`http1`](super::http1) does.
 //!
-//! Used by `http1`, by [`opening`](crate::opening), and by applications whose opening handshake another HTTP library
-//! reads. Depends on data and on the errors of the [handshake](super).
+//! `http1` and [`opening`](crate::opening) use it, and applications that read the opening handshake with another HTTP
+//! library. Depends on `data` and the errors of the [handshake](super).
 
 mod agreement;
 mod answer;
 mod client_request;
-mod expected;
+mod expected_response;
 mod extension;
 mod field_list;
 mod headers;
@@ -32,5 +32,5 @@ pub use response::Response;
 pub use values::{accept_key, generate_key};
 pub use version::HttpVersion;
 
-pub(crate) use expected::Expected;
+pub(crate) use expected_response::ExpectedResponse;
 pub(crate) use values::elements;

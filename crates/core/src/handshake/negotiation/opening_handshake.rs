@@ -1,5 +1,5 @@
 //! The server's side of the negotiation: checks a client's opening handshake (RFC 6455 section 4.2.1, RFC 8441 section
-//! 5), and chooses the response that accepts it (4.2.2).
+//! 5), and creates the response that accepts it (4.2.2).
 
 use alloc::vec::Vec;
 use core::{iter, str};
@@ -36,7 +36,7 @@ impl Request {
     }
 }
 
-/// A valid opening handshake: a request that [`Request::check`] has checked.
+/// A valid opening handshake: a request that passed [`Request::check`].
 #[derive(Clone, Debug)]
 pub struct OpeningHandshake {
     request: Request,
@@ -50,7 +50,7 @@ impl OpeningHandshake {
         &self.request
     }
 
-    /// Checks that the request can be accepted like this, and returns the response.
+    /// Checks that the request can be accepted in this way, and returns the response.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl<'a> Acceptance<'a> {
         self.byte_fields().map(|(name, value)| (name, str::from_utf8(value).unwrap_or_default()))
     }
 
-    /// Returns the same with values as bytes, which saves validating the answer to the key as UTF-8.
+    /// Returns the fields with values as bytes, which saves validating the answer to the key as UTF-8.
     pub(crate) fn byte_fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         let upgrade = self.handshake.accept.as_ref().map(|accept| {
             let accept = ("Sec-WebSocket-Accept", accept.as_slice());
@@ -103,14 +103,13 @@ impl<'a> Acceptance<'a> {
         upgrade.into_iter().flatten().chain(protocol).chain(added)
     }
 
-    /// Returns what this response agrees on, for
-    /// [`Connection::with_agreement`](crate::Connection::with_agreement).
+    /// Returns the agreement, for [`Connection::with_agreement`](crate::Connection::with_agreement).
     pub fn agreement(&self) -> Agreement {
         Agreement { protocol: self.accept.protocol.clone(), ..Agreement::new() }
     }
 }
 
-/// The facts that the check needs, collected in one pass over the header fields.
+/// The parts of a request that are checked, collected in one pass over the header fields.
 struct RequestParts<'a> {
     request: &'a Request,
     http: HttpVersion,
@@ -118,11 +117,11 @@ struct RequestParts<'a> {
     origin: Single<'a>,
     key: Single<'a>,
     version: Single<'a>,
-    /// `Upgrade` lists `websocket`.
+    /// Whether `Upgrade` lists `websocket`.
     names_websocket: bool,
-    /// `Connection` lists `Upgrade`.
+    /// Whether `Connection` lists `Upgrade`.
     wants_upgrade: bool,
-    /// There is a field that HTTP/2 forbids.
+    /// Whether the request has a field that HTTP/2 forbids.
     has_connection_field: bool,
     has_body: bool,
     has_protocols: bool,
@@ -180,9 +179,9 @@ impl<'a> RequestParts<'a> {
         }
     }
 
-    /// 4.2.1 item 2; RFC 9112 3.2: "A server MUST respond with a 400 status code to any HTTP/1.1 request message that
-    /// lacks a Host header field and to any request message that contains more than one Host header field line or a
-    /// Host header field with an invalid field value"
+    /// Checks `Host` (4.2.1 item 2). RFC 9112 3.2: "A server MUST respond with a 400 status code to any HTTP/1.1
+    /// request message that lacks a Host header field and to any request message that contains more than one Host
+    /// header field line or a Host header field with an invalid field value"
     fn check_host(&self) -> Result<(), HandshakeError> {
         match self.host {
             Single::Missing if self.http == HttpVersion::Http10 => Ok(()),
@@ -194,7 +193,8 @@ impl<'a> RequestParts<'a> {
         }
     }
 
-    /// RFC 9113 8.2.2: "Any message containing connection-specific header fields MUST be treated as malformed"
+    /// Checks a request of HTTP/2 or HTTP/3. RFC 9113 8.2.2: "Any message containing connection-specific header fields
+    /// MUST be treated as malformed"
     fn check_connection_fields(&self) -> Result<(), HandshakeError> {
         let headers = self.request.headers();
         let others = ["Keep-Alive", "Proxy-Connection"];
@@ -250,7 +250,7 @@ impl<'a> RequestParts<'a> {
         }
     }
 
-    /// Items 7 to 9: origin, subprotocols and extensions.
+    /// Checks origin, subprotocols and extensions (items 7 to 9).
     fn check_lists(&self) -> Result<(), HandshakeError> {
         // RFC 6454 7.3
         if matches!(self.origin, Single::Repeated) {
@@ -260,8 +260,8 @@ impl<'a> RequestParts<'a> {
         self.check_extensions()
     }
 
-    /// Item 8, 4.1 item 10: "The elements that comprise this value MUST be non-empty strings [...] and MUST all be
-    /// unique strings"
+    /// Checks the subprotocols. Item 8, 4.1 item 10: "The elements that comprise this value MUST be non-empty strings
+    /// [...] and MUST all be unique strings"
     fn check_protocols(&self) -> Result<(), HandshakeError> {
         if !self.has_protocols {
             return Ok(());
@@ -278,8 +278,9 @@ impl<'a> RequestParts<'a> {
         Ok(())
     }
 
-    /// 9.1: "If a value is received by either the client or the server during negotiation that does not conform to the
-    /// ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_"
+    /// Checks the extensions. 9.1: "If a value is received by either the client or the server during negotiation that
+    /// does not conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket
+    /// Connection_"
     fn check_extensions(&self) -> Result<(), HandshakeError> {
         let is_empty = match self.extensions {
             Single::Missing => return Ok(()),

@@ -18,13 +18,13 @@ use crate::data::redact::redact_user_info;
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OriginPolicy {
-    /// Pages of the host and port that the request itself names. The scheme is not compared, since a server behind a
-    /// proxy does not know whether the client uses TLS; but it gives the default port.
+    /// Pages of the host and port in the request. The scheme is not compared, since a server behind a proxy does not
+    /// know whether the client uses TLS, but it determines the default port.
     #[default]
     SameOrigin,
     /// Pages of these origins: see [`any_of`](Self::any_of).
     AnyOf(Origins),
-    /// Any page: for services that use no cookies and no other credentials that browsers add by themselves.
+    /// Any page: for services that use neither cookies nor other credentials that browsers add automatically.
     Any,
 }
 
@@ -79,7 +79,7 @@ impl OriginPolicy {
         request.headers().get_all("Origin").all(|origin| self.permits_origin(origin, request))
     }
 
-    /// Returns the same for a request that was checked, which has at most one origin.
+    /// Returns whether the origin of a checked request, which has at most one, may open a connection.
     pub(crate) fn permits_checked(&self, request: &Request) -> bool {
         request.origin().is_none_or(|origin| self.permits_origin(origin, request))
     }
@@ -209,7 +209,7 @@ impl Pattern {
     }
 }
 
-/// Shows the origin as users write it.
+/// Displays the origin as users write it.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -223,7 +223,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Checks for text that users write in place of one origin.
+/// Rejects text that is not a single origin.
 fn check_shape(text: &str) -> Result<(), OriginFault> {
     let is_blank = |c: char| c.is_whitespace() || c.is_control();
     match text {

@@ -11,8 +11,8 @@ use crate::handshake::HandshakeError;
 
 /// An HTTP request that a server received. Clones are cheap.
 ///
-/// An application that uses another HTTP server makes a request [from its parts](Self::from_parts), checks it, answers
-/// it, and opens the connection:
+/// An application with another HTTP server creates a request [from its parts](Self::from_parts), checks it, answers it,
+/// and opens the connection:
 ///
 /// ```
 /// use sansocket::{Accept, Config, Connection, HttpVersion, Instant, Request, WebSocket};
@@ -42,18 +42,17 @@ use crate::handshake::HandshakeError;
 /// ```
 #[derive(Clone)]
 pub struct Request {
-    /// Also the start line: method, target and version.
+    /// Includes the start line: method, target and version.
     headers: Headers,
 }
 
 impl Request {
-    /// Makes a request of its parts. Values are decoded as for [`Headers`].
+    /// Creates a request from its parts. Values are decoded as for [`Headers`].
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::RequestMalformed`]: the method or a name is not a token, or a value holds a control character.
-    /// [`HandshakeError::TargetInvalid`]: the target is neither a path nor an http or https URI; it may be `*` with
-    /// OPTIONS.
+    /// [`HandshakeError::RequestMalformed`]: the method or a name is not a token, or a value has a control character.
+    /// [`HandshakeError::TargetInvalid`]: the target is neither a path nor an http or https URI, nor `*` with OPTIONS.
     pub fn from_parts(
         method: &str,
         target: &str,
@@ -63,10 +62,10 @@ impl Request {
         Self::collect(method, target, &[" ", version.as_str()], fields)
     }
 
-    /// Makes a request of the parts of an extended CONNECT (RFC 8441 section 4): the values of the pseudo-header fields
-    /// `:protocol`, `:scheme`, `:authority` and `:path`, and the header fields. Its target is the whole URI.
+    /// Creates a request from the parts of an extended CONNECT (RFC 8441 section 4): the values of the pseudo-header
+    /// fields `:protocol`, `:scheme`, `:authority` and `:path`, and the header fields. Its target is the whole URI.
     ///
-    /// It is an opening handshake if `:protocol` is `websocket`. Neither the request nor the response has a key.
+    /// The request is an opening handshake if `:protocol` is `websocket`. Neither request nor response has a key.
     ///
     /// # Errors
     ///
@@ -87,7 +86,7 @@ impl Request {
         if Authority::parse(authority).is_none() {
             return Err(HandshakeError::HostInvalid);
         }
-        // text such as "http://host" in place of a scheme would name another authority
+        // otherwise text such as "http://host" in place of a scheme could name another authority
         if !is_http_scheme(scheme) || !path.starts_with('/') {
             return Err(HandshakeError::TargetInvalid);
         }
@@ -119,8 +118,7 @@ impl Request {
         if target == ASTERISK {
             return method == "OPTIONS";
         }
-        // section 3: no fragment. Characters that RFC 3986 wants encoded are permitted, since browsers do not encode
-        // them.
+        // section 3: no fragment. RFC 3986 requires some permitted characters to be encoded, but browsers do not do so.
         target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
             && split_target(target)
                 .is_some_and(|(authority, _)| authority.is_none_or(|authority| Authority::parse(authority).is_some()))
@@ -143,16 +141,15 @@ impl Request {
         behind.strip_prefix(CONNECT_PROTOCOL.as_bytes()).and_then(|protocol| str::from_utf8(protocol).ok())
     }
 
-    /// Returns the target as it was sent: a path with or without a query, or a whole http or https URI; with OPTIONS,
-    /// perhaps `*`.
+    /// Returns the target as it was sent: a path, with or without a query, or an http or https URI; `*` only with
+    /// OPTIONS.
     ///
-    /// It may hold characters that RFC 3986 wants percent-encoded, such as `|`: browsers do not encode them.
+    /// It may have characters that RFC 3986 requires to be percent-encoded, such as `|`: browsers do not encode them.
     pub fn target(&self) -> &str {
         self.headers.start().1
     }
 
-    /// Returns the path of the target, not decoded; at least `/`, except that it is `*` if the target is (RFC 9112
-    /// section 3.2.4).
+    /// Returns the path of the target, not decoded: at least `/`; `*` if that is the target (RFC 9112 section 3.2.4).
     pub fn path(&self) -> &str {
         if self.target() == ASTERISK {
             return ASTERISK;
@@ -178,20 +175,17 @@ impl Request {
         }
     }
 
-    /// Returns the value of `Origin`: browsers send the origin of the page that opens the connection (RFC 6455 section
-    /// 10.2).
+    /// Returns the value of `Origin`: the origin of the page, if a browser sent the request (RFC 6455 section 10.2).
     pub fn origin(&self) -> Option<&str> {
         self.headers().get("Origin")
     }
 
-    /// Returns the subprotocols offered, the most preferred first (RFC 6455 section 1.9). All fields are one list
-    /// (11.3.4).
+    /// Returns the subprotocols offered, in all fields, the most preferred first (RFC 6455 sections 1.9 and 11.3.4).
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.headers().get_all("Sec-WebSocket-Protocol").flat_map(elements)
     }
 
-    /// Returns the extensions offered, the most preferred first (RFC 6455 section 9.1). All fields are one list
-    /// (11.3.2).
+    /// Returns the extensions offered, in all fields, the most preferred first (RFC 6455 sections 9.1 and 11.3.2).
     pub fn extensions(&self) -> impl Iterator<Item = Extension> {
         extension::parse(self.headers().get_all("Sec-WebSocket-Extensions")).filter_map(Result::ok)
     }
@@ -235,8 +229,8 @@ const ASTERISK: &str = "*";
 /// Separates the version from the value of `:protocol` in the stored start line.
 const CONNECT_PROTOCOL: &str = " ";
 
-/// Splits a target into authority, which only absolute-form has (RFC 9112 section 3.2.2), and path with query. `None`
-/// for forms other than this and origin-form (3.2.1), and for schemes other than http and https.
+/// Splits a target into an authority, which only absolute-form has (RFC 9112 section 3.2.2), and path with query.
+/// `None` for forms other than this and origin-form (3.2.1), and for schemes other than http and https.
 fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
         return Some((None, target));

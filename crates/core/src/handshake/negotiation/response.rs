@@ -1,4 +1,4 @@
-//! Responses as a client receives them, RFC 9110 section 15.
+//! Responses that a client receives, RFC 9110 section 15.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::{Headers, HttpVersion};
 
-/// An HTTP response.
+/// An HTTP response that a client received.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
@@ -38,7 +38,7 @@ impl Response {
         self.version
     }
 
-    /// Returns the reason phrase; often empty. A phrase with bytes outside ASCII is read as empty.
+    /// Returns the reason phrase; often empty. A phrase with bytes outside ASCII is replaced by an empty one.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -48,7 +48,7 @@ impl Response {
         &self.headers
     }
 
-    /// Returns the body, as far as it arrived and [`Config::max_head_size`](crate::Config::max_head_size) allows.
+    /// Returns the body: the part that arrived, up to [`Config::max_head_size`](crate::Config::max_head_size).
     pub fn body(&self) -> &[u8] {
         &self.body
     }

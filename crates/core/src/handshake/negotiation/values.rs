@@ -1,8 +1,8 @@
 //! Values of header fields: lists, and the keys `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 sections 4.1,
 //! 4.2.2 and 11.3).
 //!
-//! Keys are not secrets: both travel in the clear, and show only that the server understood the request. So they are
-//! compared without regard to time.
+//! Keys are not secrets: they are sent in the clear, and only show that the server understood the request. So they need
+//! no comparison in constant time.
 
 use alloc::string::String;
 
@@ -16,21 +16,20 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const NONCE_SIZE: usize = 16;
 pub(crate) const ACCEPT_SIZE: usize = 28;
 
-/// The RFC's own key, `dGhlIHNhbXBsZSBub25jZQ==`, is canonical. Other clients set the unused bits behind the sixteenth
-/// byte.
+/// Accepts unused bits behind the sixteenth byte, which some clients set. (The key in the RFC,
+/// `dGhlIHNhbXBsZSBub25jZQ==`, has none.)
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// Generates the value of `Sec-WebSocket-Key`, of 24 characters (RFC 6455 section 4.1 item 7: "a nonce consisting of a
-/// randomly selected 16-byte value that has been base64-encoded"). Each connection needs its own.
+/// Generates the value of `Sec-WebSocket-Key`, 24 characters (RFC 6455 section 4.1 item 7: "a nonce consisting of a
+/// randomly selected 16-byte value that has been base64-encoded"). Generate a new one for each connection.
 pub fn generate_key(rng: &mut impl CryptoRng) -> String {
     let mut nonce = [0; NONCE_SIZE];
     rng.fill_bytes(&mut nonce);
     BASE64.encode(nonce)
 }
 
-/// Returns the value of `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2 item 5): 28 characters. Does
-/// not check the key.
+/// Returns the 28 characters of `Sec-WebSocket-Accept` for a key, which is not checked (RFC 6455 section 4.2.2 item 5).
 ///
 /// ```
 /// assert_eq!(sansocket::accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -39,7 +38,7 @@ pub fn accept_key(key: &str) -> String {
     hash_key(key).iter().copied().map(char::from).collect()
 }
 
-/// Returns [`accept_key`] as bytes: the hash of the key, as it was sent, followed by the GUID, in base64 (4.2.2).
+/// Returns [`accept_key`] as bytes: the base64 of the hash of the key, as it was sent, and the GUID (4.2.2).
 pub(crate) fn hash_key(key: &str) -> [u8; ACCEPT_SIZE] {
     let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let mut accept = [0; ACCEPT_SIZE];
@@ -48,13 +47,13 @@ pub(crate) fn hash_key(key: &str) -> [u8; ACCEPT_SIZE] {
     accept
 }
 
-/// 4.2.1 item 5: "a base64-encoded value that, when decoded, is 16 bytes in length"
+/// Returns whether the key is valid: "a base64-encoded value that, when decoded, is 16 bytes in length" (4.2.1 item 5).
 ///
-/// Not inlined, so that the decoder has one caller, into which it is inlined: 156 instructions less for each handshake.
+/// Not inlined, so that the decoder is inlined into its only caller: 156 instructions less for each handshake.
 #[inline(never)]
 pub(crate) fn is_valid_key(key: &str) -> bool {
     let mut nonce = [0; NONCE_SIZE + 2];
-    // 24 characters hold 16 to 18 bytes
+    // 24 characters encode 16 to 18 bytes
     key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(NONCE_SIZE)
 }
 

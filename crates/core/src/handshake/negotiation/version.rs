@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// A version of HTTP. The major version defines the framing, the minor version the capabilities of an endpoint.
+/// A version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HttpVersion {
@@ -26,7 +26,7 @@ impl HttpVersion {
         }
     }
 
-    /// Returns the version that the text begins with, as [`as_str`](Self::as_str) writes it.
+    /// Returns the version at the beginning of the text, as [`as_str`](Self::as_str) writes it.
     pub(crate) fn at_start(text: &[u8]) -> Self {
         // the usual case
         if text.starts_with(Self::Http11.as_str().as_bytes()) {

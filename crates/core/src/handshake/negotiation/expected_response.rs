@@ -11,9 +11,9 @@ use super::values::{ACCEPT_SIZE, hash_key};
 use super::{Agreement, ClientRequest, Extension, Headers, HttpVersion, Response, extension};
 use crate::handshake::{HandshakeError, MalformedResponse};
 
-/// The values that a response is compared with.
+/// The values that the response must have.
 #[derive(Debug)]
-pub(crate) struct Expected {
+pub(crate) struct ExpectedResponse {
     /// The value of `Sec-WebSocket-Accept`; `None` for extended CONNECT.
     accept: Option<[u8; ACCEPT_SIZE]>,
     protocols: Vec<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Expected {
 }
 
 impl Response {
-    /// Makes a response of the parts of its head. Values are decoded as for [`Headers`].
+    /// Creates a response from the parts of its head. Values are decoded as for [`Headers`].
     ///
     /// # Errors
     ///
@@ -39,8 +39,8 @@ impl Response {
 }
 
 impl ClientRequest {
-    /// Checks the response to [`fields`](Self::fields) with this key: 101, the upgrade, the answer to the key, and
-    /// nothing that was not offered (RFC 6455 section 4.1). Returns the agreement.
+    /// Checks the response to [`fields`](Self::fields) with this key: status 101, the upgrade, the answer to the key,
+    /// and that every part was offered (RFC 6455 section 4.1). Returns the agreement.
     ///
     /// ```
     /// use sansocket::{ClientRequest, HttpVersion, Response, accept_key};
@@ -58,22 +58,22 @@ impl ClientRequest {
     ///
     /// [`HandshakeError::Refused`]: the server answered with another status. Other errors: the response breaks a rule.
     pub fn check_response(&self, key: &str, response: &Response) -> Result<Agreement, HandshakeError> {
-        Expected::new(self, key).check(response)
+        ExpectedResponse::new(self, key).check(response)
     }
 
-    /// Checks the response to [`connect_fields`](Self::connect_fields): 2xx, and nothing that was not offered (RFC 8441
-    /// section 5). Returns the agreement.
+    /// Checks the response to [`connect_fields`](Self::connect_fields): status 2xx, and that every part was offered
+    /// (RFC 8441 section 5). Returns the agreement.
     ///
     /// # Errors
     ///
     /// As for [`check_response`](Self::check_response).
     pub fn check_connect_response(&self, response: &Response) -> Result<Agreement, HandshakeError> {
-        Expected { accept: None, protocols: self.protocols().to_vec(), extensions: Vec::new() }.check(response)
+        ExpectedResponse { accept: None, protocols: self.protocols().to_vec(), extensions: Vec::new() }.check(response)
     }
 }
 
-impl Expected {
-    /// Returns what the response to a request with this key must have.
+impl ExpectedResponse {
+    /// Computes the values for the response to a request with this key.
     pub(crate) fn new(request: &ClientRequest, key: &str) -> Self {
         Self { accept: Some(hash_key(key)), protocols: request.protocols().to_vec(), extensions: Vec::new() }
     }
@@ -102,7 +102,7 @@ impl Expected {
         Ok(Agreement { protocol, extensions })
     }
 
-    /// 4.1 item 5: an extension that was not offered fails the connection.
+    /// Checks the extensions. 4.1 item 5: one that was not offered fails the connection.
     fn check_extensions(&self, headers: &Headers) -> Result<Vec<Extension>, HandshakeError> {
         let field = match headers.single("Sec-WebSocket-Extensions") {
             Single::Missing => return Ok(Vec::new()),
@@ -123,7 +123,7 @@ impl Expected {
     }
 }
 
-/// 4.1, "the client MUST validate the server's response as follows", items 2 to 4.
+/// Checks the upgrade: 4.1, "the client MUST validate the server's response as follows", items 2 to 4.
 fn check_upgrade(response: &Response, expected: &[u8; ACCEPT_SIZE]) -> Result<(), HandshakeError> {
     // only HTTP/1.1 has a 101
     if response.version() != HttpVersion::Http11 {
@@ -131,11 +131,11 @@ fn check_upgrade(response: &Response, expected: &[u8; ACCEPT_SIZE]) -> Result<()
         return Err(MalformedResponse::of_version(status_line.as_bytes()).into());
     }
     let headers = response.headers();
-    // item 2: "an ASCII case-insensitive match for the value "websocket"", and no other
+    // item 2: "an ASCII case-insensitive match for the value "websocket"", and no other value
     if !matches!(headers.single("Upgrade"), Single::Value(value) if value.eq_ignore_ascii_case("websocket")) {
         return Err(HandshakeError::ResponseUpgradeInvalid(headers.joined("Upgrade")));
     }
-    // item 3: a token among others, in any case
+    // item 3: a list that has this token, in any case
     if !headers.has_element("Connection", "Upgrade") {
         return Err(HandshakeError::ResponseConnectionWithoutUpgrade(headers.joined("Connection")));
     }
