@@ -6,8 +6,8 @@ use std::panic::{UnwindSafe, catch_unwind};
 
 use sansocket::bytes::Buf;
 use sansocket::{
-    CloseCode, Config, Connection, Delivery, EncodedMessage, Event, FragmentPayload, Input, Instant, Message,
-    MessageKind, ReadyState, Scratch, SendError,
+    Accept, CloseCode, Config, Connection, Delivery, EncodedMessage, Event, FragmentPayload, Input, Instant, Message,
+    MessageKind, ReadyState, Scratch, SendError, WebSocket,
 };
 
 /// The duration from a later moment to an earlier one is zero.
@@ -150,4 +150,42 @@ fn an_input_borrows_its_bytes_until_its_last_use() {
     while server.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
     let _in_scope = input.is_empty();
     bytes.fill(0);
+}
+
+/// 4.2.2: the agreement of a `WebSocket` before and after its opening handshake, with a scratch attached.
+#[test]
+fn a_server_selects_the_first_offered_protocol_that_it_supports() {
+    let mut request = b"GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Protocol: mqtt, chat, superchat\r\n\r\n"
+        .to_vec();
+    let mut scratch = Scratch::new();
+    let mut server = WebSocket::server(Config::default(), Instant::EPOCH);
+    assert_eq!((server.protocol(), server.extensions()), (None, &[][..]));
+    server.attach_scratch(&mut scratch);
+    let event = server.receive(&mut Input::new(&mut request), Instant::EPOCH);
+    let Ok(Some(Event::Request(request))) = event else { panic!("{event:?}") };
+    let accept = Accept::new().first_protocol(&request, &["superchat", "chat"]);
+    server.accept(accept, Instant::EPOCH).unwrap();
+    assert_eq!((server.protocol(), server.extensions()), (Some("chat"), &[][..]));
+    server.detach_scratch(&mut scratch);
+}
+
+/// The versions of the `http` crate that can carry a response.
+#[cfg(feature = "http")]
+#[test]
+fn a_response_converts_from_every_version_since_http_1_0() {
+    use http::Version;
+    use sansocket::Response;
+
+    for (version, is_valid) in [
+        (Version::HTTP_09, false),
+        (Version::HTTP_10, true),
+        (Version::HTTP_11, true),
+        (Version::HTTP_2, true),
+        (Version::HTTP_3, true),
+    ] {
+        let (parts, ()) = http::Response::builder().version(version).body(()).unwrap().into_parts();
+        assert_eq!(Response::try_from(&parts).is_ok(), is_valid, "{version:?}");
+    }
 }

@@ -336,7 +336,9 @@ proptest! {
     // Conformance 44, 47, 49; contract 5: two endpoints that send and close in any order end once each, and cleanly
     // once both Close frames have arrived.
     #[test]
-    fn two_endpoints_close_in_any_order(script in proptest::collection::vec((0_usize..2, 0_u8..5, 1_usize..40), 0..40)) {
+    fn two_endpoints_close_in_any_order(
+        script in proptest::collection::vec((0_usize..2, 0_u8..5, 1_usize..40), 0..40),
+    ) {
         let mut ends = BOTH.map(open);
         let mut wires = [vec![], vec![]];
         let mut delivered = [0, 0];

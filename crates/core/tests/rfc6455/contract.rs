@@ -145,7 +145,10 @@ fn events_borrow_the_input_and_never_the_connection() {
 proptest! {
     // Contract 4.
     #[test]
-    fn failure_is_sticky((role, before) in roles_and_streams(), after in proptest::collection::vec(any::<u8>(), 0..100)) {
+    fn failure_is_sticky(
+        (role, before) in roles_and_streams(),
+        after in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
         let mut connection = open(role);
         let (_, mut result) = feed(&mut connection, &before);
         if result.is_ok() {

@@ -241,7 +241,10 @@ proptest! {
             let frames: Vec<_> = fragments
                 .iter()
                 .enumerate()
-                .map(|(index, fragment)| Frame::new(if index == 0 { TEXT } else { CONTINUATION }, fragment).fin(index == last))
+                .map(|(index, fragment)| {
+                    let opcode = if index == 0 { TEXT } else { CONTINUATION };
+                    Frame::new(opcode, fragment).fin(index == last)
+                })
                 .collect();
             let bytes = wire(role, &frames);
             let outcome = Outcome::of(&config, role, random_split(&mut rng, &bytes));
