@@ -8,10 +8,10 @@
 //!
 //! [`WebSocket`] is one connection, from the first byte of the opening handshake to the last byte of the closing
 //! handshake. [`Connection`] is the part after the opening handshake, for applications that performed it elsewhere.
-//! This is `examples/driver.rs`, an echo server over `std::net` and poll(2). The loop is in `drive`.
+//! This is `examples/driver/`, an echo server over `std::net` and poll(2).
 //!
 //! ```no_run
-#![doc = include_str!("../examples/driver.rs")]
+#![doc = include_str!("../examples/driver/drive.rs")]
 //! ```
 //!
 //! The same server without IO:

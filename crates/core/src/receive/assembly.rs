@@ -3,7 +3,6 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use super::growth::{append, grow, grow_text, shrink, shrink_text};
 use super::payload::{Piece, unmask};
@@ -42,7 +41,6 @@ impl Batch {
 }
 
 /// A message that has begun and not ended.
-#[derive(Debug)]
 pub(crate) struct Assembly {
     payload: Payload,
     /// The payload bytes of all frames whose heads have arrived.
@@ -179,11 +177,4 @@ impl Assembly {
 pub(crate) fn check_message_length(length: u64, config: &Config) -> Result<(), LimitExceeded> {
     let limit = config.max_message_size as u64;
     if length > limit { Err(LimitExceeded::new(Subject::Message, limit, length)) } else { Ok(()) }
-}
-
-/// Omits the payload.
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Payload").finish_non_exhaustive()
-    }
 }

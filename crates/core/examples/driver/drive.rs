@@ -1,35 +1,16 @@
-//! An echo server over `std::net` and poll(2), one connection at a time: a complete driver of the core.
-//!
-//! Run `cargo run -p sansocket --example driver -- 127.0.0.1:9001`. The loop is [`drive`]; the crate's guide explains
-//! its five parts. The driver of `sansocket-drive` is shorter, and also tracks the bytes that a slow reader
-//! acknowledges.
-
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "the example does the IO that the core does not"
-)]
-
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{self, Duration};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_linger;
 use sansocket::bytes::Buf;
-use sansocket::{Accept, Config, Error, Event, HttpResponse, Input, Instant, TransportAction, WebSocket};
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let listener = TcpListener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    println!("listening on ws://{}", listener.local_addr()?);
-    for stream in listener.incoming() {
-        stream.and_then(|stream| drive(&stream)).unwrap_or_else(|error| eprintln!("{error}"));
-    }
-    Ok(())
-}
+use sansocket::{Accept, Config, Error, Event, HttpResponse, Input, Instant};
+use sansocket::{TransportAction, WebSocket};
 
 /// Drives a connection from its first byte to its last.
-fn drive(mut stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn drive(mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let started = time::Instant::now();
     let now = || Instant::from_nanos(started.elapsed().as_nanos() as u64);
@@ -49,7 +30,7 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
                 }
             }
         }
-        // 2. write as much as the kernel takes, also after an error: the Close frame tells the peer the reason
+        // 2. write, also after an error: the Close frame gives the peer the reason
         while !write_ended && ws.output().has_remaining() {
             match stream.write(ws.output().chunk()) {
                 Ok(count) => ws.output().advance(count),
@@ -65,7 +46,8 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
             _ if ws.has_pending_event() => continue,
             TransportAction::ShutdownWrite if !write_ended => {
                 write_ended = true;
-                let _ = stream.shutdown(Shutdown::Write); // if the connection is lost, the next read fails
+                // if the connection is lost, the next read fails
+                let _ = stream.shutdown(Shutdown::Write);
             }
             TransportAction::Close => return Ok(()),
             TransportAction::Abort => return abort(stream),
@@ -74,7 +56,8 @@ fn drive(mut stream: &TcpStream) -> io::Result<()> {
         // 4. wait until something can be read or written, but no longer than the deadline
         let read = ws.wants_read() && !eof;
         let write = !write_ended && ws.output().has_remaining();
-        let ready = wait(stream, read, write, ws.poll_timeout().map(|deadline| deadline - now()))?;
+        let timeout = ws.poll_timeout().map(|deadline| deadline - now());
+        let ready = wait(stream, read, write, timeout)?;
         // 5. handle the deadline, or read
         if ready.is_empty() {
             outcome(&mut ws, |ws| ws.handle_timeout(now()), now(), &mut failed);
@@ -113,9 +96,9 @@ fn outcome(
 /// Handles an event of the application, which echoes messages.
 fn handle(ws: &mut WebSocket, event: Event<'_>, now: Instant) {
     let result = match event {
-        Event::Request(_) => ws.accept(Accept::new(), now).map_err(|error| error.to_string()),
-        Event::HttpRequest(_) => ws.respond(HttpResponse::upgrade_required(), now).map_err(|error| error.to_string()),
-        Event::Message(message) => ws.send(message).map_err(|error| error.to_string()),
+        Event::Request(_) => ws.accept(Accept::new(), now).map_err(text),
+        Event::HttpRequest(_) => ws.respond(HttpResponse::upgrade_required(), now).map_err(text),
+        Event::Message(message) => ws.send(message).map_err(text),
         Event::Close(close) => {
             println!("closed: {}, clean: {}", close.code, close.was_clean);
             Ok(())
@@ -132,7 +115,11 @@ fn report(error: &Error, reported: &mut bool) {
     }
 }
 
-/// Waits until the stream can be read or written, and returns which; empty after the timeout.
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Waits until the stream is readable or writable. Returns which, or nothing after the timeout.
 fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<PollFlags> {
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::IN, read);
@@ -141,12 +128,12 @@ fn wait(stream: &TcpStream, read: bool, write: bool, timeout: Option<Duration>) 
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     match poll(&mut fds, timeout.as_ref()) {
         Ok(_) => Ok(fds[0].revents()),
-        Err(rustix::io::Errno::INTR) => Ok(PollFlags::OUT), // interrupted: run the loop again
+        Err(rustix::io::Errno::INTR) => Ok(PollFlags::OUT), // interrupted: loop
         Err(error) => Err(error.into()),
     }
 }
 
-/// Makes the kernel reset the connection and drop its send buffer when the stream is closed (SO_LINGER of zero).
+/// Makes closing the stream reset the connection and drop the kernel's send buffer.
 fn abort(stream: &TcpStream) -> io::Result<()> {
-    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
+    set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
 }
