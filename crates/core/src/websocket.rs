@@ -166,8 +166,8 @@ impl WebSocket {
         }
     }
 
-    /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows if the connection
-    /// was open.
+    /// Ends the connection without a closing handshake. Drops the output; [`transport`](Self::transport) is then
+    /// [`TransportAction::Abort`]. [`Event::Close`] follows if the connection was open.
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
             State::Open(connection) => connection.abort(now),
