@@ -54,7 +54,7 @@ pub struct Connection {
     closing: Option<Box<Closing>>,
     timers: Timers,
     /// What the opening handshake agreed, and the events that [`WebSocket`](crate::WebSocket) has not returned yet.
-    pub(crate) opening: Option<Box<PendingOpen>>,
+    pub(crate) pending_open: Option<Box<PendingOpen>>,
 }
 
 impl Connection {
@@ -72,7 +72,7 @@ impl Connection {
     /// return.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
-        self.opening = PendingOpen::from_agreement(agreement);
+        self.pending_open = PendingOpen::from_agreement(agreement);
         self
     }
 
@@ -84,7 +84,7 @@ impl Connection {
         if let Some(interval) = config.keepalive.interval() {
             timers.set(Timer::Ping, interval);
         }
-        Self { config, receiver, sender, output, closing: None, timers, opening: None }
+        Self { config, receiver, sender, output, closing: None, timers, pending_open: None }
     }
 
     /// Takes received bytes up to the next event; returns `None` when the input is empty. Pass an empty input to get
@@ -156,7 +156,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection without a closing handshake. Drops the output. [`Event::Close`] follows.
+    /// Ends the connection without a closing handshake. Drops the output; [`transport`](Self::transport) is then
+    /// [`TransportAction::Abort`], unless the connection had ended. [`Event::Close`] follows.
     pub fn abort(&mut self, now: Instant) {
         self.timers.advance(now);
         self.transition().abort();
@@ -194,7 +195,8 @@ impl Connection {
         Ok(self.take_close().map(Event::Close))
     }
 
-    /// Queues a message. A borrowed payload is copied; an owned one of 4 KiB or more is not.
+    /// Queues a message. A borrowed payload is copied; an owned one is not, if its frames have 4 KiB or more of
+    /// payload.
     ///
     /// # Errors
     ///
@@ -205,8 +207,8 @@ impl Connection {
         self.send_message(message.into())
     }
 
-    /// Queues a message with a shared payload. A server does not copy it, unless its frames have less than 256 bytes: a
-    /// copy then takes less memory than a reference. Text is validated.
+    /// Queues a message with a shared payload. A server does not copy it, unless its frames have less than 256 bytes of
+    /// payload: a copy then takes less memory than a reference. Text is validated.
     ///
     /// # Errors
     ///
@@ -222,8 +224,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that was encoded once for many peers. A server does not copy it, unless it has less than 256
-    /// bytes: a copy then takes less memory than a reference.
+    /// Queues a message that was encoded once for many peers. A server does not copy it, unless its encoded frames
+    /// have less than 256 bytes: a copy then takes less memory than a reference.
     ///
     /// # Errors
     ///
@@ -239,7 +241,8 @@ impl Connection {
 
     /// Queues a fragment of a message (RFC 6455 section 5.4). Until its last fragment, no other message can be sent.
     /// Pings and Pongs can, and so can Close, which leaves the message unfinished. Text may be cut anywhere. A borrowed
-    /// payload is copied; a server does not copy an owned or shared one of 256 bytes or more.
+    /// payload is copied; a server does not copy an owned or shared one, if its frames have 256 bytes or more of
+    /// payload.
     ///
     /// # Errors
     ///
@@ -371,14 +374,14 @@ impl Connection {
         }
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout). Call it again after every call that changes the
-    /// connection.
+    /// Returns the next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called. It may change with
+    /// every call that changes the connection.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Returns what the driver should do with the transport now. Call it again after every call that changes the
+    /// Returns what the driver should do with the transport now. The result may change with every call that changes the
     /// connection or its output.
     #[inline]
     pub fn transport(&self) -> TransportAction {
@@ -390,7 +393,7 @@ impl Connection {
 
     /// Returns whether bytes should be read from the transport now: not while a server has more than
     /// [`Config::high_water_mark`] bytes of output that are not delivered. If not, leave them in the kernel, so that
-    /// TCP slows down the peer; call this again when output was delivered. A closing connection is always read, until
+    /// TCP slows down the peer, and ask again when output was delivered. A closing connection is always read, until
     /// the end of the stream.
     #[inline]
     pub fn wants_read(&self) -> bool {
@@ -401,7 +404,7 @@ impl Connection {
     }
 
     /// Returns whether an event is pending that needs no further byte, such as [`Event::Close`] once the last output
-    /// was delivered: call [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
+    /// was delivered: call [`receive`](Self::receive) with an empty input until it returns `Ok(None)` or an error.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| closing.has_pending_close(self.output.is_delivered()))
@@ -421,12 +424,12 @@ impl Connection {
 
     /// Returns the subprotocol selected in the opening handshake (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
-        self.opening.as_ref().and_then(|opening| opening.agreement.protocol())
+        self.pending_open.as_ref().and_then(|opening| opening.agreement.protocol())
     }
 
     /// Returns the extensions in use (RFC 6455 section 9).
     pub fn extensions(&self) -> &[Extension] {
-        self.opening.as_ref().map_or(&[], |opening| opening.agreement.extensions())
+        self.pending_open.as_ref().map_or(&[], |opening| opening.agreement.extensions())
     }
 
     /// Returns which end this is.
@@ -435,16 +438,16 @@ impl Connection {
         self.sender.role()
     }
 
-    /// Returns whether an event precedes the bytes received next: `Open`, or the event of a frame that came early. A
-    /// connection without an agreement answers from its own memory.
+    /// Returns whether an event precedes the bytes received next: `Open`, or the event of a frame that came early.
+    /// Without a `PendingOpen`, this is one comparison with null.
     #[inline(always)]
-    pub(crate) fn is_opening(&self) -> bool {
-        self.opening.as_ref().is_some_and(|opening| opening.is_pending())
+    pub(crate) fn has_open_event(&self) -> bool {
+        self.pending_open.as_ref().is_some_and(|opening| opening.is_pending())
     }
 
     /// Returns the next such event.
-    pub(crate) fn next_of_opening(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
-        let Some(mut opening) = self.opening.take() else { return Ok(None) };
+    pub(crate) fn next_open_event(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
+        let Some(mut opening) = self.pending_open.take() else { return Ok(None) };
         let event = match opening.take_open() {
             Some(open) => Ok(Some(Event::Open(open))),
             None if opening.is_pending() => {
@@ -452,7 +455,7 @@ impl Connection {
             }
             None => Ok(None),
         };
-        self.opening = opening.into_needed();
+        self.pending_open = opening.into_needed();
         event
     }
 

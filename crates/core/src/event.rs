@@ -24,12 +24,13 @@ pub enum Event<'b> {
     Message(Message<'b>),
     /// A piece of a message, with [`Delivery::Chunks`](crate::Delivery::Chunks).
     Chunk(Chunk<'b>),
-    /// A Ping of up to 125 bytes. The Pong is in the output, unless the driver has begun to write our Close frame.
+    /// A Ping of up to 125 bytes. The Pong is in the output, unless the driver has taken the first byte of our Close
+    /// frame, or nothing more can be written.
     Ping(Cow<'b, [u8]>),
     /// A Pong of up to 125 bytes, whether it answers a Ping or not.
     Pong(Cow<'b, [u8]>),
     /// The peer's Close frame, after which the peer sends nothing. Our reply is queued, unless our Close frame was
-    /// queued before. [`Close`](Self::Close) follows when the connection has ended.
+    /// queued before or nothing more can be written. [`Close`](Self::Close) follows when the connection has ended.
     CloseReceived(CloseFrame),
     /// The connection has ended. This is the last event of a connection that was open, and comes exactly once.
     /// (Exception: if a deadline ends the connection after [`accept`](crate::WebSocket::accept) or

@@ -53,8 +53,8 @@
 //! * [`Event::CloseReceived`] reports the peer's Close frame. [`Event::Close`] reports the end of the connection:
 //!   exactly once, and last.
 //! * A connection that never opens has no `Close`. An error says why, unless the application refused or closed it.
-//! * A server gets [`Event::HttpRequest`] instead of `Request` if a client does not ask for a WebSocket. A server of
-//!   WebSockets alone responds with [`HttpResponse::upgrade_required`].
+//! * A server gets [`Event::HttpRequest`] instead of `Request` if a client does not ask for a WebSocket. A server that
+//!   serves only WebSockets responds with [`HttpResponse::upgrade_required`].
 //!
 //! # What the driver must do
 //!
@@ -80,7 +80,7 @@
 //!
 //! # What the library guarantees
 //!
-//! * Any split of the same bytes gives the same events and the same output.
+//! * Any split of the same bytes gives the same events and the same output. (Chunks follow the split.)
 //! * Each call returns at most one event, and the state never runs ahead of the events delivered.
 //! * Events borrow the input, never the connection. A message that lies in the input as a whole is unmasked in place;
 //!   other messages are assembled.

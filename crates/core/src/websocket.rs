@@ -29,8 +29,8 @@ use crate::send::{EncodedMessage, Output};
 /// * **The application acts**: it answers the request ([`accept`](Self::accept), [`respond`](Self::respond)), sends
 ///   ([`send`](Self::send) and the like) and closes ([`close`](Self::close)).
 /// * **The driver asks** what to do, after each of these: write [`output`](Self::output), obey
-///   [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), wait until
-///   [`poll_timeout`](Self::poll_timeout).
+///   [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), wait no longer than
+///   until [`poll_timeout`](Self::poll_timeout).
 /// * **Getters**: [`ready_state`](Self::ready_state), [`buffered_amount`](Self::buffered_amount),
 ///   [`protocol`](Self::protocol) and others.
 ///
@@ -105,8 +105,8 @@ impl WebSocket {
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
-        let agreement = connection.opening.take().map(|opening| opening.agreement).unwrap_or_default();
-        connection.opening = Some(PendingOpen::with_open_event(agreement, leftover.into()));
+        let agreement = connection.pending_open.take().map(|opening| opening.agreement).unwrap_or_default();
+        connection.pending_open = Some(PendingOpen::with_open_event(agreement, leftover.into()));
         Self { state: State::Open(connection) }
     }
 
@@ -121,7 +121,7 @@ impl WebSocket {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Open(connection) if !connection.is_opening() => connection.receive(input, now),
+            State::Open(connection) if !connection.has_open_event() => connection.receive(input, now),
             _ => self.receive_at_first(input, now),
         }
     }
@@ -137,7 +137,7 @@ impl WebSocket {
     /// open connection ended.
     pub fn receive_eof(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
         match &mut self.state {
-            State::Open(connection) => match connection.next_of_opening(now) {
+            State::Open(connection) => match connection.next_open_event(now) {
                 Ok(None) => connection.receive_eof(now),
                 Ok(event) => Ok(event),
                 Err(error) => {
@@ -167,7 +167,7 @@ impl WebSocket {
     }
 
     /// Ends the connection without a closing handshake. Drops the output; [`transport`](Self::transport) is then
-    /// [`TransportAction::Abort`]. [`Event::Close`] follows if the connection was open.
+    /// [`TransportAction::Abort`], unless the connection had ended. [`Event::Close`] follows if it was open.
     pub fn abort(&mut self, now: Instant) {
         match &mut self.state {
             State::Open(connection) => connection.abort(now),
@@ -189,8 +189,10 @@ impl WebSocket {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
                     // no event follows a failure, or Close
-                    connection.opening =
-                        connection.opening.take().and_then(|opening| PendingOpen::from_agreement(opening.agreement));
+                    connection.pending_open = connection
+                        .pending_open
+                        .take()
+                        .and_then(|opening| PendingOpen::from_agreement(opening.agreement));
                 }
                 event
             }
@@ -205,11 +207,12 @@ impl WebSocket {
     ///
     /// [`AnswerError::OriginForbidden`]: the request's origin is not permitted, and the request was refused.
     /// [`AnswerError::NotWebSocket`]: the request does not ask for a WebSocket. [`AnswerError::NoRequest`]: no request is
-    /// pending. Otherwise `accept` is not valid. After all but the first, a pending request is still unanswered.
+    /// pending. Other errors: the subprotocol was not offered, or a header field is not valid. After all but the first,
+    /// a pending request is still unanswered.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Handshaking(handshaking) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = handshaking.accept(&accept, now)?;
-        connection.opening = Some(PendingOpen::with_open_event(agreement, early));
+        connection.pending_open = Some(PendingOpen::with_open_event(agreement, early));
         self.state = State::Open(connection);
         Ok(())
     }
@@ -336,13 +339,14 @@ impl WebSocket {
         }
     }
 
-    /// Returns whether an event is pending that needs no further byte: [`Event::Open`] and the events that follow it
-    /// after a late [`accept`](Self::accept), or [`Event::Close`] once the last output was delivered. If so, call
-    /// [`receive`](Self::receive) with an empty input until it returns `Ok(None)`.
+    /// Returns whether an event or an error is pending that needs no further byte: [`Event::Open`] and the events that
+    /// follow it after a late [`accept`](Self::accept), [`Event::Close`] once the last output was delivered, or the
+    /// error of a server that can no longer answer. If so, call [`receive`](Self::receive) with an empty input until it
+    /// returns `Ok(None)` or an error.
     #[inline]
     pub fn has_pending_event(&self) -> bool {
         match &self.state {
-            State::Open(connection) => connection.is_opening() || connection.has_pending_event(),
+            State::Open(connection) => connection.has_open_event() || connection.has_pending_event(),
             State::Handshaking(handshaking) => handshaking.has_pending_event(),
         }
     }
@@ -393,7 +397,7 @@ impl WebSocket {
     #[inline(never)]
     fn receive_at_first<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Result<Option<Event<'b>>, Error> {
         match &mut self.state {
-            State::Open(connection) => match connection.next_of_opening(now) {
+            State::Open(connection) => match connection.next_open_event(now) {
                 Ok(None) => connection.receive(input, now),
                 Ok(event) => Ok(event),
                 Err(error) => {

@@ -19,7 +19,7 @@ const BLOCK: usize = 64;
 pub(crate) const SHORT: usize = 2 * BLOCK;
 
 /// The bytes that one step of the loop masks.
-const BLOCKS: usize = 4 * BLOCK;
+const STEP: usize = 4 * BLOCK;
 
 /// The length, in bytes, from which the gain of alignment exceeds the cost of the additional block.
 const LONG: usize = 1024;
@@ -31,7 +31,7 @@ pub(crate) fn apply(payload: &mut [u8], word: Word) {
     let start = second_block(payload.as_ptr(), payload.len());
     if let Some(middle) = payload.get_mut(start..) {
         let word = word.rotated(start);
-        let (steps, rest) = middle.as_chunks_mut::<BLOCKS>();
+        let (steps, rest) = middle.as_chunks_mut::<STEP>();
         for blocks in steps {
             *blocks = word.xor(blocks);
         }
@@ -71,8 +71,8 @@ pub(crate) fn copy(output: &mut [u8], payload: &[u8], word: Word) {
         && let Some(payload) = payload.get(start..)
     {
         let word = word.rotated(start);
-        let (steps, rest) = payload.as_chunks::<BLOCKS>();
-        let (masked_steps, masked_rest) = middle.as_chunks_mut::<BLOCKS>();
+        let (steps, rest) = payload.as_chunks::<STEP>();
+        let (masked_steps, masked_rest) = middle.as_chunks_mut::<STEP>();
         for (masked, blocks) in masked_steps.iter_mut().zip(steps) {
             *masked = word.xor(blocks);
         }
@@ -115,7 +115,7 @@ pub(crate) fn append(output: &mut Vec<u8>, payload: &[u8], word: Word) {
     if let Some(middle) = payload.get(start..) {
         output.truncate(begin + start);
         let word = word.rotated(start);
-        let (steps, rest) = middle.as_chunks::<BLOCKS>();
+        let (steps, rest) = middle.as_chunks::<STEP>();
         for blocks in steps {
             output.extend_from_slice(&word.xor(blocks));
         }

@@ -15,8 +15,8 @@
 //! | `AwaitingEnd`: both Closes exchanged, or failed and our Close delivered | none | the peer's code, clean (a failure: 1006, not clean), Close | server or failure: ShutdownWrite; client: Open |
 //! | `WriteLost`: nothing more can be written | bytes received, until the peer's Close or a failure | as for `Draining` | Open, then Abort |
 //!
-//! Acknowledged bytes ([`Closing::note_progress`]) are progress in every phase. The deadline is `closing_timeout` after the
-//! latest progress, and at most `closing_limit` after the beginning.
+//! Acknowledged bytes ([`Closing::note_progress`]) are progress in every phase. The deadline is `closing_timeout` after
+//! the latest progress, and at most `closing_limit` after the beginning.
 //!
 //! If the peer's FIN arrives while output is pending, the connection ends when the output is delivered. A response that
 //! refuses an opening handshake, or answers a plain HTTP request, ends its connection in the same phases, as a failure

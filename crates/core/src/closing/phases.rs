@@ -11,7 +11,7 @@ use crate::send::{CloseProgress, Output};
 /// The phase of a closing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Our Close frame is not delivered, or after the peer's FIN our last byte.
+    /// Our Close frame is not delivered; or, after the peer's FIN, the last accepted byte is not.
     Draining,
     /// Our Close frame is delivered; the peer's has not arrived.
     AwaitingClose,

@@ -57,8 +57,7 @@ impl Timers {
         timers
     }
 
-    /// Sets the current time, unless it goes backwards. `u64::MAX`, which stands for no deadline, becomes `u64::MAX -
-    /// 1`.
+    /// Sets the current time, unless it goes backwards. `u64::MAX` means no deadline, so it becomes the instant before.
     #[inline]
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = now.clamp(self.now, Instant::LAST);

@@ -3,8 +3,8 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-/// A status code of the closing handshake (RFC 6455 section 7.4). Two codes never travel in a Close frame: they report
-/// that none arrived, or one without a code.
+/// A status code of the closing handshake (RFC 6455 section 7.4). Two codes are never sent: `ABNORMAL` reports that no
+/// Close frame arrived, `NO_STATUS` that one without a code did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 

@@ -3,8 +3,9 @@
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-/// The settings of a connection. Connections can share one in an [`Arc`](alloc::sync::Arc). Zero is a valid limit
-/// (exception: [`max_pending_controls`](Self#structfield.max_pending_controls)).
+/// The settings of a connection. Connections can share one in an [`Arc`](alloc::sync::Arc). Every limit has
+/// a default, and zero means zero. (Exception: one automatic Pong may always be pending, see
+/// [`max_pending_controls`](Self#structfield.max_pending_controls).)
 ///
 /// ```
 /// use core::time::Duration;
@@ -60,7 +61,8 @@ pub struct Config {
     /// peer to end TCP. At the deadline, the connection ends, and the driver closes or aborts TCP. Default: 5 s.
     pub closing_timeout: Duration,
     /// The longest total duration of closing, even with steady progress. It bounds how long a slow or malicious peer
-    /// can hold the connection and its pending output. Then it ends as after `closing_timeout`. Default: 5 min.
+    /// can hold the connection and its pending output. At this limit, the connection ends as at `closing_timeout`.
+    /// Default: 5 min.
     pub closing_limit: Duration,
     /// The longest silence of the peer before the connection sends a Ping. Default: [`Keepalive::Default`].
     pub keepalive: Keepalive,

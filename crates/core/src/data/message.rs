@@ -188,7 +188,8 @@ impl<'b> Chunk<'b> {
 pub enum FragmentPayload<'p> {
     /// Bytes that are copied into the output.
     Borrowed(&'p [u8]),
-    /// Bytes that a server does not copy if there are 256 or more. A client copies them, since it must mask.
+    /// Bytes that a server does not copy, if its frames have 256 bytes or more of payload. A client copies them, since
+    /// it must mask.
     Shared(Bytes),
 }
 

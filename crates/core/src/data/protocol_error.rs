@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// RFC 6455 section 7.4: the status code of a Close frame must not be sent.
+    /// RFC 6455 section 7.4: a Close frame carried a status code that must not be sent, such as 1005.
     #[error("a Close frame carried a status code that must not be sent")]
     CloseCodeInvalid,
     /// RFC 6455 section 5.5.1: the body of a Close frame is empty or begins with two bytes of status code.

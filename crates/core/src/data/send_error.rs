@@ -79,7 +79,7 @@ pub enum SendError<M = ()> {
     /// The reason of a Close frame is longer than 123 bytes of UTF-8 (RFC 6455 section 5.5), or has no status code.
     #[error("the reason of a Close frame is longer than 123 bytes, or has no status code: shorten it, or pass a code")]
     ReasonTooLong,
-    /// The text, or the end of a text message, is not valid UTF-8 (RFC 6455 section 5.6).
+    /// The text is not valid UTF-8, or the last fragment ends within a character (RFC 6455 section 5.6).
     #[error("the text is not valid UTF-8")]
     Utf8Invalid,
 }

@@ -109,7 +109,7 @@ impl FrameHeader {
 
     /// Decodes the length and the key behind the first byte of a head. Returns the size of the head, the length of the
     /// payload, and the key, which is zero if frames are not masked. `None` if the head is incomplete, breaks a rule,
-    /// or is not masked as it should be: then [`decode`](Self::decode) finds out.
+    /// or is not masked as it should be: then [`decode`](Self::decode) returns the reason.
     #[inline(always)]
     pub(crate) fn decode_length_and_key(bytes: &[u8], is_masked: bool) -> Option<(usize, u64, MaskingKey)> {
         let length_field = bytes.get(1)? ^ if is_masked { MASK } else { 0 };

@@ -2,7 +2,7 @@
 //! converts the bytes of HTTP/1.1 to heads and bodies, and heads to bytes. [`opening`](crate::opening), which has the
 //! output, the timers and the transitions, uses both.
 //!
-//! Depends on `data` only. `error`, `event`, `connection` and `websocket` use its types alone.
+//! Depends on `data` only. `error`, `event`, `connection` and `websocket` use only its types.
 
 mod error;
 mod http1;

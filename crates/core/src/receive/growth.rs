@@ -50,8 +50,8 @@ impl Growth {
         if begins && let Some(buffer) = pool.take(self.claimed..=self.claimed.saturating_mul(2)) {
             return Some(buffer);
         }
-        // The allocator may extend the buffer in place if the message ends with this piece, or has many short
-        // fragments.
+        // If the frame ends with this piece, take no pooled buffer: the message may end here, or have many short
+        // fragments, and the allocator can often extend its buffer in place.
         if begins || self.claimed > self.needed { pool.take(self.needed..=self.max_capacity) } else { None }
     }
 

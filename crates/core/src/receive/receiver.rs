@@ -60,8 +60,8 @@ impl Receiver {
     }
 
     /// Receives a message of one frame that is complete in the input, as most messages are. The caller validates text.
-    /// Returns `None` in all other cases, which [`receive`](Self::receive) handles. If a longer message of one frame
-    /// begins, takes its head, so that [`receive`](Self::receive) need not decode it again (170 instructions).
+    /// Returns `None` in all other cases, which [`receive`](Self::receive) handles. If a message of one frame is not
+    /// complete, takes its head, so that [`receive`](Self::receive) need not decode it again (170 instructions).
     #[inline(always)]
     pub(crate) fn receive_whole<'b>(
         &mut self,

@@ -117,7 +117,7 @@ impl HttpResponse {
         Self { status, reason: None, headers: FieldList::new(), body: None }
     }
 
-    /// Creates the answer of a server of WebSockets alone to any other request: 426, with an explanation.
+    /// Creates the answer of a server that serves only WebSockets to any other request: 426, with an explanation.
     pub fn upgrade_required() -> Self {
         Self::from_protocol(426, "only opening handshakes of WebSocket connections are answered here")
     }
