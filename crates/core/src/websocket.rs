@@ -205,10 +205,12 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::OriginForbidden`]: the request's origin is not permitted, and the request was refused.
-    /// [`AnswerError::NotWebSocket`]: the request does not ask for a WebSocket. [`AnswerError::NoRequest`]: no request is
-    /// pending. Other errors: the subprotocol was not offered, or a header field is not valid. After all but the first,
-    /// a pending request is still unanswered.
+    /// * [`AnswerError::OriginForbidden`]: the request's origin is not permitted, and the request was refused.
+    /// * [`AnswerError::NotWebSocket`]: the request does not ask for a WebSocket.
+    /// * [`AnswerError::NoRequest`]: no request is pending.
+    /// * Others: the subprotocol was not offered, or a header field is not valid.
+    ///
+    /// After all but the first, a pending request is still unanswered.
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Handshaking(handshaking) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = handshaking.accept(&accept, now)?;

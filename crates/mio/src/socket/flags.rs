@@ -27,7 +27,7 @@ impl Flags {
     pub(super) const OUTPUT_PENDING: Self = Self(1 << 8);
     /// The kernel takes no more for now.
     pub(super) const WRITE_BLOCKED: Self = Self(1 << 9);
-    /// The peer floods: it sends so many small frames that a turn reads once, into a part of the buffer.
+    /// The peer floods the connection with small frames: a turn reads once, into a part of the buffer.
     pub(super) const FLOODS: Self = Self(1 << 10);
     /// The application has paused reading.
     pub(super) const PAUSED: Self = Self(1 << 11);
