@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 ///
 /// # Errors
 ///
-/// Those of the system.
+/// Returns the error of the system.
 pub fn listen() -> io::Result<TcpListener> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let listener = TcpListener::bind(address)?;
@@ -36,7 +36,7 @@ pub fn listen() -> io::Result<TcpListener> {
 ///
 /// # Errors
 ///
-/// Those of the system. Errors of a task are printed.
+/// Returns the error of the system. Errors of a task are printed.
 pub fn serve<F, E>(echo: fn(TcpStream) -> F) -> io::Result<()>
 where
     F: Future<Output = Result<(), E>> + Send + 'static,

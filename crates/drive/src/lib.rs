@@ -48,7 +48,7 @@
 //!
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
-//! * `rand`: masking keys from the random numbers of the system, for adapters.
+//! * `rand`: `masking_keys` and `upgraded`, with random numbers of the system, for adapters.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
 //!   `sansocket`: `opened`, `refused` (with the status of the HTTP response; `responded` if it is 2xx), `failed` (with
 //!   the error) and `closed` (with the close code). [`Driver::set_log_id`] names the connection. Payloads and

@@ -1,4 +1,5 @@
-//! Random numbers of the system, for the adapters: the masking keys of clients (RFC 6455 section 5.3).
+//! What adapters need random numbers of the system for: masking keys (RFC 6455 section 5.3), and connections whose
+//! opening handshake was done elsewhere.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ pub fn masking_keys() -> io::Result<impl CryptoRng + Send + Sync + use<>> {
     StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)
 }
 
-/// Returns an open connection whose opening handshake was done elsewhere. Pass bytes that followed the handshake to
+/// Returns an open connection whose opening handshake was done elsewhere. `config` should be a result of
+/// [`with_keepalive`](crate::with_keepalive). Pass bytes that followed the handshake to
 /// [`Driver::open`](crate::Driver::open), so that the state never runs ahead of the events delivered.
 ///
 /// # Errors

@@ -107,6 +107,6 @@ fn main() -> io::Result<()> {
     let mut event_loop = EventLoop::new(Chat::default())?;
     let handle = event_loop.handle();
     thread::spawn(move || announce(&handle));
-    println!("listening at ws://{}", event_loop.listen(address)?);
+    println!("listening on ws://{}", event_loop.listen(address)?);
     event_loop.run()
 }

@@ -24,6 +24,6 @@ impl Handler for Echo {
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let mut event_loop = EventLoop::new(Echo)?;
-    println!("listening at ws://{}", event_loop.listen(address)?);
+    println!("listening on ws://{}", event_loop.listen(address)?);
     event_loop.run()
 }

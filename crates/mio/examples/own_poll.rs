@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut poll = Poll::new()?;
     let mut udp = UdpSocket::bind("127.0.0.1:0".parse()?)?;
     poll.registry().register(&mut udp, UDP, Interest::READABLE)?;
-    println!("listening at udp://{}", udp.local_addr()?);
+    println!("listening on udp://{}", udp.local_addr()?);
     let mut socket = Socket::connect(request, &addresses, Config::default(), now())?;
 
     let mut events = Events::with_capacity(64);

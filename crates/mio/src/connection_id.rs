@@ -1,12 +1,12 @@
-//! ConnectionId: the name of a connection.
+//! The identifiers of connections.
 
 use std::fmt;
 
-/// Names a connection of an event loop, or of several that run together: [`Threads`](crate::Threads). Once the
-/// connection has ended, its name refers to no connection, even if a new connection has the same index.
+/// Identifies a connection of an event loop, or of several that run together: [`Threads`](crate::Threads). Once the
+/// connection has ended, the identifier refers to no connection, even if a new connection has the same index.
 ///
-/// A name is valid for the loop that it comes from, for the loops that run with it, and for their
-/// [`Handle`](crate::Handle). Loops that do not run together give the same names to different connections.
+/// An identifier is valid for the loop that it comes from, for the loops that run with it, and for their
+/// [`Handle`](crate::Handle). Loops that do not run together give the same identifiers to different connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(crate) index: u32,

@@ -137,7 +137,7 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// Returns the error of the system, such as too many open files.
     pub fn new(handler: H) -> io::Result<Self> {
         Self::with_options(handler, &Options::new())
     }
@@ -146,7 +146,7 @@ impl<H: Handler> EventLoop<H> {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// Returns the error of the system, such as too many open files.
     pub fn with_options(handler: H, options: &Options) -> io::Result<Self> {
         let (poll, mailbox) = new_poll(options)?;
         Ok(Self::build(handler, options, poll, Arc::new(Mailboxes::new(vec![mailbox], options.config.clone())), 0))

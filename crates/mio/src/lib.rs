@@ -2,7 +2,7 @@
 //! implements the protocol without IO; this crate adds the sockets, the clock, the random numbers and the read buffer.
 //!
 //! * [`EventLoop`] runs any number of listeners and connections, and calls a [`Handler`] when something happens.
-//! * [`Threads`] runs several loops, one for each core, behind one address.
+//! * [`Threads`] runs several loops, such as one for each core, behind one address.
 //! * [`Socket`] is one connection as a mio source, for applications that have a `Poll` of their own.
 //!
 //! # A server and a client

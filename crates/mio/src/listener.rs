@@ -138,7 +138,7 @@ pub(crate) fn bind_shared(addresses: impl ToSocketAddrs, count: u16) -> io::Resu
 }
 
 fn first_of<T>(addresses: impl ToSocketAddrs, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-    let mut failure = io::Error::new(ErrorKind::InvalidInput, "the list of addresses to listen at is empty");
+    let mut failure = io::Error::new(ErrorKind::InvalidInput, "the list of addresses to listen on is empty");
     for address in addresses.to_socket_addrs()? {
         match bind(address) {
             Ok(bound) => return Ok(bound),

@@ -100,7 +100,7 @@ impl Socket {
         self.driver.websocket_mut()
     }
 
-    /// Returns the stream: its addresses and options. Reading from it or writing to it corrupts the connection.
+    /// Returns the stream, for its addresses and options. Reading from it or writing to it corrupts the connection.
     pub const fn stream(&self) -> &TcpStream {
         &self.stream
     }

@@ -29,7 +29,7 @@ use crate::options::Options;
 ///
 /// fn serve<H: Handler + Default + Send + 'static>() -> std::io::Result<()> {
 ///     let threads = Threads::start(4, &Options::new(), "127.0.0.1:9001", |_| H::default())?;
-///     println!("listening at {}", threads.local_addr());
+///     println!("listening on {}", threads.local_addr());
 ///     threads.join()
 /// }
 /// ```

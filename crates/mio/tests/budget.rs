@@ -277,8 +277,7 @@ impl Handler for Slow {
 #[test]
 fn a_timer_counts_the_time_that_a_handler_takes() {
     bounded(|| {
-        // if the clock were read before the handler ran, each would be 1.5 s late; the bounds leave a busy machine 1.2
-        // s
+        // if the clock were read before the handler ran, each would be 1.5 s late; the bounds permit a delay of 1.2 s
         for (delay, bound) in [(1, 2_700), (1_600, 2_800), (2_800, 4_000)] {
             let slow = Slow { set: None, rang: None, delay: Duration::from_millis(delay) };
             let mut event_loop = EventLoop::new(slow).unwrap();
@@ -303,14 +302,14 @@ fn a_timer_counts_the_time_that_a_handler_takes() {
 const LIMIT: usize = 10;
 
 /// One loop is blocked, and the other one broadcasts.
-struct Crier {
+struct Broadcaster {
     /// `None` when the loop is blocked.
     opened: mpsc::Sender<Option<ConnectionId>>,
     results: mpsc::Sender<usize>,
     held: Option<mpsc::Receiver<()>>,
 }
 
-impl Handler for Crier {
+impl Handler for Broadcaster {
     type Data = ();
     type Event = ();
 
@@ -338,7 +337,7 @@ impl Handler for Crier {
 
 /// Two loops with at least one client each. One of the loops is blocked until it is released.
 struct Criers {
-    threads: Threads<Crier>,
+    threads: Threads<Broadcaster>,
     /// The clients of each loop.
     clients: [Vec<(TcpStream, ConnectionId)>; 2],
     posted: mpsc::Receiver<usize>,
@@ -351,7 +350,7 @@ impl Criers {
         let (results, posted) = mpsc::channel();
         let (free, held) = mpsc::channel();
         let mut held = Some(held);
-        let threads = Threads::start(2, options, "127.0.0.1:0", |number| Crier {
+        let threads = Threads::start(2, options, "127.0.0.1:0", |number| Broadcaster {
             opened: opened.clone(),
             results: results.clone(),
             held: if number == held_loop { held.take() } else { None },

@@ -93,8 +93,7 @@ fn opening_handshakes_that_drip_end_at_their_deadline() {
         stuck.write_all(b"GET /").unwrap();
         let mut slow: Vec<_> = (0..COUNT).map(|_| tcp(server.address)).collect();
         let dripping = spawn(move || {
-            // a byte each, repeatedly, while the server accepts them: if bytes put off the deadline, this would never
-            // end
+            // a byte each, while the server accepts them: if bytes put off the deadline, this would never end
             let mut request = b"GET /".iter().chain(std::iter::repeat(&b'a'));
             while !slow.is_empty() {
                 let byte = [*request.next().unwrap()];

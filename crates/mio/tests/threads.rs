@@ -12,12 +12,12 @@ use support::*;
 use tungstenite::Message as Theirs;
 
 /// Broadcasts every message.
-struct Crier {
+struct Broadcaster {
     report: mpsc::Sender<(usize, ConnectionId)>,
     thread: usize,
 }
 
-impl Handler for Crier {
+impl Handler for Broadcaster {
     type Data = ();
     type Event = ();
 
@@ -35,7 +35,7 @@ fn loops_that_run_together_share_a_port_and_a_broadcast() {
     const COUNT: usize = 40;
     bounded(|| {
         let (report, opened) = mpsc::channel();
-        let handler = |thread| Crier { report: report.clone(), thread };
+        let handler = |thread| Broadcaster { report: report.clone(), thread };
         let threads = Threads::start(3, &Options::new(), "127.0.0.1:0", handler).unwrap();
         let mut clients: Vec<_> = (0..COUNT).map(|_| client(threads.local_addr())).collect();
         let ids: Vec<_> = (0..COUNT).map(|_| opened.recv_timeout(BOUND).unwrap()).collect();

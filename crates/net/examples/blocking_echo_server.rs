@@ -10,7 +10,7 @@ const STACK_SIZE: usize = 128 * 1024;
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let listener = Listener::bind(address)?;
-    println!("listening at ws://{}", listener.local_addr()?);
+    println!("listening on ws://{}", listener.local_addr()?);
     serve(&listener);
     Ok(())
 }

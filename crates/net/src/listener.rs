@@ -98,7 +98,7 @@ impl Acceptor {
     ///
     /// The address is in use, or does not belong to this machine; or the system's, such as too many open files.
     pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<Listener> {
-        let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
+        let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "the list of addresses to listen on is empty");
         for address in address.to_socket_addrs()? {
             match bind_with_backlog(address) {
                 Ok(tcp) => return self.listen(tcp),
@@ -203,7 +203,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// Returns the error of the system, such as too many open files.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }

@@ -18,7 +18,7 @@ use support::*;
 
 /// What a socket does with a write.
 #[derive(Clone, Copy, Debug, Default)]
-enum Mood {
+enum WriteMode {
     /// Takes bytes.
     #[default]
     Willing,
@@ -38,36 +38,36 @@ enum Mood {
 
 /// A socket whose writes depend on a mood, which its halves share.
 #[derive(Debug)]
-struct Moody {
+struct ScriptedSocket {
     tcp: TcpStream,
-    mood: Arc<Mutex<Mood>>,
+    mood: Arc<Mutex<WriteMode>>,
     kept: Arc<Mutex<Vec<u8>>>,
     timeout: Duration,
 }
 
-impl Read for Moody {
+impl Read for ScriptedSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.tcp.read(buffer)
     }
 }
 
-impl Write for Moody {
+impl Write for ScriptedSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Not `while let`, which would hold the lock during the sleep.
-        while matches!(*self.mood.lock().unwrap(), Mood::Asleep) {
+        while matches!(*self.mood.lock().unwrap(), WriteMode::Asleep) {
             thread::sleep(Duration::from_millis(1));
         }
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Willing | Mood::Asleep => return self.tcp.write(bytes),
-            Mood::Last => *self.mood.lock().unwrap() = Mood::Gone,
-            Mood::Full => {
+            WriteMode::Willing | WriteMode::Asleep => return self.tcp.write(bytes),
+            WriteMode::Last => *self.mood.lock().unwrap() = WriteMode::Gone,
+            WriteMode::Full => {
                 thread::sleep(self.timeout);
                 return Err(ErrorKind::WouldBlock.into());
             }
-            Mood::Gone => return Err(ErrorKind::ConnectionReset.into()),
-            Mood::Odd => return Err(io::Error::other("odd")),
-            Mood::Buffering(_) => {
+            WriteMode::Gone => return Err(ErrorKind::ConnectionReset.into()),
+            WriteMode::Odd => return Err(io::Error::other("odd")),
+            WriteMode::Buffering(_) => {
                 self.kept.lock().unwrap().extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
@@ -76,7 +76,7 @@ impl Write for Moody {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if let Mood::Buffering(trouble) = &mut *self.mood.lock().unwrap()
+        if let WriteMode::Buffering(trouble) = &mut *self.mood.lock().unwrap()
             && let Some(kind) = trouble.take()
         {
             return Err(kind.into());
@@ -86,7 +86,7 @@ impl Write for Moody {
     }
 }
 
-impl Stream for Moody {
+impl Stream for ScriptedSocket {
     fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         Stream::set_read_timeout(&mut self.tcp, timeout)
     }
@@ -105,7 +105,7 @@ impl Stream for Moody {
     }
 }
 
-impl SplitStream for Moody {
+impl SplitStream for ScriptedSocket {
     type Half = Self;
 
     fn split(self) -> io::Result<(Self, Self)> {
@@ -116,12 +116,12 @@ impl SplitStream for Moody {
 }
 
 /// Returns a raw client, the server's connection, and its mood.
-fn moody(config: Config) -> (TcpStream, WebSocket<Moody>, Arc<Mutex<Mood>>) {
+fn moody(config: Config) -> (TcpStream, WebSocket<ScriptedSocket>, Arc<Mutex<WriteMode>>) {
     let (mut client, tcp) = tcp_pair();
     client.set_read_timeout(Some(BOUND)).unwrap();
     client.write_all(REQUEST.as_bytes()).unwrap();
-    let mood = Arc::<Mutex<Mood>>::default();
-    let stream = Moody { tcp, mood: Arc::clone(&mood), kept: Arc::default(), timeout: BOUND };
+    let mood = Arc::<Mutex<WriteMode>>::default();
+    let stream = ScriptedSocket { tcp, mood: Arc::clone(&mood), kept: Arc::default(), timeout: BOUND };
     let ws = Acceptor::new().config(config).incoming(stream).accept().unwrap();
     read_head(&mut client);
     (client, ws, mood)
@@ -135,7 +135,7 @@ fn last_close(events: impl Iterator<Item = Result<Event<'static>, Error>>) -> Cl
 }
 
 /// Starts two threads that send to a stream that takes nothing.
-fn two_blocked_sends(writer: &Writer<Moody>) -> [Task<Result<(), Error>>; 2] {
+fn two_blocked_sends(writer: &Writer<ScriptedSocket>) -> [Task<Result<(), Error>>; 2] {
     [begin_to_send(writer, 1_000_000), begin_to_send(writer, 2_000_000)]
 }
 
@@ -146,7 +146,7 @@ fn sends_that_a_deadline_cuts_off_fail() {
         let keepalive = short_keepalive();
         let (mut client, ws, mood) = moody(keepalive);
         let (_reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = Mood::Full;
+        *mood.lock().unwrap() = WriteMode::Full;
         for sending in two_blocked_sends(&writer) {
             sending.join().unwrap_err();
         }
@@ -159,13 +159,13 @@ fn sends_that_the_drop_of_the_reader_cuts_off_fail() {
     bounded(|| {
         let (_client, ws, mood) = moody(Config::default());
         let (reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = Mood::Full;
+        *mood.lock().unwrap() = WriteMode::Full;
         let sending = two_blocked_sends(&writer);
         while writer.buffered_amount() < 2_000_000 {
             thread::yield_now();
         }
         drop(reader);
-        *mood.lock().unwrap() = Mood::Gone;
+        *mood.lock().unwrap() = WriteMode::Gone;
         for sending in sending {
             sending.join().unwrap_err();
         }
@@ -178,7 +178,7 @@ fn sends_without_payload_that_a_failed_write_cuts_off_fail() {
     bounded(|| {
         let (_client, ws, mood) = moody(Config::default());
         let (_reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = Mood::Asleep;
+        *mood.lock().unwrap() = WriteMode::Asleep;
         let fragment = |payload: &'static [u8]| {
             let writer = writer.clone();
             spawn(move || writer.send_fragment(MessageKind::Binary, payload, false))
@@ -189,7 +189,7 @@ fn sends_without_payload_that_a_failed_write_cuts_off_fail() {
             thread::yield_now();
         }
         let others = [(); 4].map(|()| fragment(&[]));
-        *mood.lock().unwrap() = Mood::Gone;
+        *mood.lock().unwrap() = WriteMode::Gone;
         for sending in others.into_iter().chain([first]) {
             sending.join().unwrap_err();
         }
@@ -234,12 +234,12 @@ fn a_writer_that_never_wakes_does_not_hide_the_end_from_the_reader() {
                 .high_water_mark(4_000_000),
         );
         let (mut reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = Mood::Asleep;
+        *mood.lock().unwrap() = WriteMode::Asleep;
         let sending = two_blocked_sends(&writer);
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         assert!(!last_close(reader.events()).was_clean);
-        *mood.lock().unwrap() = Mood::Gone;
+        *mood.lock().unwrap() = WriteMode::Gone;
         for sending in sending {
             sending.join().unwrap_err();
         }
@@ -251,7 +251,7 @@ fn a_close_is_not_clean_if_the_close_frame_was_not_written() {
     bounded(|| {
         for is_split in [false, true] {
             let (mut client, mut ws, mood) = moody(Config::default().closing_timeout(SHORT));
-            *mood.lock().unwrap() = Mood::Full;
+            *mood.lock().unwrap() = WriteMode::Full;
             client.write_all(CLOSE).unwrap();
             let close = if is_split {
                 let (mut reader, _writer) = ws.split().unwrap();
@@ -272,7 +272,7 @@ fn a_flush_that_fails_once_is_repeated() {
             let (mut client, ws, mood) = moody(Config::default());
             let (mut reader, writer) = ws.split().unwrap();
             let reading = spawn(move || reader.events().count());
-            *mood.lock().unwrap() = Mood::Buffering(Some(kind));
+            *mood.lock().unwrap() = WriteMode::Buffering(Some(kind));
             writer.send("ok").unwrap();
             let mut message = [0; 4];
             client.read_exact(&mut message).unwrap();
@@ -288,7 +288,7 @@ fn after_a_broken_write_the_transport_is_at_fault() {
     bounded(|| {
         let (_client, ws, mood) = moody(Config::default());
         let (_reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = Mood::Last;
+        *mood.lock().unwrap() = WriteMode::Last;
         writer.send("written").unwrap();
         let error = writer.send("cut off").unwrap_err();
         assert!(matches!(error, Error::Io(_)), "{error:?}");
@@ -303,7 +303,7 @@ fn a_write_that_fails_while_reading_ends_the_connection() {
     bounded(|| {
         for is_split in [false, true] {
             let (mut client, mut ws, mood) = moody(Config::default().closing_timeout(SHORT));
-            *mood.lock().unwrap() = Mood::Odd;
+            *mood.lock().unwrap() = WriteMode::Odd;
             client.write_all(PING).unwrap();
             let events: Vec<_> = if is_split {
                 let (mut reader, _writer) = ws.split().unwrap();

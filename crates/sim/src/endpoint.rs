@@ -133,12 +133,18 @@ impl Endpoint {
             _ => None,
         };
         let takes = is_plain && choices.once_in(3);
+        // Two choices of a feature that was removed. Without them, the inputs in the corpus would give other runs.
+        let has_unused_choice = is_plain && choices.once_in(4);
+        let application = Application::new(choices, now);
+        if has_unused_choice {
+            choices.below(4);
+        }
         let mut endpoint = Self {
             name,
             index,
             engine,
             is_layered: !is_plain,
-            application: Application::new(choices, now),
+            application,
             write_mode: if takes { WriteMode::Taking(TakenBytes::default()) } else { WriteMode::Direct },
             pace,
             reads_at: now,

@@ -151,11 +151,11 @@ impl SendModel {
 
     /// Queues our Close frame after everything else; a second one is never sent. `len` is the actual number of pending
     /// bytes, if known: it depends on the reason that the core chooses.
-    pub(crate) fn queue_close(&mut self, farewell: CloseBody, len: Option<usize>) {
+    pub(crate) fn queue_close(&mut self, close: CloseBody, len: Option<usize>) {
         if self.close.is_some() {
             return;
         }
-        match &farewell {
+        match &close {
             CloseBody::Exact(body) => self.len += self.size(body.len()),
             CloseBody::Code(_) => {
                 let (least, most) = (self.len + self.size(2), self.len + self.size(125));
@@ -168,7 +168,7 @@ impl SendModel {
                 self.len = len;
             }
         }
-        self.close = Some(farewell);
+        self.close = Some(close);
     }
 
     /// Drops the pending output. `buffered` stays.

@@ -217,7 +217,7 @@ fn the_policy_of_a_driver() {
 
 /// Other origins are refused by default with 403 (section 4.2.2), and no event follows.
 #[test]
-fn refused_unless_said_otherwise() {
+fn other_origins_are_refused_by_default() {
     let mut server = server();
     let events = receive(&mut server, request_with("", None, "Origin: http://evil.test\r\n").as_bytes()).unwrap();
     assert!(matches!(events[..], [Event::Request(_)]));

@@ -51,7 +51,7 @@ impl<H: Handler> Connection<'_, H> {
     }
 
     /// Sends a fragment of a message whose length is not known yet. Until the last fragment, no other message can be
-    /// sent. Text may be cut anywhere.
+    /// sent. A fragment of text may end within a character.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl<H: Handler> Connection<'_, H> {
         self.with(|ws| ws.ping(payload))
     }
 
-    /// Sends an unsolicited Pong of up to 125 bytes, as a heartbeat. Pings are answered without it.
+    /// Sends an unsolicited Pong of up to 125 bytes, as a heartbeat. The connection answers Pings itself.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl<H: Handler> Connection<'_, H> {
     ///
     /// # Errors
     ///
-    /// The system's: the connection is gone.
+    /// Returns the error of the system: the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream().peer_addr()
     }
@@ -261,7 +261,7 @@ impl<H: Handler> Connection<'_, H> {
         self.entry().socket.driver.websocket()
     }
 
-    /// Returns the stream: its addresses and options.
+    /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &TcpStream {
         self.entry().socket.stream()
     }

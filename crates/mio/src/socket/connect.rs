@@ -22,8 +22,9 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The request is not valid, it requires TLS, or every attempt failed at once. If the addresses cannot be reached,
-    /// the socket reports it as an event, [`Error::Io`](crate::Error::Io).
+    /// The request is not valid, it requires TLS, there is no address, the system has no random numbers, or every
+    /// attempt failed at once. If the addresses cannot be reached, the socket reports it as an event,
+    /// [`Error::Io`](crate::Error::Io).
     pub fn connect(
         request: ClientRequest,
         addresses: &[SocketAddr],
@@ -59,14 +60,14 @@ impl Socket {
         Self::new(WebSocket::server(with_keepalive(config), now), stream)
     }
 
-    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server: the stream, the bytes
-    /// that were received behind the handshake (there may be none), this end's role, what the handshake agreed, and
-    /// limits and timeouts. The stream becomes non-blocking. The first event is [`Event::Open`](crate::Event::Open):
-    /// [`drive`](Self::drive) passes it. [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event
+    /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server. `leftover` has the
+    /// bytes that were received after the handshake, `role` is this end's role, and `agreement` is the result of the
+    /// handshake. The stream becomes non-blocking. The first event is [`Event::Open`](crate::Event::Open), which
+    /// [`drive`](Self::drive) reports. [`Connections::adopt`](crate::Connections::adopt) gives the socket to an event
     /// loop.
     ///
-    /// The check of a request and the fields of the response are [`Request::check`](crate::Request::check) and
-    /// [`OpeningHandshake::accept`](crate::sansocket::OpeningHandshake::accept), whatever library has read the request.
+    /// [`Request::check`](crate::Request::check) checks a request that another library has read, and
+    /// [`OpeningHandshake::accept`](crate::sansocket::OpeningHandshake::accept) makes the fields of the response.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// Returns the error of the system, such as too many open files.
     pub fn update(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let wanted = self.wanted();
         match self.flags.intersection(Flags::WATCHES_READING | Flags::WATCHES_WRITING) {

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn the_address_is_the_last_word() {
         for (line, address) in [
-            ("listening at ws://127.0.0.1:9001", Some("127.0.0.1:9001")),
+            ("listening on ws://127.0.0.1:9001", Some("127.0.0.1:9001")),
             ("listening on 127.0.0.1:9001", Some("127.0.0.1:9001")),
             ("ws://127.0.0.1:9001/", Some("127.0.0.1:9001")),
             ("listening", None),

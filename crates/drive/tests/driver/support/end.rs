@@ -139,7 +139,7 @@ impl<L: Layer> End<L> {
                     }
                 }
                 Action::ShutdownWrite => {
-                    assert!(!self.driver.has_write_ended(), "asked twice");
+                    assert!(!self.driver.has_write_ended(), "`ShutdownWrite` was demanded twice");
                     self.pipe.is_shut_down = true;
                     self.driver.write_shut_down();
                 }
