@@ -4,9 +4,9 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::frame_event::ReceiveError;
 use super::growth::{append, grow, grow_text, shrink, shrink_text};
 use super::payload::{Piece, unmask};
-use super::receive_error::ReceiveError;
 use crate::data::{Chunk, Config, LimitExceeded, Message, MessageKind, Subject, Utf8Validator};
 use crate::scratch::BufferPool;
 

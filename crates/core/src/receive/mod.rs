@@ -5,12 +5,10 @@
 //! [`ReceiveError`]. Depends on `data`, `frame` and `scratch`.
 
 mod assembly;
-mod control;
+mod frame_event;
 mod growth;
 mod payload;
-mod receive_error;
 mod receiver;
 
-pub(crate) use control::FrameEvent;
-pub(crate) use receive_error::ReceiveError;
+pub(crate) use frame_event::{FrameEvent, ReceiveError};
 pub(crate) use receiver::Receiver;

@@ -6,9 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::assembly::{Assembly, Batch, check_message_length};
-use super::control::{FrameEvent, parse_control};
+use super::frame_event::{FrameEvent, ReceiveError, parse_control};
 use super::payload::{PayloadCursor, Piece};
-use super::receive_error::ReceiveError;
 use crate::data::{Chunk, Config, Delivery, Input, LimitExceeded, Message, MessageKind, ProtocolError, Role, Subject};
 use crate::frame::{FrameHeader, OpCode};
 use crate::scratch::BufferPool;

@@ -1,8 +1,10 @@
-//! The events of received frames, and the parsing of control frames (RFC 6455 section 5.5).
+//! The results of receiving: events and errors. Parses control frames (RFC 6455 section 5.5).
 
 use alloc::borrow::Cow;
 
-use crate::data::{Chunk, CloseCode, CloseFrame, Message, ProtocolError};
+use thiserror::Error;
+
+use crate::data::{Chunk, CloseCode, CloseFrame, InvalidUtf8, LimitExceeded, Message, ProtocolError};
 use crate::frame::OpCode;
 
 /// A message, a chunk of one, or a control frame.
@@ -13,6 +15,21 @@ pub(crate) enum FrameEvent<'b> {
     Ping(Cow<'b, [u8]>),
     Pong(Cow<'b, [u8]>),
     Close(CloseFrame),
+}
+
+/// Why received bytes fail the connection (RFC 6455 section 7.1.7).
+#[derive(Debug, Error)]
+pub(crate) enum ReceiveError {
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
+
+impl From<InvalidUtf8> for ReceiveError {
+    fn from(_: InvalidUtf8) -> Self {
+        Self::Protocol(ProtocolError::Utf8Invalid)
+    }
 }
 
 /// Parses the payload of a control frame.
