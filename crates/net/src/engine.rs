@@ -65,7 +65,7 @@ pub(crate) enum Goal {
 /// The next step of a thread that writes.
 #[derive(Debug)]
 pub(crate) enum WriteStep {
-    /// Write; wait for the stream for up to this time.
+    /// The caller writes, and waits for the stream for up to this time.
     Write(Duration),
     ShutdownWrite,
     End(Ending),

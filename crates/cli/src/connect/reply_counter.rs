@@ -17,8 +17,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Returns whether each message sent has a reply. If none was sent, no number of messages received is enough, and
-    /// only silence ends the wait.
+    /// Returns whether each message sent has a reply; `false` if none was sent: only silence then ends the wait.
     fn is_complete(&self) -> bool {
         self.sent > 0 && self.received >= self.sent
     }
