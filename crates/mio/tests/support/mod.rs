@@ -1,13 +1,14 @@
-//! Shared by the tests: bounded waits, an event loop in a thread, peers that exchange raw bytes.
-#![allow(dead_code, reason = "each test file uses some of it")]
+//! Helpers of the tests: an event loop in a thread, and those that the adapters share.
+#![allow(dead_code, unused_imports, reason = "each test file uses some of it")]
 
 pub(crate) mod paced;
+#[path = "../../../drive/tests/sockets/mod.rs"]
+mod sockets;
 pub(crate) mod turned;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use sansocket_mio::{
@@ -15,44 +16,13 @@ use sansocket_mio::{
     Message, Open, Options, Request,
 };
 
-/// The longest that any test waits for something.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
-/// A timeout that is meant to expire.
-pub(crate) const SHORT: Duration = Duration::from_millis(150);
+pub(crate) use self::sockets::*;
 
-/// The request of RFC 6455 section 1.2, without `Origin`.
-pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// The masked "Hello" of RFC 6455 section 5.7.
-pub(crate) const HELLO: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
 /// A masked Ping and its Pong.
 pub(crate) const PING: &[u8] = b"\x89\x81\0\0\0\0p";
 pub(crate) const PONG: &[u8] = b"\x8a\x01p";
-/// A masked Close frame, 1000, with a key of zeros.
-pub(crate) const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
-
 /// A frame whose first reserved bit is set.
 pub(crate) const RESERVED: &[u8] = b"\xc1\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-
-/// A thread whose result is awaited for at most `BOUND`.
-pub(crate) struct Task<T>(mpsc::Receiver<T>);
-
-pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(work()));
-    Task(receiver)
-}
-
-impl<T> Task<T> {
-    pub(crate) fn join(self) -> T {
-        self.0.recv_timeout(BOUND).expect("ends in time and without a panic")
-    }
-}
-
-/// Runs a test's body. Fails if it takes longer than `BOUND`.
-pub(crate) fn bounded(body: impl FnOnce() + Send + 'static) {
-    spawn(body).join();
-}
 
 /// An event that a [`Recorder`] saw.
 #[derive(Debug)]
@@ -266,30 +236,6 @@ pub(crate) fn closed_port() -> (SocketAddr, impl Sized) {
     let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
     let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
     (in_use.local_addr().unwrap(), (unrelated, in_use))
-}
-
-pub(crate) fn read_head(stream: &mut impl Read) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
-}
-
-pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(BOUND)).unwrap();
-    stream
-}
-
-/// Returns a raw client whose request was accepted.
-pub(crate) fn raw_client(address: SocketAddr) -> TcpStream {
-    let mut stream = tcp(address);
-    stream.write_all(REQUEST.as_bytes()).unwrap();
-    assert!(read_head(&mut stream).starts_with("HTTP/1.1 101 "));
-    stream
 }
 
 /// Reads as many bytes as expected, and compares them.
