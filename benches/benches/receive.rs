@@ -1,8 +1,7 @@
 //! A server receives messages, which it unmasks, or a client does: binary messages, and text, which is validated.
 //!
-//! The wire holds 64 KiB of messages, at least one and at most 1,024. Every participant copies it once, from an
-//! in-memory transport into a buffer of its own or of its caller, which stands for `recv` (`wire::copy`). memcpy does
-//! only that.
+//! The wire holds 64 KiB of messages, at least one and at most 1,024. Every participant first copies it from
+//! memory into a buffer, as `recv` would (`wire::copy`). The participant memcpy does nothing else.
 //!
 //! The floor copies too, and unmasks and validates as required, with the kernel of `sansocket-mask`. It knows where
 //! payloads lie without parsing a head, and works while they are in the nearest cache.

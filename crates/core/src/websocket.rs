@@ -29,13 +29,13 @@ use crate::send::{EncodedMessage, Output};
 /// * **The application acts**: it answers the request ([`accept`](Self::accept), [`respond`](Self::respond)), sends
 ///   ([`send`](Self::send) and the like) and closes ([`close`](Self::close)).
 /// * **The driver asks** what to do, after each of these: write [`output`](Self::output), obey
-///   [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), wait no longer than
+///   [`transport`](Self::transport), read if [`wants_read`](Self::wants_read), wait at most
 ///   until [`poll_timeout`](Self::poll_timeout).
 /// * **Getters**: [`ready_state`](Self::ready_state), [`buffered_amount`](Self::buffered_amount),
 ///   [`protocol`](Self::protocol) and others.
 ///
-/// Methods that forward to [`Connection`] are documented there. Before the connection is open, those that send return
-/// [`SendError::NotOpen`].
+/// Methods that forward to [`Connection`] are documented there. Methods that send return [`SendError::NotOpen`] until
+/// the connection is open.
 ///
 /// ```
 /// use bytes::Buf;

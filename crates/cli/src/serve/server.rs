@@ -86,7 +86,7 @@ impl Server {
         self.is_ending.store(true, Ordering::Relaxed);
     }
 
-    /// Reports how many connections had no closing handshake, counting those that are still open, and flushes the log.
+    /// Logs the number of connections without a closing handshake, including open ones, and flushes the log.
     /// The process ends next. If two threads call this, the second one waits for the first.
     pub(super) fn finish(&self) {
         self.finish.call_once(|| {

@@ -36,6 +36,11 @@ impl Transition<'_> {
         self.begin(Initiator::Peer).receive_close(frame);
     }
 
+    /// Returns whether a Pong can still be queued: no byte of our Close frame was taken, and the transport takes bytes.
+    pub(crate) fn can_reply(&self) -> bool {
+        self.can_write() && self.output.close_progress() < CloseProgress::Begun
+    }
+
     /// Handles the peer's FIN.
     pub(crate) fn receive_eof(mut self) {
         self.begin(Initiator::Peer).receive_eof();
@@ -111,9 +116,12 @@ impl Transition<'_> {
 
     /// Queues our Close frame, unless one was queued before or nothing can be written.
     fn queue_close(&mut self, code: CloseCode, reason: &str) {
-        let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
-        if can_write && self.output.close_progress() == CloseProgress::NotQueued {
+        if self.can_write() && self.output.close_progress() == CloseProgress::NotQueued {
             let _ = self.sender.queue_close(self.output, code, reason);
         }
+    }
+
+    fn can_write(&self) -> bool {
+        self.closing.as_ref().is_none_or(|closing| closing.can_write())
     }
 }

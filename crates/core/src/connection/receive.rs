@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::frame::OpCode;
 use crate::receive::FrameEvent;
-use crate::send::{CloseProgress, ControlOrigin};
+use crate::send::ControlOrigin;
 
 impl Connection {
     /// Receives what `Receiver::receive_whole` does not take, and reports the end of a closing connection.
@@ -55,8 +55,7 @@ impl Connection {
 
     /// 5.5.2: upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response
     fn reply(&mut self, payload: &[u8]) {
-        let can_write = self.closing.as_ref().is_none_or(|closing| closing.can_write());
-        if can_write && self.output.close_progress() < CloseProgress::Begun {
+        if self.transition().can_reply() {
             let _ =
                 self.sender.queue_control(&mut self.output, OpCode::Pong, payload, ControlOrigin::Reply, &self.config);
         }

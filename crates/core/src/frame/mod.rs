@@ -1,7 +1,8 @@
 //! The head of a frame, RFC 6455 section 5.2, as a pure function of bytes. Applications may use it alone; `receive`,
 //! `send` and `connection` use it too. Depends on `data`.
 //!
-//! It checks the rules for a single head; `receive` checks those that depend on roles, earlier frames or limits.
+//! This folder checks the rules for a single head. `receive` checks the rules that depend on roles, earlier frames or
+//! limits.
 
 mod header;
 mod opcode;

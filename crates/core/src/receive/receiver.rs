@@ -145,7 +145,7 @@ impl Receiver {
         }
     }
 
-    /// Adds such fragments to the batch, or appends those that are too long for it.
+    /// Adds middle fragments to the batch. Appends a fragment directly if it is too long for the batch.
     fn batch_fragments(
         &mut self,
         input: &mut Input<'_>,

@@ -34,9 +34,9 @@ pub(super) fn write(figures: &Figures, passes: usize) -> Result<String> {
     write!(
         text,
         "Written by `cargo xtask bench`; each file in [benches](benches) describes its measurement at the top. Medians \
-         of {passes} {}, in nanoseconds per message; ratios are medians of ratios within a pass. `~` marks noisy figures: \
-         their interquartile range exceeds a quarter of the median. Compare only ratios, and only within a table. The \
-         best peer is the fastest of those that are not marked \"by reference\".\n\n",
+         of {passes} {}, in nanoseconds per message. A ratio is the median of the ratios within each pass. `~` marks a \
+         noisy figure, whose interquartile range exceeds a quarter of its median. Compare ratios within a table; \
+         nothing else is comparable. The best peer is the fastest library that is not marked \"by reference\".\n\n",
         if passes == 1 { "pass" } else { "passes" },
     )?;
     writeln!(text, "* Machine: {}", machine())?;
