@@ -21,7 +21,7 @@ use crate::frame::OpCode;
 use crate::handshake::{Agreement, Extension, PendingOpen};
 use crate::receive::Receiver;
 use crate::scratch::Scratch;
-use crate::send::{ControlOrigin, EncodedMessage, Masking, Output, Sender};
+use crate::send::{ControlOrigin, EncodedBatch, EncodedMessage, Masking, Output, Sender};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
@@ -235,6 +235,22 @@ impl Connection {
             return Err(self.refuse_message((), message.len()));
         }
         self.sender.queue_encoded(&mut self.output, message.frames(), message.len());
+        self.note_backlog();
+        Ok(())
+    }
+
+    /// Queues several messages that were encoded once for many peers: all of them or none. A server does not copy them,
+    /// unless their frames have less than 256 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_encoded`](Self::send_encoded): the size of the batch is that of all payloads together. The
+    /// messages may still fit one at a time.
+    pub fn send_batch(&mut self, batch: &EncodedBatch) -> Result<(), SendError> {
+        if !self.accepts_message(batch.len()) {
+            return Err(self.refuse_message((), batch.len()));
+        }
+        self.sender.queue_encoded(&mut self.output, batch.frames(), batch.len());
         self.note_backlog();
         Ok(())
     }

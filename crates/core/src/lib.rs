@@ -146,7 +146,7 @@ pub use handshake::{
     Request, RequestError, RequestTemplate, Response, ResponseFault, accept_key, generate_key,
 };
 pub use scratch::Scratch;
-pub use send::{EncodedMessage, Output};
+pub use send::{EncodedBatch, EncodedMessage, Output};
 pub use websocket::WebSocket;
 
 // Their types are part of this crate's interface.

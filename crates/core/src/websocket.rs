@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, PendingOpen, RequestError};
 use crate::opening::{Handshaking, Step};
 use crate::scratch::Scratch;
-use crate::send::{EncodedMessage, Output};
+use crate::send::{EncodedBatch, EncodedMessage, Output};
 
 /// A WebSocket, from CONNECTING to CLOSED (RFC 6455).
 ///
@@ -246,6 +246,11 @@ impl WebSocket {
     /// Queues a message that was encoded once for many peers: forwards to [`Connection::send_encoded`].
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connection()?.send_encoded(message)
+    }
+
+    /// Queues several messages that were encoded once for many peers: forwards to [`Connection::send_batch`].
+    pub fn send_batch(&mut self, batch: &EncodedBatch) -> Result<(), SendError> {
+        self.connection()?.send_batch(batch)
     }
 
     /// Queues a fragment of a message: forwards to [`Connection::send_fragment`].

@@ -243,6 +243,13 @@ impl Output {
         self.data.push(Segment::Shared(frames));
     }
 
+    /// Queues data frames, whose payloads have `payload_length` bytes, by copying them.
+    pub(crate) fn push_encoded_copy(&mut self, frames: &[u8], payload_length: usize) {
+        self.len += frames.len();
+        self.buffered_amount += payload_length;
+        self.data.frames(frames.len()).extend_from_slice(frames);
+    }
+
     /// Queues a control frame; see [`ControlQueue::push`].
     pub(crate) fn push_control(&mut self, frame: ControlFrame, max_pending: usize) -> Result<(), ControlQueueFull> {
         let size = frame.len();

@@ -147,13 +147,14 @@ impl Sender {
         }
     }
 
-    /// Queues the frames of an encoded message, for which the output must have room.
+    /// Queues encoded frames, for which the output must have room.
     pub(crate) fn queue_encoded(&mut self, output: &mut Output, frames: &Bytes, payload_length: usize) {
         match self.role() {
             Role::Server if frames.len() >= SHARED_MIN => output.push_encoded(frames.clone(), payload_length),
+            Role::Server => output.push_encoded_copy(frames, payload_length),
             // 5.1: a client must mask every frame
-            _ => {
-                decode_frames(frames).for_each(|(opcode, payload, fin)| self.queue_frame(output, opcode, payload, fin))
+            Role::Client => {
+                decode_frames(frames).for_each(|(opcode, payload, fin)| self.queue_frame(output, opcode, payload, fin));
             }
         }
     }

@@ -1,7 +1,8 @@
-//! `EncodedMessage`: encoded once and sent on many connections, shared by servers and masked by clients.
+//! `EncodedMessage` and `EncodedBatch`: encoded once and sent on many connections, shared by servers and masked by
+//! clients.
 
 use sansocket::bytes::Buf;
-use sansocket::{CloseCode, Config, EncodedMessage, Instant, Message, MessageKind, Role, SendError};
+use sansocket::{CloseCode, Config, EncodedBatch, EncodedMessage, Instant, Message, MessageKind, Role, SendError};
 
 use crate::support::*;
 
@@ -126,5 +127,72 @@ fn send_encoded_is_refused_like_send() {
         assert_eq!(connection.send_encoded(&encoded), Err(SendError::MessageUnfinished));
         connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
         assert!(matches!(connection.send_encoded(&encoded), Err(SendError::NotOpen(_))));
+    }
+}
+
+#[test]
+fn a_batch_makes_the_same_frames_as_its_messages() {
+    for role in BOTH {
+        for size in FRAME_SIZES {
+            let config = with_frames_of(size);
+            for lengths in [&[][..], &[0], &[5], &[0, 0, 0], &[20; 16], &[300, 0, 1_000], &[1, 7_000, 2]] {
+                let messages: Vec<_> =
+                    lengths.iter().map(|&length| EncodedMessage::new(vec![7; length], &config)).collect();
+                let batch = EncodedBatch::new(&messages);
+                let payload: usize = lengths.iter().sum();
+                assert_eq!((batch.count(), batch.len(), batch.is_empty()), (lengths.len(), payload, payload == 0));
+                let [mut sent, mut expected] = [(); 2].map(|()| endpoint(role, &config));
+                for connection in [&mut sent, &mut expected] {
+                    connection.send("before").unwrap();
+                }
+                sent.send_batch(&batch).unwrap();
+                messages.iter().for_each(|message| expected.send_encoded(message).unwrap());
+                loop {
+                    let remaining = (sent.output().remaining(), sent.buffered_amount());
+                    assert_eq!(remaining, (expected.output().remaining(), expected.buffered_amount()));
+                    if remaining.0 == 0 {
+                        break;
+                    }
+                    assert_eq!(take(&mut sent, 3), take(&mut expected, 3), "{role:?} {size} {lengths:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn servers_share_a_batch() {
+    let config = Config::default();
+    let messages = [(); 16].map(|()| EncodedMessage::new(vec![7; 128], &config));
+    let batch = EncodedBatch::new(&messages);
+    let mut servers = [(); 3].map(|()| endpoint(Role::Server, &config));
+    for server in &mut servers {
+        server.send_batch(&batch).unwrap();
+    }
+    let place = places(&mut servers[0]);
+    assert_eq!(place.len(), 1, "one segment has all frames");
+    assert!(servers.iter_mut().all(|server| places(server) == place));
+}
+
+#[test]
+fn a_batch_is_sent_whole_or_refused() {
+    for role in BOTH {
+        let mut config = Config::default();
+        config.max_buffered_amount = 1_000;
+        let messages = [500, 400].map(|length| EncodedMessage::new(vec![7; length], &config));
+        let batch = EncodedBatch::new(&messages);
+        let mut connection = endpoint(role, &config);
+        connection.send(&[7; 101]).unwrap();
+        assert_eq!(connection.send_batch(&batch), Err(SendError::BufferFull { message: (), size: 900 }));
+        assert_eq!(connection.buffered_amount(), 101);
+        // the messages still fit one at a time
+        connection.send_encoded(&messages[0]).unwrap();
+        take(&mut connection, usize::MAX);
+        connection.send_batch(&batch).unwrap();
+        let batch = EncodedBatch::new(&[messages.to_vec(), messages.to_vec()].concat());
+        let expected = SendError::MessageTooLong { message: (), size: 1_800, limit: 1_000 };
+        assert_eq!(connection.send_batch(&batch), Err(expected));
+        connection.close(CloseCode::NORMAL, "", Instant::EPOCH).unwrap();
+        assert!(matches!(connection.send_batch(&batch), Err(SendError::NotOpen(_))));
     }
 }
