@@ -60,9 +60,11 @@ mod clock;
 mod deadlines;
 mod driver;
 mod error;
+mod group;
 mod layer;
 mod log;
 mod outgoing;
+mod publications;
 #[cfg(feature = "rand")]
 mod random;
 mod setup;
@@ -72,8 +74,10 @@ pub use clock::Clock;
 pub use deadlines::{Armed, Deadline, Deadlines};
 pub use driver::{Action, Driver};
 pub use error::{Error, is_disconnect};
+pub use group::{Group, SlowMembers};
 pub use layer::{Layer, LayerScratch, Plain};
 pub use outgoing::Outgoing;
+pub use publications::Publications;
 #[cfg(feature = "rand")]
 pub use random::{masking_keys, upgraded};
 pub use setup::{parse_uri, with_keepalive};

@@ -56,7 +56,7 @@ const MAILBOX: Token = Token(usize::MAX);
 /// | calls of [`Handler::on_timer`] and [`Handler::on_loop_timer`] | 1,024 |
 /// | clients accepted, from each listener | 64 |
 /// | commands of [`Handle`]s, events among them | 1,024 |
-/// | slots of the connection table that broadcasts of [`Handle`]s and of other loops visit | 4,096 |
+/// | connections to which published messages are delivered and written | 1,024 |
 /// | connections whose output is written at the end, and reports of failed sends | 1,024 each |
 ///
 /// Each time that a connection is served in a turn (for an event, for work that was left, or for a deadline):
@@ -69,8 +69,8 @@ const MAILBOX: Token = Token(usize::MAX);
 /// | events of a peer that floods: after such a read, until one yields 64 or fewer | those of 4 KiB (682 empty Pings) |
 /// | writes | 16 |
 ///
-/// The work of a handler within one call is not bounded: a broadcast from a handler queues output for all connections
-/// of this loop at once.
+/// The work of a handler within one call is not bounded. Publishing does not depend on the number of members: they get
+/// the messages at the end of the turn, or of the turns that follow.
 ///
 /// # Memory
 ///
@@ -114,8 +114,6 @@ pub struct EventLoop<H: Handler> {
     scratch: Scratch,
     /// Commands taken from the mailbox. Between turns: those beyond the budget of the last turn.
     commands: VecDeque<Command<H::Data, H::Event>>,
-    /// If the first command is an interrupted broadcast: the slot of the table with which it continues.
-    next_slot: usize,
     /// Connections whose turn is being finished; empty between turns of the loop.
     finishing: Vec<u32>,
     /// A [`Handle`] has asked the loop to stop.
@@ -171,7 +169,6 @@ impl<H: Handler> EventLoop<H> {
             buffer: vec![0; options.buffer_size],
             scratch: Scratch::new(),
             commands: VecDeque::new(),
-            next_slot: 0,
             finishing: Vec::new(),
             thread: thread.into(),
             has_other_work: false,
@@ -268,6 +265,9 @@ impl<H: Handler> EventLoop<H> {
         if self.has_other_work {
             self.serve_others();
         }
+        if !self.connections.table.publications.is_empty() {
+            self.deliver_publications();
+        }
         self.finish_dirty();
         Ok(self.is_running())
     }
@@ -298,7 +298,10 @@ impl<H: Handler> EventLoop<H> {
     #[inline]
     fn wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
         let table = &self.connections.table;
-        let is_idle = table.unfinished.is_empty() && table.dirty.is_empty() && table.unsent.is_empty();
+        let is_idle = table.unfinished.is_empty()
+            && table.dirty.is_empty()
+            && table.unsent.is_empty()
+            && table.publications.is_empty();
         if !is_idle {
             return Some(Duration::ZERO);
         }

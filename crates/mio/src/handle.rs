@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sansocket_drive::Group;
 use sansocket_drive::sansocket::{ClientRequest, CloseCode, EncodedMessage, Message};
 
 use crate::answer::Answer;
@@ -86,7 +87,7 @@ impl<H: Handler> Handle<H> {
     where
         H::Event: Clone,
     {
-        self.mailboxes.post_to_all(None, 0, || Command::Event(event.clone())).map_err(|error| error.map(|()| event))
+        self.mailboxes.post_to_all(|| Command::Event(event.clone())).map_err(|error| error.map(|()| event))
     }
 
     /// Makes a loop connect to the first of the addresses that can be reached. `data` is the connection's
@@ -157,7 +158,7 @@ impl<H: Handler> Handle<H> {
     /// The mailbox of one of the loops is full, or the loops have stopped. The message is handed back, and was sent to
     /// no connection of any loop.
     pub fn broadcast<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
-        self.mailboxes.encode_and_post(None, message.into())?;
+        self.mailboxes.encode_and_publish(None, None, message.into())?;
         Ok(())
     }
 
@@ -168,7 +169,27 @@ impl<H: Handler> Handle<H> {
     /// The mailbox of one of the loops is full, or the loops have stopped. The message was sent to no connection of any
     /// loop.
     pub fn broadcast_encoded(&self, message: &EncodedMessage) -> Result<(), PostError> {
-        self.mailboxes.post_broadcast(None, message)
+        self.mailboxes.publish(None, None, message)
+    }
+
+    /// Publishes a message to the members of a group, on all loops. It is encoded once, and posted only to the loops
+    /// that have members.
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    pub fn publish<'m>(&self, group: &Group, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
+        self.mailboxes.encode_and_publish(None, Some(group), message.into())?;
+        Ok(())
+    }
+
+    /// Publishes an encoded message to the members of a group, on all loops.
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast_encoded`](Self::broadcast_encoded).
+    pub fn publish_encoded(&self, group: &Group, message: &EncodedMessage) -> Result<(), PostError> {
+        self.mailboxes.publish(None, Some(group), message)
     }
 
     /// Begins to close a connection.

@@ -133,4 +133,4 @@ pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
     Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
-pub use sansocket_drive::{Error, parse_uri};
+pub use sansocket_drive::{Error, Group, SlowMembers, parse_uri};

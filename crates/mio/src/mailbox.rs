@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
+use sansocket_drive::Group;
 use sansocket_drive::sansocket::{ClientRequest, CloseCode, Config, EncodedMessage, Message};
 
 use crate::answer::Answer;
@@ -25,7 +26,8 @@ pub(crate) const TURN_COMMANDS: usize = 1024;
 pub(crate) enum Command<D, E> {
     Send(ConnectionId, Message<'static>),
     SendEncoded(ConnectionId, EncodedMessage),
-    Broadcast(EncodedMessage),
+    /// Publishes a message to a group, or to all connections.
+    Publish(Option<Group>, EncodedMessage),
     Close(ConnectionId, CloseCode, String),
     Abort(ConnectionId),
     Answer(ConnectionId, Box<Answer>),
@@ -46,7 +48,7 @@ impl<D, E> Command<D, E> {
     pub(crate) fn payload_len(&self) -> usize {
         match self {
             Self::Send(_, message) => message.len(),
-            Self::SendEncoded(_, message) | Self::Broadcast(message) => message.len(),
+            Self::SendEncoded(_, message) | Self::Publish(_, message) => message.len(),
             Self::Close(_, _, reason) => reason.len(),
             Self::Abort(_) | Self::Adopt(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) => 0,
         }
@@ -290,16 +292,16 @@ impl<D, E> Mailboxes<D, E> {
         })
     }
 
-    /// Encodes a message and posts it to all loops except one. Returns the encoded message.
-    pub(crate) fn encode_and_post<'m>(
+    /// Encodes a message, and publishes it as [`publish`](Self::publish) does. Returns the encoded message.
+    pub(crate) fn encode_and_publish<'m>(
         &self,
         except: Option<usize>,
+        group: Option<&Group>,
         message: Message<'m>,
     ) -> Result<EncodedMessage, PostError<Message<'m>>> {
-        let mut others = self.mailboxes.iter().enumerate().filter(|&(number, _)| Some(number) != except);
+        let mut receivers = self.receivers(except, group);
         // A full mailbox is common under load: the message is then not encoded.
-        let full =
-            others.find_map(|(_, mailbox)| mailbox.check_room(message.len()).err().filter(|_| mailbox.is_open()));
+        let full = receivers.find_map(|mailbox| mailbox.check_room(message.len()).err().filter(|_| mailbox.is_open()));
         if let Some(limit) = full {
             return Err(PostError::Full(message, limit));
         }
@@ -308,35 +310,54 @@ impl<D, E> Mailboxes<D, E> {
             Message::Binary(bytes) => Message::from(&**bytes),
         };
         let encoded = EncodedMessage::new(borrowed, &self.config);
-        match self.post_broadcast(except, &encoded) {
+        match self.publish(except, group, &encoded) {
             Ok(()) => Ok(encoded),
             Err(error) => Err(error.map(|()| message)),
         }
     }
 
-    /// Posts a broadcast to all loops except one.
-    pub(crate) fn post_broadcast(&self, except: Option<usize>, message: &EncodedMessage) -> Result<(), PostError> {
-        self.post_to_all(except, message.len(), || Command::Broadcast(message.clone()))
-    }
-
-    /// Posts a command with `payload` payload bytes to all loops that have not stopped, except one. If one of the
-    /// mailboxes is full, posts it to none. Never waits for room, so loops that broadcast to each other cannot wait for
-    /// each other.
-    pub(crate) fn post_to_all(
+    /// Posts a message for a group, or for all connections, to all loops that may have members, except one.
+    pub(crate) fn publish(
         &self,
         except: Option<usize>,
+        group: Option<&Group>,
+        message: &EncodedMessage,
+    ) -> Result<(), PostError> {
+        let command = || Command::Publish(group.cloned(), message.clone());
+        self.post_to_each(self.receivers(except, group), message.len(), command)?;
+        let is_stopped = except.is_none() && self.mailboxes.iter().all(|mailbox| !mailbox.is_open());
+        if is_stopped { Err(PostError::Stopped(())) } else { Ok(()) }
+    }
+
+    /// Returns the mailboxes of the loops that may have members of a group, or of all loops, except one.
+    fn receivers(&self, except: Option<usize>, group: Option<&Group>) -> impl Iterator<Item = &Mailbox<D, E>> {
+        let has_members = move |number: usize| group.is_none_or(|group| group.may_have_members(number as u16));
+        let mailboxes = self.mailboxes.iter().enumerate();
+        mailboxes.filter(move |&(number, _)| Some(number) != except && has_members(number)).map(|(_, mailbox)| mailbox)
+    }
+
+    /// Posts a command to all loops that have not stopped.
+    pub(crate) fn post_to_all(&self, command: impl Fn() -> Command<D, E>) -> Result<(), PostError> {
+        match self.post_to_each(self.mailboxes.iter(), 0, command)? {
+            0 => Err(PostError::Stopped(())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Posts a command with `payload` payload bytes to those of these loops that have not stopped, and returns their
+    /// number. If one of their mailboxes is full, posts it to none. Never waits for room, so loops that publish to each
+    /// other cannot wait for each other.
+    fn post_to_each<'a>(
+        &'a self,
+        mailboxes: impl Iterator<Item = &'a Mailbox<D, E>>,
         payload: usize,
         command: impl Fn() -> Command<D, E>,
-    ) -> Result<(), PostError> {
+    ) -> Result<usize, PostError> {
         // before any lock: the application's `clone` may post
-        let others = (0..self.mailboxes.len()).filter(|&number| Some(number) != except);
-        let mut commands: Vec<_> = others.map(|_| command()).collect();
+        let mut commands: Vec<_> = mailboxes.map(|mailbox| (mailbox, command())).collect();
         let mut locked = Vec::new();
         // All threads lock in the order of the loops' numbers, so that there is no deadlock.
-        for (number, mailbox) in self.mailboxes.iter().enumerate() {
-            if Some(number) == except {
-                continue;
-            }
+        for (mailbox, command) in commands.drain(..) {
             let queue = mailbox.lock();
             if queue.is_refusing {
                 continue;
@@ -344,23 +365,19 @@ impl<D, E> Mailboxes<D, E> {
             if let Err(limit) = mailbox.check_room(payload) {
                 return Err(PostError::Full((), limit));
             }
-            locked.push((mailbox, queue));
+            locked.push((mailbox, queue, command));
         }
-        if locked.is_empty() && except.is_none() {
-            return Err(PostError::Stopped(()));
-        }
+        let count = locked.len();
         let mut sleeping = Vec::new();
-        for (mailbox, mut queue) in locked {
-            if let Some(command) = commands.pop()
-                && mailbox.push(&mut queue, command)
-            {
+        for (mailbox, mut queue, command) in locked {
+            if mailbox.push(&mut queue, command) {
                 sleeping.push(mailbox);
             }
         }
         for mailbox in sleeping {
             mailbox.wake();
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Wakes all loops except one.

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use sansocket_drive::sansocket::{
     ClientRequest, CloseCode, Config, EncodedMessage, Instant, ReadyState, Role, SendError, WebSocket,
 };
-use sansocket_drive::{Armed, Deadline, Deadlines, Driver};
+use sansocket_drive::{Armed, Deadline, Deadlines, Driver, Group, Publications};
 use slab::Slab;
 
 use crate::Error;
@@ -70,6 +70,8 @@ pub(crate) struct Table<D> {
     /// Failed sends to report to the handler at the end of the turn.
     pub(crate) unsent: Vec<(ConnectionId, SendError)>,
     pub(crate) timers: Timers,
+    /// The groups, and the messages that were published to them in this turn.
+    pub(crate) publications: Publications,
     /// When the remaining connections are aborted, if the loop is stopping.
     stop_at: Option<Instant>,
     stop_timeout: Duration,
@@ -97,6 +99,7 @@ impl<D> Table<D> {
             unfinished: VecDeque::new(),
             unsent: Vec::new(),
             timers: Timers::default(),
+            publications: Publications::new(thread),
             stop_at: None,
             stop_timeout: options.stop_timeout,
             now: clock::now(),
@@ -148,6 +151,7 @@ impl<D> Table<D> {
             data,
         });
         self.slots = self.slots.max(index + 1);
+        self.publications.insert(index as u32);
         let ConnectionId { thread, index: slot, generation } = self.id(index);
         self.entries[index].socket.driver.set_log_id(format_args!("{thread}.{slot}.{generation}"));
         // to be registered, and its deadline noted
@@ -159,6 +163,7 @@ impl<D> Table<D> {
     pub(crate) fn remove(&mut self, index: usize) -> bool {
         let listener = self.entries.remove(index).listener;
         self.timers.cancel_all(Some(index as u32));
+        self.publications.remove(index as u32);
         let Self { deadlines, entries, .. } = self;
         deadlines.tidy(entries.len(), |deadline| is_current(entries, deadline));
         self.release(listener)
@@ -205,6 +210,7 @@ impl<D> Table<D> {
     /// Changes a connection, and marks it dirty.
     #[inline]
     pub(crate) fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut WebSocket) -> R) -> R {
+        self.catch_up(index);
         let entry = &mut self.entries[index];
         let result = change(entry.socket.websocket());
         entry.socket.note_congestion(self.high_water_mark);
@@ -230,23 +236,38 @@ impl<D> Table<D> {
         sent
     }
 
-    /// Sends a message to the open connections among the slots from `first` on, until all have it or the budget, which
-    /// counts slots, is spent. Returns the slot with which to continue.
-    pub(crate) fn broadcast_from(
-        &mut self,
-        first: usize,
-        budget: &mut usize,
-        message: &EncodedMessage,
-    ) -> Option<usize> {
-        let count = self.slots.saturating_sub(first).min(*budget);
-        *budget -= count;
-        let end = first + count;
-        for index in first..end {
-            if self.entries.contains(index) {
-                self.send_or_report(index, message);
-            }
+    /// Publishes a message to the members of a group, or to all open connections. Each gets it at the end of the turn,
+    /// or before anything else happens to it.
+    pub(crate) fn publish(&mut self, group: Option<&Group>, message: EncodedMessage) {
+        match group {
+            Some(group) => self.publications.publish(group, message),
+            None => self.publications.publish_to_all(message),
         }
-        (end < self.slots).then_some(end)
+    }
+
+    /// Queues what was published before for a connection, ahead of anything else that happens to it.
+    #[inline]
+    pub(crate) fn catch_up(&mut self, index: usize) {
+        if !self.publications.is_empty() {
+            self.take_publications(index);
+            self.mark_dirty(index);
+        }
+    }
+
+    /// Queues what was published before for a connection. Returns whether it could be sent. A failure is reported at
+    /// the end of the turn, once for all messages.
+    #[inline(never)]
+    pub(crate) fn take_publications(&mut self, index: usize) -> bool {
+        let Entry { socket, .. } = &mut self.entries[index];
+        let is_slow = socket.is_congested();
+        let taken = self.publications.take(index as u32, socket.websocket(), is_slow, self.now);
+        socket.note_congestion(self.high_water_mark);
+        let Err(error) = taken else { return true };
+        if let SendError::BufferFull { .. } = error {
+            socket.note_congestion(self.low_water_mark);
+        }
+        self.note_unsent(index, error);
+        false
     }
 
     /// Sends a message to a connection if it is open. A failure is reported at the end of the turn, once for all
@@ -254,8 +275,13 @@ impl<D> Table<D> {
     pub(crate) fn send_or_report(&mut self, index: usize, message: &EncodedMessage) {
         if is_open(&self.entries[index].socket)
             && let Err(error) = self.send(index, |ws| ws.send_encoded(message))
-            && self.entries[index].socket.mark_unsent()
         {
+            self.note_unsent(index, error);
+        }
+    }
+
+    fn note_unsent(&mut self, index: usize, error: SendError) {
+        if self.entries[index].socket.mark_unsent() {
             self.unsent.push((self.id(index), error));
         }
     }

@@ -21,6 +21,8 @@
 //!   connection without progress ends. `checks.rs` compares all of them with the endpoint after every step. `run.rs`
 //!   checks the end of the run: each transport was closed, there was no busy loop, and every accepted message arrived
 //!   unless something prevented it.
+//! * **Groups.** A second run of each seed publishes messages to groups of connections, some of them slow, and checks
+//!   that each member gets them in order (`groups.rs`).
 
 mod actions;
 mod adversary;
@@ -32,6 +34,7 @@ mod context;
 mod deadline_model;
 mod endpoint;
 mod engine;
+mod groups;
 mod layer;
 mod model;
 mod network;
@@ -45,5 +48,6 @@ mod transfers;
 
 pub use choices::Choices;
 pub use context::{Meter, Trace};
+pub use groups::run_groups;
 pub use run::{Outcome, run, run_metered};
-pub use seeds::{Summary, run_seeds};
+pub use seeds::{Summary, run_seed, run_seeds};

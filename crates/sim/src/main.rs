@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use sansocket_sim::{Choices, Trace, run, run_seeds};
+use sansocket_sim::{Choices, Trace, run, run_seed, run_seeds};
 
 /// Simulate connections of sansocket and check them against a model
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode> {
         return Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let outcome = match (cli.seed, cli.bytes) {
-        (Some(seed), _) => run(&mut Choices::from_seed(seed), Trace::printed()),
+        (Some(seed), _) => run_seed(seed, Trace::printed()),
         (None, Some(path)) => {
             let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             run(&mut Choices::from_bytes(&bytes), Trace::printed())

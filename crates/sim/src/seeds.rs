@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::choices::Choices;
 use crate::context::Trace;
-use crate::run::run;
+use crate::groups::run_groups;
+use crate::run::{Outcome, run};
 
 /// Seeds that a thread takes at a time.
 const BATCH: u64 = 64;
@@ -38,7 +39,17 @@ thread_local! {
     static FAILURE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Performs a run for each seed in the range, on all cores.
+/// Performs the runs of a seed: of two endpoints, or one and an adversary, and of a loop with groups.
+///
+/// # Panics
+///
+/// If a check fails.
+pub fn run_seed(seed: u64, trace: Trace) -> Outcome {
+    run_groups(&mut Choices::from_seed(seed));
+    run(&mut Choices::from_seed(seed), trace)
+}
+
+/// Performs the runs of each seed in the range, on all cores.
 pub fn run_seeds(seeds: Range<u64>) -> Summary {
     let start = Instant::now();
     let hook = Arc::new(panic::take_hook());
@@ -52,7 +63,7 @@ pub fn run_seeds(seeds: Range<u64>) -> Summary {
             return;
         }
         for seed in first..seeds.end.min(first.saturating_add(BATCH)) {
-            match panic::catch_unwind(AssertUnwindSafe(|| run(&mut Choices::from_seed(seed), Trace::silent()))) {
+            match panic::catch_unwind(|| run_seed(seed, Trace::silent())) {
                 Ok(outcome) => steps.fetch_add(outcome.steps as u64, Ordering::Relaxed),
                 Err(_) => {
                     let failure = FAILURE.take().unwrap_or_default();

@@ -9,8 +9,9 @@ use crate::connection_id::ConnectionId;
 use crate::handler::{Connection, Handler};
 use crate::mailbox::{Command, Connect, TURN_COMMANDS};
 
-/// Slots of the table of connections that the broadcasts of the mailbox visit in one turn.
-const TURN_DELIVERIES: usize = 4096;
+/// While the log of publications has this many messages, or payload bytes, the mailbox keeps further ones.
+const LOG_MESSAGES: usize = 1024;
+const LOG_BYTES: usize = 1024 * 1024;
 
 impl<H: Handler> EventLoop<H> {
     /// Stops the loop, as [`Handle::stop`](crate::Handle::stop) asked. First executes one turn's budget of commands,
@@ -32,21 +33,17 @@ impl<H: Handler> EventLoop<H> {
         let mailboxes = Arc::clone(&self.connections.mailboxes);
         let Some(mailbox) = mailboxes.get(self.thread) else { return };
         let has_more = mailbox.take(&mut self.commands, TURN_COMMANDS);
-        let (mut done, mut bytes, mut deliveries) = (0, 0, TURN_DELIVERIES);
+        let (mut done, mut bytes) = (0, 0);
         while let Some(command) = self.commands.pop_front() {
-            let length = command.payload_len();
-            if let Command::Broadcast(message) = &command {
-                let next = self.connections.table.broadcast_from(self.next_slot, &mut deliveries, message);
-                self.next_slot = next.unwrap_or(0);
-                if next.is_some() {
-                    self.commands.push_front(command);
-                    break;
-                }
-            } else {
-                self.execute(command);
+            let publications = &self.connections.table.publications;
+            let is_log_full = publications.len() >= LOG_MESSAGES || publications.payload_len() >= LOG_BYTES;
+            if is_log_full && matches!(command, Command::Publish(..)) {
+                self.commands.push_front(command);
+                break;
             }
             done += 1;
-            bytes += length;
+            bytes += command.payload_len();
+            self.execute(command);
         }
         mailbox.finish(done, bytes);
         self.has_commands = has_more || !self.commands.is_empty();
@@ -55,8 +52,7 @@ impl<H: Handler> EventLoop<H> {
     /// Executes a command. A command to a connection that has ended does nothing.
     fn execute(&mut self, command: Command<H::Data, H::Event>) {
         let (id, result) = match command {
-            // `execute_commands` executes broadcasts, which may take several turns.
-            Command::Broadcast(_) => return,
+            Command::Publish(group, message) => return self.connections.table.publish(group.as_ref(), message),
             Command::Send(id, message) => {
                 (id, self.with_connection(id, |connection| connection.send(message).map_err(Error::from)))
             }

@@ -21,6 +21,12 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
         &mut self.connections.table.entries[self.index].socket
     }
 
+    /// Queues what was published before: the connection may not be open afterwards.
+    #[inline]
+    fn before_receive(&mut self) {
+        self.connections.table.catch_up(self.index);
+    }
+
     #[inline]
     fn dispatch_message(&mut self, message: Message<'_>) {
         self.handler.on_message(&mut Connection::new(self.connections, self.index), message);

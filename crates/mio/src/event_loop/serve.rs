@@ -21,6 +21,8 @@ const TURN_UNFINISHED: usize = 256;
 const TURN_DEADLINES: usize = 1024;
 /// Timers of the handler reported in one turn.
 const TURN_TIMERS: usize = 1024;
+/// Connections to which published messages are delivered in one turn.
+const TURN_DELIVERIES: usize = 1024;
 /// Connections whose turns are finished at the end of a turn of the loop; also, reports of failed sends.
 const TURN_FINISHED: usize = 1024;
 
@@ -70,7 +72,8 @@ impl<H: Handler> EventLoop<H> {
         turn::read(&mut dispatch, &mut self.buffer, now);
         if !was_dirty {
             // If connections send to each other, the end of the loop's turn writes all messages of each together.
-            if self.connections.table.dirty.is_empty() {
+            let table = &self.connections.table;
+            if table.dirty.is_empty() && table.publications.is_empty() {
                 self.finish_turn(index);
             } else {
                 self.connections.table.dirty.push(index as u32);
@@ -147,6 +150,34 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
+    /// Delivers published messages to a bounded number of members, and writes them.
+    #[inline(never)]
+    pub(super) fn deliver_publications(&mut self) {
+        self.is_clock_stale = true;
+        self.connections.table.publications.seal();
+        for _ in 0..TURN_DELIVERIES {
+            let Some(index) = self.connections.table.publications.next_receiver() else { return };
+            self.deliver_to(index as usize);
+        }
+    }
+
+    /// Delivers published messages to a connection, if it exists. The end of the turn writes the output of one that is
+    /// dirty already, and reports a failure.
+    fn deliver_to(&mut self, index: usize) {
+        let table = &mut self.connections.table;
+        let Some(entry) = table.entries.get_mut(index) else { return };
+        if mem::replace(&mut entry.is_dirty, true) {
+            table.take_publications(index);
+            return;
+        }
+        entry.socket.websocket().attach_scratch(&mut self.scratch);
+        if table.take_publications(index) {
+            self.finish_turn(index);
+        } else {
+            table.dirty.push(index as u32);
+        }
+    }
+
     /// Finishes the turn of a dirty connection: writes its output and, unless it is then idle, registers what it needs
     /// next.
     #[inline(always)]
@@ -209,6 +240,7 @@ impl<H: Handler> EventLoop<H> {
     #[inline(never)]
     fn finish_all_dirty(&mut self) {
         self.is_clock_stale = true;
+        self.report_all_unsent();
         // The next turn finishes those that become dirty meanwhile (a handler sends from `on_writable`), and those
         // beyond the limit.
         mem::swap(&mut self.finishing, &mut self.connections.table.dirty);
@@ -225,7 +257,11 @@ impl<H: Handler> EventLoop<H> {
             self.finishing.append(&mut table.dirty);
             mem::swap(&mut self.finishing, &mut table.dirty);
         }
-        // The next turn writes what the handler sends in response.
+    }
+
+    /// Reports a bounded number of failed sends, before the connections end that were aborted because of one.
+    fn report_all_unsent(&mut self) {
+        let table = &mut self.connections.table;
         let count = table.unsent.len().min(TURN_FINISHED);
         let rest = table.unsent.split_off(count);
         for (id, error) in mem::replace(&mut table.unsent, rest) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
+use sansocket_drive::Group;
 use sansocket_drive::sansocket::{
     Accept, CloseCode, EncodedMessage, FragmentPayload, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
 };
@@ -16,6 +17,7 @@ use crate::Error;
 use crate::answer::Answer;
 use crate::clock;
 use crate::connection_id::ConnectionId;
+use crate::error::PostError;
 use crate::table::Entry;
 use crate::timers::TimerKey;
 
@@ -63,6 +65,58 @@ impl<H: Handler> Connection<'_, H> {
         last: bool,
     ) -> Result<(), SendError> {
         self.connections.table.send(self.index, |ws| ws.send_fragment(kind, payload, last))
+    }
+
+    /// Makes the connection a member of a group: it gets the messages that are published to the group from now on, while
+    /// it is open. Returns false if it is a member already. The membership ends with the connection.
+    ///
+    /// ```
+    /// use sansocket_mio::{Connection, Group, Handler, Message, Open};
+    ///
+    /// /// A chat room: each message goes to all members.
+    /// struct Room(Group);
+    ///
+    /// impl Handler for Room {
+    ///     type Data = ();
+    ///     type Event = ();
+    ///
+    ///     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
+    ///         connection.join(&self.0);
+    ///     }
+    ///
+    ///     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
+    ///         let _ = connection.connections().publish(&self.0, message);
+    ///     }
+    /// }
+    /// ```
+    pub fn join(&mut self, group: &Group) -> bool {
+        let table = &mut self.connections.table;
+        table.catch_up(self.index);
+        table.publications.join(self.index as u32, group)
+    }
+
+    /// Ends the connection's membership of a group. It still gets what was published before. Returns false if it is not
+    /// a member.
+    pub fn leave(&mut self, group: &Group) -> bool {
+        let table = &mut self.connections.table;
+        table.catch_up(self.index);
+        table.publications.leave(self.index as u32, group)
+    }
+
+    /// Publishes a message to all members of a group but this connection: see [`Connections::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Connections::publish`].
+    pub fn publish_to_others<'m>(
+        &mut self,
+        group: &Group,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), PostError<Message<'m>>> {
+        self.connections.table.catch_up(self.index);
+        self.connections.encode_and_publish(Some(group), message.into())?;
+        self.connections.table.publications.skip(self.index as u32);
+        Ok(())
     }
 
     /// Sends a Ping of up to 125 bytes. [`Handler::on_pong`] reports the answer.

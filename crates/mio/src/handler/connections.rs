@@ -5,8 +5,8 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket_drive::parse_uri;
 use sansocket_drive::sansocket::{ClientRequest, EncodedMessage, Instant, Message};
+use sansocket_drive::{Group, parse_uri};
 
 use super::{Connection, Connections, Handler};
 use crate::clock;
@@ -141,30 +141,77 @@ impl<H: Handler> Connections<H> {
         self.table.stop();
     }
 
-    /// Sends a message to all open connections of this loop and of those that run with it. It is encoded once.
-    /// [`Handler::on_error`] reports each connection to which it could not be sent, at most once a turn.
-    ///
-    /// This loop's connections get it before this returns, which takes time of the handler. The other loops find it in
-    /// their mailboxes.
+    /// Publishes a message to all open connections of this loop and of those that run with it: see
+    /// [`publish`](Self::publish).
     ///
     /// # Errors
     ///
-    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was sent to
-    /// no connection of any loop. If a loop runs alone, or the others have stopped, this does not fail.
+    /// As for `publish`.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
-        let message = self.mailboxes.encode_and_post(Some(self.thread), message.into())?;
-        self.table.broadcast_from(0, &mut { usize::MAX }, &message);
+        self.encode_and_publish(None, message.into())
+    }
+
+    /// Publishes an encoded message to all open connections of this loop and of those that run with it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) -> Result<(), PostError> {
+        self.publish_if_accepted(None, message)
+    }
+
+    /// Publishes a message to the members of a group, on this loop and on those that run with it. It is encoded once.
+    ///
+    /// The members on this loop get it at the end of the turn, together with everything else that is published in the
+    /// turn, but before anything else happens to them: messages reach a member in the order in which they were
+    /// published and sent. A loop with more than 1,024 members delivers in several turns. The other loops find the
+    /// message in their mailboxes, if they have members.
+    ///
+    /// [`Handler::on_error`] reports each member to which it could not be sent, at most once a turn. The group's
+    /// [policy](crate::SlowMembers) applies to slow members: those whose pending output exceeded
+    /// [`Config::high_water_mark`](crate::Config::high_water_mark), until [`Handler::on_writable`].
+    ///
+    /// [`Connection::join`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The mailbox of one of the other loops is full ([`PostError::Full`]). The message is handed back, and was
+    /// published on no loop. If a loop runs alone, or the others have stopped, this does not fail.
+    pub fn publish<'m>(
+        &mut self,
+        group: &Group,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), PostError<Message<'m>>> {
+        self.encode_and_publish(Some(group), message.into())
+    }
+
+    /// Publishes an encoded message to the members of a group.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    pub fn publish_encoded(&mut self, group: &Group, message: &EncodedMessage) -> Result<(), PostError> {
+        self.publish_if_accepted(Some(group), message)
+    }
+
+    /// Iterates over the members of a group on this loop, in no particular order.
+    pub fn members(&self, group: &Group) -> impl ExactSizeIterator<Item = ConnectionId> {
+        self.table.publications.members(group).iter().map(|&index| self.table.id(index as usize))
+    }
+
+    pub(super) fn encode_and_publish<'m>(
+        &mut self,
+        group: Option<&Group>,
+        message: Message<'m>,
+    ) -> Result<(), PostError<Message<'m>>> {
+        let message = self.mailboxes.encode_and_publish(Some(self.thread), group, message)?;
+        self.table.publish(group, message);
         Ok(())
     }
 
-    /// Sends an encoded message to all open connections of this loop and of those that run with it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`broadcast`](Self::broadcast).
-    pub fn broadcast_encoded(&mut self, message: &EncodedMessage) -> Result<(), PostError> {
-        self.mailboxes.post_broadcast(Some(self.thread), message)?;
-        self.table.broadcast_from(0, &mut { usize::MAX }, message);
+    fn publish_if_accepted(&mut self, group: Option<&Group>, message: &EncodedMessage) -> Result<(), PostError> {
+        self.mailboxes.publish(Some(self.thread), group, message)?;
+        self.table.publish(group, message.clone());
         Ok(())
     }
 

@@ -19,6 +19,10 @@ const ROUNDS: usize = 8;
 pub(crate) trait Driven {
     fn socket(&mut self) -> &mut Socket;
 
+    /// Called before the connection receives bytes or handles a deadline or the end of the stream.
+    #[inline]
+    fn before_receive(&mut self) {}
+
     fn dispatch(&mut self, event: Result<Event<'_>, Error>);
 
     /// Dispatches a message: the most frequent event.
@@ -153,6 +157,7 @@ fn receive_until_pause(driven: &mut impl Driven, bytes: &mut [u8], now: Instant)
     let mut input = Input::new(bytes);
     let mut events = 0;
     loop {
+        driven.before_receive();
         match driven.socket().driver.receive(&mut input, now) {
             // handled before `resolve`: saves 20 instructions per message
             Ok(Some(Event::Message(message))) => driven.dispatch_message(message),
