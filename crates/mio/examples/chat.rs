@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::{env, io, thread};
 
 use sansocket_mio::{
-    Answer, Close, CloseCode, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler, HttpResponse,
-    Message, Open, Request, TimerKey,
+    Answer, Close, CloseCode, Connection, Connections, Error, EventLoop, Group, Handle, Handler, HttpResponse, Message,
+    Open, Request, TimerKey,
 };
 
 /// The timer that ends the connection of a silent guest.
@@ -16,7 +16,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(30 * 60);
 
 #[derive(Default)]
 struct Chat {
-    rooms: HashMap<String, Vec<ConnectionId>>,
+    rooms: HashMap<String, Group>,
 }
 
 /// A connection's guest.
@@ -30,11 +30,12 @@ struct Guest {
 struct Announcement(String);
 
 impl Chat {
-    /// Sends a message, encoded once, to all guests in a room.
+    /// Publishes a message to all guests in a room.
     fn say(&self, connections: &mut Connections<Self>, room: &str, text: String) {
-        let guests = self.rooms.get(room).into_iter().flatten().copied();
-        // all guests belong to this loop, so that no mailbox can be full
-        let _ = connections.broadcast_to(guests, text);
+        if let Some(room) = self.rooms.get(room) {
+            // all guests belong to this loop, so that no mailbox can be full
+            let _ = connections.publish(room, text);
+        }
     }
 }
 
@@ -52,7 +53,7 @@ impl Handler for Chat {
 
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, _: Open) {
         let Guest { name, room } = connection.data().clone();
-        self.rooms.entry(room.clone()).or_default().push(connection.id());
+        connection.join(self.rooms.entry(room.clone()).or_default());
         connection.set_timer(SILENCE, MAX_SILENCE);
         self.say(connection.connections(), &room, format!("{name} is here"));
     }
@@ -84,12 +85,12 @@ impl Handler for Chat {
 
     fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
         let Guest { name, room } = std::mem::take(connection.data_mut());
-        let Some(guests) = self.rooms.get_mut(&room) else { return };
-        guests.retain(|&guest| guest != connection.id());
-        if guests.is_empty() {
+        self.say(connection.connections(), &room, format!("{name} has left"));
+        let Some(group) = self.rooms.get(&room) else { return };
+        connection.leave(group);
+        if connection.connections().members(group).len() == 0 {
             self.rooms.remove(&room);
         }
-        self.say(connection.connections(), &room, format!("{name} has left"));
     }
 }
 

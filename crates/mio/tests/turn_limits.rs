@@ -14,7 +14,8 @@ use sansocket_mio::{ConnectionId, Error, Options, SendError};
 use support::turned::Turned;
 use support::*;
 
-/// The limit of deadlines, of finished connections and of reports of failed sends in one turn.
+/// The limit of deadlines, of finished connections, of receivers of published messages and of reports of failed sends in
+/// one turn.
 const LIMIT: usize = 1024;
 /// The limit of connections that get another turn.
 const AGAIN: usize = 256;
@@ -102,7 +103,7 @@ fn a_turn_writes_the_output_of_a_bounded_number_of_connections() {
         let mut server = Turned::new(&Options::new());
         let (mut clients, ids) = crowd(&mut server, CROWD);
         server.until_quiet();
-        server.event_loop.connections().broadcast("x").unwrap();
+        ids.iter().for_each(|&id| server.with(id, |connection| connection.send("x").unwrap()));
         for expected in [CROWD, CROWD - LIMIT, 0] {
             let connections = server.event_loop.connections();
             let pending = ids.iter().filter(|&&id| connections.get(id).unwrap().buffered_amount() > 0).count();
@@ -113,6 +114,58 @@ fn a_turn_writes_the_output_of_a_bounded_number_of_connections() {
             expect(client, b"\x81\x01x");
         }
     });
+}
+
+#[test]
+fn a_turn_delivers_published_messages_to_a_bounded_number_of_members() {
+    bounded_alone(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut clients, _) = crowd(&mut server, CROWD);
+        server.until_quiet();
+        server.event_loop.connections().broadcast("1").unwrap();
+        for turn in 1..=2 {
+            server.event_loop.turn(None).unwrap();
+            // published while the first message is delivered
+            server.event_loop.connections().broadcast(["2", "3"][turn - 1]).unwrap();
+            let delivered = clients.iter().filter(|client| has_bytes(client)).count();
+            assert_eq!(delivered, (turn * LIMIT).min(CROWD));
+        }
+        server.until_quiet();
+        for client in &mut clients {
+            expect(client, b"\x81\x011\x81\x012\x81\x013");
+        }
+    });
+}
+
+#[test]
+fn while_many_published_messages_are_pending_the_mailbox_keeps_further_ones() {
+    const COUNT: usize = 1500;
+    bounded_alone(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut clients, _) = crowd(&mut server, CROWD);
+        server.until_quiet();
+        let handle = server.event_loop.handle();
+        for number in 0..COUNT {
+            handle.broadcast(u32::try_from(number).unwrap().to_be_bytes().to_vec()).unwrap();
+        }
+        // the second turn delivers to the members that the first one has left out
+        for pending in [COUNT - 1024, COUNT - 1024, 0] {
+            server.event_loop.turn(None).unwrap();
+            assert_eq!(handle.pending(), pending);
+        }
+        server.until_quiet();
+        let frame = |number: usize| [&[0x82, 4], &u32::try_from(number).unwrap().to_be_bytes()[..]].concat();
+        let frames: Vec<_> = (0..COUNT).flat_map(frame).collect();
+        clients.iter_mut().for_each(|client| expect(client, &frames));
+    });
+}
+
+/// Returns whether bytes have arrived.
+fn has_bytes(client: &TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    let has_bytes = client.peek(&mut [0]).is_ok();
+    client.set_nonblocking(false).unwrap();
+    has_bytes
 }
 
 #[test]
