@@ -37,8 +37,8 @@
 //! # Layers and many connections
 //!
 //! A [`Layer`] lies between the transport and the core, such as TLS. [`Plain`], the default, compiles away.
-//! [`Deadlines`] is a queue of the connections' deadlines; idle connections cost it nothing. [`Clock`] is a clock that
-//! all connections can share.
+//! [`Deadlines`] is a queue of the connections' deadlines; idle connections cost it nothing. [`Publications`] delivers
+//! messages to [groups](Group) of connections. [`Clock`] is a clock that all connections can share.
 //!
 //! # What it does not do
 //!

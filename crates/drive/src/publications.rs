@@ -137,7 +137,7 @@ struct Run {
 struct Pass {
     /// The index of the next member.
     next: usize,
-    /// The end of the group's last run when the pass began; 0 between passes.
+    /// The end of the log when the pass began; 0 between passes.
     end: u64,
 }
 
@@ -346,10 +346,8 @@ impl Publications {
         loop {
             let run = self.log.runs.front()?;
             let (slot, end) = (run.slot, run.end());
-            let group = &self.groups[slot];
-            if self.pass.end == 0 && group.delivered < end {
-                let last = group.runs.back().and_then(|&last| self.log.run(last));
-                self.pass = Pass { next: 0, end: last.map_or(end, Run::end) };
+            if self.pass.end == 0 && self.groups[slot].delivered < end {
+                self.pass = Pass { next: 0, end: self.log.end };
             }
             if self.pass.end > 0 {
                 if let Some(member) = self.next_member(slot) {

@@ -71,8 +71,12 @@
 //!   what it costs](EventLoop#slow-readers).
 //! * **State and timers.** [`Handler::Data`] is the application's state for each connection, and ends with it.
 //!   Connections and the loop have any number of timers: [`Connection::set_timer`], [`Connections::set_timer`].
+//! * **Groups.** Connections join a [`Group`] ([`Connection::join`]), and get what is published to it
+//!   ([`Connections::publish`]). A message is encoded once for all members on all loops; the messages of a turn are
+//!   joined, and each member gets them with one system call, in the order in which they were published and sent.
+//!   [`Connections::broadcast`] publishes to all connections. [`SlowMembers`] says what happens to slow members.
 //! * **Threads.** A [`Handle`] reaches the loop from other threads: it sends, closes, connects, and posts events to the
-//!   handler. Its methods never wait: a full mailbox refuses the command ([`PostError::Full`]).
+//!   handler; it also publishes. Its methods never wait: a full mailbox refuses the command ([`PostError::Full`]).
 //! * **Stopping** ([`Connections::stop`], [`Handle::stop`]) closes every connection with 1001 and takes at most
 //!   [`Options::stop_timeout`] (5 s); the loop then aborts the remaining connections.
 //! * **Which pages may connect.** A browser lets any page connect to any server, with the cookies of that server. By

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::{self, TimeoutKind};
-use sansocket_mio::{ConnectionId, Error, Options, SendError};
+use sansocket_mio::{ConnectionId, Error, Keepalive, Options, SendError};
 use support::turned::Turned;
 use support::*;
 
@@ -119,7 +119,11 @@ fn a_turn_writes_the_output_of_a_bounded_number_of_connections() {
 #[test]
 fn a_turn_delivers_published_messages_to_a_bounded_number_of_members() {
     bounded_alone(|| {
-        let mut server = Turned::new(&Options::new());
+        // no deadline ends the wait for events
+        let mut server = Turned::new(&options(|config| {
+            config.keepalive = Keepalive::Off;
+            config.opening_timeout = 10 * BOUND;
+        }));
         let (mut clients, _) = crowd(&mut server, CROWD);
         server.until_quiet();
         server.event_loop.connections().broadcast("1").unwrap();
