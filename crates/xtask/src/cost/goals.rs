@@ -56,7 +56,7 @@ impl Goals {
             ("write", cost.calls.writes, self.writes, 2),
             ("epoll_wait", cost.calls.waits, self.waits, 2),
         ];
-        figures.into_iter().filter_map(|(name, figure, goal, digits)| {
+        figures.into_iter().filter_map(move |(name, figure, goal, digits)| {
             let scale = 10_f64.powi(digits);
             let is_above = (figure * scale).round() > (goal? * scale).round();
             let digits = digits as usize;
