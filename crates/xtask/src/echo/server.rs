@@ -1,4 +1,4 @@
-//! The process of an echo server, started directly or by a measuring program, and its figures from `/proc`.
+//! The process of a server, started directly or by a measuring program, and its figures from `/proc`.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// The maximum time until a server exits, and the measuring program has written its results.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
-/// A running echo server, which is killed when dropped.
+/// A running server, which is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -89,18 +89,18 @@ impl Server {
         }
     }
 
-    /// Returns its processor time, in user space and in the kernel.
+    /// Returns the processor time of its threads, in user space and in the kernel. It is exact while the threads wait,
+    /// unlike the times in `stat`, which are multiples of 10 ms.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        let stat = self.proc("stat")?;
-        // The second field is a name in parentheses, which may contain any character.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let ticks = |field: usize| fields.split_whitespace().nth(field - 3).and_then(|field| field.parse::<u64>().ok());
-        // proc(5): utime is field 14, stime field 15.
-        let ticks = ticks(14)
-            .zip(ticks(15))
-            .map(|(user, system)| user + system)
-            .context("cannot parse the stat of the server")?;
-        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+        let mut sum = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            let id = thread?.file_name();
+            let times = self.proc(&format!("task/{}/schedstat", id.display()))?;
+            // The first of three numbers: nanoseconds on a processor.
+            let time = times.split_whitespace().next().and_then(|time| time.parse::<u64>().ok());
+            sum += time.context("cannot parse the schedstat of the server")?;
+        }
+        Ok(Duration::from_nanos(sum))
     }
 
     /// Returns its resident memory, in bytes. It is exact, unlike `VmRSS`, which may be some pages behind.
