@@ -45,6 +45,8 @@ struct Case {
     role: Role,
     is_text: bool,
     payload: Vec<u8>,
+    /// The masking key; zero if the peer does not mask.
+    key: [u8; 4],
     count: usize,
     /// The size of a frame, in bytes.
     frame: usize,
@@ -57,7 +59,8 @@ impl Case {
         let payload = wire::payload(size);
         let count = ((64 << 10) / (size + 6)).clamp(1, 1024);
         let wire = wire::messages(from, is_text, &payload, count);
-        Self { role, is_text, payload, count, frame: wire.len() / count, circle: Circle::new(&wire) }
+        let key = if role == Role::Server { wire::KEY } else { [0; 4] };
+        Self { role, is_text, payload, key, count, frame: wire.len() / count, circle: Circle::new(&wire) }
     }
 
     /// Returns the size of a frame's head, in bytes.
@@ -65,7 +68,16 @@ impl Case {
         self.frame - self.payload.len()
     }
 
-    /// Validates the payload if it is text, as the floor does.
+    /// Unmasks the payload if it is masked. Not inlined: inlined into the loop of the floor, the code of this compiler
+    /// takes 22 ns for 125 bytes instead of 6.
+    #[inline(never)]
+    fn unmask(&self, payload: &mut [u8]) {
+        if self.role == Role::Server {
+            sansocket_mask::apply(payload, self.key, 0);
+        }
+    }
+
+    /// Validates the payload if it is text.
     fn validate(&self, payload: &[u8]) {
         if self.is_text {
             simdutf8::basic::from_utf8(payload).unwrap();
@@ -117,9 +129,7 @@ impl Floor {
         let read = circle.read_into(&mut self.buffer);
         for frame in self.buffer[..read].chunks_exact_mut(case.frame) {
             let payload = &mut frame[case.head()..];
-            if case.role == Role::Server {
-                sansocket_mask::apply(payload, wire::KEY, 0);
-            }
+            case.unmask(payload);
             case.validate(payload);
             each(payload);
         }
@@ -127,13 +137,12 @@ impl Floor {
 
     /// Receives a message that is longer than a read. Its text has no character that crosses a block.
     fn assemble(&mut self, case: &Case, circle: &mut Circle, mut each: impl FnMut(&[u8])) {
-        let key = if case.role == Role::Server { wire::KEY } else { [0; 4] };
         let (mut head, mut arrived) = (case.head(), 0);
         while arrived < self.message.len() {
             let read = circle.read_into(&mut self.buffer);
             for block in self.buffer[head..read].chunks(Self::BLOCK) {
                 let assembled = &mut self.message[arrived..][..block.len()];
-                sansocket_mask::copy(assembled, block, key, arrived);
+                sansocket_mask::copy(assembled, block, case.key, arrived);
                 case.validate(assembled);
                 arrived += block.len();
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
-use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, Output, Scratch, WebSocket};
+use sansocket::{Accept, Config, Event, Input, Instant, MessageKind, Output, ReadyState, Scratch, WebSocket};
 
 use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{Exchange, READ, Transport};
@@ -70,7 +70,7 @@ impl Driving for LargeBuffer {
 /// sansocket.
 #[derive(Debug)]
 pub struct Sansocket<T, D = EventLoop> {
-    connection: Connection,
+    ws: WebSocket,
     transport: T,
     scratch: Scratch,
     buffer: Vec<u8>,
@@ -81,14 +81,8 @@ pub struct Sansocket<T, D = EventLoop> {
 
 impl<T: Transport, D: Driving> Endpoint<T> for Sansocket<T, D> {
     fn new(role: Role, transport: T) -> Self {
-        let config = Arc::new(Config::default());
-        let connection = match role {
-            // as the adapters do, but with a fixed seed
-            Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
-            Role::Server => Connection::server(config, Instant::EPOCH),
-        };
         let (scratch, buffer) = (Scratch::new(), vec![0; D::BUFFER]);
-        Self { connection, transport, scratch, buffer, unread: 0..0, driving: PhantomData }
+        Self { ws: open(role), transport, scratch, buffer, unread: 0..0, driving: PhantomData }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
@@ -100,9 +94,9 @@ impl<T: Transport, D: Driving> Endpoint<T> for Sansocket<T, D> {
     fn send(&mut self, payload: Payload<'_>) {
         self.attach_scratch();
         match payload {
-            Payload::Borrowed(bytes) => self.connection.send(bytes).unwrap(),
-            Payload::Owned(bytes) => self.connection.send(bytes).unwrap(),
-            Payload::Shared(bytes) => self.connection.send_shared(MessageKind::Binary, bytes).unwrap(),
+            Payload::Borrowed(bytes) => self.ws.send(bytes).unwrap(),
+            Payload::Owned(bytes) => self.ws.send(bytes).unwrap(),
+            Payload::Shared(bytes) => self.ws.send_shared(MessageKind::Binary, bytes).unwrap(),
         }
         self.finish_turn();
     }
@@ -121,11 +115,11 @@ impl<T: Transport, D: Driving> Sansocket<T, D> {
             }
             let mut input = Input::new(&mut self.buffer[self.unread.clone()]);
             while count < max {
-                match self.connection.receive(&mut input, Instant::EPOCH) {
+                match self.ws.receive(&mut input, Instant::EPOCH) {
                     Ok(Some(Event::Message(message))) => {
                         each(message.kind() == MessageKind::Text, message.as_bytes());
                         if D::RECYCLES {
-                            self.connection.recycle(message);
+                            self.ws.recycle(message);
                         }
                     }
                     Ok(None) => break,
@@ -142,22 +136,48 @@ impl<T: Transport, D: Driving> Sansocket<T, D> {
     #[inline]
     fn attach_scratch(&mut self) {
         if D::HAS_SCRATCH {
-            self.connection.attach_scratch(&mut self.scratch);
+            self.ws.attach_scratch(&mut self.scratch);
         }
     }
 
     /// Writes the output, and detaches the scratch.
     #[inline]
     fn finish_turn(&mut self) {
-        let output = self.connection.output();
+        let output = self.ws.output();
         while output.has_remaining() {
             let count = write(&mut self.transport, output);
             output.advance(count);
         }
         if D::HAS_SCRATCH {
-            self.connection.detach_scratch(&mut self.scratch);
+            self.ws.detach_scratch(&mut self.scratch);
         }
     }
+}
+
+/// Returns a connection that is open: it has done the opening handshake with another one, which is dropped.
+fn open(role: Role) -> WebSocket {
+    let (now, config) = (Instant::EPOCH, Arc::new(Config::default()));
+    let request = "ws://server.example.com/chat".parse().unwrap();
+    // the generator of the adapters, but with a fixed seed
+    let mut client = WebSocket::client(request, Arc::clone(&config), StdRng::seed_from_u64(1), now).unwrap();
+    let mut server = WebSocket::server(config, now);
+
+    receive_all(&mut server, &mut take(client.output()));
+    server.accept(Accept::new(), now).unwrap();
+    receive_all(&mut server, &mut []);
+    receive_all(&mut client, &mut take(server.output()));
+    let ws = if role == Role::Client { client } else { server };
+    assert_eq!(ws.ready_state(), ReadyState::Open);
+    ws
+}
+
+fn take(output: &mut Output) -> Vec<u8> {
+    output.copy_to_bytes(output.remaining()).to_vec()
+}
+
+fn receive_all(ws: &mut WebSocket, bytes: &mut [u8]) {
+    let mut input = Input::new(bytes);
+    while ws.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
 }
 
 /// Writes the output as the adapters do: as one slice if it is contiguous, or as several.

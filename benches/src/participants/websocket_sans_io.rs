@@ -8,6 +8,7 @@ use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrame
 
 use super::endpoint::{Endpoint, Payload, Role};
 use crate::transport::{READ, Transport};
+use crate::wire::PIECE;
 
 /// websocket-sans-io.
 #[expect(missing_debug_implementations, reason = "the library's type has none")]
@@ -94,9 +95,10 @@ impl<T: Transport> Endpoint<T> for WebsocketSansIo<T> {
 }
 
 impl<T> WebsocketSansIo<T> {
+    /// Appends a piece to the message, in the way that all copies of the benches are made.
     fn assemble(&mut self, piece: Option<Range<usize>>) {
         if let Some(piece) = piece {
-            self.message.extend_from_slice(&self.buffer[piece]);
+            self.buffer[piece].chunks(PIECE).for_each(|piece| self.message.extend_from_slice(piece));
         }
     }
 }
