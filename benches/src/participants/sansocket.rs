@@ -25,7 +25,6 @@ pub trait Driving: Debug + 'static {
 
 /// As the event loop of `sansocket-mio` does, for a handler that only looks at messages.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a marker")]
 pub struct EventLoop;
 
 /// With the smaller buffer of `sansocket-net`, and without scratch memory, as it does.
