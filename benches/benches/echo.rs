@@ -8,8 +8,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sansocket_benches::participants::{
-    Endpoint, Fastwebsockets, Payload, Role, Sansocket, Sockudo, Soketto, TokioWebsockets, Tungstenite, WebSocket,
-    WebsocketSansIo, Yawc,
+    Blocking, Endpoint, Fastwebsockets, Payload, Role, Sansocket, Shiguredo, Sockudo, Soketto, TokioWebsockets,
+    Tungstenite, WebSocket, WebsocketSansIo, Yawc,
 };
 use sansocket_benches::table::{self, Group};
 use sansocket_benches::transport::{End, Transport};
@@ -19,8 +19,9 @@ const SIZES: [usize; 5] = [16, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &[u8]));
 
-const PARTICIPANTS: [Participant; 9] = [
+const PARTICIPANTS: [Participant; 11] = [
     ("sansocket", run::<Sansocket<End>>),
+    ("sansocket, 16 KiB reads, no scratch", run::<Sansocket<End, Blocking>>),
     ("tungstenite", run::<Tungstenite<End>>),
     ("fastwebsockets", run::<Fastwebsockets<End>>),
     ("tokio-websockets", run::<TokioWebsockets<End>>),
@@ -29,6 +30,7 @@ const PARTICIPANTS: [Participant; 9] = [
     ("sockudo-ws", run::<Sockudo<End>>),
     ("web-socket", run::<WebSocket<End>>),
     ("websocket-sans-io", run::<WebsocketSansIo<End>>),
+    ("shiguredo_websocket", run::<Shiguredo<End>>),
 ];
 
 fn run<E: Endpoint<End>>(group: &mut Group<'_>, name: &'static str, payload: &[u8]) {

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sansocket_benches::participants::{
-    Endpoint, Fastwebsockets, Role, Sansocket, Sockudo, Soketto, TokioWebsockets, Tungstenite, WebSocket,
-    WebsocketSansIo, Yawc,
+    Blocking, Endpoint, Fastwebsockets, LargeBuffer, Recycling, Role, Sansocket, Shiguredo, Sockudo, Soketto,
+    TokioWebsockets, Tungstenite, WebSocket, WebsocketSansIo, Yawc,
 };
 use sansocket_benches::table::{self, Group};
 use sansocket_benches::transport::{Circle, Transport};
@@ -20,8 +20,11 @@ const FRAGMENTS: [(&str, usize); 3] = [("1 frame", MESSAGE), ("64 fragments", 16
 
 type Participant = (&'static str, fn(&mut Group<'_>, &'static str, &Case<'_>));
 
-const PARTICIPANTS: [Participant; 9] = [
+const PARTICIPANTS: [Participant; 13] = [
     ("sansocket", run::<Sansocket<Circle>>),
+    ("sansocket, messages recycled", run::<Sansocket<Circle, Recycling>>),
+    ("sansocket, 16 KiB reads, no scratch", run::<Sansocket<Circle, Blocking>>),
+    ("sansocket, 1.25 MiB reads", run::<Sansocket<Circle, LargeBuffer>>),
     ("tungstenite", run::<Tungstenite<Circle>>),
     ("fastwebsockets", run::<Fastwebsockets<Circle>>),
     ("tokio-websockets", run::<TokioWebsockets<Circle>>),
@@ -30,6 +33,7 @@ const PARTICIPANTS: [Participant; 9] = [
     ("sockudo-ws", run::<Sockudo<Circle>>),
     ("web-socket", run::<WebSocket<Circle>>),
     ("websocket-sans-io", run::<WebsocketSansIo<Circle>>),
+    ("shiguredo_websocket", run::<Shiguredo<Circle>>),
 ];
 
 struct Case<'a> {

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sansocket_benches::participants::{
-    sansocket_answer, sockudo_answer, soketto_answer, tokio_websockets_answer, tungstenite_answer,
+    sansocket_answer, shiguredo_answer, sockudo_answer, soketto_answer, tokio_websockets_answer, tungstenite_answer,
 };
 use sansocket_benches::table;
 use sansocket_benches::transport::{Exchange, Transport};
@@ -53,12 +53,13 @@ fn check(name: &str, response: &[u8]) {
 fn handshake(criterion: &mut Criterion) {
     let config = Arc::default();
     let sansocket = |request| sansocket_answer(request, &config);
-    let participants: [Participant<'_>; 6] = [
+    let participants: [Participant<'_>; 7] = [
         ("sansocket", &sansocket),
         ("tungstenite", &tungstenite_answer),
         ("tokio-websockets", &tokio_websockets_answer),
         ("soketto", &soketto_answer),
         ("sockudo-ws", &sockudo_answer),
+        ("shiguredo_websocket", &shiguredo_answer),
         ("floor: httparse, sha1, base64", &floor),
     ];
     let mut group = table::group(criterion, "handshake", 1, REQUEST.len());

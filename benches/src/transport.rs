@@ -15,6 +15,10 @@ use tokio::io::ReadBuf;
 
 use crate::wire;
 
+/// The size of a read buffer, in bytes: that of the event loop of `sansocket-mio` by default. The participants that
+/// leave reading to the application use it too, and so does the floor.
+pub const READ: usize = 64 << 10;
+
 /// One end of a connection.
 pub trait Transport: Unpin + 'static {
     /// Passes up to `limit` bytes that have arrived to `put`, and returns how many; 0 if there are none.

@@ -6,6 +6,7 @@
 mod endpoint;
 mod fastwebsockets;
 mod sansocket;
+mod shiguredo;
 mod sockudo;
 mod soketto;
 mod tokio_websockets;
@@ -16,7 +17,8 @@ mod yawc;
 
 pub use self::endpoint::{Endpoint, Payload, Role};
 pub use self::fastwebsockets::Fastwebsockets;
-pub use self::sansocket::{Sansocket, answer as sansocket_answer};
+pub use self::sansocket::{Blocking, LargeBuffer, Recycling, Sansocket, answer as sansocket_answer};
+pub use self::shiguredo::{Shiguredo, answer as shiguredo_answer};
 pub use self::sockudo::{Sockudo, answer as sockudo_answer};
 pub use self::soketto::{Soketto, answer as soketto_answer};
 pub use self::tokio_websockets::{TokioWebsockets, answer as tokio_websockets_answer};

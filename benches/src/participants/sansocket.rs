@@ -1,76 +1,182 @@
-//! sansocket, driven as the adapters do: bytes are read into a buffer of 64 KiB, and events are fetched from it.
-//! Scratch is attached for the whole life of the connection: other libraries keep such buffers in each connection too.
+//! sansocket, driven as the event loop of `sansocket-mio` drives it, and in other ways, each with a name of its own.
 
+use std::fmt::Debug;
 use std::io::IoSlice;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
-use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, Output, Scratch, WebSocket};
+use sansocket::{Accept, Config, Event, Input, Instant, MessageKind, Output, ReadyState, Scratch, WebSocket};
 
 use super::endpoint::{Endpoint, Payload, Role};
-use crate::transport::{Exchange, Transport};
+use crate::transport::{Exchange, READ, Transport};
 
-/// The size of the adapters' read buffer.
-const READ: usize = 64 << 10;
+/// A way to drive the core.
+pub trait Driving: Debug + 'static {
+    /// The size of the read buffer, in bytes.
+    const BUFFER: usize;
+    /// Whether scratch memory is attached for each turn.
+    const HAS_SCRATCH: bool;
+    /// Whether the application returns the memory of messages that it has handled.
+    const RECYCLES: bool;
+}
+
+/// As the event loop of `sansocket-mio` does, for a handler that only looks at messages.
+#[derive(Debug)]
+pub struct EventLoop;
+
+/// With the smaller buffer of `sansocket-net`, and without scratch memory, as it does.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a marker")]
+pub struct Blocking;
+
+/// As an event loop whose handler returns the memory of each message.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a marker")]
+pub struct Recycling;
+
+/// With a buffer that holds every message of the benches, which is the default of no adapter.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a marker")]
+pub struct LargeBuffer;
+
+impl Driving for EventLoop {
+    const BUFFER: usize = READ;
+    const HAS_SCRATCH: bool = true;
+    const RECYCLES: bool = false;
+}
+
+impl Driving for Blocking {
+    const BUFFER: usize = 16 << 10;
+    const HAS_SCRATCH: bool = false;
+    const RECYCLES: bool = false;
+}
+
+impl Driving for Recycling {
+    const BUFFER: usize = READ;
+    const HAS_SCRATCH: bool = true;
+    const RECYCLES: bool = true;
+}
+
+impl Driving for LargeBuffer {
+    const BUFFER: usize = (1 << 20) + (256 << 10);
+    const HAS_SCRATCH: bool = true;
+    const RECYCLES: bool = false;
+}
 
 /// sansocket.
 #[derive(Debug)]
-pub struct Sansocket<T> {
-    connection: Connection,
+pub struct Sansocket<T, D = EventLoop> {
+    ws: WebSocket,
     transport: T,
+    scratch: Scratch,
     buffer: Vec<u8>,
-    /// The range of the buffer that was read and not received yet.
+    /// The range of the buffer that was read and not received: a bench may ask for fewer messages than a read has.
     unread: Range<usize>,
+    driving: PhantomData<D>,
 }
 
-impl<T: Transport> Endpoint<T> for Sansocket<T> {
+impl<T: Transport, D: Driving> Endpoint<T> for Sansocket<T, D> {
     fn new(role: Role, transport: T) -> Self {
-        let config = Arc::new(Config::default());
-        let mut connection = match role {
-            // as the adapters do, but with a fixed seed
-            Role::Client => Connection::client(config, StdRng::seed_from_u64(1), Instant::EPOCH),
-            Role::Server => Connection::server(config, Instant::EPOCH),
-        };
-        connection.attach_scratch(&mut Scratch::new());
-        Self { connection, transport, buffer: vec![0; READ], unread: 0..0 }
+        let (scratch, buffer) = (Scratch::new(), vec![0; D::BUFFER]);
+        Self { ws: open(role), transport, scratch, buffer, unread: 0..0, driving: PhantomData }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
         while count > 0 {
+            count -= self.turn(count, &mut each);
+        }
+    }
+
+    fn send(&mut self, payload: Payload<'_>) {
+        self.attach_scratch();
+        match payload {
+            Payload::Borrowed(bytes) => self.ws.send(bytes).unwrap(),
+            Payload::Owned(bytes) => self.ws.send(bytes).unwrap(),
+            Payload::Shared(bytes) => self.ws.send_shared(MessageKind::Binary, bytes).unwrap(),
+        }
+        self.finish_turn();
+    }
+}
+
+impl<T: Transport, D: Driving> Sansocket<T, D> {
+    /// Does what a turn of the event loop does: attaches the scratch, reads until a read yields a message, dispatches
+    /// all messages of that read, writes, and detaches the scratch. Returns the number of messages, at most `max`.
+    fn turn(&mut self, max: usize, each: &mut impl FnMut(bool, &[u8])) -> usize {
+        self.attach_scratch();
+        let mut count = 0;
+        while count == 0 {
             if self.unread.is_empty() {
                 self.unread = 0..self.transport.read_into(&mut self.buffer);
                 assert!(!self.unread.is_empty(), "nothing has arrived");
             }
             let mut input = Input::new(&mut self.buffer[self.unread.clone()]);
-            while count > 0 {
-                match self.connection.receive(&mut input, Instant::EPOCH) {
+            while count < max {
+                match self.ws.receive(&mut input, Instant::EPOCH) {
                     Ok(Some(Event::Message(message))) => {
                         each(message.kind() == MessageKind::Text, message.as_bytes());
-                        self.connection.recycle(message);
+                        if D::RECYCLES {
+                            self.ws.recycle(message);
+                        }
                     }
                     Ok(None) => break,
                     other => panic!("{other:?}"),
                 }
-                count -= 1;
+                count += 1;
             }
             self.unread.start = self.unread.end - input.remaining().len();
         }
+        self.finish_turn();
+        count
     }
 
-    fn send(&mut self, payload: Payload<'_>) {
-        match payload {
-            Payload::Borrowed(bytes) => self.connection.send(bytes).unwrap(),
-            Payload::Owned(bytes) => self.connection.send(bytes).unwrap(),
-            Payload::Shared(bytes) => self.connection.send_shared(MessageKind::Binary, bytes).unwrap(),
+    #[inline]
+    fn attach_scratch(&mut self) {
+        if D::HAS_SCRATCH {
+            self.ws.attach_scratch(&mut self.scratch);
         }
-        let output = self.connection.output();
+    }
+
+    /// Writes the output, and detaches the scratch.
+    #[inline]
+    fn finish_turn(&mut self) {
+        let output = self.ws.output();
         while output.has_remaining() {
             let count = write(&mut self.transport, output);
             output.advance(count);
         }
+        if D::HAS_SCRATCH {
+            self.ws.detach_scratch(&mut self.scratch);
+        }
     }
+}
+
+/// Returns a connection that is open: it has done the opening handshake with another one, which is dropped.
+fn open(role: Role) -> WebSocket {
+    let (now, config) = (Instant::EPOCH, Arc::new(Config::default()));
+    let request = "ws://server.example.com/chat".parse().unwrap();
+    // the generator of the adapters, but with a fixed seed
+    let mut client = WebSocket::client(request, Arc::clone(&config), StdRng::seed_from_u64(1), now).unwrap();
+    let mut server = WebSocket::server(config, now);
+
+    receive_all(&mut server, &mut take(client.output()));
+    server.accept(Accept::new(), now).unwrap();
+    receive_all(&mut server, &mut []);
+    receive_all(&mut client, &mut take(server.output()));
+    let ws = if role == Role::Client { client } else { server };
+    assert_eq!(ws.ready_state(), ReadyState::Open);
+    ws
+}
+
+fn take(output: &mut Output) -> Vec<u8> {
+    output.copy_to_bytes(output.remaining()).to_vec()
+}
+
+fn receive_all(ws: &mut WebSocket, bytes: &mut [u8]) {
+    let mut input = Input::new(bytes);
+    while ws.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
 }
 
 /// Writes the output as the adapters do: as one slice if it is contiguous, or as several.

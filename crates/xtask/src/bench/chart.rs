@@ -4,15 +4,16 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::figures::Figures;
-use super::report::{LIMIT, OURS, is_peer, label};
+use super::figures::{Figures, label};
+use super::participants::{LIMIT, OURS, is_peer};
 
 /// The groups of the panels, with their titles.
 const PANELS: [(&str, &str); 2] =
     [("receive: server, binary", "Received by a server"), ("send: masked, borrowed", "Sent by a client, masked")];
 
 /// The colours of the peers. Ours is the colour of text.
-const COLOURS: [&str; 8] = ["#e6550d", "#3182bd", "#31a354", "#9467bd", "#8c6d31", "#d6616b", "#17a2b8", "#999999"];
+const COLOURS: [&str; 9] =
+    ["#e6550d", "#3182bd", "#31a354", "#9467bd", "#8c6d31", "#d6616b", "#17a2b8", "#999999", "#bcbd22"];
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 400.0;
@@ -59,7 +60,7 @@ fn panel(svg: &mut String, figures: &Figures, group: &str, title: &str, left: f6
     }
     for (name, style) in lines(figures) {
         let points = sizes.iter().enumerate().filter_map(|(i, size)| {
-            let ratio = figures.get(group, name, size)?.ratio(figures.get(group, LIMIT, size)?);
+            let ratio = figures.get(group, name, size)?.ratios(figures.get(group, LIMIT, size)?).median();
             Some((x(i), height(ratio)))
         });
         let points: Vec<_> = points.collect();

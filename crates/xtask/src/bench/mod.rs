@@ -3,36 +3,48 @@
 //!
 //! criterion measures one participant after another, so a machine that is busy for a second affects only one of them.
 //! Therefore all benches run in several passes, with little time for each figure. Results are medians over the passes;
-//! a ratio is the median of the ratios within a pass.
+//! a ratio is the median of the ratios within a pass. Several runs, each of some passes, show whether that is enough:
+//! a goal is met only if every run meets it.
 
 mod chart;
+mod environment;
 mod figures;
+mod goals;
+mod participants;
 mod report;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::echo::count;
 use crate::workspace;
+pub(crate) use environment::compiler;
 use figures::Figures;
-pub(crate) use report::compiler;
+use goals::Goal;
 
 /// Measure the codec and other libraries, and write benches/RESULTS.md and benches/results.svg
+///
+/// The goals are for sansocket, driven as its event loop does. The command fails if a goal is missed in any run, after it
+/// has written the results.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these benches; the results are printed, and no file is written
     #[arg(value_name = "BENCH", value_parser = clap::builder::PossibleValuesParser::new(BENCHES))]
     benches: Vec<String>,
 
-    /// One pass only; the results are printed, and no file is written
+    /// One run of one pass; the results are printed, and no file is written
     #[arg(long)]
     quick: bool,
 
-    /// The number of passes
-    #[arg(long, default_value = "5", conflicts_with = "quick", value_parser = count)]
+    /// The number of runs
+    #[arg(long, default_value = "3", conflicts_with = "quick", value_parser = count)]
+    runs: usize,
+
+    /// The number of passes of a run
+    #[arg(long, default_value = "3", conflicts_with = "quick", value_parser = count)]
     passes: usize,
 }
 
@@ -43,29 +55,46 @@ const BENCHES: [&str; 7] = ["receive", "send", "fragments", "handshake", "echo",
 ///
 /// # Errors
 ///
-/// If a bench cannot be built or run, or the results of participants differ.
+/// If a bench cannot be built or run, the results of participants differ, or a goal is missed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let benches: Vec<_> = BENCHES.into_iter().filter(|&name| args.is_chosen(name)).collect();
     let programs = benches.iter().map(|name| build(name)).collect::<Result<Vec<_>>>()?;
-    let passes = if args.quick { 1 } else { args.passes };
+    let (runs, passes) = if args.quick { (1, 1) } else { (args.runs, args.passes) };
 
     let mut figures = Figures::default();
-    for pass in 1..=passes {
-        for (name, program) in benches.iter().zip(&programs) {
-            eprintln!("pass {pass} of {passes}: {name}");
-            figures.add(&measure(name, program)?)?;
+    for run in 0..runs {
+        for pass in 1..=passes {
+            for (name, program) in benches.iter().zip(&programs) {
+                eprintln!("run {} of {runs}, pass {pass} of {passes}: {name}", run + 1);
+                figures.add(&measure(name, program)?, run)?;
+            }
         }
     }
-    let text = report::write(&figures, passes)?;
+    let text = report::write(&figures, runs, passes)?;
     if args.quick || !args.benches.is_empty() {
         print!("{text}");
-        return Ok(());
+    } else {
+        let folder = workspace::root().join("benches");
+        fs::write(folder.join("RESULTS.md"), text)?;
+        fs::write(folder.join("results.svg"), chart::draw(&figures)?)?;
+        println!("wrote benches/RESULTS.md and benches/results.svg");
     }
-    let folder = workspace::root().join("benches");
-    fs::write(folder.join("RESULTS.md"), text)?;
-    fs::write(folder.join("results.svg"), chart::draw(&figures)?)?;
-    println!("wrote benches/RESULTS.md and benches/results.svg");
-    Ok(())
+    check_goals(&figures)
+}
+
+/// Prints how many goals are met, and the ones that are not, which are an error.
+fn check_goals(figures: &Figures) -> Result<()> {
+    let goals = Goal::all(figures);
+    let missed: Vec<_> = goals.iter().filter(|goal| !goal.is_met()).collect();
+    eprintln!("{}", report::summary(goals.len(), missed.len()));
+    for goal in &missed {
+        eprintln!("{goal}");
+    }
+    match missed.len() {
+        0 => Ok(()),
+        1 => bail!("a goal is missed"),
+        number => bail!("{number} goals are missed"),
+    }
 }
 
 impl Args {

@@ -1,55 +1,73 @@
-//! The report `benches/RESULTS.md`: tables in Markdown.
+//! The report `benches/RESULTS.md`: the goals, and tables in Markdown.
 
 use std::fmt::Write;
-use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::figures::{Figure, Figures};
-use crate::workspace;
+use super::environment::{machine, versions};
+use super::figures::{Figures, Runs, label};
+use super::goals::{Goal, best_peer};
+use super::participants::{FLOOR, LIMIT, OURS, delivery};
 
-/// The participant that is compared with the others.
-pub(super) const OURS: &str = "sansocket";
-/// The lower limit of every participant: copying the bytes once.
-pub(super) const LIMIT: &str = "memcpy";
-/// The lower limit including the work on every byte, such as unmasking.
-const FLOOR: &str = "floor";
+/// What a reader must know to read the tables.
+const LEGEND: &str = "\
+Times are in nanoseconds per message. Compare times within a table; nothing else is comparable. Each file in \
+[benches](benches) describes its measurement at the top.
 
-/// The other libraries, in the order of the lock file.
-const PEERS: [&str; 9] = [
-    "fastwebsockets",
-    "simdutf8",
-    "sockudo-ws",
-    "soketto",
-    "tokio-websockets",
-    "tungstenite",
-    "web-socket",
-    "websocket-sans-io",
-    "yawc",
-];
+* **sansocket** is driven as the event loop of `sansocket-mio` drives it: one buffer of 64 KiB for all reads, scratch \
+memory attached for a turn, and a message that is longer than a read assembled. Rows below it drive it in other ways, \
+which their names say; no goal and no picture uses them.
+* **floor** is the least work that every implementation must do for the same input and output. Receiving: one copy of \
+the bytes into the read buffer, as `recv` does, in the same reads of 64 KiB; unmasking and validating in place; for a \
+message that is longer than a read, one more copy into the memory of the message. Sending: one copy of a borrowed \
+payload, which masks it; for an owned payload, masking in place. It parses no head, checks no rule and keeps no state.
+* **memcpy** copies the bytes once.
+* A message received is lent from the read buffer if it lies whole in it. \"owned\" marks libraries that pass each \
+message in memory of its own, or a counted reference; \"copied\" marks one that copies it to the application's buffer. \
+\"by reference\" marks libraries that send a borrowed payload without a copy.
+* The best peer is the fastest library that is not marked \"by reference\".
+* uWebSockets is C++ and cannot run in the same program. A server takes 11 ns to receive 16 B, 25 ns for 125 B and \
+71 ns for 1 KiB: measured once, on another day, on a machine of the same kind.
+";
 
 /// Returns the text of the report.
-pub(super) fn write(figures: &Figures, passes: usize) -> Result<String> {
+pub(super) fn write(figures: &Figures, runs: usize, passes: usize) -> Result<String> {
     let mut text = String::from("# The codec and other libraries\n\n");
-    write!(
-        text,
-        "Written by `cargo xtask bench`; each file in [benches](benches) describes its measurement at the top. Medians \
-         of {passes} {}, in nanoseconds per message. A ratio is the median of the ratios within each pass. `~` marks a \
-         noisy figure, whose interquartile range exceeds a quarter of its median. Compare ratios within a table; \
-         nothing else is comparable. The best peer is the fastest library that is not marked \"by reference\".\n\n",
-        if passes == 1 { "pass" } else { "passes" },
-    )?;
-    writeln!(text, "* Machine: {}", machine())?;
-    writeln!(text, "* Versions: {}", versions()?)?;
     writeln!(
         text,
-        "* uWebSockets is C++ and cannot run in the same program. A server takes 11 ns to receive 16 B, 25 ns for 125 \
-         B and 71 ns for 1 KiB: measured once, on another day, on a machine of the same kind."
+        "Measured by {} of `cargo xtask bench`: that one command repeats all of it, and writes this file. Each run has \
+         {}: a time is the median of the runs' medians, and a ratio the median of the ratios within a pass, so that \
+         both participants had the same machine. `~12%` marks a figure in which the runs disagree: the difference \
+         between the largest and the smallest is 12 % of the median. Less than 10 % is not shown. {LEGEND}",
+        count(runs, "run", "runs"),
+        count(passes, "pass", "passes"),
     )?;
+    writeln!(text, "Machine: {}. Versions: {}.", machine(), versions()?)?;
+    goals(&mut text, figures)?;
     for group in figures.groups() {
         table(&mut text, figures, group)?;
     }
     Ok(text)
+}
+
+/// Writes how many goals are met, and the ones that are not.
+fn goals(text: &mut String, figures: &Figures) -> Result<()> {
+    let goals = Goal::all(figures);
+    if goals.is_empty() {
+        return Ok(());
+    }
+    let missed: Vec<_> = goals.iter().filter(|goal| !goal.is_met()).collect();
+    writeln!(text, "\n## Goals\n\n{}", summary(goals.len(), missed.len()))?;
+    if !missed.is_empty() {
+        writeln!(text)?;
+    }
+    missed.iter().try_for_each(|goal| writeln!(text, "* {goal}"))?;
+    Ok(())
+}
+
+/// Returns a sentence about the number of goals that are met.
+pub(super) fn summary(all: usize, missed: usize) -> String {
+    format!("{} of {all} goals are met in every run.", all - missed)
 }
 
 fn table(text: &mut String, figures: &Figures, group: &str) -> Result<()> {
@@ -57,22 +75,36 @@ fn table(text: &mut String, figures: &Figures, group: &str) -> Result<()> {
     writeln!(text, "\n## {}\n", capitalised(group))?;
     writeln!(text, "| |{}", sizes.iter().map(|size| format!(" {} |", label(size))).collect::<String>())?;
     writeln!(text, "|---|{}", "--:|".repeat(sizes.len()))?;
-    for participant in figures.participants(group) {
-        row(text, participant, &sizes, |size| figures.get(group, participant, size).map(time))?;
+    let participants = figures.participants(group);
+    for participant in &participants {
+        let name = name(group, participant);
+        row(text, &name, &sizes, |size| figures.get(group, participant, size).map(|figure| time(&figure.times())))?;
+    }
+    if !participants.contains(&OURS) {
+        return Ok(());
     }
     let ours = |size: &str| figures.get(group, OURS, size);
-    if figures.participants(group).contains(&OURS) {
-        for limit in [LIMIT, FLOOR] {
-            row(text, &format!("**sansocket / {limit}**"), &sizes, |size| {
-                Some(format!("{:.2}", ours(size)?.ratio(figures.get(group, limit, size)?)))
-            })?;
-        }
-        row(text, "**sansocket / best peer**", &sizes, |size| {
-            let best = best_peer(figures, group, size)?;
-            Some(format!("{:.2} ({})", ours(size)?.ratio(best), best.participant))
-        })?;
+    row(text, "**sansocket / memcpy**", &sizes, |size| {
+        Some(ratio(&ours(size)?.ratios(figures.get(group, LIMIT, size)?)))
+    })?;
+    row(text, "**sansocket / floor**", &sizes, |size| {
+        Some(ratio(&ours(size)?.ratios(figures.get(group, FLOOR, size)?)))
+    })?;
+    row(text, "**goal: multiple of floor**", &sizes, |size| Some(Goal::of_floor(figures, group, size)?.cell()))?;
+    row(text, "**sansocket / best peer**", &sizes, |size| {
+        let best = best_peer(figures, group, size)?;
+        Some(format!("{} ({})", ratio(&ours(size)?.ratios(best)), best.participant))
+    })?;
+    row(text, "**goal: multiple of best peer**", &sizes, |size| Some(Goal::of_best_peer(figures, group, size)?.cell()))
+}
+
+/// Returns the name of a participant; if it receives, with how it passes messages to the application.
+fn name(group: &str, participant: &str) -> String {
+    let receives = group.starts_with("receive") || group.starts_with("fragments");
+    match delivery(participant).filter(|_| receives) {
+        Some(delivery) => format!("{participant} ({delivery})"),
+        None => participant.to_owned(),
     }
-    Ok(())
 }
 
 fn row(text: &mut String, name: &str, sizes: &[&str], cell: impl Fn(&str) -> Option<String>) -> Result<()> {
@@ -83,24 +115,24 @@ fn row(text: &mut String, name: &str, sizes: &[&str], cell: impl Fn(&str) -> Opt
     Ok(())
 }
 
-/// Returns the fastest participant that does the same work: neither ours, nor a limit, nor one that passes a reference.
-pub(super) fn best_peer<'a>(figures: &'a Figures, group: &str, size: &str) -> Option<&'a Figure> {
-    let peers = figures.participants(group).into_iter().filter(|name| is_peer(name));
-    let figures = peers.filter_map(|peer| figures.get(group, peer, size));
-    figures.min_by(|a, b| a.median().total_cmp(&b.median()))
+fn time(runs: &Runs) -> String {
+    let nanoseconds = runs.median();
+    let figure = if nanoseconds < 100.0 { format!("{nanoseconds:.1}") } else { thousands(nanoseconds.round() as u64) };
+    figure + &disagreement(runs)
 }
 
-/// Returns whether a participant is another library, and does the same work.
-pub(super) fn is_peer(name: &str) -> bool {
-    PEERS.contains(&name)
+fn ratio(runs: &Runs) -> String {
+    format!("{:.2}{}", runs.median(), disagreement(runs))
 }
 
-fn time(figure: &Figure) -> String {
-    let (nanoseconds, mark) = (figure.median(), if figure.is_noisy() { " ~" } else { "" });
-    match nanoseconds {
-        ..100.0 => format!("{nanoseconds:.1}{mark}"),
-        _ => format!("{}{mark}", thousands(nanoseconds.round() as u64)),
-    }
+/// Returns the difference between the runs, if they disagree.
+fn disagreement(runs: &Runs) -> String {
+    runs.disagreement().map_or_else(String::new, |spread| format!(" ~{:.0}%", spread * 100.0))
+}
+
+/// Returns a number with its noun.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn thousands(number: u64) -> String {
@@ -110,63 +142,9 @@ fn thousands(number: u64) -> String {
     }
 }
 
-/// Formats a size in bytes with a unit, and returns anything else unchanged.
-pub(super) fn label(size: &str) -> String {
-    match size.parse::<u64>() {
-        Ok(bytes) if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
-        Ok(bytes) if bytes >= 1 << 10 => format!("{} KiB", bytes >> 10),
-        Ok(bytes) => format!("{bytes} B"),
-        Err(_) => size.to_owned(),
-    }
-}
-
 fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// Describes the processors of this machine.
-fn machine() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        line.split_once(':').map(|(_, value)| value.trim().to_owned())
-    };
-    let number = text.lines().filter(|line| line.starts_with("processor")).count();
-    let flags = field("flags").unwrap_or_default();
-    let vectors = match flags {
-        _ if flags.contains("avx512bw") => "AVX2, AVX-512 (unused by default)",
-        _ if flags.contains("avx2") => "AVX2",
-        _ => "neither AVX2 nor AVX-512",
-    };
-    match field("model name") {
-        Some(model) => format!("{model}, {number} cores, {vectors}, {}", std::env::consts::OS),
-        None => format!("{}, {}", std::env::consts::ARCH, std::env::consts::OS),
-    }
-}
-
-/// Returns the versions of the compiler, of sansocket, and of the other libraries in the lock file.
-fn versions() -> Result<String> {
-    let lock = fs::read_to_string(workspace::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let mut lines = lock.lines().peekable();
-    let mut versions = vec![compiler(), format!("sansocket {}", env!("CARGO_PKG_VERSION"))];
-    while let Some(line) = lines.next() {
-        let name = line.strip_prefix("name = ").map(|name| name.trim_matches('"'));
-        if let Some(name) = name.filter(|name| is_peer(name))
-            && let Some(version) = lines.peek().and_then(|next| next.strip_prefix("version = "))
-        {
-            versions.push(format!("{name} {}", version.trim_matches('"')));
-        }
-    }
-    Ok(versions.join(", "))
-}
-
-/// Returns "rustc" and its version.
-pub(crate) fn compiler() -> String {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = std::process::Command::new(rustc).arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -174,9 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_units_and_groups() {
-        assert_eq!(thousands(1_048_576), "1,048,576");
-        assert_eq!(thousands(5), "5");
-        assert_eq!((label("16"), label("65536"), label("1 frame")), ("16 B".into(), "64 KiB".into(), "1 frame".into()));
+    fn numbers_have_groups() {
+        assert_eq!((thousands(1_048_576), thousands(5)), ("1,048,576".into(), "5".into()));
+    }
+
+    #[test]
+    fn a_receiving_library_is_named_with_how_it_passes_messages() {
+        let receiving = ["sansocket", "soketto", "yawc"].map(|participant| name("receive: client, text", participant));
+        assert_eq!(receiving, ["sansocket", "soketto (copied)", "yawc (owned)"]);
+        assert_eq!(name("send: masked, owned", "yawc"), "yawc");
     }
 }
