@@ -57,6 +57,21 @@ fn echo_server_echoes() {
 }
 
 #[test]
+fn fan_out_server_sends_to_all_connections() {
+    bounded(|| {
+        let mut example = Example::start("fan_out_server", &["127.0.0.1:0"]);
+        let address = example.address();
+        let mut clients = [client(address), client(address), client(address)];
+        clients[0].send(Theirs::text("Hello")).unwrap();
+        clients[0].send(Theirs::text("everyone")).unwrap();
+        for client in &mut clients {
+            assert_eq!(client.read().unwrap(), Theirs::text("Hello"));
+            assert_eq!(client.read().unwrap(), Theirs::text("everyone"));
+        }
+    });
+}
+
+#[test]
 fn chat_has_rooms_and_names() {
     bounded(|| {
         let mut example = Example::start("chat", &["127.0.0.1:0"]);

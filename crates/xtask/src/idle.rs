@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::echo::{Cell, Generator, Payload, Program, Server, StopAfter, allow_connections, count};
+use crate::echo::{Cell, Generator, Payload, Program, Server, StopAfter, Workload, allow_connections, count};
 
 /// The number of connections that are open before measuring: enough that the server has allocated its buffers and run
 /// its code.
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 /// If measuring fails, or the result exceeds the limit.
 pub(crate) fn run(args: &Args) -> Result<()> {
     allow_connections(args.connections + WARM_UP)?;
-    let program = Program::find(&args.server)?;
+    let program = Program::find(Workload::Echo, &args.server)?;
     let mut server = Server::start(&program, &[])?;
     let growth = measure(&server, args.connections).map_err(|error| server.explain(error))?;
     server.end()?;

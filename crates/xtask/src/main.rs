@@ -3,9 +3,11 @@
 
 mod autobahn;
 mod bench;
+mod clients;
 mod cost;
 mod coverage;
 mod echo;
+mod fan_out;
 mod fuzz;
 mod guard;
 mod idle;

@@ -1,22 +1,24 @@
-//! Counts the instructions of an echo server with valgrind's callgrind.
+//! Counts the instructions of a server with valgrind's callgrind.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::echo::{Cell, Program, echo_messages};
+use crate::clients::receive_messages;
+use crate::echo::{Cell, Program};
 use crate::workspace;
 
-/// Makes a server echo this many messages, or a few more. Returns how many, the instructions in user space from start
+/// Receives this many messages, or a few more, from a server. Returns how many, the instructions in user space from start
 /// to exit, and the file with the profile.
 pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64, u64, PathBuf)> {
-    let name = format!("callgrind.{}.{}.{}.out", cell.payload.0, cell.connections, cell.in_flight);
+    let Cell { payload, connections, in_flight } = cell;
+    let name = format!("callgrind.{}.{}.{connections}.{in_flight}.out", program.workload(), payload.0);
     let file = workspace::target()?.join("measure").join(name);
     let mut out = "--callgrind-out-file=".to_owned();
     out.push_str(file.to_str().context("the path of the target folder is not UTF-8")?);
     let prefix = ["valgrind", "--quiet", "--tool=callgrind", "--cache-sim=no", &out].map(Into::into);
-    let messages = echo_messages(program, &prefix, cell, messages)?;
+    let messages = receive_messages(program, &prefix, cell, messages)?;
 
     let text = fs::read_to_string(&file).with_context(|| format!("valgrind wrote no {}", file.display()))?;
     let total = total(&text).with_context(|| format!("no total in {}", file.display()))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask cost`: counts the instructions and system calls of a server per echoed message.
+//! `cargo xtask cost`: counts the instructions and system calls of a server per message that it sends.
 //!
 //! Counts are the same on a busy machine as on a quiet one, so they are more reliable than times.
 
@@ -14,13 +14,14 @@ use anyhow::{Result, bail, ensure};
 
 pub(crate) use callgrind::total as callgrind_total;
 
-use crate::echo::{Cell, Payload, Program, count};
+use crate::echo::{Cell, Payload, Program, Workload, allow_connections, count};
+use crate::fan_out;
 use crate::workspace::succeeds;
 use goals::Goals;
 use measure::Cost;
 use strace::Calls;
 
-/// Count instructions and system calls per echoed message
+/// Count instructions and system calls per echoed message, or per delivery of a fan-out
 ///
 /// Runs an echo server (by default the example of sansocket-mio, in release mode) under valgrind's callgrind, which
 /// counts instructions in user space, and under strace, which counts system calls: a long run and a short one. The
@@ -31,20 +32,29 @@ use strace::Calls;
 /// depend on how the bytes arrive: that affects copying, where valgrind may count an instruction per byte. And on a
 /// machine that is too busy for the clients, the server waits more often than necessary.
 ///
-/// The goals are for the server of sansocket only. The command fails if a goal is missed.
+/// With --fan-out, the server sends every message to all connections, its members. The first member publishes a burst
+/// of messages in one write, and the next burst when all members have received this one. A message that one member
+/// receives is a delivery. Every delivery is checked: each message arrives once, in order, and unchanged.
+///
+/// The goals are for the servers of sansocket only. The command fails if a goal is missed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB]
+    /// Measure a server that sends every message to all connections, instead of an echo server
+    #[arg(long)]
+    fan_out: bool,
+
+    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB; --fan-out: 128B, 2KiB]
     #[arg(long, value_name = "SIZE", value_delimiter = ',')]
     payload: Vec<Payload>,
 
-    /// Only these numbers of connections [all: 1, 32]
+    /// Only these numbers of connections [all: 1, 32; --fan-out: 100, 1000, 5000]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     connections: Vec<usize>,
 
-    /// Only these numbers of messages in flight per connection [all: 1, 16]
+    /// Only these numbers of messages in flight per connection, or per burst with --fan-out [all: 1, 16]
     ///
-    /// With 16, a connection sends 16 messages in one write, and waits for all echoes before it sends the next 16.
+    /// With 16, a connection sends 16 messages in one write, and waits until all have returned (with --fan-out: to all
+    /// connections) before it sends the next 16.
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     in_flight: Vec<usize>,
 
@@ -52,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CELL", conflicts_with_all = ["payload", "connections", "in_flight"])]
     cell: Option<Cell>,
 
-    /// The echo server: its name in this workspace, or the path of a program whose argument is the address to listen on
+    /// The server: its name in this workspace, or the path of a program whose argument is the address to listen on
     #[arg(long, value_name = "NAME|PATH", default_value = "sansocket")]
     server: String,
 
@@ -83,21 +93,27 @@ const CELLS: [(usize, usize, usize); 11] = [
 /// If measuring fails, or a goal is missed. Every missed goal is printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     check_tools()?;
-    let cells = args.cells();
+    let workload = Workload::new(args.fan_out);
+    let cells = args.cells(workload);
     ensure!(!cells.is_empty(), "no default cell has these sizes and numbers; use --cell for others");
-    let program = Program::find(&args.server)?;
+    allow_connections(cells.iter().map(|cell| cell.connections).max().unwrap_or_default())?;
+    let program = Program::find(workload, &args.server)?;
 
-    println!("{program}: user-space instructions and system calls per echoed message");
+    let unit = match workload {
+        Workload::Echo => "echoed message",
+        Workload::FanOut => "delivery",
+    };
+    println!("{program}: user-space instructions and system calls per {unit}");
     println!("{}", Line::HEAD);
     let mut missed = Vec::new();
     for cell in cells {
         let cost = Cost::measure(&program, cell, args.keep)?;
-        let goals = if program.is_ours() { Goals::of(cell) } else { Goals::default() };
+        let goals = if program.is_ours() { Goals::of(workload, cell) } else { Goals::default() };
         println!("{}", Line(cell, &cost, &goals));
         if let Some(profile) = &cost.profile {
             println!("  {}", profile.display());
         }
-        missed.extend(goals.missed(&cost).map(|goal| format!("{cell}: {goal}")));
+        missed.extend(goals.missed(&cost, unit).map(|goal| format!("{cell}: {goal}")));
     }
     for goal in &missed {
         eprintln!("{goal}");
@@ -110,11 +126,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn cells(&self) -> Vec<Cell> {
+    fn cells(&self, workload: Workload) -> Vec<Cell> {
         if let Some(cell) = self.cell {
             return vec![cell];
         }
-        let all = CELLS.map(|(bytes, connections, in_flight)| Cell { payload: Payload(bytes), connections, in_flight });
+        let echo =
+            CELLS.map(|(bytes, connections, in_flight)| Cell { payload: Payload(bytes), connections, in_flight });
+        let all: Vec<_> = match workload {
+            Workload::Echo => echo.into(),
+            Workload::FanOut => fan_out::cells().collect(),
+        };
         let is_chosen = |cell: &Cell| {
             (self.payload.is_empty() || self.payload.contains(&cell.payload))
                 && (self.connections.is_empty() || self.connections.contains(&cell.connections))

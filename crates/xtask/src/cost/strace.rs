@@ -1,11 +1,12 @@
-//! Counts the system calls of an echo server with strace.
+//! Counts the system calls of a server with strace.
 
 use std::fs;
 use std::ops::{Div, Sub};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::echo::{Cell, Program, echo_messages};
+use crate::clients::receive_messages;
+use crate::echo::{Cell, Program};
 use crate::workspace;
 
 /// Numbers of system calls by purpose.
@@ -17,13 +18,13 @@ pub(super) struct Calls {
     pub(super) others: f64,
 }
 
-/// Makes a server echo this many messages, or a few more. Returns how many, and the system calls of all its threads
+/// Receives this many messages, or a few more, from a server. Returns how many, and the system calls of all its threads
 /// from start to exit.
 pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64, Calls)> {
     let file = workspace::target()?.join("measure/strace.out");
     let arguments = ["strace", "-f", "-c", "-o"].map(Into::into);
     let prefix: Vec<_> = arguments.into_iter().chain([file.clone().into_os_string()]).collect();
-    let messages = echo_messages(program, &prefix, cell, messages)?;
+    let messages = receive_messages(program, &prefix, cell, messages)?;
 
     let text = fs::read_to_string(&file).with_context(|| format!("strace wrote no {}", file.display()))?;
     let calls = Calls::parse(&text);

@@ -1,52 +1,25 @@
 //! The load generator: clients in one event loop that send messages to an echo server and check the echoes.
 
-use std::ffi::OsString;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use hdrhistogram::Histogram;
 use sansocket_mio::sansocket::Delivery;
 use sansocket_mio::{Chunk, Close, Config, Connection, ConnectionId, Error, EventLoop, Handler, Open, Options};
 
 use super::cell::Cell;
-use super::program::Program;
-use super::server::Server;
+use super::tally::{SILENCE_MAX, StopAfter, Tally};
 
 /// The maximum number of connections in the opening handshake: less than the usual backlog of a server, which is 128.
 const OPENING_MAX: usize = 64;
-/// The maximum time without an echo.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// The range of latencies, in nanoseconds; they have three significant digits.
-const LATENCIES: (u64, u64) = (100, 60_000_000_000);
 
 /// Connections to an echo server, which close when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Generator {
     event_loop: EventLoop<Clients>,
     cell: Cell,
-}
-
-/// When to stop sending.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum StopAfter {
-    /// After this many echoes, or a few more: each connection sends the same number.
-    Messages(u64),
-    /// After this time, when the echoes in flight have arrived.
-    Elapsed(Duration),
-}
-
-/// The results of a run.
-#[derive(Debug)]
-pub(crate) struct Tally {
-    /// The number of echoes.
-    pub(crate) messages: u64,
-    /// The time from the first message to the last echo.
-    pub(crate) elapsed: Duration,
-    /// The times from each message to its echo, in nanoseconds.
-    pub(crate) latencies: Histogram<u64>,
 }
 
 impl Generator {
@@ -114,29 +87,6 @@ impl Generator {
 
     fn clients(&mut self) -> &mut Clients {
         self.event_loop.handler()
-    }
-}
-
-/// Starts a server with the command `prefix`, makes it echo this many messages or a few more, and ends it. Returns how
-/// many.
-pub(crate) fn echo_messages(program: &Program, prefix: &[OsString], cell: Cell, messages: u64) -> Result<u64> {
-    let mut server = Server::start(program, prefix)?;
-    let echo = || {
-        let mut generator = Generator::connect(server.address(), cell)?;
-        let tally = generator.run(StopAfter::Messages(messages))?;
-        anyhow::Ok((generator, tally.messages))
-    };
-    let (generator, messages) = echo().map_err(|error| server.explain(error))?;
-    // While the connections are open: closing them would take a varying number of instructions.
-    server.end()?;
-    drop(generator);
-    Ok(messages)
-}
-
-impl Tally {
-    fn new() -> Result<Self> {
-        let latencies = Histogram::new_with_bounds(LATENCIES.0, LATENCIES.1, 3)?;
-        Ok(Self { messages: 0, elapsed: Duration::ZERO, latencies })
     }
 }
 
@@ -222,7 +172,7 @@ impl Clients {
         client.awaited -= 1;
         let now = Instant::now();
         self.tally.messages += 1;
-        self.tally.latencies.saturating_record((now - client.sent_at).as_nanos() as u64);
+        self.tally.add_latency(now - client.sent_at);
         if client.awaited > 0 {
             return Ok(());
         }

@@ -1,15 +1,18 @@
-//! Echo servers and their clients, for the tasks that measure: `cost`, `idle` and `load`.
+//! Servers and the clients of echo servers, for the tasks that measure: `cost`, `idle` and `load`.
 //!
-//! A server is a separate process, which can be measured from outside. The clients are in this process.
+//! A server is a separate process, which can be measured from outside. The clients are in this process; those of fan-out
+//! servers are in `fan_out`.
 
 mod cell;
 mod files;
 mod generator;
 mod program;
 mod server;
+mod tally;
 
 pub(crate) use cell::{Cell, Payload, count};
 pub(crate) use files::allow_connections;
-pub(crate) use generator::{Generator, StopAfter, echo_messages};
-pub(crate) use program::Program;
+pub(crate) use generator::Generator;
+pub(crate) use program::{Program, Workload};
 pub(crate) use server::Server;
+pub(crate) use tally::{SILENCE_MAX, StopAfter, Tally};

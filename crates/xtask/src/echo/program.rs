@@ -1,4 +1,4 @@
-//! The programs of echo servers: those of this workspace by name, and others by path.
+//! The programs of servers: those of this workspace by name, and others by path.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,32 @@ use anyhow::{Result, ensure};
 
 use crate::workspace;
 
-/// The program of an echo server, built.
+/// What a server does with the messages that it receives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Workload {
+    /// It sends each message back.
+    Echo,
+    /// It sends each message to all connections.
+    FanOut,
+}
+
+/// The program of a server, built.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
+    workload: Workload,
     name: String,
     path: PathBuf,
 }
 
-/// An echo server of this workspace: its name, its package, the kind of target, and the name of the target.
+/// A server of this workspace: its name, its package, the kind of target, and the name of the target.
 type KnownServer = (&'static str, &'static str, &'static str, &'static str);
 
-/// The echo servers of this workspace. The first is ours: the example of sansocket-mio.
-const KNOWN: [KnownServer; 6] = [
-    ("sansocket", "sansocket-mio", "example", "echo_server"),
+/// The name of our servers: the examples of sansocket-mio.
+const OURS: &str = "sansocket";
+
+/// The echo servers of this workspace, ours first.
+const ECHO: [KnownServer; 6] = [
+    (OURS, "sansocket-mio", "example", "echo_server"),
     ("tungstenite", "sansocket-benches", "bin", "echo-tungstenite"),
     ("fastwebsockets", "sansocket-benches", "bin", "echo-fastwebsockets"),
     ("tokio-websockets", "sansocket-benches", "bin", "echo-tokio-websockets"),
@@ -27,25 +40,56 @@ const KNOWN: [KnownServer; 6] = [
     ("tokio-tungstenite-tuned", "sansocket-benches", "bin", "echo-tokio-tungstenite-tuned"),
 ];
 
-impl Program {
-    /// Returns the names of the servers of this workspace, ours first.
-    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        KNOWN.iter().map(|known| known.0)
+/// The fan-out servers of this workspace, ours first.
+const FAN_OUT: [KnownServer; 1] = [(OURS, "sansocket-mio", "example", "fan_out_server")];
+
+impl Workload {
+    /// Returns the workload of a task: `--fan-out` chooses it.
+    pub(crate) fn new(is_fan_out: bool) -> Self {
+        if is_fan_out { Self::FanOut } else { Self::Echo }
     }
 
-    /// Builds the server with this name, or finds the program at this path.
-    pub(crate) fn find(name: &str) -> Result<Self> {
-        if let Some(&known) = KNOWN.iter().find(|known| known.0 == name) {
-            return Self::build(known);
+    /// Returns the names of its servers in this workspace, ours first.
+    pub(crate) fn servers(self) -> impl Iterator<Item = &'static str> {
+        self.known().iter().map(|known| known.0)
+    }
+
+    fn known(self) -> &'static [KnownServer] {
+        match self {
+            Self::Echo => &ECHO,
+            Self::FanOut => &FAN_OUT,
         }
-        let names: Vec<_> = Self::names().collect();
-        ensure!(Path::new(name).is_file(), "no echo server {name:?}; use a path, or one of {}", names.join(", "));
-        Ok(Self { name: name.to_owned(), path: Path::new(name).canonicalize()? })
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Echo => "echo",
+            Self::FanOut => "fan-out",
+        })
+    }
+}
+
+impl Program {
+    /// Builds the server with this name, or finds the program at this path.
+    pub(crate) fn find(workload: Workload, name: &str) -> Result<Self> {
+        if let Some(&known) = workload.known().iter().find(|known| known.0 == name) {
+            return Self::build(workload, known);
+        }
+        let names: Vec<_> = workload.servers().collect();
+        ensure!(Path::new(name).is_file(), "no {workload} server {name:?}; use a path, or one of {}", names.join(", "));
+        Ok(Self { workload, name: name.to_owned(), path: Path::new(name).canonicalize()? })
     }
 
-    /// Returns whether it is the server of sansocket.
+    /// Returns what it does with messages.
+    pub(crate) fn workload(&self) -> Workload {
+        self.workload
+    }
+
+    /// Returns whether it is a server of sansocket.
     pub(crate) fn is_ours(&self) -> bool {
-        self.name == KNOWN[0].0
+        self.name == OURS
     }
 
     /// Returns the path of the executable.
@@ -53,10 +97,10 @@ impl Program {
         &self.path
     }
 
-    fn build((name, package, kind, target): KnownServer) -> Result<Self> {
+    fn build(workload: Workload, (name, package, kind, target): KnownServer) -> Result<Self> {
         let kind = format!("--{kind}");
         let path = workspace::build(&["build", "--release", "--package", package, &kind, target], target)?;
-        Ok(Self { name: name.to_owned(), path })
+        Ok(Self { workload, name: name.to_owned(), path })
     }
 }
 

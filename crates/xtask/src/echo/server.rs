@@ -1,4 +1,4 @@
-//! The process of an echo server, started directly or by a measuring program, and its figures from `/proc`.
+//! The process of a server, started directly or by a measuring program, and its figures from `/proc`.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// The maximum time until a server exits, and the measuring program has written its results.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
-/// A running echo server, which is killed when dropped.
+/// A running server, which is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,

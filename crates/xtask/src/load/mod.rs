@@ -1,4 +1,4 @@
-//! `cargo xtask load`: compares throughput and latency of echo servers, ours and those of other libraries.
+//! `cargo xtask load`: compares throughput and latency of servers, ours and those of other libraries.
 //!
 //! Times are noisy: a difference below a factor of 1.5 is significant only if every pass shows it. `cargo xtask cost`
 //! counts instead.
@@ -12,32 +12,43 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::echo::{Cell, Payload, Program, allow_connections, count};
+use crate::echo::{Cell, Payload, Program, Workload, allow_connections, count};
+use crate::fan_out;
 use run::Cores;
 use table::{Summary, Table};
 
-/// Compare throughput and latency of echo servers, ours and those of other libraries
+/// Compare throughput and latency of echo or fan-out servers, ours and those of other libraries
 ///
 /// The server has one core, and the clients in this process another. Each client sends, waits for the echo, checks it,
 /// and sends again. For each size and number of connections, all servers run in turn, in several passes, each time
 /// newly started. The table shows the medians of messages per second, of messages per second of the server's processor
 /// time, and of the latencies.
 ///
+/// With --fan-out, the server sends every message to all connections, its members. The first member publishes a burst
+/// of messages in one write, and the next burst when all members have received this one. Each message that one member
+/// receives counts, and is checked. The latency is the time from publishing a burst to the last arrival at any member.
+/// `benches/peers/` has servers of libraries in other languages for --servers.
+///
 /// The last lines show in how many cells ours is slower than another. That is not a failure, because times are noisy.
 /// On a busy machine, messages per second are not reliable; those per second of processor time are more so.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB]
+    /// Measure servers that send every message to all connections, instead of echo servers
+    #[arg(long)]
+    fan_out: bool,
+
+    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB; --fan-out: 128B, 2KiB]
     #[arg(long, value_name = "SIZE", value_delimiter = ',')]
     payload: Vec<Payload>,
 
-    /// Only these numbers of connections [all: 1, 32, 200, 1000]
+    /// Only these numbers of connections [all: 1, 32, 200, 1000; --fan-out: 100, 1000, 5000]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     connections: Vec<usize>,
 
-    /// Only these numbers of messages in flight per connection [all: 1, 16]
+    /// Only these numbers of messages in flight per connection, or per burst with --fan-out [all: 1, 16]
     ///
-    /// With 16, a connection sends 16 messages in one write, and waits for all echoes before it sends the next 16.
+    /// With 16, a connection sends 16 messages in one write, and waits until all have returned (with --fan-out: to all
+    /// connections) before it sends the next 16.
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     in_flight: Vec<usize>,
 
@@ -68,8 +79,9 @@ const OVERHEAD: Duration = Duration::from_millis(100);
 ///
 /// If a server or a connection fails. It is no error if ours is slower.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let workload = Workload::new(args.fan_out);
     let (cells, omitted): (Vec<_>, _) =
-        args.cells().into_iter().partition(|cell| cell.bytes_in_flight() <= BYTES_IN_FLIGHT_MAX);
+        args.cells(workload).into_iter().partition(|cell| cell.bytes_in_flight() <= BYTES_IN_FLIGHT_MAX);
     for cell in omitted {
         let (bytes, max) = (cell.bytes_in_flight() >> 20, BYTES_IN_FLIGHT_MAX >> 20);
         println!("omitted: {cell}: {bytes} MiB in flight exceed the limit of {max} MiB");
@@ -78,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let connections = cells.iter().map(|cell| cell.connections).max();
     allow_connections(connections.unwrap_or_default())?;
     let cores = Cores::take()?;
-    let programs = args.programs()?;
+    let programs = args.programs(workload)?;
 
     let runs = cells.len() * args.passes * programs.len();
     let duration = args.seconds + args.seconds.max(run::MIN_WARM_UP * 10) / 10 + OVERHEAD;
@@ -109,24 +121,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn cells(&self) -> Vec<Cell> {
+    fn cells(&self, workload: Workload) -> Vec<Cell> {
         let is_chosen = |cell: &Cell| {
             (self.payload.is_empty() || self.payload.contains(&cell.payload))
                 && (self.connections.is_empty() || self.connections.contains(&cell.connections))
                 && (self.in_flight.is_empty() || self.in_flight.contains(&cell.in_flight))
         };
-        let cells = PAYLOADS.into_iter().flat_map(|bytes| {
+        let echo = PAYLOADS.into_iter().flat_map(|bytes| {
             let payload = Payload(bytes);
             SHAPES.map(|(connections, in_flight)| Cell { payload, connections, in_flight })
         });
-        cells.filter(is_chosen).collect()
+        match workload {
+            Workload::Echo => echo.filter(is_chosen).collect(),
+            Workload::FanOut => fan_out::cells().filter(is_chosen).collect(),
+        }
     }
 
     /// Builds the servers. Ours comes first, if it is one of them.
-    fn programs(&self) -> Result<Vec<Program>> {
+    fn programs(&self, workload: Workload) -> Result<Vec<Program>> {
         let mut programs = match &self.servers[..] {
-            [] => Program::names().map(Program::find).collect::<Result<Vec<_>>>()?,
-            names => names.iter().map(|name| Program::find(name)).collect::<Result<_>>()?,
+            [] => workload.servers().map(|name| Program::find(workload, name)).collect::<Result<Vec<_>>>()?,
+            names => names.iter().map(|name| Program::find(workload, name)).collect::<Result<_>>()?,
         };
         programs.sort_by_key(|program| !program.is_ours());
         Ok(programs)

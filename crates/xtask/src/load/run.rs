@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::echo::{Cell, Generator, Program, Server, StopAfter};
+use crate::clients::Clients;
+use crate::echo::{Cell, Program, Server, StopAfter, Workload};
 
 /// The minimum time for a server to allocate its buffers, and for the processor to reach its clock rate.
 pub(super) const MIN_WARM_UP: Duration = Duration::from_millis(100);
@@ -44,20 +45,20 @@ pub(super) type Figures = [f64; 5];
 /// Starts a server, measures it under load, and ends it.
 pub(super) fn measure(program: &Program, cores: &Cores, cell: Cell, duration: Duration) -> Result<Figures> {
     let mut server = Server::start(program, &cores.prefix())?;
-    let measured = load(&server, cell, duration);
-    let (generator, figures) =
+    let measured = load(program.workload(), &server, cell, duration);
+    let (clients, figures) =
         measured.map_err(|error| server.explain(error)).with_context(|| format!("{program}: {cell}"))?;
     // Before the connections close: some servers fail when they do.
     server.end()?;
-    drop(generator);
+    drop(clients);
     Ok(figures)
 }
 
-fn load(server: &Server, cell: Cell, duration: Duration) -> Result<(Generator, Figures)> {
-    let mut generator = Generator::connect(server.address(), cell)?;
-    generator.run(StopAfter::Elapsed(MIN_WARM_UP.max(duration / 10)))?;
+fn load(workload: Workload, server: &Server, cell: Cell, duration: Duration) -> Result<(Clients, Figures)> {
+    let mut clients = Clients::connect(workload, server, cell)?;
+    clients.run(StopAfter::Elapsed(MIN_WARM_UP.max(duration / 10)))?;
     let before = server.cpu_time()?;
-    let tally = generator.run(StopAfter::Elapsed(duration))?;
+    let tally = clients.run(StopAfter::Elapsed(duration))?;
     let cpu = server.cpu_time()? - before;
     // The kernel counts in units of 10 ms.
     let cpu = cpu.max(Duration::from_millis(10));
@@ -65,5 +66,5 @@ fn load(server: &Server, cell: Cell, duration: Duration) -> Result<(Generator, F
     let messages = tally.messages as f64;
     let latency = |quantile| tally.latencies.value_at_quantile(quantile) as f64;
     let rates = [messages / tally.elapsed.as_secs_f64(), messages / cpu.as_secs_f64()];
-    Ok((generator, [rates[0], rates[1], latency(0.5), latency(0.99), latency(0.999)]))
+    Ok((clients, [rates[0], rates[1], latency(0.5), latency(0.99), latency(0.999)]))
 }

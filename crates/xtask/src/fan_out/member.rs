@@ -1,0 +1,119 @@
+//! A connection to the server: a socket, and how much of a burst it has received.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{self, SocketAddr};
+
+use anyhow::{Context, Result, bail, ensure};
+use sansocket_mio::mio::net::TcpStream;
+use sansocket_mio::sansocket::accept_key;
+
+use super::burst::Burst;
+use crate::echo::SILENCE_MAX;
+
+/// The key of every opening handshake: the example of RFC 6455 section 1.3.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Member {
+    stream: TcpStream,
+    /// The number of bytes received of the current burst.
+    received: usize,
+}
+
+impl Member {
+    /// Connects, and performs the opening handshake.
+    pub(super) fn connect(address: SocketAddr) -> Result<Self> {
+        let mut stream = net::TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        open(&mut stream, address).context("the opening handshake failed")?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream: TcpStream::from_std(stream), received: 0 })
+    }
+
+    /// Returns the socket, for a poll.
+    pub(super) fn source(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Prepares for the next burst.
+    pub(super) fn begin(&mut self) {
+        self.received = 0;
+    }
+
+    /// Writes as much as the socket takes, and returns the number of bytes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        match self.stream.write(bytes) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+            result => result.context("cannot publish"),
+        }
+    }
+
+    /// Reads what has arrived, and compares it with the burst. Returns whether this completes it.
+    ///
+    /// # Errors
+    ///
+    /// If anything but the messages of the burst, in order and once each, has arrived, or the connection has ended.
+    pub(super) fn receive(&mut self, buffer: &mut [u8], burst: &Burst) -> Result<bool> {
+        let begin = self.received;
+        loop {
+            let bytes = match self.stream.read(buffer) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(count) => &buffer[..count],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).context("cannot read"),
+            };
+            self.check(bytes, burst)?;
+            self.received += bytes.len();
+            // The socket is empty: the poll reports what arrives later.
+            if bytes.len() < buffer.len() {
+                break;
+            }
+        }
+        Ok(self.received > begin && self.received == burst.expected().len())
+    }
+
+    /// Compares bytes with those that follow the received ones.
+    fn check(&self, bytes: &[u8], burst: &Burst) -> Result<()> {
+        let expected = &burst.expected()[self.received..];
+        if expected.starts_with(bytes) {
+            return Ok(());
+        }
+        let same = bytes.iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
+        ensure!(same < expected.len(), "{} bytes arrived after the last published message", bytes.len() - same);
+        bail!(
+            "message {} arrived in a wrong place, changed or not at all, or the server sent another frame, such as a \
+             Ping: byte {} of the burst is 0x{:02x} instead of 0x{:02x}",
+            burst.sequence_number(self.received + same),
+            self.received + same,
+            bytes[same],
+            expected[same]
+        );
+    }
+}
+
+/// Sends a request, and reads the response up to the end of its head.
+fn open(stream: &mut net::TcpStream, address: SocketAddr) -> Result<()> {
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\n\
+         Sec-WebSocket-Version: 13\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut response = Vec::new();
+    let mut buffer = [0; 1024];
+    while !response.ends_with(b"\r\n\r\n") {
+        let count = stream.read(&mut buffer)?;
+        response.extend_from_slice(&buffer[..count]);
+        ensure!(
+            count > 0 && response.len() <= buffer.len(),
+            "the response is {:?}",
+            String::from_utf8_lossy(&response)
+        );
+    }
+    let response = String::from_utf8_lossy(&response);
+    let is_accepted = response.starts_with("HTTP/1.1 101 ") && response.contains(&accept_key(KEY));
+    ensure!(is_accepted, "the response is {response:?}");
+    Ok(())
+}
