@@ -4,6 +4,7 @@
 //! server (`src/bin/echo-*`) follows its library's documentation. All have one thread (tungstenite has one per
 //! connection), set `TCP_NODELAY`, and take the address to listen on as their only argument.
 
+pub mod operations;
 #[cfg(feature = "peers")]
 pub mod participants;
 #[cfg(feature = "peers")]

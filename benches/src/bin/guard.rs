@@ -1,10 +1,5 @@
-//! The operations whose instructions and allocations `cargo xtask guard` counts.
-//!
-//! `guard OPERATION TIMES` performs an operation TIMES times. `guard OPERATION allocations` prints the number of its
-//! allocations, and their bytes. `guard list` prints the operations. Nothing is timed or random: each run on the same
-//! kind of machine executes the same instructions.
+//! Receiving, sending and the handshake, as operations of the guard.
 
-use std::env;
 use std::hint::black_box;
 use std::io::IoSlice;
 use std::process::ExitCode;
@@ -13,6 +8,7 @@ use std::sync::Arc;
 use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{Accept, Config, Connection, Event, Input, Instant, MessageKind, Scratch, WebSocket};
+use sansocket_benches::operations::{self, Operation};
 use sansocket_benches::wire::{self, From, REQUEST};
 
 const NOW: Instant = Instant::EPOCH;
@@ -20,8 +16,6 @@ const NOW: Instant = Instant::EPOCH;
 /// The sizes of payloads, with their names.
 const SIZES: [(&str, usize); 4] = [("16 B", 16), ("125 B", 125), ("1 KiB", 1 << 10), ("64 KiB", 64 << 10)];
 
-/// A closure that performs an operation once.
-type Operation = Box<dyn FnMut()>;
 /// The name of an operation, and the function that prepares it for a payload of a given size.
 type Kind = (&'static str, fn(usize) -> Operation);
 
@@ -36,40 +30,15 @@ const KINDS: [Kind; 7] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["list"] => names().for_each(|name| println!("{name}")),
-        [name, "allocations"] if names().any(|known| known == name) => {
-            let mut operation = find(name);
-            // the first call may grow buffers that later calls reuse
-            operation();
-            let info = allocation_counter::measure(&mut operation);
-            println!("{} {}", info.count_total, info.bytes_total);
-        }
-        [name, times] if names().any(|known| known == name) => {
-            let mut operation = find(name);
-            for _ in 0..times.parse().unwrap_or(1) {
-                operation();
-            }
-        }
-        _ => {
-            eprintln!("usage: guard list | guard OPERATION TIMES | guard OPERATION allocations");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-fn names() -> impl Iterator<Item = String> {
-    let operations = KINDS.iter().flat_map(|(kind, _)| SIZES.map(|(size, _)| format!("{kind}, {size}")));
-    operations.chain(["handshake".to_owned()])
-}
-
-fn find(name: &str) -> Operation {
-    let kinds = KINDS.iter().flat_map(|kind| SIZES.map(|size| (kind, size)));
-    let found = kinds.into_iter().find(|((kind, _), (size, _))| format!("{kind}, {size}") == name);
-    found.map_or_else(handshake, |((_, make), (_, size))| make(size))
+    let kinds = KINDS.iter().flat_map(|&(kind, prepare)| {
+        let operation = move |(name, size)| {
+            let prepare: Box<dyn FnOnce() -> Operation> = Box::new(move || prepare(size));
+            (format!("{kind}, {name}"), prepare)
+        };
+        SIZES.map(operation)
+    });
+    let handshake: Box<dyn FnOnce() -> Operation> = Box::new(handshake);
+    operations::run(kinds.chain([("handshake".to_owned(), handshake)]))
 }
 
 /// Copies a message from the wire into the buffer, and receives it from there.

@@ -1,8 +1,8 @@
 //! `cargo xtask guard`: counts the instructions and allocations of our operations, and compares them with accepted
 //! figures.
 //!
-//! callgrind counts the instructions of a long run of `benches/src/bin/guard.rs`; those of a short run are subtracted.
-//! The result is exactly reproducible. It depends on the compiler, on glibc's memcpy, and on the CPU features detected
+//! callgrind counts the instructions of a long run of a program in `benches/src/bin/`; those of a short run are
+//! subtracted. The result is exactly reproducible. It depends on the compiler, on glibc's memcpy, and on the CPU features detected
 //! at run time: valgrind shows every program the same processor, with AVX2 if the machine has it, and without AVX-512
 //! and SHA. So all machines with AVX2 give the same figures; the file of accepted figures records the environment.
 //! Without AVX2 some are up to a fifth higher.
@@ -20,13 +20,21 @@ use crate::bench::compiler;
 use crate::cost::callgrind_total;
 use crate::workspace::{self, output};
 
-/// Count instructions and allocations of receiving, sending and the handshake, and fail if they grow by more than 3 %
+/// Count instructions and allocations of receiving, sending, the handshake and fan-out, and fail if they grow by more
+/// than 3 %
+///
+/// A fan-out is a turn of an event loop with 100 connections, of which one has sent messages: all of them are published
+/// to all connections. Divided by the deliveries (100, or 1,600 with 16 messages), the figures are comparable with those
+/// of `cargo xtask cost --fan-out`; they include a read and a comparison for each connection.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Accept the new figures: write them to benches/accepted.json
     #[arg(long)]
     accept: bool,
 }
+
+/// The programs that perform the operations.
+const PROGRAMS: [&str; 2] = ["guard", "guard-fan-out"];
 
 /// A count that grows by more than this is a regression.
 const TOLERANCE: f64 = 0.03;
@@ -65,13 +73,14 @@ struct Cost {
 ///
 /// If counting fails, or figures have grown. All of these are printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let arguments = ["build", "--release", "--package", "sansocket-benches", "--bin", "guard"];
-    let program = workspace::build(&arguments, "guard")?;
     let file = workspace::root().join("benches/accepted.json");
-    let list = output(Command::new(&program).arg("list"))?;
     let mut operations = BTreeMap::new();
-    for name in list.lines() {
-        operations.insert(name.to_owned(), Cost::count(&program, name)?);
+    for name in PROGRAMS {
+        let program = workspace::build(&["build", "--release", "--package", "sansocket-benches", "--bin", name], name)?;
+        let list = output(Command::new(&program).arg("list"))?;
+        for name in list.lines() {
+            operations.insert(name.to_owned(), Cost::count(&program, name)?);
+        }
     }
     let counted = Accepted { environment: Environment::detect(), operations };
     if args.accept {
