@@ -83,11 +83,11 @@ impl Member {
         }
         let same = bytes.iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
         ensure!(same < expected.len(), "{} bytes arrived after the last published message", bytes.len() - same);
+        let offset = self.received + same;
         bail!(
-            "message {} arrived in a wrong place, changed or not at all, or the server sent another frame, such as a \
-             Ping: byte {} of the burst is 0x{:02x} instead of 0x{:02x}",
-            burst.sequence_number(self.received + same),
-            self.received + same,
+            "other bytes arrived instead of message {}: a message is missing, repeated, changed or out of order, or \
+             the server sent another frame, such as a Ping (byte {offset} of the burst is 0x{:02x}, not 0x{:02x})",
+            burst.sequence_number(offset),
             bytes[same],
             expected[same]
         );

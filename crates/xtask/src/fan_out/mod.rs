@@ -7,6 +7,8 @@
 mod burst;
 mod generator;
 mod member;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use generator::Generator;
 

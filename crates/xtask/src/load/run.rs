@@ -60,8 +60,6 @@ fn load(workload: Workload, server: &Server, cell: Cell, duration: Duration) -> 
     let before = server.cpu_time()?;
     let tally = clients.run(StopAfter::Elapsed(duration))?;
     let cpu = server.cpu_time()? - before;
-    // The kernel counts in units of 10 ms.
-    let cpu = cpu.max(Duration::from_millis(10));
 
     let messages = tally.messages as f64;
     let latency = |quantile| tally.latencies.value_at_quantile(quantile) as f64;
