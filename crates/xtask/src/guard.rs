@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::compiler;
-use crate::cost::callgrind_total;
+use crate::cost::{NO_REP_MOVSB, callgrind_total};
 use crate::workspace::{self, output};
 
 /// Count instructions and allocations of receiving, sending, the handshake and fan-out, and fail if they grow by more
@@ -186,8 +186,7 @@ fn instructions(program: &Path, name: &str, times: u64) -> Result<u64> {
     valgrind.arg(format!("--callgrind-out-file={}", file.display()));
     // without the environment of the user, so that the count does not depend on it
     valgrind.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
-    // glibc copies 2 KiB and more with `rep movsb`, where every byte counts as an instruction and outweighs all others
-    valgrind.env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS");
+    valgrind.env(NO_REP_MOVSB.0, NO_REP_MOVSB.1);
     output(valgrind.arg(program).args([name, &times.to_string()])).context("cannot run valgrind; is it installed?")?;
     let text = fs::read_to_string(&file).with_context(|| format!("valgrind wrote no {}", file.display()))?;
     callgrind_total(&text).with_context(|| format!("no total in {}", file.display()))
