@@ -13,8 +13,8 @@ use crate::workspace;
 /// and every byte would count as an instruction and outweigh all others.
 pub(crate) const NO_REP_MOVSB: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS");
 
-/// Receives this many messages, or a few more, from a server. Returns how many, the instructions in user space from start
-/// to exit, and the file with the profile.
+/// Receives this many messages, or a few more, from a server. Returns how many, the instructions in user space from
+/// start to exit, and the file with the profile.
 pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64, u64, PathBuf)> {
     let Cell { payload, connections, in_flight } = cell;
     let name = format!("callgrind.{}.{}.{connections}.{in_flight}.out", program.workload(), payload.0);
