@@ -1,8 +1,8 @@
 //! The arguments of the programs whose instructions and allocations `cargo xtask guard` counts.
 //!
-//! `PROGRAM OPERATION TIMES` performs an operation TIMES times. `PROGRAM OPERATION allocations` prints the number of its
-//! allocations, and their bytes. `PROGRAM list` prints the operations. Nothing is timed or random: each run on the same
-//! kind of machine executes the same instructions.
+//! `PROGRAM OPERATION TIMES` performs an operation TIMES times. `PROGRAM OPERATION allocations` prints the number of
+//! its allocations, and their bytes. `PROGRAM list` prints the operations. Nothing is timed or random: each run on the
+//! same kind of machine executes the same instructions.
 
 use std::env;
 use std::process::ExitCode;

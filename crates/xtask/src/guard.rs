@@ -2,10 +2,10 @@
 //! figures.
 //!
 //! callgrind counts the instructions of a long run of a program in `benches/src/bin/`; those of a short run are
-//! subtracted. The result is exactly reproducible. It depends on the compiler, on glibc's memcpy, and on the CPU features detected
-//! at run time: valgrind shows every program the same processor, with AVX2 if the machine has it, and without AVX-512
-//! and SHA. So all machines with AVX2 give the same figures; the file of accepted figures records the environment.
-//! Without AVX2 some are up to a fifth higher.
+//! subtracted. The result is exactly reproducible. It depends on the compiler, on glibc's memcpy, and on the CPU
+//! features detected at run time: valgrind shows every program the same processor, with AVX2 if the machine has it, and
+//! without AVX-512 and SHA. So all machines with AVX2 give the same figures; the file of accepted figures records the
+//! environment. Without AVX2 some are up to a fifth higher.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,14 +17,14 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::compiler;
-use crate::cost::callgrind_total;
+use crate::cost::{NO_REP_MOVSB, callgrind_total};
 use crate::workspace::{self, output};
 
 /// Count instructions and allocations of receiving, sending, the handshake and fan-out, and fail if they grow by more
 /// than 3 %
 ///
-/// A fan-out is a turn of an event loop with 100 connections, of which one has sent messages: all of them are published
-/// to all connections. Divided by the deliveries (100, or 1,600 with 16 messages), the figures are comparable with those
+/// A fan-out is a turn of an event loop with 100 connections, of which one has sent messages, and each is published to
+/// all connections. Divided by the deliveries (100, or 1,600 with 16 messages), the figures are comparable with those
 /// of `cargo xtask cost --fan-out`; they include a read and a comparison for each connection.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -186,8 +186,7 @@ fn instructions(program: &Path, name: &str, times: u64) -> Result<u64> {
     valgrind.arg(format!("--callgrind-out-file={}", file.display()));
     // without the environment of the user, so that the count does not depend on it
     valgrind.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
-    // glibc copies 2 KiB and more with `rep movsb`, where every byte counts as an instruction and outweighs all others
-    valgrind.env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS");
+    valgrind.env(NO_REP_MOVSB.0, NO_REP_MOVSB.1);
     output(valgrind.arg(program).args([name, &times.to_string()])).context("cannot run valgrind; is it installed?")?;
     let text = fs::read_to_string(&file).with_context(|| format!("valgrind wrote no {}", file.display()))?;
     callgrind_total(&text).with_context(|| format!("no total in {}", file.display()))

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
-pub(crate) use callgrind::total as callgrind_total;
+pub(crate) use callgrind::{NO_REP_MOVSB, total as callgrind_total};
 
 use crate::echo::{Cell, Payload, Program, Workload, allow_connections, count};
 use crate::fan_out;
@@ -29,8 +29,8 @@ use strace::Calls;
 /// Every echo is checked.
 ///
 /// The figures repeat within one percent, with two exceptions. For messages longer than the server's read buffer they
-/// depend on how the bytes arrive: that affects copying, where valgrind may count an instruction per byte. And on a
-/// machine that is too busy for the clients, the server waits more often than necessary.
+/// depend on how the bytes arrive, which affects copying. And on a machine that is too busy for the clients, the server
+/// waits more often than necessary.
 ///
 /// With --fan-out, the server sends every message to all connections, its members. The first member publishes a burst
 /// of messages in one write, and the next burst when all members have received this one. A message that one member

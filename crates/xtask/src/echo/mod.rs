@@ -1,7 +1,7 @@
 //! Servers and the clients of echo servers, for the tasks that measure: `cost`, `idle` and `load`.
 //!
-//! A server is a separate process, which can be measured from outside. The clients are in this process; those of fan-out
-//! servers are in `fan_out`.
+//! A server is a separate process, which can be measured from outside. The clients are in this process; those of
+//! fan-out servers are in `fan_out`.
 
 mod cell;
 mod files;

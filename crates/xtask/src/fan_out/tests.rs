@@ -64,7 +64,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.handle.stop();
+        let _ = self.handle.stop();
         self.thread.take().unwrap().join().unwrap();
     }
 }
