@@ -4,11 +4,11 @@ use std::iter;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A loop keeps a client if it has at most this share of the fewest connections more than the loop that has the fewest.
-/// If it has more, it hands the client over.
+/// A loop keeps a client unless it has more connections than the loop with the fewest, by more than an eighth of these.
 ///
 /// If the system chooses loops at random, as Linux does, their numbers differ by a few times the square root of the
-/// average. From about 500 connections per loop on, an eighth is more than that, and hand-overs are rare.
+/// average. From 500 connections per loop on, an eighth is about as much. Simulated with 2 to 64 loops of 500, 3 % of
+/// the clients are handed over while the number of connections grows, and 1 % while as many come as go.
 const SLACK: usize = 8;
 /// Added to the number of a loop that is stopping, so that it never has the fewest connections.
 const STOPPING: usize = usize::MAX / 2;
