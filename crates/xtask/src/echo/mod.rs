@@ -10,6 +10,6 @@ mod server;
 
 pub(crate) use cell::{Cell, Payload, count};
 pub(crate) use files::allow_connections;
-pub(crate) use generator::{Generator, StopAfter, echo_messages};
+pub(crate) use generator::{Generator, StopAfter, Tally, echo_messages};
 pub(crate) use program::Program;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, running_time};

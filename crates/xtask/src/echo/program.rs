@@ -1,6 +1,8 @@
 //! The programs of echo servers: those of this workspace by name, and others by path.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
@@ -12,6 +14,8 @@ use crate::workspace;
 pub(crate) struct Program {
     name: String,
     path: PathBuf,
+    /// The arguments before the address.
+    arguments: Vec<String>,
 }
 
 /// An echo server of this workspace: its name, its package, the kind of target, and the name of the target.
@@ -40,7 +44,15 @@ impl Program {
         }
         let names: Vec<_> = Self::names().collect();
         ensure!(Path::new(name).is_file(), "no echo server {name:?}; use a path, or one of {}", names.join(", "));
-        Ok(Self { name: name.to_owned(), path: Path::new(name).canonicalize()? })
+        Ok(Self { name: name.to_owned(), path: Path::new(name).canonicalize()?, arguments: Vec::new() })
+    }
+
+    /// Builds the command, as a server with this number of event loops.
+    pub(crate) fn serve(loops: usize) -> Result<Self> {
+        let path = workspace::build(&["build", "--release", "--package", "sansocket-cli"], "sansocket")?;
+        let arguments = format!("serve --quiet --threads {loops}");
+        let name = format!("sansocket {arguments}");
+        Ok(Self { name, path, arguments: arguments.split(' ').map(str::to_owned).collect() })
     }
 
     /// Returns whether it is the server of sansocket.
@@ -48,15 +60,15 @@ impl Program {
         self.name == KNOWN[0].0
     }
 
-    /// Returns the path of the executable.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the command that runs it, up to the address.
+    pub(crate) fn command(&self) -> impl Iterator<Item = OsString> {
+        iter::once(self.path.clone().into()).chain(self.arguments.iter().map(Into::into))
     }
 
     fn build((name, package, kind, target): KnownServer) -> Result<Self> {
         let kind = format!("--{kind}");
         let path = workspace::build(&["build", "--release", "--package", package, &kind, target], target)?;
-        Ok(Self { name: name.to_owned(), path })
+        Ok(Self { name: name.to_owned(), path, arguments: Vec::new() })
     }
 }
 
