@@ -11,16 +11,29 @@ use crate::workspace;
 /// Makes a server echo this many messages, or a few more. Returns how many, the instructions in user space from start
 /// to exit, and the file with the profile.
 pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64, u64, PathBuf)> {
+    let (messages, text, file) = profile(program, cell, messages, &[])?;
+    let total = total(&text).with_context(|| format!("no total in {}", file.display()))?;
+    Ok((messages, total, file))
+}
+
+/// Makes a server echo this many messages, or a few more, with further options of callgrind. Returns how many, the
+/// profile, and its file.
+pub(super) fn profile(
+    program: &Program,
+    cell: Cell,
+    messages: u64,
+    options: &[&str],
+) -> Result<(u64, String, PathBuf)> {
     let name = format!("callgrind.{}.{}.{}.out", cell.payload.0, cell.connections, cell.in_flight);
     let file = workspace::target()?.join("measure").join(name);
     let mut out = "--callgrind-out-file=".to_owned();
     out.push_str(file.to_str().context("the path of the target folder is not UTF-8")?);
-    let prefix = ["valgrind", "--quiet", "--tool=callgrind", "--cache-sim=no", &out].map(Into::into);
+    let fixed = ["valgrind", "--quiet", "--tool=callgrind", "--cache-sim=no", &out];
+    let prefix: Vec<_> = fixed.iter().chain(options).map(Into::into).collect();
     let messages = echo_messages(program, &prefix, cell, messages)?;
 
     let text = fs::read_to_string(&file).with_context(|| format!("valgrind wrote no {}", file.display()))?;
-    let total = total(&text).with_context(|| format!("no total in {}", file.display()))?;
-    Ok((messages, total, file))
+    Ok((messages, text, file))
 }
 
 /// Parses the total in the last line of a file of callgrind.
