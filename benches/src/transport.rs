@@ -17,7 +17,7 @@ use crate::wire;
 
 /// The size of a read buffer, in bytes: that of the event loop of `sansocket-mio` by default. The participants that
 /// leave reading to the application use it too, and so does the floor.
-pub const READ: usize = 64 << 10;
+pub const READ: usize = (64 << 10) + 14;
 
 /// One end of a connection.
 pub trait Transport: Unpin + 'static {

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long)]
     mio: bool,
 
-    /// The number of event loops, 1 to 1024; each has a thread and a share of the connections
+    /// The number of event loops, 1 to 1024; each has a thread and an even share of the connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
 

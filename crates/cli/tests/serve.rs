@@ -279,6 +279,26 @@ fn several_event_loops_serve_and_close_all() {
     assert_eq!(count(" closed: 1001, clean, 2 messages echoed (10 bytes) in "), CLIENTS, "{ended:?}");
 }
 
+/// Each loop's epoll watches its share of the connections, besides a waker and a listener.
+#[test]
+#[cfg(target_os = "linux")]
+fn event_loops_have_even_shares_of_the_connections() {
+    for count in [2, 4, 8] {
+        let (server, address) = Running::serve(&["--threads", &count.to_string()]);
+        let watched = || -> Vec<usize> {
+            let files = std::fs::read_dir(format!("/proc/{}/fdinfo", server.id())).unwrap();
+            let texts = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok());
+            let watched = texts.map(|text| text.lines().filter(|line| line.starts_with("tfd:")).count());
+            watched.filter(|&watched| watched > 0).collect()
+        };
+        let before = watched();
+        assert_eq!(before, vec![2; count]);
+        let mut clients: Vec<_> = (0..3 * count).map(|_| connect(&format!("ws://{address}/"))).collect();
+        clients.iter_mut().for_each(|client| assert_echo(client, "Hello"));
+        assert_eq!(watched(), vec![5; count]);
+    }
+}
+
 /// The default is one event loop. Options add event loops, or a thread for each connection.
 #[test]
 #[cfg(target_os = "linux")]

@@ -55,7 +55,7 @@ const MAILBOX: Token = Token(usize::MAX);
 /// | deadlines of connections (Pings, Pongs, closing) | 1,024 |
 /// | calls of [`Handler::on_timer`] and [`Handler::on_loop_timer`] | 1,024 |
 /// | clients accepted, from each listener | 64 |
-/// | commands of [`Handle`]s, events among them | 1,024 |
+/// | commands of [`Handle`]s, events among them, and clients that other loops hand over | 1,024 |
 /// | connections to which published messages are delivered and written | 1,024 |
 /// | connections whose output is written at the end, and reports of failed sends | 1,024 each |
 ///

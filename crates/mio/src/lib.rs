@@ -110,6 +110,7 @@ mod handler;
 mod listen_options;
 mod listener;
 mod mailbox;
+mod occupancy;
 mod options;
 mod socket;
 mod table;

@@ -34,6 +34,14 @@ pub(crate) struct Listener {
     shared: Arc<ListenerShared>,
 }
 
+/// An accepted client. It counts as a connection of its listener.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// The number of the listener, in the loop that accepted the client and in all that run with it.
+    pub(crate) listener: u16,
+}
+
 /// The result of an attempt to accept.
 pub(crate) enum AcceptOutcome {
     Client(TcpStream, SocketAddr),
@@ -119,10 +127,10 @@ pub(crate) fn bind(addresses: impl ToSocketAddrs) -> io::Result<std::net::TcpLis
     first_of(addresses, |address| listen(socket(address, false)?))
 }
 
-/// Listens `count` times at the first of the addresses for which that succeeds. The system distributes the clients
-/// among the listeners.
+/// Listens at the first of the addresses for which that succeeds: `count` times if the system lets several sockets
+/// listen at one address, or else once.
 pub(crate) fn bind_shared(addresses: impl ToSocketAddrs, count: u16) -> io::Result<Vec<std::net::TcpListener>> {
-    if count < 2 {
+    if count < 2 || !CAN_SHARE_PORT {
         return Ok(vec![bind(addresses)?]);
     }
     first_of(addresses, |address| {
@@ -165,6 +173,9 @@ fn listen(socket: Socket) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+const CAN_SHARE_PORT: bool =
+    cfg!(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))));
 
 #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
 fn share_port(socket: &Socket) -> io::Result<()> {

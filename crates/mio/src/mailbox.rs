@@ -16,6 +16,8 @@ use sansocket_drive::sansocket::{ClientRequest, CloseCode, Config, EncodedMessag
 use crate::answer::Answer;
 use crate::connection_id::ConnectionId;
 use crate::error::{MailboxLimit, PostError};
+use crate::listener::Client;
+use crate::occupancy::Occupancy;
 use crate::options::MailboxLimits;
 use crate::socket::Socket;
 
@@ -33,6 +35,8 @@ pub(crate) enum Command<D, E> {
     Answer(ConnectionId, Box<Answer>),
     Connect(Box<Connect<D>>),
     Adopt(Box<(Socket, D)>),
+    /// A client that another loop has accepted.
+    Serve(Client),
     Event(E),
 }
 
@@ -50,7 +54,9 @@ impl<D, E> Command<D, E> {
             Self::Send(_, message) => message.len(),
             Self::SendEncoded(_, message) | Self::Publish(_, message) => message.len(),
             Self::Close(_, _, reason) => reason.len(),
-            Self::Abort(_) | Self::Adopt(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) => 0,
+            Self::Abort(_) | Self::Adopt(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) | Self::Serve(_) => {
+                0
+            }
         }
     }
 }
@@ -199,16 +205,14 @@ impl<D, E> Mailbox<D, E> {
         self.lock().is_refusing = true;
     }
 
-    /// Refuses further commands and drops those that are queued: the loop has ended.
-    pub(crate) fn close(&self) {
+    /// Refuses further commands and returns those that are queued: the loop has ended. The caller drops them without a
+    /// lock, since `drop` of the application's types may post.
+    pub(crate) fn close(&self) -> VecDeque<Command<D, E>> {
         let mut queue = self.lock();
         (queue.is_refusing, queue.is_closed) = (true, true);
-        let commands = mem::take(&mut queue.commands);
         self.pending_commands.store(0, Relaxed);
         self.pending_bytes.store(0, Relaxed);
-        drop(queue);
-        // unlocked: `drop` of the application's types may post
-        drop(commands);
+        mem::take(&mut queue.commands)
     }
 
     pub(crate) fn wake(&self) {
@@ -227,6 +231,7 @@ impl<D, E> Mailbox<D, E> {
 /// The mailboxes of event loops that run together, by the loops' numbers.
 pub(crate) struct Mailboxes<D, E> {
     mailboxes: Vec<Mailbox<D, E>>,
+    occupancy: Arc<Occupancy>,
     config: Arc<Config>,
     /// The loop that gets the next connection.
     next_loop: AtomicUsize,
@@ -234,7 +239,8 @@ pub(crate) struct Mailboxes<D, E> {
 
 impl<D, E> Mailboxes<D, E> {
     pub(crate) fn new(mailboxes: Vec<Mailbox<D, E>>, config: Arc<Config>) -> Self {
-        Self { mailboxes, config, next_loop: AtomicUsize::new(0) }
+        let occupancy = Arc::new(Occupancy::new(mailboxes.len()));
+        Self { mailboxes, occupancy, config, next_loop: AtomicUsize::new(0) }
     }
 
     /// Returns the mailbox of a loop.
@@ -244,6 +250,11 @@ impl<D, E> Mailboxes<D, E> {
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Mailbox<D, E>> {
         self.mailboxes.iter()
+    }
+
+    /// Returns the loops' numbers of connections.
+    pub(crate) fn occupancy(&self) -> &Arc<Occupancy> {
+        &self.occupancy
     }
 
     /// Returns the settings of all connections.
@@ -290,6 +301,17 @@ impl<D, E> Mailboxes<D, E> {
             Some(limit) => PostError::Full(value, limit),
             None => PostError::Stopped(value),
         })
+    }
+
+    /// Hands a client that loop `own` has accepted to the loop that should serve it. Hands it back if that is `own`, or
+    /// if the other loop's mailbox is full or refuses commands.
+    pub(crate) fn hand_over(&self, own: usize, client: Client) -> Option<Client> {
+        let Some(thread) = self.occupancy.emptier_than(own) else { return Some(client) };
+        // The client counts at once, so that the next one does not follow it there.
+        self.occupancy.add(thread);
+        let refused = self.post_to(thread, client, 0, Command::Serve).err()?;
+        self.occupancy.remove(thread);
+        Some(refused.into_inner())
     }
 
     /// Encodes a message, and publishes it as [`publish`](Self::publish) does. Returns the encoded message.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sansocket_drive::sansocket::Config;
 use sansocket_drive::with_keepalive;
 
-/// The default size of the read buffer, in bytes.
-const DEFAULT_BUFFER_SIZE: usize = 64 * 1024;
+/// The default size of the read buffer, in bytes: a message of 64 KiB and the longest head of a frame.
+const DEFAULT_BUFFER_SIZE: usize = 64 * 1024 + 14;
 /// The least size of the read buffer, in bytes.
 const MIN_BUFFER_SIZE: usize = 256;
 
@@ -46,7 +46,7 @@ pub(crate) struct MailboxLimits {
 }
 
 impl Options {
-    /// Returns the defaults: [`Config::default`] with keepalive, a read buffer of 64 KiB, a low-water mark at half of
+    /// Returns the defaults: [`Config::default`] with keepalive, a read buffer for messages of 64 KiB, a low-water mark at half of
     /// the high one, a mailbox of 16,384 commands and 16 MiB, and 5 s to stop.
     pub fn new() -> Self {
         Self {
@@ -64,8 +64,9 @@ impl Options {
         self
     }
 
-    /// Sets the size of the read buffer that all connections share, in bytes, at least 256 (default: 64 KiB). A message
-    /// that lies whole in it is passed to the handler without a copy; a longer message is assembled.
+    /// Sets the size of the read buffer that all connections share, in bytes, at least 256 (default: 65,550, which
+    /// holds a message of 64 KiB with the longest head of a frame). A message that lies whole in it is passed to the
+    /// handler without a copy; a longer message is assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes.max(MIN_BUFFER_SIZE);
         self

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use sansocket_drive::sansocket::{
     ClientRequest, CloseCode, Config, EncodedMessage, Instant, ReadyState, Role, SendError, WebSocket,
 };
@@ -19,6 +18,8 @@ use crate::clock;
 use crate::connection_id::ConnectionId;
 use crate::error::{ConnectError, Stopped};
 use crate::listen_options::ListenerShared;
+use crate::listener::Client;
+use crate::occupancy::Occupancy;
 use crate::options::Options;
 use crate::socket::Socket;
 use crate::timers::Timers;
@@ -60,6 +61,8 @@ pub(crate) struct Table<D> {
     pub(crate) entries: Slab<Entry<D>>,
     /// The number of slots that have ever been used: all indices are below it.
     slots: usize,
+    /// The numbers of connections of this loop and of those that run with it.
+    pub(crate) occupancy: Arc<Occupancy>,
     /// The listeners of the loop, by number. Those that were closed remain.
     pub(crate) listeners: Vec<Arc<ListenerShared>>,
     deadlines: Deadlines,
@@ -88,11 +91,12 @@ pub(crate) struct Table<D> {
 }
 
 impl<D> Table<D> {
-    pub(crate) fn new(thread: u16, options: &Options) -> Self {
+    pub(crate) fn new(thread: u16, occupancy: Arc<Occupancy>, options: &Options) -> Self {
         let (high_water_mark, low_water_mark) = options.water_marks();
         Self {
             entries: Slab::new(),
             slots: 0,
+            occupancy,
             listeners: Vec::new(),
             deadlines: Deadlines::default(),
             dirty: Vec::new(),
@@ -132,7 +136,8 @@ impl<D> Table<D> {
     }
 
     /// Adds a connection that a listener has accepted.
-    pub(crate) fn insert_accepted(&mut self, stream: TcpStream, peer: SocketAddr, listener: u16, data: D) -> usize {
+    pub(crate) fn insert_accepted(&mut self, client: Client, data: D) -> usize {
+        let Client { stream, peer, listener } = client;
         let socket = Socket::server(stream, Arc::clone(&self.config), self.now);
         let index = self.insert(socket, listener, data);
         self.entries[index].socket.driver.set_log_peer(peer);
@@ -140,6 +145,7 @@ impl<D> Table<D> {
     }
 
     fn insert(&mut self, socket: Socket, listener: u16, data: D) -> usize {
+        self.occupancy.add(self.thread.into());
         self.next_generation = self.next_generation.wrapping_add(1);
         let index = self.entries.insert(Entry {
             socket,
@@ -161,6 +167,7 @@ impl<D> Table<D> {
 
     /// Removes a connection. Returns whether its listener had reached its `max_connections`.
     pub(crate) fn remove(&mut self, index: usize) -> bool {
+        self.occupancy.remove(self.thread.into());
         let listener = self.entries.remove(index).listener;
         self.timers.cancel_all(Some(index as u32));
         self.publications.remove(index as u32);
@@ -374,6 +381,7 @@ impl<D> Table<D> {
     /// Begins to close all connections.
     pub(crate) fn stop(&mut self) {
         self.is_stopping = true;
+        self.occupancy.stop(self.thread.into());
         let now = clock::now();
         self.stop_at = Some(now + self.stop_timeout);
         // cannot fail: 1001 may be sent, and the reason is empty

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::panic;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -17,12 +17,38 @@ use crate::options::Options;
 
 /// Event loops that run together, each on a thread of its own.
 ///
-/// They listen at the same address, and the system distributes the clients among them (`SO_REUSEPORT`). A connection
-/// stays with its loop, and each handler receives the events of one loop only; a broadcast reaches the connections of
-/// all.
+/// They listen at the same address. A connection stays with its loop, and each handler receives the events of one loop
+/// only; a broadcast reaches the connections of all.
 ///
-/// They also end together. If a loop fails, or its handler panics, its connections are lost, and the others are stopped
-/// in an orderly way: see [`Handle::stop`].
+/// # How clients are spread
+///
+/// The system distributes the clients among the loops (`SO_REUSEPORT`). Linux chooses at random, so that of 8 clients
+/// one of 4 loops may get 5 and another none; macOS and the BSDs may give all clients to one loop. Therefore the loop
+/// that has accepted a client compares the loops' numbers of connections, and hands the client over to the loop with the
+/// fewest if its own number is higher by more than an eighth:
+///
+/// * The loop that gets a client then has at most 1 + *f* / 8 connections more than the loop with the fewest, which has
+///   *f*. Loops that accept at the same moment may each add one more.
+/// * A spread that is even by itself causes no hand-over. From 500 connections per loop on, a random spread causes few:
+///   for about 1 % of the clients.
+/// * A hand-over posts one command to the other loop's mailbox. If the mailbox is full, or the loop is stopping, the
+///   accepting loop keeps the client. If the loop stops afterwards, the client is disconnected, as in a backlog.
+/// * Connections are not moved later. If the clients of one loop leave, it gets the next ones.
+///
+/// Where sockets cannot share a port (Windows, Solaris), and with [`start_on`](Self::start_on), the first loop accepts
+/// all clients.
+///
+/// # What loops share
+///
+/// A message that stays on its loop takes no lock and changes no memory that loops share: receiving it, sending to a
+/// connection of the same loop, timers and Pongs. `cargo xtask cost --atomics` counts the atomic operations of an echo.
+/// These do reach other loops: accepting and ending a connection (counters); hand-overs, broadcasts and the methods of
+/// [`Handle`] (mailboxes).
+///
+/// # The end
+///
+/// Loops end together. If one fails, or its handler panics, its connections are lost, and the others are stopped in an
+/// orderly way: see [`Handle::stop`].
 ///
 /// ```no_run
 /// use sansocket_mio::{Handler, Options, Threads};
@@ -75,7 +101,7 @@ impl<H: Handler> Threads<H> {
     ///
     /// # Errors
     ///
-    /// The address is in use, or not this machine's; or the system does not let several sockets listen at one address.
+    /// The system's: the address is in use, for example, or not this machine's.
     pub fn start(
         count: u16,
         options: &Options,
@@ -99,13 +125,44 @@ impl<H: Handler> Threads<H> {
         options: &Options,
         address: impl ToSocketAddrs,
         listen_options: &ListenOptions,
+        handler: impl FnMut(usize) -> H,
+    ) -> io::Result<Self>
+    where
+        H: Send + 'static,
+    {
+        Self::start_all(count.max(1), options, listener::bind_shared(address, count)?, listen_options, handler)
+    }
+
+    /// Starts threads with a listener that the caller has made, or that another process has passed on. The first loop
+    /// accepts all clients, and hands them over evenly. Listening ends with the first loop.
+    ///
+    /// # Errors
+    ///
+    /// The system's, such as too many open files.
+    pub fn start_on(
+        count: u16,
+        options: &Options,
+        listener: TcpListener,
+        listen_options: &ListenOptions,
+        handler: impl FnMut(usize) -> H,
+    ) -> io::Result<Self>
+    where
+        H: Send + 'static,
+    {
+        Self::start_all(count.max(1), options, vec![listener], listen_options, handler)
+    }
+
+    /// Starts loops, of which the first ones have these listeners, at least one.
+    fn start_all(
+        count: u16,
+        options: &Options,
+        listeners: Vec<TcpListener>,
+        listen_options: &ListenOptions,
         mut handler: impl FnMut(usize) -> H,
     ) -> io::Result<Self>
     where
         H: Send + 'static,
     {
-        let count = count.max(1);
-        let listeners = listener::bind_shared(address, count)?;
         let address = listeners[0].local_addr()?;
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -118,10 +175,14 @@ impl<H: Handler> Threads<H> {
         let shared = Arc::new(ListenerShared::new(listen_options));
         // make all loops before starting any: if one fails, none starts
         let mut event_loops = Vec::new();
-        for ((number, poll), listener) in (0..count).zip(polls).zip(listeners) {
-            let mailboxes = Arc::clone(&mailboxes);
+        let mut listeners = listeners.into_iter();
+        for (number, poll) in (0..count).zip(polls) {
+            let (mailboxes, shared) = (Arc::clone(&mailboxes), Arc::clone(&shared));
             let mut event_loop = EventLoop::build(handler(number.into()), options, poll, mailboxes, number);
-            event_loop.listen_shared(listener, Arc::clone(&shared))?;
+            match listeners.next() {
+                Some(listener) => _ = event_loop.listen_shared(listener, shared)?,
+                None => event_loop.share_listener(shared),
+            }
             event_loops.push(event_loop);
         }
         let (mut threads, first_failure) = (Vec::new(), Arc::default());

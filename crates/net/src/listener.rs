@@ -75,8 +75,8 @@ impl Acceptor {
         self
     }
 
-    /// Sets the largest size of the read buffer, in bytes, at least 256; default 16 KiB. The buffer begins small and
-    /// grows as needed. A message that fits borrows the buffer; a longer one is assembled.
+    /// Sets the largest size of the read buffer, in bytes, at least 256; default 16,398, which holds a
+    /// message of 16 KiB with the longest head of a frame. The buffer begins small and grows as needed. A message that fits borrows the buffer; a longer one is assembled.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self

@@ -13,8 +13,8 @@ use sansocket_drive::Error;
 
 use crate::turn::{Link, ReadLimit, close, fill};
 
-/// The default `buffer_size`, in bytes.
-pub(crate) const DEFAULT_BUFFER_SIZE: usize = 16 * 1024;
+/// The default `buffer_size`, in bytes: a message of 16 KiB and the longest head of a frame.
+pub(crate) const DEFAULT_BUFFER_SIZE: usize = 16 * 1024 + 14;
 /// The smallest `buffer_size`.
 const MIN_CAPACITY: usize = 256;
 /// The size of the first buffer: an idle connection keeps it.

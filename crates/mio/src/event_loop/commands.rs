@@ -1,5 +1,6 @@
 //! Executes the commands of handles: in order, a bounded number in each turn.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -70,6 +71,7 @@ impl<H: Handler> EventLoop<H> {
                 let _ = self.connections.adopt(socket, data);
                 return;
             }
+            Command::Serve(client) => return self.take_over(client),
             Command::Abort(id) => {
                 let abort = |connection: &mut Connection<'_, H>| {
                     connection.abort();
@@ -104,9 +106,14 @@ impl<H: Handler> EventLoop<H> {
 
     /// Refuses all further commands with `Stopped`, and drops those that are pending.
     pub(super) fn close_mailbox(&mut self) {
-        self.commands.clear();
+        let mut dropped = mem::take(&mut self.commands);
         if let Some(mailbox) = self.connections.mailboxes.get(self.thread) {
-            mailbox.close();
+            dropped.append(&mut mailbox.close());
+        }
+        for command in dropped {
+            if let Command::Serve(client) = command {
+                self.refuse(client);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use mio::Token;
 use super::{EventLoop, MAILBOX};
 use crate::handler::{Connection, Handler};
 use crate::listen_options::{ListenOptions, ListenerShared};
-use crate::listener::{self, AcceptOutcome, Listener};
+use crate::listener::{self, AcceptOutcome, Client, Listener};
 use crate::table::NO_LISTENER;
 
 impl<H: Handler> EventLoop<H> {
@@ -58,6 +58,11 @@ impl<H: Handler> EventLoop<H> {
         Ok(address)
     }
 
+    /// Prepares for clients that another loop accepts with its first listener, and hands over.
+    pub(crate) fn share_listener(&mut self, shared: Arc<ListenerShared>) {
+        self.connections.table.listeners.push(shared);
+    }
+
     /// Closes the listeners and, once all connections have ended, the mailbox. Returns whether connections remain.
     #[cold]
     pub(super) fn continue_stop(&mut self) -> bool {
@@ -86,12 +91,10 @@ impl<H: Handler> EventLoop<H> {
                 }
                 match accepted {
                     AcceptOutcome::Client(stream, peer) => {
-                        let index =
-                            self.connections.table.insert_accepted(stream, peer, number as u16, H::Data::default());
-                        // Its turn is finished here, so it need not be in the list of dirty connections.
-                        self.connections.table.dirty.pop();
-                        self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
-                        self.finish_turn(index);
+                        let client = Client { stream, peer, listener: number as u16 };
+                        if let Some(client) = self.connections.mailboxes.hand_over(self.thread, client) {
+                            self.begin_serving(client);
+                        }
                     }
                     AcceptOutcome::NoClient => break,
                     AcceptOutcome::Failed(error) => {
@@ -103,6 +106,36 @@ impl<H: Handler> EventLoop<H> {
             }
         }
         self.note_may_accept();
+    }
+
+    /// Serves a client that another loop has accepted and handed over.
+    pub(super) fn take_over(&mut self, client: Client) {
+        if self.connections.table.is_stopping {
+            return self.refuse(client);
+        }
+        // It has counted as a connection of this loop since it was handed over.
+        self.connections.table.occupancy.remove(self.thread);
+        self.begin_serving(client);
+    }
+
+    /// Drops a client that was handed over, since this loop is stopping. The client would have been refused in the same
+    /// way in the backlog of a listener of this loop.
+    #[cold]
+    pub(super) fn refuse(&mut self, client: Client) {
+        let Client { stream, listener, .. } = client;
+        drop(stream);
+        self.connections.table.occupancy.remove(self.thread);
+        if self.connections.table.release(listener) {
+            self.connections.wake_other_loops();
+        }
+    }
+
+    fn begin_serving(&mut self, client: Client) {
+        let index = self.connections.table.insert_accepted(client, H::Data::default());
+        // Its turn is finished here, so it need not be in the list of dirty connections.
+        self.connections.table.dirty.pop();
+        self.handler.on_accept(&mut Connection::new(&mut self.connections, index));
+        self.finish_turn(index);
     }
 
     /// Accepts again with listeners that had reached their `max_connections`.

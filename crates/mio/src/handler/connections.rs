@@ -21,7 +21,8 @@ use crate::timers::TimerKey;
 
 impl<H: Handler> Connections<H> {
     pub(crate) fn new(mailboxes: Arc<Mailboxes<H::Data, H::Event>>, thread: u16, options: &Options) -> Self {
-        Self { table: Table::new(thread, options), mailboxes, thread: thread.into() }
+        let occupancy = Arc::clone(mailboxes.occupancy());
+        Self { table: Table::new(thread, occupancy, options), mailboxes, thread: thread.into() }
     }
 
     /// Begins to connect to a `ws://` URL. [`Handler::on_open`] or [`Handler::on_error`] reports the result. A host

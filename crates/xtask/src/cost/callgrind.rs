@@ -16,18 +16,31 @@ pub(crate) const NO_REP_MOVSB: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwca
 /// Receives this many messages, or a few more, from a server. Returns how many, the instructions in user space from
 /// start to exit, and the file with the profile.
 pub(super) fn count(program: &Program, cell: Cell, messages: u64) -> Result<(u64, u64, PathBuf)> {
+    let (messages, text, file) = profile(program, cell, messages, &[])?;
+    let total = total(&text).with_context(|| format!("no total in {}", file.display()))?;
+    Ok((messages, total, file))
+}
+
+/// Makes a server echo this many messages, or a few more, with further options of callgrind. Returns how many, the
+/// profile, and its file.
+pub(super) fn profile(
+    program: &Program,
+    cell: Cell,
+    messages: u64,
+    options: &[&str],
+) -> Result<(u64, String, PathBuf)> {
     let Cell { payload, connections, in_flight } = cell;
     let name = format!("callgrind.{}.{}.{connections}.{in_flight}.out", program.workload(), payload.0);
     let file = workspace::target()?.join("measure").join(name);
     let mut out = "--callgrind-out-file=".to_owned();
     out.push_str(file.to_str().context("the path of the target folder is not UTF-8")?);
     let variable = format!("{}={}", NO_REP_MOVSB.0, NO_REP_MOVSB.1);
-    let prefix = ["env", &variable, "valgrind", "--quiet", "--tool=callgrind", "--cache-sim=no", &out].map(Into::into);
+    let fixed = ["env", &variable, "valgrind", "--quiet", "--tool=callgrind", "--cache-sim=no", &out];
+    let prefix: Vec<_> = fixed.iter().chain(options).map(Into::into).collect();
     let messages = receive_messages(program, &prefix, cell, messages)?;
 
     let text = fs::read_to_string(&file).with_context(|| format!("valgrind wrote no {}", file.display()))?;
-    let total = total(&text).with_context(|| format!("no total in {}", file.display()))?;
-    Ok((messages, total, file))
+    Ok((messages, text, file))
 }
 
 /// Parses the total in the last line of a file of callgrind.

@@ -2,6 +2,7 @@
 //!
 //! Counts are the same on a busy machine as on a quiet one, so they are more reliable than times.
 
+mod atomics;
 mod callgrind;
 mod goals;
 mod measure;
@@ -66,6 +67,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME|PATH", default_value = "sansocket")]
     server: String,
 
+    /// Count the atomic operations per echoed message instead, by function, of `sansocket serve --threads 2`: a message
+    /// takes none, and therefore no lock [default cell: 20B/32/1]
+    ///
+    /// In a process with several threads, glibc before 2.41 has two for each system call that can block (for
+    /// `pthread_cancel`), on memory of the calling thread.
+    #[arg(long, conflicts_with_all = ["payload", "connections", "in_flight", "server", "keep"])]
+    atomics: bool,
+
     /// Keep the files of callgrind for the long runs, and print their paths, for callgrind_annotate
     #[arg(long)]
     keep: bool,
@@ -86,6 +95,9 @@ const CELLS: [(usize, usize, usize); 11] = [
     (1 << 20, 32, 1),
 ];
 
+/// The cell in which atomic operations are counted.
+const ATOMICS_CELL: Cell = Cell { payload: Payload(20), connections: 32, in_flight: 1 };
+
 /// Measures each cell, and prints a line for it.
 ///
 /// # Errors
@@ -93,6 +105,9 @@ const CELLS: [(usize, usize, usize); 11] = [
 /// If measuring fails, or a goal is missed. Every missed goal is printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     check_tools()?;
+    if args.atomics {
+        return atomics::run(args.cell.unwrap_or(ATOMICS_CELL));
+    }
     let workload = Workload::new(args.fan_out);
     let cells = args.cells(workload);
     ensure!(!cells.is_empty(), "no default cell has these sizes and numbers; use --cell for others");

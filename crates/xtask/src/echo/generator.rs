@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -57,7 +57,7 @@ impl Generator {
         let start = Instant::now();
         let Self { event_loop, cell } = self;
         let clients = event_loop.handler();
-        let payload = Rc::clone(&clients.payload);
+        let payload = Arc::clone(&clients.payload);
         let ids: Vec<_> = clients.all.iter().map(|client| client.id).collect();
         clients.begin(start, stop);
         for id in ids {
@@ -94,7 +94,7 @@ impl Generator {
 #[derive(Debug)]
 struct Clients {
     /// The payload of every message.
-    payload: Rc<[u8]>,
+    payload: Arc<[u8]>,
     in_flight: usize,
     /// The clients by the index of their connection: none closes, so the indices have no gaps.
     all: Vec<Client>,

@@ -14,5 +14,5 @@ pub(crate) use cell::{Cell, Payload, count};
 pub(crate) use files::allow_connections;
 pub(crate) use generator::Generator;
 pub(crate) use program::{Program, Workload};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, running_time};
 pub(crate) use tally::{SILENCE_MAX, StopAfter, Tally};

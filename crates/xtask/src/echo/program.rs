@@ -1,6 +1,8 @@
 //! The programs of servers: those of this workspace by name, and others by path.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
@@ -22,6 +24,8 @@ pub(crate) struct Program {
     workload: Workload,
     name: String,
     path: PathBuf,
+    /// The arguments before the address.
+    arguments: Vec<String>,
 }
 
 /// A server of this workspace: its name, its package, the kind of target, and the name of the target.
@@ -79,7 +83,15 @@ impl Program {
         }
         let names: Vec<_> = workload.servers().collect();
         ensure!(Path::new(name).is_file(), "no {workload} server {name:?}; use a path, or one of {}", names.join(", "));
-        Ok(Self { workload, name: name.to_owned(), path: Path::new(name).canonicalize()? })
+        Ok(Self { workload, name: name.to_owned(), path: Path::new(name).canonicalize()?, arguments: Vec::new() })
+    }
+
+    /// Builds the command, as a server with this number of event loops.
+    pub(crate) fn serve(loops: usize) -> Result<Self> {
+        let path = workspace::build(&["build", "--release", "--package", "sansocket-cli"], "sansocket")?;
+        let arguments = format!("serve --quiet --threads {loops}");
+        let name = format!("sansocket {arguments}");
+        Ok(Self { workload: Workload::Echo, name, path, arguments: arguments.split(' ').map(str::to_owned).collect() })
     }
 
     /// Returns what it does with messages.
@@ -92,15 +104,15 @@ impl Program {
         self.name == OURS
     }
 
-    /// Returns the path of the executable.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the command that runs it, up to the address.
+    pub(crate) fn command(&self) -> impl Iterator<Item = OsString> {
+        iter::once(self.path.clone().into()).chain(self.arguments.iter().map(Into::into))
     }
 
     fn build(workload: Workload, (name, package, kind, target): KnownServer) -> Result<Self> {
         let kind = format!("--{kind}");
         let path = workspace::build(&["build", "--release", "--package", package, &kind, target], target)?;
-        Ok(Self { workload, name: name.to_owned(), path })
+        Ok(Self { workload, name: name.to_owned(), path, arguments: Vec::new() })
     }
 }
 

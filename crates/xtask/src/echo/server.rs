@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::program::Program;
@@ -41,8 +41,7 @@ impl Server {
         fs::create_dir_all(&dir)?;
         let log = dir.join("server.log");
 
-        let server = program.path().as_os_str().to_owned();
-        let command: Vec<_> = prefix.iter().cloned().chain([server]).collect();
+        let command: Vec<_> = prefix.iter().cloned().chain(program.command()).collect();
         let mut child = Command::new(&command[0])
             .args(&command[1..])
             .arg("127.0.0.1:0")
@@ -103,6 +102,20 @@ impl Server {
         Ok(Duration::from_nanos(sum))
     }
 
+    /// Returns the processor times of its event loops: of the threads that `Threads` starts.
+    pub(crate) fn loop_times(&self) -> Result<Vec<Duration>> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid))?;
+        let mut times = Vec::new();
+        for task in tasks {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.starts_with("sansocket ") {
+                times.push(running_time(&task)?);
+            }
+        }
+        ensure!(!times.is_empty(), "the server has no event loops of `Threads`");
+        Ok(times)
+    }
+
     /// Returns its resident memory, in bytes. It is exact, unlike `VmRSS`, which may be some pages behind.
     pub(crate) fn resident(&self) -> Result<u64> {
         let rollup = self.proc("smaps_rollup")?;
@@ -146,6 +159,13 @@ impl Drop for Server {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Returns the processor time of a thread, by its folder in `/proc`.
+pub(crate) fn running_time(task: &Path) -> Result<Duration> {
+    let text = fs::read_to_string(task.join("schedstat")).context("the kernel does not count the time of threads")?;
+    let nanoseconds = text.split_whitespace().next().context("empty schedstat")?.parse()?;
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Returns a channel for the first line. A thread reads the other lines too, so that the server never blocks on

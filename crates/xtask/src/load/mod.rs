@@ -2,9 +2,15 @@
 //!
 //! Times are noisy: a difference below a factor of 1.5 is significant only if every pass shows it. `cargo xtask cost`
 //! counts instead.
+//!
+//! `--threads` compares numbers of event loops of one server, and `--model` computes what they would do with a core
+//! each.
 
+mod costs;
+mod model;
 mod run;
 mod table;
+mod threads;
 
 use std::fs;
 use std::time::Duration;
@@ -56,6 +62,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME|PATH", value_delimiter = ',')]
     servers: Vec<String>,
 
+    /// Instead, compare `sansocket serve` with these numbers of event loops, such as 1,2,4
+    ///
+    /// The server's loops, and as many threads of clients, share all cores.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = loops, conflicts_with_all = CELL_ARGS)]
+    threads: Vec<usize>,
+
+    /// Instead, measure the costs of an event loop here, and compute the throughput of up to this many loops with a
+    /// core each
+    #[arg(long, value_name = "LOOPS", value_parser = loops, conflicts_with_all = CELL_ARGS)]
+    model: Option<usize>,
+
     /// The number of passes
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     passes: usize,
@@ -65,6 +82,8 @@ pub(crate) struct Args {
     seconds: Duration,
 }
 
+/// The arguments that choose cells and servers.
+const CELL_ARGS: [&str; 5] = ["payload", "connections", "in_flight", "servers", "passes"];
 const PAYLOADS: [usize; 4] = [20, 1 << 10, 16 << 10, 1 << 20];
 /// Numbers of connections, and of messages in flight per connection.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (32, 1), (200, 1), (1000, 1), (32, 16)];
@@ -79,6 +98,15 @@ const OVERHEAD: Duration = Duration::from_millis(100);
 ///
 /// If a server or a connection fails. It is no error if ours is slower.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if !args.threads.is_empty() {
+        threads::run(&args.threads, args.seconds)?;
+    }
+    if let Some(loops) = args.model {
+        model::run(loops, args.seconds)?;
+    }
+    if args.model.is_some() || !args.threads.is_empty() {
+        return Ok(());
+    }
     let workload = Workload::new(args.fan_out);
     let (cells, omitted): (Vec<_>, _) =
         args.cells(workload).into_iter().partition(|cell| cell.bytes_in_flight() <= BYTES_IN_FLIGHT_MAX);
@@ -152,6 +180,13 @@ impl Args {
 fn load_average() -> Option<f64> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;
     load.split_whitespace().next()?.parse().ok().filter(|&load| load > 1.0)
+}
+
+/// Parses a number of event loops, which `sansocket serve --threads` accepts.
+fn loops(text: &str) -> Result<usize> {
+    let loops = count(text)?;
+    ensure!(loops <= 1024, "{loops} is more than 1024");
+    Ok(loops)
 }
 
 fn seconds(text: &str) -> Result<Duration> {

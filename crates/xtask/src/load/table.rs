@@ -133,7 +133,7 @@ impl fmt::Display for Summary {
 }
 
 /// Formats a number with its digits in groups of three.
-fn grouped(number: f64) -> String {
+pub(super) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.char_indices() {
