@@ -1,7 +1,7 @@
 //! A server receives messages, which it unmasks, or a client does: binary messages, and text, which is validated.
 //!
 //! The wire holds 64 KiB of messages, at least one and at most 1,024. Every participant first copies it from
-//! memory into a buffer, as `recv` would (`wire::copy`). The participant memcpy does nothing else, in reads of 64 KiB.
+//! memory into a buffer, as `recv` would (`wire::copy`). The participant memcpy does nothing else, in reads of 65,550 bytes.
 //!
 //! The floor is the least work for the same contract: it reads as sansocket does, with one buffer of 64 KiB, unmasks
 //! and validates each message there, with the fastest kernels known here, and assembles a message that is longer than

@@ -14,11 +14,11 @@ const LEGEND: &str = "\
 Times are in nanoseconds per message. Compare times within a table; nothing else is comparable. Each file in \
 [benches](benches) describes its measurement at the top.
 
-* **sansocket** is driven as the event loop of `sansocket-mio` drives it: one buffer of 64 KiB for all reads, scratch \
+* **sansocket** is driven as the event loop of `sansocket-mio` drives it: one buffer of 65,550 bytes for all reads, scratch \
 memory attached for a turn, and a message that is longer than a read assembled. Rows below it drive it in other ways, \
 which their names say; no goal and no picture uses them.
 * **floor** is the least work that every implementation must do for the same input and output. Receiving: one copy of \
-the bytes into the read buffer, as `recv` does, in the same reads of 64 KiB; unmasking and validating in place; for a \
+the bytes into the read buffer, as `recv` does, in the same reads of 65,550 bytes; unmasking and validating in place; for a \
 message that is longer than a read, one more copy into the memory of the message. Sending: one copy of a borrowed \
 payload, which masks it; for an owned payload, masking in place. It parses no head, checks no rule and keeps no state.
 * **memcpy** copies the bytes once.
