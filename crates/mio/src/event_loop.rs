@@ -261,7 +261,7 @@ impl<H: Handler> EventLoop<H> {
             _ => self.connections.table.now = clock::now(),
         }
         self.is_clock_stale = false;
-        self.connections.table.has_paused = false;
+        self.connections.table.is_interrupted = !self.connections.table.publications.is_empty();
         if self.stop_requested.load(Acquire) {
             self.execute_stop();
         }

@@ -86,8 +86,8 @@ pub(crate) struct Table<D> {
     next_generation: u32,
     thread: u16,
     pub(crate) is_stopping: bool,
-    /// A handler has paused reading of some connection in this turn.
-    pub(crate) has_paused: bool,
+    /// A handler has paused reading of some connection in this turn, or there are publications.
+    pub(crate) is_interrupted: bool,
 }
 
 impl<D> Table<D> {
@@ -113,7 +113,7 @@ impl<D> Table<D> {
             next_generation: 0,
             thread,
             is_stopping: false,
-            has_paused: false,
+            is_interrupted: false,
         }
     }
 
@@ -253,6 +253,7 @@ impl<D> Table<D> {
     /// Publishes a message to the members of a group, or to all open connections. Each gets it at the end of the turn,
     /// or before anything else happens to it.
     pub(crate) fn publish(&mut self, group: Option<&Group>, message: EncodedMessage) {
+        self.is_interrupted = true;
         match group {
             Some(group) => self.publications.publish(group, message),
             None => self.publications.publish_to_all(message),

@@ -33,8 +33,8 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
     }
 
     #[inline]
-    fn may_be_paused(&self) -> bool {
-        self.connections.table.has_paused
+    fn is_interrupted(&self) -> bool {
+        self.connections.table.is_interrupted
     }
 
     #[inline(never)]

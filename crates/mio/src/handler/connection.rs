@@ -260,7 +260,7 @@ impl<H: Handler> Connection<'_, H> {
     /// }
     /// ```
     pub fn pause_reading(&mut self) {
-        self.connections.table.has_paused = true;
+        self.connections.table.is_interrupted = true;
         self.entry_mut().socket.pause_reading();
     }
 

@@ -84,7 +84,7 @@ impl<F: FnMut(&mut WebSocket, Result<Event<'_>, Error>)> Driven for Standalone<'
     }
 
     /// Returns false: the closure cannot reach the socket.
-    fn may_be_paused(&self) -> bool {
+    fn is_interrupted(&self) -> bool {
         false
     }
 }

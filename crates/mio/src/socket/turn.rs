@@ -31,9 +31,9 @@ pub(crate) trait Driven {
         self.dispatch(Ok(Event::Message(message)));
     }
 
-    /// Returns whether a handler may have paused reading. To ask the socket itself after each message would cost 16
-    /// instructions.
-    fn may_be_paused(&self) -> bool;
+    /// Returns whether a handler may have paused reading, or published a message: the connection must be prepared
+    /// again. To ask the socket itself after each message would cost 16 instructions.
+    fn is_interrupted(&self) -> bool;
 }
 
 /// Reads one buffer, and then others until a read yields an event, and dispatches the events. The caller then finishes
@@ -169,8 +169,8 @@ fn receive(driven: &mut impl Driven, bytes: &mut [u8], now: Instant) -> usize {
 fn receive_until_pause(driven: &mut impl Driven, bytes: &mut [u8], now: Instant) -> (usize, usize) {
     let mut input = Input::new(bytes);
     let mut events = 0;
+    driven.before_receive();
     loop {
-        driven.before_receive();
         let driver = &mut driven.socket().driver;
         match driver.receive(&mut input, now) {
             // handled before `resolve`: saves 20 instructions per message
@@ -188,10 +188,13 @@ fn receive_until_pause(driven: &mut impl Driven, bytes: &mut [u8], now: Instant)
             },
         }
         events += 1;
-        if driven.may_be_paused() && !input.is_empty() && driven.socket().is_reading_paused() {
-            let rest = input.remaining().len();
-            input.discard();
-            return (events, rest);
+        if driven.is_interrupted() {
+            driven.before_receive();
+            if !input.is_empty() && driven.socket().is_reading_paused() {
+                let rest = input.remaining().len();
+                input.discard();
+                return (events, rest);
+            }
         }
     }
 }
