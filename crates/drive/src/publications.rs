@@ -116,8 +116,6 @@ struct Log {
     removed: u64,
     /// The position of the next message.
     end: u64,
-    /// Runs that end at or before this position get no further message.
-    sealed: u64,
     payload_len: usize,
 }
 
@@ -128,7 +126,8 @@ struct Run {
     start: u64,
     messages: Vec<EncodedMessage>,
     payload_len: usize,
-    /// The messages joined, once a member has taken them.
+    slow_members: SlowMembers,
+    /// The messages joined, once the run is sealed: it then gets no further message.
     batch: Option<EncodedBatch>,
 }
 
@@ -146,17 +145,30 @@ impl Run {
         self.start + self.messages.len() as u64
     }
 
-    /// Sends the messages from this position on. Returns the first error; messages behind it may fit nevertheless.
-    /// `sealed` is that of the log.
+    /// Sends the messages from this position on, unless the policy for a slow member says otherwise. Returns the first
+    /// error; messages behind it may fit nevertheless.
     #[inline]
-    fn send(&mut self, position: u64, sealed: u64, ws: &mut WebSocket) -> Result<(), SendError> {
-        let first = position.saturating_sub(self.start) as usize;
-        if first == 0 && self.messages.len() > 1 && self.end() <= sealed {
-            let batch = self.batch.get_or_insert_with(|| EncodedBatch::new(&self.messages));
-            if ws.send_batch(batch).is_ok() {
-                return Ok(());
+    fn send(&self, position: u64, ws: &mut WebSocket, is_slow: bool, now: Instant) -> Result<(), SendError> {
+        match self.slow_members {
+            SlowMembers::Skip if is_slow => return Ok(()),
+            SlowMembers::Abort if is_slow => {
+                ws.abort(now);
+                return Err(SendError::BufferFull { message: (), size: self.payload_len });
             }
+            _ => {}
         }
+        if let Some(batch) = &self.batch
+            && position <= self.start
+            && ws.send_batch(batch).is_ok()
+        {
+            return Ok(());
+        }
+        self.send_each(position, ws)
+    }
+
+    #[inline(never)]
+    fn send_each(&self, position: u64, ws: &mut WebSocket) -> Result<(), SendError> {
+        let first = position.saturating_sub(self.start) as usize;
         let mut result = Ok(());
         for message in self.messages.get(first..).unwrap_or_default() {
             result = result.and(ws.send_encoded(message));
@@ -170,23 +182,20 @@ impl Log {
         self.runs.get(number.checked_sub(self.removed)? as usize)
     }
 
-    fn run_mut(&mut self, number: u64) -> Option<&mut Run> {
-        self.runs.get_mut(number.checked_sub(self.removed)? as usize)
-    }
-
     /// Adds a message. Returns the number of its run if the run is new.
-    fn push(&mut self, slot: usize, message: EncodedMessage) -> Option<u64> {
+    fn push(&mut self, slot: usize, slow_members: SlowMembers, message: EncodedMessage) -> Option<u64> {
         let (start, len) = (self.end, message.len());
         self.end += 1;
         self.payload_len += len;
         match self.runs.back_mut() {
-            Some(run) if run.slot == slot && run.end() > self.sealed && run.payload_len + len <= RUN_MAX => {
+            Some(run) if run.slot == slot && run.batch.is_none() && run.payload_len + len <= RUN_MAX => {
                 run.payload_len += len;
                 run.messages.push(message);
                 None
             }
             _ => {
-                self.runs.push_back(Run { slot, start, messages: vec![message], payload_len: len, batch: None });
+                let messages = vec![message];
+                self.runs.push_back(Run { slot, start, messages, payload_len: len, slow_members, batch: None });
                 Some(self.removed + self.runs.len() as u64 - 1)
             }
         }
@@ -260,7 +269,7 @@ impl Publications {
             group.add_loop(self.event_loop);
             self.groups.insert(GroupState::new(Some(group.clone())))
         });
-        let is_member = self.member(connection).groups.iter().any(|membership| membership.slot as usize == slot);
+        let is_member = self.has_joined(connection, slot);
         if !is_member {
             let members = &mut self.groups[slot].members;
             let membership = Membership { slot: slot as u32, index: members.len() as u32 };
@@ -320,54 +329,32 @@ impl Publications {
             return Ok(());
         }
         // Without this path, a message to many members costs 120 instructions more for each.
-        if self.log.runs.len() == 1 {
-            let run = self.log.removed;
-            return if self.concerns(run, connection) { self.send(run, position, ws, is_slow, now) } else { Ok(()) };
+        if self.log.runs.len() == 1
+            && let Some(run) = self.log.runs.front()
+        {
+            let is_member = run.slot == ALL || self.has_joined(connection, run.slot);
+            return if is_member { run.send(position, ws, is_slow, now) } else { Ok(()) };
         }
         self.find_due(connection, position);
         let mut result = Ok(());
-        let mut due = mem::take(&mut self.due);
-        for run in due.drain(..) {
-            result = result.and(self.send(run, position, ws, is_slow, now));
+        for number in self.due.drain(..) {
+            if let Some(run) = self.log.run(number) {
+                result = result.and(run.send(position, ws, is_slow, now));
+            }
         }
-        self.due = due;
         result
     }
 
-    /// Sends the messages of a run from a position on, unless the group's policy for a slow member says otherwise.
-    #[inline]
-    fn send(
-        &mut self,
-        run: u64,
-        position: u64,
-        ws: &mut WebSocket,
-        is_slow: bool,
-        now: Instant,
-    ) -> Result<(), SendError> {
-        let sealed = self.log.sealed;
-        let Some(run) = self.log.run_mut(run) else { return Ok(()) };
-        let group = self.groups[run.slot].group.as_ref();
-        match group.filter(|_| is_slow).map_or(SlowMembers::Queue, Group::slow_members) {
-            SlowMembers::Queue => run.send(position, sealed, ws),
-            SlowMembers::Skip => Ok(()),
-            SlowMembers::Abort => {
-                ws.abort(now);
-                Err(SendError::BufferFull { message: (), size: run.payload_len })
-            }
-        }
-    }
-
-    /// Returns whether a connection is a member of a run's group.
-    #[inline]
-    fn concerns(&self, run: u64, connection: u32) -> bool {
-        let slot = self.log.run(run).map_or(ALL, |run| run.slot);
-        let memberships = self.members.get(connection as usize).map_or(&[][..], |member| &member.groups);
-        slot == ALL || memberships.iter().any(|membership| membership.slot as usize == slot)
+    fn has_joined(&self, connection: u32, slot: usize) -> bool {
+        let member = self.members.get(connection as usize);
+        member.is_some_and(|member| member.groups.iter().any(|membership| membership.slot as usize == slot))
     }
 
     /// Ends the runs of the log, so that members take them by reference. Later publications begin new runs.
     pub fn seal(&mut self) {
-        self.log.sealed = self.log.end;
+        for run in self.log.runs.iter_mut().rev().take_while(|run| run.batch.is_none()) {
+            run.batch = Some(EncodedBatch::new(&run.messages));
+        }
     }
 
     /// Returns the next connection for which the log has messages: call [`take`](Self::take). A connection may be
@@ -412,8 +399,10 @@ impl Publications {
     }
 
     fn log(&mut self, slot: usize, message: EncodedMessage) {
-        if let Some(run) = self.log.push(slot, message) {
-            self.groups[slot].runs.push_back(run);
+        let group = &mut self.groups[slot];
+        let slow_members = group.group.as_ref().map(Group::slow_members).unwrap_or_default();
+        if let Some(run) = self.log.push(slot, slow_members, message) {
+            group.runs.push_back(run);
         }
     }
 
