@@ -11,7 +11,6 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 use rand_core::CryptoRng;
 
-use self::open_events::OpenStage;
 use crate::closing::{Closing, Timer, Timers, Transition};
 use crate::data::{
     Close, CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ProtocolError,
@@ -20,7 +19,7 @@ use crate::data::{
 use crate::error::{Error, TimeoutKind};
 use crate::event::Event;
 use crate::frame::OpCode;
-use crate::handshake::{Agreement, Extension, PendingOpen};
+use crate::handshake::{Agreement, Extension, OpenStage, PendingOpen};
 use crate::receive::{Receiver, Rules};
 use crate::send::{ControlOrigin, EncodedBatch, EncodedMessage, Masking, Output, Scratch, Sender};
 

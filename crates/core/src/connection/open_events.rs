@@ -7,16 +7,7 @@ use super::Connection;
 use crate::data::Instant;
 use crate::error::Error;
 use crate::event::Event;
-use crate::handshake::{Agreement, EarlyFrames, Open, PendingOpen};
-
-/// The events that [`WebSocket`](crate::WebSocket) returns before those of further bytes.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum OpenStage {
-    /// `Open`, then those of early frames.
-    Open,
-    EarlyFrames,
-    Done,
-}
+use crate::handshake::{Agreement, EarlyFrames, Open, OpenStage, PendingOpen};
 
 impl Connection {
     /// Begins with the `Open` event, and the events of frames that have arrived.

@@ -6,6 +6,15 @@ use alloc::vec::Vec;
 use crate::data::Input;
 use crate::handshake::Agreement;
 
+/// The events that [`WebSocket`](crate::WebSocket) returns before those of further bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum OpenStage {
+    /// `Open`, then those of early frames.
+    Open,
+    EarlyFrames,
+    Done,
+}
+
 /// The agreement, and frames that arrived before the server accepted. Most connections have neither.
 #[derive(Debug)]
 pub(crate) struct PendingOpen {
