@@ -1,6 +1,7 @@
 //! A connection after its opening handshake: joins receiver, sender, closing handshake and timers.
 
 mod keepalive;
+mod open_events;
 mod receive;
 
 use alloc::borrow::Cow;
@@ -18,10 +19,9 @@ use crate::data::{
 use crate::error::{Error, TimeoutKind};
 use crate::event::Event;
 use crate::frame::OpCode;
-use crate::handshake::{Agreement, Extension, PendingOpen};
-use crate::receive::Receiver;
-use crate::scratch::Scratch;
-use crate::send::{ControlOrigin, EncodedMessage, Masking, Output, Sender};
+use crate::handshake::{Agreement, Extension, OpenStage, PendingOpen};
+use crate::receive::{Receiver, Rules};
+use crate::send::{ControlOrigin, EncodedMessage, Masking, Output, Scratch, Sender};
 
 /// A WebSocket connection after its opening handshake: RFC 6455 sections 5 to 7 alone.
 ///
@@ -53,8 +53,9 @@ pub struct Connection {
     /// `None` while the connection is open.
     closing: Option<Box<Closing>>,
     timers: Timers,
-    /// What the opening handshake agreed, and the events that [`WebSocket`](crate::WebSocket) has not returned yet.
-    pub(crate) pending_open: Option<Box<PendingOpen>>,
+    /// What the opening handshake agreed, and frames that arrived before it was complete. Most connections have neither.
+    pending_open: Option<Box<PendingOpen>>,
+    open_stage: OpenStage,
 }
 
 impl Connection {
@@ -72,19 +73,27 @@ impl Connection {
     /// return.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
-        self.pending_open = PendingOpen::from_agreement(agreement);
+        self.pending_open = PendingOpen::new(agreement, None);
         self
     }
 
     /// Creates an end whose `output` may still have the head of a handshake message.
     pub(crate) fn new(masking: Masking, config: Arc<Config>, output: Output, now: Instant) -> Self {
         let sender = Sender::new(masking);
-        let receiver = Receiver::new(sender.role());
         let mut timers = Timers::new(now);
         if let Some(interval) = config.keepalive.interval() {
             timers.set(Timer::Ping, interval);
         }
-        Self { config, receiver, sender, output, closing: None, timers, pending_open: None }
+        Self {
+            config,
+            receiver: Receiver::default(),
+            sender,
+            output,
+            closing: None,
+            timers,
+            pending_open: None,
+            open_stage: OpenStage::Done,
+        }
     }
 
     /// Takes received bytes up to the next event; returns `None` when the input is empty. Pass an empty input to get
@@ -103,7 +112,8 @@ impl Connection {
                 return Ok(None);
             }
             self.note_activity();
-            match self.receiver.receive_whole(input, &self.config) {
+            let rules = Rules { role: self.role(), config: &self.config };
+            match self.receiver.receive_whole(input, rules) {
                 None => {}
                 Some((MessageKind::Binary, payload)) => {
                     return Ok(Some(Event::Message(Message::Binary(Cow::Borrowed(payload)))));
@@ -436,27 +446,6 @@ impl Connection {
     #[inline]
     pub fn role(&self) -> Role {
         self.sender.role()
-    }
-
-    /// Returns whether an event precedes the bytes received next: `Open`, or the event of a frame that came early.
-    /// Without a `PendingOpen`, this is one comparison with null.
-    #[inline(always)]
-    pub(crate) fn has_open_event(&self) -> bool {
-        self.pending_open.as_ref().is_some_and(|opening| opening.is_pending())
-    }
-
-    /// Returns the next such event.
-    pub(crate) fn next_open_event(&mut self, now: Instant) -> Result<Option<Event<'static>>, Error> {
-        let Some(mut opening) = self.pending_open.take() else { return Ok(None) };
-        let event = match opening.take_open() {
-            Some(open) => Ok(Some(Event::Open(open))),
-            None if opening.is_pending() => {
-                opening.receive_early(|input| self.receive(input, now).map(|event| event.map(Event::into_owned)))
-            }
-            None => Ok(None),
-        };
-        self.pending_open = opening.into_needed();
-        event
     }
 
     #[inline]

@@ -119,6 +119,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod buffers;
 mod closing;
 mod connection;
 mod data;
@@ -128,7 +129,6 @@ pub mod frame;
 mod handshake;
 mod opening;
 mod receive;
-mod scratch;
 mod send;
 mod websocket;
 
@@ -145,8 +145,7 @@ pub use handshake::{
     HttpVersion, MalformedResponse, NotHttp, Open, OpeningHandshake, OriginError, OriginFault, OriginPolicy, Origins,
     Request, RequestError, RequestTemplate, Response, ResponseFault, accept_key, generate_key,
 };
-pub use scratch::Scratch;
-pub use send::{EncodedMessage, Output};
+pub use send::{EncodedMessage, Output, Scratch};
 pub use websocket::WebSocket;
 
 // Their types are part of this crate's interface.

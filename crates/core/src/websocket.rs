@@ -14,10 +14,9 @@ use crate::data::{
 };
 use crate::error::Error;
 use crate::event::Event;
-use crate::handshake::{Accept, AnswerError, ClientRequest, Extension, HttpResponse, PendingOpen, RequestError};
+use crate::handshake::{Accept, AnswerError, ClientRequest, EarlyFrames, Extension, HttpResponse, RequestError};
 use crate::opening::{Handshaking, Step};
-use crate::scratch::Scratch;
-use crate::send::{EncodedMessage, Output};
+use crate::send::{EncodedMessage, Output, Scratch};
 
 /// A WebSocket, from CONNECTING to CLOSED (RFC 6455).
 ///
@@ -105,8 +104,8 @@ impl WebSocket {
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
-        let agreement = connection.pending_open.take().map(|opening| opening.agreement).unwrap_or_default();
-        connection.pending_open = Some(PendingOpen::with_open_event(agreement, leftover.into()));
+        let agreement = connection.take_agreement();
+        connection.open(agreement, EarlyFrames::new(leftover.into()));
         Self { state: State::Open(connection) }
     }
 
@@ -189,10 +188,7 @@ impl WebSocket {
                 let event = connection.handle_timeout(now);
                 if event.is_err() || connection.ready_state() == ReadyState::Closed {
                     // no event follows a failure, or Close
-                    connection.pending_open = connection
-                        .pending_open
-                        .take()
-                        .and_then(|opening| PendingOpen::from_agreement(opening.agreement));
+                    connection.discard_open_events();
                 }
                 event
             }
@@ -214,7 +210,7 @@ impl WebSocket {
     pub fn accept(&mut self, accept: Accept, now: Instant) -> Result<(), AnswerError> {
         let State::Handshaking(handshaking) = &mut self.state else { return Err(AnswerError::NoRequest) };
         let (mut connection, agreement, early) = handshaking.accept(&accept, now)?;
-        connection.pending_open = Some(PendingOpen::with_open_event(agreement, early));
+        connection.open(agreement, early);
         self.state = State::Open(connection);
         Ok(())
     }
@@ -297,7 +293,7 @@ impl WebSocket {
     }
 
     /// Detaches the scratch memory: forwards to [`Connection::detach_scratch`].
-    #[inline]
+    #[inline(always)]
     pub fn detach_scratch(&mut self, scratch: &mut Scratch) {
         match &mut self.state {
             State::Open(connection) => connection.detach_scratch(scratch),

@@ -60,7 +60,7 @@ impl Timers {
     /// Sets the current time, unless it goes backwards. `u64::MAX` means no deadline, so it becomes the instant before.
     #[inline]
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.now = now.clamp(self.now, Instant::LAST);
+        self.now = now.min(Instant::LAST).max(self.now);
     }
 
     /// Returns the current time.
@@ -107,7 +107,7 @@ impl Timers {
         if self.timer_and_after == NEVER {
             return None;
         }
-        let deadline = self.since.as_nanos().saturating_add(self.timer_and_after & AFTER_MASK);
+        let deadline = self.since.as_nanos().checked_add(self.timer_and_after & AFTER_MASK)?;
         (deadline != u64::MAX).then_some(Instant::from_nanos(deadline))
     }
 }

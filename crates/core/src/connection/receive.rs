@@ -5,7 +5,7 @@ use crate::data::Input;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::OpCode;
-use crate::receive::FrameEvent;
+use crate::receive::{FrameEvent, Rules};
 use crate::send::ControlOrigin;
 
 impl Connection {
@@ -30,7 +30,8 @@ impl Connection {
                 Err(error) => return self.fail(error.into(), input),
             }
         }
-        match self.receiver.receive(input, &self.config, self.output.pool()) {
+        let rules = Rules { role: self.role(), config: &self.config };
+        match self.receiver.receive(input, rules, self.output.pool()) {
             Ok(event) => Ok(event.map(|event| self.handle_frame(event))),
             Err(error) => self.fail(error.into(), input),
         }

@@ -123,7 +123,7 @@ impl FrameHeader {
         if !is_masked {
             return Some((size, length, [0; 4]));
         }
-        Some((size + 4, length, *bytes.get(size..)?.first_chunk()?))
+        Some((size + 4, length, bytes.get(size..size + 4)?.try_into().ok()?))
     }
 
     /// Encodes the head. Drops the top bit of a payload length of 2^63 or more, which no frame can have.

@@ -21,4 +21,4 @@ pub use negotiation::{
 
 pub(crate) use http1::{Body, RequestReader, ResponseReader, encode_acceptance, encode_request, encode_response};
 pub(crate) use negotiation::ExpectedResponse;
-pub(crate) use pending_open::PendingOpen;
+pub(crate) use pending_open::{EarlyFrames, OpenStage, PendingOpen};

@@ -4,58 +4,66 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::data::Input;
-use crate::handshake::{Agreement, Open};
+use crate::handshake::Agreement;
 
-/// The agreement, and pending events that precede those of further bytes. Most connections have neither.
+/// The events that [`WebSocket`](crate::WebSocket) returns before those of further bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum OpenStage {
+    /// `Open`, then those of early frames.
+    Open,
+    EarlyFrames,
+    Done,
+}
+
+/// The agreement, and frames that arrived before the server accepted. Most connections have neither.
 #[derive(Debug)]
 pub(crate) struct PendingOpen {
     pub(crate) agreement: Agreement,
-    /// Whether the `Open` event is pending.
-    is_open_pending: bool,
-    /// Frames that arrived before the request was accepted. `used` counts the bytes that were received from them.
-    early: Vec<u8>,
-    used: usize,
+    pub(crate) early: Option<Box<EarlyFrames>>,
 }
 
 impl PendingOpen {
-    /// Keeps an agreement without pending events; `None` if it is empty.
-    pub(crate) fn from_agreement(agreement: Agreement) -> Option<Box<Self>> {
-        let is_empty = agreement.is_empty();
-        (!is_empty).then(|| Box::new(Self { agreement, is_open_pending: false, early: Vec::new(), used: 0 }))
+    /// Returns `None` if there is nothing to keep.
+    pub(crate) fn new(agreement: Agreement, early: Option<Box<EarlyFrames>>) -> Option<Box<Self>> {
+        let is_needed = !agreement.is_empty() || early.is_some();
+        is_needed.then(|| Box::new(Self { agreement, early }))
+    }
+}
+
+/// Frames that arrived before the server accepted.
+#[derive(Debug)]
+pub(crate) struct EarlyFrames {
+    bytes: Vec<u8>,
+    /// The number of bytes that the connection has received.
+    used: usize,
+}
+
+impl EarlyFrames {
+    /// Returns `None` if there are no bytes.
+    pub(crate) fn new(bytes: Vec<u8>) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Box::new(Self { bytes, used: 0 }))
     }
 
-    /// Keeps the pending [`Event::Open`](crate::Event::Open) of a handshake, and the frames that have arrived.
-    pub(crate) fn with_open_event(agreement: Agreement, early: Vec<u8>) -> Box<Self> {
-        Box::new(Self { agreement, is_open_pending: true, early, used: 0 })
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
-    /// Returns whether the `Open` event, or bytes of early frames, are pending.
-    #[inline(always)]
-    pub(crate) fn is_pending(&self) -> bool {
-        self.is_open_pending || self.used < self.early.len()
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
-    /// Returns the content of the `Open` event, once.
-    pub(crate) fn take_open(&mut self) -> Option<Open> {
-        core::mem::take(&mut self.is_open_pending).then(|| Open::new(self.agreement.clone(), None))
-    }
-
-    /// Passes the unused early bytes to `receive`, and records how many it took.
-    pub(crate) fn receive_early<R>(&mut self, receive: impl FnOnce(&mut Input<'_>) -> R) -> R {
-        let mut input = Input::new(self.early.get_mut(self.used..).unwrap_or_default());
+    /// Passes the unused bytes to `receive`, and records how many it took.
+    pub(crate) fn receive<R>(&mut self, receive: impl FnOnce(&mut Input<'_>) -> R) -> R {
+        let mut input = Input::new(self.bytes.get_mut(self.used..).unwrap_or_default());
         let received = receive(&mut input);
         let unused = input.remaining().len();
         input.discard(); // the next call passes them again
-        self.used = self.early.len() - unused;
+        self.used = self.bytes.len() - unused;
         received
     }
 
-    /// Returns the part that the connection still needs: all of it while an event is pending, then only the agreement.
-    pub(crate) fn into_needed(mut self: Box<Self>) -> Option<Box<Self>> {
-        if self.is_pending() {
-            return Some(self);
-        }
-        (self.early, self.used) = (Vec::new(), 0);
-        (!self.agreement.is_empty()).then_some(self)
+    /// Returns whether the connection has received all bytes.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.used == self.bytes.len()
     }
 }

@@ -50,10 +50,12 @@ impl Client {
         let key = generate_key(&mut rng);
         let mut timers = Timers::new(now);
         timers.set(Timer::Opening, config.opening_timeout);
+        let mut output = Output::default();
+        output.push_head(|bytes| encode_request(bytes, request, &key));
         Ok(Self {
             config,
             masking: Masking::Client(Box::new(rng)),
-            output: Output::default().with_head(encode_request(request, &key)),
+            output,
             timers,
             expected: ExpectedResponse::new(request, &key),
             stage: Stage::AwaitingHead(ResponseReader::default()),

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
@@ -16,8 +15,8 @@ use crate::data::{
 use crate::error::{Error, TimeoutKind};
 use crate::event::Event;
 use crate::handshake::{
-    Accept, Agreement, AnswerError, ClientRequest, HandshakeError, HttpResponse, Open, OpeningHandshake, RequestError,
-    RequestReader, encode_acceptance, encode_response,
+    Accept, Agreement, AnswerError, ClientRequest, EarlyFrames, HandshakeError, HttpResponse, Open, OpeningHandshake,
+    RequestError, RequestReader, encode_acceptance, encode_response,
 };
 use crate::send::{Masking, Output, check_close};
 
@@ -143,7 +142,7 @@ impl Handshaking {
         &mut self,
         accept: &Accept,
         now: Instant,
-    ) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
+    ) -> Result<(Connection, Agreement, Option<Box<EarlyFrames>>), AnswerError> {
         let Self::Server(server) = self else { return Err(AnswerError::NoRequest) };
         server.timers.advance(now);
         let accepted = server.accept(accept);
@@ -254,10 +253,10 @@ impl Handshaking {
     /// Ends the opening handshake with a response.
     fn finish(&mut self, response: &HttpResponse, error: Option<Error>) {
         if let Self::Server(server) = self {
-            let response = encode_response(response, server.is_method_head);
-            let output = core::mem::take(&mut server.output).with_head(response);
+            let (mut output, is_method_head) = (core::mem::take(&mut server.output), server.is_method_head());
+            output.push_head(|bytes| encode_response(bytes, response, is_method_head));
             let mut failed = FailedHandshake::with_response(output, error, &server.config, server.timers.now());
-            if matches!(server.stage, Stage::HttpRequestPending { has_eof: true }) {
+            if matches!(server.stage, Stage::HttpRequestPending { has_eof: true, .. }) {
                 failed.note_eof();
             }
             *self = Self::Failed(failed);
@@ -291,8 +290,6 @@ pub(crate) struct Server {
     output: Output,
     timers: Timers,
     stage: Stage,
-    /// The method is HEAD: the response is sent without its body.
-    is_method_head: bool,
 }
 
 #[derive(Debug)]
@@ -302,10 +299,12 @@ enum Stage {
     HandshakePending {
         handshake: OpeningHandshake,
         /// Frames that arrived before the answer.
-        early: Vec<u8>,
+        early: Option<Box<EarlyFrames>>,
     },
-    /// A request that does not ask for a WebSocket, and that the application has not answered.
+    /// A request that does not ask for a WebSocket, or breaks a rule, and that is not answered.
     HttpRequestPending {
+        /// The method is HEAD: the response is sent without its body.
+        is_method_head: bool,
         /// The client has sent its FIN, and may still read the answer.
         has_eof: bool,
     },
@@ -316,31 +315,30 @@ impl Server {
         let mut timers = Timers::new(now);
         timers.set(Timer::Opening, config.opening_timeout);
         let stage = Stage::AwaitingHead(RequestReader::default());
-        Self { config, output: Output::default(), timers, stage, is_method_head: false }
+        Self { config, output: Output::default(), timers, stage }
     }
 
     /// Takes the bytes of the request, or the frames behind it.
     fn receive(&mut self, input: &mut Input<'_>) -> Result<Option<Event<'static>>, HandshakeError> {
         match &mut self.stage {
             Stage::AwaitingHead(reader) => {
-                let request = reader.read(input, &self.config);
-                // the reader may know the method of a request that cannot be parsed
-                self.is_method_head = reader.is_method_head();
-                let Some(request) = request? else { return Ok(None) };
-                self.is_method_head = request.headers().has_method("HEAD");
-                let Some(handshake) = request.check()? else {
-                    self.stage = Stage::HttpRequestPending { has_eof: false };
-                    return Ok(Some(Event::HttpRequest(request)));
-                };
-                self.stage = Stage::HandshakePending { handshake, early: Vec::new() };
+                let Some(request) = reader.read(input, &self.config)? else { return Ok(None) };
+                let is_method_head = request.headers().has_method("HEAD");
+                self.stage = Stage::HttpRequestPending { is_method_head, has_eof: false };
+                let Some(handshake) = request.check()? else { return Ok(Some(Event::HttpRequest(request))) };
+                self.stage = Stage::HandshakePending { handshake, early: None };
                 Ok(Some(Event::Request(request)))
             }
             Stage::HandshakePending { early, .. } => {
                 let part = input.take(usize::MAX);
-                if early.len().saturating_add(part.len()) > self.config.max_head_size {
+                let before = early.as_ref().map_or(0, |early| early.len());
+                if before.saturating_add(part.len()) > self.config.max_head_size {
                     return Err(LimitExceeded::beyond(Subject::EarlyFrames, self.config.max_head_size).into());
                 }
-                early.extend_from_slice(part);
+                match early {
+                    Some(early) => early.append(part),
+                    None => *early = EarlyFrames::new(part.to_vec()),
+                }
                 Ok(None)
             }
             Stage::HttpRequestPending { .. } => {
@@ -352,27 +350,39 @@ impl Server {
 
     /// Records the client's FIN. Fails unless a plain HTTP request is pending, which can still be answered.
     fn receive_eof(&mut self) -> Result<(), HandshakeError> {
-        let Stage::HttpRequestPending { has_eof } = &mut self.stage else { return Err(HandshakeError::UnexpectedEof) };
+        let Stage::HttpRequestPending { has_eof, .. } = &mut self.stage else {
+            return Err(HandshakeError::UnexpectedEof);
+        };
         *has_eof = true;
         Ok(())
     }
 
     /// Returns the accepted connection, the agreement, and the frames that have arrived.
-    fn accept(&mut self, accept: &Accept) -> Result<(Connection, Agreement, Vec<u8>), AnswerError> {
+    fn accept(&mut self, accept: &Accept) -> Result<(Connection, Agreement, Option<Box<EarlyFrames>>), AnswerError> {
         let (handshake, early) = match &mut self.stage {
             Stage::AwaitingHead(_) => return Err(AnswerError::NoRequest),
             Stage::HttpRequestPending { .. } => return Err(AnswerError::NotWebSocket),
             Stage::HandshakePending { handshake, early } => (handshake, early),
         };
         let acceptance = handshake.accept(accept)?;
-        let output = core::mem::take(&mut self.output).with_head(encode_acceptance(acceptance));
+        let mut output = core::mem::take(&mut self.output);
+        output.push_head(|bytes| encode_acceptance(bytes, acceptance));
         let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
-        Ok((connection, acceptance.agreement(), core::mem::take(early)))
+        Ok((connection, acceptance.agreement(), early.take()))
     }
 
     /// Returns whether the application has to answer a request.
     fn has_pending_request(&self) -> bool {
         matches!(self.stage, Stage::HandshakePending { .. } | Stage::HttpRequestPending { .. })
+    }
+
+    /// Returns whether the method is HEAD. The reader may know it of a request that cannot be parsed.
+    fn is_method_head(&self) -> bool {
+        match &self.stage {
+            Stage::AwaitingHead(reader) => reader.is_method_head(),
+            Stage::HandshakePending { .. } => false,
+            Stage::HttpRequestPending { is_method_head, .. } => *is_method_head,
+        }
     }
 
     /// Returns the response at the deadline: 503 if the application has not answered, 408 if the request is incomplete.

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::frame_event::ReceiveError;
 use super::growth::{append, grow, grow_text, shrink, shrink_text};
 use super::payload::{Piece, unmask};
+use crate::buffers::BufferPool;
 use crate::data::{Chunk, Config, LimitExceeded, Message, MessageKind, Subject, Utf8Validator};
-use crate::scratch::BufferPool;
 
 /// Text is unmasked, validated and copied in blocks of this many bytes, so that each step finds the block in the L1
 /// cache. A multiple of the key's length: every block begins with the same key byte.

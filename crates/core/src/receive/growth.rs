@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::payload::Piece;
+use crate::buffers::BufferPool;
 use crate::frame::{FrameHeader, MaskingKey};
-use crate::scratch::BufferPool;
 
 /// From this many bytes on, a buffer may grow fourfold instead of twofold.
 const FOURFOLD_MIN: usize = 64 * 1024;

@@ -11,4 +11,4 @@ mod payload;
 mod receiver;
 
 pub(crate) use frame_event::{FrameEvent, ReceiveError};
-pub(crate) use receiver::Receiver;
+pub(crate) use receiver::{Receiver, Rules};

@@ -2,45 +2,59 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::assembly::{Assembly, Batch, check_message_length};
 use super::frame_event::{FrameEvent, ReceiveError, parse_control};
 use super::payload::{PayloadCursor, Piece};
+use crate::buffers::BufferPool;
 use crate::data::{Chunk, Config, Delivery, Input, LimitExceeded, Message, MessageKind, ProtocolError, Role, Subject};
-use crate::frame::{FrameHeader, OpCode};
-use crate::scratch::BufferPool;
+use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode};
 
 /// Reads frames, which may arrive in pieces of any size.
+#[derive(Default)]
 pub(crate) struct Receiver {
-    /// The role of this endpoint. A server expects masked frames, a client unmasked ones.
-    role: Role,
     stage: Stage,
     /// The message that is being received, unless all of it is in the input.
     assembly: Option<Box<Assembly>>,
 }
 
+/// What a received frame must comply with.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'c> {
+    /// The role of this endpoint. A server expects masked frames, a client unmasked ones.
+    pub(crate) role: Role,
+    /// Has the limits.
+    pub(crate) config: &'c Config,
+}
+
 /// The part of a frame that the next byte belongs to.
+#[derive(Default)]
 enum Stage {
     /// Between frames.
+    #[default]
     Start,
     /// In a head. The first `filled` bytes of it have arrived.
     Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
     /// In the payload of a data frame.
     Data(PayloadCursor),
-    /// In the payload of a control frame. A part of it has arrived.
-    Control { opcode: OpCode, payload: Vec<u8>, cursor: PayloadCursor },
+    /// In the payload of a control frame. Boxed, because few of them arrive in pieces: every connection is smaller.
+    Control(Box<PartialControl>),
+}
+
+/// A control frame of which a part has arrived.
+struct PartialControl {
+    opcode: OpCode,
+    payload: [u8; MAX_CONTROL_PAYLOAD],
+    /// The number of payload bytes that have arrived.
+    filled: usize,
+    cursor: PayloadCursor,
 }
 
 impl Receiver {
-    pub(crate) fn new(role: Role) -> Self {
-        Self { role, stage: Stage::Start, assembly: None }
-    }
-
     /// Drops an unfinished message: nothing more will be received.
     pub(crate) fn discard(&mut self) {
-        *self = Self::new(self.role);
+        *self = Self::default();
     }
 
     /// Returns whether a message is being assembled.
@@ -65,25 +79,26 @@ impl Receiver {
     pub(crate) fn receive_whole<'b>(
         &mut self,
         input: &mut Input<'b>,
-        config: &Config,
+        rules: Rules<'_>,
     ) -> Option<(MessageKind, &'b [u8])> {
-        if !matches!(self.stage, Stage::Start) || self.assembly.is_some() || config.delivery != Delivery::Messages {
+        if !matches!(self.stage, Stage::Start) || self.assembly.is_some() || rules.config.delivery != Delivery::Messages
+        {
             return None;
         }
         let kind = whole_message_kind(input.remaining())?;
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
-        let is_masked = self.role == Role::Server;
+        let is_masked = rules.role == Role::Server;
         let (size, length, key) = FrameHeader::decode_length_and_key(input.remaining(), is_masked)?;
-        if !config.permits_frame_payload(length) {
+        if !rules.config.permits_frame_payload(length) {
             return None;
         }
-        if length > (input.remaining().len() - size) as u64 {
+        let end = size.checked_add(length as usize)?;
+        if end > input.remaining().len() {
             input.take(size);
             self.begin_message(kind, PayloadCursor::for_message(length, key));
             return None;
         }
-        input.take(size);
-        let payload = input.take(length as usize);
+        let payload = input.take(end).get_mut(size..)?;
         if is_masked {
             sansocket_mask::apply(payload, key, 0);
         }
@@ -101,21 +116,21 @@ impl Receiver {
     pub(crate) fn receive<'b>(
         &mut self,
         input: &mut Input<'b>,
-        config: &Config,
+        rules: Rules<'_>,
         mut pool: Option<&mut BufferPool>,
     ) -> Result<Option<FrameEvent<'b>>, ReceiveError> {
         // an empty frame is complete with its head, even if the input ends there
         while !input.is_empty() || matches!(self.stage, Stage::Data(PayloadCursor { remaining: 0, .. })) {
             let event = match self.stage {
-                Stage::Data(_) if self.is_assembling(config) => {
+                Stage::Data(_) if self.is_assembling(rules.config) => {
                     self.assemble(input, pool.as_deref_mut())?.map(FrameEvent::Message)
                 }
                 Stage::Data(_) => self.receive_chunk(input)?.map(FrameEvent::Chunk),
-                Stage::Control { .. } => self.receive_control(input)?,
+                Stage::Control(_) => self.receive_control(input)?,
                 Stage::Start | Stage::Head { .. } => {
-                    self.middle_fragments(input, config, pool.as_deref_mut())?;
+                    self.middle_fragments(input, rules, pool.as_deref_mut())?;
                     let Some(header) = self.read_head(input)? else { return Ok(None) };
-                    self.begin_frame(&header, input, config)?
+                    self.begin_frame(&header, input, rules)?
                 }
             };
             if event.is_some() {
@@ -130,14 +145,15 @@ impl Receiver {
     fn middle_fragments(
         &mut self,
         input: &mut Input<'_>,
-        config: &Config,
+        rules: Rules<'_>,
         pool: Option<&mut BufferPool>,
     ) -> Result<(), ReceiveError> {
-        if self.assembly.is_none() || !matches!(self.stage, Stage::Start) || config.delivery != Delivery::Messages {
+        if self.assembly.is_none() || !matches!(self.stage, Stage::Start) || rules.config.delivery != Delivery::Messages
+        {
             return Ok(());
         }
         let mut batch = Batch::default();
-        let ended = self.batch_fragments(input, config, &mut batch, pool);
+        let ended = self.batch_fragments(input, rules, &mut batch, pool);
         // an error in the batch comes before the error that ended the loop
         match &mut self.assembly {
             Some(assembly) => assembly.append_batch(&mut batch).and(ended),
@@ -149,7 +165,7 @@ impl Receiver {
     fn batch_fragments(
         &mut self,
         input: &mut Input<'_>,
-        config: &Config,
+        rules: Rules<'_>,
         batch: &mut Batch,
         mut pool: Option<&mut BufferPool>,
     ) -> Result<(), ReceiveError> {
@@ -158,9 +174,9 @@ impl Receiver {
             if header.opcode != OpCode::Continuation || header.fin || !is_complete {
                 break;
             }
-            self.check_head(&header, config)?;
+            self.check_head(&header, rules)?;
             let Some(assembly) = &mut self.assembly else { break };
-            assembly.begin_frame(header.payload_length, header.fin, config)?;
+            assembly.begin_frame(header.payload_length, header.fin, rules.config)?;
             input.take(size);
             let bytes = input.take(header.payload_length as usize);
             let piece = Piece { bytes, key: header.mask.unwrap_or_default(), remaining: 0, fin: false };
@@ -204,9 +220,9 @@ impl Receiver {
         &mut self,
         header: &FrameHeader,
         input: &mut Input<'b>,
-        config: &Config,
+        rules: Rules<'_>,
     ) -> Result<Option<FrameEvent<'b>>, ReceiveError> {
-        self.check_head(header, config)?;
+        self.check_head(header, rules)?;
         let mut cursor = PayloadCursor::new(header);
         let is_complete = header.payload_length <= input.remaining().len() as u64;
         self.stage = Stage::Start;
@@ -218,19 +234,20 @@ impl Receiver {
                 if is_complete {
                     return Ok(Some(parse_control(header.opcode, Cow::Borrowed(cursor.take(input).unmask()))?));
                 }
-                self.stage = Stage::Control { opcode: header.opcode, payload: Vec::new(), cursor };
+                let (opcode, payload) = (header.opcode, [0; MAX_CONTROL_PAYLOAD]);
+                self.stage = Stage::Control(Box::new(PartialControl { opcode, payload, filled: 0, cursor }));
                 return Ok(None);
             }
         };
         if let Some(kind) = kind {
             if header.fin && is_complete {
-                check_message_length(header.payload_length, config)?;
-                return whole_message_event(kind, cursor.take(input).unmask(), config.delivery).map(Some);
+                check_message_length(header.payload_length, rules.config)?;
+                return whole_message_event(kind, cursor.take(input).unmask(), rules.config.delivery).map(Some);
             }
             self.assembly = Some(Box::new(Assembly::new(kind)));
         }
         if let Some(assembly) = &mut self.assembly {
-            assembly.begin_frame(header.payload_length, header.fin, config)?;
+            assembly.begin_frame(header.payload_length, header.fin, rules.config)?;
         }
         self.stage = Stage::Data(cursor);
         Ok(None)
@@ -238,13 +255,13 @@ impl Receiver {
 
     /// Checks the rules that depend on the role, on earlier frames, or on limits.
     #[inline]
-    fn check_head(&self, header: &FrameHeader, config: &Config) -> Result<(), ReceiveError> {
+    fn check_head(&self, header: &FrameHeader, rules: Rules<'_>) -> Result<(), ReceiveError> {
         // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(ProtocolError::ReservedBitSet.into());
         }
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
-        match (self.role, header.mask) {
+        match (rules.role, header.mask) {
             (Role::Server, None) => return Err(ProtocolError::FrameNotMasked.into()),
             (Role::Client, Some(_)) => return Err(ProtocolError::FrameMasked.into()),
             _ => {}
@@ -256,7 +273,7 @@ impl Receiver {
             _ => {}
         }
         // otherwise the limit of the message applies
-        match config.max_frame_payload {
+        match rules.config.max_frame_payload {
             Some(limit) if header.payload_length > limit && !header.opcode.is_control() => {
                 Err(LimitExceeded::new(Subject::Frame, limit, header.payload_length).into())
             }
@@ -309,12 +326,15 @@ impl Receiver {
 
     /// Takes the payload that the input has of a control frame. Returns the event if the frame ends there.
     fn receive_control<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<FrameEvent<'b>>, ProtocolError> {
-        let Stage::Control { opcode, payload, cursor } = &mut self.stage else { return Ok(None) };
-        payload.extend_from_slice(cursor.take(input).unmask());
-        if cursor.remaining > 0 {
+        let Stage::Control(frame) = &mut self.stage else { return Ok(None) };
+        let piece = frame.cursor.take(input).unmask();
+        let free = frame.payload.iter_mut().skip(frame.filled);
+        frame.filled += free.zip(piece).map(|(to, from)| *to = *from).count();
+        if frame.cursor.remaining > 0 {
             return Ok(None);
         }
-        let event = parse_control(*opcode, Cow::Owned(core::mem::take(payload)));
+        let (payload, _) = frame.payload.split_at(frame.filled);
+        let event = parse_control(frame.opcode, Cow::Owned(payload.to_vec()));
         self.stage = Stage::Start;
         event.map(Some)
     }
@@ -348,6 +368,6 @@ fn whole_message_event(kind: MessageKind, payload: &[u8], delivery: Delivery) ->
 /// Omits payloads.
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Receiver").finish_non_exhaustive()
     }
 }

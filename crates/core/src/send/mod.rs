@@ -1,17 +1,21 @@
 //! Sending: messages become frames (RFC 6455 sections 5.2 to 5.5 and 6.1), and frames become the bytes to write.
 //!
 //! `closing` and `connection` queue frames with [`Sender`]; they and `opening` follow the delivery in [`Output`]. The
-//! driver writes the [`Output`], and applications use [`EncodedMessage`]. Depends on `data`, `frame` and `scratch`.
+//! driver writes the [`Output`] and owns the [`Scratch`]; applications use [`EncodedMessage`]. Depends on `data`, `frame`
+//! and `buffers`.
 
 mod control_queue;
 mod data_queue;
 mod encoded_message;
 mod in_flight;
 mod output;
+mod queues;
+mod scratch;
 mod sender;
 
 pub use encoded_message::EncodedMessage;
 pub use output::Output;
+pub use scratch::Scratch;
 
 pub(crate) use control_queue::ControlOrigin;
 pub(crate) use output::CloseProgress;

@@ -10,9 +10,9 @@ use rand_core::CryptoRng;
 
 use super::control_queue::{ControlFrame, ControlOrigin};
 use super::output::Output;
+use crate::buffers::Segment;
 use crate::data::{CloseCode, Config, FragmentPayload, Message, MessageKind, Role, SendError, Utf8Validator};
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MaskingKey, OpCode};
-use crate::scratch::Segment;
 
 /// An owned message whose frames have at least this many bytes of payload is queued without a copy.
 const OWNED_MIN: usize = 4 * 1024;
@@ -93,7 +93,7 @@ impl Sender {
     #[inline]
     pub(crate) fn queue_message(&mut self, output: &mut Output, message: Message<'_>, config: &Config) {
         let payload = message.as_bytes();
-        if payload.len() < OWNED_MIN.min(config.max_sent_frame_payload.get()) {
+        if payload.len() < OWNED_MIN && payload.len() < config.max_sent_frame_payload.get() {
             self.queue_frame(output, message.kind().into(), payload, true);
         } else {
             self.queue_long(output, message, config);

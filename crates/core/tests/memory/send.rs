@@ -20,9 +20,9 @@ fn bytes_in_flight_need_little_memory() {
     }
 }
 
-/// An echo server: one allocation holds the replies of a batch.
+/// An echo server without a scratch: the queues of the output and one buffer hold the replies of a batch.
 #[test]
-fn small_messages_are_echoed_with_one_allocation_per_batch() {
+fn small_messages_are_echoed_with_two_allocations_per_batch() {
     const BATCHES: u64 = 1_000;
     let config = config(|_| ());
     for role in BOTH {
@@ -42,7 +42,7 @@ fn small_messages_are_echoed_with_one_allocation_per_batch() {
                     drain(&mut connection, usize::MAX);
                 }
             });
-            assert!(info.count_total <= BATCHES, "{role:?}, {count} per batch: {info:?}");
+            assert!(info.count_total <= 2 * BATCHES, "{role:?}, {count} per batch: {info:?}");
         }
     }
 }

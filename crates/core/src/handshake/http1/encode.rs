@@ -5,49 +5,47 @@ use alloc::vec::Vec;
 
 use crate::handshake::{Acceptance, ClientRequest, HttpResponse, HttpVersion};
 
-/// Encodes the head of the request with this key. The URI and the fields were checked: none can end a line early.
-pub(crate) fn encode_request(request: &ClientRequest, key: &str) -> Vec<u8> {
-    let mut head = begin(["GET ", request.uri().resource_name(), " HTTP/1.1\r\n"]);
-    request.checked_fields(key).for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
-    finish(head)
+/// The size of most heads, in bytes.
+const HEAD_SIZE: usize = 192;
+
+/// Appends the head of the request with this key. The URI and the fields were checked: none can end a line early.
+pub(crate) fn encode_request(to: &mut Vec<u8>, request: &ClientRequest, key: &str) {
+    begin(to, ["GET ", request.uri().resource_name(), " HTTP/1.1\r\n"]);
+    request.checked_fields(key).for_each(|(name, value)| append_field(to, name, value.as_bytes()));
+    finish(to);
 }
 
-/// Encodes the head that accepts an opening handshake.
-pub(crate) fn encode_acceptance(acceptance: Acceptance<'_>) -> Vec<u8> {
-    let mut head = begin(["HTTP/1.1 101 Switching Protocols\r\n"]);
-    acceptance.byte_fields().for_each(|(name, value)| append_field(&mut head, name, value));
-    finish(head)
+/// Appends the head that accepts an opening handshake.
+pub(crate) fn encode_acceptance(to: &mut Vec<u8>, acceptance: Acceptance<'_>) {
+    begin(to, ["HTTP/1.1 101 Switching Protocols\r\n"]);
+    acceptance.byte_fields().for_each(|(name, value)| append_field(to, name, value));
+    finish(to);
 }
 
-/// Encodes a response, without its body if the method of the request is HEAD.
-pub(crate) fn encode_response(response: &HttpResponse, is_method_head: bool) -> Vec<u8> {
+/// Appends a response, without its body if the method of the request is HEAD.
+pub(crate) fn encode_response(to: &mut Vec<u8>, response: &HttpResponse, is_method_head: bool) {
     let status: String = response.status().to_string();
-    let mut head = begin(["HTTP/1.1 ", &status, " ", response.reason_phrase(), "\r\n"]);
-    response
-        .checked_fields(HttpVersion::Http11)
-        .for_each(|(name, value)| append_field(&mut head, name, value.as_bytes()));
-    let mut bytes = finish(head);
+    begin(to, ["HTTP/1.1 ", &status, " ", response.reason_phrase(), "\r\n"]);
+    response.checked_fields(HttpVersion::Http11).for_each(|(name, value)| append_field(to, name, value.as_bytes()));
+    finish(to);
     if !is_method_head {
-        bytes.extend_from_slice(response.content());
+        to.extend_from_slice(response.content());
     }
-    bytes
 }
 
-fn begin<const N: usize>(parts: [&str; N]) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256);
+fn begin<const N: usize>(to: &mut Vec<u8>, parts: [&str; N]) {
+    to.reserve(HEAD_SIZE);
     for part in parts {
-        head.extend_from_slice(part.as_bytes());
+        to.extend_from_slice(part.as_bytes());
     }
-    head
 }
 
-fn append_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+fn append_field(to: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-        head.extend_from_slice(part);
+        to.extend_from_slice(part);
     }
 }
 
-fn finish(mut head: Vec<u8>) -> Vec<u8> {
-    head.extend_from_slice(b"\r\n");
-    head
+fn finish(to: &mut Vec<u8>) {
+    to.extend_from_slice(b"\r\n");
 }

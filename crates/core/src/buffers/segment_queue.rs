@@ -27,18 +27,31 @@ impl Segment {
             Self::Shared(bytes) => bytes,
         }
     }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Owned(bytes) => bytes.into(),
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// A first-in, first-out queue in a `Vec`. The slot of a popped segment stays empty until at least half of all slots
 /// are empty: then the pending segments move to the front.
 #[derive(Default)]
 pub(crate) struct SegmentQueue {
+    /// Empty if no segment is pending.
     slots: Vec<Segment>,
     /// The number of slots at the front whose segments were popped.
     popped: usize,
 }
 
 impl SegmentQueue {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     #[inline(always)]
     pub(crate) fn push(&mut self, segment: Segment) {
         if self.slots.len() == self.slots.capacity() {
@@ -62,13 +75,8 @@ impl SegmentQueue {
         self.slots.get(self.popped..).unwrap_or_default()
     }
 
-    #[inline]
-    pub(crate) fn first_mut(&mut self) -> Option<&mut Segment> {
-        self.slots.get_mut(self.popped)
-    }
-
     pub(crate) fn last_mut(&mut self) -> Option<&mut Segment> {
-        self.slots.get_mut(self.popped..)?.last_mut()
+        self.slots.last_mut()
     }
 
     pub(crate) fn push_front(&mut self, segment: Segment) {
@@ -84,8 +92,12 @@ impl SegmentQueue {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Segment> {
-        let first = core::mem::take(self.first_mut()?);
+        let first = core::mem::take(self.slots.get_mut(self.popped)?);
         self.popped += 1;
+        if self.popped == self.slots.len() {
+            self.slots.clear();
+            self.popped = 0;
+        }
         Some(first)
     }
 

@@ -1,0 +1,263 @@
+//! The two queues of an output, and the position in them. They exist only while bytes are pending or a scratch is
+//! attached.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::control_queue::ControlQueue;
+use super::data_queue::DataQueue;
+use super::in_flight::InFlight;
+use crate::buffers::BufferPool;
+use crate::frame::{FrameHeader, OpCode};
+
+/// Data frames, control frames, and bytes in flight.
+#[derive(Default)]
+pub(crate) struct Queues {
+    pub(crate) data: DataQueue,
+    /// `None` unless control frames are queued or bytes are in flight.
+    transient: Option<Box<Transient>>,
+    frame: FrameCursor,
+}
+
+/// State that exists only while control frames are queued or bytes are in flight.
+#[derive(Default)]
+struct Transient {
+    controls: ControlQueue,
+    in_flight: InFlight,
+}
+
+/// The remaining bytes of a data frame that was taken in part. Both numbers are zero between frames.
+#[derive(Default)]
+struct FrameCursor {
+    payload: usize,
+    head: u8,
+    kind: FrameKind,
+}
+
+/// The kind of the latest frame that was taken in part.
+#[derive(Default, PartialEq, Eq)]
+enum FrameKind {
+    /// The head of a handshake message: none of its bytes count in `buffered_amount`.
+    #[default]
+    Head,
+    Data,
+    Close,
+}
+
+impl FrameCursor {
+    fn is_between_frames(&self) -> bool {
+        self.head == 0 && self.payload == 0
+    }
+
+    fn remaining(&self) -> usize {
+        usize::from(self.head) + self.payload
+    }
+
+    /// Advances by `count` bytes, no more than remain. Returns how many of them are framing, and how many payload.
+    fn advance(&mut self, count: usize) -> (usize, usize) {
+        let head = count.min(usize::from(self.head));
+        let payload = count - head;
+        self.head -= head as u8;
+        self.payload -= payload;
+        if self.kind == FrameKind::Data { (head, payload) } else { (count, 0) }
+    }
+}
+
+impl Queues {
+    /// Creates the queues of a scratch.
+    #[cold]
+    pub(crate) fn of_scratch() -> Box<Self> {
+        let mut queues = Box::<Self>::default();
+        queues.data.pool = Some(BufferPool::default());
+        queues
+    }
+
+    /// Queues the head of a handshake message in empty queues. Returns its size.
+    pub(crate) fn push_head(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        self.frame.payload = self.data.push_head(write);
+        self.frame.payload
+    }
+
+    /// Returns the queue of control frames, unless it is empty.
+    #[inline]
+    pub(crate) fn controls(&self) -> Option<&ControlQueue> {
+        let transient = self.transient.as_deref()?;
+        (!transient.controls.is_empty()).then_some(&transient.controls)
+    }
+
+    /// Returns the queue of control frames, to add one. Call [`free_transient`](Self::free_transient) then.
+    pub(crate) fn controls_mut(&mut self) -> &mut ControlQueue {
+        &mut self.transient.get_or_insert_default().controls
+    }
+
+    /// Returns whether a keepalive Ping is queued or in flight.
+    pub(crate) fn has_keepalive(&self) -> bool {
+        let Some(Transient { controls, in_flight }) = self.transient.as_deref() else { return false };
+        controls.has_keepalive() || in_flight.has_keepalive()
+    }
+
+    /// Returns whether a byte of our Close frame was taken.
+    pub(crate) fn has_begun_close(&self) -> bool {
+        self.frame.kind == FrameKind::Close
+    }
+
+    /// Takes up to `max` contiguous bytes, which are then in flight.
+    pub(crate) fn take(&mut self, max: usize) -> Bytes {
+        match self.controls() {
+            None => self.take_data(max),
+            Some(_) if self.frame.is_between_frames() => self.take_controls(max),
+            Some(_) => self.take_data(max.min(self.frame.remaining())),
+        }
+    }
+
+    /// Removes up to `count` of the bytes in flight. Returns how many were removed, and how many of them were payload.
+    pub(crate) fn deliver(&mut self, count: usize) -> (usize, usize) {
+        let Some(transient) = &mut self.transient else { return (0, 0) };
+        let before = transient.in_flight.len();
+        let payload = transient.in_flight.deliver(count);
+        let delivered = before - transient.in_flight.len();
+        self.free_transient();
+        (delivered, payload)
+    }
+
+    /// Takes up to `count` bytes, no further than the end of a frame, while none is in flight. Returns how many, and
+    /// how many of them were payload.
+    pub(crate) fn advance_frame(&mut self, count: usize) -> (usize, usize) {
+        if self.frame.is_between_frames()
+            && let Some(transient) = &mut self.transient
+        {
+            let taken = transient.controls.advance(count);
+            self.free_transient();
+            return (taken, 0);
+        }
+        if self.frame.is_between_frames() {
+            self.begin_frame(0);
+        }
+        let count = count.min(self.frame.remaining());
+        let (_, payload) = self.frame.advance(count);
+        self.data.advance(count);
+        (count, payload)
+    }
+
+    /// Drops all bytes. With a scratch, keeps the buffers.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.data.clear();
+        // dropping `None` costs a call
+        if self.transient.is_some() {
+            self.transient = None;
+        }
+        self.frame = FrameCursor::default();
+    }
+
+    /// Adds the buffers of other queues, which are empty: those that a second connection used at the same time.
+    #[cold]
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.data.merge(other.data);
+    }
+
+    /// Moves the pending bytes, and those in flight, out of the queues of a scratch, which keeps its buffers.
+    pub(crate) fn take_pending(&mut self) -> Self {
+        let Self { data, transient, frame } = self;
+        Self { data: data.take_pending(), transient: transient.take(), frame: core::mem::take(frame) }
+    }
+
+    /// Returns all contiguous bytes at the front. They are empty only if the queues are.
+    #[inline]
+    pub(crate) fn chunk(&self) -> &[u8] {
+        match self.controls() {
+            Some(controls) => self.chunk_of_both(controls),
+            None => self.data.chunk(),
+        }
+    }
+
+    #[inline(never)]
+    fn chunk_of_both<'a>(&'a self, controls: &'a ControlQueue) -> &'a [u8] {
+        self.chunks_of_both(controls).next().unwrap_or_default()
+    }
+
+    /// Returns the chunks of both queues in the order in which they are sent: the control frames come first, or behind
+    /// a data frame that was taken in part.
+    pub(crate) fn chunks_of_both<'a>(&'a self, controls: &'a ControlQueue) -> impl Iterator<Item = &'a [u8]> {
+        let (first, data, last) = if self.frame.is_between_frames() {
+            (Some(controls), usize::MAX, None)
+        } else {
+            (None, self.frame.remaining(), Some(controls))
+        };
+        let data = self.data.chunks().scan(data, |remaining, chunk| {
+            if *remaining == 0 {
+                return None;
+            }
+            let (chunk, _) = chunk.split_at(chunk.len().min(*remaining));
+            *remaining -= chunk.len();
+            Some(chunk)
+        });
+        let first = first.into_iter().flat_map(|controls| controls.chunks());
+        let last = last.into_iter().flat_map(|controls| controls.chunks());
+        first.chain(data).chain(last).filter(|chunk| !chunk.is_empty())
+    }
+
+    /// Takes up to `max` bytes of the control frames, which are then in flight.
+    fn take_controls(&mut self, max: usize) -> Bytes {
+        let Some(Transient { controls, in_flight }) = self.transient.as_deref_mut() else { return Bytes::new() };
+        let mut bytes = Vec::new();
+        while bytes.len() < max && !controls.is_empty() {
+            let had_keepalive = controls.has_keepalive();
+            let before = bytes.len();
+            bytes.extend(controls.chunks().next().unwrap_or_default().iter().take(max - before));
+            in_flight.push(bytes.len() - before, 0);
+            controls.advance(bytes.len() - before);
+            if had_keepalive && !controls.has_keepalive() {
+                in_flight.note_keepalive();
+            }
+        }
+        bytes.into()
+    }
+
+    /// Takes up to `max` bytes of the data frames, which are then in flight.
+    fn take_data(&mut self, max: usize) -> Bytes {
+        let count = max.min(self.data.chunk().len());
+        let mut offset = 0;
+        while offset < count {
+            if self.frame.is_between_frames() {
+                self.begin_frame(offset);
+            }
+            let step = (count - offset).min(self.frame.remaining());
+            if step == 0 {
+                break; // not reached: every frame in the queue is our own
+            }
+            let (framing, payload) = self.frame.advance(step);
+            self.transient.get_or_insert_default().in_flight.push(framing, payload);
+            offset += step;
+        }
+        self.data.take(count)
+    }
+
+    /// Decodes the head of the data frame at this offset of the first chunk. The head is contiguous: we encoded it.
+    fn begin_frame(&mut self, offset: usize) {
+        let head = self.data.chunk().get(offset..).unwrap_or_default();
+        let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };
+        let kind = if header.opcode == OpCode::Close { FrameKind::Close } else { FrameKind::Data };
+        self.frame = FrameCursor { payload: header.payload_length as usize, head: size as u8, kind };
+    }
+
+    /// Frees `transient` if it is empty.
+    pub(crate) fn free_transient(&mut self) {
+        if let Some(Transient { controls, in_flight }) = self.transient.as_deref()
+            && controls.is_empty()
+            && in_flight.len() == 0
+        {
+            self.transient = None;
+        }
+    }
+}
+
+/// Omits payloads.
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queues").finish_non_exhaustive()
+    }
+}
