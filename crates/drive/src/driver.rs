@@ -53,7 +53,7 @@ pub struct Driver<L: Layer = Plain> {
 }
 
 #[cfg(not(feature = "tracing"))]
-const _: () = assert!(size_of::<Driver>() <= 248);
+const _: () = assert!(size_of::<Driver>() <= 176);
 
 impl Driver {
     /// Drives a connection directly over a transport.

@@ -103,7 +103,7 @@ const MAILBOX: Token = Token(usize::MAX);
 /// is reset, what the peers have not read is lost, and no method of the handler is called.
 pub struct EventLoop<H: Handler> {
     poll: Poll,
-    /// `None` while the loop iterates over them.
+    /// The buffer of mio's events; `None` while the loop runs.
     events: Option<Events>,
     handler: H,
     connections: Connections<H>,
@@ -216,8 +216,10 @@ impl<H: Handler> EventLoop<H> {
     /// If a method of the handler panics. Drop the loop then: it has lost the rest of the turn's work.
     pub fn run(&mut self) -> io::Result<()> {
         self.connections.table.now = clock::now();
-        while self.take_turn(None)? {}
-        Ok(())
+        self.with_events(|event_loop, events| {
+            while event_loop.take_turn(events, None)? {}
+            Ok(())
+        })
     }
 
     /// Runs one turn: waits for an event or a deadline, no longer than `max_wait`, and does the work of the turn.
@@ -234,11 +236,20 @@ impl<H: Handler> EventLoop<H> {
         // time has passed since the last turn
         self.connections.table.now = clock::now();
         self.is_clock_stale = false;
-        self.take_turn(max_wait)
+        self.with_events(|event_loop, events| event_loop.take_turn(events, max_wait))
+    }
+
+    /// Takes the buffer of mio's events out of the loop for as long as `act` runs, so that `act` may change the loop
+    /// while it iterates over them.
+    fn with_events<R>(&mut self, act: impl FnOnce(&mut Self, &mut Events) -> R) -> R {
+        let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS));
+        let result = act(self, &mut events);
+        self.events = Some(events);
+        result
     }
 
     #[inline(always)]
-    fn take_turn(&mut self, max_wait: Option<Duration>) -> io::Result<bool> {
+    fn take_turn(&mut self, events: &mut Events, max_wait: Option<Duration>) -> io::Result<bool> {
         if !mem::replace(&mut self.has_started, true) {
             self.handler.on_start(&mut self.connections);
             self.is_clock_stale = true;
@@ -248,7 +259,6 @@ impl<H: Handler> EventLoop<H> {
             return Ok(false);
         }
         let wait = self.wait(max_wait);
-        let events = self.events.get_or_insert_with(|| Events::with_capacity(EVENTS));
         match self.poll.poll(events, wait) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.connections.table.now = clock::now(),
@@ -261,7 +271,7 @@ impl<H: Handler> EventLoop<H> {
         if !self.connections.table.unfinished.is_empty() {
             self.serve_unfinished();
         }
-        self.take_events();
+        self.serve_events(events);
         if self.connections.table.is_due() {
             self.expire_deadlines();
         }

@@ -222,12 +222,18 @@ impl<D> Table<D> {
         index: usize,
         send: impl FnOnce(&mut WebSocket) -> Result<(), SendError<M>>,
     ) -> Result<(), SendError<M>> {
-        let sent = self.change(index, send);
-        if let Err(SendError::BufferFull { .. }) = sent {
-            let entry = &mut self.entries[index];
-            entry.socket.note_congestion(self.low_water_mark);
+        let entry = &mut self.entries[index];
+        if let Err(error) = send(entry.socket.websocket()) {
+            let is_full = matches!(error, SendError::BufferFull { .. });
+            entry.socket.note_congestion(if is_full { self.low_water_mark } else { self.high_water_mark });
+            self.mark_dirty(index);
+            return Err(error);
         }
-        sent
+        entry.socket.note_congestion(self.high_water_mark);
+        if !mem::replace(&mut entry.is_dirty, true) {
+            self.dirty.push(index as u32);
+        }
+        Ok(())
     }
 
     /// Sends a message to the open connections among the slots from `first` on, until all have it or the budget, which

@@ -3,8 +3,8 @@
 
 use std::mem;
 
-use mio::Token;
 use mio::event::{self, Source};
+use mio::{Events, Token};
 use sansocket_drive::sansocket::ReadyState;
 
 use super::dispatch::Dispatch;
@@ -26,9 +26,8 @@ const TURN_FINISHED: usize = 1024;
 
 impl<H: Handler> EventLoop<H> {
     #[inline]
-    pub(super) fn take_events(&mut self) {
-        let Some(events) = self.events.take() else { return };
-        for event in &events {
+    pub(super) fn serve_events(&mut self, events: &Events) {
+        for event in events {
             self.is_clock_stale = true;
             let token = event.token();
             // A stale event for a connection that has ended may serve a new one in the same slot, which is harmless.
@@ -36,7 +35,6 @@ impl<H: Handler> EventLoop<H> {
                 self.note_wakeup(token);
             }
         }
-        self.events = Some(events);
     }
 
     /// Notes an event of the mailbox or of a listener, for [`serve_others`](Self::serve_others).

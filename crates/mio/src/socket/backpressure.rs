@@ -76,8 +76,8 @@ impl Socket {
     /// Returns whether the core may receive bytes, read now or kept from before.
     #[inline]
     pub(super) fn receives_now(&self) -> bool {
-        const STOPS_READING: Flags = Flags::HELD_BACK.union(Flags::PAUSED);
-        self.driver.websocket().wants_read() && (!self.flags.intersects(STOPS_READING) || self.receives_despite_stop())
+        self.driver.websocket().wants_read()
+            && (!self.flags.intersects(Flags::STOPS_READING) || self.receives_despite_stop())
     }
 
     /// Returns whether bytes are received although `HELD_BACK` or `PAUSED` is set: if the pause has no effect any more,

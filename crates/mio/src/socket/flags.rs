@@ -42,6 +42,8 @@ impl Flags {
     pub(super) const NONE: Self = Self(0);
     /// While any of these is set, output is not written.
     pub(super) const BLOCKS_WRITING: Self = Self::WRITE_BLOCKED.union(Self::CONNECTING);
+    /// While any of these is set, an open connection is not read.
+    pub(super) const STOPS_READING: Self = Self::HELD_BACK.union(Self::PAUSED);
 
     pub(super) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -134,12 +134,29 @@ impl Socket {
         }
     }
 
-    /// Reads once. Reads nothing if no bytes are expected, or reading is paused or held back.
+    /// Returns whether a read is all that the socket needs: there are bytes to read, and nothing precedes or limits the
+    /// read. If not, the socket may need other work, or none.
     #[inline(always)]
+    pub(super) fn only_reads(&self) -> bool {
+        const STATE: Flags = Flags::MAY_READ
+            .union(Flags::CONNECTING)
+            .union(Flags::UNRECEIVED)
+            .union(Flags::OUTPUT_PENDING)
+            .union(Flags::FLOODS)
+            .union(Flags::STOPS_READING);
+        self.flags.intersection(STATE) == Flags::MAY_READ
+            && !self.driver.has_read_ended()
+            && self.driver.websocket().wants_read()
+    }
+
+    /// Reads once. Reads nothing if no bytes are expected, or reading is paused or held back.
     pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> ReadOutcome {
-        if !self.reads_now() || buffer.is_empty() {
-            return ReadOutcome::Nothing;
-        }
+        if self.reads_now() && !buffer.is_empty() { self.read_now(buffer, now) } else { ReadOutcome::Nothing }
+    }
+
+    /// Reads once.
+    #[inline(always)]
+    pub(super) fn read_now(&mut self, buffer: &mut [u8], now: Instant) -> ReadOutcome {
         loop {
             match self.stream.read(buffer) {
                 Ok(count) if count > 0 => {
@@ -177,8 +194,8 @@ impl Socket {
         let mut outgoing = self.driver.to_write();
         let mut writes = WRITES;
         while outgoing.has_remaining() {
-            self.flags.insert(Flags::OUTPUT_PENDING);
             if self.flags.intersects(Flags::BLOCKS_WRITING) || writes == 0 {
+                self.flags.insert(Flags::OUTPUT_PENDING);
                 return;
             }
             writes -= 1;

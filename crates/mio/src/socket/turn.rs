@@ -36,31 +36,44 @@ pub(crate) trait Driven {
 /// the turn.
 #[inline(always)]
 pub(crate) fn read(driven: &mut impl Driven, buffer: &mut [u8], now: Instant) {
-    let mut socket = driven.socket();
-    if socket.needs_preparation() {
-        if prepare(driven, now) {
-            return;
-        }
-        socket = driven.socket();
+    let socket = driven.socket();
+    if !socket.only_reads() || buffer.is_empty() {
+        return read_with_care(driven, buffer, now);
     }
-    if socket.is_flooded() {
-        return read_flood(driven, buffer, now);
-    }
-    match socket.read(buffer, now) {
+    match socket.read_now(buffer, now) {
         ReadOutcome::Bytes(count) if count < FLOOD_BYTES => _ = receive(driven, &mut buffer[..count], now),
         ReadOutcome::Bytes(count) => return read_much(driven, buffer, count, now),
         ReadOutcome::Nothing => {}
         ReadOutcome::End => return dispatch_pending(driven, now),
     }
-    socket = driven.socket();
-    if socket.may_read_more() {
+    if driven.socket().may_read_more() {
+        read_more(driven, buffer, READS, now);
+    }
+}
+
+/// Reads as [`read`] does, but first does what precedes reading, and reads less from a peer that floods.
+#[inline(never)]
+fn read_with_care(driven: &mut impl Driven, buffer: &mut [u8], now: Instant) {
+    let socket = driven.socket();
+    if socket.needs_preparation() && prepare(driven, now) {
+        return;
+    }
+    let socket = driven.socket();
+    if socket.is_flooded() {
+        return read_flood(driven, buffer, now);
+    }
+    match socket.read(buffer, now) {
+        ReadOutcome::Bytes(count) => return read_much(driven, buffer, count, now),
+        ReadOutcome::Nothing => {}
+        ReadOutcome::End => return dispatch_pending(driven, now),
+    }
+    if driven.socket().may_read_more() {
         read_more(driven, buffer, READS, now);
     }
 }
 
 /// Finishes connecting, flushes, and receives bytes that a pause kept. Returns whether these yielded events, after
 /// which the turn reads no more.
-#[inline(never)]
 fn prepare(driven: &mut impl Driven, now: Instant) -> bool {
     let socket = driven.socket();
     socket.prepare(now);
@@ -153,10 +166,17 @@ fn receive_until_pause(driven: &mut impl Driven, bytes: &mut [u8], now: Instant)
     let mut input = Input::new(bytes);
     let mut events = 0;
     loop {
-        match driven.socket().driver.receive(&mut input, now) {
+        let driver = &mut driven.socket().driver;
+        match driver.receive(&mut input, now) {
             // handled before `resolve`: saves 20 instructions per message
-            Ok(Some(Event::Message(message))) => driven.dispatch_message(message),
-            received => match driven.socket().driver.resolve(received, now) {
+            Ok(Some(Event::Message(message))) => {
+                driven.dispatch_message(message);
+                // nothing else is pending, so the next `receive` would return `None`: saves 20 instructions per turn
+                if input.is_empty() && driven.socket().driver.is_quiet() {
+                    return (events + 1, 0);
+                }
+            }
+            received => match driver.resolve(received, now) {
                 Ok(None) => return (events, 0),
                 Ok(Some(event)) => driven.dispatch(Ok(event)),
                 Err(error) => driven.dispatch(Err(error)),
