@@ -23,7 +23,7 @@ pub(crate) struct Args {
     connections: usize,
 
     /// Fail if a connection takes more than this many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 512)]
+    #[arg(long, value_name = "BYTES", default_value_t = 256)]
     limit: u64,
 
     /// The echo server: its name in this workspace, or the path of a program whose argument is the address to listen on

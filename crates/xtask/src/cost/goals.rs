@@ -19,11 +19,11 @@ impl Goals {
             |instructions, reads, writes, waits| Self { instructions: Some(instructions), reads, writes, waits };
         let one = Some(1.0);
         match (cell.payload.0, cell.connections, cell.in_flight) {
-            (20, 1, 1) => goals(900.0, one, one, one),
+            (20, 1, 1) => goals(800.0, one, one, one),
             // One wait returns events for all 32.
-            (20, 32, 1) => goals(700.0, one, one, Some(0.03)),
+            (20, 32, 1) => goals(600.0, one, one, Some(0.03)),
             // One read receives 16 messages, and one write sends them.
-            (20, 32, 16) => goals(350.0, Some(0.06), Some(0.06), None),
+            (20, 32, 16) => goals(300.0, Some(0.06), Some(0.06), None),
             // Less than every other library; the best is uWebSockets with 1,209.
             (1024, 1, 1) => goals(1208.0, None, None, None),
             _ => Self::default(),
