@@ -260,7 +260,10 @@ impl Connection {
         if !self.accepts_message(batch.len()) {
             return Err(self.refuse_message((), batch.len()));
         }
-        self.sender.queue_encoded(&mut self.output, batch.frames(), batch.len());
+        // no bytes need no queues
+        if batch.count() > 0 {
+            self.sender.queue_encoded(&mut self.output, batch.frames(), batch.len());
+        }
         self.note_backlog();
         Ok(())
     }

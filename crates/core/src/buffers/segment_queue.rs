@@ -4,6 +4,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+/// The largest capacity of an empty queue, in segments.
+const EMPTY_MAX: usize = 64;
+
 /// A contiguous part of the output.
 pub(crate) enum Segment {
     /// Encoded frames, or the payload of an owned message.
@@ -96,7 +99,7 @@ impl SegmentQueue {
         self.popped += 1;
         if self.popped == self.slots.len() {
             self.slots.clear();
-            self.popped = 0;
+            self.reset();
         }
         Some(first)
     }
@@ -104,9 +107,18 @@ impl SegmentQueue {
     /// Removes all segments, the last one first, and passes them to `remove`.
     #[inline]
     pub(crate) fn clear(&mut self, mut remove: impl FnMut(Segment)) {
-        self.popped = 0;
         while let Some(segment) = self.slots.pop() {
             remove(segment);
+        }
+        self.reset();
+    }
+
+    /// Prepares the empty slots for further segments. Frees them if there are many.
+    #[inline]
+    fn reset(&mut self) {
+        self.popped = 0;
+        if self.slots.capacity() > EMPTY_MAX {
+            self.slots = Vec::new();
         }
     }
 

@@ -12,8 +12,6 @@ use crate::buffers::{BufferPool, Segment, SegmentQueue};
 const FRAMES_MIN: usize = 1024;
 /// The largest buffer for frames that a scratch keeps, in bytes. A longer frame gets a buffer of its own.
 const FRAMES_MAX: usize = 128 * 1024;
-/// The largest capacity of a segment queue that a scratch keeps, in segments.
-const QUEUE_MAX: usize = 64;
 /// [`DataQueue::take`] copies up to this many bytes of a buffer, and gives away the buffer of a longer chunk.
 const COPY_MAX: usize = 4 * 1024;
 /// A buffer with frames grows up to this many bytes. Further frames get another one, so that pending bytes stay in
@@ -159,6 +157,13 @@ impl DataQueue {
         pending
     }
 
+    /// Frees the buffer for frames if all of its bytes were taken.
+    pub(crate) fn free_taken(&mut self) {
+        if self.front.is_empty() {
+            self.front = Vec::new();
+        }
+    }
+
     /// Adds the buffers of another empty queue.
     pub(crate) fn merge(&mut self, other: Self) {
         if other.front.capacity() > self.front.capacity() {
@@ -204,9 +209,6 @@ impl DataQueue {
                 pool.keep_sent(bytes);
             }
         });
-        if self.segments.capacity() > QUEUE_MAX {
-            self.segments = SegmentQueue::default();
-        }
     }
 }
 

@@ -242,10 +242,15 @@ impl Output {
         self.queues.get_or_insert_with(new_queues)
     }
 
-    /// Frees the queues if they are empty, unless they belong to a scratch.
+    /// Frees the queues if they are empty. Those of a scratch stay, but forget the latest frame: the next connection
+    /// has its own.
     fn free_drained(&mut self) {
-        if self.is_delivered() && self.pool().is_none() {
-            self.queues = None;
+        if !self.is_delivered() {
+            return;
+        }
+        match &mut self.queues {
+            Some(queues) if queues.data.pool.is_some() => queues.clear(),
+            _ => self.queues = None,
         }
     }
 

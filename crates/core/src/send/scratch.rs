@@ -54,6 +54,8 @@ impl Scratch {
         if self.0.is_none() {
             let pending = Box::new(queues.take_pending());
             self.0 = Some(mem::replace(queues, pending));
+        } else {
+            queues.data.free_taken();
         }
         if let Some(present) = &mut self.0 {
             present.data.merge_pool(pool);

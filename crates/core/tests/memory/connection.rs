@@ -4,8 +4,8 @@ use allocation_counter::measure;
 use rand_chacha::ChaCha8Rng;
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::{
-    Chunk, Close, CloseCode, Config, Connection, Error, Event, Input, Instant, Message, MessageKind, Output,
-    ProtocolError, Role, Scratch, SendError,
+    Chunk, Close, CloseCode, Config, Connection, EncodedBatch, Error, Event, Input, Instant, Message, MessageKind,
+    Output, ProtocolError, Role, Scratch, SendError,
 };
 
 use crate::support::*;
@@ -74,6 +74,7 @@ fn an_idle_connection_owns_no_heap_memory() {
                 connection.output().delivered(10_000);
                 connection.output().delivered(usize::MAX);
             }
+            connection.send_batch(&EncodedBatch::new(&[])).unwrap();
             connection.progress(Instant::EPOCH);
         });
         assert_eq!(busy.bytes_current, 0, "{role:?}: {busy:?}");

@@ -200,3 +200,47 @@ fn scratch_is_bounded() {
         });
     }
 }
+
+/// The scratch keeps no long segment queue, whether the segments were taken, or a control frame followed them.
+#[test]
+fn a_long_segment_queue_is_freed_when_it_is_empty() {
+    let payload = Bytes::from(vec![7; 300]);
+    for takes in [false, true] {
+        let mut connection = endpoint(Role::Server, &config(|_| ()));
+        let mut scratch = Scratch::new();
+        let info = measure(|| {
+            connection.attach_scratch(&mut scratch);
+            for _ in 0..10_000 {
+                connection.send_shared(MessageKind::Binary, payload.clone()).unwrap();
+            }
+            if takes {
+                while !connection.output().take_bytes(usize::MAX).is_empty() {}
+                connection.output().delivered(usize::MAX);
+            } else {
+                let most = connection.output().remaining() - 1;
+                connection.output().advance(most);
+                connection.ping(b"").unwrap();
+                connection.output().advance(1);
+                connection.output().advance(usize::MAX);
+            }
+            connection.detach_scratch(&mut scratch);
+        });
+        assert!(info.bytes_current <= 8 * 1024, "takes: {takes}, {info:?}");
+    }
+}
+
+/// A buffer whose bytes were all taken during a turn is not kept for output that is still pending.
+#[test]
+fn detaching_frees_the_taken_buffer_of_earlier_output() {
+    let mut connection = endpoint(Role::Server, &config(|_| ()));
+    let mut scratch = Scratch::new();
+    let info = measure(|| {
+        connection.send(&[7; 100_000][..]).unwrap();
+        connection.attach_scratch(&mut scratch);
+        connection.send(&[8; 1_000][..]).unwrap();
+        let most = connection.output().remaining() - 1;
+        connection.output().advance(most);
+        connection.detach_scratch(&mut scratch);
+    });
+    assert!(info.bytes_current <= 4 * 1024, "{info:?}");
+}

@@ -2,7 +2,9 @@
 
 use sansocket::bytes::{Buf, Bytes};
 use sansocket::rand_core::{Rng, SeedableRng};
-use sansocket::{Connection, Event, Input, Instant, Message, MessageKind, Scratch};
+use sansocket::{
+    Accept, CloseCode, Config, Connection, Event, Input, Instant, Message, MessageKind, Role, Scratch, WebSocket,
+};
 
 use crate::support::*;
 
@@ -93,6 +95,56 @@ fn scratch_changes_nothing() {
         for (pair, name) in [(&mut plain, "plain"), (&mut scratched, "with scratch")] {
             (0..2).for_each(|end| pair.transfer(end, usize::MAX, usize::MAX));
             assert!(pair.received[1] == sent[0] && pair.received[0] == sent[1], "seed {seed}, {name}: the messages");
+        }
+    }
+}
+
+/// Bytes that were taken and then delivered leave nothing behind for the next connection that attaches the scratch.
+#[test]
+fn a_scratch_does_not_carry_the_position_to_the_next_connection() {
+    let now = Instant::EPOCH;
+    for closes in [false, true] {
+        let mut scratch = Scratch::new();
+        let mut first = open(Role::Server);
+        first.attach_scratch(&mut scratch);
+        match closes {
+            false => first.send("Hello").unwrap(),
+            true => first.close(CloseCode::NORMAL, "", now).unwrap(),
+        }
+        let taken = first.output().take_bytes(usize::MAX).len();
+        first.output().delivered(taken);
+        first.detach_scratch(&mut scratch);
+
+        // no byte of the head counts in `buffered_amount`
+        let mut handshake = WebSocket::server(Config::default(), now);
+        handshake.attach_scratch(&mut scratch);
+        let mut request = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            .to_vec();
+        assert!(matches!(handshake.receive(&mut Input::new(&mut request), now), Ok(Some(Event::Request(_)))));
+        handshake.accept(Accept::new(), now).unwrap();
+        handshake.send("Hello").unwrap();
+        let head = handshake.output().remaining() - 7;
+        assert_eq!(handshake.output().take_bytes(head).len(), head);
+        handshake.output().delivered(head);
+        assert_eq!(handshake.buffered_amount(), 5, "closes: {closes}");
+        let taken = handshake.output().take_bytes(usize::MAX).len();
+        handshake.output().delivered(taken);
+        handshake.detach_scratch(&mut scratch);
+
+        // its Close frame has not begun: a Pong precedes it
+        for _ in 0..2 {
+            let mut connection = open(Role::Server);
+            connection.attach_scratch(&mut scratch);
+            connection.ping(b"").unwrap();
+            connection.close(CloseCode::NORMAL, "", now).unwrap();
+            assert_eq!(connection.output().take_bytes(2).len(), 2);
+            let mut ping = Frame::ping(b"").masked_for(Role::Server).bytes();
+            assert!(matches!(connection.receive(&mut Input::new(&mut ping), now), Ok(Some(Event::Ping(_)))));
+            assert_eq!(&connection.output().take_bytes(usize::MAX)[..], b"\x8a\x00");
+            assert_eq!(&connection.output().take_bytes(usize::MAX)[..], b"\x88\x02\x03\xe8");
+            connection.output().delivered(8);
+            connection.detach_scratch(&mut scratch);
         }
     }
 }
