@@ -235,6 +235,7 @@ impl<D> Table<D> {
         index: usize,
         send: impl FnOnce(&mut WebSocket) -> Result<(), SendError<M>>,
     ) -> Result<(), SendError<M>> {
+        self.catch_up(index);
         let entry = &mut self.entries[index];
         if let Err(error) = send(entry.socket.websocket()) {
             let is_full = matches!(error, SendError::BufferFull { .. });
