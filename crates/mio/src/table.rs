@@ -300,8 +300,18 @@ impl<D> Table<D> {
         }
     }
 
+    /// Removes the report of a connection's failed send, if one is pending.
+    pub(crate) fn take_unsent(&mut self, index: usize) -> Option<SendError> {
+        let id = self.id(index);
+        let number = self.unsent.iter().position(|&(unsent, _)| unsent == id)?;
+        self.entries[index].socket.clear_unsent();
+        Some(self.unsent.remove(number).1)
+    }
+
     /// Answers a request. An acceptance without an origin policy gets the listener's.
     pub(crate) fn answer(&mut self, index: usize, answer: Answer, now: Instant) -> Result<(), Error> {
+        // an accepted connection is open, and gets what is published from now on
+        self.catch_up(index);
         let answer = match (answer, self.listener(index)) {
             (Answer::Accept(accept), Some(listener)) => Answer::Accept(accept.default_origin(listener.origin())),
             (answer, _) => answer,
