@@ -272,8 +272,8 @@ impl<D> Table<D> {
     /// the end of the turn, once for all messages.
     #[inline(never)]
     pub(crate) fn take_publications(&mut self, index: usize) -> bool {
+        let is_slow = self.is_slow(index);
         let Entry { socket, .. } = &mut self.entries[index];
-        let is_slow = socket.is_congested();
         let taken = self.publications.take(index as u32, socket.websocket(), is_slow, self.now);
         socket.note_congestion(self.high_water_mark);
         let Err(error) = taken else { return true };
@@ -282,6 +282,18 @@ impl<D> Table<D> {
         }
         self.note_unsent(index, error);
         false
+    }
+
+    /// Returns whether the policies for slow members apply to a connection: the peer reads slowly. Writes its output
+    /// first if it is congested, since what was queued in this turn may be all that is pending.
+    #[inline]
+    fn is_slow(&mut self, index: usize) -> bool {
+        let Entry { socket, .. } = &mut self.entries[index];
+        if !socket.is_congested() {
+            return false;
+        }
+        socket.flush(self.now);
+        socket.driver.websocket().buffered_amount() > self.low_water_mark
     }
 
     /// Sends a message to a connection if it is open. A failure is reported at the end of the turn, once for all

@@ -19,6 +19,8 @@ use support::*;
 struct Room {
     group: Group,
     calls: mpsc::Sender<&'static str>,
+    /// The length of the reply to a message, if it gets one.
+    reply: Option<usize>,
 }
 
 impl Handler for Room {
@@ -35,6 +37,9 @@ impl Handler for Room {
     }
 
     fn on_message(&mut self, connection: &mut Connection<'_, Self>, message: Message<'_>) {
+        if let Some(length) = self.reply {
+            connection.send(vec![0; length]).unwrap();
+        }
         connection.connections().publish(&self.group, message).unwrap();
     }
 
@@ -57,7 +62,7 @@ impl Handler for Room {
 fn room(options: &Options, policy: SlowMembers) -> (EventLoop<Room>, Group, mpsc::Receiver<&'static str>) {
     let (calls, receiver) = mpsc::channel();
     let group = Group::with_slow_members(policy);
-    let handler = Room { group: group.clone(), calls };
+    let handler = Room { group: group.clone(), calls, reply: None };
     (EventLoop::with_options(handler, options).unwrap(), group, receiver)
 }
 
@@ -116,15 +121,14 @@ fn handlers_publish_when_the_loop_starts_and_when_connections_open_and_end() {
 #[test]
 fn the_abort_of_a_slow_member_is_reported_if_it_sends_messages() {
     bounded(|| {
-        let mut config = Config::default();
-        config.high_water_mark = 1_000;
-        let (mut event_loop, group, calls) = room(&Options::new().config(config), SlowMembers::Abort);
+        let (mut event_loop, group, calls) = room(&Options::new(), SlowMembers::Abort);
         let (mut client, _) = adopt(&mut event_loop);
         while event_loop.connections().members(&group).len() < 1 {
             turn(&mut event_loop);
         }
-        // each is published to the member itself
-        client.write_all(&[HELLO; 1_000].concat()).unwrap();
+        // more than the kernel takes while the client does not read
+        event_loop.handler().reply = Some(60 << 20);
+        client.write_all(&[HELLO, HELLO].concat()).unwrap();
         let first = loop {
             match calls.try_recv() {
                 Ok(call) => break call,
@@ -155,5 +159,26 @@ fn commands_are_executed_although_handlers_publish_much_in_each_turn() {
             turn(&mut event_loop);
         }
         assert_eq!(handle.pending(), 0);
+    });
+}
+
+/// A member is slow if its peer reads slowly, not if the handler has just sent it much.
+#[test]
+fn a_member_whose_peer_reads_is_not_aborted_because_much_was_sent_in_a_turn() {
+    bounded(|| {
+        let mut config = Config::default();
+        config.high_water_mark = 1_000;
+        let (mut event_loop, group, calls) = room(&Options::new().config(config), SlowMembers::Abort);
+        let (mut client, id) = adopt(&mut event_loop);
+        while event_loop.connections().members(&group).len() < 1 {
+            turn(&mut event_loop);
+        }
+        let long = "x".repeat(2_000);
+        event_loop.connections().get(id).unwrap().send(&*long).unwrap();
+        event_loop.connections().publish(&group, "y").unwrap();
+        turn(&mut event_loop);
+        turn(&mut event_loop);
+        assert_eq!(calls.try_recv(), Err(mpsc::TryRecvError::Empty));
+        expect_texts(&mut client, &[&*long, "y"]);
     });
 }
