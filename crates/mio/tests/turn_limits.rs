@@ -155,7 +155,7 @@ fn members_that_end_between_two_turns_of_a_delivery_do_not_change_what_the_other
         let is_delivered: Vec<_> = clients.iter().map(has_bytes).collect();
         assert_eq!(is_delivered.iter().filter(|&&is_delivered| is_delivered).count(), LIMIT);
         // some that have the message, and some that do not have it
-        let ends = |number: usize| number % 10 == 0;
+        let ends = |number: usize| number.is_multiple_of(10);
         for (_, &id) in ids.iter().enumerate().filter(|&(number, _)| ends(number)) {
             server.with(id, |connection| connection.abort());
         }
