@@ -431,7 +431,8 @@ impl Publications {
         let (slot, mut index) = (slot as usize, index as usize);
         let is_passing = self.pass.end > 0 && self.log.runs.front().is_some_and(|run| run.slot == slot);
         if is_passing && index < self.pass.next {
-            // the last member, which moves to the place of the removed one, must not move to where the pass has been
+            // The pass has visited the members before `next`. The last of these moves to the removed one's place, so
+            // that the last member of the list, which may not have been visited, moves to the place behind them.
             self.pass.next -= 1;
             self.move_member(slot, self.pass.next, index);
             index = self.pass.next;

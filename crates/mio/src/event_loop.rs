@@ -77,7 +77,10 @@ const MAILBOX: Token = Token(usize::MAX);
 /// Pending commands take at most what [`Options::max_pending_commands`] and [`Options::max_pending_bytes`] permit.
 /// Pending output of a connection takes at most
 /// [`Config::max_buffered_amount`](crate::sansocket::Config::max_buffered_amount), and as much again for the overhead
-/// of frames. No thread can make the loop hold more than these. A connection that was paused
+/// of frames. Published messages stay in memory until they are queued for all members; if the loop has more than 1,024
+/// receivers, this takes several turns. While 1,024 of them or 1 MiB of payloads wait for this, the mailbox keeps its
+/// next command that publishes and those behind it, except one command in each turn. What handlers publish has no
+/// limit. A connection that was paused
 /// ([`Connection::pause_reading`](crate::Connection::pause_reading)) while a message was handled keeps at most one read
 /// buffer; an adopted connection keeps the bytes that came with it until it has received them.
 ///

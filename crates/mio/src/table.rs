@@ -273,8 +273,8 @@ impl<D> Table<D> {
     /// the end of the turn, once for all messages.
     #[inline(never)]
     pub(crate) fn take_publications(&mut self, index: usize) -> bool {
+        let is_slow = self.is_slow(index);
         let Entry { socket, .. } = &mut self.entries[index];
-        let is_slow = socket.is_congested();
         let taken = self.publications.take(index as u32, socket.websocket(), is_slow, self.now);
         socket.note_congestion(self.high_water_mark);
         let Err(error) = taken else { return true };
@@ -283,6 +283,18 @@ impl<D> Table<D> {
         }
         self.note_unsent(index, error);
         false
+    }
+
+    /// Returns whether the policies for slow members apply to a connection: the peer reads slowly. Writes its output
+    /// first if it is congested, since what was queued in this turn may be all that is pending.
+    #[inline]
+    fn is_slow(&mut self, index: usize) -> bool {
+        let Entry { socket, .. } = &mut self.entries[index];
+        if !socket.is_congested() {
+            return false;
+        }
+        socket.flush(self.now);
+        socket.driver.websocket().buffered_amount() > self.low_water_mark
     }
 
     /// Sends a message to a connection if it is open. A failure is reported at the end of the turn, once for all
@@ -301,8 +313,18 @@ impl<D> Table<D> {
         }
     }
 
+    /// Removes the report of a connection's failed send, if one is pending.
+    pub(crate) fn take_unsent(&mut self, index: usize) -> Option<SendError> {
+        let id = self.id(index);
+        let number = self.unsent.iter().position(|&(unsent, _)| unsent == id)?;
+        self.entries[index].socket.clear_unsent();
+        Some(self.unsent.remove(number).1)
+    }
+
     /// Answers a request. An acceptance without an origin policy gets the listener's.
     pub(crate) fn answer(&mut self, index: usize, answer: Answer, now: Instant) -> Result<(), Error> {
+        // an accepted connection is open, and gets what is published from now on
+        self.catch_up(index);
         let answer = match (answer, self.listener(index)) {
             (Answer::Accept(accept), Some(listener)) => Answer::Accept(accept.default_origin(listener.origin())),
             (answer, _) => answer,

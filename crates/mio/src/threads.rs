@@ -42,8 +42,9 @@ use crate::options::Options;
 ///
 /// A message that stays on its loop takes no lock and changes no memory that loops share: receiving it, sending to a
 /// connection of the same loop, timers and Pongs. `cargo xtask cost --atomics` counts the atomic operations of an echo.
-/// These do reach other loops: accepting and ending a connection (counters); hand-overs, broadcasts and the methods of
-/// [`Handle`] (mailboxes).
+/// These do reach other loops: accepting and ending a connection (counters); hand-overs, broadcasts, publishing to a
+/// group that has members there, and the methods of [`Handle`] (mailboxes); the first member of a group on a loop, and
+/// the end of the last one (a lock of the group).
 ///
 /// # The end
 ///

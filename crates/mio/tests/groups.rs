@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use sansocket_mio::{
-    Close, CloseCode, Connection, ConnectionId, EncodedMessage, Error, Group, Handler, Message, Open, Options,
+    Accept, Close, CloseCode, Connection, ConnectionId, EncodedMessage, Error, Group, Handler, Message, Open, Options,
     PostError, ReadyState, SendError, SlowMembers, Threads,
 };
 use support::paced::*;
@@ -373,4 +373,26 @@ fn a_group_whose_loops_have_ended_has_no_members() {
     thread::spawn(move || assert!(other.may_have_members(0))).join().unwrap();
     drop(server);
     assert!(!room.may_have_members(0));
+}
+
+/// A connection may join while its request is pending. It gets what is published from its acceptance on.
+#[test]
+fn a_member_gets_nothing_that_was_published_before_its_request_was_accepted() {
+    bounded(|| {
+        let mut server = Turned::new(&Options::new());
+        server.event_loop.handler().answers_later = true;
+        let mut client = tcp(server.address);
+        client.write_all(REQUEST.as_bytes()).unwrap();
+        let id = server.until(|seen| if let Seen::Request(id, _) = seen { Some(id) } else { None });
+        let room = Group::new();
+        server.with(id, |connection| assert!(connection.join(&room)));
+        publish(&mut server, &room, "before");
+        server.event_loop.connections().broadcast("before").unwrap();
+        server.with(id, |connection| connection.answer(Accept::new()).unwrap());
+        publish(&mut server, &room, "after");
+        server.until(|seen| matches!(seen, Seen::Open(_)).then_some(()));
+        assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
+        expect_texts(&mut client, &["after"]);
+        expect_nothing(&mut server, &mut client);
+    });
 }

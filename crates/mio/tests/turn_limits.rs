@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket_mio::sansocket::{self, TimeoutKind};
-use sansocket_mio::{ConnectionId, Error, Keepalive, Options, SendError};
+use sansocket_mio::{ConnectionId, Error, Group, Keepalive, Options, SendError};
 use support::turned::Turned;
 use support::*;
 
@@ -141,6 +141,34 @@ fn a_turn_delivers_published_messages_to_a_bounded_number_of_members() {
     });
 }
 
+/// Members end while a message has reached some of them. Others move to their places in the group's list.
+#[test]
+fn members_that_end_between_two_turns_of_a_delivery_do_not_change_what_the_others_get() {
+    bounded_alone(|| {
+        let mut server = Turned::new(&Options::new());
+        let (mut clients, ids) = crowd(&mut server, CROWD);
+        let group = Group::new();
+        ids.iter().for_each(|&id| server.with(id, |connection| _ = connection.join(&group)));
+        server.until_quiet();
+        server.event_loop.connections().publish(&group, "1").unwrap();
+        server.event_loop.turn(None).unwrap();
+        let is_delivered: Vec<_> = clients.iter().map(has_bytes).collect();
+        assert_eq!(is_delivered.iter().filter(|&&is_delivered| is_delivered).count(), LIMIT);
+        // some that have the message, and some that do not have it
+        let ends = |number: usize| number.is_multiple_of(10);
+        for (_, &id) in ids.iter().enumerate().filter(|&(number, _)| ends(number)) {
+            server.with(id, |connection| connection.abort());
+        }
+        server.event_loop.connections().publish(&group, "2").unwrap();
+        server.until_quiet();
+        for (number, client) in clients.iter_mut().enumerate().filter(|&(number, _)| !ends(number)) {
+            server.with(ids[number], |connection| connection.send("end").unwrap());
+            server.event_loop.turn(Some(Duration::ZERO)).unwrap();
+            expect(client, b"\x81\x011\x81\x012\x81\x03end");
+        }
+    });
+}
+
 #[test]
 fn while_many_published_messages_are_pending_the_mailbox_keeps_further_ones() {
     const COUNT: usize = 1500;
@@ -152,8 +180,8 @@ fn while_many_published_messages_are_pending_the_mailbox_keeps_further_ones() {
         for number in 0..COUNT {
             handle.broadcast(u32::try_from(number).unwrap().to_be_bytes().to_vec()).unwrap();
         }
-        // the second turn delivers to the members that the first one has left out
-        for pending in [COUNT - 1024, COUNT - 1024, 0] {
+        // the second turn delivers to the members that the first one has left out, and executes a single command
+        for pending in [COUNT - 1024, COUNT - 1025, 0] {
             server.event_loop.turn(None).unwrap();
             assert_eq!(handle.pending(), pending);
         }

@@ -1,6 +1,6 @@
 //! Dispatch: passes the events of a connection to the loop's handler, and the handler's answers to the connection.
 
-use sansocket_drive::sansocket::{Event, Message};
+use sansocket_drive::sansocket::{Close, Event, Message};
 
 use crate::Error;
 use crate::answer::Answer;
@@ -56,7 +56,7 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
             }
             Ok(Event::Open(open)) => handler.on_open(connection, open),
             Ok(Event::CloseReceived(frame)) => handler.on_close_received(connection, frame),
-            Ok(Event::Close(close)) => handler.on_close(connection, close),
+            Ok(Event::Close(close)) => self.close(close),
             Ok(_) => {}
             Err(error) => handler.on_error(connection, error),
         }
@@ -64,6 +64,18 @@ impl<H: Handler> Driven for Dispatch<'_, H> {
 }
 
 impl<H: Handler> Dispatch<'_, H> {
+    /// Reports the end of the connection, and before it a failed send, because of which it may have been aborted.
+    #[cold]
+    fn close(&mut self, close: Close) {
+        let Self { handler, connections, index } = self;
+        let unsent = connections.table.take_unsent(*index);
+        let connection = &mut Connection::new(connections, *index);
+        if let Some(error) = unsent {
+            handler.on_error(connection, error.into());
+        }
+        handler.on_close(connection, close);
+    }
+
     #[cold]
     fn answer(&mut self, answer: Answer) {
         let table = &mut self.connections.table;

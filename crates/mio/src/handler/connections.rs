@@ -170,7 +170,9 @@ impl<H: Handler> Connections<H> {
     ///
     /// [`Handler::on_error`] reports each member to which it could not be sent, at most once a turn. The group's
     /// [policy](crate::SlowMembers) applies to slow members: those whose pending output exceeded
-    /// [`Config::high_water_mark`](crate::Config::high_water_mark), until [`Handler::on_writable`].
+    /// [`Config::high_water_mark`](crate::Config::high_water_mark), until [`Handler::on_writable`]. Output that the
+    /// operating system takes at once does not count. [`Connection::buffered_amount`] does not include published
+    /// messages that the connection has not got yet.
     ///
     /// [`Connection::join`] has an example.
     ///

@@ -207,6 +207,7 @@ pub(crate) fn handle_timeout(driven: &mut impl Driven, buffer: Option<&mut [u8]>
         driven.socket().retry_read();
         read(driven, buffer, now);
     }
+    driven.before_receive();
     driven.socket().timeout(now);
     dispatch_pending(driven, now);
 }
