@@ -375,31 +375,33 @@ impl<D, E> Mailboxes<D, E> {
         payload: usize,
         command: impl Fn() -> Command<D, E>,
     ) -> Result<usize, PostError> {
-        // before any lock: the application's `clone` may post
-        let mut commands: Vec<_> = mailboxes.map(|mailbox| (mailbox, command())).collect();
+        // Before any lock and after all: the application's `clone` and `drop` may post.
+        let commands: Vec<_> = mailboxes.map(|mailbox| (mailbox, command())).collect();
+        let mut refused = Vec::new();
         let mut locked = Vec::new();
         // All threads lock in the order of the loops' numbers, so that there is no deadlock.
-        for (mailbox, command) in commands.drain(..) {
+        for (mailbox, _) in &commands {
             let queue = mailbox.lock();
-            if queue.is_refusing {
-                continue;
-            }
-            if let Err(limit) = mailbox.check_room(payload) {
+            if !queue.is_refusing
+                && let Err(limit) = mailbox.check_room(payload)
+            {
                 return Err(PostError::Full((), limit));
             }
-            locked.push((mailbox, queue, command));
+            locked.push(queue);
         }
-        let count = locked.len();
         let mut sleeping = Vec::new();
-        for (mailbox, mut queue, command) in locked {
-            if mailbox.push(&mut queue, command) {
+        let count = commands.len();
+        for ((mailbox, command), mut queue) in commands.into_iter().zip(locked) {
+            if queue.is_refusing {
+                refused.push(command);
+            } else if mailbox.push(&mut queue, command) {
                 sleeping.push(mailbox);
             }
         }
         for mailbox in sleeping {
             mailbox.wake();
         }
-        Ok(count)
+        Ok(count - refused.len())
     }
 
     /// Wakes all loops except one.
