@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A group of connections that receive the messages published to it, such as a chat room or a topic. Clones name the
-/// same group. It may have members on several event loops.
+/// same group. It may have members on several event loops that run together.
 ///
 /// A group needs no registration: it exists as long as one clone exists or it has members. `sansocket-mio` shows how
 /// connections join; [`Publications`](crate::Publications) stores the members of one loop.

@@ -269,7 +269,7 @@ impl Publications {
             group.add_loop(self.event_loop);
             self.groups.insert(GroupState::new(Some(group.clone())))
         });
-        let is_member = self.has_joined(connection, slot);
+        let is_member = self.is_member_of(connection, slot);
         if !is_member {
             let members = &mut self.groups[slot].members;
             let membership = Membership { slot: slot as u32, index: members.len() as u32 };
@@ -291,6 +291,11 @@ impl Publications {
         let membership = member.groups.swap_remove(index);
         self.remove_member(membership);
         true
+    }
+
+    /// Returns whether a connection is a member of a group.
+    pub fn is_member(&self, connection: u32, group: &Group) -> bool {
+        self.slots.get(&group.key()).is_some_and(|&slot| self.is_member_of(connection, slot))
     }
 
     /// Returns the members of a group, in no particular order.
@@ -332,7 +337,7 @@ impl Publications {
         if self.log.runs.len() == 1
             && let Some(run) = self.log.runs.front()
         {
-            let is_member = run.slot == ALL || self.has_joined(connection, run.slot);
+            let is_member = run.slot == ALL || self.is_member_of(connection, run.slot);
             return if is_member { run.send(position, ws, is_slow, now) } else { Ok(()) };
         }
         self.find_due(connection, position);
@@ -343,11 +348,6 @@ impl Publications {
             }
         }
         result
-    }
-
-    fn has_joined(&self, connection: u32, slot: usize) -> bool {
-        let member = self.members.get(connection as usize);
-        member.is_some_and(|member| member.groups.iter().any(|membership| membership.slot as usize == slot))
     }
 
     /// Ends the runs of the log, so that members take them by reference. Later publications begin new runs.
@@ -416,6 +416,11 @@ impl Publications {
             due.extend(runs.range(first..));
         }
         due.sort_unstable();
+    }
+
+    fn is_member_of(&self, connection: u32, slot: usize) -> bool {
+        let member = self.members.get(connection as usize);
+        member.is_some_and(|member| member.groups.iter().any(|membership| membership.slot as usize == slot))
     }
 
     fn member(&mut self, connection: u32) -> &mut Member {

@@ -44,7 +44,7 @@ fn turn(server: &mut Turned) {
 fn members_get_what_is_published_while_they_are_members() {
     bounded(|| {
         let mut server = Turned::new(&Options::new());
-        let [(mut ann, ann_id), (mut bob, bob_id), (mut eve, _)] = [(); 3].map(|()| server.client());
+        let [(mut ann, ann_id), (mut bob, bob_id), (mut eve, eve_id)] = [(); 3].map(|()| server.client());
         let room = Group::new();
         server.with(ann_id, |connection| assert!(connection.join(&room)));
         server.with(ann_id, |connection| assert!(!connection.join(&room), "a member already"));
@@ -53,6 +53,9 @@ fn members_get_what_is_published_while_they_are_members() {
         publish(&mut server, &room, "2");
         let members: Vec<_> = server.event_loop.connections().members(&room).collect();
         assert_eq!(members, [ann_id, bob_id]);
+        for (id, is_member) in [(ann_id, true), (bob_id, true), (eve_id, false)] {
+            server.with(id, |connection| assert_eq!(connection.is_member(&room), is_member));
+        }
         turn(&mut server);
         publish(&mut server, &room, "3");
         server.with(ann_id, |connection| assert!(connection.leave(&room)));

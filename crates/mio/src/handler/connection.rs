@@ -103,6 +103,11 @@ impl<H: Handler> Connection<'_, H> {
         table.publications.leave(self.index as u32, group)
     }
 
+    /// Returns whether the connection is a member of a group.
+    pub fn is_member(&self, group: &Group) -> bool {
+        self.connections.table.publications.is_member(self.index as u32, group)
+    }
+
     /// Publishes a message to all members of a group but this connection: see [`Connections::publish`].
     ///
     /// # Errors
