@@ -6,8 +6,8 @@ use std::panic::{UnwindSafe, catch_unwind};
 
 use sansocket::bytes::Buf;
 use sansocket::{
-    Accept, CloseCode, Config, Connection, Delivery, EncodedMessage, Event, FragmentPayload, Input, Instant, Message,
-    MessageKind, ReadyState, Scratch, SendError, WebSocket,
+    Accept, CloseCode, Config, Connection, Delivery, EncodedBatch, EncodedMessage, Event, FragmentPayload, Input,
+    Instant, Message, MessageKind, ReadyState, Scratch, SendError, WebSocket,
 };
 
 /// The duration from a later moment to an earlier one is zero.
@@ -93,11 +93,13 @@ fn payloads_are_not_printed() {
     assert_eq!(format!("{:?}", FragmentPayload::from("secret")), "FragmentPayload { len: 6, .. }");
     let message = EncodedMessage::new("secret", &Config::default());
     assert_eq!(format!("{message:?}"), "EncodedMessage { kind: Text, len: 6 }");
+    assert_eq!(format!("{:?}", EncodedBatch::new(&[message])), "EncodedBatch { count: 1, len: 6 }");
 
     assert_eq!(format!("{:?}", Scratch::default()), "Scratch { .. }");
 
     let mut server = Connection::server(Config::default(), Instant::EPOCH);
     server.send("secret").unwrap();
+    server.ping(b"secret").unwrap();
     server.send_fragment(MessageKind::Text, b"secret", false).unwrap();
     let mut begun = [&[0x01, 0x86, 0, 0, 0, 0][..], b"secret"].concat();
     assert_eq!(server.receive(&mut Input::new(&mut begun), Instant::EPOCH), Ok(None));

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use allocation_counter::measure;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, Connection, EncodedMessage, Error, Event, HandshakeError, HttpResponse,
-    Initiator, Input, Message, MessageKind, OriginPolicy, ReadyState, Role, Scratch, SendError, TimeoutKind,
-    TransportAction, WebSocket,
+    Accept, AnswerError, CloseCode, Config, Connection, EncodedBatch, EncodedMessage, Error, Event, HandshakeError,
+    HttpResponse, Initiator, Input, Message, MessageKind, OriginPolicy, ReadyState, Role, Scratch, SendError,
+    TimeoutKind, TransportAction, WebSocket,
 };
 
 use crate::support::{
@@ -431,10 +431,11 @@ fn nothing_opens_after_a_failure() {
 fn every_way_of_sending_needs_an_open_connection() {
     type Send = fn(&mut WebSocket, &EncodedMessage) -> Result<(), SendError>;
     let encoded = EncodedMessage::new("en", &Config::default());
-    let ways: [(Send, &[u8]); 6] = [
+    let ways: [(Send, &[u8]); 7] = [
         (|ws, _| Ok(ws.send("a")?), b"\x81\x01a"),
         (|ws, _| Ok(ws.send_shared(MessageKind::Binary, "sh".into())?), b"\x82\x02sh"),
         (|ws, encoded| ws.send_encoded(encoded), b"\x81\x02en"),
+        (|ws, encoded| ws.send_batch(&EncodedBatch::new(&[encoded.clone(), encoded.clone()])), b"\x81\x02en\x81\x02en"),
         (|ws, _| ws.send_fragment(MessageKind::Text, b"fr", false), b"\x01\x02fr"),
         (|ws, _| ws.ping(b"p"), b"\x89\x01p"),
         (|ws, _| ws.pong(b"q"), b"\x8A\x01q"),
