@@ -1,7 +1,6 @@
 //! The queue of Pings and Pongs to be sent (RFC 6455 section 5.5), with a limit on the number of frames of each origin.
 
 use alloc::collections::VecDeque;
-use core::fmt;
 
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD};
 
@@ -134,12 +133,5 @@ impl ControlQueue {
             self.taken = 0;
         }
         step
-    }
-}
-
-/// Omits payloads.
-impl fmt::Debug for ControlQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ControlQueue").finish_non_exhaustive()
     }
 }
