@@ -1,12 +1,13 @@
 //! A server receives messages, which it unmasks, or a client does: binary messages, and text, which is validated.
 //!
 //! The wire holds 64 KiB of messages, at least one and at most 1,024. Every participant first copies it from
-//! memory into a buffer, as `recv` would (`wire::copy`). The participant memcpy does nothing else, in reads of 65,550 bytes.
+//! memory into a buffer, as `recv` would (`wire::copy`). The participant memcpy does nothing else, in reads of 65,550
+//! bytes.
 //!
-//! The floor is the least work for the same contract: it reads as sansocket does, with one buffer of 64 KiB, unmasks
-//! and validates each message there, with the fastest kernels known here, and assembles a message that is longer than
-//! a read in memory of its own, with one copy that also unmasks. It knows where payloads lie without parsing a head,
-//! checks no rule, keeps no state, and allocates nothing. A frame of 64 KiB is longer than a read, because of its head.
+//! The floor is the least work for the same contract. It reads as sansocket does, with one buffer of 65,550 bytes, which
+//! holds a message of 64 KiB with its head. It unmasks and validates each message there, with the fastest kernels known
+//! here. It copies a message that is longer than a read into a second buffer, and unmasks it in the same pass. It knows
+//! the positions of payloads without parsing a head, checks no rule, keeps no state, and allocates nothing.
 
 #![allow(missing_docs, reason = "a bench has no users")]
 

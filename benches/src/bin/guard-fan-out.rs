@@ -1,6 +1,6 @@
 //! Publishing in an event loop of sansocket-mio, as an operation of the guard: a burst of messages to all connections.
 //!
-//! It is a program of its own, because the compiler would optimise the operations of `guard` differently in a program
+//! It is a separate program, because the compiler would optimise the operations of `guard` differently in a program
 //! that has an event loop.
 //!
 //! The loop and its peers share this thread, and their sockets belong to the loopback interface: each write has arrived

@@ -1,4 +1,4 @@
-//! sansocket, driven as the event loop of `sansocket-mio` drives it, and in other ways, each with a name of its own.
+//! sansocket, driven as the event loop of `sansocket-mio` drives it, and in other ways, each of which has a name.
 
 use std::fmt::Debug;
 use std::io::IoSlice;

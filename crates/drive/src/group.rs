@@ -24,8 +24,8 @@ struct Shared {
     bits: AtomicU64,
 }
 
-/// What happens to the messages of a [`Group`] for a slow member. A member is slow from when its pending payload exceeds
-/// the high-water mark until it has fallen to the low-water mark.
+/// What happens to the messages of a [`Group`] for a slow member. A member becomes slow when its pending payload
+/// exceeds the high-water mark, and stays slow until the payload has fallen to the low-water mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowMembers {

@@ -46,8 +46,8 @@ pub(crate) struct MailboxLimits {
 }
 
 impl Options {
-    /// Returns the defaults: [`Config::default`] with keepalive, a read buffer for messages of 64 KiB, a low-water mark at half of
-    /// the high one, a mailbox of 16,384 commands and 16 MiB, and 5 s to stop.
+    /// Returns the defaults: [`Config::default`] with keepalive, a read buffer for messages of 64 KiB, a low-water mark
+    /// at half of the high one, a mailbox of 16,384 commands and 16 MiB, and 5 s to stop.
     pub fn new() -> Self {
         Self {
             config: with_keepalive(Config::default()),

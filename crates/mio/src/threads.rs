@@ -24,7 +24,7 @@ use crate::options::Options;
 ///
 /// The system distributes the clients among the loops (`SO_REUSEPORT`). Linux chooses at random, so that of 8 clients
 /// one of 4 loops may get 5 and another none; macOS and the BSDs may give all clients to one loop. Therefore the loop
-/// that has accepted a client compares the loops' numbers of connections, and hands the client over to the loop with the
+/// that has accepted a client compares the loops' numbers of connections. It hands the client over to the loop with the
 /// fewest if its own number is higher by more than an eighth:
 ///
 /// * The loop that gets a client then has at most 1 + *f* / 8 connections more than the loop with the fewest, which has

@@ -10,7 +10,7 @@ use crate::buffers::{BufferPool, Segment, SegmentQueue};
 
 /// The smallest first allocation for frames, in bytes: a batch of short frames needs only one.
 const FRAMES_MIN: usize = 1024;
-/// The largest buffer for frames that a scratch keeps, in bytes. A longer frame gets a buffer of its own.
+/// The largest buffer for frames that a scratch keeps, in bytes. A longer frame gets a separate buffer.
 const FRAMES_MAX: usize = 128 * 1024;
 /// [`DataQueue::take`] copies up to this many bytes of a buffer, and gives away the buffer of a longer chunk.
 const COPY_MAX: usize = 4 * 1024;

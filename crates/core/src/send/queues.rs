@@ -153,7 +153,7 @@ impl Queues {
         self.frame = FrameCursor::default();
     }
 
-    /// Adds the buffers of other queues, which are empty: those that a second connection used at the same time.
+    /// Takes the buffers of other queues, which are empty. A second connection used them while a first one had these.
     #[cold]
     pub(crate) fn merge(&mut self, other: Self) {
         self.data.merge(other.data);

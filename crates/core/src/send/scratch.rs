@@ -47,7 +47,7 @@ impl Scratch {
         }
     }
 
-    /// Detaches from a connection that has output pending. Leaves it queues of its own, with that output.
+    /// Detaches from a connection that has output pending. The connection keeps separate queues with that output.
     #[cold]
     pub(crate) fn detach_from_pending(&mut self, queues: &mut Box<Queues>) {
         let Some(pool) = queues.data.pool.take() else { return };

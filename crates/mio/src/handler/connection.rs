@@ -67,8 +67,8 @@ impl<H: Handler> Connection<'_, H> {
         self.connections.table.send(self.index, |ws| ws.send_fragment(kind, payload, last))
     }
 
-    /// Makes the connection a member of a group: it gets the messages that are published to the group from now on, while
-    /// it is open. Returns false if it is a member already. The membership ends with the connection.
+    /// Makes the connection a member of a group. While it is open, it gets the messages that are published to the group
+    /// from now on. Returns false if it is a member already. The membership ends with the connection.
     ///
     /// ```
     /// use sansocket_mio::{Connection, Group, Handler, Message, Open};

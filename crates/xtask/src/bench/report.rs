@@ -14,16 +14,17 @@ const LEGEND: &str = "\
 Times are in nanoseconds per message. Compare times within a table; nothing else is comparable. Each file in \
 [benches](benches) describes its measurement at the top.
 
-* **sansocket** is driven as the event loop of `sansocket-mio` drives it: one buffer of 65,550 bytes for all reads, scratch \
-memory attached for a turn, and a message that is longer than a read assembled. Rows below it drive it in other ways, \
-which their names say; no goal and no picture uses them.
+* **sansocket** is driven as the event loop of `sansocket-mio` drives it: one buffer of 65,550 bytes for all reads, \
+scratch memory attached for a turn, and a message that is longer than a read assembled. Rows below it drive it in \
+other ways, which their names say; no goal and no picture uses them.
 * **floor** is the least work that every implementation must do for the same input and output. Receiving: one copy of \
-the bytes into the read buffer, as `recv` does, in the same reads of 65,550 bytes; unmasking and validating in place; for a \
-message that is longer than a read, one more copy into the memory of the message. Sending: one copy of a borrowed \
-payload, which masks it; for an owned payload, masking in place. It parses no head, checks no rule and keeps no state.
+the bytes into the read buffer, as `recv` does, in the same reads of 65,550 bytes; unmasking and validating in \
+place; for a message that is longer than a read, one more copy into the memory of the message. Sending: one copy of \
+a borrowed payload, which masks it; for an owned payload, masking in place. It parses no head, checks no rule and \
+keeps no state.
 * **memcpy** copies the bytes once.
-* A message received is lent from the read buffer if it lies whole in it. \"owned\" marks libraries that pass each \
-message in memory of its own, or a counted reference; \"copied\" marks one that copies it to the application's buffer. \
+* A received message borrows the read buffer if all of it is there. \"owned\" marks libraries that allocate memory for \
+each message, or pass a counted reference. \"copied\" marks one that copies the message to the application's buffer. \
 \"by reference\" marks libraries that send a borrowed payload without a copy.
 * The best peer is the fastest library that is not marked \"by reference\".
 * uWebSockets is C++ and cannot run in the same program. A server takes 11 ns to receive 16 B, 25 ns for 125 B and \
