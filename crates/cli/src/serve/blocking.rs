@@ -9,7 +9,7 @@ use sansocket_net::{Error, Event, Incoming, Listener, WebSocket};
 
 use super::server::{Server, cannot_listen, shutdown_timeout};
 use super::session_log::SessionLog;
-use super::sessions::Sessions;
+use super::sessions::{Session, Sessions};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::threads;
@@ -55,43 +55,45 @@ fn accept_all(listener: &Listener, server: &Arc<Server>, sessions: &Arc<Sessions
 fn serve_one(incoming: Incoming, server: &Server, sessions: &Sessions) {
     // A client that has disconnected already has no address.
     let Ok(peer) = incoming.stream().peer_addr() else { return };
-    let mut session = SessionLog::new(peer);
-    match accept(incoming, server, &mut session) {
-        Ok(Some(ws)) => echo(ws, server, sessions, session),
-        Ok(None) => session.log_http_request(&server.log),
-        Err(Error::Answer(AnswerError::OriginForbidden)) => session.log_forbidden_origin(&server.log),
-        Err(error) => session.log_failed_handshake(&error, &server.log),
+    let mut log = SessionLog::new(peer);
+    match accept(incoming, server, sessions, &mut log) {
+        Ok(Some((ws, session))) => echo(ws, server, &session, log),
+        Ok(None) => log.log_http_request(&server.log),
+        Err(Error::Answer(AnswerError::OriginForbidden)) => log.log_forbidden_origin(&server.log),
+        Err(error) => log.log_failed_handshake(&error, &server.log),
     }
 }
 
 /// Opens the connection. Returns `None` if the client asks for something other than a WebSocket.
-fn accept(
+fn accept<'a>(
     mut incoming: Incoming,
     server: &Server,
-    session: &mut SessionLog,
-) -> Result<Option<WebSocket<TcpStream>>, Error> {
+    sessions: &'a Sessions,
+    log: &mut SessionLog,
+) -> Result<Option<(WebSocket<TcpStream>, Session<'a>)>, Error> {
     let is_plain = incoming.is_plain()?;
     let request = incoming.request()?;
-    session.set_request(request);
+    log.set_request(request);
     let accept = server.answer(request);
+    let session = sessions.add();
     match incoming.accept_with(accept) {
         // The answer was 426, whether or not it could be sent.
         _ if is_plain => Ok(None),
-        opened => opened.map(Some),
+        opened => opened.map(|ws| Some((ws, session))),
     }
 }
 
-fn echo(ws: WebSocket<TcpStream>, server: &Server, sessions: &Sessions, mut session: SessionLog) {
+fn echo(ws: WebSocket<TcpStream>, server: &Server, session: &Session<'_>, mut log: SessionLog) {
     server.session_opened();
-    session.log_open(ws.protocol(), &server.log);
+    log.log_open(ws.protocol(), &server.log);
     let (mut reader, writer) = match ws.split() {
         Ok(halves) => halves,
         Err(error) => {
-            session.set_error(&error);
-            return server.session_ended(Some(&session), None);
+            log.set_error(&error);
+            return server.session_ended(Some(&log), None);
         }
     };
-    let _session = sessions.add(writer.clone());
+    session.open(writer.clone());
     let mut end = None;
     loop {
         match reader.read() {
@@ -99,14 +101,14 @@ fn echo(ws: WebSocket<TcpStream>, server: &Server, sessions: &Sessions, mut sess
                 let bytes = message.len();
                 // If it cannot be sent, `read` returns the reason.
                 if writer.send(message).is_ok() {
-                    session.count_echo(bytes);
+                    log.count_echo(bytes);
                 }
             }
             Ok(Some(Event::Close(close))) => end = Some(close),
             Ok(Some(_)) => {}
             Ok(None) => break,
-            Err(error) => session.set_error(&error),
+            Err(error) => log.set_error(&error),
         }
     }
-    server.session_ended(Some(&session), end.as_ref());
+    server.session_ended(Some(&log), end.as_ref());
 }

@@ -17,21 +17,21 @@ pub(super) struct Sessions {
 
 #[derive(Debug, Default)]
 struct State {
-    writers: HashMap<u64, Writer<TcpStream>>,
+    /// A connection whose opening handshake is being answered has no writer yet.
+    writers: HashMap<u64, Option<Writer<TcpStream>>>,
     next_number: u64,
     is_closing: bool,
 }
 
 impl Sessions {
-    /// Adds a connection, which stays until the returned guard is dropped. Closes it if the server is ending.
-    pub(super) fn add(&self, writer: Writer<TcpStream>) -> Session<'_> {
+    /// Adds a connection, which stays until the returned guard is dropped.
+    ///
+    /// The server adds it before it answers the opening handshake, so that no client that is open misses its Close.
+    pub(super) fn add(&self) -> Session<'_> {
         let mut state = self.state();
         let number = state.next_number;
         state.next_number += 1;
-        if state.is_closing {
-            close(&writer);
-        }
-        state.writers.insert(number, writer);
+        state.writers.insert(number, None);
         Session { sessions: self, number }
     }
 
@@ -40,7 +40,7 @@ impl Sessions {
         let deadline = Instant::now() + timeout;
         let mut state = self.state();
         state.is_closing = true;
-        let writers: Vec<_> = state.writers.values().cloned().collect();
+        let writers: Vec<_> = state.writers.values().flatten().cloned().collect();
         // Connections that end meanwhile do not wait for the others to be closed.
         drop(state);
         writers.iter().take_while(|_| Instant::now() < deadline).for_each(close);
@@ -64,6 +64,17 @@ fn close(writer: &Writer<TcpStream>) {
 pub(super) struct Session<'a> {
     sessions: &'a Sessions,
     number: u64,
+}
+
+impl Session<'_> {
+    /// Notes that the connection is open. Closes it if the server is ending.
+    pub(super) fn open(&self, writer: Writer<TcpStream>) {
+        let mut state = self.sessions.state();
+        if state.is_closing {
+            close(&writer);
+        }
+        state.writers.insert(self.number, Some(writer));
+    }
 }
 
 impl Drop for Session<'_> {
