@@ -12,14 +12,18 @@ use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use crate::closing::{Closing, Timer, Timers, Transition};
+#[cfg(feature = "deflate")]
+use crate::data::PermessageDeflate;
 use crate::data::{
     Close, CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ProtocolError,
     ReadyState, Role, SendError, TransportAction,
 };
+#[cfg(feature = "deflate")]
+use crate::deflate::Deflate;
 use crate::error::{Error, TimeoutKind};
 use crate::event::Event;
 use crate::frame::OpCode;
-use crate::handshake::{Agreement, Extension, OpenStage, PendingOpen};
+use crate::handshake::{Agreement, OpenStage, PendingOpen};
 use crate::receive::{Receiver, Rules};
 use crate::send::{ControlOrigin, EncodedBatch, EncodedMessage, Masking, Output, Scratch, Sender};
 
@@ -53,7 +57,10 @@ pub struct Connection {
     /// `None` while the connection is open.
     closing: Option<Box<Closing>>,
     timers: Timers,
-    /// What the opening handshake agreed, and frames that arrived before it was complete. Most connections have neither.
+    /// permessage-deflate, if the opening handshake agreed it.
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
+    /// The subprotocol, and frames that arrived before it was complete. Most connections have neither.
     pending_open: Option<Box<PendingOpen>>,
     open_stage: OpenStage,
 }
@@ -69,11 +76,11 @@ impl Connection {
         Self::new(Masking::Server, config.into(), Output::default(), now)
     }
 
-    /// Sets what the opening handshake agreed, which [`protocol`](Self::protocol) and [`extensions`](Self::extensions)
-    /// return.
+    /// Sets what the opening handshake agreed: [`protocol`](Self::protocol) returns the subprotocol, and messages are
+    /// compressed if both ends agreed to.
     #[must_use]
     pub fn with_agreement(mut self, agreement: Agreement) -> Self {
-        self.pending_open = PendingOpen::new(agreement, None);
+        self.set_agreement(agreement, None);
         self
     }
 
@@ -91,6 +98,8 @@ impl Connection {
             output,
             closing: None,
             timers,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             pending_open: None,
             open_stage: OpenStage::Done,
         }
@@ -453,12 +462,13 @@ impl Connection {
 
     /// Returns the subprotocol selected in the opening handshake (RFC 6455 section 1.9).
     pub fn protocol(&self) -> Option<&str> {
-        self.pending_open.as_ref().and_then(|opening| opening.agreement.protocol())
+        self.pending_open.as_ref().and_then(|opening| opening.protocol.as_deref())
     }
 
-    /// Returns the extensions in use (RFC 6455 section 9).
-    pub fn extensions(&self) -> &[Extension] {
-        self.pending_open.as_ref().map_or(&[], |opening| opening.agreement.extensions())
+    /// Returns what both ends agreed about permessage-deflate; `None` if messages are not compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.deflate.as_ref().map(Deflate::agreement)
     }
 
     /// Returns which end this is.

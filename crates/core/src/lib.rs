@@ -104,6 +104,7 @@
 //!
 //! # Features
 //!
+//! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on. Needs `std`.
 //! * `simd` (default): masking with the SIMD instructions of the machine, detected at run time. Needs `std`. Without
 //!   it, no crate of the workspace has `unsafe` code except `sansocket-acked`.
 //! * `std` (default): vectored output, and detection of SIMD instructions for UTF-8 validation. Without it, the crate
@@ -123,6 +124,8 @@ mod buffers;
 mod closing;
 mod connection;
 mod data;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod event;
 pub mod frame;
@@ -138,6 +141,8 @@ pub use data::{
     LimitExceeded, Message, MessageKind, ProtocolError, ReadyState, Role, SendError, TransportAction, UriError, WsUri,
     redact_user_info,
 };
+#[cfg(feature = "deflate")]
+pub use data::{Compress, Compression, CompressionLevel, MemoryLevel, PermessageDeflate, WindowBits};
 pub use error::{Error, TimeoutKind};
 pub use event::Event;
 pub use handshake::{

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use crate::connection::Connection;
+#[cfg(feature = "deflate")]
+use crate::data::PermessageDeflate;
 use crate::data::{
     CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ReadyState, Role, SendError,
     TransportAction,
 };
 use crate::error::Error;
 use crate::event::Event;
-use crate::handshake::{Accept, AnswerError, ClientRequest, EarlyFrames, Extension, HttpResponse, RequestError};
+use crate::handshake::{Accept, AnswerError, ClientRequest, EarlyFrames, HttpResponse, RequestError};
 use crate::opening::{Handshaking, Step};
 use crate::send::{EncodedBatch, EncodedMessage, Output, Scratch};
 
@@ -104,7 +106,7 @@ impl WebSocket {
     ///
     /// [`Request::check`]: crate::Request::check
     pub fn opened(mut connection: Connection, leftover: impl Into<Vec<u8>>) -> Self {
-        let agreement = connection.take_agreement();
+        let agreement = connection.agreement();
         connection.open(agreement, EarlyFrames::new(leftover.into()));
         Self { state: State::Open(connection) }
     }
@@ -389,11 +391,12 @@ impl WebSocket {
         }
     }
 
-    /// Returns the extensions in use: forwards to [`Connection::extensions`].
-    pub fn extensions(&self) -> &[Extension] {
+    /// Returns what both ends agreed about permessage-deflate: forwards to [`Connection::compression`].
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
         match &self.state {
-            State::Open(connection) => connection.extensions(),
-            State::Handshaking(_) => &[],
+            State::Open(connection) => connection.compression(),
+            State::Handshaking(_) => None,
         }
     }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sansocket::{
-    Close, CloseCode, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState, SendError,
-};
+use sansocket::{Close, CloseCode, Event, FragmentPayload, Message, MessageKind, Open, ReadyState, SendError};
 use sansocket_drive::Error;
 
 use crate::engine::Goal;
@@ -115,11 +113,6 @@ impl<S: SplitStream> Reader<S> {
         self.open.protocol()
     }
 
-    /// Returns the extensions in use.
-    pub fn extensions(&self) -> &[Extension] {
-        self.open.extensions()
-    }
-
     /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &S::Half {
         &self.link.stream
@@ -224,11 +217,6 @@ impl<S: SplitStream> Writer<S> {
     /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
-    }
-
-    /// Returns the extensions in use.
-    pub fn extensions(&self) -> &[Extension] {
-        self.open.extensions()
     }
 
     /// Queues a message and writes it. Waits until messages of other threads are written if they fill the buffer.

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{
-    Agreement, Close, CloseCode, Config, Event, Extension, FragmentPayload, Message, MessageKind, Open, ReadyState,
-    Response, Role,
+    Agreement, Close, CloseCode, Config, Event, FragmentPayload, Message, MessageKind, Open, ReadyState, Response, Role,
 };
 use sansocket_drive::{Clock, Error, upgraded, with_keepalive};
 
@@ -301,11 +300,6 @@ impl<S: Stream> WebSocket<S> {
     /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
-    }
-
-    /// Returns the extensions in use.
-    pub fn extensions(&self) -> &[Extension] {
-        self.open.extensions()
     }
 
     /// Client: returns the head of the server's response.

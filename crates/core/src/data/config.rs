@@ -3,6 +3,9 @@
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
+#[cfg(feature = "deflate")]
+use super::compression::Compression;
+
 /// The settings of a connection. Connections can share one in an [`Arc`](alloc::sync::Arc). Every limit has
 /// a default, and zero means zero. (Exception: one automatic Pong may always be pending, see
 /// [`max_pending_controls`](Self#structfield.max_pending_controls).)
@@ -51,6 +54,9 @@ pub struct Config {
     /// frames can be sent. (An [encoded message](crate::EncodedMessage) keeps the frames that it was encoded in.)
     /// Default: 1 MiB.
     pub max_sent_frame_payload: NonZeroUsize,
+    /// Whether to negotiate permessage-deflate (RFC 7692), and how. Default: `None`, no compression.
+    #[cfg(feature = "deflate")]
+    pub compression: Option<Compression>,
     /// Whether received messages are delivered whole, or in chunks as they arrive. Default: whole.
     pub delivery: Delivery,
     /// The longest duration of the opening handshake. At the deadline, a client fails the handshake; a server answers
@@ -84,6 +90,8 @@ impl Default for Config {
             high_water_mark: 1024 * 1024,
             max_pending_controls: 64,
             max_sent_frame_payload: const { NonZeroUsize::new(1024 * 1024).unwrap() },
+            #[cfg(feature = "deflate")]
+            compression: None,
             delivery: Delivery::Messages,
             opening_timeout: Duration::from_secs(10),
             closing_timeout: Duration::from_secs(5),
@@ -132,6 +140,14 @@ impl Config {
     #[must_use]
     pub fn max_frame_payload(mut self, max_frame_payload: impl Into<Option<u64>>) -> Self {
         self.max_frame_payload = max_frame_payload.into();
+        self
+    }
+
+    /// Sets [`compression`](Self#structfield.compression).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.compression = compression.into();
         self
     }
 

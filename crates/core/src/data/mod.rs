@@ -1,6 +1,8 @@
 //! Data types, limits and errors of the whole crate. Every other file may use this folder; it uses no other.
 
 mod close;
+#[cfg(feature = "deflate")]
+mod compression;
 mod config;
 mod input;
 mod limit;
@@ -15,6 +17,8 @@ mod uri;
 mod utf8;
 
 pub use close::{Close, CloseCode, CloseFrame, Initiator};
+#[cfg(feature = "deflate")]
+pub use compression::{Compress, Compression, CompressionLevel, MemoryLevel, PermessageDeflate, WindowBits};
 pub use config::{Config, Delivery, Keepalive};
 pub use input::Input;
 pub use limit::LimitExceeded;

@@ -1,10 +1,10 @@
 //! The result of an opening handshake that the connection keeps.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::data::Input;
-use crate::handshake::Agreement;
 
 /// The events that [`WebSocket`](crate::WebSocket) returns before those of further bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,18 +15,18 @@ pub(crate) enum OpenStage {
     Done,
 }
 
-/// The agreement, and frames that arrived before the server accepted. Most connections have neither.
+/// The subprotocol, and frames that arrived before the server accepted. Most connections have neither.
 #[derive(Debug)]
 pub(crate) struct PendingOpen {
-    pub(crate) agreement: Agreement,
+    pub(crate) protocol: Option<String>,
     pub(crate) early: Option<Box<EarlyFrames>>,
 }
 
 impl PendingOpen {
     /// Returns `None` if there is nothing to keep.
-    pub(crate) fn new(agreement: Agreement, early: Option<Box<EarlyFrames>>) -> Option<Box<Self>> {
-        let is_needed = !agreement.is_empty() || early.is_some();
-        is_needed.then(|| Box::new(Self { agreement, early }))
+    pub(crate) fn new(protocol: Option<String>, early: Option<Box<EarlyFrames>>) -> Option<Box<Self>> {
+        let is_needed = protocol.is_some() || early.is_some();
+        is_needed.then(|| Box::new(Self { protocol, early }))
     }
 }
 

@@ -10,6 +10,8 @@ use super::control_queue::{ControlFrame, ControlQueueFull};
 use super::queues::Queues;
 use super::scratch::Scratch;
 use crate::buffers::{BufferPool, Segment};
+#[cfg(feature = "deflate")]
+use crate::deflate::Codecs;
 use crate::frame::{FrameHeader, OpCode};
 
 /// Bytes to be written to the transport. A driver writes them in one of two ways:
@@ -88,6 +90,12 @@ impl Output {
     #[inline]
     pub(crate) fn pool(&mut self) -> Option<&mut BufferPool> {
         self.queues.as_mut()?.data.pool.as_mut()
+    }
+
+    /// Returns the codecs of the scratch; `None` if no scratch is attached.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn codecs(&mut self) -> Option<&mut Codecs> {
+        self.queues.as_mut()?.codecs()
     }
 
     /// Queues the head of a handshake message, which `write` appends, in an empty output.

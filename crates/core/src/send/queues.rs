@@ -11,6 +11,8 @@ use super::control_queue::ControlQueue;
 use super::data_queue::DataQueue;
 use super::in_flight::InFlight;
 use crate::buffers::BufferPool;
+#[cfg(feature = "deflate")]
+use crate::deflate::Codecs;
 use crate::frame::{FrameHeader, OpCode};
 
 /// Data frames, control frames, and bytes in flight.
@@ -20,6 +22,9 @@ pub(crate) struct Queues {
     /// `None` unless control frames are queued or bytes are in flight.
     transient: Option<Box<Transient>>,
     frame: FrameCursor,
+    /// The codecs of the scratch; `None` if no scratch is attached, or none was needed.
+    #[cfg(feature = "deflate")]
+    codecs: Option<Box<Codecs>>,
 }
 
 /// State that exists only while control frames are queued or bytes are in flight.
@@ -157,12 +162,35 @@ impl Queues {
     #[cold]
     pub(crate) fn merge(&mut self, other: Self) {
         self.data.merge(other.data);
+        #[cfg(feature = "deflate")]
+        self.keep_codecs(other.codecs);
+    }
+
+    /// Returns the codecs of the scratch; `None` if no scratch is attached.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn codecs(&mut self) -> Option<&mut Codecs> {
+        self.data.pool.as_ref()?;
+        Some(self.codecs.get_or_insert_with(|| Box::new(Codecs::new())))
+    }
+
+    /// Takes the codecs, to move them to other queues.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn take_codecs(&mut self) -> Option<Box<Codecs>> {
+        self.codecs.take()
+    }
+
+    /// Keeps the codecs of other queues, unless these have some.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn keep_codecs(&mut self, codecs: Option<Box<Codecs>>) {
+        if self.codecs.is_none() {
+            self.codecs = codecs;
+        }
     }
 
     /// Moves the pending bytes, and those in flight, out of the queues of a scratch, which keeps its buffers.
     pub(crate) fn take_pending(&mut self) -> Self {
-        let Self { data, transient, frame } = self;
-        Self { data: data.take_pending(), transient: transient.take(), frame: core::mem::take(frame) }
+        let frame = core::mem::take(&mut self.frame);
+        Self { data: self.data.take_pending(), transient: self.transient.take(), frame, ..Self::default() }
     }
 
     /// Returns all contiguous bytes at the front. They are empty only if the queues are.

@@ -44,6 +44,8 @@ impl Scratch {
         if queues.data.pool.is_none() {
             let pool = self.0.as_mut().and_then(|present| present.data.pool.as_mut());
             queues.data.pool = Some(pool.map(mem::take).unwrap_or_default());
+            #[cfg(feature = "deflate")]
+            queues.keep_codecs(self.0.as_mut().and_then(|present| present.take_codecs()));
         }
     }
 
@@ -51,6 +53,8 @@ impl Scratch {
     #[cold]
     pub(crate) fn detach_from_pending(&mut self, queues: &mut Box<Queues>) {
         let Some(pool) = queues.data.pool.take() else { return };
+        #[cfg(feature = "deflate")]
+        let codecs = queues.take_codecs();
         if self.0.is_none() {
             let pending = Box::new(queues.take_pending());
             self.0 = Some(mem::replace(queues, pending));
@@ -59,6 +63,8 @@ impl Scratch {
         }
         if let Some(present) = &mut self.0 {
             present.data.merge_pool(pool);
+            #[cfg(feature = "deflate")]
+            present.keep_codecs(codecs);
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 
-use super::{Extension, Response};
+use super::Response;
+#[cfg(feature = "deflate")]
+use crate::data::PermessageDeflate;
 
-/// The agreement of both endpoints in the opening handshake: a subprotocol (RFC 6455 section 1.9) and extensions
-/// (section 9), or neither.
+/// The agreement of both endpoints in the opening handshake: a subprotocol (RFC 6455 section 1.9) and permessage-deflate
+/// (RFC 7692), or neither.
 ///
 /// ```
 /// use sansocket::{Agreement, Config, Connection, Instant};
@@ -19,13 +20,18 @@ use super::{Extension, Response};
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Agreement {
     pub(crate) protocol: Option<String>,
-    pub(crate) extensions: Vec<Extension>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<PermessageDeflate>,
 }
 
 impl Agreement {
     /// Creates an empty agreement.
     pub const fn new() -> Self {
-        Self { protocol: None, extensions: Vec::new() }
+        Self {
+            protocol: None,
+            #[cfg(feature = "deflate")]
+            compression: None,
+        }
     }
 
     /// Adds the subprotocol that the server selected.
@@ -40,14 +46,27 @@ impl Agreement {
         self.protocol.as_deref()
     }
 
-    /// Returns the extensions in use.
-    pub fn extensions(&self) -> &[Extension] {
-        &self.extensions
+    /// Sets permessage-deflate, which both ends agreed.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn with_compression(mut self, compression: PermessageDeflate) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Returns what both ends agreed about permessage-deflate; `None` if messages are not compressed.
+    #[cfg(feature = "deflate")]
+    pub const fn compression(&self) -> Option<PermessageDeflate> {
+        self.compression
     }
 
     /// Returns whether there is neither a subprotocol nor an extension.
     pub const fn is_empty(&self) -> bool {
-        self.protocol.is_none() && self.extensions.is_empty()
+        #[cfg(feature = "deflate")]
+        if self.compression.is_some() {
+            return false;
+        }
+        self.protocol.is_none()
     }
 }
 
@@ -79,9 +98,10 @@ impl Open {
         self.agreement().and_then(Agreement::protocol)
     }
 
-    /// Returns the extensions in use (RFC 6455 section 9).
-    pub fn extensions(&self) -> &[Extension] {
-        self.agreement().map_or(&[], Agreement::extensions)
+    /// Returns what both ends agreed about permessage-deflate; `None` if messages are not compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.agreement().and_then(Agreement::compression)
     }
 
     /// Returns the head of the server's response, which is 101; `None` unless a client received it.

@@ -89,7 +89,7 @@ impl ExpectedResponse {
             }
             None => {}
         }
-        let extensions = self.check_extensions(headers)?;
+        self.check_extensions(headers)?;
         // item 6: a subprotocol that was not offered fails the connection; the server may also select none
         let protocol = match headers.single("Sec-WebSocket-Protocol") {
             Single::Missing => None,
@@ -99,7 +99,11 @@ impl ExpectedResponse {
                 None => return Err(HandshakeError::ProtocolNotOffered(protocol.into())),
             },
         };
-        Ok(Agreement { protocol, extensions })
+        Ok(Agreement {
+            protocol,
+            #[cfg(feature = "deflate")]
+            compression: None,
+        })
     }
 
     /// Checks the extensions. 4.1 item 5: one that was not offered fails the connection.

@@ -1,0 +1,45 @@
+//! Identifies the contents of a codec's window.
+
+use core::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Identifies the contents of the window of a codec. No two contents have the same token, in any codec: a codec is
+/// still primed for a connection if it has the token that the connection noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token(NonZeroU64);
+
+/// Creates tokens.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    /// The latest token.
+    latest: u64,
+    /// The last token before the next block.
+    last: u64,
+}
+
+/// The number of tokens in a block. A codec takes a block at a time, so that it shares no memory with other threads
+/// for each message.
+const BLOCK: u64 = 1 << 32;
+
+impl Tokens {
+    pub(crate) const fn new() -> Self {
+        Self { latest: 0, last: 0 }
+    }
+
+    /// Returns a token that no codec had before.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Token {
+        if self.latest == self.last {
+            self.next_block();
+        }
+        self.latest += 1;
+        Token(NonZeroU64::new(self.latest).unwrap_or(NonZeroU64::MIN))
+    }
+
+    #[cold]
+    fn next_block(&mut self) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        self.latest = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
+        self.last = self.latest + BLOCK;
+    }
+}
