@@ -53,7 +53,7 @@ pub struct Driver<L: Layer = Plain> {
 }
 
 #[cfg(not(feature = "tracing"))]
-const _: () = assert!(size_of::<Driver>() <= 176);
+const _: () = assert!(size_of::<Driver>() <= 192);
 
 impl Driver {
     /// Drives a connection directly over a transport.
