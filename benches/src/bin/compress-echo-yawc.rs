@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use futures_util::{SinkExt, StreamExt};
-use http_body_util::Empty;
 use sansocket_benches::CompressionSettings;
 use tokio::net::TcpStream;
 use yawc::{CompressionLevel, DeflatePool, OpCode, Options, UpgradeFut, WebSocket, WebSocketError};

@@ -4,6 +4,7 @@
 mod autobahn;
 mod bench;
 mod clients;
+mod compressed;
 mod cost;
 mod coverage;
 mod echo;
@@ -12,6 +13,7 @@ mod fuzz;
 mod guard;
 mod idle;
 mod load;
+mod raw;
 mod simulate;
 mod workspace;
 
