@@ -6,6 +6,7 @@
 //! `src/bin/compress-echo-*` compress, and take [`CompressionSettings`] before it.
 
 mod compression;
+pub mod deflate;
 pub mod operations;
 #[cfg(feature = "peers")]
 pub mod participants;

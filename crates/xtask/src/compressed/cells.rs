@@ -14,6 +14,10 @@ pub(crate) struct Options {
     #[arg(value_parser = clap::value_parser!(u8).range(..=9))]
     level: Vec<u8>,
 
+    /// With --compress, only with takeover, or only without [all: both]
+    #[arg(long, value_name = "BOOL", requires = "compress")]
+    takeover: Option<bool>,
+
     /// With --compress, the window in both directions, in bits
     #[arg(long, value_name = "BITS", default_value_t = 12, requires = "compress")]
     #[arg(value_parser = clap::value_parser!(u8).range(9..=15))]
@@ -23,9 +27,11 @@ pub(crate) struct Options {
 impl Options {
     /// Returns the workloads with compression, if it was chosen: each level with takeover, and without.
     pub(crate) fn workloads(&self) -> Option<Vec<Workload>> {
+        let is_chosen = |takeover: &Takeover| self.takeover.is_none_or(|on| on == (*takeover == Takeover::On));
         let takeovers = |&level| {
-            [Takeover::On, Takeover::Off]
-                .map(|takeover| Workload::Compressed(Compression { level, window_bits: self.window, takeover }))
+            let takeovers = [Takeover::On, Takeover::Off].into_iter().filter(is_chosen);
+            takeovers
+                .map(move |takeover| Workload::Compressed(Compression { level, window_bits: self.window, takeover }))
         };
         self.compress.then(|| self.level.iter().flat_map(takeovers).collect())
     }
