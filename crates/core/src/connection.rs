@@ -121,7 +121,12 @@ impl Connection {
                 return Ok(None);
             }
             self.note_activity();
-            let rules = Rules { role: self.role(), config: &self.config };
+            let rules = Rules {
+                role: self.role(),
+                #[cfg(feature = "deflate")]
+                permits_compression: self.deflate.is_some(),
+                config: &self.config,
+            };
             match self.receiver.receive_whole(input, rules) {
                 None => {}
                 Some((MessageKind::Binary, payload)) => {

@@ -9,7 +9,11 @@
 mod codecs;
 mod context;
 mod history;
+mod inflater;
+mod received;
 mod token;
 
 pub(crate) use codecs::Codecs;
-pub(crate) use context::Deflate;
+pub(crate) use context::{Context, Deflate, Direction};
+pub(crate) use history::History;
+pub(crate) use inflater::{InflateError, Inflater, Step};

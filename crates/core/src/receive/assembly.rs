@@ -1,13 +1,19 @@
 //! Assembles a message that arrives in pieces: checks the limits on its fragments, and validates text as it arrives.
 
 use alloc::borrow::Cow;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::frame_event::ReceiveError;
 use super::growth::{append, grow, grow_text, shrink, shrink_text};
+#[cfg(feature = "deflate")]
+use super::inflation::Inflation;
 use super::payload::{Piece, unmask};
 use crate::buffers::BufferPool;
+#[cfg(feature = "deflate")]
+use crate::data::Delivery;
 use crate::data::{Chunk, Config, LimitExceeded, Message, MessageKind, Subject, Utf8Validator};
 
 /// Text is unmasked, validated and copied in blocks of this many bytes, so that each step finds the block in the L1
@@ -43,13 +49,16 @@ impl Batch {
 /// A message that has begun and not ended.
 pub(crate) struct Assembly {
     payload: Payload,
-    /// The payload bytes of all frames whose heads have arrived.
+    /// The state of a compressed message, which has its payload too.
+    #[cfg(feature = "deflate")]
+    pub(crate) inflation: Option<Box<Inflation>>,
+    /// The payload bytes of all frames whose heads have arrived, unless the message is compressed.
     announced: u64,
     /// The number of consecutive frames without payload.
     empty_fragments: u32,
 }
 
-/// The payload that has arrived; empty with chunk delivery.
+/// The payload that has arrived; empty with chunk delivery, and if the message is compressed.
 enum Payload {
     /// The string holds complete characters only; the validator holds the beginning of the next one.
     Text {
@@ -65,13 +74,37 @@ impl Assembly {
             MessageKind::Text => Payload::Text { text: String::new(), utf8: Utf8Validator::default() },
             MessageKind::Binary => Payload::Binary(Vec::new()),
         };
-        Self { payload, announced: 0, empty_fragments: 0 }
+        Self {
+            payload,
+            #[cfg(feature = "deflate")]
+            inflation: None,
+            announced: 0,
+            empty_fragments: 0,
+        }
+    }
+
+    /// Creates the state of a compressed message.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compressed(kind: MessageKind, delivery: Delivery) -> Self {
+        let inflation = Some(Box::new(Inflation::new(kind, delivery)));
+        Self { inflation, ..Self::new(MessageKind::Binary) }
+    }
+
+    #[inline]
+    pub(crate) const fn is_compressed(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.inflation.is_some();
+        #[cfg(not(feature = "deflate"))]
+        false
     }
 
     /// Begins a frame of the message. Counts its whole length before its payload arrives.
     pub(crate) fn begin_frame(&mut self, payload_length: u64, fin: bool, config: &Config) -> Result<(), LimitExceeded> {
-        self.announced = self.announced.saturating_add(payload_length);
-        check_message_length(self.announced, config)?;
+        // of a compressed message, the limit applies to the inflated bytes
+        if !self.is_compressed() {
+            self.announced = self.announced.saturating_add(payload_length);
+            check_message_length(self.announced, config)?;
+        }
         self.empty_fragments = if payload_length == 0 && !fin { self.empty_fragments.saturating_add(1) } else { 0 };
         if self.empty_fragments > config.max_empty_fragments {
             let (limit, count) = (config.max_empty_fragments.into(), self.empty_fragments.into());
