@@ -142,9 +142,11 @@ pub use data::{
     redact_user_info,
 };
 #[cfg(feature = "deflate")]
-pub use data::{Compress, Compression, CompressionLevel, MemoryLevel, PermessageDeflate, WindowBits};
+pub use data::{Compress, Compression, CompressionLevel, DeflateOffer, MemoryLevel, PermessageDeflate, WindowBits};
 pub use error::{Error, TimeoutKind};
 pub use event::Event;
+#[cfg(feature = "deflate")]
+pub use handshake::CompressionFault;
 pub use handshake::{
     Accept, Acceptance, Agreement, AnswerError, ClientRequest, Extension, HandshakeError, Headers, HttpResponse,
     HttpVersion, MalformedResponse, NotHttp, Open, OpeningHandshake, OriginError, OriginFault, OriginPolicy, Origins,

@@ -91,7 +91,7 @@ impl WebSocket {
         rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
-        let client = Handshaking::client(&request, config.into(), rng, now)?;
+        let client = Handshaking::client(request, config.into(), rng, now)?;
         Ok(Self { state: State::Handshaking(client) })
     }
 
