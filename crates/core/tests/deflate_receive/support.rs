@@ -169,7 +169,7 @@ pub(crate) enum Pieces {
 }
 
 impl Pieces {
-    pub(crate) fn of<'a>(self, mut bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    pub(crate) fn of(self, mut bytes: &[u8]) -> Vec<&[u8]> {
         match self {
             Self::Whole => vec![bytes],
             Self::Bytes => bytes.chunks(1).collect(),
