@@ -17,7 +17,7 @@ fn round_trip() {
         let bits = |r: &mut Lcg| WindowBits::new(8 + r.next(8) as u8).unwrap();
         let agreement = PermessageDeflate::default().server_no_context_takeover(r.next(2)==0).client_no_context_takeover(r.next(2)==0).server_max_window_bits(bits(&mut r)).client_max_window_bits(bits(&mut r));
         let compression = Compression::default().level(CompressionLevel::new(r.next(10) as u8).unwrap()).memory_level(MemoryLevel::new(1 + r.next(9) as u8).unwrap()).sent_history([0, 512, 32768][r.next(3) as usize]).window_bits(bits(&mut r)).context_takeover(r.next(4) > 0);
-        let config = Config::default().compression(compression).max_sent_frame_payload(std::num::NonZeroUsize::new([50, 4000, 1<<20][r.next(3) as usize]).unwrap());
+        let config = Config::default().compression(compression.clone()).max_sent_frame_payload(std::num::NonZeroUsize::new([50, 4000, 1<<20][r.next(3) as usize]).unwrap());
         let now = Instant::EPOCH;
         let agreed = || Agreement::new().with_compression(agreement);
         let mut pairs: Vec<_> = (0..3).map(|i| {
@@ -25,6 +25,7 @@ fn round_trip() {
             let c = Connection::client(config.clone(), rng(i), now).with_agreement(agreed());
             if r.next(2) == 0 { (s, c) } else { (c, s) }
         }).collect();
+        let mut refs: std::collections::HashMap<usize, flate2::Decompress> = Default::default();
         let mut scratches = [Scratch::new(), Scratch::new()];
         for _ in 0..60 {
             let i = r.next(3) as usize;
@@ -32,12 +33,12 @@ fn round_trip() {
             let (a, b) = &mut pairs[i];
             if s < 2 { a.attach_scratch(&mut scratches[s]); }
             let mut expected = Vec::new();
-            let mut sizes = 0;
+            let mut sizes = 0; let mut kinds = Vec::new();
             for _ in 0..1 + r.next(3) {
                 let t = text(&mut r);
                 sizes += t.len();
                 let compress = [Compress::AsConfigured, Compress::Yes, Compress::No][r.next(3) as usize];
-                match r.next(5) {
+                let kind = r.next(5); kinds.push((kind, compress, t.len())); match kind {
                     0 => a.send_with(t.clone(), compress).unwrap(),
                     1 => a.send_shared_with(MessageKind::Text, t.clone().into(), compress).unwrap(),
                     2 => a.send_encoded(&EncodedMessage::new_with(t.clone(), compress, &config)).unwrap(),
@@ -55,12 +56,40 @@ fn round_trip() {
             let mode = r.next(3);
             while a.output().has_remaining() {
                 let n = 1 + r.next(3000) as usize;
-                if mode == 0 { let c = a.output().chunk(); let n = n.min(c.len()); bytes.extend_from_slice(&c[..n]); a.output().advance(n); }
+                if mode == 0 { let n = { let o = a.output(); let c = o.chunk(); let n = n.min(c.len()); bytes.extend_from_slice(&c[..n]); n }; a.output().advance(n); }
                 else if mode == 1 { let t = a.output().take_bytes(n); bytes.extend_from_slice(&t); a.output().delivered(t.len()); }
                 else { let n = a.output().remaining(); bytes.extend(a.output().copy_to_bytes(n)); }
             }
             assert_eq!(a.buffered_amount(), 0, "{seed}");
             if s < 2 { a.detach_scratch(&mut scratches[s]); }
+            // reference
+            {
+                let role = a.role();
+                let nt = if role == Role::Client { agreement.client_no_context_takeover } else { agreement.server_no_context_takeover };
+                let d = refs.entry(i).or_insert_with(|| flate2::Decompress::new(false));
+                let mut at = 0; let mut msg: Vec<u8> = Vec::new(); let mut comp = false; let mut outs: Vec<Vec<u8>> = Vec::new();
+                while at < bytes.len() {
+                    let (h, n) = frame::FrameHeader::decode(&bytes[at..]).unwrap().unwrap();
+                    at += n;
+                    let mut p = bytes[at..at + h.payload_length as usize].to_vec();
+                    at += p.len();
+                    if let Some(k) = h.mask { p.iter_mut().enumerate().for_each(|(i, b)| *b ^= k[i % 4]); }
+                    if h.opcode != frame::OpCode::Continuation { comp = h.rsv1; msg.clear(); }
+                    msg.extend(p);
+                    if h.fin {
+                        if comp {
+                            msg.extend([0, 0, 255, 255]);
+                            if nt { d.reset(false); }
+                            let mut out = Vec::with_capacity(200000);
+                            let before = d.total_in();
+                            d.decompress_vec(&msg, &mut out, flate2::FlushDecompress::Sync).unwrap();
+                            assert_eq!(d.total_in() - before, msg.len() as u64);
+                            outs.push(out);
+                        } else { outs.push(msg.clone()); }
+                    }
+                }
+                for (k, (o, e)) in outs.iter().zip(&expected).enumerate() { assert!(&o[..] == e.as_bytes(), "SENDER {seed} {agreement} {role:?} message {k} {kinds:?} {compression:?}"); }
+            }
             let s = r.next(3) as usize;
             let mut got = Vec::new();
             let mut rest = &mut bytes[..];
@@ -76,7 +105,36 @@ fn round_trip() {
                 if s < 2 { b.detach_scratch(&mut scratches[s]); }
             }
             assert_eq!(got.len(), expected.len());
-            assert!(got == expected, "{seed} {agreement}");
+            for (k, (g, e)) in got.iter().zip(&expected).enumerate() {
+                if g != e {
+                    let at = g.bytes().zip(e.bytes()).position(|(a, b)| a != b);
+                    panic!("{seed} {agreement} message {k} of {} lens {} {} differ at {at:?}: {:?} / {:?} kinds {kinds:?} {compression:?}", got.len(), g.len(), e.len(), &g.get(at.unwrap_or(0)..).unwrap_or("").get(..60), e.get(at.unwrap_or(0)..).unwrap_or("").get(..60));
+                }
+            }
         }
     }
+}
+#[test]
+fn zlib_alone() {
+    let var = |n: &str| std::env::var(n).unwrap().parse::<i32>().unwrap();
+    for bits in [var("BITS")] { for level in [var("LEVEL")] { for mem in [var("MEM")] {
+        let mut bad = 0;
+        for seed in 0..20 {
+            let mut r = Lcg(seed + 5);
+            let mut d = zlib_rs::Deflate::new_with_config(zlib_rs::DeflateConfig { level, method: zlib_rs::Method::Deflated, window_bits: -bits, mem_level: mem, strategy: zlib_rs::Strategy::Default });
+            let mut z = flate2::Decompress::new(false);
+            'm: for step in 0..30 {
+                let t = text(&mut r); if t.is_empty() { continue; }
+                let mut out = vec![0; t.len() * 2 + 100];
+                if std::env::var("V").is_ok() { eprintln!("{step} {}", t.len()); }
+                let b = d.total_out(); let bi = d.total_in();
+                d.compress(t.as_bytes(), &mut out, zlib_rs::DeflateFlush::SyncFlush).unwrap();
+                assert_eq!(d.total_in() - bi, t.len() as u64);
+                let n = (d.total_out() - b) as usize;
+                let mut got = Vec::with_capacity(t.len() + 1000);
+                if z.decompress_vec(&out[..n], &mut got, flate2::FlushDecompress::Sync).is_err() || got != t.as_bytes() { bad += 1; break 'm; }
+            }
+        }
+        if bad > 0 { println!("bits {bits} level {level} mem {mem}: {bad} of 20 wrong"); }
+    }}}
 }

@@ -1,6 +1,5 @@
 //! The codecs of a scratch, which its connections share.
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -21,9 +20,9 @@ pub(crate) struct Codecs {
     /// Creates the tokens of all codecs.
     tokens: Tokens,
     /// The inflaters that no message uses, the latest last.
-    inflaters: Vec<Box<Inflater>>,
+    inflaters: Vec<Inflater>,
     /// One compressor for each of the settings in use, the latest last.
-    deflaters: Vec<Box<Deflater>>,
+    deflaters: Vec<Deflater>,
     /// Receives the output of a compressor.
     pub(super) compressed: Vec<u8>,
     /// Receives the output of an inflater. Empty before the first step.
@@ -42,31 +41,31 @@ impl Codecs {
     }
 
     /// Takes the inflater with this token, or else any one.
-    pub(crate) fn take_inflater(&mut self, token: Option<Token>) -> Box<Inflater> {
+    pub(crate) fn take_inflater(&mut self, token: Option<Token>) -> Inflater {
         let primed = token.and_then(|token| self.inflaters.iter().position(|inflater| inflater.token == Some(token)));
         match primed {
             Some(index) => self.inflaters.remove(index),
-            None => self.inflaters.pop().unwrap_or_else(|| Box::new(Inflater::new())),
+            None => self.inflaters.pop().unwrap_or_else(Inflater::new),
         }
     }
 
     /// Keeps an inflater that no message uses any more.
-    pub(crate) fn keep_inflater(&mut self, inflater: Box<Inflater>) {
+    pub(crate) fn keep_inflater(&mut self, inflater: Inflater) {
         if self.inflaters.len() < INFLATERS_MAX {
             self.inflaters.push(inflater);
         }
     }
 
     /// Takes the compressor with these settings.
-    pub(super) fn take_deflater(&mut self, settings: Settings) -> Box<Deflater> {
+    pub(super) fn take_deflater(&mut self, settings: Settings) -> Deflater {
         match self.deflaters.iter().position(|deflater| deflater.has(settings)) {
             Some(index) => self.deflaters.remove(index),
-            None => Box::new(Deflater::new(settings)),
+            None => Deflater::new(settings),
         }
     }
 
     /// Keeps a compressor, in place of the one that was used least recently if there are too many.
-    pub(super) fn keep_deflater(&mut self, deflater: Box<Deflater>) {
+    pub(super) fn keep_deflater(&mut self, deflater: Deflater) {
         if self.deflaters.len() == DEFLATERS_MAX {
             self.deflaters.remove(0);
         }
