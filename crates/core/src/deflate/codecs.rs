@@ -1,6 +1,5 @@
 //! The codecs of a scratch, which its connections share.
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -18,7 +17,7 @@ pub(crate) struct Codecs {
     /// Creates the tokens of all codecs.
     tokens: Tokens,
     /// The inflaters that no message uses, the latest last.
-    inflaters: Vec<Box<Inflater>>,
+    inflaters: Vec<Inflater>,
     /// Receives the output of an inflater. Empty before the first step.
     step: Vec<u8>,
 }
@@ -29,16 +28,16 @@ impl Codecs {
     }
 
     /// Takes the inflater with this token, or else any one.
-    pub(crate) fn take_inflater(&mut self, token: Option<Token>) -> Box<Inflater> {
+    pub(crate) fn take_inflater(&mut self, token: Option<Token>) -> Inflater {
         let primed = token.and_then(|token| self.inflaters.iter().position(|inflater| inflater.token == Some(token)));
         match primed {
             Some(index) => self.inflaters.remove(index),
-            None => self.inflaters.pop().unwrap_or_else(|| Box::new(Inflater::new())),
+            None => self.inflaters.pop().unwrap_or_else(Inflater::new),
         }
     }
 
     /// Keeps an inflater that no message uses any more.
-    pub(crate) fn keep_inflater(&mut self, inflater: Box<Inflater>) {
+    pub(crate) fn keep_inflater(&mut self, inflater: Inflater) {
         if self.inflaters.len() < INFLATERS_MAX {
             self.inflaters.push(inflater);
         }

@@ -65,7 +65,8 @@ impl Inflater {
     /// Inflates bytes until the input or the output ends.
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, InflateError> {
         let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(input, output, InflateFlush::NoFlush).map_err(|_| InflateError::Invalid)?;
+        let status =
+            self.inflate.decompress(input, output, InflateFlush::NoFlush).map_err(|_| InflateError::Invalid)?;
         self.has_ended = status == Status::StreamEnd;
         let consumed = (self.inflate.total_in() - total_in) as usize;
         let produced = (self.inflate.total_out() - total_out) as usize;

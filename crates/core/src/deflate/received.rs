@@ -1,13 +1,11 @@
 //! The inflater of a message that a connection receives.
 
-use alloc::boxed::Box;
-
 use super::context::Direction;
 use super::inflater::Inflater;
 
 impl Direction<'_> {
     /// Takes an inflater that continues behind the last message, or that begins anew without context takeover.
-    pub(crate) fn take_inflater(&mut self) -> Box<Inflater> {
+    pub(crate) fn take_inflater(&mut self) -> Inflater {
         let token = self.context.as_ref().and_then(|context| context.token);
         let mut inflater = self.codecs.take_inflater(token);
         if token.is_none() || inflater.token != token {
@@ -18,7 +16,7 @@ impl Direction<'_> {
     }
 
     /// Returns the inflater of a message that has ended.
-    pub(crate) fn return_inflater(&mut self, mut inflater: Box<Inflater>) {
+    pub(crate) fn return_inflater(&mut self, mut inflater: Inflater) {
         // a stream that has ended cannot be continued
         if let Some(context) = &mut self.context
             && !inflater.has_ended()

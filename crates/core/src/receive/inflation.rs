@@ -1,7 +1,6 @@
 //! Inflates a message (RFC 7692 section 7.2.2) that may arrive in pieces.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -27,7 +26,7 @@ pub(crate) struct Inflation {
     /// Compressed bytes of a frame that is not complete, unmasked.
     collected: Vec<u8>,
     /// `None` until the first bytes are inflated.
-    inflater: Option<Box<Inflater>>,
+    inflater: Option<Inflater>,
 }
 
 impl Inflation {

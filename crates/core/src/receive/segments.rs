@@ -129,7 +129,11 @@ impl Buffer for String {
     }
 
     fn split(slice: &str, max: usize) -> (&str, &str) {
-        slice.split_at(slice.floor_char_boundary(max))
+        let mut at = max.min(slice.len());
+        while !slice.is_char_boundary(at) {
+            at -= 1;
+        }
+        slice.split_at(at)
     }
 
     fn shrink(&mut self) {
