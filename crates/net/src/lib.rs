@@ -105,6 +105,7 @@
 //!
 //! # Features
 //!
+//! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on: see [`sansocket`].
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
@@ -138,6 +139,8 @@ pub use websocket::{Events, WebSocket};
 
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;
+#[cfg(feature = "deflate")]
+pub use sansocket::Compression;
 pub use sansocket::{
     Accept, Close, CloseCode, Config, Event, HttpResponse, Keepalive, Message, MessageKind, OriginPolicy, ReadyState,
     Request,

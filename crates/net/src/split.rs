@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+#[cfg(feature = "deflate")]
+use sansocket::PermessageDeflate;
 use sansocket::{Close, CloseCode, Event, FragmentPayload, Message, MessageKind, Open, ReadyState, SendError};
 use sansocket_drive::Error;
 
@@ -113,6 +115,13 @@ impl<S: SplitStream> Reader<S> {
         self.open.protocol()
     }
 
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](sansocket::Config)); `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.open.compression()
+    }
+
     /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &S::Half {
         &self.link.stream
@@ -217,6 +226,13 @@ impl<S: SplitStream> Writer<S> {
     /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
+    }
+
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](sansocket::Config)); `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.open.compression()
     }
 
     /// Queues a message and writes it. Waits until messages of other threads are written if they fill the buffer.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+#[cfg(feature = "deflate")]
+use sansocket::PermessageDeflate;
 use sansocket::{
     Agreement, Close, CloseCode, Config, Event, FragmentPayload, Message, MessageKind, Open, ReadyState, Response, Role,
 };
@@ -300,6 +302,13 @@ impl<S: Stream> WebSocket<S> {
     /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
+    }
+
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](sansocket::Config)); `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.open.compression()
     }
 
     /// Client: returns the head of the server's response.

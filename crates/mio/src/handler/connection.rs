@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use mio::net::TcpStream;
 use sansocket_drive::Group;
+#[cfg(feature = "deflate")]
+use sansocket_drive::sansocket::PermessageDeflate;
 use sansocket_drive::sansocket::{
     Accept, CloseCode, EncodedMessage, FragmentPayload, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
 };
@@ -304,6 +306,13 @@ impl<H: Handler> Connection<'_, H> {
     /// Returns the subprotocol selected in the opening handshake.
     pub fn protocol(&self) -> Option<&str> {
         self.websocket().protocol()
+    }
+
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](crate::Config)); `None` if
+    /// messages are not compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.websocket().compression()
     }
 
     /// Returns the peer's address.
