@@ -22,6 +22,10 @@ impl History {
         bytes.extend_from_slice(data);
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Returns the bytes, of which the last one is the latest.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
