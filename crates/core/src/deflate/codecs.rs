@@ -22,7 +22,7 @@ pub(crate) struct Codecs {
     /// The inflaters that no message uses, the latest last.
     inflaters: Vec<Inflater>,
     /// One compressor for each of the settings in use, the latest last.
-    deflaters: Vec<Box<Deflater>>,
+    deflaters: Vec<Deflater>,
     /// Receives the output of a compressor.
     pub(super) compressed: Vec<u8>,
     /// Receives the output of an inflater. Empty before the first step.
@@ -57,15 +57,15 @@ impl Codecs {
     }
 
     /// Takes the compressor with these settings.
-    pub(super) fn take_deflater(&mut self, settings: Settings) -> Box<Deflater> {
+    pub(super) fn take_deflater(&mut self, settings: Settings) -> Deflater {
         match self.deflaters.iter().position(|deflater| deflater.has(settings)) {
             Some(index) => self.deflaters.remove(index),
-            None => Box::new(Deflater::new(settings)),
+            None => Deflater::new(settings),
         }
     }
 
     /// Keeps a compressor, in place of the one that was used least recently if there are too many.
-    pub(super) fn keep_deflater(&mut self, deflater: Box<Deflater>) {
+    pub(super) fn keep_deflater(&mut self, deflater: Deflater) {
         if self.deflaters.len() == DEFLATERS_MAX {
             self.deflaters.remove(0);
         }
