@@ -14,12 +14,12 @@ use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use crate::closing::{Closing, Timer, Timers, Transition};
-#[cfg(feature = "deflate")]
-use crate::data::{Compress, PermessageDeflate};
 use crate::data::{
     Close, CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ProtocolError,
     ReadyState, Role, SendError, TransportAction,
 };
+#[cfg(feature = "deflate")]
+use crate::data::{Compress, PermessageDeflate};
 #[cfg(feature = "deflate")]
 use crate::deflate::Deflate;
 use crate::error::{Error, TimeoutKind};

@@ -18,5 +18,5 @@ mod token;
 pub(crate) use codecs::Codecs;
 pub(crate) use context::{Context, Deflate, Direction};
 pub(crate) use history::History;
-pub(crate) use sent::history_size;
 pub(crate) use inflater::{InflateError, Inflater, Step};
+pub(crate) use sent::history_size;

@@ -77,7 +77,8 @@ impl CompressedForm {
     /// Compresses messages. Returns `None` if none of them gets shorter.
     fn new(messages: &[EncodedMessage], lazy: &LazyForm, codecs: &mut Codecs) -> Option<Self> {
         let max = history_size(&lazy.compression, lazy.compression.window_bits);
-        let (mut output, mut sender, mut tail, mut len) = (Output::default(), Sender::new(Masking::Server), History::default(), 0);
+        let (mut output, mut sender, mut tail, mut len) =
+            (Output::default(), Sender::new(Masking::Server), History::default(), 0);
         for message in messages {
             let payload = message.payload();
             let compressed = message.form().and_then(|_| codecs.compress_alone(&payload, &lazy.compression));

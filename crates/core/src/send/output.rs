@@ -196,12 +196,7 @@ impl Output {
 
     /// Queues a compressed data frame with `inflated` application bytes, whose payload `write` appends.
     #[cfg(feature = "deflate")]
-    pub(crate) fn push_compressed(
-        &mut self,
-        header: &FrameHeader,
-        inflated: usize,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
+    pub(crate) fn push_compressed(&mut self, header: &FrameHeader, inflated: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let queues = self.queues.get_or_insert_with(new_queues);
         queues.push_inflated(inflated, header.opcode == OpCode::Continuation);
         let frames = queues.data.frames(FrameHeader::MAX_SIZE + header.payload_length as usize);

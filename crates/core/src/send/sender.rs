@@ -357,13 +357,11 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 }
 
 /// Returns whether the output has room for a payload. Framing has a separate limit of the same size, so that empty
-/// messages are bounded too.
+/// messages are bounded too; so has what compressed fragments are longer than their application bytes.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = buffer_limit(config);
-    let fits = |amount: usize| amount + payload <= limit;
-    // usually payload and framing together are below the limit, and then each is
-    fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
+    output.buffered_amount() + payload <= limit && output.framing_len() <= limit
 }
 
 /// Returns the limit on buffered payload. It is capped so that no sum in [`has_room`] overflows: pending payload is at
