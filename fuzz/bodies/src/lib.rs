@@ -16,6 +16,7 @@ pub mod frame_header;
 mod http;
 mod limits;
 mod model;
+pub mod negotiate;
 pub mod operations;
 mod outbox;
 pub mod pair;
@@ -31,11 +32,12 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("delivery", delivery::run),
     ("differential", differential::run),
     ("driver", driver::run),
     ("frame_header", frame_header::run),
+    ("negotiate", negotiate::run),
     ("operations", operations::run),
     ("pair", pair::run),
     ("receive", receive::run),

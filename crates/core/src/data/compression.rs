@@ -299,6 +299,26 @@ pub struct PermessageDeflate {
     pub client_max_window_bits: WindowBits,
 }
 
+setters! { PermessageDeflate:
+    server_no_context_takeover: bool,
+    client_no_context_takeover: bool,
+    server_max_window_bits: WindowBits,
+    client_max_window_bits: WindowBits,
+}
+
+/// The agreement if the server answers `permessage-deflate` without parameters: context takeover and windows of 32 KiB in
+/// both directions.
+impl Default for PermessageDeflate {
+    fn default() -> Self {
+        Self {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: WindowBits::MAX,
+            client_max_window_bits: WindowBits::MAX,
+        }
+    }
+}
+
 impl fmt::Display for PermessageDeflate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lowered = |bits: WindowBits| (bits < WindowBits::MAX).then_some(bits);
