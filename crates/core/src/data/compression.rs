@@ -306,7 +306,8 @@ setters! { PermessageDeflate:
     client_max_window_bits: WindowBits,
 }
 
-/// The agreement without any parameter: context takeover and windows of 32 KiB in both directions.
+/// The agreement if the server answers `permessage-deflate` without parameters: context takeover and windows of 32 KiB in
+/// both directions.
 impl Default for PermessageDeflate {
     fn default() -> Self {
         Self {
