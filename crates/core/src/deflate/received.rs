@@ -9,7 +9,7 @@ impl Direction<'_> {
         let token = self.context.as_ref().and_then(|context| context.token);
         let mut inflater = self.codecs.take_inflater(token);
         if token.is_none() || inflater.token != token {
-            inflater.prime([self.history()]);
+            inflater.prime(self.history());
         }
         inflater.token = None;
         inflater
@@ -28,7 +28,7 @@ impl Direction<'_> {
     }
 
     /// Returns the last bytes of the messages before, to which a message may refer; none without context takeover.
-    pub(crate) fn history(&self) -> &[u8] {
-        self.context.as_ref().map_or(&[], |context| context.history.bytes())
+    pub(crate) fn history(&self) -> [&[u8]; 2] {
+        self.context.as_ref().map_or([&[]; 2], |context| context.history.parts())
     }
 }
