@@ -81,7 +81,8 @@ impl Inflation {
         let mut is_drained = true;
         loop {
             let bytes = cursor.peek(input, &mut block);
-            if if bytes.is_empty() { is_drained } else { payload.len() >= CHUNK_MIN } {
+            let is_complete = if bytes.is_empty() { is_drained } else { payload.len() >= CHUNK_MIN };
+            if is_complete {
                 break;
             }
             let step = self.step(bytes, false, direction, config)?;

@@ -273,7 +273,7 @@ impl Receiver {
 
     /// Begins a frame of a compressed message: of a new one, if `kind` says so.
     #[cfg(feature = "deflate")]
-    #[cold]
+    #[inline(never)]
     fn begin_compressed_frame(
         &mut self,
         kind: Option<MessageKind>,
