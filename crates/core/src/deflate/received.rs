@@ -17,10 +17,7 @@ impl Direction<'_> {
 
     /// Returns the inflater of a message that has ended.
     pub(crate) fn return_inflater(&mut self, mut inflater: Inflater) {
-        // a stream that has ended cannot be continued
-        if let Some(context) = &mut self.context
-            && !inflater.has_ended()
-        {
+        if let Some(context) = &mut self.context {
             inflater.token = Some(self.codecs.next_token());
             context.token = inflater.token;
         }
