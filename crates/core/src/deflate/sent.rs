@@ -31,7 +31,7 @@ impl Direction<'_> {
     pub(crate) fn compress(&mut self, data: &[u8], compression: &Compression) -> Option<Compressed> {
         let settings = Settings::new(compression, self.window_bits);
         let max = history_size(compression, self.window_bits);
-        let context = self.context.as_deref_mut().filter(|_| compression.context_takeover && max > 0);
+        let context = self.context.as_deref_mut().filter(|_| compression.context_takeover);
         self.codecs.compress(data, settings, context.map(|context| (context, max)))
     }
 
