@@ -421,6 +421,13 @@ impl Connection {
         self.output.detach_scratch(scratch);
     }
 
+    /// Returns whether scratch memory is attached. A connection that compresses should have one whenever it sends: it
+    /// has the compressor, of 137 to 380 KB, which the connection creates for itself otherwise.
+    #[cfg(feature = "deflate")]
+    pub fn has_scratch(&self) -> bool {
+        self.output.has_scratch()
+    }
+
     /// Returns the buffer of a message to the attached scratch, where another message that arrives in pieces may be
     /// assembled. Drops the message if no scratch is attached, or the message is borrowed or has a buffer below 4 KiB.
     /// An owned message that is sent need not be recycled.

@@ -341,6 +341,15 @@ impl WebSocket {
         }
     }
 
+    /// Returns whether scratch memory is attached: forwards to [`Connection::has_scratch`].
+    #[cfg(feature = "deflate")]
+    pub fn has_scratch(&self) -> bool {
+        match &self.state {
+            State::Open(connection) => connection.has_scratch(),
+            State::Handshaking(_) => false,
+        }
+    }
+
     /// Returns the buffer of a message to the attached scratch: forwards to [`Connection::recycle`].
     #[inline]
     pub fn recycle(&mut self, message: Message<'_>) {

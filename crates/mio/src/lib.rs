@@ -113,6 +113,7 @@ mod listener;
 mod mailbox;
 mod occupancy;
 mod options;
+mod send_scratch;
 mod socket;
 mod table;
 mod threads;

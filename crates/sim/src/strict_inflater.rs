@@ -153,10 +153,7 @@ impl Message<'_> {
                 if len ^ complement != 0xffff {
                     return fault(format!("the length {len:#x} of a stored block with the complement {complement:#x}"));
                 }
-                for _ in 0..len {
-                    let byte = self.bits.number(8)? as u8;
-                    self.output.push(byte);
-                }
+                self.output.extend_from_slice(self.bits.bytes(len)?);
                 Ok(Block::Stored(len))
             }
             1 => {
@@ -276,6 +273,16 @@ impl Bits<'_> {
             self.position += 1;
         }
         Ok(number)
+    }
+
+    /// Reads whole bytes, after [`align`](Self::align).
+    fn bytes(&mut self, count: usize) -> Result<&[u8], Fault> {
+        let begin = self.position / 8;
+        let Some(bytes) = self.bytes.get(begin..begin + count) else {
+            return fault("the message ends within a block");
+        };
+        self.position += 8 * count;
+        Ok(bytes)
     }
 
     /// Skips the bits up to the next byte.

@@ -31,14 +31,8 @@ impl Direction<'_> {
     pub(crate) fn compress(&mut self, data: &[u8], compression: &Compression) -> Option<Compressed> {
         let settings = Settings::new(compression, self.window_bits);
         let max = history_size(compression, self.window_bits);
-        let has_takeover = compression.context_takeover && max > 0;
-        let context = self.context.as_deref_mut().filter(|_| has_takeover);
-        let compressed = self.codecs.compress(data, settings, context.map(|context| (context, max)))?;
-        // no codec has this message behind the fragments before it
-        if let Some(context) = self.context.as_deref_mut().filter(|_| !has_takeover) {
-            context.token = None;
-        }
-        Some(compressed)
+        let context = self.context.as_deref_mut().filter(|_| compression.context_takeover);
+        self.codecs.compress(data, settings, context.map(|context| (context, max)))
     }
 
     /// Compresses a fragment of a message. The context has at least the fragments before it.

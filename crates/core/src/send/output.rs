@@ -92,6 +92,12 @@ impl Output {
         self.queues.as_mut()?.data.pool.as_mut()
     }
 
+    /// Returns whether a scratch is attached.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn has_scratch(&self) -> bool {
+        self.queues.as_ref().is_some_and(|queues| queues.data.pool.is_some())
+    }
+
     /// Returns the codecs of the scratch; `None` if no scratch is attached.
     #[cfg(feature = "deflate")]
     pub(crate) fn codecs(&mut self) -> Option<&mut Codecs> {

@@ -121,7 +121,7 @@ fn the_threshold_applies_without_takeover() {
     for takeover in [false, true] {
         let (mut connection, mut peer) = pair(Role::Server, takeover);
         let mut is_compressed = |len: usize, compress| {
-            connection.send_with(&"a".repeat(len), compress).unwrap();
+            connection.send_with("a".repeat(len), compress).unwrap();
             peer.read_one(&mut connection).is_compressed()
         };
         assert_eq!(is_compressed(63, Compress::AsConfigured), takeover);

@@ -68,12 +68,11 @@ fn the_history_of_a_connection_ends_with_the_encoded_message() {
 #[test]
 fn servers_share_the_compressed_bytes() {
     let config = encoder(1024 * 1024);
-    let message = EncodedMessage::new(&records(3_000, 1), &config);
-    let clone = message.clone();
+    let message = EncodedMessage::new(records(3_000, 1), &config);
     let mut chunks = Vec::new();
     let mut connections = [12, 13, 15].map(|bits| endpoint(Role::Server, &config, agreed(Role::Server, bits, true)));
     for connection in &mut connections {
-        connection.send_encoded(&clone).unwrap();
+        connection.send_encoded(&message.clone()).unwrap();
         chunks.push(connection.output().chunk().as_ptr_range());
     }
     assert!(chunks.iter().all(|chunk| *chunk == chunks[0]));
@@ -99,8 +98,8 @@ fn some_encoded_messages_are_not_compressed() {
     assert!(send(&mut connection, &EncodedMessage::new(&text, &config)));
     assert!(!send(&mut connection, &EncodedMessage::new_with(&text, Compress::No, &config)));
     assert!(!send(&mut connection, &EncodedMessage::new_with(&noise, Compress::Yes, &config)));
-    assert!(!send(&mut connection, &EncodedMessage::new(&"a".repeat(63), &config)));
-    assert!(send(&mut connection, &EncodedMessage::new_with(&"a".repeat(63), Compress::Yes, &config)));
+    assert!(!send(&mut connection, &EncodedMessage::new("a".repeat(63), &config)));
+    assert!(send(&mut connection, &EncodedMessage::new_with("a".repeat(63), Compress::Yes, &config)));
     assert!(!send(&mut connection, &EncodedMessage::new(&text, &Config::default())));
     let mut plain = Connection::server(config.clone(), Instant::EPOCH);
     assert!(!send(&mut plain, &EncodedMessage::new_with(&text, Compress::Yes, &config)));

@@ -77,6 +77,30 @@ fn a_connection_changes_between_scratches() {
     }
 }
 
+/// Deflate 61: with a history of no bytes, a fragment left the compressor primed; a message on another scratch follows,
+/// and then a fragment on the first one.
+#[test]
+fn a_compressor_is_not_primed_if_another_one_was_used_since() {
+    for history in [0, 512] {
+        let config = Config::default().compression(compression(6, 8, history));
+        let mut scratches = [Scratch::new(), Scratch::new()];
+        let mut connection = endpoint(Role::Server, &config, agreed(Role::Server, 12, true));
+        let mut peer = Peer::new(Role::Server, 12, true);
+        for round in 0..6 {
+            let text = records(400, round / 3);
+            let scratch = &mut scratches[(round % 2) as usize];
+            connection.attach_scratch(scratch);
+            if round % 2 == 0 {
+                connection.send_fragment(MessageKind::Text, text.as_bytes(), true).unwrap();
+            } else {
+                connection.send(&text).unwrap();
+            }
+            assert_eq!(peer.read_one(&mut connection).payload, text.as_bytes());
+            connection.detach_scratch(scratch);
+        }
+    }
+}
+
 /// A scratch that another connection holds is empty for a second one.
 #[test]
 fn two_connections_hold_the_same_scratch() {

@@ -32,16 +32,14 @@ fn exchange(config: &Config, role: Role, bits: u8, takeover: bool, texts: &[Stri
 /// Deflate 53, and 6 for 8 bits: the strict inflater has no byte beyond the agreed window.
 #[test]
 fn no_message_reaches_beyond_the_agreed_window() {
-    let texts = [5, 100, 1500, 30, 700, 100].map(|len| records(len, len as u64));
+    let texts = [5, 100, 900, 30, 400, 100].map(|len| records(len, len as u64));
     for bits in 8..=15 {
-        for (level, memory_level) in [(0, 8), (1, 5), (1, 1), (6, 8), (9, 9)] {
-            for history in [0, 512, 32 * 1024] {
-                for (role, takeover) in [(Role::Client, true), (Role::Server, true), (Role::Server, false)] {
-                    let config = Config::default().compression(compression(level, memory_level, history));
-                    let messages = exchange(&config, role, bits, takeover, &texts);
-                    let compressed = messages.iter().filter(|message| message.is_compressed()).count();
-                    assert_eq!(compressed >= 4, level > 0, "{compressed} messages are compressed at level {level}");
-                }
+        for (level, memory_level, history) in [(0, 8, 512), (1, 5, 512), (1, 1, 0), (6, 8, 32 * 1024), (9, 9, 512)] {
+            for (role, takeover) in [(Role::Client, true), (Role::Server, true), (Role::Server, false)] {
+                let config = Config::default().compression(compression(level, memory_level, history));
+                let messages = exchange(&config, role, bits, takeover, &texts);
+                let compressed = messages.iter().filter(|message| message.is_compressed()).count();
+                assert_eq!(compressed >= 4, level > 0, "{compressed} messages are compressed at level {level}");
             }
         }
     }
