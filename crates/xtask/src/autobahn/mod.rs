@@ -7,7 +7,6 @@ mod endpoint;
 mod expected;
 mod install;
 mod record;
-mod relay;
 mod report;
 mod run;
 mod suite;

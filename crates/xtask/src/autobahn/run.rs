@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use super::endpoint::{Adapter, Role};
-use super::relay::Relay;
 use super::suite::{Mode, Suite, Wstest};
+use crate::relay::Relay;
 
 /// The maximum duration of a run: many times the usual one.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
@@ -41,7 +41,7 @@ impl Run {
     /// Prepares a run whose connections all pass through a relay.
     pub(crate) fn prepare_relayed(adapter: Adapter, role: Role) -> Result<(Self, Relay)> {
         let run = Self::prepare(adapter, role)?;
-        let relay = Relay::start(role, run.target)?;
+        let relay = Relay::start(run.target)?;
         Ok((Self { target: relay.address, ..run }, relay))
     }
 
