@@ -12,8 +12,10 @@ mod fan_out;
 mod fuzz;
 mod guard;
 mod idle;
+mod interop;
 mod load;
 mod raw;
+mod relay;
 mod simulate;
 mod workspace;
 
@@ -38,6 +40,7 @@ enum Task {
     Fuzz(fuzz::Args),
     Guard(guard::Args),
     Idle(idle::Args),
+    Interop(interop::Args),
     Load(load::Args),
     Simulate(simulate::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Guard(args) => guard::run(&args),
         Task::Idle(args) => idle::run(&args),
+        Task::Interop(args) => interop::run(&args),
         Task::Load(args) => load::run(&args),
         Task::Simulate(args) => simulate::run(&args),
     };
