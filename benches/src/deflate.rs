@@ -9,8 +9,8 @@ use sansocket::bytes::Buf;
 use sansocket::{Compression, CompressionLevel, Config, Event, Input, Instant, Scratch, WebSocket, WindowBits};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
-use crate::{CompressionSettings, opened};
 use crate::wire::{self, From};
+use crate::{CompressionSettings, opened};
 
 /// The end of a message's sync flush, which is not sent (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -160,4 +160,31 @@ fn config(settings: CompressionSettings) -> Config {
     compression.peer_window_bits = compression.window_bits;
     compression.threshold = 0;
     Config::default().compression(compression)
+}
+
+/// A server's frame.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a frame has these parts")]
+pub struct Frame<'a> {
+    /// Whether it is the first of a compressed message: RSV1.
+    pub is_compressed: bool,
+    /// Whether it is the last of a message: FIN.
+    pub is_final: bool,
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Takes a frame from the beginning of bytes; `None` if they do not contain all of it.
+    pub fn take(wire: &mut &'a [u8]) -> Option<Self> {
+        let (&[first, short], rest) = wire.split_first_chunk()?;
+        let (length, rest) = match short {
+            126 => rest.split_first_chunk().map(|(length, rest)| (u16::from_be_bytes(*length).into(), rest))?,
+            127 => rest.split_first_chunk().map(|(length, rest)| (u64::from_be_bytes(*length) as usize, rest))?,
+            length => (length.into(), rest),
+        };
+        let (payload, rest) = rest.split_at_checked(length)?;
+        *wire = rest;
+        Some(Self { is_compressed: first & 0x40 != 0, is_final: first & 0x80 != 0, payload })
+    }
 }

@@ -1,6 +1,7 @@
 //! The participants of the bench `deflate`: sansocket and other libraries that compress, each a server behind one small
 //! trait. The codec alone is [`Codec`](crate::deflate::Codec).
 
+mod measure;
 mod sansocket;
 #[cfg(feature = "peers")]
 mod sockudo;
@@ -11,6 +12,7 @@ mod yawc;
 
 use crate::CompressionSettings;
 
+pub use self::measure::{Case, Participant, all};
 pub use self::sansocket::Sansocket;
 #[cfg(feature = "peers")]
 pub use self::sockudo::Sockudo;

@@ -22,8 +22,7 @@ impl<T: Transport> Compressing<T> for Soketto<T> {
         let CompressionSettings { level, window_bits, has_takeover } = settings;
         assert!(level == 1 && !has_takeover, "soketto has level 1 and no takeover only");
         let mut deflate = Deflate::new(Mode::Server);
-        let mut offered: Vec<_> =
-            ["server_no_context_takeover", "client_no_context_takeover"].map(Param::new).into();
+        let mut offered: Vec<_> = ["server_no_context_takeover", "client_no_context_takeover"].map(Param::new).into();
         for name in ["server_max_window_bits", "client_max_window_bits"] {
             let mut bits = Param::new(name);
             bits.set_value(Some(window_bits.to_string()));

@@ -14,8 +14,9 @@ pub struct Yawc<T: Transport>(WebSocket<Stream<T>>);
 impl<T: Transport> Compressing<T> for Yawc<T> {
     fn new(settings: CompressionSettings, transport: T) -> Self {
         let CompressionSettings { level, window_bits, has_takeover } = settings;
-        let options =
-            Options::default().with_limits(16 << 20, 32 << 20).with_compression_level(CompressionLevel::new(level.into()));
+        let options = Options::default()
+            .with_limits(16 << 20, 32 << 20)
+            .with_compression_level(CompressionLevel::new(level.into()));
         let mut agreed =
             format!("permessage-deflate; server_max_window_bits={window_bits}; client_max_window_bits={window_bits}");
         let options = if has_takeover {
