@@ -55,7 +55,7 @@ fn send(settings: CompressionSettings, size: usize, connections: usize) -> Opera
         });
     }
     let mut server = Server::open(settings, connections);
-    Box::new(move || {
+    after_first_turns(connections, move || {
         let turn = next();
         let message = &messages[(turn / connections) % MESSAGES];
         server.send(turn % connections, black_box(message), |bytes| {
@@ -80,10 +80,16 @@ fn receive(settings: CompressionSettings, size: usize, connections: usize) -> Op
     }
     let frames: Vec<_> = messages.iter().map(|message| frame(message)).collect();
     let mut server = Server::open(settings, connections);
-    Box::new(move || {
+    after_first_turns(connections, move || {
         let turn = next();
         server.receive(turn % connections, &frames[(turn / connections) % MESSAGES], |bytes| {
             black_box(bytes);
         });
     })
+}
+
+/// Performs the first turn of every connection, which allocates its history, and returns the operation.
+fn after_first_turns(connections: usize, mut operation: impl FnMut() + 'static) -> Operation {
+    (0..connections).for_each(|_| operation());
+    Box::new(operation)
 }
