@@ -92,7 +92,8 @@ fn operations(operations: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Lines of `Sec-WebSocket-Extensions`, as offers and as answers.
-const EXTENSIONS: [&str; 8] = [
+const EXTENSIONS: [&str; 9] = [
+    "permessage-deflate; server_max_window_bits=14; client_max_window_bits=14",
     "permessage-deflate; client_max_window_bits",
     "permessage-deflate",
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=\"9\"",
@@ -105,7 +106,8 @@ const EXTENSIONS: [&str; 8] = [
 
 /// Makes inputs of `negotiate` for several settings and offers of a client.
 fn extensions(lines: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let choices: [[u8; 8]; 4] = [
+    let choices: [[u8; 8]; 5] = [
+        [0x3f, 1, 0, 0x7a, 0, 0, 0, 0],
         [0x3f, 1, 0, 0x80, 0, 0, 0, 0],
         [0xe4, 0, 0, 0, 0, 0, 0, 0],
         [0x24, 3, 3, 0x9a, 1, 0x80, 0, 0x0f],
