@@ -40,6 +40,10 @@ impl Error {
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(ProtocolError::Utf8Invalid) => Some(CloseCode::INVALID_PAYLOAD),
+            #[cfg(feature = "deflate")]
+            Self::Protocol(ProtocolError::DeflateInvalid | ProtocolError::DeflateUnfinished) => {
+                Some(CloseCode::INVALID_PAYLOAD)
+            }
             Self::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
             Self::Limit(exceeded) if exceeded.is_too_long() => Some(CloseCode::MESSAGE_TOO_BIG),
             Self::Limit(_) => Some(CloseCode::POLICY_VIOLATION),

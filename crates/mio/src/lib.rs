@@ -113,6 +113,7 @@ mod listener;
 mod mailbox;
 mod occupancy;
 mod options;
+mod send_scratch;
 mod socket;
 mod table;
 mod threads;
@@ -135,10 +136,10 @@ pub use timers::TimerKey;
 pub use mio;
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket_drive::sansocket;
-#[cfg(feature = "deflate")]
-pub use sansocket_drive::sansocket::Compression;
 pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
     Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
+#[cfg(feature = "deflate")]
+pub use sansocket_drive::sansocket::{Compress, Compression};
 pub use sansocket_drive::{Error, Group, SlowMembers, parse_uri};

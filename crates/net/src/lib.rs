@@ -139,12 +139,12 @@ pub use websocket::{Events, WebSocket};
 
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket;
-#[cfg(feature = "deflate")]
-pub use sansocket::Compression;
 pub use sansocket::{
     Accept, Close, CloseCode, Config, Event, HttpResponse, Keepalive, Message, MessageKind, OriginPolicy, ReadyState,
     Request,
 };
+#[cfg(feature = "deflate")]
+pub use sansocket::{Compress, Compression};
 pub use sansocket_drive::Error;
 
 /// The examples of the README compile.

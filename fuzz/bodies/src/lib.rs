@@ -14,6 +14,7 @@ mod drive;
 pub mod driver;
 pub mod frame_header;
 mod http;
+pub mod inflate;
 mod limits;
 mod model;
 pub mod negotiate;
@@ -32,11 +33,12 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("delivery", delivery::run),
     ("differential", differential::run),
     ("driver", driver::run),
     ("frame_header", frame_header::run),
+    ("inflate", inflate::run),
     ("negotiate", negotiate::run),
     ("operations", operations::run),
     ("pair", pair::run),

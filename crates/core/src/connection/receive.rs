@@ -30,10 +30,46 @@ impl Connection {
                 Err(error) => return self.fail(error.into(), input),
             }
         }
-        let rules = Rules { role: self.role(), config: &self.config };
+        #[cfg(feature = "deflate")]
+        if self.deflate.is_some() {
+            return self.receive_compressed(input);
+        }
+        self.receive_next(input)
+    }
+
+    /// Receives up to the next event, or up to the payload of a compressed message.
+    #[inline]
+    fn receive_next<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        let rules = Rules {
+            role: self.role(),
+            #[cfg(feature = "deflate")]
+            permits_compression: self.deflate.is_some(),
+            config: &self.config,
+        };
         match self.receiver.receive(input, rules, self.output.pool()) {
             Ok(event) => Ok(event.map(|event| self.handle_frame(event))),
             Err(error) => self.fail(error.into(), input),
+        }
+    }
+
+    /// Receives frames, of which some may be compressed.
+    #[cfg(feature = "deflate")]
+    fn receive_compressed<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        loop {
+            if self.receiver.is_inflating(input)
+                && let Some(deflate) = &mut self.deflate
+            {
+                let mut direction = deflate.received(self.output.codecs());
+                match self.receiver.inflate(input, &mut direction, &self.config) {
+                    Ok(None) => {}
+                    Ok(Some(event)) => return Ok(Some(self.handle_frame(event))),
+                    Err(error) => return self.fail(error.into(), input),
+                }
+            }
+            let event = self.receive_next(input)?;
+            if event.is_some() || !self.receiver.is_inflating(input) {
+                return Ok(event);
+            }
         }
     }
 

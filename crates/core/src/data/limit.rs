@@ -33,6 +33,8 @@ pub(crate) enum Subject {
     EarlyFrames,
     EmptyFragments,
     Frame,
+    #[cfg(feature = "deflate")]
+    InflatedMessage,
     Message,
     RequestHead,
     RequestLines,
@@ -58,6 +60,8 @@ impl LimitExceeded {
             Subject::EarlyFrames | Subject::RequestHead | Subject::ResponseHead => "max_head_size",
             Subject::EmptyFragments => "max_empty_fragments",
             Subject::Frame => "max_frame_payload",
+            #[cfg(feature = "deflate")]
+            Subject::InflatedMessage => "max_message_size",
             Subject::Message => "max_message_size",
             Subject::RequestLines | Subject::ResponseLines => "max_header_lines",
         }
@@ -69,13 +73,18 @@ impl LimitExceeded {
     }
 
     /// Returns the size that exceeded the limit, in the same unit. For a message, it is the length that its frames have
-    /// announced so far; for data of the opening handshake, which is not read further, the limit plus one.
+    /// announced so far; for a compressed message and for data of the opening handshake, which are not read further, the
+    /// limit plus one.
     pub const fn size(&self) -> u64 {
         self.size
     }
 
     /// Returns whether a frame or a message was too long.
     pub(crate) const fn is_too_long(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if matches!(self.subject, Subject::InflatedMessage) {
+            return true;
+        }
         matches!(self.subject, Subject::Frame | Subject::Message)
     }
 
@@ -101,6 +110,10 @@ impl fmt::Display for Explanation<'_> {
             }
             Subject::EmptyFragments => write!(f, "{size} empty fragments in a row exceed the limit of {limit}"),
             Subject::Frame => write!(f, "a frame of {size} bytes exceeds the limit of {limit} bytes"),
+            #[cfg(feature = "deflate")]
+            Subject::InflatedMessage => {
+                write!(f, "a compressed message of at least {size} bytes exceeds the limit of {limit} bytes")
+            }
             Subject::Message => write!(f, "a message of {size} bytes exceeds the limit of {limit} bytes"),
             Subject::RequestHead => {
                 write!(f, "a request head of at least {size} bytes exceeds the limit of {limit} bytes")

@@ -24,6 +24,15 @@ pub enum ProtocolError {
     /// RFC 6455 section 5.4: a new message began before the last fragment of another.
     #[error("a message began before the last fragment of the previous one")]
     ContinuationMissing,
+    /// RFC 7692 section 7.2.2: a compressed message was not valid DEFLATE data, or referred back beyond the messages
+    /// before it.
+    #[cfg(feature = "deflate")]
+    #[error("a compressed message was not valid DEFLATE data")]
+    DeflateInvalid,
+    /// RFC 7692 section 7.2.1: a compressed message ends with an empty block, of which the last 4 bytes are not sent.
+    #[cfg(feature = "deflate")]
+    #[error("a compressed message ended within a DEFLATE block")]
+    DeflateUnfinished,
     /// RFC 6455 section 5.1: a client must mask every frame.
     #[error("a client sent a frame without masking it")]
     FrameNotMasked,
@@ -39,7 +48,8 @@ pub enum ProtocolError {
     /// RFC 6455 section 5.2: an opcode that no specification has defined.
     #[error("a frame had a reserved opcode")]
     OpCodeReserved,
-    /// RFC 6455 section 5.2: a reserved bit that no negotiated extension uses.
+    /// RFC 6455 section 5.2: a reserved bit that no negotiated extension uses. RFC 7692 section 6.1 uses the first bit of
+    /// the first frame of a message.
     #[error("a frame had a reserved bit set")]
     ReservedBitSet,
     /// RFC 6455 section 8.1: text must be UTF-8; so must the reason of a Close frame (section 5.5.1).

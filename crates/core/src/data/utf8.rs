@@ -45,6 +45,12 @@ impl Utf8Validator {
         self.carried as usize
     }
 
+    /// Returns the bytes of an unfinished character.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        self.carry.split_at(self.carried.into()).0
+    }
+
     /// Checks that the text does not end within a character.
     pub(crate) const fn finish(self) -> Result<(), InvalidUtf8> {
         if self.carried == 0 { Ok(()) } else { Err(InvalidUtf8) }

@@ -1,13 +1,19 @@
 //! Assembles a message that arrives in pieces: checks the limits on its fragments, and validates text as it arrives.
 
 use alloc::borrow::Cow;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::frame_event::ReceiveError;
 use super::growth::{append, grow, grow_text, shrink, shrink_text};
+#[cfg(feature = "deflate")]
+use super::inflation::Inflation;
 use super::payload::{Piece, unmask};
 use crate::buffers::BufferPool;
+#[cfg(feature = "deflate")]
+use crate::data::Delivery;
 use crate::data::{Chunk, Config, LimitExceeded, Message, MessageKind, Subject, Utf8Validator};
 
 /// Text is unmasked, validated and copied in blocks of this many bytes, so that each step finds the block in the L1
@@ -43,7 +49,7 @@ impl Batch {
 /// A message that has begun and not ended.
 pub(crate) struct Assembly {
     payload: Payload,
-    /// The payload bytes of all frames whose heads have arrived.
+    /// The payload bytes of all frames whose heads have arrived, unless the message is compressed.
     announced: u64,
     /// The number of consecutive frames without payload.
     empty_fragments: u32,
@@ -57,6 +63,9 @@ enum Payload {
         utf8: Utf8Validator,
     },
     Binary(Vec<u8>),
+    /// Only [`inflation`](Assembly::inflation) changes it.
+    #[cfg(feature = "deflate")]
+    Compressed(Box<Inflation>),
 }
 
 impl Assembly {
@@ -68,10 +77,37 @@ impl Assembly {
         Self { payload, announced: 0, empty_fragments: 0 }
     }
 
+    /// Creates the state of a compressed message.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compressed(kind: MessageKind, delivery: Delivery) -> Self {
+        let payload = Payload::Compressed(Box::new(Inflation::new(kind, delivery)));
+        Self { payload, announced: 0, empty_fragments: 0 }
+    }
+
+    /// Returns the state of a compressed message.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn inflation(&mut self) -> Option<&mut Inflation> {
+        match &mut self.payload {
+            Payload::Compressed(inflation) => Some(inflation),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn is_compressed(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return matches!(self.payload, Payload::Compressed(_));
+        #[cfg(not(feature = "deflate"))]
+        false
+    }
+
     /// Begins a frame of the message. Counts its whole length before its payload arrives.
     pub(crate) fn begin_frame(&mut self, payload_length: u64, fin: bool, config: &Config) -> Result<(), LimitExceeded> {
-        self.announced = self.announced.saturating_add(payload_length);
-        check_message_length(self.announced, config)?;
+        // of a compressed message, the limit applies to the inflated bytes
+        if !self.is_compressed() {
+            self.announced = self.announced.saturating_add(payload_length);
+            check_message_length(self.announced, config)?;
+        }
         self.empty_fragments = if payload_length == 0 && !fin { self.empty_fragments.saturating_add(1) } else { 0 };
         if self.empty_fragments > config.max_empty_fragments {
             let (limit, count) = (config.max_empty_fragments.into(), self.empty_fragments.into());
@@ -114,6 +150,8 @@ impl Assembly {
         match &mut self.payload {
             Payload::Text { text, utf8 } => utf8.validate(bytes, |valid| text.push_str(valid))?,
             Payload::Binary(payload) => payload.extend_from_slice(bytes),
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => {}
         }
         batch.filled = 0;
         Ok(())
@@ -138,6 +176,8 @@ impl Assembly {
                 }
                 append(bytes, piece.bytes, piece.key);
             }
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => {}
         }
         Ok(())
     }
@@ -148,6 +188,8 @@ impl Assembly {
         match &mut self.payload {
             Payload::Text { text, utf8 } => shrink_text(text, utf8.carried(), remaining, pool),
             Payload::Binary(bytes) => shrink(bytes, remaining, pool),
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => {}
         }
     }
 
@@ -162,13 +204,17 @@ impl Assembly {
                 Message::Text(Cow::Owned(core::mem::take(text)))
             }
             Payload::Binary(bytes) => Message::Binary(Cow::Owned(core::mem::take(bytes))),
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => Message::Binary(Cow::Owned(Vec::new())),
         })
     }
 
     fn kind(&self) -> MessageKind {
-        match self.payload {
+        match &self.payload {
             Payload::Text { .. } => MessageKind::Text,
             Payload::Binary(_) => MessageKind::Binary,
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(inflation) => inflation.kind(),
         }
     }
 }

@@ -5,6 +5,8 @@ use alloc::borrow::Cow;
 use thiserror::Error;
 
 use crate::data::{Chunk, CloseCode, CloseFrame, InvalidUtf8, LimitExceeded, Message, ProtocolError};
+#[cfg(feature = "deflate")]
+use crate::deflate::InflateError;
 use crate::frame::OpCode;
 
 /// A message, a chunk of one, or a control frame.
@@ -29,6 +31,16 @@ pub(crate) enum ReceiveError {
 impl From<InvalidUtf8> for ReceiveError {
     fn from(_: InvalidUtf8) -> Self {
         Self::Protocol(ProtocolError::Utf8Invalid)
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl From<InflateError> for ReceiveError {
+    fn from(error: InflateError) -> Self {
+        Self::Protocol(match error {
+            InflateError::Invalid => ProtocolError::DeflateInvalid,
+            InflateError::Unfinished => ProtocolError::DeflateUnfinished,
+        })
     }
 }
 

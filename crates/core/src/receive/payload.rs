@@ -37,12 +37,35 @@ impl PayloadCursor {
 
     /// Takes the bytes of this payload from the input.
     pub(crate) fn take<'b>(&mut self, input: &mut Input<'b>) -> Piece<'b> {
-        let bytes = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+        self.take_up_to(usize::MAX, input)
+    }
+
+    /// Takes up to `max` bytes of this payload from the input.
+    #[inline(always)]
+    pub(crate) fn take_up_to<'b>(&mut self, max: usize, input: &mut Input<'b>) -> Piece<'b> {
+        let bytes = input.take(usize::try_from(self.remaining).unwrap_or(usize::MAX).min(max));
         let key = self.key;
         // rotated as a number in a register: rotating so short an array takes three calls
         self.key = u32::from_le_bytes(key).rotate_right(8 * (bytes.len() % 4) as u32).to_le_bytes();
         self.remaining -= bytes.len() as u64;
         Piece { bytes, key, remaining: self.remaining, fin: self.fin }
+    }
+
+    /// Returns whether the message has ended.
+    #[cfg(feature = "deflate")]
+    pub(crate) const fn is_last(&self) -> bool {
+        self.fin && self.remaining == 0
+    }
+
+    /// Copies and unmasks the next bytes of this payload, as many as the input and the buffer have, without taking
+    /// them.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn peek<'a>(&self, input: &Input<'_>, buffer: &'a mut [u8]) -> &'a [u8] {
+        let available = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.remaining().len());
+        let (bytes, _) = input.remaining().split_at(available.min(buffer.len()));
+        let (copy, _) = buffer.split_at_mut(bytes.len());
+        sansocket_mask::copy(copy, bytes, self.key, 0);
+        copy
     }
 }
 

@@ -6,9 +6,13 @@ use core::fmt;
 
 use super::assembly::{Assembly, Batch, check_message_length};
 use super::frame_event::{FrameEvent, ReceiveError, parse_control};
+#[cfg(feature = "deflate")]
+use super::inflation::Inflation;
 use super::payload::{PayloadCursor, Piece};
 use crate::buffers::BufferPool;
 use crate::data::{Chunk, Config, Delivery, Input, LimitExceeded, Message, MessageKind, ProtocolError, Role, Subject};
+#[cfg(feature = "deflate")]
+use crate::deflate::Direction;
 use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode};
 
 /// Reads frames, which may arrive in pieces of any size.
@@ -24,6 +28,9 @@ pub(crate) struct Receiver {
 pub(crate) struct Rules<'c> {
     /// The role of this endpoint. A server expects masked frames, a client unmasked ones.
     pub(crate) role: Role,
+    /// Whether messages may be compressed.
+    #[cfg(feature = "deflate")]
+    pub(crate) permits_compression: bool,
     /// Has the limits.
     pub(crate) config: &'c Config,
 }
@@ -38,6 +45,10 @@ enum Stage {
     Head { bytes: [u8; FrameHeader::MAX_SIZE], filled: u8 },
     /// In the payload of a data frame.
     Data(PayloadCursor),
+    /// In the payload of a frame of a compressed message. `whole` is the kind of a message of one frame that is complete
+    /// in the input: it needs no assembly.
+    #[cfg(feature = "deflate")]
+    Compressed { whole: Option<MessageKind>, cursor: PayloadCursor },
     /// In the payload of a control frame. Boxed, because few of them arrive in pieces: every connection is smaller.
     Control(Box<PartialControl>),
 }
@@ -112,7 +123,8 @@ impl Receiver {
         self.stage = Stage::Data(cursor);
     }
 
-    /// Takes bytes from the input up to the next event. Returns `None` if the input ends before it.
+    /// Takes bytes from the input up to the next event. Returns `None` if the input ends before it, or at the payload of
+    /// a compressed message ([`is_inflating`](Self::is_inflating)).
     pub(crate) fn receive<'b>(
         &mut self,
         input: &mut Input<'b>,
@@ -126,6 +138,8 @@ impl Receiver {
                     self.assemble(input, pool.as_deref_mut())?.map(FrameEvent::Message)
                 }
                 Stage::Data(_) => self.receive_chunk(input)?.map(FrameEvent::Chunk),
+                #[cfg(feature = "deflate")]
+                Stage::Compressed { .. } => return Ok(None),
                 Stage::Control(_) => self.receive_control(input)?,
                 Stage::Start | Stage::Head { .. } => {
                     self.middle_fragments(input, rules, pool.as_deref_mut())?;
@@ -148,8 +162,8 @@ impl Receiver {
         rules: Rules<'_>,
         pool: Option<&mut BufferPool>,
     ) -> Result<(), ReceiveError> {
-        if self.assembly.is_none() || !matches!(self.stage, Stage::Start) || rules.config.delivery != Delivery::Messages
-        {
+        let is_batched = self.assembly.as_ref().is_some_and(|assembly| !assembly.is_compressed());
+        if !is_batched || !matches!(self.stage, Stage::Start) || rules.config.delivery != Delivery::Messages {
             return Ok(());
         }
         let mut batch = Batch::default();
@@ -239,6 +253,10 @@ impl Receiver {
                 return Ok(None);
             }
         };
+        #[cfg(feature = "deflate")]
+        if header.rsv1 || self.assembly.as_ref().is_some_and(|assembly| assembly.is_compressed()) {
+            return self.begin_compressed_frame(kind, header, is_complete, rules.config).map(|()| None);
+        }
         if let Some(kind) = kind {
             if header.fin && is_complete {
                 check_message_length(header.payload_length, rules.config)?;
@@ -253,11 +271,34 @@ impl Receiver {
         Ok(None)
     }
 
+    /// Begins a frame of a compressed message: of a new one, if `kind` says so.
+    #[cfg(feature = "deflate")]
+    #[inline(never)]
+    fn begin_compressed_frame(
+        &mut self,
+        kind: Option<MessageKind>,
+        header: &FrameHeader,
+        is_complete: bool,
+        config: &Config,
+    ) -> Result<(), ReceiveError> {
+        let whole = kind.filter(|_| header.fin && is_complete && config.delivery == Delivery::Messages);
+        if let Some(kind) = kind
+            && whole.is_none()
+        {
+            self.assembly = Some(Box::new(Assembly::compressed(kind, config.delivery)));
+        }
+        if let Some(assembly) = &mut self.assembly {
+            assembly.begin_frame(header.payload_length, header.fin, config)?;
+        }
+        self.stage = Stage::Compressed { whole, cursor: PayloadCursor::new(header) };
+        Ok(())
+    }
+
     /// Checks the rules that depend on the role, on earlier frames, or on limits.
     #[inline]
     fn check_head(&self, header: &FrameHeader, rules: Rules<'_>) -> Result<(), ReceiveError> {
         // 5.2: RSV MUST be 0 unless an extension is negotiated that defines meanings for non-zero values
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        if (header.rsv1 && !permits_rsv1(header.opcode, rules)) || header.rsv2 || header.rsv3 {
             return Err(ProtocolError::ReservedBitSet.into());
         }
         // 5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is
@@ -314,6 +355,40 @@ impl Receiver {
         Ok(message)
     }
 
+    /// Returns whether [`inflate`](Self::inflate) must be called next.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    pub(crate) fn is_inflating(&self, input: &Input<'_>) -> bool {
+        matches!(&self.stage, Stage::Compressed { cursor, .. } if cursor.remaining == 0 || !input.is_empty())
+    }
+
+    /// Takes the payload that the input has of a frame of a compressed message, up to the next event.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn inflate(
+        &mut self,
+        input: &mut Input<'_>,
+        direction: &mut Direction<'_>,
+        config: &Config,
+    ) -> Result<Option<FrameEvent<'static>>, ReceiveError> {
+        let Stage::Compressed { whole, cursor } = &mut self.stage else { return Ok(None) };
+        if let Some(kind) = *whole {
+            let piece = cursor.take(input);
+            self.stage = Stage::Start;
+            let message = Inflation::new(kind, config.delivery).append(piece, direction, config)?;
+            return Ok(message.map(FrameEvent::Message));
+        }
+        let Some(inflation) = self.assembly.as_mut().and_then(|assembly| assembly.inflation()) else {
+            return Ok(None);
+        };
+        let event = match config.delivery {
+            Delivery::Messages => inflation.append(cursor.take(input), direction, config)?.map(FrameEvent::Message),
+            Delivery::Chunks => inflation.chunk(cursor, input, direction, config)?.map(FrameEvent::Chunk),
+        };
+        let (ends_frame, ends_message) = (cursor.remaining == 0, cursor.is_last());
+        self.end_parts(ends_frame, ends_message);
+        Ok(event)
+    }
+
     #[inline]
     fn end_parts(&mut self, ends_frame: bool, ends_message: bool) {
         if ends_frame {
@@ -338,6 +413,18 @@ impl Receiver {
         self.stage = Stage::Start;
         event.map(Some)
     }
+}
+
+/// Returns whether the first reserved bit may be set. RFC 7692 6.1: in the first frame of a compressed message, and in no
+/// other frame.
+#[cfg(feature = "deflate")]
+const fn permits_rsv1(opcode: OpCode, rules: Rules<'_>) -> bool {
+    rules.permits_compression && matches!(opcode, OpCode::Text | OpCode::Binary)
+}
+
+#[cfg(not(feature = "deflate"))]
+const fn permits_rsv1(_: OpCode, _: Rules<'_>) -> bool {
+    false
 }
 
 /// Returns the kind of a message that consists of the next frame; `None` for any other frame.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use mio::net::TcpStream;
 use sansocket_drive::Group;
-#[cfg(feature = "deflate")]
-use sansocket_drive::sansocket::PermessageDeflate;
 use sansocket_drive::sansocket::{
     Accept, CloseCode, EncodedMessage, FragmentPayload, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
 };
+#[cfg(feature = "deflate")]
+use sansocket_drive::sansocket::{Compress, PermessageDeflate};
 
 use super::{Connection, Connections, Handler};
 use crate::Error;
@@ -67,6 +67,52 @@ impl<H: Handler> Connection<'_, H> {
         last: bool,
     ) -> Result<(), SendError> {
         self.connections.table.send(self.index, |ws| ws.send_fragment(kind, payload, last))
+    }
+
+    /// Sends a message, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        compress: Compress,
+    ) -> Result<(), SendError<Message<'m>>> {
+        self.connections.table.send(self.index, |ws| ws.send_with(message, compress))
+    }
+
+    /// Sends a message whose payload is shared, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_shared`](Self::send_shared).
+    #[cfg(feature = "deflate")]
+    pub fn send_shared_with(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        compress: Compress,
+    ) -> Result<(), SendError<Bytes>> {
+        self.connections.table.send(self.index, |ws| ws.send_shared_with(kind, payload, compress))
+    }
+
+    /// Sends a fragment as [`send_fragment`](Self::send_fragment) does. The first fragment of a message decides whether
+    /// the message is compressed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WebSocket::send_fragment`].
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.connections.table.send(self.index, |ws| ws.send_fragment_with(kind, payload, last, compress))
     }
 
     /// Makes the connection a member of a group. While it is open, it gets the messages that are published to the group
