@@ -16,6 +16,7 @@ use clap::ValueEnum;
 use sansocket_net::sansocket::{Initiator, SendError};
 use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, WebSocket};
 
+use crate::compression::{Agreed, CompressionArgs};
 use crate::escape::Escaped;
 use crate::exit::{self, Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -52,6 +53,9 @@ pub(crate) struct Args {
     #[arg(long)]
     origin: Option<String>,
 
+    #[command(flatten)]
+    compression: CompressionArgs,
+
     /// How to write binary messages
     #[arg(long, value_enum, default_value_t = Binary::Hex)]
     binary: Binary,
@@ -79,13 +83,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let connector = connector(args)?;
     let ws = connector.connect(&args.url).map_err(|error| diagnosis::not_connected(&args.url, &error))?;
-    let protocol = ws.protocol().map(|protocol| format!(", subprotocol {protocol}"));
-    exit::note(&format!("opened: {}{}", args.url, protocol.unwrap_or_default()));
+    let agreed = Agreed { protocol: ws.protocol(), compression: ws.compression() };
+    exit::note(&format!("opened: {}{agreed}", args.url));
     talk(ws, args)
 }
 
 fn connector(args: &Args) -> Result<Connector, Failure> {
-    let mut connector = Connector::new();
+    let mut connector = Connector::new().config(args.compression.config());
     for header in &args.headers {
         let Some((name, value)) = header.split_once(':') else {
             // The text after the name may be a credential.

@@ -12,11 +12,12 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 
-use sansocket_net::sansocket::Initiator;
-use sansocket_net::{Acceptor, CloseCode, Connector, Event, Message, MessageKind, ReadyState};
+use sansocket_net::sansocket::{Compression, Initiator, WindowBits};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, Event, Message, MessageKind, ReadyState};
 
+use crate::compression::Agreed;
 use crate::exit::{Exit, Failure};
-use tap::{End, Tap, Wire};
+use tap::{End, Piece, Tap, Wire};
 use transcript::Transcript;
 
 type Reader = sansocket_net::Reader<Tap>;
@@ -27,8 +28,10 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 const PROTOCOL: &str = "demo.sansocket";
 /// The length of the long message: more than one write of the client, and more than a 16-bit length can express.
 const LONG_LENGTH: usize = 100_000;
+/// The message that is compressed. It repeats itself, and fits into a line.
+const REPETITIVE: &str = "a woodchuck would chuck wood if a woodchuck could chuck";
 
-/// Show one connection in full: a server, a client, and every byte between them
+/// Show two connections in full, the second one compressed: a server, a client, and every byte between them
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 
@@ -68,19 +71,31 @@ impl<W: Write> Write for FailureRecorder<W> {
 fn show(out: impl Write) -> Outcome {
     let mut transcript = Transcript::new(out);
     transcript.title(
-        "sansocket demo: one WebSocket connection, seen from both ends",
+        "sansocket demo: two WebSocket connections, seen from both ends",
         &[
             "A server and a client in this process talk over loopback TCP. The transcript shows the calls of each",
             "application, the bytes that its end sends (──▶), the events that it receives, and each change of",
-            "readyState and bufferedAmount. Sections (§) are those of RFC 6455.",
+            "readyState and bufferedAmount. Sections (§) are those of RFC 6455 unless another RFC is named.",
         ],
     )?;
-    let mut demo = Demo::open(transcript)?;
+    transcript.chapter("1. The opening handshake (§4)")?;
+    let mut demo = Demo::open(transcript, Config::default())?;
     demo.text()?;
     demo.fragments()?;
     demo.binary()?;
     demo.long()?;
-    demo.close()
+    demo.transcript
+        .chapter("6. The closing handshake (§7), and the end of TCP: the server sends its FIN first (§7.1.1)")?;
+    let mut transcript = demo.close()?;
+
+    transcript.chapter("7. A second connection, whose client offers compression: permessage-deflate (RFC 7692)")?;
+    // The answer fits into a line with one of the windows that the ends can agree.
+    let compression = Compression::default().peer_window_bits(WindowBits::MAX);
+    let mut demo = Demo::open(transcript, Config::default().compression(compression))?;
+    demo.compressed()?;
+    demo.transcript.chapter("9. The second connection closes")?;
+    let transcript = demo.close()?;
+    Ok(transcript.end("Both ends report the same end, and neither had to wait for a timeout.")?)
 }
 
 struct Demo<W> {
@@ -92,8 +107,7 @@ struct Demo<W> {
 }
 
 impl<W: Write> Demo<W> {
-    fn open(mut transcript: Transcript<W>) -> Outcome<Self> {
-        transcript.chapter("1. The opening handshake (§4)")?;
+    fn open(mut transcript: Transcript<W>, config: Config) -> Outcome<Self> {
         let wire = Wire::default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -105,18 +119,17 @@ impl<W: Write> Demo<W> {
         // There is no connection to ask before it is open; this is its state until then.
         transcript.state(End::Client, ReadyState::Connecting)?;
 
-        let accepting = thread::spawn(move || -> Outcome<Server> {
-            Ok(Acceptor::new().protocol(PROTOCOL).incoming(server).accept()?)
-        });
-        let client = Connector::new().protocol(PROTOCOL).handshake(&url, client)?;
+        let acceptor = Acceptor::new().protocol(PROTOCOL).config(config.clone());
+        let accepting = thread::spawn(move || -> Outcome<Server> { Ok(acceptor.incoming(server).accept()?) });
+        let client = Connector::new().protocol(PROTOCOL).config(config).handshake(&url, client)?;
         let server = accepting.join().map_err(|_| "the server panicked")??;
         wire.take_pieces()?.iter().try_for_each(|piece| transcript.piece(piece))?;
 
-        for (end, protocol, state) in [
-            (End::Server, server.protocol(), server.ready_state()),
-            (End::Client, client.protocol(), client.ready_state()),
+        for (end, protocol, compression, state) in [
+            (End::Server, server.protocol(), server.compression(), server.ready_state()),
+            (End::Client, client.protocol(), client.compression(), client.ready_state()),
         ] {
-            transcript.event(end, &format!("open: subprotocol {}", protocol.unwrap_or("none")))?;
+            transcript.event(end, &format!("open{}", Agreed { protocol, compression }))?;
             transcript.state(end, state)?;
         }
         let (reader, writer) = client.split()?;
@@ -187,9 +200,27 @@ impl<W: Write> Demo<W> {
         self.check_event(End::Server, &event, &format!("message: binary, {LONG_LENGTH} bytes"))
     }
 
-    fn close(mut self) -> Outcome {
-        self.transcript
-            .chapter("6. The closing handshake (§7), and the end of TCP: the server sends its FIN first (§7.1.1)")?;
+    fn compressed(&mut self) -> Outcome {
+        self.transcript.chapter("8. A compressed message, and the same again: it refers back to the first one")?;
+        for _ in 0..2 {
+            self.transcript.call(End::Client, &format!("send({REPETITIVE:?})"))?;
+            self.writer.send(REPETITIVE)?;
+            let event = describe(self.server.events().next())?;
+            for piece in self.wire.take_pieces()? {
+                self.transcript.piece(&piece)?;
+                let Piece::Frame { header, .. } = piece else { continue };
+                if !header.rsv1 {
+                    return Err("the message is not compressed".into());
+                }
+                self.transcript.compressed(End::Client, REPETITIVE.len(), header.payload_length)?;
+            }
+            self.check_event(End::Server, &event, &format!("message: text {REPETITIVE:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Performs the closing handshake, and returns the transcript.
+    fn close(mut self) -> Outcome<Transcript<W>> {
         self.transcript.call(End::Client, "close(1000, \"that was all\")")?;
         self.writer.close(CloseCode::NORMAL, "that was all")?;
         self.transcript.state(End::Client, self.writer.ready_state())?;
@@ -213,7 +244,7 @@ impl<W: Write> Demo<W> {
         self.transcript.state(End::Server, self.server.ready_state())?;
         self.check_event(End::Client, &client_event?, "close: 1000, clean, begun by this end")?;
         self.transcript.state(End::Client, self.reader.ready_state())?;
-        Ok(self.transcript.end("Both ends report the same end, and neither had to wait for a timeout.")?)
+        Ok(self.transcript)
     }
 
     fn expect_at_server(&mut self, expected: &str) -> Outcome {

@@ -3,6 +3,7 @@
 //! Each subcommand has a module. This file runs one of them and turns its result into an exit status and, after a
 //! failure, one line on stderr.
 
+mod compression;
 mod connect;
 mod demo;
 mod escape;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use sansocket_net::OriginPolicy;
 use sansocket_net::sansocket::OriginFault;
 
+use crate::compression::CompressionArgs;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use server::Server;
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     #[arg(long = "origin", value_name = "ORIGIN", conflicts_with = "any_origin")]
     origins: Vec<String>,
 
+    #[command(flatten)]
+    compression: CompressionArgs,
+
     /// Print no lines about connections
     #[arg(short, long)]
     quiet: bool,
@@ -62,7 +66,7 @@ pub(crate) struct Args {
 
 /// Serves until the first signal.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let server = Arc::new(Server::start(policy(args)?, args.quiet)?);
+    let server = Arc::new(Server::start(policy(args)?, args.compression.config(), args.quiet)?);
     let interrupt = Interrupt::install()?;
     let outcome = if args.blocking {
         blocking::serve(&args.address, &server, interrupt)

@@ -51,6 +51,20 @@ fn invalid_waits() {
 }
 
 #[test]
+fn unknown_presets_of_compression() {
+    for command in [["serve", "127.0.0.1:0"], ["connect", "ws://127.0.0.1:1/"]] {
+        for preset in ["--compress=none", "--compress=", "--compress=Small"] {
+            let ended = Running::start(&[&command[..], &[preset]].concat()).end();
+            let lines = ended.stderr.join("\n");
+            for word in ["error: ", "--compress[=<PRESET>]", "small, default, best"] {
+                assert!(lines.contains(word), "{preset}: no {word:?} in {lines}");
+            }
+            assert_eq!((ended.code(), &ended.stdout[..]), (1, &[][..]), "{preset}");
+        }
+    }
+}
+
+#[test]
 fn wss_urls_are_refused() {
     check(&["connect", "wss://127.0.0.1/"], 1, &["wss", "TLS"]);
 }

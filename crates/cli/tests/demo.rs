@@ -49,9 +49,28 @@ fn the_transcript_holds_every_milestone_in_order() {
         "FIN",
         "event  close: 1000",
         "readyState  3 CLOSED",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+        "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12",
+        "event  open, subprotocol demo.sansocket, permessage-deflate",
+        "fin 1  rsv 100  opcode 0x1 text  mask 1",
+        "compressed  55 → ",
+        "event  message: text \"a woodchuck",
+        "fin 1  rsv 100  opcode 0x1 text  mask 1",
+        "compressed  55 → ",
+        "event  message: text \"a woodchuck",
+        "readyState  3 CLOSED",
     ] {
         assert!(lines.any(|line| line.contains(milestone)), "no {milestone:?} at its place in {:#?}", ended.stdout);
     }
+}
+
+#[test]
+fn the_second_compressed_message_is_much_shorter() {
+    let ended = Running::start(&["demo"]).end();
+    let after = |line: &String| line.split_once("compressed  55 → ")?.1.split_once(' ')?.0.parse::<usize>().ok();
+    let lengths: Vec<_> = ended.stdout.iter().filter_map(after).collect();
+    let [first, second] = lengths[..] else { panic!("not two compressed messages: {:#?}", ended.stdout) };
+    assert!(first < 55 && second < first / 2, "{first} and {second} bytes");
 }
 
 #[test]

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use rand_core::CryptoRng;
 
 use crate::connection::Connection;
-#[cfg(feature = "deflate")]
-use crate::data::PermessageDeflate;
 use crate::data::{
     CloseCode, Config, FragmentPayload, Input, Instant, Message, MessageKind, NotOpen, ReadyState, Role, SendError,
     TransportAction,
 };
+#[cfg(feature = "deflate")]
+use crate::data::{Compress, PermessageDeflate};
 use crate::error::Error;
 use crate::event::Event;
 use crate::handshake::{Accept, AnswerError, ClientRequest, EarlyFrames, HttpResponse, RequestError};
@@ -91,7 +91,7 @@ impl WebSocket {
         rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
-        let client = Handshaking::client(&request, config.into(), rng, now)?;
+        let client = Handshaking::client(request, config.into(), rng, now)?;
         Ok(Self { state: State::Handshaking(client) })
     }
 
@@ -241,6 +241,27 @@ impl WebSocket {
         self.connection()?.send_shared(kind, payload)
     }
 
+    /// Queues a message, compressed or not: forwards to [`Connection::send_with`].
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        compress: Compress,
+    ) -> Result<(), SendError<Message<'m>>> {
+        self.connection()?.send_with(message, compress)
+    }
+
+    /// Queues a message with a shared payload, compressed or not: forwards to [`Connection::send_shared_with`].
+    #[cfg(feature = "deflate")]
+    pub fn send_shared_with(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        compress: Compress,
+    ) -> Result<(), SendError<Bytes>> {
+        self.connection()?.send_shared_with(kind, payload, compress)
+    }
+
     /// Queues a message that was encoded once for many peers: forwards to [`Connection::send_encoded`].
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.connection()?.send_encoded(message)
@@ -259,6 +280,18 @@ impl WebSocket {
         last: bool,
     ) -> Result<(), SendError> {
         self.connection()?.send_fragment(kind, payload, last)
+    }
+
+    /// Queues a fragment of a message, compressed or not: forwards to [`Connection::send_fragment_with`].
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.connection()?.send_fragment_with(kind, payload, last, compress)
     }
 
     /// Queues a Ping: forwards to [`Connection::ping`].
@@ -305,6 +338,15 @@ impl WebSocket {
         match &mut self.state {
             State::Open(connection) => connection.detach_scratch(scratch),
             State::Handshaking(handshaking) => handshaking.output().detach_scratch(scratch),
+        }
+    }
+
+    /// Returns whether scratch memory is attached: forwards to [`Connection::has_scratch`].
+    #[cfg(feature = "deflate")]
+    pub fn has_scratch(&self) -> bool {
+        match &self.state {
+            State::Open(connection) => connection.has_scratch(),
+            State::Handshaking(_) => false,
         }
     }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sansocket_drive::Group;
+#[cfg(feature = "deflate")]
+use sansocket_drive::sansocket::Compress;
 use sansocket_drive::sansocket::{ClientRequest, CloseCode, EncodedMessage, Message};
 
 use crate::answer::Answer;
@@ -100,6 +102,8 @@ impl<H: Handler> Handle<H> {
     /// # Errors
     ///
     /// All mailboxes are full, or the loops have stopped. The request and the data are handed back.
+    // the feature `deflate`, which any crate may enable, makes the request larger
+    #[allow(clippy::result_large_err, reason = "the request is handed back")]
     pub fn connect(
         &self,
         request: ClientRequest,
@@ -130,7 +134,30 @@ impl<H: Handler> Handle<H> {
     ///
     /// The mailbox is full, or the loop has stopped. The message is handed back.
     pub fn send<'m>(&self, id: ConnectionId, message: impl Into<Message<'m>>) -> Result<(), PostError<Message<'m>>> {
-        let message = message.into();
+        self.post_message(id, message.into(), |message| Command::Send(id, message))
+    }
+
+    /// Sends a message to a connection, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'m>(
+        &self,
+        id: ConnectionId,
+        message: impl Into<Message<'m>>,
+        compress: Compress,
+    ) -> Result<(), PostError<Message<'m>>> {
+        self.post_message(id, message.into(), |message| Command::SendWith(id, message, compress))
+    }
+
+    fn post_message<'m>(
+        &self,
+        id: ConnectionId,
+        message: Message<'m>,
+        command: impl FnOnce(Message<'static>) -> Command<H::Data, H::Event>,
+    ) -> Result<(), PostError<Message<'m>>> {
         let Some(mailbox) = self.mailboxes.get(id.thread()) else { return Err(PostError::Stopped(message)) };
         // A full mailbox is common under load: a borrowed payload is then not copied.
         if let Err(limit) = mailbox.check_room(message.len())
@@ -139,7 +166,7 @@ impl<H: Handler> Handle<H> {
             return Err(PostError::Full(message, limit));
         }
         let length = message.len();
-        mailbox.post(message.into_owned(), length, |message| Command::Send(id, message))
+        mailbox.post(message.into_owned(), length, command)
     }
 
     /// Sends an encoded message to a connection.

@@ -92,6 +92,7 @@
 //!
 //! # Features
 //!
+//! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on: see [`sansocket`].
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate: see
@@ -112,6 +113,7 @@ mod listener;
 mod mailbox;
 mod occupancy;
 mod options;
+mod send_scratch;
 mod socket;
 mod table;
 mod threads;
@@ -138,4 +140,6 @@ pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
     Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
+#[cfg(feature = "deflate")]
+pub use sansocket_drive::sansocket::{Compress, Compression};
 pub use sansocket_drive::{Error, Group, SlowMembers, parse_uri};

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 use sansocket_drive::Group;
+#[cfg(feature = "deflate")]
+use sansocket_drive::sansocket::Compress;
 use sansocket_drive::sansocket::{ClientRequest, CloseCode, Config, EncodedMessage, Message};
 
 use crate::answer::Answer;
@@ -27,6 +29,8 @@ pub(crate) const TURN_COMMANDS: usize = 1024;
 /// A request to an event loop, whose handler keeps data of type `D` and receives events of type `E`.
 pub(crate) enum Command<D, E> {
     Send(ConnectionId, Message<'static>),
+    #[cfg(feature = "deflate")]
+    SendWith(ConnectionId, Message<'static>, Compress),
     SendEncoded(ConnectionId, EncodedMessage),
     /// Publishes a message to a group, or to all connections.
     Publish(Option<Group>, EncodedMessage),
@@ -52,6 +56,8 @@ impl<D, E> Command<D, E> {
     pub(crate) fn payload_len(&self) -> usize {
         match self {
             Self::Send(_, message) => message.len(),
+            #[cfg(feature = "deflate")]
+            Self::SendWith(_, message, _) => message.len(),
             Self::SendEncoded(_, message) | Self::Publish(_, message) => message.len(),
             Self::Close(_, _, reason) => reason.len(),
             Self::Abort(_) | Self::Adopt(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) | Self::Serve(_) => {

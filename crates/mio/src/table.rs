@@ -21,6 +21,7 @@ use crate::listen_options::ListenerShared;
 use crate::listener::Client;
 use crate::occupancy::Occupancy;
 use crate::options::Options;
+use crate::send_scratch::SendScratch;
 use crate::socket::Socket;
 use crate::timers::Timers;
 
@@ -80,6 +81,7 @@ pub(crate) struct Table<D> {
     stop_timeout: Duration,
     pub(crate) now: Instant,
     config: Arc<Config>,
+    send_scratch: SendScratch,
     /// Congestion begins when `buffered_amount` is above the high mark, and ends at the low mark.
     high_water_mark: usize,
     low_water_mark: usize,
@@ -108,6 +110,7 @@ impl<D> Table<D> {
             stop_timeout: options.stop_timeout,
             now: clock::now(),
             config: Arc::clone(&options.config),
+            send_scratch: SendScratch::default(),
             high_water_mark,
             low_water_mark,
             next_generation: 0,
@@ -237,7 +240,7 @@ impl<D> Table<D> {
     ) -> Result<(), SendError<M>> {
         self.catch_up(index);
         let entry = &mut self.entries[index];
-        if let Err(error) = send(entry.socket.websocket()) {
+        if let Err(error) = self.send_scratch.with(entry.socket.websocket(), send) {
             let is_full = matches!(error, SendError::BufferFull { .. });
             entry.socket.note_congestion(if is_full { self.low_water_mark } else { self.high_water_mark });
             self.mark_dirty(index);
@@ -275,7 +278,9 @@ impl<D> Table<D> {
     pub(crate) fn take_publications(&mut self, index: usize) -> bool {
         let is_slow = self.is_slow(index);
         let Entry { socket, .. } = &mut self.entries[index];
-        let taken = self.publications.take(index as u32, socket.websocket(), is_slow, self.now);
+        let taken = self
+            .send_scratch
+            .with(socket.websocket(), |ws| self.publications.take(index as u32, ws, is_slow, self.now));
         socket.note_congestion(self.high_water_mark);
         let Err(error) = taken else { return true };
         if let SendError::BufferFull { .. } = error {

@@ -105,6 +105,7 @@
 //!
 //! # Features
 //!
+//! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on: see [`sansocket`].
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
@@ -142,6 +143,8 @@ pub use sansocket::{
     Accept, Close, CloseCode, Config, Event, HttpResponse, Keepalive, Message, MessageKind, OriginPolicy, ReadyState,
     Request,
 };
+#[cfg(feature = "deflate")]
+pub use sansocket::{Compress, Compression};
 pub use sansocket_drive::Error;
 
 /// The examples of the README compile.

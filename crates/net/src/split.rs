@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sansocket::{Close, CloseCode, Event, FragmentPayload, Message, MessageKind, Open, ReadyState, SendError};
+#[cfg(feature = "deflate")]
+use sansocket::{Compress, PermessageDeflate};
 use sansocket_drive::Error;
 
 use crate::engine::Goal;
@@ -113,6 +115,13 @@ impl<S: SplitStream> Reader<S> {
         self.open.protocol()
     }
 
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](sansocket::Config)); `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.open.compression()
+    }
+
     /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &S::Half {
         &self.link.stream
@@ -133,11 +142,7 @@ impl<S: SplitStream> Writer<S> {
     ///
     /// As for [`WebSocket::send`](crate::WebSocket::send).
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
-        let mut message = Some(message.into());
-        self.send_when_there_is_room(|ws| match message.take() {
-            Some(unsent) => ws.send(unsent).map_err(|error| error.map(|unsent| message = Some(unsent))),
-            None => Ok(()),
-        })
+        self.send_message(message.into(), |ws, message| ws.send(message))
     }
 
     /// Sends a shared payload; see [`WebSocket::send_shared`](crate::WebSocket::send_shared).
@@ -162,6 +167,45 @@ impl<S: SplitStream> Writer<S> {
     ) -> Result<(), Error> {
         let payload = payload.into();
         self.send_when_there_is_room(|ws| ws.send_fragment(kind, payload.clone(), last))
+    }
+
+    /// Sends a message, compressed or not; see [`WebSocket::send_with`](crate::WebSocket::send_with).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'m>(&self, message: impl Into<Message<'m>>, compress: Compress) -> Result<(), Error> {
+        self.send_message(message.into(), |ws, message| ws.send_with(message, compress))
+    }
+
+    /// Sends a shared payload, compressed or not; see
+    /// [`WebSocket::send_shared_with`](crate::WebSocket::send_shared_with).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_shared_with(&self, kind: MessageKind, payload: Bytes, compress: Compress) -> Result<(), Error> {
+        self.send_when_there_is_room(|ws| Ok(ws.send_shared_with(kind, payload.clone(), compress)?))
+    }
+
+    /// Sends a fragment of a message, compressed or not; see
+    /// [`WebSocket::send_fragment_with`](crate::WebSocket::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+        compress: Compress,
+    ) -> Result<(), Error> {
+        let payload = payload.into();
+        self.send_when_there_is_room(|ws| ws.send_fragment_with(kind, payload.clone(), last, compress))
     }
 
     /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
@@ -217,6 +261,26 @@ impl<S: SplitStream> Writer<S> {
     /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
+    }
+
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](sansocket::Config)); `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.open.compression()
+    }
+
+    /// Sends a message with `send`, which returns it if there is no room.
+    fn send_message<'m>(
+        &self,
+        message: Message<'m>,
+        send: impl Fn(&mut sansocket::WebSocket, Message<'m>) -> Result<(), SendError<Message<'m>>>,
+    ) -> Result<(), Error> {
+        let mut message = Some(message);
+        self.send_when_there_is_room(|ws| match message.take() {
+            Some(unsent) => send(ws, unsent).map_err(|error| error.map(|unsent| message = Some(unsent))),
+            None => Ok(()),
+        })
     }
 
     /// Queues a message and writes it. Waits until messages of other threads are written if they fill the buffer.

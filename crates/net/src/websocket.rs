@@ -9,6 +9,8 @@ use bytes::Bytes;
 use sansocket::{
     Agreement, Close, CloseCode, Config, Event, FragmentPayload, Message, MessageKind, Open, ReadyState, Response, Role,
 };
+#[cfg(feature = "deflate")]
+use sansocket::{Compress, PermessageDeflate};
 use sansocket_drive::{Clock, Error, upgraded, with_keepalive};
 
 use crate::engine::Goal;
@@ -226,6 +228,46 @@ impl<S: Stream> WebSocket<S> {
         self.flush()
     }
 
+    /// Sends a message as [`send`](Self::send) does, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'m>(&mut self, message: impl Into<Message<'m>>, compress: Compress) -> Result<(), Error> {
+        self.link.engine.queue(|ws, _| ws.send_with(message, compress))?;
+        self.flush()
+    }
+
+    /// Sends a shared payload as [`send_shared`](Self::send_shared) does, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_shared_with(&mut self, kind: MessageKind, payload: Bytes, compress: Compress) -> Result<(), Error> {
+        self.link.engine.queue(|ws, _| ws.send_shared_with(kind, payload, compress))?;
+        self.flush()
+    }
+
+    /// Sends a fragment as [`send_fragment`](Self::send_fragment) does. The first fragment of a message decides whether
+    /// the message is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+        compress: Compress,
+    ) -> Result<(), Error> {
+        self.link.engine.queue(|ws, _| ws.send_fragment_with(kind, payload, last, compress))?;
+        self.flush()
+    }
+
     /// Sends a Ping of up to 125 bytes. The answer is an [`Event::Pong`].
     ///
     /// # Errors
@@ -300,6 +342,13 @@ impl<S: Stream> WebSocket<S> {
     /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.open.protocol()
+    }
+
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](sansocket::Config)); `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.open.compression()
     }
 
     /// Client: returns the head of the server's response.

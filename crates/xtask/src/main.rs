@@ -4,6 +4,7 @@
 mod autobahn;
 mod bench;
 mod clients;
+mod compressed;
 mod cost;
 mod coverage;
 mod echo;
@@ -11,7 +12,10 @@ mod fan_out;
 mod fuzz;
 mod guard;
 mod idle;
+mod interop;
 mod load;
+mod raw;
+mod relay;
 mod simulate;
 mod workspace;
 
@@ -36,6 +40,7 @@ enum Task {
     Fuzz(fuzz::Args),
     Guard(guard::Args),
     Idle(idle::Args),
+    Interop(interop::Args),
     Load(load::Args),
     Simulate(simulate::Args),
 }
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Guard(args) => guard::run(&args),
         Task::Idle(args) => idle::run(&args),
+        Task::Interop(args) => interop::run(&args),
         Task::Load(args) => load::run(&args),
         Task::Simulate(args) => simulate::run(&args),
     };

@@ -17,6 +17,7 @@ mod http;
 pub mod inflate;
 mod limits;
 mod model;
+pub mod negotiate;
 pub mod operations;
 mod outbox;
 pub mod pair;
@@ -32,12 +33,13 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("delivery", delivery::run),
     ("differential", differential::run),
     ("driver", driver::run),
     ("frame_header", frame_header::run),
     ("inflate", inflate::run),
+    ("negotiate", negotiate::run),
     ("operations", operations::run),
     ("pair", pair::run),
     ("receive", receive::run),

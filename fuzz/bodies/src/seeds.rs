@@ -35,6 +35,7 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     }
     seeds.extend(OPERATIONS.into_iter().flat_map(operations));
     seeds.extend(URIS.map(|uri| ("uri", uri.as_bytes().to_vec())));
+    seeds.extend(EXTENSIONS.into_iter().flat_map(extensions));
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     seeds.extend((0..4).flat_map(|agreement| [0, 1].map(|role| ("inflate", inflate(role, agreement)))));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
@@ -115,6 +116,29 @@ const OPERATIONS: [&[u8]; 8] = [
 fn operations(operations: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let configuration = [0, 0, 0, 0, 10, 10, 8, 0, 200, 100, 41, 30];
     (0..4).map(|endpoint| ("operations", [&[endpoint][..], &configuration, operations].concat())).collect()
+}
+
+/// Lines of `Sec-WebSocket-Extensions`, as offers and as answers.
+const EXTENSIONS: [&str; 8] = [
+    "permessage-deflate; client_max_window_bits",
+    "permessage-deflate",
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=\"9\"",
+    "permessage-deflate; server_max_window_bits=8; client_max_window_bits=15",
+    "x; y=\"\\z\", permessage-deflate; server_max_window_bits, permessage-deflate; server_max_window_bits=10",
+    "permessage-deflate; x\npermessage-deflate; client_max_window_bits=08\npermessage-deflate",
+    "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+    "permessage-deflate; client_no_context_takeover=1, permessage-deflate; server_max_window_bits=16",
+];
+
+/// Makes inputs of `negotiate` for several settings and offers of a client.
+fn extensions(lines: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let choices: [[u8; 8]; 4] = [
+        [0x3f, 1, 0, 0x80, 0, 0, 0, 0],
+        [0xe4, 0, 0, 0, 0, 0, 0, 0],
+        [0x24, 3, 3, 0x9a, 1, 0x80, 0, 0x0f],
+        [0x40, 2, 0, 0, 2, 0x8c, 0, 0],
+    ];
+    choices.iter().map(|choices| ("negotiate", [choices, lines.as_bytes()].concat())).collect()
 }
 
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\

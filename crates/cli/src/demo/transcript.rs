@@ -78,6 +78,11 @@ impl<W: Write> Transcript<W> {
         self.line(end, "", &format!("{DIM}bufferedAmount{DIM:#}  {before} → {after}: {reason}"))
     }
 
+    /// Writes by how much a message got shorter, in bytes.
+    pub(super) fn compressed(&mut self, end: End, before: usize, after: u64) -> io::Result<()> {
+        self.line(end, "", &format!("{DIM}compressed{DIM:#}  {before} → {after} bytes; RSV1 (rsv 100) says so"))
+    }
+
     /// Writes a piece of traffic.
     pub(super) fn piece(&mut self, piece: &Piece) -> io::Result<()> {
         match piece {
@@ -130,6 +135,8 @@ impl<W: Write> Transcript<W> {
         }
         let payload = unmasked(header, payload);
         match payload_text(header.opcode, &payload) {
+            // RFC 7692 section 6: the payload of a frame with RSV1 is compressed.
+            _ if header.rsv1 => self.row("deflated", &hex(PLAIN, &payload, MAX_SHOWN)),
             Some(text) => self.row("payload", &format!("{}  {text}", hex(PLAIN, &payload, MAX_SHOWN))),
             None => self.row("payload", &hex(PLAIN, &payload, MAX_SHOWN)),
         }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::thread;
 
 use sansocket_net::sansocket::AnswerError;
-use sansocket_net::{Error, Event, Incoming, Listener, WebSocket};
+use sansocket_net::{Acceptor, Error, Event, Incoming, Listener, WebSocket};
 
 use super::server::{Server, cannot_listen, shutdown_timeout};
 use super::session_log::SessionLog;
 use super::sessions::{Session, Sessions};
+use crate::compression::Agreed;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::threads;
@@ -20,7 +21,8 @@ const STACK_SIZE: usize = 128 * 1024;
 /// Serves until the first signal, then closes every connection.
 pub(super) fn serve(address: &str, server: &Arc<Server>, interrupt: Interrupt) -> Result<(), Failure> {
     let sessions = Arc::new(Sessions::default());
-    let listener = Listener::bind(address).map_err(|error| cannot_listen(address, &error))?;
+    let acceptor = Acceptor::new().config(Arc::clone(&server.config));
+    let listener = acceptor.bind(address).map_err(|error| cannot_listen(address, &error))?;
     let local = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
     let stopper = listener.stopper();
     threads::start("accepting", {
@@ -85,7 +87,7 @@ fn accept<'a>(
 
 fn echo(ws: WebSocket<TcpStream>, server: &Server, session: &Session<'_>, mut log: SessionLog) {
     server.session_opened();
-    log.log_open(ws.protocol(), &server.log);
+    log.log_open(&Agreed { protocol: ws.protocol(), compression: ws.compression() }, &server.log);
     let (mut reader, writer) = match ws.split() {
         Ok(halves) => halves,
         Err(error) => {

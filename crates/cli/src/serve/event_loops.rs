@@ -14,6 +14,7 @@ use sansocket_mio::{
 
 use super::server::{Server, cannot_listen, shutdown_timeout};
 use super::session_log::SessionLog;
+use crate::compression::Agreed;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::threads;
@@ -32,8 +33,8 @@ pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>, interrupt: 
         }
     })?;
     let echo = |_| Echo { server: Arc::clone(server) };
-    let event_loops =
-        Threads::start(count, &Options::new(), address, echo).map_err(|error| cannot_listen(address, &error))?;
+    let options = Options::new().config(Arc::clone(&server.config));
+    let event_loops = Threads::start(count, &options, address, echo).map_err(|error| cannot_listen(address, &error))?;
     // The closing thread receives for as long as it lives.
     let _ = handles.send(event_loops.handle());
     server.note_listening(event_loops.local_addr());
@@ -88,7 +89,7 @@ impl Handler for Echo {
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, open: Open) {
         self.server.session_opened();
         if let Some(session) = connection.data_mut() {
-            session.log_open(open.protocol(), &self.server.log);
+            session.log_open(&Agreed { protocol: open.protocol(), compression: open.compression() }, &self.server.log);
         }
     }
 

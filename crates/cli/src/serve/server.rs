@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sansocket_net::sansocket::Request;
@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_millis(750);
 #[derive(Debug)]
 pub(super) struct Server {
     policy: OriginPolicy,
+    /// The configuration of every connection.
+    pub(super) config: Arc<Config>,
     pub(super) log: Log,
     /// Whether accepting fails, which has been reported.
     accept_fails: AtomicBool,
@@ -32,9 +34,10 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the threads of the log.
-    pub(super) fn start(policy: OriginPolicy, is_quiet: bool) -> Result<Self, Failure> {
+    pub(super) fn start(policy: OriginPolicy, config: Config, is_quiet: bool) -> Result<Self, Failure> {
+        let (config, log, finish) = (Arc::new(config), Log::start(is_quiet)?, Once::new());
         let (accept_fails, open, is_ending, unclosed) = Default::default();
-        Ok(Self { policy, log: Log::start(is_quiet)?, accept_fails, open, is_ending, unclosed, finish: Once::new() })
+        Ok(Self { policy, config, log, accept_fails, open, is_ending, unclosed, finish })
     }
 
     pub(super) fn note_listening(&self, address: SocketAddr) {

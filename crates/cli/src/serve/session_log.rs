@@ -8,6 +8,7 @@ use sansocket_net::Close;
 use sansocket_net::sansocket::Request;
 
 use super::log::Log;
+use crate::compression::Agreed;
 use crate::escape::Escaped;
 
 /// The largest numbers of bytes shown of parts of a request. Together they leave room in a line for the answer.
@@ -51,11 +52,10 @@ impl SessionLog {
     }
 
     /// Logs that the connection has opened.
-    pub(super) fn log_open(&mut self, protocol: Option<&str>, log: &Log) {
+    pub(super) fn log_open(&mut self, agreed: &Agreed<'_>, log: &Log) {
         self.opened_at = Some(Instant::now());
         let target = self.request.take().map(|request| request.target).unwrap_or_default();
-        let protocol = protocol.map(|protocol| format!(", subprotocol {protocol}")).unwrap_or_default();
-        self.write(log, format_args!("opened: {target}{protocol}"));
+        self.write(log, format_args!("opened: {target}{agreed}"));
     }
 
     /// Counts a message of `bytes` bytes that was sent back.

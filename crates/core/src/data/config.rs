@@ -5,6 +5,7 @@ use core::time::Duration;
 
 #[cfg(feature = "deflate")]
 use super::compression::Compression;
+use super::setters::setters;
 
 /// The settings of a connection. Connections can share one in an [`Arc`](alloc::sync::Arc). Every limit has
 /// a default, and zero means zero. (Exception: one automatic Pong may always be pending, see
@@ -104,23 +105,7 @@ impl Default for Config {
     }
 }
 
-/// Defines a setter for each field.
-macro_rules! setters {
-    ($($field:ident: $type:ty,)*) => {
-        impl Config {
-            $(
-                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
-                #[must_use]
-                pub fn $field(mut self, $field: $type) -> Self {
-                    self.$field = $field;
-                    self
-                }
-            )*
-        }
-    };
-}
-
-setters! {
+setters! { Config:
     max_head_size: usize,
     max_header_lines: usize,
     max_message_size: usize,

@@ -10,6 +10,7 @@ mod message;
 mod protocol_error;
 pub(crate) mod redact;
 mod send_error;
+mod setters;
 mod state;
 mod time;
 pub(crate) mod token;
@@ -18,7 +19,9 @@ mod utf8;
 
 pub use close::{Close, CloseCode, CloseFrame, Initiator};
 #[cfg(feature = "deflate")]
-pub use compression::{Compress, Compression, CompressionLevel, MemoryLevel, PermessageDeflate, WindowBits};
+pub use compression::{
+    Compress, Compression, CompressionLevel, DeflateOffer, MemoryLevel, PermessageDeflate, WindowBits,
+};
 pub use config::{Config, Delivery, Keepalive};
 pub use input::Input;
 pub use limit::LimitExceeded;

@@ -3,9 +3,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::deflater::{Deflater, Settings};
 use super::inflater::Inflater;
 use super::token::{Token, Tokens};
 
+/// The most compressors to keep: connections have different settings if peers demand smaller windows.
+const DEFLATERS_MAX: usize = 4;
 /// The most inflaters to keep that no message uses.
 const INFLATERS_MAX: usize = 4;
 
@@ -18,13 +21,23 @@ pub(crate) struct Codecs {
     tokens: Tokens,
     /// The inflaters that no message uses, the latest last.
     inflaters: Vec<Inflater>,
+    /// One compressor for each of the settings in use, the latest last.
+    deflaters: Vec<Deflater>,
+    /// Receives the output of a compressor.
+    pub(super) compressed: Vec<u8>,
     /// Receives the output of an inflater. Empty before the first step.
     step: Vec<u8>,
 }
 
 impl Codecs {
     pub(crate) const fn new() -> Self {
-        Self { tokens: Tokens::new(), inflaters: Vec::new(), step: Vec::new() }
+        Self {
+            tokens: Tokens::new(),
+            deflaters: Vec::new(),
+            compressed: Vec::new(),
+            inflaters: Vec::new(),
+            step: Vec::new(),
+        }
     }
 
     /// Takes the inflater with this token, or else any one.
@@ -41,6 +54,22 @@ impl Codecs {
         if self.inflaters.len() < INFLATERS_MAX {
             self.inflaters.push(inflater);
         }
+    }
+
+    /// Takes the compressor with these settings.
+    pub(super) fn take_deflater(&mut self, settings: Settings) -> Deflater {
+        match self.deflaters.iter().position(|deflater| deflater.has(settings)) {
+            Some(index) => self.deflaters.remove(index),
+            None => Deflater::new(settings),
+        }
+    }
+
+    /// Keeps a compressor, in place of the one that was used least recently if there are too many.
+    pub(super) fn keep_deflater(&mut self, deflater: Deflater) {
+        if self.deflaters.len() == DEFLATERS_MAX {
+            self.deflaters.remove(0);
+        }
+        self.deflaters.push(deflater);
     }
 
     /// Returns the buffer for a step of an inflater.

@@ -32,6 +32,14 @@ pub(crate) struct Context {
     pub(crate) token: Option<Token>,
 }
 
+impl Context {
+    /// Appends data to the history. No codec is primed with it.
+    pub(crate) fn append(&mut self, data: &[u8], max: usize) {
+        self.history.append(data, max);
+        self.token = None;
+    }
+}
+
 /// One direction of a connection, and the codecs.
 pub(crate) struct Direction<'a> {
     /// The agreed window of the direction.
@@ -53,31 +61,65 @@ impl Deflate {
 
     /// Returns the direction of the data that this end sends.
     pub(crate) fn sent<'a>(&'a mut self, scratch: Option<&'a mut Codecs>) -> Direction<'a> {
-        self.direction(true, scratch)
+        let (window_bits, has_takeover) = self.agreed(self.role);
+        self.direction(true, window_bits, has_takeover, scratch)
+    }
+
+    /// Returns the direction of a message that this end sends in fragments. It has a context even without context
+    /// takeover, because a fragment refers back to the fragments before it.
+    pub(crate) fn sent_fragments<'a>(&'a mut self, scratch: Option<&'a mut Codecs>) -> Direction<'a> {
+        let (window_bits, _) = self.agreed(self.role);
+        self.direction(true, window_bits, true, scratch)
+    }
+
+    /// Frees the context of a fragmented message that is complete, if messages that this end sends do not refer to it.
+    pub(crate) fn end_fragments(&mut self, keeps_context: bool) {
+        if (keeps_context && self.agreed(self.role).1) || self.contexts.is_none() {
+            return;
+        }
+        let contexts = self.contexts.get_or_insert_default();
+        contexts.sent = Context::default();
+        if contexts.codecs.is_none() && contexts.received.history.is_empty() {
+            self.contexts = None;
+        }
     }
 
     /// Returns the direction of the data that this end receives.
     pub(crate) fn received<'a>(&'a mut self, scratch: Option<&'a mut Codecs>) -> Direction<'a> {
-        self.direction(false, scratch)
+        let peer = match self.role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        };
+        let (window_bits, has_takeover) = self.agreed(peer);
+        self.direction(false, window_bits, has_takeover, scratch)
     }
 
-    fn direction<'a>(&'a mut self, is_sent: bool, scratch: Option<&'a mut Codecs>) -> Direction<'a> {
+    /// Returns the window of the data that `sender` sends, and whether it has context takeover.
+    fn agreed(&self, sender: Role) -> (WindowBits, bool) {
         let agreement = &self.agreement;
-        let (window_bits, no_takeover) = if is_sent == (self.role == Role::Client) {
-            (agreement.client_max_window_bits, agreement.client_no_context_takeover)
-        } else {
-            (agreement.server_max_window_bits, agreement.server_no_context_takeover)
-        };
-        if no_takeover && let Some(codecs) = scratch {
+        match sender {
+            Role::Client => (agreement.client_max_window_bits, !agreement.client_no_context_takeover),
+            Role::Server => (agreement.server_max_window_bits, !agreement.server_no_context_takeover),
+        }
+    }
+
+    fn direction<'a>(
+        &'a mut self,
+        is_sent: bool,
+        window_bits: WindowBits,
+        has_context: bool,
+        scratch: Option<&'a mut Codecs>,
+    ) -> Direction<'a> {
+        if !has_context && let Some(codecs) = scratch {
             return Direction { window_bits, context: None, codecs };
         }
-        let contexts = &mut **self.contexts.get_or_insert_default();
-        let (own, context) = (&mut contexts.codecs, if is_sent { &mut contexts.sent } else { &mut contexts.received });
+        let Contexts { sent, received, codecs: own } = &mut **self.contexts.get_or_insert_default();
+        let context = if is_sent { sent } else { received };
         let codecs = match scratch {
             Some(codecs) => codecs,
             None => own.get_or_insert_with(|| Box::new(Codecs::new())),
         };
-        Direction { window_bits, context: (!no_takeover).then_some(context), codecs }
+        Direction { window_bits, context: has_context.then_some(context), codecs }
     }
 }
 

@@ -23,6 +23,14 @@ impl History {
         bytes.extend(data);
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the bytes in two parts, of which the last byte is the latest.
     pub(crate) fn parts(&self) -> [&[u8]; 2] {
         let (first, second) = self.0.as_slices();

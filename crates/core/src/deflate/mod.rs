@@ -8,12 +8,15 @@
 
 mod codecs;
 mod context;
+mod deflater;
 mod history;
 mod inflater;
 mod received;
+mod sent;
 mod token;
 
 pub(crate) use codecs::Codecs;
 pub(crate) use context::{Context, Deflate, Direction};
 pub(crate) use history::History;
 pub(crate) use inflater::{InflateError, Inflater, Step};
+pub(crate) use sent::history_size;

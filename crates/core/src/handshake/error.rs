@@ -5,6 +5,8 @@ use core::fmt;
 
 use thiserror::Error;
 
+#[cfg(feature = "deflate")]
+use super::CompressionFault;
 use super::{MalformedResponse, NotHttp, Response};
 use crate::data::LimitExceeded;
 use crate::data::redact::Quoted;
@@ -32,7 +34,7 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.2.1 item 4: `Connection` must list `Upgrade`.
     #[error("the Connection field does not list Upgrade")]
     ConnectionWithoutUpgrade,
-    /// RFC 6455 section 9.1: the extensions offered do not follow the grammar.
+    /// RFC 6455 section 9.1: the extensions offered do not follow the grammar. None of them is accepted then.
     #[error("the Sec-WebSocket-Extensions field is malformed")]
     ExtensionsMalformed,
     /// RFC 9112 section 3.2: the value of `Host` is not a host with an optional port.
@@ -97,8 +99,11 @@ pub enum HandshakeError {
     /// RFC 6455 section 11.3.3: the response has more than one `Sec-WebSocket-Accept`.
     #[error("the server sent more than one Sec-WebSocket-Accept")]
     AcceptRepeated,
-    /// RFC 6455 section 4.1: the server uses this extension, which was not offered, or uses it twice, or in a way that
-    /// the offer did not allow.
+    /// RFC 7692 section 7: the server accepted permessage-deflate in a way that the offer does not permit.
+    #[cfg(feature = "deflate")]
+    #[error("{0}")]
+    CompressionInvalid(Box<CompressionFault>),
+    /// RFC 6455 section 4.1: the server uses this extension, which was not offered.
     #[error("the server uses the extension {}, which was not offered", quoted(.0))]
     ExtensionNotOffered(Box<str>),
     /// RFC 6455 section 4.1: the server selected this subprotocol, which was not offered.
@@ -172,6 +177,8 @@ impl HandshakeError {
             | Self::ResponseNotHttp(_)
             | Self::ResponseProtocolRepeated
             | Self::ResponseUpgradeInvalid(_) => return None,
+            #[cfg(feature = "deflate")]
+            Self::CompressionInvalid(_) => return None,
         })
     }
 }

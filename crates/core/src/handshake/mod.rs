@@ -4,12 +4,16 @@
 //!
 //! Depends on `data` only. `error`, `event`, `connection` and `websocket` use only its types.
 
+#[cfg(feature = "deflate")]
+mod compression_fault;
 mod error;
 mod http1;
 mod malformed;
 mod negotiation;
 mod pending_open;
 
+#[cfg(feature = "deflate")]
+pub use compression_fault::CompressionFault;
 pub use error::HandshakeError;
 pub use http1::NotHttp;
 pub use malformed::{MalformedResponse, ResponseFault};

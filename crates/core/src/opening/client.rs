@@ -41,23 +41,25 @@ enum Stage {
 
 impl Client {
     pub(crate) fn new(
-        request: &ClientRequest,
+        request: ClientRequest,
         config: Arc<Config>,
         mut rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
     ) -> Result<Self, RequestError> {
+        #[cfg(feature = "deflate")]
+        let request = request.with_compression(config.compression.as_ref());
         request.check()?;
         let key = generate_key(&mut rng);
         let mut timers = Timers::new(now);
         timers.set(Timer::Opening, config.opening_timeout);
         let mut output = Output::default();
-        output.push_head(|bytes| encode_request(bytes, request, &key));
+        output.push_head(|bytes| encode_request(bytes, &request, &key));
         Ok(Self {
             config,
             masking: Masking::Client(Box::new(rng)),
             output,
             timers,
-            expected: ExpectedResponse::new(request, &key),
+            expected: ExpectedResponse::new(&request, &key),
             stage: Stage::AwaitingHead(ResponseReader::default()),
             is_write_lost: false,
         })

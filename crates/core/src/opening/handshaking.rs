@@ -37,7 +37,7 @@ pub(crate) enum Step {
 
 impl Handshaking {
     pub(crate) fn client(
-        request: &ClientRequest,
+        request: ClientRequest,
         config: Arc<Config>,
         rng: impl CryptoRng + Send + Sync + 'static,
         now: Instant,
@@ -365,8 +365,10 @@ impl Server {
             Stage::HandshakePending { handshake, early } => (handshake, early),
         };
         let acceptance = handshake.accept(accept)?;
+        #[cfg(feature = "deflate")]
+        let acceptance = acceptance.with_compression(self.config.compression.as_ref());
         let mut output = core::mem::take(&mut self.output);
-        output.push_head(|bytes| encode_acceptance(bytes, acceptance));
+        output.push_head(|bytes| encode_acceptance(bytes, &acceptance));
         let connection = Connection::new(Masking::Server, self.config.clone(), output, self.timers.now());
         Ok((connection, acceptance.agreement(), early.take()))
     }

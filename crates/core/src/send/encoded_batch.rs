@@ -2,9 +2,13 @@
 
 use core::fmt;
 
+#[cfg(feature = "deflate")]
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+#[cfg(feature = "deflate")]
+use super::compressed_form::LazyForm;
 use super::encoded_message::EncodedMessage;
 
 /// Several [encoded messages](EncodedMessage), joined once, that any number of connections send in one step: for
@@ -34,6 +38,9 @@ pub struct EncodedBatch {
     len: usize,
     /// Unmasked frames, back to back.
     frames: Bytes,
+    /// The compressed form, and the messages from which it is created.
+    #[cfg(feature = "deflate")]
+    form: Option<(Arc<LazyForm>, Arc<[EncodedMessage]>)>,
 }
 
 impl EncodedBatch {
@@ -48,7 +55,13 @@ impl EncodedBatch {
                 frames.into()
             }
         };
-        Self { count: messages.len(), len: messages.iter().map(EncodedMessage::len).sum(), frames }
+        Self {
+            count: messages.len(),
+            len: messages.iter().map(EncodedMessage::len).sum(),
+            frames,
+            #[cfg(feature = "deflate")]
+            form: LazyForm::of_batch(messages).map(|form| (form, messages.into())),
+        }
     }
 
     /// Returns the number of messages.
@@ -64,6 +77,12 @@ impl EncodedBatch {
     /// Returns whether the payloads have no bytes. The batch may contain empty messages.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Returns the compressed form, if a message may be compressed, and the messages.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn form(&self) -> Option<(&LazyForm, &[EncodedMessage])> {
+        self.form.as_ref().map(|(form, messages)| (&**form, &**messages))
     }
 
     /// Returns the frames as a server sends them.

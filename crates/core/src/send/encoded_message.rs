@@ -1,11 +1,19 @@
 //! Messages that are encoded once and sent to many peers.
 
+#[cfg(feature = "deflate")]
+use alloc::{borrow::Cow, sync::Arc, vec::Vec};
 use core::fmt;
 
 use bytes::{Buf, Bytes};
 
+#[cfg(feature = "deflate")]
+use super::compressed_form::LazyForm;
 use super::output::Output;
+#[cfg(feature = "deflate")]
+use super::sender::decode_frames;
 use super::sender::{Masking, Sender};
+#[cfg(feature = "deflate")]
+use crate::data::Compress;
 use crate::data::{Config, Message, MessageKind};
 
 /// A message encoded once, to be sent to any number of connections.
@@ -36,17 +44,44 @@ pub struct EncodedMessage {
     len: usize,
     /// Unmasked frames, back to back.
     frames: Bytes,
+    /// The compressed form, for receivers that agreed to permessage-deflate.
+    #[cfg(feature = "deflate")]
+    form: Option<Arc<LazyForm>>,
 }
 
 impl EncodedMessage {
     /// Encodes a message, in frames of up to [`Config::max_sent_frame_payload`] bytes of payload.
+    ///
+    /// With [`Config::compression`], it is also compressed, once, when it is first sent to a connection that agreed to
+    /// permessage-deflate with a window as large as that of the settings: without the history of any connection, so
+    /// that all of them can decode it.
     pub fn new<'m>(message: impl Into<Message<'m>>, config: &Config) -> Self {
-        let message = message.into();
+        Self::encode(
+            message.into(),
+            config,
+            #[cfg(feature = "deflate")]
+            Compress::AsConfigured,
+        )
+    }
+
+    /// Encodes a message that is compressed or not: see [`Compress`].
+    #[cfg(feature = "deflate")]
+    pub fn new_with<'m>(message: impl Into<Message<'m>>, compress: Compress, config: &Config) -> Self {
+        Self::encode(message.into(), config, compress)
+    }
+
+    fn encode(message: Message<'_>, config: &Config, #[cfg(feature = "deflate")] compress: Compress) -> Self {
         let (kind, len) = (message.kind(), message.len());
         let mut output = Output::default();
         Sender::new(Masking::Server).queue_copied(&mut output, kind.into(), message.as_bytes(), true, config);
         let frames = output.copy_to_bytes(output.remaining());
-        Self { kind, len, frames }
+        Self {
+            kind,
+            len,
+            frames,
+            #[cfg(feature = "deflate")]
+            form: LazyForm::new(len, compress, config),
+        }
     }
 
     /// Returns the kind: text or binary.
@@ -62,6 +97,26 @@ impl EncodedMessage {
     /// Returns whether the payload is empty, which is legal.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Returns the compressed form, if the message may be compressed.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn form(&self) -> Option<&LazyForm> {
+        self.form.as_deref()
+    }
+
+    /// Returns the payload.
+    #[cfg(feature = "deflate")]
+    pub(super) fn payload(&self) -> Cow<'_, [u8]> {
+        let mut frames = decode_frames(&self.frames).map(|(_, payload)| payload);
+        let first = frames.next().unwrap_or_default();
+        if first.len() == self.len {
+            return Cow::Borrowed(first);
+        }
+        let mut payload = Vec::with_capacity(self.len);
+        payload.extend_from_slice(first);
+        frames.for_each(|frame| payload.extend_from_slice(frame));
+        Cow::Owned(payload)
     }
 
     /// Returns the frames as a server sends them.

@@ -16,6 +16,8 @@ pub(crate) struct InFlight {
 struct Run {
     framing: usize,
     payload: usize,
+    /// The application bytes of a compressed frame that ends with the run.
+    inflated: usize,
 }
 
 impl InFlight {
@@ -30,13 +32,20 @@ impl InFlight {
     /// Adds `framing` bytes that are followed by `payload` bytes.
     pub(crate) fn push(&mut self, framing: usize, payload: usize) {
         self.len += framing + payload;
-        match self.runs.back_mut() {
+        match self.runs.back_mut().filter(|last| last.inflated == 0) {
             Some(last) if framing == 0 => last.payload += payload,
             Some(last) if last.payload == 0 => {
                 last.framing += framing;
                 last.payload = payload;
             }
-            _ => self.runs.push_back(Run { framing, payload }),
+            _ => self.runs.push_back(Run { framing, payload, inflated: 0 }),
+        }
+    }
+
+    /// Records that the byte added last is the last byte of a compressed frame with this many application bytes.
+    pub(crate) fn note_inflated(&mut self, inflated: usize) {
+        if let Some(last) = self.runs.back_mut() {
+            last.inflated = inflated;
         }
     }
 
@@ -45,7 +54,8 @@ impl InFlight {
         self.keepalive = self.len;
     }
 
-    /// Removes up to `count` bytes, and returns how many of them were payload.
+    /// Removes up to `count` bytes, and returns how many of them were payload. A compressed frame counts with its
+    /// application bytes, once its last byte is removed.
     pub(crate) fn deliver(&mut self, count: usize) -> usize {
         let count = count.min(self.len);
         self.len -= count;
@@ -61,6 +71,7 @@ impl InFlight {
             if run.framing + run.payload > 0 {
                 break;
             }
+            delivered += run.inflated;
             self.runs.pop_front();
         }
         delivered

@@ -4,6 +4,10 @@
 //! driver writes the [`Output`] and owns the [`Scratch`]; applications use [`EncodedMessage`] and [`EncodedBatch`].
 //! Depends on `data`, `frame` and `buffers`.
 
+#[cfg(feature = "deflate")]
+mod compressed;
+#[cfg(feature = "deflate")]
+mod compressed_form;
 mod control_queue;
 mod data_queue;
 mod encoded_batch;
@@ -19,6 +23,8 @@ pub use encoded_message::EncodedMessage;
 pub use output::Output;
 pub use scratch::Scratch;
 
+#[cfg(feature = "deflate")]
+pub(crate) use compressed_form::LazyForm;
 pub(crate) use control_queue::ControlOrigin;
 pub(crate) use output::CloseProgress;
 pub(crate) use sender::{Masking, Sender, check_close};

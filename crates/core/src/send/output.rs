@@ -92,6 +92,12 @@ impl Output {
         self.queues.as_mut()?.data.pool.as_mut()
     }
 
+    /// Returns whether a scratch is attached.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn has_scratch(&self) -> bool {
+        self.queues.as_ref().is_some_and(|queues| queues.data.pool.is_some())
+    }
+
     /// Returns the codecs of the scratch; `None` if no scratch is attached.
     #[cfg(feature = "deflate")]
     pub(crate) fn codecs(&mut self) -> Option<&mut Codecs> {
@@ -192,6 +198,32 @@ impl Output {
         write(frames);
         let size = frames.len() - before;
         self.count_frame(header.opcode, size, payload_length);
+    }
+
+    /// Queues a compressed data frame with `inflated` application bytes, whose payload `write` appends.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn push_compressed(&mut self, header: &FrameHeader, inflated: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let queues = self.queues.get_or_insert_with(new_queues);
+        queues.push_inflated(inflated, header.opcode == OpCode::Continuation);
+        let frames = queues.data.frames(FrameHeader::MAX_SIZE + header.payload_length as usize);
+        let before = frames.len();
+        header.append_to(frames);
+        write(frames);
+        self.len += frames.len() - before;
+        self.buffered_amount += inflated;
+    }
+
+    /// Takes the application bytes of the compressed frames that are queued.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn take_inflated(&mut self) -> Box<[usize]> {
+        self.queues.as_mut().map(|queues| queues.take_inflated()).unwrap_or_default()
+    }
+
+    /// Adds the application bytes of compressed frames that are about to be queued as encoded frames.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn push_inflated(&mut self, inflated: &[usize]) {
+        let queues = self.queues.get_or_insert_with(new_queues);
+        inflated.iter().for_each(|&inflated| queues.push_inflated(inflated, false));
     }
 
     /// Queues a data frame without copying its payload, which the caller has masked if necessary.

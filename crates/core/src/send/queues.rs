@@ -2,8 +2,10 @@
 //! attached.
 
 use alloc::boxed::Box;
+#[cfg(feature = "deflate")]
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use bytes::Bytes;
 
@@ -22,6 +24,9 @@ pub(crate) struct Queues {
     /// `None` unless control frames are queued or bytes are in flight.
     transient: Option<Box<Transient>>,
     frame: FrameCursor,
+    /// The application bytes of the compressed frames in the queue of data frames, in order.
+    #[cfg(feature = "deflate")]
+    inflated: VecDeque<usize>,
     /// The codecs of the scratch; `None` if no scratch is attached, or none was needed.
     #[cfg(feature = "deflate")]
     codecs: Option<Box<Codecs>>,
@@ -40,6 +45,12 @@ struct FrameCursor {
     payload: usize,
     head: u8,
     kind: FrameKind,
+    /// The application bytes of a compressed frame.
+    #[cfg(feature = "deflate")]
+    inflated: usize,
+    /// Whether the latest message is compressed.
+    #[cfg(feature = "deflate")]
+    is_compressed: bool,
 }
 
 /// The kind of the latest frame that was taken in part.
@@ -49,6 +60,8 @@ enum FrameKind {
     #[default]
     Head,
     Data,
+    #[cfg(feature = "deflate")]
+    Compressed,
     Close,
 }
 
@@ -61,13 +74,24 @@ impl FrameCursor {
         usize::from(self.head) + self.payload
     }
 
-    /// Advances by `count` bytes, no more than remain. Returns how many of them are framing, and how many payload.
+    /// Advances by `count` bytes, no more than remain. Returns how many of them are framing, and how many payload. All
+    /// bytes of a compressed frame count as framing: see [`take_inflated`](Self::take_inflated).
     fn advance(&mut self, count: usize) -> (usize, usize) {
         let head = count.min(usize::from(self.head));
         let payload = count - head;
         self.head -= head as u8;
         self.payload -= payload;
         if self.kind == FrameKind::Data { (head, payload) } else { (count, 0) }
+    }
+
+    /// Returns the application bytes of a compressed frame whose last byte was taken; 0 in all other cases.
+    #[inline]
+    fn take_inflated(&mut self) -> usize {
+        #[cfg(feature = "deflate")]
+        if self.kind == FrameKind::Compressed && self.is_between_frames() {
+            return mem::take(&mut self.inflated);
+        }
+        0
     }
 }
 
@@ -144,7 +168,7 @@ impl Queues {
         let count = count.min(self.frame.remaining());
         let (_, payload) = self.frame.advance(count);
         self.data.advance(count);
-        (count, payload)
+        (count, payload + self.frame.take_inflated())
     }
 
     /// Drops all bytes. With a scratch, keeps the buffers.
@@ -156,6 +180,10 @@ impl Queues {
             self.transient = None;
         }
         self.frame = FrameCursor::default();
+        #[cfg(feature = "deflate")]
+        if !self.inflated.is_empty() {
+            self.inflated.clear();
+        }
     }
 
     /// Takes the buffers of other queues, which are empty. A second connection used them while a first one had these.
@@ -189,8 +217,15 @@ impl Queues {
 
     /// Moves the pending bytes, and those in flight, out of the queues of a scratch, which keeps its buffers.
     pub(crate) fn take_pending(&mut self) -> Self {
-        let frame = core::mem::take(&mut self.frame);
-        Self { data: self.data.take_pending(), transient: self.transient.take(), frame, ..Self::default() }
+        Self {
+            data: self.data.take_pending(),
+            transient: self.transient.take(),
+            frame: mem::take(&mut self.frame),
+            #[cfg(feature = "deflate")]
+            inflated: mem::take(&mut self.inflated),
+            #[cfg(feature = "deflate")]
+            codecs: None,
+        }
     }
 
     /// Returns all contiguous bytes at the front. They are empty only if the queues are.
@@ -258,7 +293,12 @@ impl Queues {
                 break; // not reached: every frame in the queue is our own
             }
             let (framing, payload) = self.frame.advance(step);
-            self.transient.get_or_insert_default().in_flight.push(framing, payload);
+            let inflated = self.frame.take_inflated();
+            let in_flight = &mut self.transient.get_or_insert_default().in_flight;
+            in_flight.push(framing, payload);
+            if inflated > 0 {
+                in_flight.note_inflated(inflated);
+            }
             offset += step;
         }
         self.data.take(count)
@@ -268,8 +308,42 @@ impl Queues {
     fn begin_frame(&mut self, offset: usize) {
         let head = self.data.chunk().get(offset..).unwrap_or_default();
         let Ok(Some((header, size))) = FrameHeader::decode(head) else { return };
-        let kind = if header.opcode == OpCode::Close { FrameKind::Close } else { FrameKind::Data };
-        self.frame = FrameCursor { payload: header.payload_length as usize, head: size as u8, kind };
+        self.frame.payload = header.payload_length as usize;
+        self.frame.head = size as u8;
+        self.frame.kind = if header.opcode == OpCode::Close { FrameKind::Close } else { FrameKind::Data };
+        #[cfg(feature = "deflate")]
+        self.begin_compressed_frame(&header);
+    }
+
+    /// Finds the application bytes of the frame with this head, if it is compressed.
+    #[cfg(feature = "deflate")]
+    fn begin_compressed_frame(&mut self, header: &FrameHeader) {
+        let frame = &mut self.frame;
+        match header.opcode {
+            OpCode::Text | OpCode::Binary => frame.is_compressed = header.rsv1,
+            OpCode::Continuation => {}
+            _ => frame.is_compressed = false,
+        }
+        if frame.is_compressed {
+            frame.kind = FrameKind::Compressed;
+            frame.inflated = self.inflated.pop_front().unwrap_or_default();
+        }
+    }
+
+    /// Adds the application bytes of a compressed frame that is about to be queued, which continues a message or not.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn push_inflated(&mut self, inflated: usize, continues: bool) {
+        // If the frames before it are gone, the cursor may not have seen that the message is compressed.
+        if continues && self.data.chunk().is_empty() {
+            self.frame.is_compressed = true;
+        }
+        self.inflated.push_back(inflated);
+    }
+
+    /// Takes the application bytes of the compressed frames.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn take_inflated(&mut self) -> Box<[usize]> {
+        mem::take(&mut self.inflated).into_iter().collect()
     }
 
     /// Frees `transient` if it is empty.

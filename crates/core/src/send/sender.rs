@@ -40,7 +40,7 @@ impl Masking {
 
     /// Returns the key of the next frame. 5.3: it needs to be unpredictable, and fresh for every frame.
     #[inline]
-    fn key(&mut self) -> Option<MaskingKey> {
+    pub(super) fn key(&mut self) -> Option<MaskingKey> {
         match self {
             Self::Client(rng) => Some(rng.next_u32().to_le_bytes()),
             Self::Server => None,
@@ -57,15 +57,17 @@ impl fmt::Debug for Masking {
 /// Queues messages and control frames in an output.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    masking: Masking,
+    pub(super) masking: Masking,
     /// A message of which the application has sent fragments, but not the last one.
-    unfinished: Option<UnfinishedMessage>,
+    pub(super) unfinished: Option<UnfinishedMessage>,
 }
 
 #[derive(Debug)]
-struct UnfinishedMessage {
+pub(super) struct UnfinishedMessage {
     kind: MessageKind,
     utf8: Utf8Validator,
+    #[cfg(feature = "deflate")]
+    pub(super) is_compressed: bool,
 }
 
 impl Sender {
@@ -153,9 +155,8 @@ impl Sender {
             Role::Server if frames.len() >= SHARED_MIN => output.push_encoded(frames.clone(), payload_length),
             Role::Server => output.push_encoded_copy(frames, payload_length),
             // 5.1: a client must mask every frame
-            Role::Client => {
-                decode_frames(frames).for_each(|(opcode, payload, fin)| self.queue_frame(output, opcode, payload, fin));
-            }
+            Role::Client => decode_frames(frames)
+                .for_each(|(header, payload)| self.queue_frame(output, header.opcode, payload, header.fin)),
         }
     }
 
@@ -168,7 +169,23 @@ impl Sender {
         last: bool,
         config: &Config,
     ) -> Result<(), SendError> {
-        let bytes = payload.as_bytes();
+        let opcode = self.accept_fragment(output, kind, payload.as_bytes(), last, config)?;
+        match payload {
+            FragmentPayload::Borrowed(payload) => self.queue_copied(output, opcode, payload, last, config),
+            FragmentPayload::Shared(payload) => self.queue_shared(output, opcode, payload, last, config),
+        }
+        Ok(())
+    }
+
+    /// Checks that a fragment can be queued, and records it. Returns the opcode of its first frame.
+    pub(super) fn accept_fragment(
+        &mut self,
+        output: &Output,
+        kind: MessageKind,
+        bytes: &[u8],
+        last: bool,
+        config: &Config,
+    ) -> Result<OpCode, SendError> {
         let mut utf8 = match &self.unfinished {
             Some(message) if message.kind != kind => return Err(SendError::FragmentKindMismatch),
             Some(message) => message.utf8,
@@ -184,12 +201,15 @@ impl Sender {
             }
         }
         let opcode = if self.unfinished.is_some() { OpCode::Continuation } else { kind.into() };
-        self.unfinished = (!last).then_some(UnfinishedMessage { kind, utf8 });
-        match payload {
-            FragmentPayload::Borrowed(payload) => self.queue_copied(output, opcode, payload, last, config),
-            FragmentPayload::Shared(payload) => self.queue_shared(output, opcode, payload, last, config),
-        }
-        Ok(())
+        #[cfg(feature = "deflate")]
+        let is_compressed = self.is_compressing();
+        self.unfinished = (!last).then_some(UnfinishedMessage {
+            kind,
+            utf8,
+            #[cfg(feature = "deflate")]
+            is_compressed,
+        });
+        Ok(opcode)
     }
 
     /// Queues a Ping or Pong.
@@ -245,7 +265,7 @@ impl Sender {
 
     /// Queues a frame by copying its payload.
     #[inline(always)]
-    fn queue_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
+    pub(super) fn queue_frame(&mut self, output: &mut Output, opcode: OpCode, payload: &[u8], fin: bool) {
         match self.masking.key() {
             None => {
                 let header = FrameHeader { fin, ..FrameHeader::new(opcode, payload.len() as u64) };
@@ -337,13 +357,11 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 }
 
 /// Returns whether the output has room for a payload. Framing has a separate limit of the same size, so that empty
-/// messages are bounded too.
+/// messages are bounded too; so has what compressed fragments are longer than their application bytes.
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = buffer_limit(config);
-    let fits = |amount: usize| amount + payload <= limit;
-    // usually payload and framing together are below the limit, and then each is
-    fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
+    output.buffered_amount() + payload <= limit && output.framing_len() <= limit
 }
 
 /// Returns the limit on buffered payload. It is capped so that no sum in [`has_room`] overflows: pending payload is at
@@ -365,12 +383,12 @@ fn no_room<M>(message: M, size: usize, config: &Config) -> SendError<M> {
     }
 }
 
-/// Decodes frames that are back to back in `bytes`: opcode, payload, and whether the frame is the last one.
-fn decode_frames(mut bytes: &[u8]) -> impl Iterator<Item = (OpCode, &[u8], bool)> {
+/// Decodes frames that are back to back in `bytes`: heads and payloads.
+pub(super) fn decode_frames(mut bytes: &[u8]) -> impl Iterator<Item = (FrameHeader, &[u8])> {
     core::iter::from_fn(move || {
         let Ok(Some((header, size))) = FrameHeader::decode(bytes) else { return None };
         let (frame, rest) = bytes.split_at_checked(size + header.payload_length as usize)?;
         bytes = rest;
-        Some((header.opcode, frame.get(size..)?, header.fin))
+        Some((header, frame.get(size..)?))
     })
 }

@@ -59,6 +59,11 @@ impl<H: Handler> EventLoop<H> {
             Command::Send(id, message) => {
                 (id, self.with_connection(id, |connection| connection.send(message).map_err(Error::from)))
             }
+            #[cfg(feature = "deflate")]
+            Command::SendWith(id, message, compress) => {
+                let send = |connection: &mut Connection<'_, H>| connection.send_with(message, compress);
+                (id, self.with_connection(id, |connection| send(connection).map_err(Error::from)))
+            }
             Command::SendEncoded(id, message) => {
                 (id, self.with_connection(id, |connection| connection.send_encoded(&message).map_err(Error::from)))
             }

@@ -12,6 +12,7 @@ use super::{EventLoop, MAILBOX};
 use crate::Error;
 use crate::connection_id::ConnectionId;
 use crate::handler::{Connection, Handler};
+use crate::send_scratch;
 use crate::socket::NextStep;
 use crate::socket::turn::{self, Driven};
 
@@ -68,14 +69,17 @@ impl<H: Handler> EventLoop<H> {
             turn::dispatch_pending(&mut dispatch, now);
         }
         turn::read(&mut dispatch, &mut self.buffer, now);
+        // If connections send to each other, the end of the loop's turn writes all messages of each together.
+        let table = &mut self.connections.table;
+        if !was_dirty && table.dirty.is_empty() && table.publications.is_empty() {
+            self.finish_turn(index);
+            return true;
+        }
         if !was_dirty {
-            // If connections send to each other, the end of the loop's turn writes all messages of each together.
-            let table = &self.connections.table;
-            if table.dirty.is_empty() && table.publications.is_empty() {
-                self.finish_turn(index);
-            } else {
-                self.connections.table.dirty.push(index as u32);
-            }
+            table.dirty.push(index as u32);
+        }
+        if let Some(entry) = table.entries.get_mut(index) {
+            send_scratch::release(entry.socket.websocket(), &mut self.scratch);
         }
         true
     }
@@ -172,7 +176,9 @@ impl<H: Handler> EventLoop<H> {
         if table.take_publications(index) {
             self.finish_turn(index);
         } else {
-            table.dirty.push(index as u32);
+            self.connections.table.dirty.push(index as u32);
+            let entry = &mut self.connections.table.entries[index];
+            send_scratch::release(entry.socket.websocket(), &mut self.scratch);
         }
     }
 

@@ -11,6 +11,8 @@ use sansocket_drive::Group;
 use sansocket_drive::sansocket::{
     Accept, CloseCode, EncodedMessage, FragmentPayload, Message, MessageKind, ReadyState, Request, SendError, WebSocket,
 };
+#[cfg(feature = "deflate")]
+use sansocket_drive::sansocket::{Compress, PermessageDeflate};
 
 use super::{Connection, Connections, Handler};
 use crate::Error;
@@ -65,6 +67,52 @@ impl<H: Handler> Connection<'_, H> {
         last: bool,
     ) -> Result<(), SendError> {
         self.connections.table.send(self.index, |ws| ws.send_fragment(kind, payload, last))
+    }
+
+    /// Sends a message, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        compress: Compress,
+    ) -> Result<(), SendError<Message<'m>>> {
+        self.connections.table.send(self.index, |ws| ws.send_with(message, compress))
+    }
+
+    /// Sends a message whose payload is shared, compressed or not: see [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_shared`](Self::send_shared).
+    #[cfg(feature = "deflate")]
+    pub fn send_shared_with(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        compress: Compress,
+    ) -> Result<(), SendError<Bytes>> {
+        self.connections.table.send(self.index, |ws| ws.send_shared_with(kind, payload, compress))
+    }
+
+    /// Sends a fragment as [`send_fragment`](Self::send_fragment) does. The first fragment of a message decides whether
+    /// the message is compressed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WebSocket::send_fragment`].
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: MessageKind,
+        payload: impl Into<FragmentPayload<'p>>,
+        last: bool,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.connections.table.send(self.index, |ws| ws.send_fragment_with(kind, payload, last, compress))
     }
 
     /// Makes the connection a member of a group. While it is open, it gets the messages that are published to the group
@@ -304,6 +352,13 @@ impl<H: Handler> Connection<'_, H> {
     /// Returns the subprotocol selected in the opening handshake.
     pub fn protocol(&self) -> Option<&str> {
         self.websocket().protocol()
+    }
+
+    /// Returns what both ends agreed about permessage-deflate ([`Config::compression`](crate::Config)); `None` if
+    /// messages are not compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<PermessageDeflate> {
+        self.websocket().compression()
     }
 
     /// Returns the peer's address.

@@ -18,6 +18,20 @@ impl CaseId {
     }
 }
 
+impl CaseId {
+    /// Returns whether it is a case of permessage-deflate: of the groups 12 and 13.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.0[..], [12 | 13, ..])
+    }
+
+    /// Returns whether it is a case of permessage-deflate with messages longer than 8 KiB. Such a case takes up to half a
+    /// minute.
+    pub(crate) fn is_compressed_and_long(&self) -> bool {
+        // The last number gives the length of the messages: 16 bytes to 8 KiB up to 6, and 8 KiB in fragments for 11.
+        self.is_compressed() && !matches!(self.0[..], [.., 1..=6 | 11])
+    }
+}
+
 impl FromStr for CaseId {
     type Err = ParseIntError;
 
@@ -98,6 +112,16 @@ mod tests {
         assert!(case("10.1.1") > case("9.8.6"));
         assert_eq!(case("6.4").child(1), case("6.4.1"));
         assert_eq!(case("12.1.10").to_string(), "12.1.10");
+    }
+
+    #[test]
+    fn long_compressed_cases_are_known_by_their_last_number() {
+        for long in ["12.1.7", "12.5.10", "13.1.12", "13.7.18"] {
+            assert!(case(long).is_compressed_and_long(), "{long}");
+        }
+        for short in ["12.1.1", "12.5.6", "13.7.11", "6.22.12", "9.1.6", "10.1.1"] {
+            assert!(!case(short).is_compressed_and_long(), "{short}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use sansocket_net::Config;
+use sansocket_net::sansocket::Compression;
 use serde::Deserialize;
 
 /// The role of the endpoint under test. `wstest` has the other one.
@@ -94,4 +96,9 @@ impl Adapter {
             Self::Mio | Self::MioUpgraded => mio::ask(url),
         }
     }
+}
+
+/// Returns the configuration of the endpoints under test.
+fn config() -> Config {
+    Config::default().compression(Compression::default())
 }

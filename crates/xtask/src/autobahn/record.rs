@@ -14,8 +14,8 @@ use anyhow::{Context, Result, ensure};
 use super::case::CaseId;
 use super::details::{Details, ReportEvent};
 use super::endpoint::Role;
-use super::relay::Relay;
 use super::report::Report;
+use crate::relay::Relay;
 use crate::workspace;
 use frame::Frame;
 use notation::{hex, token, write_run};
@@ -40,7 +40,12 @@ pub(crate) fn write(role: Role, report: &Report, relay: &Relay) -> Result<()> {
         let conversation =
             relay.next().with_context(|| format!("{} cases did not pass through the relay", pending.len()))?;
         if let Some((id, details)) = pending.remove(&conversation.request) {
-            let record = record(id, &details, &conversation.sent).with_context(|| format!("cannot record {id}"))?;
+            // The suite is the peer.
+            let sent = match role {
+                Role::Server => &conversation.from_client,
+                Role::Client => &conversation.from_server,
+            };
+            let record = record(id, &details, sent).with_context(|| format!("cannot record {id}"))?;
             records.insert(id, record);
         }
     }

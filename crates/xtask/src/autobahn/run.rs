@@ -8,11 +8,11 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use super::endpoint::{Adapter, Role};
-use super::relay::Relay;
 use super::suite::{Mode, Suite, Wstest};
+use crate::relay::Relay;
 
-/// The maximum duration of a run: many times the usual one.
-const RUN_LIMIT: Duration = Duration::from_secs(300);
+/// The longest time without a line in the log of `wstest`. The suite ends a case after 480 s at most.
+const SILENCE_LIMIT: Duration = Duration::from_secs(600);
 
 /// The maximum time until `wstest` listens.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ impl Run {
     /// Prepares a run whose connections all pass through a relay.
     pub(crate) fn prepare_relayed(adapter: Adapter, role: Role) -> Result<(Self, Relay)> {
         let run = Self::prepare(adapter, role)?;
-        let relay = Relay::start(role, run.target)?;
+        let relay = Relay::start(run.target)?;
         Ok((Self { target: relay.address, ..run }, relay))
     }
 
@@ -65,13 +65,13 @@ impl Run {
         let server = json!({ "agent": agent, "url": format!("ws://{}", self.target) });
         let spec = json!({ "servers": [server], "cases": cases });
         let mut wstest = suite.start(&name, Mode::FuzzingClient, spec)?;
-        let deadline = Instant::now() + RUN_LIMIT;
+        let mut progress = Progress::new();
         loop {
             if let Some(status) = wstest.exit_status()? {
                 ensure!(status.success(), "wstest failed with {status}; {}", wstest.last_line());
                 return Ok(());
             }
-            wait(deadline, &wstest)?;
+            progress.wait(&wstest)?;
         }
     }
 
@@ -84,10 +84,10 @@ impl Run {
 
         // In a separate thread, so that a client that hangs is detected.
         let client = thread::spawn(move || run_all_cases(adapter, address, target));
-        let deadline = Instant::now() + RUN_LIMIT;
+        let mut progress = Progress::new();
         while !client.is_finished() {
             check_running(&mut wstest)?;
-            wait(deadline, &wstest)?;
+            progress.wait(&wstest)?;
         }
         let result = client.join().map_err(|_| anyhow!("the client panicked"))?;
         if result.is_err() {
@@ -133,9 +133,31 @@ fn check_running(wstest: &mut Wstest) -> Result<()> {
     }
 }
 
-fn wait(deadline: Instant, wstest: &Wstest) -> Result<()> {
-    let limit = RUN_LIMIT.as_secs();
-    ensure!(Instant::now() < deadline, "wstest has not finished within {limit} s; {}", wstest.last_line());
-    thread::sleep(POLL_INTERVAL);
-    Ok(())
+/// The progress of `wstest`, which writes a line to its log for each case.
+struct Progress {
+    /// The size of the log in bytes.
+    size: u64,
+    grown_at: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { size: 0, grown_at: Instant::now() }
+    }
+
+    /// Waits for a moment.
+    ///
+    /// # Errors
+    ///
+    /// If the log has not grown for [`SILENCE_LIMIT`].
+    fn wait(&mut self, wstest: &Wstest) -> Result<()> {
+        let size = wstest.log_size()?;
+        if size != self.size {
+            *self = Self { size, grown_at: Instant::now() };
+        }
+        let limit = SILENCE_LIMIT.as_secs();
+        ensure!(self.grown_at.elapsed() < SILENCE_LIMIT, "wstest logs nothing for {limit} s; {}", wstest.last_line());
+        thread::sleep(POLL_INTERVAL);
+        Ok(())
+    }
 }

@@ -139,6 +139,11 @@ impl Wstest {
         self.child.try_wait().context("cannot wait for wstest")
     }
 
+    /// Returns the size of its log, in bytes.
+    pub(crate) fn log_size(&self) -> Result<u64> {
+        Ok(fs::metadata(&self.log)?.len())
+    }
+
     /// Describes the last line of its log, with the path of the log.
     pub(crate) fn last_line(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(crate) fn encode_request(to: &mut Vec<u8>, request: &ClientRequest, key: &st
 }
 
 /// Appends the head that accepts an opening handshake.
-pub(crate) fn encode_acceptance(to: &mut Vec<u8>, acceptance: Acceptance<'_>) {
+pub(crate) fn encode_acceptance(to: &mut Vec<u8>, acceptance: &Acceptance<'_>) {
     begin(to, ["HTTP/1.1 101 Switching Protocols\r\n"]);
     acceptance.byte_fields().for_each(|(name, value)| append_field(to, name, value));
     finish(to);

@@ -2,6 +2,8 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+#[cfg(feature = "deflate")]
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::iter;
 use core::str::FromStr;
@@ -11,6 +13,8 @@ use thiserror::Error;
 use super::field_list::{FieldFault, FieldList};
 use super::values::is_valid_key;
 use crate::data::token::is_token;
+#[cfg(feature = "deflate")]
+use crate::data::{Compression, DeflateOffer};
 use crate::data::{UriError, WsUri};
 
 /// The request of a client: a URI, subprotocols and header fields.
@@ -27,6 +31,8 @@ use crate::data::{UriError, WsUri};
 pub struct ClientRequest {
     uri: WsUri,
     template: RequestTemplate,
+    #[cfg(feature = "deflate")]
+    offers: Vec<DeflateOffer>,
 }
 
 impl ClientRequest {
@@ -37,7 +43,12 @@ impl ClientRequest {
 
     /// Creates a request for the resource of this URI, with the subprotocols and header fields of the template.
     pub const fn from_template(uri: WsUri, template: RequestTemplate) -> Self {
-        Self { uri, template }
+        Self {
+            uri,
+            template,
+            #[cfg(feature = "deflate")]
+            offers: Vec::new(),
+        }
     }
 
     /// Offers a subprotocol (RFC 6455 section 1.9); the first one offered is preferred.
@@ -58,6 +69,26 @@ impl ClientRequest {
         Self { template: self.template.origin(origin), ..self }
     }
 
+    /// Offers permessage-deflate (RFC 7692) with these settings, in place of earlier offers; `None` offers nothing.
+    ///
+    /// [`WebSocket::client`](crate::WebSocket::client) does so with [`Config::compression`](crate::Config). Call it if
+    /// another HTTP library sends the request.
+    ///
+    /// ```
+    /// use sansocket::{ClientRequest, Compression};
+    ///
+    /// let request: ClientRequest = "ws://example.com/".parse()?;
+    /// let request = request.with_compression(&Compression::default());
+    /// let extensions = request.connect_fields()?.find(|(name, _)| *name == "Sec-WebSocket-Extensions");
+    /// assert_eq!(extensions.unwrap().1, "permessage-deflate; client_max_window_bits");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_compression<'a>(self, settings: impl Into<Option<&'a Compression>>) -> Self {
+        Self { offers: settings.into().map_or_else(Vec::new, Compression::client_offers), ..self }
+    }
+
     /// Returns the URI.
     pub const fn uri(&self) -> &WsUri {
         &self.uri
@@ -76,6 +107,12 @@ impl ClientRequest {
     /// Returns the subprotocols offered, in order.
     pub(crate) fn protocols(&self) -> &[String] {
         &self.template.protocols
+    }
+
+    /// Returns the offers of permessage-deflate, in order.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn offers(&self) -> &[DeflateOffer] {
+        &self.offers
     }
 
     /// Returns names and values of the header fields to send with GET (RFC 6455 section 4.1, "The requirements for this
@@ -131,8 +168,17 @@ impl ClientRequest {
         let version = iter::once(("Sec-WebSocket-Version", Cow::Borrowed("13")));
         let protocols = (!self.protocols().is_empty()).then(|| self.protocols().join(", "));
         let protocols = protocols.map(|protocols| ("Sec-WebSocket-Protocol", Cow::Owned(protocols)));
+        #[cfg(feature = "deflate")]
+        let protocols = protocols.into_iter().chain(self.extensions_field());
         let added = self.template.headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
         version.chain(protocols).chain(added)
+    }
+
+    /// Returns the field that offers permessage-deflate (RFC 7692 section 5.1), if there are offers.
+    #[cfg(feature = "deflate")]
+    fn extensions_field(&self) -> Option<(&'static str, Cow<'static, str>)> {
+        let offers = self.offers.iter().map(DeflateOffer::to_string).reduce(|list, offer| list + ", " + &offer);
+        offers.map(|offers| ("Sec-WebSocket-Extensions", Cow::Owned(offers)))
     }
 }
 

@@ -7,8 +7,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::headers::Single;
+#[cfg(feature = "deflate")]
+use super::permessage_deflate;
 use super::values::{ACCEPT_SIZE, hash_key};
 use super::{Agreement, ClientRequest, Extension, Headers, HttpVersion, Response, extension};
+#[cfg(feature = "deflate")]
+use crate::data::DeflateOffer;
+#[cfg(feature = "deflate")]
+use crate::handshake::CompressionFault;
 use crate::handshake::{HandshakeError, MalformedResponse};
 
 /// The values that the response must have.
@@ -17,8 +23,9 @@ pub(crate) struct ExpectedResponse {
     /// The value of `Sec-WebSocket-Accept`; `None` for extended CONNECT.
     accept: Option<[u8; ACCEPT_SIZE]>,
     protocols: Vec<String>,
-    /// The names of the extensions offered.
-    extensions: Vec<&'static str>,
+    /// The offers of permessage-deflate.
+    #[cfg(feature = "deflate")]
+    offers: Vec<DeflateOffer>,
 }
 
 impl Response {
@@ -68,14 +75,23 @@ impl ClientRequest {
     ///
     /// As for [`check_response`](Self::check_response).
     pub fn check_connect_response(&self, response: &Response) -> Result<Agreement, HandshakeError> {
-        ExpectedResponse { accept: None, protocols: self.protocols().to_vec(), extensions: Vec::new() }.check(response)
+        ExpectedResponse::with_accept(self, None).check(response)
     }
 }
 
 impl ExpectedResponse {
     /// Computes the values for the response to a request with this key.
     pub(crate) fn new(request: &ClientRequest, key: &str) -> Self {
-        Self { accept: Some(hash_key(key)), protocols: request.protocols().to_vec(), extensions: Vec::new() }
+        Self::with_accept(request, Some(hash_key(key)))
+    }
+
+    fn with_accept(request: &ClientRequest, accept: Option<[u8; ACCEPT_SIZE]>) -> Self {
+        Self {
+            accept,
+            protocols: request.protocols().to_vec(),
+            #[cfg(feature = "deflate")]
+            offers: request.offers().to_vec(),
+        }
     }
 
     /// Checks a response. Returns the agreement.
@@ -89,9 +105,10 @@ impl ExpectedResponse {
             }
             None => {}
         }
-        self.check_extensions(headers)?;
+        let mut agreement = Agreement::new();
+        self.check_extensions(headers, &mut agreement)?;
         // item 6: a subprotocol that was not offered fails the connection; the server may also select none
-        let protocol = match headers.single("Sec-WebSocket-Protocol") {
+        agreement.protocol = match headers.single("Sec-WebSocket-Protocol") {
             Single::Missing => None,
             Single::Repeated => return Err(HandshakeError::ResponseProtocolRepeated),
             Single::Value(protocol) => match self.protocols.iter().find(|offered| *offered == protocol) {
@@ -99,31 +116,46 @@ impl ExpectedResponse {
                 None => return Err(HandshakeError::ProtocolNotOffered(protocol.into())),
             },
         };
-        Ok(Agreement {
-            protocol,
-            #[cfg(feature = "deflate")]
-            compression: None,
-        })
+        Ok(agreement)
     }
 
-    /// Checks the extensions. 4.1 item 5: one that was not offered fails the connection.
-    fn check_extensions(&self, headers: &Headers) -> Result<Vec<Extension>, HandshakeError> {
+    /// Checks the extensions, and adds them to the agreement. 4.1 item 5: one that was not offered fails the connection.
+    fn check_extensions(&self, headers: &Headers, agreement: &mut Agreement) -> Result<(), HandshakeError> {
         let field = match headers.single("Sec-WebSocket-Extensions") {
-            Single::Missing => return Ok(Vec::new()),
+            Single::Missing => return Ok(()),
             Single::Repeated => return Err(HandshakeError::ResponseExtensionsRepeated),
             Single::Value(field) => field,
         };
-        let malformed = || HandshakeError::ResponseExtensionsMalformed(field.into());
-        let mut extensions: Vec<Extension> = Vec::new();
+        let mut is_empty = true;
         for extension in extension::parse([field].into_iter()) {
-            let extension = extension.map_err(|_| malformed())?;
-            let is_offered = self.extensions.contains(&extension.name.as_str());
-            if !is_offered || extensions.iter().any(|agreed| agreed.name == extension.name) {
-                return Err(HandshakeError::ExtensionNotOffered(extension.name.into()));
-            }
-            extensions.push(extension);
+            let extension = extension.map_err(|_| HandshakeError::ResponseExtensionsMalformed(field.into()))?;
+            self.agree_on(extension, agreement)?;
+            is_empty = false;
         }
-        if extensions.is_empty() { Err(malformed()) } else { Ok(extensions) }
+        if is_empty { Err(HandshakeError::ResponseExtensionsMalformed(field.into())) } else { Ok(()) }
+    }
+
+    #[cfg(feature = "deflate")]
+    fn agree_on(&self, extension: Extension, agreement: &mut Agreement) -> Result<(), HandshakeError> {
+        let is_deflate = extension.name == permessage_deflate::NAME;
+        let Some(answer) = is_deflate.then(|| permessage_deflate::confirm(&extension, &self.offers)).flatten() else {
+            return Err(HandshakeError::ExtensionNotOffered(extension.name.into()));
+        };
+        let fault = match answer {
+            Ok(_) if agreement.compression.is_some() => CompressionFault::ElementRepeated,
+            Ok(compression) => {
+                agreement.compression = Some(compression);
+                return Ok(());
+            }
+            Err(fault) => fault,
+        };
+        Err(HandshakeError::CompressionInvalid(Box::new(fault)))
+    }
+
+    /// Refuses the extension: without permessage-deflate, none is offered.
+    #[cfg(not(feature = "deflate"))]
+    fn agree_on(&self, extension: Extension, _: &mut Agreement) -> Result<(), HandshakeError> {
+        Err(HandshakeError::ExtensionNotOffered(extension.name.into()))
     }
 }
 

@@ -15,6 +15,8 @@ mod headers;
 mod http_types;
 mod opening_handshake;
 mod origin;
+#[cfg(feature = "deflate")]
+mod permessage_deflate;
 mod request;
 mod response;
 mod values;

@@ -1,14 +1,20 @@
 //! The server's side of the negotiation: checks a client's opening handshake (RFC 6455 section 4.2.1, RFC 8441 section
 //! 5), and creates the response that accepts it (4.2.2).
 
+#[cfg(feature = "deflate")]
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::{iter, str};
 
 use super::headers::{Line, Single};
+#[cfg(feature = "deflate")]
+use super::permessage_deflate;
 use super::values::{ACCEPT_SIZE, has_element, hash_key, is_valid_key};
 use super::{Accept, Agreement, AnswerError, Headers, HttpVersion, OriginPolicy, Request, extension};
 use crate::data::Authority;
 use crate::data::token::is_token;
+#[cfg(feature = "deflate")]
+use crate::data::{Compression, PermessageDeflate};
 use crate::handshake::HandshakeError;
 
 impl Request {
@@ -69,43 +75,88 @@ impl OpeningHandshake {
         if !accept.origin.as_ref().unwrap_or(&OriginPolicy::SameOrigin).permits_checked(&self.request) {
             return Err(AnswerError::OriginForbidden);
         }
-        Ok(Acceptance { handshake: self, accept })
+        Ok(Acceptance {
+            handshake: self,
+            accept,
+            #[cfg(feature = "deflate")]
+            compression: None,
+        })
     }
 }
 
-/// The response that accepts an opening handshake: a status and header fields.
-#[derive(Clone, Copy, Debug)]
+/// The response that accepts an opening handshake: a status and header fields, and the agreement.
+#[derive(Clone, Debug)]
 pub struct Acceptance<'a> {
     handshake: &'a OpeningHandshake,
     accept: &'a Accept,
+    /// The agreement about permessage-deflate, and the element that answers the offer.
+    #[cfg(feature = "deflate")]
+    compression: Option<(PermessageDeflate, String)>,
 }
 
-impl<'a> Acceptance<'a> {
+impl Acceptance<'_> {
+    /// Accepts the first valid offer of permessage-deflate, if there is one (RFC 7692 section 5.1), with these settings;
+    /// `None` accepts none. The server accepts none unless this is called.
+    ///
+    /// A server of [`WebSocket`](crate::WebSocket) does so with [`Config::compression`](crate::Config).
+    ///
+    /// ```
+    /// use sansocket::{Accept, Compression, HttpVersion, Request};
+    ///
+    /// let fields = [
+    ///     ("Sec-WebSocket-Version", "13"),
+    ///     ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
+    /// ];
+    /// let request =
+    ///     Request::extended_connect("websocket", "https", "example.com", "/", HttpVersion::Http2, fields)?;
+    /// let handshake = request.check()?.unwrap();
+    /// let accept = Accept::new();
+    /// let acceptance = handshake.accept(&accept)?.with_compression(&Compression::default());
+    /// let answer = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12";
+    /// assert!(acceptance.fields().eq([("Sec-WebSocket-Extensions", answer)]));
+    /// assert_eq!(acceptance.agreement().compression().unwrap().client_max_window_bits.get(), 12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_compression<'s>(self, settings: impl Into<Option<&'s Compression>>) -> Self {
+        let extensions = self.handshake.request.extensions();
+        Self { compression: settings.into().and_then(|it| permessage_deflate::choose(extensions, it)), ..self }
+    }
+
     /// Returns the status: 101, or 200 for extended CONNECT (RFC 8441 section 5).
     pub const fn status(&self) -> u16 {
         if self.handshake.accept.is_some() { 101 } else { 200 }
     }
 
     /// Returns names and values of the header fields, in order. HTTP/2 and HTTP/3 write the names in lower case.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         // every value is text
         self.byte_fields().map(|(name, value)| (name, str::from_utf8(value).unwrap_or_default()))
     }
 
     /// Returns the fields with values as bytes, which saves validating the answer to the key as UTF-8.
-    pub(crate) fn byte_fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    pub(crate) fn byte_fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let upgrade = self.handshake.accept.as_ref().map(|accept| {
             let accept = ("Sec-WebSocket-Accept", accept.as_slice());
             [("Upgrade", b"websocket".as_slice()), ("Connection", b"Upgrade".as_slice()), accept]
         });
         let protocol = self.accept.protocol.as_deref().map(|protocol| ("Sec-WebSocket-Protocol", protocol.as_bytes()));
+        #[cfg(feature = "deflate")]
+        let protocol = protocol
+            .into_iter()
+            .chain(self.compression.as_ref().map(|(_, answer)| ("Sec-WebSocket-Extensions", answer.as_bytes())));
         let added = self.accept.fields().map(|(name, value)| (name, value.as_bytes()));
         upgrade.into_iter().flatten().chain(protocol).chain(added)
     }
 
     /// Returns the agreement, for [`Connection::with_agreement`](crate::Connection::with_agreement).
     pub fn agreement(&self) -> Agreement {
-        Agreement { protocol: self.accept.protocol.clone(), ..Agreement::new() }
+        Agreement {
+            protocol: self.accept.protocol.clone(),
+            #[cfg(feature = "deflate")]
+            compression: self.compression.as_ref().map(|(agreement, _)| *agreement),
+        }
     }
 }
 

@@ -5,17 +5,19 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
-use sansocket_mio::{Connection, Error, EventLoop, Handler, ListenOptions, Message};
+use sansocket_mio::{Connection, Error, EventLoop, Handler, ListenOptions, Message, Options};
+
+use super::config;
 
 pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
-    let mut event_loop = EventLoop::new(Echo)?;
+    let mut event_loop = EventLoop::with_options(Echo, &Options::new().config(config()))?;
     event_loop.listen_on(listener, &ListenOptions::new())?;
     thread::spawn(move || event_loop.run());
     Ok(())
 }
 
 pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
-    let mut event_loop = EventLoop::new(Echo)?;
+    let mut event_loop = EventLoop::with_options(Echo, &Options::new().config(config()))?;
     event_loop.connect_to(url.parse()?, target, ())?;
     finish(&mut event_loop)
 }

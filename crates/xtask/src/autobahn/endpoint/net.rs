@@ -7,8 +7,10 @@ use std::thread;
 use anyhow::Result;
 use sansocket_net::{Acceptor, Connector, Event, Incoming, Message, Stream, WebSocket};
 
+use super::config;
+
 pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
-    let listener = Acceptor::new().listen(listener)?;
+    let listener = Acceptor::new().config(config()).listen(listener)?;
     thread::spawn(move || {
         for incoming in listener.incoming().flatten() {
             thread::spawn(move || serve(incoming));
@@ -18,7 +20,7 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
 }
 
 pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
-    echo(Connector::new().connect_to(url, target)?)
+    echo(Connector::new().config(config()).connect_to(url, target)?)
 }
 
 pub(super) fn ask(url: &str) -> Result<Option<String>> {

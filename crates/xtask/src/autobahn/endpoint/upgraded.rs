@@ -8,8 +8,9 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use sansocket_mio::{EventLoop, Socket, mio};
 use sansocket_net::sansocket::{Agreement, ClientRequest, Response, Role, generate_key};
-use sansocket_net::{Accept, Config, Request, WebSocket};
+use sansocket_net::{Accept, Request, WebSocket};
 
+use super::config;
 use super::mio::{Echo, finish};
 use super::net::echo;
 
@@ -58,14 +59,14 @@ pub(super) fn mio_echo_client(url: &str, target: SocketAddr) -> Result<()> {
 impl Upgraded {
     fn over_net(self) -> Result<WebSocket> {
         let Self { stream, leftover, role, agreement } = self;
-        Ok(WebSocket::from_upgraded(stream, leftover, role, agreement, Config::default())?)
+        Ok(WebSocket::from_upgraded(stream, leftover, role, agreement, config())?)
     }
 
     fn over_mio(self) -> Result<Socket> {
         let Self { stream, leftover, role, agreement } = self;
         stream.set_nonblocking(true)?;
         let stream = mio::net::TcpStream::from_std(stream);
-        Ok(Socket::from_upgraded(stream, leftover, role, agreement, Config::default())?)
+        Ok(Socket::from_upgraded(stream, leftover, role, agreement, config())?)
     }
 }
 
@@ -85,7 +86,7 @@ fn accept(mut stream: TcpStream) -> Result<Upgraded> {
 
     let handshake = Request::try_from(&parts)?.check()?.context("the request is no opening handshake")?;
     let accept = Accept::new();
-    let acceptance = handshake.accept(&accept)?;
+    let acceptance = handshake.accept(&accept)?.with_compression(&config().compression);
     let agreement = acceptance.agreement();
     let response = acceptance.to_http()?;
     send_head(&mut stream, &format!("{:?} {}", response.version(), response.status()), response.headers())?;
@@ -97,6 +98,7 @@ fn connect(url: &str, target: SocketAddr) -> Result<Upgraded> {
     let mut stream = TcpStream::connect(target)?;
     stream.set_nodelay(true)?;
     let request: ClientRequest = url.parse()?;
+    let request = request.with_compression(&config().compression);
     let key = generate_key(&mut rand::rng());
     let sent = request.to_http(&key)?;
     send_head(&mut stream, &format!("{} {} {:?}", sent.method(), sent.uri(), sent.version()), sent.headers())?;

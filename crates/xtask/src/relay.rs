@@ -1,13 +1,11 @@
-//! A relay between the suite and our endpoint, which records what the suite sends. It forwards bytes and the end of
-//! each direction without changes.
+//! A relay between a client and a server, which records what both send. It forwards bytes and the end of each direction
+//! without changes.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
-
-use super::endpoint::Role;
 
 /// The maximum time until the relay notices the end of a connection.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -25,20 +23,22 @@ pub(crate) struct Relay {
 pub(crate) struct Conversation {
     /// The client's request, up to and including the empty line.
     pub(crate) request: Vec<u8>,
-    /// The bytes that the suite sent after its part of the opening handshake.
-    pub(crate) sent: Vec<u8>,
+    /// The bytes that the client sent after its part of the opening handshake.
+    pub(crate) from_client: Vec<u8>,
+    /// The bytes that the server sent after its part of the opening handshake.
+    pub(crate) from_server: Vec<u8>,
 }
 
 impl Relay {
-    /// Starts a relay that connects every client to `server`. `ours` is the role of our endpoint.
-    pub(crate) fn start(ours: Role, server: SocketAddr) -> io::Result<Self> {
+    /// Starts a relay that connects every client to `server`.
+    pub(crate) fn start(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let sender = sender.clone();
-                thread::spawn(move || relay(ours, client, server, &sender));
+                thread::spawn(move || relay(client, server, &sender));
             }
         });
         Ok(Self { address, ended })
@@ -51,14 +51,10 @@ impl Relay {
 }
 
 impl Conversation {
-    fn new(ours: Role, mut client: Vec<u8>, mut server: Vec<u8>) -> Self {
-        let after_request = client.split_off(end_of_head(&client));
-        let after_response = server.split_off(end_of_head(&server));
-        let sent = match ours {
-            Role::Server => after_request,
-            Role::Client => after_response,
-        };
-        Self { request: client, sent }
+    fn new(mut client: Vec<u8>, mut server: Vec<u8>) -> Self {
+        let from_client = client.split_off(end_of_head(&client));
+        let from_server = server.split_off(end_of_head(&server));
+        Self { request: client, from_client, from_server }
     }
 }
 
@@ -68,7 +64,7 @@ fn end_of_head(bytes: &[u8]) -> usize {
 }
 
 /// Forwards both directions of a connection to their ends.
-fn relay(ours: Role, client: TcpStream, server: SocketAddr, sender: &Sender<Conversation>) -> io::Result<()> {
+fn relay(client: TcpStream, server: SocketAddr, sender: &Sender<Conversation>) -> io::Result<()> {
     let server = TcpStream::connect(server)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -76,8 +72,8 @@ fn relay(ours: Role, client: TcpStream, server: SocketAddr, sender: &Sender<Conv
         let responses = scope.spawn(|| forward(&server, &client));
         (forward(&client, &server), responses.join().expect("forwarding does not panic"))
     });
-    // Fails once all cases are recorded.
-    let _ = sender.send(Conversation::new(ours, requests, responses));
+    // Fails if the task needs no more of them.
+    let _ = sender.send(Conversation::new(requests, responses));
     Ok(())
 }
 
@@ -99,12 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_suite_is_the_other_side() {
+    fn the_heads_are_no_part_of_what_follows() {
         let (client, server) = (b"GET / HTTP/1.1\r\n\r\n\x81\x80key.", b"HTTP/1.1 101 Yes\r\n\r\n\x88\x00");
-        for (ours, sent) in [(Role::Server, &b"\x81\x80key."[..]), (Role::Client, b"\x88\x00")] {
-            let conversation = Conversation::new(ours, client.to_vec(), server.to_vec());
-            assert_eq!(conversation.request, b"GET / HTTP/1.1\r\n\r\n");
-            assert_eq!(conversation.sent, sent);
-        }
+        let conversation = Conversation::new(client.to_vec(), server.to_vec());
+        assert_eq!(conversation.request, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(conversation.from_client, b"\x81\x80key.");
+        assert_eq!(conversation.from_server, b"\x88\x00");
     }
 }
