@@ -102,6 +102,19 @@
 //! the limits, and grows with the bytes that arrived, not with the length that the peer claims. An idle open connection
 //! owns no heap memory.
 //!
+//! # Compression
+//!
+//! With the feature `deflate`, [`Config::compression`] turns on permessage-deflate (RFC 7692), if the peer agrees. A
+//! client offers it; a server accepts the first valid offer. [`WebSocket::compression`] and [`Open::compression`] return
+//! the agreement. [`Compression`] has presets with their costs, and the offers of a client.
+//!
+//! If another HTTP library performs the opening handshake, [`Acceptance::with_compression`] and
+//! [`ClientRequest::with_compression`] do the same, and [`Connection::with_agreement`] takes the result.
+//!
+//! An offer that breaks a rule of RFC 7692 is declined, and the next one is considered. An answer that breaks a rule
+//! fails the client's handshake ([`HandshakeError::CompressionInvalid`]). A field that does not follow the grammar of
+//! RFC 6455 section 9.1 fails the handshake as a whole: a server answers 400, even if the field also has a valid offer.
+//!
 //! # Features
 //!
 //! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on. Needs `std`.

@@ -102,6 +102,8 @@ impl<H: Handler> Handle<H> {
     /// # Errors
     ///
     /// All mailboxes are full, or the loops have stopped. The request and the data are handed back.
+    // the feature `deflate`, which any crate may enable, makes the request larger
+    #[allow(clippy::result_large_err, reason = "the request is handed back")]
     pub fn connect(
         &self,
         request: ClientRequest,

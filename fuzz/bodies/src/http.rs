@@ -170,29 +170,32 @@ pub(crate) fn is_encoded(text: &str, others: &[u8]) -> bool {
     true
 }
 
-/// Parses the names in a list of extensions (RFC 6455 section 9.1). Returns `None` if it breaks the grammar.
-pub(crate) fn extensions(values: &[&str]) -> Option<Vec<String>> {
-    let mut names = Vec::new();
+/// An element of a list of extensions: its name, and its parameters with their values.
+pub(crate) type Extension = (String, Vec<(String, Option<String>)>);
+
+/// Parses a list of extensions (RFC 6455 section 9.1). Returns `None` if it breaks the grammar.
+pub(crate) fn extensions(values: &[&str]) -> Option<Vec<Extension>> {
+    let mut extensions = Vec::new();
     for value in values {
         let words = words(value)?;
         for element in words.split(|word| *word == Word::Mark(',')).filter(|element| !element.is_empty()) {
             let mut parts = element.split(|word| *word == Word::Mark(';'));
             let Some([Word::Token(name)]) = parts.next() else { return None };
-            let is_param = |part: &[Word]| {
+            let param = |part: &[Word]| {
                 use Word::{Mark, Quoted, Token};
                 match part {
-                    [Token(_)] | [Token(_), Mark('='), Token(_)] => true,
-                    [Token(_), Mark('='), Quoted(value)] => is_token(value.as_bytes()),
-                    _ => false,
+                    [Token(name)] => Some((name.clone(), None)),
+                    [Token(name), Mark('='), Token(value)] => Some((name.clone(), Some(value.clone()))),
+                    [Token(name), Mark('='), Quoted(value)] if is_token(value.as_bytes()) => {
+                        Some((name.clone(), Some(value.clone())))
+                    }
+                    _ => None,
                 }
             };
-            if !parts.all(is_param) {
-                return None;
-            }
-            names.push(name.clone());
+            extensions.push((name.clone(), parts.map(param).collect::<Option<_>>()?));
         }
     }
-    Some(names)
+    Some(extensions)
 }
 
 #[derive(Debug, PartialEq)]

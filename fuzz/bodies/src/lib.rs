@@ -14,8 +14,10 @@ mod drive;
 pub mod driver;
 pub mod frame_header;
 mod http;
+pub mod inflate;
 mod limits;
 mod model;
+pub mod negotiate;
 pub mod operations;
 mod outbox;
 pub mod pair;
@@ -31,11 +33,13 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     ("delivery", delivery::run),
     ("differential", differential::run),
     ("driver", driver::run),
     ("frame_header", frame_header::run),
+    ("inflate", inflate::run),
+    ("negotiate", negotiate::run),
     ("operations", operations::run),
     ("pair", pair::run),
     ("receive", receive::run),

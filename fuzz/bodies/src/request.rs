@@ -145,7 +145,7 @@ fn classify(lines: &[Vec<u8>]) -> Option<Verdict> {
     let key = fields.one("Sec-WebSocket-Key").ok()??;
     let protocols = fields.list("Sec-WebSocket-Protocol");
     let extensions = fields.all("Sec-WebSocket-Extensions");
-    let names = http::extensions(&extensions)?;
+    let parsed = http::extensions(&extensions)?;
     let is_valid = is_http11
         && method == b"GET"
         && fields.lists("Connection", "Upgrade")
@@ -157,7 +157,7 @@ fn classify(lines: &[Vec<u8>]) -> Option<Verdict> {
         && (fields.all("Sec-WebSocket-Protocol").is_empty() || !protocols.is_empty())
         && protocols.iter().all(|protocol| is_token(protocol.as_bytes()))
         && protocols.iter().enumerate().all(|(at, protocol)| !protocols[..at].contains(protocol))
-        && (extensions.is_empty() || !names.is_empty());
+        && (extensions.is_empty() || !parsed.is_empty());
     is_valid.then_some(Verdict::WebSocket)
 }
 

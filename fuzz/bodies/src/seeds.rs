@@ -35,7 +35,9 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     }
     seeds.extend(OPERATIONS.into_iter().flat_map(operations));
     seeds.extend(URIS.map(|uri| ("uri", uri.as_bytes().to_vec())));
+    seeds.extend(EXTENSIONS.into_iter().flat_map(extensions));
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
+    seeds.extend((0..4).flat_map(|agreement| [0, 1].map(|role| ("inflate", inflate(role, agreement)))));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
     seeds.extend((0..64).flat_map(|seed| [("delivery", few_choices(seed)), ("driver", few_choices(seed))]));
     Ok(seeds)
@@ -55,6 +57,32 @@ fn few_choices(seed: u64) -> Vec<u8> {
     bytes[1..9].fill(0);
     bytes
 }
+
+/// Makes frames for `inflate` (see its `stream`) from the examples of RFC 7692 section 7.2.3: whole, then in fragments,
+/// some of them in a series of BFINAL streams.
+fn inflate(role: u8, agreement: u8) -> Vec<u8> {
+    let mut bytes = vec![role, 0, 0, 0, 0, agreement, 3, 1, 0, 7];
+    for example in DEFLATE {
+        let (first, last) = example.split_at(example.len() / 2);
+        // a choice with FIN (0) or without (1), as text from 16 and as binary data from 84 on
+        for (choice, payload) in [(16, example), (85, first), (85, &[]), (0, b"ping"), (84, last)] {
+            bytes.extend([choice, payload.len() as u8]);
+            bytes.extend(payload);
+        }
+    }
+    bytes
+}
+
+const DEFLATE: [&[u8]; 7] = [
+    &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
+    &[0xf2, 0x00, 0x11, 0x00, 0x00],
+    &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00],
+    &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
+    &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00],
+    &[0x00],
+    // 1,000 times "a" in a block with codes of its own, as C zlib compresses it
+    &[0x4a, 0x4c, 0x1c, 0x05, 0xa3, 0x60, 0x14, 0x0c, 0x77, 0x00, 0x00],
+];
 
 const URIS: [&str; 6] = [
     "ws://example.com",
@@ -88,6 +116,29 @@ const OPERATIONS: [&[u8]; 8] = [
 fn operations(operations: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let configuration = [0, 0, 0, 0, 10, 10, 8, 0, 200, 100, 41, 30];
     (0..4).map(|endpoint| ("operations", [&[endpoint][..], &configuration, operations].concat())).collect()
+}
+
+/// Lines of `Sec-WebSocket-Extensions`, as offers and as answers.
+const EXTENSIONS: [&str; 8] = [
+    "permessage-deflate; client_max_window_bits",
+    "permessage-deflate",
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=\"9\"",
+    "permessage-deflate; server_max_window_bits=8; client_max_window_bits=15",
+    "x; y=\"\\z\", permessage-deflate; server_max_window_bits, permessage-deflate; server_max_window_bits=10",
+    "permessage-deflate; x\npermessage-deflate; client_max_window_bits=08\npermessage-deflate",
+    "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+    "permessage-deflate; client_no_context_takeover=1, permessage-deflate; server_max_window_bits=16",
+];
+
+/// Makes inputs of `negotiate` for several settings and offers of a client.
+fn extensions(lines: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let choices: [[u8; 8]; 4] = [
+        [0x3f, 1, 0, 0x80, 0, 0, 0, 0],
+        [0xe4, 0, 0, 0, 0, 0, 0, 0],
+        [0x24, 3, 3, 0x9a, 1, 0x80, 0, 0x0f],
+        [0x40, 2, 0, 0, 2, 0x8c, 0, 0],
+    ];
+    choices.iter().map(|choices| ("negotiate", [choices, lines.as_bytes()].concat())).collect()
 }
 
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\

@@ -299,7 +299,15 @@ pub struct PermessageDeflate {
     pub client_max_window_bits: WindowBits,
 }
 
-/// The agreement without any parameter: context takeover and windows of 32 KiB in both directions.
+setters! { PermessageDeflate:
+    server_no_context_takeover: bool,
+    client_no_context_takeover: bool,
+    server_max_window_bits: WindowBits,
+    client_max_window_bits: WindowBits,
+}
+
+/// The agreement if the server answers `permessage-deflate` without parameters: context takeover and windows of 32 KiB in
+/// both directions.
 impl Default for PermessageDeflate {
     fn default() -> Self {
         Self {

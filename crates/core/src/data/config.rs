@@ -30,11 +30,13 @@ pub struct Config {
     /// The most header lines in the head of a handshake message. A server answers a request with more of them with 431;
     /// a client fails the handshake at a response with more. Default: 100.
     pub max_header_lines: usize,
-    /// The largest payload of a received data frame, in bytes. A larger one fails the connection with 1009.
-    /// [`max_message_size`](Self#structfield.max_message_size) limits a frame too. Default: `None`, no separate limit.
+    /// The largest payload of a received data frame, in bytes; of a compressed one, as it is on the wire. A larger one
+    /// fails the connection with 1009. [`max_message_size`](Self#structfield.max_message_size) limits a frame too, unless
+    /// it is compressed. Default: `None`, no separate limit.
     pub max_frame_payload: Option<u64>,
     /// The largest received message, in bytes: the payloads of all its fragments. A larger one fails the connection
-    /// with 1009, as soon as a frame announces it. Default: 16 MiB.
+    /// with 1009, as soon as a frame announces it. Of a compressed message, the limit applies to the inflated bytes, and
+    /// fails the connection before more of them are kept. Default: 16 MiB.
     pub max_message_size: usize,
     /// The most consecutive empty fragments in a received message. More fail the connection with 1008. Default: 1,000.
     pub max_empty_fragments: u32,
@@ -174,6 +176,7 @@ impl Keepalive {
 pub enum Delivery {
     /// Whole, as [`Event::Message`](crate::Event::Message).
     Messages,
-    /// In chunks as they arrive, as [`Event::Chunk`](crate::Event::Chunk): without assembly and without a copy.
+    /// In chunks as they arrive, as [`Event::Chunk`](crate::Event::Chunk): without assembly and without a copy. (A chunk
+    /// of a compressed message owns its bytes, less than 20 KiB.)
     Chunks,
 }

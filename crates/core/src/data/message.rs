@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 /// A whole message: text or binary (RFC 6455 section 5.6).
 ///
-/// A received message borrows the caller's buffer if it is complete there in one frame. Otherwise it owns its payload.
-/// Both can be sent as they are:
+/// A received message borrows the caller's buffer if it is complete there in one frame and not compressed. Otherwise it
+/// owns its payload. Both can be sent as they are:
 ///
 /// ```
 /// use sansocket::{Message, MessageKind};

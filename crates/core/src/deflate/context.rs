@@ -79,7 +79,7 @@ impl Deflate {
         }
         let contexts = self.contexts.get_or_insert_default();
         contexts.sent = Context::default();
-        if contexts.codecs.is_none() && contexts.received.history.bytes().is_empty() {
+        if contexts.codecs.is_none() && contexts.received.history.is_empty() {
             self.contexts = None;
         }
     }

@@ -77,9 +77,9 @@ impl Deflater {
             self.deflate.reset();
         }
         self.is_fresh = false;
-        if let Some(history) = context.map(|context| context.history.bytes()).filter(|bytes| !bytes.is_empty()) {
+        for part in context.map(|context| context.history.parts()).into_iter().flatten().filter(|part| !part.is_empty()) {
             // cannot fail: the stream is new
-            let _ = self.deflate.set_dictionary(history);
+            let _ = self.deflate.set_dictionary(part);
         }
     }
 

@@ -9,7 +9,7 @@ impl Direction<'_> {
         let token = self.context.as_ref().and_then(|context| context.token);
         let mut inflater = self.codecs.take_inflater(token);
         if token.is_none() || inflater.token != token {
-            inflater.prime([self.history()]);
+            inflater.prime(self.history());
         }
         inflater.token = None;
         inflater
@@ -17,10 +17,7 @@ impl Direction<'_> {
 
     /// Returns the inflater of a message that has ended.
     pub(crate) fn return_inflater(&mut self, mut inflater: Inflater) {
-        // a stream that has ended cannot be continued
-        if let Some(context) = &mut self.context
-            && !inflater.has_ended()
-        {
+        if let Some(context) = &mut self.context {
             inflater.token = Some(self.codecs.next_token());
             context.token = inflater.token;
         }
@@ -28,7 +25,7 @@ impl Direction<'_> {
     }
 
     /// Returns the last bytes of the messages before, to which a message may refer; none without context takeover.
-    pub(crate) fn history(&self) -> &[u8] {
-        self.context.as_ref().map_or(&[], |context| context.history.bytes())
+    pub(crate) fn history(&self) -> [&[u8]; 2] {
+        self.context.as_ref().map_or([&[]; 2], |context| context.history.parts())
     }
 }

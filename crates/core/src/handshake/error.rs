@@ -34,7 +34,7 @@ pub enum HandshakeError {
     /// RFC 6455 section 4.2.1 item 4: `Connection` must list `Upgrade`.
     #[error("the Connection field does not list Upgrade")]
     ConnectionWithoutUpgrade,
-    /// RFC 6455 section 9.1: the extensions offered do not follow the grammar.
+    /// RFC 6455 section 9.1: the extensions offered do not follow the grammar. None of them is accepted then.
     #[error("the Sec-WebSocket-Extensions field is malformed")]
     ExtensionsMalformed,
     /// RFC 9112 section 3.2: the value of `Host` is not a host with an optional port.

@@ -49,16 +49,13 @@ impl Batch {
 /// A message that has begun and not ended.
 pub(crate) struct Assembly {
     payload: Payload,
-    /// The state of a compressed message, which has its payload too.
-    #[cfg(feature = "deflate")]
-    pub(crate) inflation: Option<Box<Inflation>>,
     /// The payload bytes of all frames whose heads have arrived, unless the message is compressed.
     announced: u64,
     /// The number of consecutive frames without payload.
     empty_fragments: u32,
 }
 
-/// The payload that has arrived; empty with chunk delivery, and if the message is compressed.
+/// The payload that has arrived; empty with chunk delivery.
 enum Payload {
     /// The string holds complete characters only; the validator holds the beginning of the next one.
     Text {
@@ -66,6 +63,9 @@ enum Payload {
         utf8: Utf8Validator,
     },
     Binary(Vec<u8>),
+    /// Only [`inflation`](Assembly::inflation) changes it.
+    #[cfg(feature = "deflate")]
+    Compressed(Box<Inflation>),
 }
 
 impl Assembly {
@@ -74,26 +74,29 @@ impl Assembly {
             MessageKind::Text => Payload::Text { text: String::new(), utf8: Utf8Validator::default() },
             MessageKind::Binary => Payload::Binary(Vec::new()),
         };
-        Self {
-            payload,
-            #[cfg(feature = "deflate")]
-            inflation: None,
-            announced: 0,
-            empty_fragments: 0,
-        }
+        Self { payload, announced: 0, empty_fragments: 0 }
     }
 
     /// Creates the state of a compressed message.
     #[cfg(feature = "deflate")]
     pub(crate) fn compressed(kind: MessageKind, delivery: Delivery) -> Self {
-        let inflation = Some(Box::new(Inflation::new(kind, delivery)));
-        Self { inflation, ..Self::new(MessageKind::Binary) }
+        let payload = Payload::Compressed(Box::new(Inflation::new(kind, delivery)));
+        Self { payload, announced: 0, empty_fragments: 0 }
+    }
+
+    /// Returns the state of a compressed message.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn inflation(&mut self) -> Option<&mut Inflation> {
+        match &mut self.payload {
+            Payload::Compressed(inflation) => Some(inflation),
+            _ => None,
+        }
     }
 
     #[inline]
     pub(crate) const fn is_compressed(&self) -> bool {
         #[cfg(feature = "deflate")]
-        return self.inflation.is_some();
+        return matches!(self.payload, Payload::Compressed(_));
         #[cfg(not(feature = "deflate"))]
         false
     }
@@ -147,6 +150,8 @@ impl Assembly {
         match &mut self.payload {
             Payload::Text { text, utf8 } => utf8.validate(bytes, |valid| text.push_str(valid))?,
             Payload::Binary(payload) => payload.extend_from_slice(bytes),
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => {}
         }
         batch.filled = 0;
         Ok(())
@@ -171,6 +176,8 @@ impl Assembly {
                 }
                 append(bytes, piece.bytes, piece.key);
             }
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => {}
         }
         Ok(())
     }
@@ -181,6 +188,8 @@ impl Assembly {
         match &mut self.payload {
             Payload::Text { text, utf8 } => shrink_text(text, utf8.carried(), remaining, pool),
             Payload::Binary(bytes) => shrink(bytes, remaining, pool),
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => {}
         }
     }
 
@@ -195,13 +204,17 @@ impl Assembly {
                 Message::Text(Cow::Owned(core::mem::take(text)))
             }
             Payload::Binary(bytes) => Message::Binary(Cow::Owned(core::mem::take(bytes))),
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(_) => Message::Binary(Cow::Owned(Vec::new())),
         })
     }
 
     fn kind(&self) -> MessageKind {
-        match self.payload {
+        match &self.payload {
             Payload::Text { .. } => MessageKind::Text,
             Payload::Binary(_) => MessageKind::Binary,
+            #[cfg(feature = "deflate")]
+            Payload::Compressed(inflation) => inflation.kind(),
         }
     }
 }

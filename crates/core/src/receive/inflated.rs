@@ -66,14 +66,14 @@ impl Inflated {
 
     /// Prepares the inflater for another DEFLATE stream in the same message. 7.2.1: it may refer back to those before.
     pub(crate) fn prime(&self, inflater: &mut Inflater, direction: &Direction<'_>) {
-        let before = [direction.history()].into_iter();
+        let before = direction.history().into_iter();
         let max = direction.window_bits.size();
         match &self.content {
             Content::Text(segments) => {
                 inflater.prime(before.chain(segments.tail(max)).chain([self.utf8.unfinished()]));
             }
             Content::Binary(segments) => inflater.prime(before.chain(segments.tail(max))),
-            Content::Chunks(history) => inflater.prime(before.chain([history.bytes()])),
+            Content::Chunks(history) => inflater.prime(before.chain(history.parts())),
         }
     }
 

@@ -273,7 +273,7 @@ impl Receiver {
 
     /// Begins a frame of a compressed message: of a new one, if `kind` says so.
     #[cfg(feature = "deflate")]
-    #[cold]
+    #[inline(never)]
     fn begin_compressed_frame(
         &mut self,
         kind: Option<MessageKind>,
@@ -377,7 +377,7 @@ impl Receiver {
             let message = Inflation::new(kind, config.delivery).append(piece, direction, config)?;
             return Ok(message.map(FrameEvent::Message));
         }
-        let Some(inflation) = self.assembly.as_mut().and_then(|assembly| assembly.inflation.as_mut()) else {
+        let Some(inflation) = self.assembly.as_mut().and_then(|assembly| assembly.inflation()) else {
             return Ok(None);
         };
         let event = match config.delivery {

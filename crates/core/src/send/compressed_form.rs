@@ -96,7 +96,8 @@ impl CompressedForm {
             return None;
         }
         let frames = output.copy_to_bytes(output.remaining());
-        Some(Self { frames, inflated, is_whole: tail.bytes().len() == len, tail: tail.bytes().into() })
+        let tail = tail.parts().concat();
+        Some(Self { frames, inflated, is_whole: tail.len() == len, tail: tail.into() })
     }
 }
 

@@ -139,6 +139,17 @@ fn a_connection_holds_its_history_and_the_bytes_of_an_unfinished_frame() {
     }
 }
 
+/// A message has room in proportion to the bytes that were inflated, not to the limit.
+#[test]
+fn an_unfinished_message_takes_little_more_memory_than_its_bytes() {
+    for len in [20_000, 200_000, 2_000_000] {
+        let mut server = endpoint(Role::Server, &Config::default(), agreed(15, false));
+        let mut wire = frame(Role::Server, RSV1 | BINARY, &Peer::new(6, 15).compress(&vec![0; len]));
+        let info = measure(|| assert_eq!(receive_in_place(&mut server, &mut wire), (0, None)));
+        assert!(info.bytes_max <= (len + 128 * 1024) as u64, "{len}: {info:?}");
+    }
+}
+
 /// jetty.project#293: an inflater leaked with each connection.
 #[test]
 fn a_connection_frees_its_inflater() {

@@ -1,6 +1,6 @@
 //! DEFLATE streams: blocks, BFINAL, empty messages, invalid data (section 7.2).
 
-use sansocket::{Error, ProtocolError};
+use sansocket::{Error, MessageKind, ProtocolError};
 
 use crate::support::*;
 
@@ -47,24 +47,16 @@ fn a_message_may_contain_several_streams_which_refer_back() {
     }
 }
 
-/// Deflate 45: a stream may refer back to the last byte of a character whose end has not arrived.
+/// Deflate 45: a stream may refer back to the first byte of a character whose end has not arrived.
 #[test]
 fn a_stream_refers_back_into_an_unfinished_character() {
-    // "é" in UTF-8 is c3 a9: a stored block with c3 and BFINAL, one with a9
-    let halves = [0x01, 1, 0, 0xfe, 0xff, 0xc3, 0x01, 1, 0, 0xfe, 0xff, 0xa9];
-    let mut peer = zlib_rs::Deflate::new(6, false, 15);
-    peer.set_dictionary("é".as_bytes()).unwrap();
-    let mut again = [0; 64];
-    peer.compress("éééééé".as_bytes(), &mut again, zlib_rs::DeflateFlush::SyncFlush).unwrap();
-    let again = &again[..peer.total_out() as usize - 4];
-    let received = receive_all(|role| frame(role, FIN | RSV1 | TEXT, &[&halves, again].concat()));
-    assert_eq!(received.messages, [(sansocket::MessageKind::Text, "ééééééé".as_bytes().to_vec())]);
-    // BFINAL within a character of three bytes
-    let begun = [0x01, 3, 0, 0xfc, 0xff, b'a', b'b', 0xe2];
-    let received = receive_all(|role| {
-        frame(role, FIN | RSV1 | TEXT, &[&begun[..], &[0x00, 2, 0, 0xfd, 0xff, 0x82, 0xac, 0x00]].concat())
-    });
-    assert_eq!(received.messages, [(sansocket::MessageKind::Text, "ab€".as_bytes().to_vec())]);
+    // "€" is e2 82 ac in UTF-8. A stored block with BFINAL ends with e2.
+    let begun = [0x01, 4, 0, 0xfb, 0xff, 0xe2, 0x82, 0xac, 0xe2];
+    // the copy ends with the head of a stored block, which has the last two bytes
+    let end = [2, 0, 0xfd, 0xff, 0x82, 0xac, 0x00];
+    let compressed = [&begun[..], &copy_of_3(3), &end].concat();
+    let received = receive_all(|role| frame(role, FIN | RSV1 | TEXT, &compressed));
+    assert_eq!(received.messages, [(MessageKind::Text, "€€€".as_bytes().to_vec())]);
 }
 
 /// Deflate 47: accepted.
@@ -110,33 +102,38 @@ fn a_block_that_does_not_end_with_its_message_fails() {
     check_fails(&[&[0x00, 0x00, 0x00, 0xff, 0xff]], 0, ProtocolError::DeflateUnfinished);
 }
 
-/// Deflate 50: the tail completes the head of a block with codes of the sender's choice, and its last but five bits end
-/// that block. The five bits must not begin the next message.
+/// Deflate 50: the tail completes the head of a block with codes of the sender's choice: its 16 zeros are the lengths of
+/// the last distance codes. Of its 16 ones, 10 are the end of the block. The other 6 must not begin the next message.
 #[test]
 fn a_tail_that_is_more_than_the_end_of_a_block_fails() {
     let mut bits = Bits::default();
     bits.push(0b100, 3); // BFINAL 0, BTYPE 10
-    bits.push(0, 5 + 5); // HLIT 257, HDIST 1
-    bits.push(14, 4); // HCLEN 18
-    // lengths of the codes of code lengths: "1" has code 0; 18 (many zeros) has 10, 17 has 11
+    bits.push(0, 5); // 257 codes of literals and of the end
+    bits.push(21, 5); // 22 codes of distances
+    bits.push(14, 4); // 18 lengths of codes of lengths
     for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1] {
-        bits.push(
-            match symbol {
-                1 => 1,
-                17 | 18 => 2,
-                _ => 0,
-            },
-            3,
-        );
+        // 18, which is a run of zeros, has code 0
+        let length = match symbol {
+            18 => 1,
+            1..=6 => 4,
+            7..=10 => 5,
+            _ => 0,
+        };
+        bits.push(length, 3);
     }
-    bits.push_code(0b10, 2); // 138 zeros
-    bits.push(138 - 11, 7);
-    bits.push_code(0b10, 2); // 117 zeros
-    bits.push(117 - 11, 7);
-    // Two literals or ends with a code of 1 bit would follow: 255 and 256, then the distance code: three zeros, which
-    // the tail has. It then has 13 zeros and 16 ones: 255 has code 0, the end has code 1.
-    let received = receive_messages(&[&bits.bytes]);
-    assert_eq!((received.messages.len(), received.close_code()), (0, Some(1007)), "{:x?}", bits.bytes);
+    for zeros in [138, 108] {
+        bits.push(0, 1);
+        bits.push(zeros - 11, 7);
+    }
+    // literals 246 to 255 have codes of 1 to 10 bits, and the end has ten ones
+    for length in (1..=10).chain([10]) {
+        match length {
+            1..=6 => bits.push_code(0b1000 + length - 1, 4),
+            _ => bits.push_code(0b11100 + length - 7, 5),
+        }
+    }
+    assert_eq!(bits.bytes.len(), 17);
+    check_fails(&[&bits.bytes], 0, ProtocolError::DeflateUnfinished);
 }
 
 /// Deflate 51.

@@ -140,8 +140,8 @@ fn parse(extension: &Extension, element: Element) -> Result<DeflateOffer, Compre
 /// Parses the value of a window. 7.1.2: "a decimal integer value without leading zeroes between 8 to 15, inclusive"
 fn window_bits(parameter: &'static str, value: Option<&str>) -> Result<WindowBits, CompressionFault> {
     let bits = match value.unwrap_or_default().as_bytes() {
-        [digit @ b'8'..=b'9'] => digit - b'0',
-        [b'1', digit @ b'0'..=b'5'] => 10 + digit - b'0',
+        [digit @ b'0'..=b'9'] => digit - b'0',
+        [b'1', digit @ b'0'..=b'9'] => 10 + digit - b'0',
         _ => 0,
     };
     WindowBits::new(bits).ok_or_else(|| value_invalid(parameter, value))
