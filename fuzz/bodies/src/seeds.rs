@@ -1,5 +1,5 @@
 //! Makes seeds from `testdata/`: wire data, preceded by choices that leave it unchanged. The seeds of `pair`,
-//! `delivery` and `driver` are random.
+//! `deflate`, `delivery` and `driver` are random.
 
 use std::fs;
 use std::io;
@@ -39,7 +39,9 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     seeds.extend((0..4).flat_map(|agreement| [0, 1].map(|role| ("inflate", inflate(role, agreement)))));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
-    seeds.extend((0..64).flat_map(|seed| [("delivery", few_choices(seed)), ("driver", few_choices(seed))]));
+    seeds.extend((0..64).flat_map(|seed| {
+        [("deflate", few_choices(seed)), ("delivery", few_choices(seed)), ("driver", few_choices(seed))]
+    }));
     Ok(seeds)
 }
 
@@ -50,7 +52,7 @@ fn choices(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Makes choices for `delivery` and `driver`, with a configuration of generous limits.
+/// Makes choices for `deflate`, `delivery` and `driver`, with a configuration of generous limits.
 fn few_choices(seed: u64) -> Vec<u8> {
     let mut bytes = choices(seed);
     bytes.truncate(300);
