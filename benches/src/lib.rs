@@ -2,8 +2,11 @@
 //!
 //! Each bench (`benches/`, with the feature `peers`) measures one operation of all participants, in memory. Each echo
 //! server (`src/bin/echo-*`) follows its library's documentation. All have one thread (tungstenite has one per
-//! connection), set `TCP_NODELAY`, and take the address to listen on as their only argument.
+//! connection), set `TCP_NODELAY`, and take the address to listen on as their last argument. The servers
+//! `src/bin/compress-echo-*` compress, and take [`CompressionSettings`] before it.
 
+mod compression;
+pub mod deflate;
 pub mod operations;
 #[cfg(feature = "peers")]
 pub mod participants;
@@ -21,13 +24,15 @@ use std::net::TcpListener;
 
 use tokio::net::TcpStream;
 
-/// Listens on the address in the program's argument, and prints it.
+pub use compression::CompressionSettings;
+
+/// Listens on the address in the program's last argument, and prints it.
 ///
 /// # Errors
 ///
 /// Returns the error of the system.
 pub fn listen() -> io::Result<TcpListener> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let address = env::args().skip(1).last().unwrap_or_else(|| "127.0.0.1:9001".into());
     let listener = TcpListener::bind(address)?;
     println!("listening on {}", listener.local_addr()?);
     Ok(listener)

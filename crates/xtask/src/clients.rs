@@ -1,9 +1,10 @@
-//! The clients of a server of either workload, for the tasks that measure both: `cost` and `load`.
+//! The clients of a server of any workload, for the tasks that measure several: `cost`, `idle` and `load`.
 
 use std::ffi::OsString;
 
 use anyhow::Result;
 
+use crate::compressed;
 use crate::echo::{self, Cell, Program, Server, StopAfter, Tally, Workload};
 use crate::fan_out;
 
@@ -12,6 +13,7 @@ use crate::fan_out;
 pub(crate) enum Clients {
     Echo(Box<echo::Generator>),
     FanOut(fan_out::Generator),
+    Compressed(Box<compressed::Generator>),
 }
 
 impl Clients {
@@ -20,6 +22,10 @@ impl Clients {
         match workload {
             Workload::Echo => echo::Generator::connect(server.address(), cell).map(|echo| Self::Echo(Box::new(echo))),
             Workload::FanOut => fan_out::Generator::connect(server.address(), cell).map(Self::FanOut),
+            Workload::Compressed(compression) => {
+                let generator = compressed::Generator::connect(server.address(), cell, compression)?;
+                Ok(Self::Compressed(Box::new(generator)))
+            }
         }
     }
 
@@ -28,6 +34,7 @@ impl Clients {
         match self {
             Self::Echo(generator) => generator.run(stop),
             Self::FanOut(generator) => generator.run(stop),
+            Self::Compressed(generator) => generator.run(stop),
         }
     }
 }

@@ -2,28 +2,56 @@
 
 use anyhow::{Result, ensure};
 
-use crate::echo::{Cell, Generator, Payload, Program, Server, StopAfter, Workload, allow_connections, count};
+use crate::clients::Clients;
+use crate::echo::{
+    Cell, Compression, Payload, Program, Server, StopAfter, Takeover, Workload, allow_connections, count,
+};
 
 /// The number of connections that are open before measuring: enough that the server has allocated its buffers and run
 /// its code.
 const WARM_UP: usize = 16;
-/// The payload that every connection echoes once.
+/// The payload that every connection echoes once, and the one with --compress.
 const PAYLOAD: Payload = Payload(20);
+const COMPRESSED_PAYLOAD: Payload = Payload(1 << 10);
+
+/// The settings with --compress, in the order in which they are measured.
+const COMPRESSIONS: [Compression; 3] = [
+    Compression { level: 1, window_bits: 12, takeover: Takeover::Plain },
+    Compression { level: 1, window_bits: 12, takeover: Takeover::Off },
+    Compression { level: 1, window_bits: 12, takeover: Takeover::On },
+];
+/// How many bytes a connection without takeover may take more than one that does not compress.
+const NO_TAKEOVER_MAX: f64 = 16.0;
+/// How many bytes a connection with takeover may take.
+const TAKEOVER_MAX: f64 = 5.0 * 1024.0;
 
 /// Measure the resident memory of an idle connection
 ///
 /// Starts an echo server (an example of sansocket-mio, in release mode) and opens 16 connections, then N more. Each
-/// connection echoes one message of 20 bytes and stays open. The figure is the growth of the server's resident memory
+/// connection echoes a message of 20 bytes and stays open. The figure is the growth of the server's resident memory
 /// after the first 16 connections, divided by N: the Rss in /proc/PID/smaps_rollup, which includes heap, stacks and
 /// newly used code. It does not include memory of the kernel, such as socket buffers.
+///
+/// With --compress, a server with permessage-deflate is measured three times: with clients that do not compress, with
+/// clients that compress without takeover, and with takeover and a window of 12 bits in both directions. Each connection
+/// echoes a message of 1 KiB, an array of JSON trades. A connection without takeover may take 16 bytes more than one
+/// that does not compress, and one with takeover 5 KiB.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The number of connections, N; each takes an open file of this process and one of the server
     #[arg(long, value_name = "N", default_value = "5000", value_parser = count)]
     connections: usize,
 
+    /// The number of messages that a connection echoes before it is idle, one after the other
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
+    messages: usize,
+
+    /// Measure connections that compress
+    #[arg(long)]
+    compress: bool,
+
     /// Fail if a connection takes more than this many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 256)]
+    #[arg(long, value_name = "BYTES", default_value_t = 256, conflicts_with = "compress")]
     limit: u64,
 
     /// The echo server: its name in this workspace, or the path of a program whose argument is the address to listen on
@@ -31,36 +59,60 @@ pub(crate) struct Args {
     server: String,
 }
 
-/// Measures, and prints the result in one line.
+/// Measures, and prints each result in a line.
 ///
 /// # Errors
 ///
-/// If measuring fails, or the result exceeds the limit.
+/// If measuring fails, or a result exceeds the limit.
 pub(crate) fn run(args: &Args) -> Result<()> {
     allow_connections(args.connections + WARM_UP)?;
-    let program = Program::find(Workload::Echo, &args.server)?;
-    let mut server = Server::start(&program, &[])?;
-    let growth = measure(&server, args.connections).map_err(|error| server.explain(error))?;
-    server.end()?;
-
-    let each = growth as f64 / args.connections as f64;
-    println!("{program}: {} idle connections, {each:.0} bytes each ({} KiB)", args.connections, growth / 1024);
+    if args.compress {
+        return run_compressed(args);
+    }
+    let each = measure(args, Workload::Echo, PAYLOAD)?;
     let limit = args.limit;
     ensure!(each <= limit as f64, "an idle connection takes {each:.0} bytes; the limit (--limit) is {limit}");
     Ok(())
 }
 
-/// Returns by how many bytes the server grows with this many connections.
-fn measure(server: &Server, connections: usize) -> Result<u64> {
+fn run_compressed(args: &Args) -> Result<()> {
+    let [plain, no_takeover, takeover] =
+        COMPRESSIONS.map(|compression| measure(args, Workload::Compressed(compression), COMPRESSED_PAYLOAD));
+    let (plain, no_takeover, takeover) = (plain?, no_takeover?, takeover?);
+    let more = no_takeover - plain;
+    ensure!(
+        more <= NO_TAKEOVER_MAX,
+        "an idle connection without takeover takes {more:.0} bytes more than one that does not compress; the limit is \
+         {NO_TAKEOVER_MAX}"
+    );
+    ensure!(
+        takeover <= TAKEOVER_MAX,
+        "an idle connection with takeover takes {takeover:.0} bytes; the limit is {TAKEOVER_MAX}"
+    );
+    Ok(())
+}
+
+/// Starts a server, and returns the bytes of a connection.
+fn measure(args: &Args, workload: Workload, payload: Payload) -> Result<f64> {
+    let program = Program::find(workload, &args.server)?;
+    let mut server = Server::start(&program, &[])?;
+    let growth = growth(&server, workload, payload, args).map_err(|error| server.explain(error))?;
+    server.end()?;
+    let (count, each) = (args.connections, growth as f64 / args.connections as f64);
+    println!("{program}, {workload}: {count} idle connections, {each:.0} bytes each ({} KiB)", growth / 1024);
+    Ok(each)
+}
+
+/// Returns by how many bytes the server grows with the connections.
+fn growth(server: &Server, workload: Workload, payload: Payload, args: &Args) -> Result<u64> {
     let open = |connections| {
-        let cell = Cell { payload: PAYLOAD, connections, in_flight: 1 };
-        let mut generator = Generator::connect(server.address(), cell)?;
-        generator.run(StopAfter::Messages(1))?;
-        anyhow::Ok(generator)
+        let mut clients = Clients::connect(workload, server, Cell { payload, connections, in_flight: 1 })?;
+        clients.run(StopAfter::Messages((connections * args.messages) as u64))?;
+        anyhow::Ok(clients)
     };
     let warm_up = open(WARM_UP)?;
     let before = server.resident()?;
-    let idle = open(connections)?;
+    let idle = open(args.connections)?;
     let after = server.resident()?;
     drop((warm_up, idle));
     Ok(after.saturating_sub(before))

@@ -4,6 +4,7 @@
 mod autobahn;
 mod bench;
 mod clients;
+mod compressed;
 mod cost;
 mod coverage;
 mod echo;
@@ -13,6 +14,7 @@ mod guard;
 mod idle;
 mod interop;
 mod load;
+mod raw;
 mod relay;
 mod simulate;
 mod workspace;

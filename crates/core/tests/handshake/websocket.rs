@@ -27,7 +27,7 @@ fn server_with_request() -> WebSocket {
 fn sizes_and_traits() {
     fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<WebSocket>();
-    assert!(size_of::<WebSocket>() <= 160, "{}", size_of::<WebSocket>());
+    assert!(size_of::<WebSocket>() <= 176, "{}", size_of::<WebSocket>());
     assert!(size_of::<Event<'_>>() <= 40, "{}", size_of::<Event<'_>>());
     assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
     println!("{} {} {}", size_of::<WebSocket>(), size_of::<Connection>(), size_of::<Event<'_>>());

@@ -30,7 +30,8 @@ pub(super) fn profile(
     options: &[&str],
 ) -> Result<(u64, String, PathBuf)> {
     let Cell { payload, connections, in_flight } = cell;
-    let name = format!("callgrind.{}.{}.{connections}.{in_flight}.out", program.workload(), payload.0);
+    let workload = program.workload().to_string().replace([' ', ',', '(', ')'], "-");
+    let name = format!("callgrind.{workload}.{}.{connections}.{in_flight}.out", payload.0);
     let file = workspace::target()?.join("measure").join(name);
     let mut out = "--callgrind-out-file=".to_owned();
     out.push_str(file.to_str().context("the path of the target folder is not UTF-8")?);

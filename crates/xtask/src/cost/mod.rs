@@ -15,6 +15,7 @@ use anyhow::{Result, bail, ensure};
 
 pub(crate) use callgrind::{NO_REP_MOVSB, total as callgrind_total};
 
+use crate::compressed;
 use crate::echo::{Cell, Payload, Program, Workload, allow_connections, count};
 use crate::fan_out;
 use crate::workspace::succeeds;
@@ -37,6 +38,9 @@ use strace::Calls;
 /// of messages in one write, and the next burst when all members have received this one. A message that one member
 /// receives is a delivery. Every delivery is checked: each message arrives once, in order, and unchanged.
 ///
+/// With --compress, the server and the clients compress JSON messages (permessage-deflate), with and without takeover.
+/// `cargo xtask guard` counts the instructions of the codec itself.
+///
 /// The goals are for the servers of sansocket only. The command fails if a goal is missed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -44,11 +48,15 @@ pub(crate) struct Args {
     #[arg(long)]
     fan_out: bool,
 
-    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB; --fan-out: 128B, 2KiB]
+    #[command(flatten)]
+    compression: compressed::Options,
+
+    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB; --fan-out: 128B, 2KiB; --compress:
+    /// 200B, 1KiB, 16KiB]
     #[arg(long, value_name = "SIZE", value_delimiter = ',')]
     payload: Vec<Payload>,
 
-    /// Only these numbers of connections [all: 1, 32; --fan-out: 100, 1000, 5000]
+    /// Only these numbers of connections [all: 1, 32; --fan-out: 100, 1000, 5000; --compress: 1, 32]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     connections: Vec<usize>,
 
@@ -108,17 +116,32 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.atomics {
         return atomics::run(args.cell.unwrap_or(ATOMICS_CELL));
     }
-    let workload = Workload::new(args.fan_out);
+    let mut missed = Vec::new();
+    for workload in args.compression.workloads().unwrap_or_else(|| vec![Workload::new(args.fan_out)]) {
+        missed.extend(measure(args, workload)?);
+    }
+    for goal in &missed {
+        eprintln!("{goal}");
+    }
+    match missed.len() {
+        0 => Ok(()),
+        1 => bail!("a goal is missed"),
+        number => bail!("{number} goals are missed"),
+    }
+}
+
+/// Measures the cells of a workload, and prints a line for each. Returns the goals that are missed.
+fn measure(args: &Args, workload: Workload) -> Result<Vec<String>> {
     let cells = args.cells(workload);
     ensure!(!cells.is_empty(), "no default cell has these sizes and numbers; use --cell for others");
     allow_connections(cells.iter().map(|cell| cell.connections).max().unwrap_or_default())?;
     let program = Program::find(workload, &args.server)?;
 
     let unit = match workload {
-        Workload::Echo => "echoed message",
+        Workload::Echo | Workload::Compressed(_) => "echoed message",
         Workload::FanOut => "delivery",
     };
-    println!("{program}: user-space instructions and system calls per {unit}");
+    println!("{program}, {workload}: user-space instructions and system calls per {unit}");
     println!("{}", Line::HEAD);
     let mut missed = Vec::new();
     for cell in cells {
@@ -130,14 +153,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         missed.extend(goals.missed(&cost, unit).map(|goal| format!("{cell}: {goal}")));
     }
-    for goal in &missed {
-        eprintln!("{goal}");
-    }
-    match missed.len() {
-        0 => Ok(()),
-        1 => bail!("a goal is missed"),
-        number => bail!("{number} goals are missed"),
-    }
+    Ok(missed)
 }
 
 impl Args {
@@ -150,6 +166,7 @@ impl Args {
         let all: Vec<_> = match workload {
             Workload::Echo => echo.into(),
             Workload::FanOut => fan_out::cells().collect(),
+            Workload::Compressed(_) => compressed::cells().collect(),
         };
         let is_chosen = |cell: &Cell| {
             (self.payload.is_empty() || self.payload.contains(&cell.payload))

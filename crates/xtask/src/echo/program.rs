@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use super::compression::{Compression, Takeover};
 use crate::workspace;
 
 /// What a server does with the messages that it receives.
@@ -16,6 +17,8 @@ pub(crate) enum Workload {
     Echo,
     /// It sends each message to all connections.
     FanOut,
+    /// It sends each message back, compressed as these settings say.
+    Compressed(Compression),
 }
 
 /// The program of a server, built.
@@ -28,62 +31,111 @@ pub(crate) struct Program {
     arguments: Vec<String>,
 }
 
-/// A server of this workspace: its name, its package, the kind of target, and the name of the target.
-type KnownServer = (&'static str, &'static str, &'static str, &'static str);
+/// A server of this workspace.
+#[derive(Clone, Copy)]
+struct KnownServer {
+    name: &'static str,
+    /// How cargo builds it: the package, the kind of target, the name of the target, and perhaps features.
+    target: [&'static str; 3],
+    features: Option<&'static str>,
+}
 
-/// The name of our servers: the examples of sansocket-mio.
+/// The name of our servers.
 const OURS: &str = "sansocket";
+
+/// The package of the other libraries' servers.
+const BENCHES: &str = "sansocket-benches";
 
 /// The echo servers of this workspace, ours first.
 const ECHO: [KnownServer; 6] = [
-    (OURS, "sansocket-mio", "example", "echo_server"),
-    ("tungstenite", "sansocket-benches", "bin", "echo-tungstenite"),
-    ("fastwebsockets", "sansocket-benches", "bin", "echo-fastwebsockets"),
-    ("tokio-websockets", "sansocket-benches", "bin", "echo-tokio-websockets"),
-    ("tokio-tungstenite", "sansocket-benches", "bin", "echo-tokio-tungstenite"),
-    ("tokio-tungstenite-tuned", "sansocket-benches", "bin", "echo-tokio-tungstenite-tuned"),
+    KnownServer::new(OURS, ["sansocket-mio", "--example", "echo_server"]),
+    KnownServer::new("tungstenite", [BENCHES, "--bin", "echo-tungstenite"]),
+    KnownServer::new("fastwebsockets", [BENCHES, "--bin", "echo-fastwebsockets"]),
+    KnownServer::new("tokio-websockets", [BENCHES, "--bin", "echo-tokio-websockets"]),
+    KnownServer::new("tokio-tungstenite", [BENCHES, "--bin", "echo-tokio-tungstenite"]),
+    KnownServer::new("tokio-tungstenite-tuned", [BENCHES, "--bin", "echo-tokio-tungstenite-tuned"]),
 ];
 
 /// The fan-out servers of this workspace, ours first.
-const FAN_OUT: [KnownServer; 1] = [(OURS, "sansocket-mio", "example", "fan_out_server")];
+const FAN_OUT: [KnownServer; 1] = [KnownServer::new(OURS, ["sansocket-mio", "--example", "fan_out_server"])];
+
+/// The echo servers of this workspace that compress, ours first.
+const COMPRESSED: [KnownServer; 4] = [
+    KnownServer::new(OURS, [BENCHES, "--bin", "compress-echo-sansocket"]),
+    KnownServer::with_features("yawc", [BENCHES, "--bin", "compress-echo-yawc"], "peers"),
+    KnownServer::with_features("sockudo-ws", [BENCHES, "--bin", "compress-echo-sockudo-ws"], "peers"),
+    KnownServer::with_features("ratchet", [BENCHES, "--bin", "compress-echo-ratchet"], "peers-zlib"),
+];
+
+/// Another one, which can compress only at level 1 without takeover.
+const SOKETTO: KnownServer =
+    KnownServer::with_features("soketto", [BENCHES, "--bin", "compress-echo-soketto"], "peers-zlib");
+
+impl KnownServer {
+    const fn new(name: &'static str, target: [&'static str; 3]) -> Self {
+        Self { name, target, features: None }
+    }
+
+    const fn with_features(name: &'static str, target: [&'static str; 3], features: &'static str) -> Self {
+        Self { name, target, features: Some(features) }
+    }
+}
 
 impl Workload {
-    /// Returns the workload of a task: `--fan-out` chooses it.
+    /// Returns the workload of a task without compression: `--fan-out` chooses it.
     pub(crate) fn new(is_fan_out: bool) -> Self {
         if is_fan_out { Self::FanOut } else { Self::Echo }
     }
 
     /// Returns the names of its servers in this workspace, ours first.
     pub(crate) fn servers(self) -> impl Iterator<Item = &'static str> {
-        self.known().iter().map(|known| known.0)
+        self.known().into_iter().map(|known| known.name)
     }
 
-    fn known(self) -> &'static [KnownServer] {
+    fn known(self) -> Vec<KnownServer> {
         match self {
-            Self::Echo => &ECHO,
-            Self::FanOut => &FAN_OUT,
+            Self::Echo => ECHO.to_vec(),
+            Self::FanOut => FAN_OUT.to_vec(),
+            Self::Compressed(Compression { level: 1, takeover: Takeover::Off, .. }) => {
+                COMPRESSED.into_iter().chain([SOKETTO]).collect()
+            }
+            Self::Compressed(_) => COMPRESSED.to_vec(),
+        }
+    }
+
+    /// Returns the arguments of its servers before the address.
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Echo | Self::FanOut => Vec::new(),
+            Self::Compressed(compression) => compression.arguments(),
         }
     }
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Echo => "echo",
-            Self::FanOut => "fan-out",
-        })
+        match self {
+            Self::Echo => f.write_str("echo"),
+            Self::FanOut => f.write_str("fan-out"),
+            Self::Compressed(compression) => write!(f, "compressed echo ({compression})"),
+        }
     }
 }
 
 impl Program {
     /// Builds the server with this name, or finds the program at this path.
     pub(crate) fn find(workload: Workload, name: &str) -> Result<Self> {
-        if let Some(&known) = workload.known().iter().find(|known| known.0 == name) {
+        if let Some(known) = workload.known().into_iter().find(|known| known.name == name) {
             return Self::build(workload, known);
         }
         let names: Vec<_> = workload.servers().collect();
         ensure!(Path::new(name).is_file(), "no {workload} server {name:?}; use a path, or one of {}", names.join(", "));
-        Ok(Self { workload, name: name.to_owned(), path: Path::new(name).canonicalize()?, arguments: Vec::new() })
+        Ok(Self {
+            workload,
+            name: name.to_owned(),
+            path: Path::new(name).canonicalize()?,
+            arguments: workload.arguments(),
+        })
     }
 
     /// Builds the command, as a server with this number of event loops.
@@ -109,10 +161,12 @@ impl Program {
         iter::once(self.path.clone().into()).chain(self.arguments.iter().map(Into::into))
     }
 
-    fn build(workload: Workload, (name, package, kind, target): KnownServer) -> Result<Self> {
-        let kind = format!("--{kind}");
-        let path = workspace::build(&["build", "--release", "--package", package, &kind, target], target)?;
-        Ok(Self { workload, name: name.to_owned(), path, arguments: Vec::new() })
+    fn build(workload: Workload, server: KnownServer) -> Result<Self> {
+        let [package, kind, target] = server.target;
+        let mut arguments = vec!["build", "--release", "--package", package, kind, target];
+        arguments.extend(server.features.into_iter().flat_map(|features| ["--features", features]));
+        let path = workspace::build(&arguments, target)?;
+        Ok(Self { workload, name: server.name.to_owned(), path, arguments: workload.arguments() })
     }
 }
 

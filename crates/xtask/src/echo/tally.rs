@@ -36,6 +36,8 @@ pub(crate) struct Tally {
     pub(crate) messages: u64,
     /// The time from the first message to the last arrival.
     pub(crate) elapsed: Duration,
+    /// The bytes of these messages on the wire, with the heads of frames; 0 if the clients do not count them.
+    pub(crate) wire_bytes: u64,
     /// The times from sending to arrival, in nanoseconds.
     pub(crate) latencies: Histogram<u64>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new() -> Result<Self> {
         let latencies = Histogram::new_with_bounds(LATENCIES.0, LATENCIES.1, 3)?;
-        Ok(Self { messages: 0, elapsed: Duration::ZERO, latencies })
+        Ok(Self { messages: 0, wire_bytes: 0, elapsed: Duration::ZERO, latencies })
     }
 
     /// Records a latency.

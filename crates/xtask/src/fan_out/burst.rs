@@ -4,16 +4,11 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Result, ensure};
 
+use crate::raw::{FINAL_BINARY, FrameHead, KEY, frame, mask};
+
 /// The payloads that a burst can have: at least a sequence number, and at most what a frame has room for without the
 /// longest form of its length, so that no server divides a message into several frames.
 const PAYLOADS: RangeInclusive<usize> = size_of::<u64>()..=u16::MAX as usize;
-/// The masking key of the publisher's frames. Any key is as good: servers are slow with none in particular.
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-/// The flag of a final frame, and the opcode of a binary message (RFC 6455 section 5.2).
-const FINAL_BINARY: u8 = 0x82;
-/// The flag of a masked frame, in the byte that begins the length.
-const MASKED: u8 = 0x80;
-
 /// A number of messages. Each begins with a sequence number, so that a message that is missing, repeated or out of
 /// order changes the bytes that a member receives.
 #[derive(Debug)]
@@ -43,8 +38,8 @@ impl Burst {
         let byte = |index: usize| ((index as u32).wrapping_mul(0x9e37_79b1) >> 24) as u8;
         let payload: Vec<_> = (0..payload).map(byte).collect();
         let mut burst = Self {
-            published: frame(&payload, Some(KEY)).repeat(messages),
-            expected: frame(&payload, None).repeat(messages),
+            published: frame(FINAL_BINARY, &payload, Some(KEY)).repeat(messages),
+            expected: frame(FINAL_BINARY, &payload, None).repeat(messages),
             messages,
             first: 0,
         };
@@ -84,43 +79,12 @@ impl Burst {
         for (number, (published, expected)) in (self.first..).zip(frames) {
             let number = number.to_be_bytes();
             let masked: Vec<_> = mask(&number, KEY).collect();
-            let head = head(expected[1]);
+            let head = FrameHead::decode(expected).map_or(0, |head| head.length);
             expected[head..head + number.len()].copy_from_slice(&number);
             let head = head + KEY.len();
             published[head..head + masked.len()].copy_from_slice(&masked);
         }
     }
-}
-
-/// Encodes a binary message as one frame.
-fn frame(payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
-    let masked = if key.is_some() { MASKED } else { 0 };
-    let mut frame = vec![FINAL_BINARY];
-    // 5.2: a length up to 125 has 7 bits; up to 65,535 it is 126, followed by 16 bits.
-    match payload.len() {
-        length @ 0..=125 => frame.push(masked | length as u8),
-        length => {
-            frame.push(masked | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-    }
-    match key {
-        Some(key) => {
-            frame.extend(key);
-            frame.extend(mask(payload, key));
-        }
-        None => frame.extend(payload),
-    }
-    frame
-}
-
-/// Returns the length of the head of an unmasked frame, given its second byte.
-fn head(second: u8) -> usize {
-    if second == 126 { 4 } else { 2 }
-}
-
-fn mask(bytes: &[u8], key: [u8; 4]) -> impl Iterator<Item = u8> {
-    bytes.iter().zip(key.into_iter().cycle()).map(|(byte, key)| byte ^ key)
 }
 
 #[cfg(test)]
@@ -148,7 +112,10 @@ mod tests {
             let mut burst = Burst::new(payload, 3).unwrap();
             burst.advance();
             let payloads = receive(&burst);
-            assert_eq!(payloads.iter().flat_map(|payload| frame(payload, None)).collect::<Vec<_>>(), burst.expected());
+            assert_eq!(
+                payloads.iter().flat_map(|payload| frame(FINAL_BINARY, payload, None)).collect::<Vec<_>>(),
+                burst.expected()
+            );
             for (number, payload) in (3..6_u64).zip(payloads) {
                 assert_eq!(payload[..8], number.to_be_bytes());
             }

@@ -3,32 +3,26 @@
 //! It knows every byte that a member receives, and compares in large reads. So it takes a small part of the server's
 //! time, and never slows the server down.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use sansocket_mio::mio::{Events, Interest, Poll, Token};
+use anyhow::{Context, Result};
+use sansocket_mio::mio::Interest;
 
 use super::burst::Burst;
 use super::member::Member;
-use crate::echo::{Cell, SILENCE_MAX, StopAfter, Tally};
+use crate::echo::{Cell, StopAfter, Tally};
+use crate::raw::{EDGES, Poller};
 
 /// The member that publishes. It receives its messages as the others do.
 const PUBLISHER: usize = 0;
 /// The size of the buffer for reads, in bytes: more than most bursts.
 const BUFFER_SIZE: usize = 256 << 10;
-/// The maximum number of events of a poll.
-const EVENTS_MAX: usize = 1024;
-/// How long the generator polls without sleeping. While it sleeps, each write of the server has to wake it, which takes
-/// processor time of the server that a member on another machine would not cost.
-const SPIN: Duration = Duration::from_millis(1);
 
 /// Members of a fan-out server, which close when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Generator {
-    poll: Poll,
-    events: Events,
+    poller: Poller,
     buffer: Vec<u8>,
     members: Vec<Member>,
     burst: Burst,
@@ -40,17 +34,15 @@ impl Generator {
     /// Opens the connections of a cell.
     pub(crate) fn connect(address: SocketAddr, cell: Cell) -> Result<Self> {
         let burst = Burst::new(cell.payload.0, cell.in_flight)?;
-        let poll = Poll::new()?;
+        let poller = Poller::new()?;
         let mut members = Vec::with_capacity(cell.connections);
         for index in 0..cell.connections {
             let mut member = Member::connect(address).with_context(|| format!("member {index}"))?;
-            let interest =
-                if index == PUBLISHER { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            poll.registry().register(member.source(), Token(index), interest)?;
+            let interest = if index == PUBLISHER { EDGES } else { Interest::READABLE };
+            poller.add(member.source(), index, interest)?;
             members.push(member);
         }
-        let (events, buffer) = (Events::with_capacity(EVENTS_MAX), vec![0; BUFFER_SIZE]);
-        Ok(Self { poll, events, buffer, members, burst, written: 0 })
+        Ok(Self { poller, buffer: vec![0; BUFFER_SIZE], members, burst, written: 0 })
     }
 
     /// Publishes bursts, each when all members have received the one before. A latency is the time from publishing to
@@ -78,11 +70,9 @@ impl Generator {
         self.publish()?;
         let mut incomplete = self.members.len();
         while incomplete > 0 {
-            self.poll()?;
             let mut can_write = false;
-            for event in &self.events {
-                let Token(index) = event.token();
-                can_write |= index == PUBLISHER && event.is_writable();
+            for (index, is_writable) in self.poller.poll()? {
+                can_write |= index == PUBLISHER && is_writable;
                 let received = self.members[index].receive(&mut self.buffer, &self.burst);
                 incomplete -= usize::from(received.with_context(|| format!("member {index}"))?);
             }
@@ -102,23 +92,5 @@ impl Generator {
             }
         }
         Ok(())
-    }
-
-    /// Waits for events.
-    fn poll(&mut self) -> Result<()> {
-        let start = Instant::now();
-        let mut timeout = Duration::ZERO;
-        loop {
-            match self.poll.poll(&mut self.events, Some(timeout)) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
-                _ if !self.events.is_empty() => return Ok(()),
-                _ => {}
-            }
-            let elapsed = start.elapsed();
-            ensure!(elapsed < SILENCE_MAX, "no message has arrived for {} s", SILENCE_MAX.as_secs());
-            if elapsed > SPIN {
-                timeout = SILENCE_MAX - elapsed;
-            }
-        }
     }
 }

@@ -1,17 +1,13 @@
 //! A connection to the server: a socket, and how much of a burst it has received.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{self, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use sansocket_mio::mio::net::TcpStream;
-use sansocket_mio::sansocket::accept_key;
 
 use super::burst::Burst;
-use crate::echo::SILENCE_MAX;
-
-/// The key of every opening handshake: the example of RFC 6455 section 1.3.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+use crate::raw::open;
 
 /// An open connection.
 #[derive(Debug)]
@@ -24,12 +20,8 @@ pub(super) struct Member {
 impl Member {
     /// Connects, and performs the opening handshake.
     pub(super) fn connect(address: SocketAddr) -> Result<Self> {
-        let mut stream = net::TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE_MAX))?;
-        open(&mut stream, address).context("the opening handshake failed")?;
-        stream.set_nonblocking(true)?;
-        Ok(Self { stream: TcpStream::from_std(stream), received: 0 })
+        let (stream, _) = open(address, None)?;
+        Ok(Self { stream, received: 0 })
     }
 
     /// Returns the socket, for a poll.
@@ -92,28 +84,4 @@ impl Member {
             expected[same]
         );
     }
-}
-
-/// Sends a request, and reads the response up to the end of its head.
-fn open(stream: &mut net::TcpStream, address: SocketAddr) -> Result<()> {
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\n\
-         Sec-WebSocket-Version: 13\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut response = Vec::new();
-    let mut buffer = [0; 1024];
-    while !response.ends_with(b"\r\n\r\n") {
-        let count = stream.read(&mut buffer)?;
-        response.extend_from_slice(&buffer[..count]);
-        ensure!(
-            count > 0 && response.len() <= buffer.len(),
-            "the response is {:?}",
-            String::from_utf8_lossy(&response)
-        );
-    }
-    let response = String::from_utf8_lossy(&response);
-    let is_accepted = response.starts_with("HTTP/1.1 101 ") && response.contains(&accept_key(KEY));
-    ensure!(is_accepted, "the response is {response:?}");
-    Ok(())
 }

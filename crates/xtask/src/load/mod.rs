@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::compressed;
 use crate::echo::{Cell, Payload, Program, Workload, allow_connections, count};
 use crate::fan_out;
 use run::Cores;
@@ -35,6 +36,11 @@ use table::{Summary, Table};
 /// receives counts, and is checked. The latency is the time from publishing a burst to the last arrival at any member.
 /// `benches/peers/` has servers of libraries in other languages for --servers.
 ///
+/// With --compress, the servers and the clients compress JSON messages (permessage-deflate), all with the same level and
+/// window, with and without takeover. Each client sends distinct trades, which were compressed before. All echoes of the
+/// first connection are inflated and compared, and the first echo of the others. The table also shows the bytes on the
+/// wire of an echo, with the head of its frame: they tell how well a server compresses.
+///
 /// The last lines show in how many cells ours is slower than another. That is not a failure, because times are noisy.
 /// On a busy machine, messages per second are not reliable; those per second of processor time are more so.
 #[derive(clap::Args, Debug)]
@@ -43,11 +49,16 @@ pub(crate) struct Args {
     #[arg(long)]
     fan_out: bool,
 
-    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB; --fan-out: 128B, 2KiB]
+    #[command(flatten)]
+    compression: compressed::Options,
+
+    /// Only messages of these sizes, such as 20B,1KiB [all: 20B, 1KiB, 16KiB, 1MiB; --fan-out: 128B, 2KiB; --compress:
+    /// 200B, 1KiB, 16KiB]
     #[arg(long, value_name = "SIZE", value_delimiter = ',')]
     payload: Vec<Payload>,
 
-    /// Only these numbers of connections [all: 1, 32, 200, 1000; --fan-out: 100, 1000, 5000]
+    /// Only these numbers of connections [all: 1, 32, 200, 1000; --fan-out: 100, 1000, 5000;
+    /// --compress: 1, 32]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     connections: Vec<usize>,
 
@@ -83,7 +94,7 @@ pub(crate) struct Args {
 }
 
 /// The arguments that choose cells and servers.
-const CELL_ARGS: [&str; 5] = ["payload", "connections", "in_flight", "servers", "passes"];
+const CELL_ARGS: [&str; 6] = ["payload", "connections", "in_flight", "servers", "passes", "compress"];
 const PAYLOADS: [usize; 4] = [20, 1 << 10, 16 << 10, 1 << 20];
 /// Numbers of connections, and of messages in flight per connection.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (32, 1), (200, 1), (1000, 1), (32, 16)];
@@ -107,7 +118,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.model.is_some() || !args.threads.is_empty() {
         return Ok(());
     }
-    let workload = Workload::new(args.fan_out);
+    let cores = Cores::take()?;
+    for workload in args.workloads() {
+        measure(args, workload, &cores)?;
+    }
+    Ok(())
+}
+
+/// Runs all cells of a workload, and prints a table for each, and a summary.
+fn measure(args: &Args, workload: Workload, cores: &Cores) -> Result<()> {
     let (cells, omitted): (Vec<_>, _) =
         args.cells(workload).into_iter().partition(|cell| cell.bytes_in_flight() <= BYTES_IN_FLIGHT_MAX);
     for cell in omitted {
@@ -117,12 +136,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(!cells.is_empty(), "no cell has these sizes and numbers");
     let connections = cells.iter().map(|cell| cell.connections).max();
     allow_connections(connections.unwrap_or_default())?;
-    let cores = Cores::take()?;
     let programs = args.programs(workload)?;
 
     let runs = cells.len() * args.passes * programs.len();
     let duration = args.seconds + args.seconds.max(run::MIN_WARM_UP * 10) / 10 + OVERHEAD;
-    println!("{runs} runs, about {}", minutes(duration * runs as u32));
+    println!("{workload}: {runs} runs, about {}", minutes(duration * runs as u32));
     if let Some(load) = load_average() {
         println!("note: this machine is busy (load average {load:.1}), which affects the times");
     }
@@ -134,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         for _ in 0..args.passes {
             for (index, program) in programs.iter().enumerate() {
                 bar.set_message(format!("{program}: {cell}"));
-                table.add(index, run::measure(program, &cores, cell, args.seconds)?);
+                table.add(index, run::measure(program, cores, cell, args.seconds)?);
                 bar.inc(1);
             }
         }
@@ -149,6 +167,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
+    fn workloads(&self) -> Vec<Workload> {
+        self.compression.workloads().unwrap_or_else(|| vec![Workload::new(self.fan_out)])
+    }
+
     fn cells(&self, workload: Workload) -> Vec<Cell> {
         let is_chosen = |cell: &Cell| {
             (self.payload.is_empty() || self.payload.contains(&cell.payload))
@@ -162,6 +184,7 @@ impl Args {
         match workload {
             Workload::Echo => echo.filter(is_chosen).collect(),
             Workload::FanOut => fan_out::cells().filter(is_chosen).collect(),
+            Workload::Compressed(_) => compressed::cells().filter(is_chosen).collect(),
         }
     }
 

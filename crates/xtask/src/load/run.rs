@@ -38,9 +38,9 @@ impl Cores {
     }
 }
 
-/// The figures of a run: messages per second, messages per second of the server's processor time, and the latencies at
-/// the median, 99 % and 99.9 %, in nanoseconds.
-pub(super) type Figures = [f64; 5];
+/// The figures of a run: messages per second, messages per second of the server's processor time, the latencies at the
+/// median, 99 % and 99.9 %, in nanoseconds, and the bytes of a message on the wire, or 0 if they are not counted.
+pub(super) type Figures = [f64; 6];
 
 /// Starts a server, measures it under load, and ends it.
 pub(super) fn measure(program: &Program, cores: &Cores, cell: Cell, duration: Duration) -> Result<Figures> {
@@ -64,5 +64,6 @@ fn load(workload: Workload, server: &Server, cell: Cell, duration: Duration) -> 
     let messages = tally.messages as f64;
     let latency = |quantile| tally.latencies.value_at_quantile(quantile) as f64;
     let rates = [messages / tally.elapsed.as_secs_f64(), messages / cpu.as_secs_f64()];
-    Ok((clients, [rates[0], rates[1], latency(0.5), latency(0.99), latency(0.999)]))
+    let bytes = tally.wire_bytes as f64 / messages;
+    Ok((clients, [rates[0], rates[1], latency(0.5), latency(0.99), latency(0.999), bytes]))
 }

@@ -7,6 +7,10 @@ use crate::echo::{Cell, Program};
 
 /// A slower rate counts as noise below this factor.
 const NOISE: f64 = 1.5;
+/// The index of the bytes on the wire in the figures.
+const BYTES: usize = 5;
+/// More bytes on the wire than another server's by this factor are a worse compression.
+const BYTES_TOLERANCE: f64 = 1.05;
 
 /// The runs of a cell.
 #[derive(Debug)]
@@ -45,6 +49,15 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Returns the servers that send fewer bytes than the first by more than the tolerance, with the factor.
+    fn shorter(&self) -> impl Iterator<Item = (&Row, f64)> {
+        let ours = self.rows[0].median(BYTES);
+        let factors = self.rows[1..].iter().map(move |row| (row, ours / row.median(BYTES)));
+        factors.filter(|(_, factor)| *factor > BYTES_TOLERANCE)
+    }
+}
+
 impl Row {
     fn median(&self, figure: usize) -> f64 {
         let mut values: Vec<_> = self.passes.iter().map(|figures| figures[figure]).collect();
@@ -63,6 +76,10 @@ impl fmt::Display for Table {
         // Beside each rate is the factor by which the first server's rate is higher.
         write!(f, "  {:<24} {:>11} {:>9} {:>14} {:>9}", "", "messages/s", "first is", "per CPU second", "first is")?;
         write!(f, " {:>10} {:>10} {:>10}", "p50 us", "p99 us", "p99.9 us")?;
+        let has_bytes = self.rows[0].median(BYTES) > 0.0;
+        if has_bytes {
+            write!(f, " {:>12}", "bytes/echo")?;
+        }
         for row in &self.rows {
             write!(f, "\n  {:<24}", row.name)?;
             for (rate, width) in [(0, 11), (1, 14)] {
@@ -71,6 +88,9 @@ impl fmt::Display for Table {
             }
             for latency in 2..5 {
                 write!(f, " {:>10}", grouped(row.median(latency) / 1e3))?;
+            }
+            if has_bytes {
+                write!(f, " {:>12.1}", row.median(BYTES))?;
             }
         }
         Ok(())
@@ -114,6 +134,11 @@ impl Summary {
                 }
             }
         }
+        self.lines.extend(
+            table.shorter().map(|(row, factor)| {
+                format!("{}: we send {factor:.2} times as many bytes as {}", table.cell, row.name)
+            }),
+        );
     }
 }
 
@@ -151,7 +176,7 @@ mod tests {
     use crate::echo::Payload;
 
     fn table(rows: &[(&str, &[f64])]) -> Table {
-        let pass = |&rate: &f64| [rate, rate, 1e3, 2e3, 3e3];
+        let pass = |&rate: &f64| [rate, rate, 1e3, 2e3, 3e3, 0.0];
         let row = |&(name, rates): &(&str, &[f64])| Row { name: name.into(), passes: rates.iter().map(pass).collect() };
         let cell = Cell { payload: Payload(20), connections: 1, in_flight: 1 };
         Table { cell, rows: rows.iter().map(row).collect() }
@@ -171,6 +196,17 @@ mod tests {
             "  messages per CPU second: 2; in every pass: 1; by a factor above 1.5: 1",
         ];
         assert_eq!(summary.to_string(), lines.join("\n"));
+    }
+
+    #[test]
+    fn the_summary_lists_servers_that_send_fewer_bytes() {
+        let row = |name: &str, bytes| Row { name: name.into(), passes: vec![[1.0, 1.0, 1e3, 2e3, 3e3, bytes]] };
+        let cell = Cell { payload: Payload(200), connections: 1, in_flight: 1 };
+        let table = Table { cell, rows: vec![row("ours", 104.0), row("a", 100.0), row("b", 80.0)] };
+        let mut summary = Summary::default();
+        summary.add(&table);
+        assert_eq!(summary.lines, ["200 B, 1 connection, 1 in flight: we send 1.30 times as many bytes as b"]);
+        assert!(table.to_string().contains("bytes/echo"), "{table}");
     }
 
     #[test]
