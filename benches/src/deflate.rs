@@ -3,17 +3,14 @@
 
 use std::fmt;
 use std::hint::black_box;
-use std::sync::Arc;
+use std::mem;
 
-use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
-use sansocket::{
-    Accept, Compression, CompressionLevel, Config, Event, Input, Instant, Output, Scratch, WebSocket, WindowBits,
-};
+use sansocket::{Compression, CompressionLevel, Config, Event, Input, Instant, Scratch, WebSocket, WindowBits};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
-use crate::CompressionSettings;
 use crate::wire::{self, From};
+use crate::{CompressionSettings, opened};
 
 /// The end of a message's sync flush, which is not sent (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -110,7 +107,7 @@ impl Server {
     #[must_use]
     pub fn open(settings: CompressionSettings, connections: usize) -> Self {
         let open = |_| {
-            let ws = open(settings);
+            let ws = opened::open(From::Server, config(settings));
             assert!(ws.compression().is_some(), "the connection does not compress");
             ws
         };
@@ -132,13 +129,20 @@ impl Server {
         ws.detach_scratch(&mut self.scratch);
     }
 
-    /// Receives a frame over a connection. Calls `each` with each message.
-    pub fn receive(&mut self, connection: usize, frame: &[u8], mut each: impl FnMut(&[u8])) {
+    /// Copies a frame into the read buffer, and receives it over a connection. Calls `each` with each message.
+    pub fn receive(&mut self, connection: usize, frame: &[u8], each: impl FnMut(&[u8])) {
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.resize(frame.len(), 0);
+        wire::copy(&mut buffer, black_box(frame));
+        self.receive_in_place(connection, &mut buffer, each);
+        self.buffer = buffer;
+    }
+
+    /// Receives bytes over a connection in one turn. Calls `each` with each message.
+    pub fn receive_in_place(&mut self, connection: usize, bytes: &mut [u8], mut each: impl FnMut(&[u8])) {
         let ws = &mut self.connections[connection];
         ws.attach_scratch(&mut self.scratch);
-        self.buffer.resize(frame.len(), 0);
-        wire::copy(&mut self.buffer, black_box(frame));
-        let mut input = Input::new(&mut self.buffer);
+        let mut input = Input::new(bytes);
         while let Some(event) = ws.receive(&mut input, Instant::EPOCH).unwrap() {
             let Event::Message(message) = event else { panic!("{event:?}") };
             each(message.as_bytes());
@@ -148,29 +152,39 @@ impl Server {
     }
 }
 
-/// Returns a server's connection after the opening handshake with a client that has the same settings.
-fn open(settings: CompressionSettings) -> WebSocket {
+/// Returns our settings.
+fn config(settings: CompressionSettings) -> Config {
     let mut compression = if settings.has_takeover { Compression::default() } else { Compression::small() };
     compression.level = CompressionLevel::new(settings.level).expect("a valid level");
     compression.window_bits = WindowBits::new(settings.window_bits).expect("a valid window");
     compression.peer_window_bits = compression.window_bits;
     compression.threshold = 0;
-    let (now, config) = (Instant::EPOCH, Arc::new(Config::default().compression(compression)));
-    let request = "ws://server.example.com/".parse().unwrap();
-    let mut client = WebSocket::client(request, Arc::clone(&config), StdRng::seed_from_u64(1), now).unwrap();
-    let mut server = WebSocket::server(config, now);
-    receive_all(&mut server, &mut take(client.output()));
-    server.accept(Accept::new(), now).unwrap();
-    receive_all(&mut server, &mut []);
-    take(server.output());
-    server
+    Config::default().compression(compression)
 }
 
-fn take(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
+/// A server's frame.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a frame has these parts")]
+pub struct Frame<'a> {
+    /// Whether it is the first of a compressed message: RSV1.
+    pub is_compressed: bool,
+    /// Whether it is the last of a message: FIN.
+    pub is_final: bool,
+    /// The payload.
+    pub payload: &'a [u8],
 }
 
-fn receive_all(ws: &mut WebSocket, bytes: &mut [u8]) {
-    let mut input = Input::new(bytes);
-    while ws.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
+impl<'a> Frame<'a> {
+    /// Takes a frame from the beginning of bytes; `None` if they do not contain all of it.
+    pub fn take(wire: &mut &'a [u8]) -> Option<Self> {
+        let (&[first, short], rest) = wire.split_first_chunk()?;
+        let (length, rest) = match short {
+            126 => rest.split_first_chunk().map(|(length, rest)| (u16::from_be_bytes(*length).into(), rest))?,
+            127 => rest.split_first_chunk().map(|(length, rest)| (u64::from_be_bytes(*length) as usize, rest))?,
+            length => (length.into(), rest),
+        };
+        let (payload, rest) = rest.split_at_checked(length)?;
+        *wire = rest;
+        Some(Self { is_compressed: first & 0x40 != 0, is_final: first & 0x80 != 0, payload })
+    }
 }

@@ -5,14 +5,17 @@
 //! connection), set `TCP_NODELAY`, and take the address to listen on as their last argument. The servers
 //! `src/bin/compress-echo-*` compress, and take [`CompressionSettings`] before it.
 
+#[cfg(any(feature = "peers", feature = "peers-zlib"))]
+pub mod compressing;
 mod compression;
 pub mod deflate;
+pub mod opened;
 pub mod operations;
 #[cfg(feature = "peers")]
 pub mod participants;
-#[cfg(feature = "peers")]
+#[cfg(any(feature = "peers", feature = "peers-zlib"))]
 pub mod table;
-#[cfg(feature = "peers")]
+#[cfg(any(feature = "peers", feature = "peers-zlib"))]
 pub mod transport;
 pub mod wire;
 

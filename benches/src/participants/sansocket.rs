@@ -6,12 +6,13 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rand::{SeedableRng, rngs::StdRng};
 use sansocket::bytes::Buf;
-use sansocket::{Accept, Config, Event, Input, Instant, MessageKind, Output, ReadyState, Scratch, WebSocket};
+use sansocket::{Accept, Config, Event, Input, Instant, MessageKind, Output, Scratch, WebSocket};
 
 use super::endpoint::{Endpoint, Payload, Role};
+use crate::opened::open;
 use crate::transport::{Exchange, READ, Transport};
+use crate::wire::From;
 
 /// A way to drive the core.
 pub trait Driving: Debug + 'static {
@@ -81,7 +82,8 @@ pub struct Sansocket<T, D = EventLoop> {
 impl<T: Transport, D: Driving> Endpoint<T> for Sansocket<T, D> {
     fn new(role: Role, transport: T) -> Self {
         let (scratch, buffer) = (Scratch::new(), vec![0; D::BUFFER]);
-        Self { ws: open(role), transport, scratch, buffer, unread: 0..0, driving: PhantomData }
+        let end = if role == Role::Client { From::Client } else { From::Server };
+        Self { ws: open(end, Config::default()), transport, scratch, buffer, unread: 0..0, driving: PhantomData }
     }
 
     fn receive(&mut self, mut count: usize, mut each: impl FnMut(bool, &[u8])) {
@@ -151,32 +153,6 @@ impl<T: Transport, D: Driving> Sansocket<T, D> {
             self.ws.detach_scratch(&mut self.scratch);
         }
     }
-}
-
-/// Returns a connection that is open: it has done the opening handshake with another one, which is dropped.
-fn open(role: Role) -> WebSocket {
-    let (now, config) = (Instant::EPOCH, Arc::new(Config::default()));
-    let request = "ws://server.example.com/chat".parse().unwrap();
-    // the generator of the adapters, but with a fixed seed
-    let mut client = WebSocket::client(request, Arc::clone(&config), StdRng::seed_from_u64(1), now).unwrap();
-    let mut server = WebSocket::server(config, now);
-
-    receive_all(&mut server, &mut take(client.output()));
-    server.accept(Accept::new(), now).unwrap();
-    receive_all(&mut server, &mut []);
-    receive_all(&mut client, &mut take(server.output()));
-    let ws = if role == Role::Client { client } else { server };
-    assert_eq!(ws.ready_state(), ReadyState::Open);
-    ws
-}
-
-fn take(output: &mut Output) -> Vec<u8> {
-    output.copy_to_bytes(output.remaining()).to_vec()
-}
-
-fn receive_all(ws: &mut WebSocket, bytes: &mut [u8]) {
-    let mut input = Input::new(bytes);
-    while ws.receive(&mut input, Instant::EPOCH).unwrap().is_some() {}
 }
 
 /// Writes the output as the adapters do: as one slice if it is contiguous, or as several.
