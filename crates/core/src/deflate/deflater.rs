@@ -96,17 +96,26 @@ impl Deflater {
 
     /// Compresses all of the data, and ends it with an empty block. Returns the number of bytes written.
     ///
-    /// The output always has room for them. Otherwise the next call would write another empty block, and compressed
-    /// bytes would stay in the compressor: zlib-rs 0.6.8 is not as new after a reset then, and panics at a later message.
-    fn flush(&mut self, data: &[u8], output: &mut Vec<u8>) -> usize {
-        // the bound of zlib for all settings, and more than the empty block
-        let bound = data.len() + data.len() / 8 + data.len() / 64 + 64;
-        if output.len() < bound {
-            output.resize(bound, 0);
+    /// Leaves nothing in the compressor: zlib-rs 0.6.8 is not as new after a reset then, and panics at a later message.
+    fn flush(&mut self, mut data: &[u8], output: &mut Vec<u8>) -> usize {
+        // The bound of zlib for all settings, and more than the empty block: one call has room for its output. If it had
+        // not, the next call would write the rest, and another empty block, which changes nothing.
+        let mut room = data.len() + data.len() / 8 + data.len() / 64 + 64;
+        let mut size = 0;
+        loop {
+            if output.len() < room {
+                output.resize(room, 0);
+            }
+            let (total_in, total_out) = (self.deflate.total_in(), self.deflate.total_out());
+            let free = output.get_mut(size..).unwrap_or_default();
+            let flushed = self.deflate.compress(data, free, DeflateFlush::SyncFlush);
+            debug_assert!(flushed.is_ok(), "zlib-rs: {flushed:?}");
+            data = data.get((self.deflate.total_in() - total_in) as usize..).unwrap_or_default();
+            size += (self.deflate.total_out() - total_out) as usize;
+            if flushed.is_err() || (data.is_empty() && size < output.len()) {
+                return size;
+            }
+            room = 2 * output.len();
         }
-        let before = self.deflate.total_out();
-        let flushed = self.deflate.compress(data, output, DeflateFlush::SyncFlush);
-        debug_assert!(flushed.is_ok(), "zlib-rs: {flushed:?}");
-        (self.deflate.total_out() - before) as usize
     }
 }
