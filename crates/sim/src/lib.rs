@@ -44,6 +44,7 @@ mod run;
 mod seeds;
 mod send_model;
 mod settings;
+pub mod strict_inflater;
 mod transfers;
 
 pub use choices::Choices;

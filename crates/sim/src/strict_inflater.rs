@@ -66,7 +66,7 @@ pub struct Inflated {
 
 /// A kind of block (RFC 1951 3.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "RFC 1951 has three kinds of block")]
+#[non_exhaustive]
 pub enum Block {
     /// Not compressed; the number of bytes.
     Stored(usize),

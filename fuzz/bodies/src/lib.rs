@@ -8,6 +8,7 @@
 //! The other modules hold what the targets compare with: an encoder and decoder of frames (`wire`), a receiver
 //! (`model`) and a parser of HTTP (`http`). They are slow and obvious, and use no code of the core.
 
+pub mod deflate;
 pub mod delivery;
 pub mod differential;
 mod drive;
@@ -33,7 +34,8 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
+    ("deflate", deflate::run),
     ("delivery", delivery::run),
     ("differential", differential::run),
     ("driver", driver::run),

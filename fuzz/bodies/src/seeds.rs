@@ -1,5 +1,5 @@
 //! Makes seeds from `testdata/`: wire data, preceded by choices that leave it unchanged. The seeds of `pair`,
-//! `delivery` and `driver` are random.
+//! `deflate`, `delivery` and `driver` are random.
 
 use std::fs;
 use std::io;
@@ -39,7 +39,9 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     seeds.extend((0..4).flat_map(|agreement| [0, 1].map(|role| ("inflate", inflate(role, agreement)))));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
-    seeds.extend((0..64).flat_map(|seed| [("delivery", few_choices(seed)), ("driver", few_choices(seed))]));
+    seeds.extend((0..64).flat_map(|seed| {
+        [("deflate", few_choices(seed)), ("delivery", few_choices(seed)), ("driver", few_choices(seed))]
+    }));
     Ok(seeds)
 }
 
@@ -50,7 +52,7 @@ fn choices(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Makes choices for `delivery` and `driver`, with a configuration of generous limits.
+/// Makes choices for `deflate`, `delivery` and `driver`, with a configuration of generous limits.
 fn few_choices(seed: u64) -> Vec<u8> {
     let mut bytes = choices(seed);
     bytes.truncate(300);
@@ -119,7 +121,8 @@ fn operations(operations: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Lines of `Sec-WebSocket-Extensions`, as offers and as answers.
-const EXTENSIONS: [&str; 8] = [
+const EXTENSIONS: [&str; 9] = [
+    "permessage-deflate; server_max_window_bits=14; client_max_window_bits=14",
     "permessage-deflate; client_max_window_bits",
     "permessage-deflate",
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=\"9\"",
@@ -132,7 +135,8 @@ const EXTENSIONS: [&str; 8] = [
 
 /// Makes inputs of `negotiate` for several settings and offers of a client.
 fn extensions(lines: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let choices: [[u8; 8]; 4] = [
+    let choices: [[u8; 8]; 5] = [
+        [0x3f, 1, 0, 0x7a, 0, 0, 0, 0],
         [0x3f, 1, 0, 0x80, 0, 0, 0, 0],
         [0xe4, 0, 0, 0, 0, 0, 0, 0],
         [0x24, 3, 3, 0x9a, 1, 0x80, 0, 0x0f],

@@ -11,10 +11,6 @@ use crate::data::{Compression, CompressionLevel, MemoryLevel, WindowBits};
 /// The empty block at the end of a flush, without its first byte. It is removed from the end of a message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// The room behind the compressed bytes, of which a half stays free: a flush that fills its room may have ended within
-/// its empty block, and the next call would write another one.
-const FLUSH_ROOM: usize = 16;
-
 /// The smallest window of the compressor, which looks back at most 250 bytes in it: it serves the window of 8 bits too.
 const BITS_MIN: u8 = 9;
 
@@ -87,31 +83,39 @@ impl Deflater {
     /// Compresses a message into `output`. Returns the number of bytes, without the tail; `None` if they are not fewer
     /// than those of the message: then the window has to be [primed](Self::prime) again.
     pub(super) fn compress(&mut self, data: &[u8], output: &mut Vec<u8>) -> Option<usize> {
-        let size = self.flush(data, output, data.len() + FLUSH_ROOM)?.checked_sub(TAIL.len())?;
+        let size = self.flush(data, output).checked_sub(TAIL.len())?;
         (size < data.len()).then_some(size)
     }
 
     /// Compresses a fragment, which is not empty, into `output`. Returns the number of bytes. Only the last fragment of
     /// a message loses the tail.
     pub(super) fn compress_fragment(&mut self, data: &[u8], last: bool, output: &mut Vec<u8>) -> usize {
-        // the bound of zlib for all settings, which is never reached
-        let bound = data.len() + data.len() / 8 + data.len() / 64 + 64;
-        let size = self.flush(data, output, bound).unwrap_or_default();
+        let size = self.flush(data, output);
         if last { size.saturating_sub(TAIL.len()) } else { size }
     }
 
-    /// Compresses all of the data, and ends it with an empty block. Returns the number of bytes written; `None` if they
-    /// do not fit into `room` bytes.
-    fn flush(&mut self, data: &[u8], output: &mut Vec<u8>, room: usize) -> Option<usize> {
-        if output.len() < room {
-            output.resize(room, 0);
+    /// Compresses all of the data, and ends it with an empty block. Returns the number of bytes written.
+    ///
+    /// Leaves nothing in the compressor: zlib-rs 0.6.8 is not as new after a reset then, and panics at a later message.
+    fn flush(&mut self, mut data: &[u8], output: &mut Vec<u8>) -> usize {
+        // The bound of zlib for all settings, and more than the empty block: one call has room for its output. If it had
+        // not, the next call would write the rest, and another empty block, which changes nothing.
+        let mut room = data.len() + data.len() / 8 + data.len() / 64 + 64;
+        let mut size = 0;
+        loop {
+            if output.len() < room {
+                output.resize(room, 0);
+            }
+            let (total_in, total_out) = (self.deflate.total_in(), self.deflate.total_out());
+            let free = output.get_mut(size..).unwrap_or_default();
+            let flushed = self.deflate.compress(data, free, DeflateFlush::SyncFlush);
+            debug_assert!(flushed.is_ok(), "zlib-rs: {flushed:?}");
+            data = data.get((self.deflate.total_in() - total_in) as usize..).unwrap_or_default();
+            size += (self.deflate.total_out() - total_out) as usize;
+            if flushed.is_err() || (data.is_empty() && size < output.len()) {
+                return size;
+            }
+            room = 2 * output.len();
         }
-        let output = output.get_mut(..room)?;
-        let (total_in, total_out) = (self.deflate.total_in(), self.deflate.total_out());
-        self.deflate.compress(data, output, DeflateFlush::SyncFlush).ok()?;
-        let (taken, written) = (self.deflate.total_in() - total_in, self.deflate.total_out() - total_out);
-        let written = written as usize;
-        // if the output ends within the empty block, the next call writes another one
-        (taken == data.len() as u64 && written + FLUSH_ROOM / 2 <= room).then_some(written)
     }
 }

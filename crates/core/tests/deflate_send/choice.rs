@@ -55,6 +55,20 @@ fn a_message_that_would_not_shrink_is_sent_uncompressed_and_touches_no_context()
     });
 }
 
+/// A compressor that is reset while compressed bytes are pending fails at a later message (zlib-rs 0.6.8).
+#[test]
+fn long_messages_follow_one_that_would_not_shrink() {
+    for role in BOTH {
+        for takeover in [false, true] {
+            let (mut connection, mut peer) = pair(role, takeover);
+            for message in [noise(1_000, 1), noise(100_000, 2), records(100_000, 3).into_bytes()] {
+                connection.send_with(&message[..], Compress::Yes).unwrap();
+                assert_eq!(peer.read_one(&mut connection).payload, message);
+            }
+        }
+    }
+}
+
 /// Deflate 36, 58.
 #[test]
 fn an_uncompressed_message_enters_no_context() {

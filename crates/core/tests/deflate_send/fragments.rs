@@ -83,7 +83,7 @@ fn the_context_is_reset_per_message_and_not_per_fragment() {
                 connection.detach_scratch(&mut scratch);
                 // another connection uses the compressor in the middle of the message
                 other.attach_scratch(&mut scratch);
-                other.send(&records(2_000, round)).unwrap();
+                other.send(records(2_000, round)).unwrap();
                 others_peer.read_one(&mut other);
                 other.detach_scratch(&mut scratch);
             }

@@ -10,7 +10,7 @@ type Use = fn(&mut Connection, &str);
 const USES: [Use; 4] = [
     |connection, text| connection.send(text).unwrap(),
     // abandoned, since it does not shrink: the compressor has seen it
-    |connection, text| connection.send_with(&[&noise(60_000, 1), text.as_bytes()].concat(), Compress::Yes).unwrap(),
+    |connection, text| connection.send_with([&noise(60_000, 1), text.as_bytes()].concat(), Compress::Yes).unwrap(),
     |connection, text| connection.send_fragment(MessageKind::Text, text, false).unwrap(),
     |connection, text| {
         connection.send_fragment(MessageKind::Text, text, false).unwrap();
@@ -66,7 +66,7 @@ fn a_connection_changes_between_scratches() {
                 connection.attach_scratch(scratch);
             }
             connection.send(&text).unwrap();
-            connection.send(&records(300, round as u64)).unwrap();
+            connection.send(records(300, round as u64)).unwrap();
             let messages = peer.read(&mut connection);
             assert_eq!(messages[0].payload, text.as_bytes());
             assert!(messages.iter().all(Message::is_compressed) && (round == 0 || messages[0].reach() > 0));

@@ -2,12 +2,16 @@
 
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sansocket_net::sansocket::Compression;
-use sansocket_net::{CloseCode, Config, Connector, Event, Message, MessageKind, Writer};
+use sansocket_net::{CloseCode, Config, Connector, Event, Message, MessageKind, ReadOutcome, Writer};
 
 use super::workload::Fragments;
+
+/// The longest time without an echo.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The result of [`exchange`].
 #[derive(Debug)]
@@ -28,7 +32,12 @@ pub(super) fn exchange(url: &str, compression: &Compression, workload: &[Fragmen
         let sending = scope.spawn(|| workload.iter().try_for_each(|message| send(&writer, message)));
         let mut expected = workload.iter().zip(1..);
         let mut next = expected.next();
-        while let Some(event) = reader.read()? {
+        loop {
+            let event = match reader.read_timeout(SILENCE_LIMIT)? {
+                ReadOutcome::Event(event) => event,
+                ReadOutcome::Pending => bail!("the server sends nothing for {} s", SILENCE_LIMIT.as_secs()),
+                _ => break,
+            };
             match (event, next) {
                 (Event::Message(echo), Some((message, number))) => {
                     check(&echo, message).with_context(|| format!("the echo of message {number} differs"))?;
@@ -39,7 +48,7 @@ pub(super) fn exchange(url: &str, compression: &Compression, workload: &[Fragmen
                 }
                 (Event::Close(close), None) => ensure!(close.code == CloseCode::NORMAL, "{close:?}"),
                 (Event::Close(close), Some((_, number))) => {
-                    return Err(anyhow!("the connection closed before echo {number}: {close:?}"));
+                    bail!("the connection closed before echo {number}: {close:?}");
                 }
                 _ => {}
             }

@@ -7,11 +7,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::relay::{Conversation, Relay};
 
-/// The bytes on the wire per byte of similar messages, with context takeover. TODO
-const WITH_TAKEOVER: Range<f64> = 0.1..0.6;
-/// The same without.
-const WITHOUT_TAKEOVER: Range<f64> = 0.7..1.0;
-/// The bytes on the wire per byte of mixed messages, of which a third does not compress.
+/// The bytes on the wire per byte of similar messages, with context takeover: 0.25 to 0.44 with the levels and windows of
+/// the cases.
+const WITH_TAKEOVER: Range<f64> = 0.2..0.6;
+/// The same without context takeover: 0.87 to 1.01. Alone, such a short message shrinks little, and has a frame header.
+const WITHOUT_TAKEOVER: Range<f64> = 0.8..1.05;
+/// The bytes on the wire per byte of mixed messages, of which a third does not compress. They show that compression is in
+/// use, also without context takeover.
 const MIXED: Range<f64> = 0.3..0.8;
 
 /// The bytes of the messages on the two connections of a case, in each direction.
