@@ -32,7 +32,7 @@ use crate::architecture::{check_cycles, check_layers, read_layers};
 use crate::graph::Graph;
 
 /// Crates outside the folder `crates`.
-const OTHER_CRATES: [&str; 2] = ["benches", "fuzz/bodies"];
+const OTHER_CRATES: [&str; 3] = ["benches", "benches/samples", "fuzz/bodies"];
 
 #[test]
 fn files_have_no_cycles_and_use_only_lower_layers() {
