@@ -77,7 +77,8 @@ impl Deflater {
             self.deflate.reset();
         }
         self.is_fresh = false;
-        for part in context.map(|context| context.history.parts()).into_iter().flatten().filter(|part| !part.is_empty()) {
+        for part in context.map(|context| context.history.parts()).into_iter().flatten().filter(|part| !part.is_empty())
+        {
             // cannot fail: the stream is new
             let _ = self.deflate.set_dictionary(part);
         }
