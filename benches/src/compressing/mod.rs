@@ -2,6 +2,7 @@
 //! trait. The codec alone is [`Codec`](crate::deflate::Codec).
 
 mod measure;
+mod participant;
 mod sansocket;
 #[cfg(feature = "peers")]
 mod sockudo;
@@ -10,9 +11,8 @@ mod soketto;
 #[cfg(feature = "peers")]
 mod yawc;
 
-use crate::CompressionSettings;
-
 pub use self::measure::{Case, Participant, all};
+pub use self::participant::Compressing;
 pub use self::sansocket::Sansocket;
 #[cfg(feature = "peers")]
 pub use self::sockudo::Sockudo;
@@ -20,15 +20,3 @@ pub use self::sockudo::Sockudo;
 pub use self::soketto::Soketto;
 #[cfg(feature = "peers")]
 pub use self::yawc::Yawc;
-
-/// A server over a transport `T` that has agreed to compress.
-pub trait Compressing<T> {
-    /// Creates a server after the opening handshake.
-    fn new(settings: CompressionSettings, transport: T) -> Self;
-
-    /// Receives `count` messages, the last of which ends a read. Calls `each` with each whole payload.
-    fn receive(&mut self, count: usize, each: impl FnMut(&[u8]));
-
-    /// Sends a binary message, and writes it to the last byte.
-    fn send(&mut self, message: &[u8]);
-}
