@@ -80,8 +80,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues the compressed form of encoded messages, for which the output must have room: `warm` if the
-    /// peer has all to which it refers, or else `cold`. Returns whether there is a form for this connection.
+    /// Queues a compressed form of encoded messages, for which the output must have room: `warm` if the peer's window has
+    /// all bytes to which it may refer, or else `cold`. Returns whether there is a form for this connection.
     pub(super) fn queue_form(
         &mut self,
         cold: Option<&LazyForm>,
