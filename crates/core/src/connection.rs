@@ -230,11 +230,12 @@ impl Connection {
     /// returns it), or a fragmented message is unfinished. The connection is unaffected.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
+        let message = message.into();
         #[cfg(feature = "deflate")]
         if self.deflate.is_some() {
-            return self.send_with(message, Compress::AsConfigured);
+            return self.send_compressed(message, Compress::AsConfigured);
         }
-        self.send_message(message.into())
+        self.send_message(message)
     }
 
     /// Queues a message with a shared payload. A server does not copy it, unless its frames have less than 256 bytes of
@@ -528,7 +529,7 @@ impl Connection {
         self.sender.role()
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_message<'m>(&mut self, message: Message<'m>) -> Result<(), SendError<Message<'m>>> {
         let size = message.len();
         if !self.accepts_message(size) {

@@ -18,7 +18,16 @@ impl Connection {
         message: impl Into<Message<'m>>,
         compress: Compress,
     ) -> Result<(), SendError<Message<'m>>> {
-        let message = message.into();
+        self.send_compressed(message.into(), compress)
+    }
+
+    /// Not inlined, so that [`send`](Self::send) of a message that is not compressed is inlined as without this feature.
+    #[inline(never)]
+    pub(super) fn send_compressed<'m>(
+        &mut self,
+        message: Message<'m>,
+        compress: Compress,
+    ) -> Result<(), SendError<Message<'m>>> {
         let size = message.len();
         if self.accepts_message(size) && self.queue_compressed(message.kind(), message.as_bytes(), compress) {
             self.note_backlog();

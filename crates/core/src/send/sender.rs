@@ -362,13 +362,12 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = buffer_limit(config);
     let fits = |amount: usize| amount + payload <= limit;
-    // compressed messages can have more bytes than their frames
-    #[cfg(feature = "deflate")]
-    if !fits(output.buffered_amount()) {
-        return false;
-    }
     // usually payload and framing together are below the limit, and then each is
-    fits(output.undelivered()) || (output.framing_len() <= limit && fits(output.buffered_amount()))
+    let occupied = output.undelivered();
+    // a compressed payload is longer than its frames
+    #[cfg(feature = "deflate")]
+    let occupied = occupied.max(output.buffered_amount());
+    fits(occupied) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }
 
 /// Returns the limit on buffered payload. It is capped so that no sum in [`has_room`] overflows: pending payload is at
