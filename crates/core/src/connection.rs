@@ -248,11 +248,12 @@ impl Connection {
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         #[cfg(feature = "deflate")]
         if self.deflate.is_some() {
-            return self.send_shared_with(kind, payload, Compress::AsConfigured);
+            return self.send_shared_compressed(kind, payload, Compress::AsConfigured);
         }
         self.send_shared_plain(kind, payload)
     }
 
+    #[inline(always)]
     fn send_shared_plain(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         let size = payload.len();
         if !self.accepts_message(size) {

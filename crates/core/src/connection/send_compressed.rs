@@ -47,6 +47,17 @@ impl Connection {
         payload: Bytes,
         compress: Compress,
     ) -> Result<(), SendError<Bytes>> {
+        self.send_shared_compressed(kind, payload, compress)
+    }
+
+    /// Not inlined, as [`send_compressed`](Self::send_compressed).
+    #[inline(never)]
+    pub(super) fn send_shared_compressed(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        compress: Compress,
+    ) -> Result<(), SendError<Bytes>> {
         let is_valid = || kind == MessageKind::Binary || simdutf8::basic::from_utf8(&payload).is_ok();
         if self.accepts_message(payload.len()) && is_valid() && self.queue_compressed(kind, &payload, compress) {
             self.note_backlog();
