@@ -45,4 +45,6 @@ fn runs_end_in_all_ways() {
     assert!(opened > 850 && got_close > 430, "{opened} opened, {got_close} received a Close frame");
     assert!(timed_out > 100, "closing timed out at {timed_out}");
     assert!(failed > 100 && messages > 2_000, "{failed} failed, {messages} messages");
+    let compressed = count(|outcome| outcome.compressed);
+    assert!(compressed > 500, "{compressed} messages were compressed");
 }
