@@ -46,7 +46,7 @@ impl Sentences {
     /// Returns a word. The product of three fractions favours the frequent words, roughly as Zipf's law does.
     fn word(&mut self) -> &'static str {
         let count = self.words.len() as u64;
-        let rank = (0..2).fold(self.random.below(count), |rank, _| rank * self.random.below(1 << 16) >> 16);
+        let rank = (0..2).fold(self.random.below(count), |rank, _| (rank * self.random.below(1 << 16)) >> 16);
         self.words[rank as usize]
     }
 }
