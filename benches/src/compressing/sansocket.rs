@@ -1,7 +1,7 @@
 //! sansocket: one connection of a server whose connections share a codec.
 
+use super::endpoint::Compressing;
 use crate::CompressionSettings;
-use crate::compressing::Compressing;
 use crate::deflate::Server;
 use crate::transport::{READ, Transport};
 

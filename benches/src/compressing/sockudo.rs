@@ -5,8 +5,8 @@ use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::deflate::{DeflateConfig, DeflateWindowBits};
 use sockudo_ws::{CompressedWebSocketStream, Config, Message};
 
+use super::endpoint::Compressing;
 use crate::CompressionSettings;
-use crate::compressing::Compressing;
 use crate::transport::{Stream, Transport, block_on};
 
 /// sockudo-ws.

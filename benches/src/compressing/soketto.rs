@@ -5,8 +5,8 @@ use soketto::extension::deflate::Deflate;
 use soketto::extension::{Extension, Param};
 use soketto::{Receiver, Sender};
 
+use super::endpoint::Compressing;
 use crate::CompressionSettings;
-use crate::compressing::Compressing;
 use crate::transport::{Stream, Transport, block_on};
 
 /// soketto.

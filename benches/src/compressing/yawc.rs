@@ -3,8 +3,8 @@
 use futures_util::SinkExt;
 use yawc::{CompressionLevel, DeflatePool, Frame, Options, Role, WebSocket};
 
+use super::endpoint::Compressing;
 use crate::CompressionSettings;
-use crate::compressing::Compressing;
 use crate::transport::{Stream, Transport, block_on};
 
 /// yawc.
