@@ -11,7 +11,7 @@ mod soketto;
 #[cfg(feature = "peers")]
 mod yawc;
 
-pub use self::endpoint::Compressing;
+pub use self::endpoint::{Compressing, Inflating};
 pub use self::measure::{Case, Participant, all};
 pub use self::sansocket::Sansocket;
 #[cfg(feature = "peers")]
