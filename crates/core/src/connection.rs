@@ -273,7 +273,7 @@ impl Connection {
             return Err(self.refuse_message((), message.len()));
         }
         #[cfg(feature = "deflate")]
-        if self.queue_form(message.form(), core::slice::from_ref(message), message.len()) {
+        if self.queue_form(message.form(), None, core::slice::from_ref(message), message.len()) {
             self.note_backlog();
             return Ok(());
         }
@@ -294,8 +294,8 @@ impl Connection {
             return Err(self.refuse_message((), batch.len()));
         }
         #[cfg(feature = "deflate")]
-        if let Some((form, messages)) = batch.form()
-            && self.queue_form(Some(form), messages, batch.len())
+        if let Some(forms) = batch.forms()
+            && self.queue_form(Some(&forms.cold), forms.warm.as_ref(), &forms.messages, batch.len())
         {
             self.note_backlog();
             return Ok(());

@@ -165,6 +165,8 @@ pub use handshake::{
     HttpVersion, MalformedResponse, NotHttp, Open, OpeningHandshake, OriginError, OriginFault, OriginPolicy, Origins,
     Request, RequestError, RequestTemplate, Response, ResponseFault, accept_key, generate_key,
 };
+#[cfg(feature = "deflate")]
+pub use send::BroadcastStream;
 pub use send::{EncodedBatch, EncodedMessage, Output, Scratch};
 pub use websocket::WebSocket;
 

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;
 
+#[cfg(feature = "deflate")]
+use sansocket::BroadcastStream;
 use sansocket::{EncodedBatch, EncodedMessage, Instant, ReadyState, SendError, WebSocket};
 use slab::Slab;
 
@@ -84,11 +86,28 @@ struct GroupState {
     runs: VecDeque<u64>,
     /// All members have the group's messages before this position.
     delivered: u64,
+    #[cfg(feature = "deflate")]
+    stream: BroadcastStream,
 }
 
 impl GroupState {
     fn new(group: Option<Group>) -> Self {
-        Self { group, members: Vec::new(), runs: VecDeque::new(), delivered: 0 }
+        Self {
+            group,
+            members: Vec::new(),
+            runs: VecDeque::new(),
+            delivered: 0,
+            #[cfg(feature = "deflate")]
+            stream: BroadcastStream::default(),
+        }
+    }
+
+    /// Joins the messages of a run, which is the next one of this group.
+    fn seal(&mut self, messages: &[EncodedMessage]) -> EncodedBatch {
+        #[cfg(feature = "deflate")]
+        return EncodedBatch::following(messages, &mut self.stream);
+        #[cfg(not(feature = "deflate"))]
+        EncodedBatch::new(messages)
     }
 }
 
@@ -352,8 +371,9 @@ impl Publications {
 
     /// Ends the runs of the log, so that members take them by reference. Later publications begin new runs.
     pub fn seal(&mut self) {
-        for run in self.log.runs.iter_mut().rev().take_while(|run| run.batch.is_none()) {
-            run.batch = Some(EncodedBatch::new(&run.messages));
+        let first = self.log.runs.partition_point(|run| run.batch.is_some());
+        for run in self.log.runs.range_mut(first..) {
+            run.batch = Some(self.groups[run.slot].seal(&run.messages));
         }
     }
 

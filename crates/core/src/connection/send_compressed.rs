@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use crate::data::{Compress, Compression, FragmentPayload, Message, MessageKind, SendError};
-use crate::send::{EncodedMessage, LazyForm};
+use crate::send::{EncodedMessage, LazyForm, WarmForm};
 
 impl Connection {
     /// Queues a message as [`send`](Self::send) does, compressed or not: see [`Compress`]. If the peer did not agree to
@@ -80,14 +80,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues the compressed form of encoded messages, for which the output must have room. Returns whether there is one
-    /// for this connection.
-    pub(super) fn queue_form(&mut self, lazy: Option<&LazyForm>, messages: &[EncodedMessage], len: usize) -> bool {
-        let (Some(deflate), Some(lazy)) = (&mut self.deflate, lazy) else { return false };
-        let mut sent = deflate.sent(self.output.codecs());
-        let Some(form) = lazy.get(messages, sent.window_bits, sent.codecs) else { return false };
+    /// Queues the compressed form of encoded messages, for which the output must have room: `warm` if the
+    /// peer has all to which it refers, or else `cold`. Returns whether there is a form for this connection.
+    pub(super) fn queue_form(
+        &mut self,
+        cold: Option<&LazyForm>,
+        warm: Option<&WarmForm>,
+        messages: &[EncodedMessage],
+        len: usize,
+    ) -> bool {
+        let (Some(deflate), Some(cold)) = (&mut self.deflate, cold) else { return false };
         let default = Compression::default();
-        sent.note_encoded(&form.tail, form.is_whole, self.config.compression.as_ref().unwrap_or(&default));
+        let compression = self.config.compression.as_ref().unwrap_or(&default);
+        let mut sent = deflate.sent(self.output.codecs());
+        let window = sent.stream(compression);
+        let usable = warm.filter(|warm| window.is_some_and(|window| warm.part.follows(window)));
+        let Some(form) = cold.get(messages, usable, sent.window_bits, sent.codecs) else { return false };
+        let stream = warm.zip(window).map(|(warm, window)| warm.part.end_of(window, form.unbroken)).unwrap_or_default();
+        sent.note_encoded(&form.tail, form.is_whole, stream, compression);
         self.sender.queue_form(&mut self.output, form, len);
         true
     }

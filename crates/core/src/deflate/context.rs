@@ -30,13 +30,32 @@ pub(crate) struct Context {
     pub(crate) history: History,
     /// The token of the codec that is primed with the history, unless another connection has used it since.
     pub(crate) token: Option<Token>,
+    /// How the peer's window ends, as far as a stream of messages for many receivers is concerned.
+    pub(crate) stream: StreamEnd,
+}
+
+/// The end of a window: the last bytes of a stream. The default is a window that need not contain any.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct StreamEnd {
+    /// Identifies the place in the stream, behind the last byte of the window.
+    pub(crate) token: Option<Token>,
+    /// How many bytes at the end of the window are those of the stream before that place.
+    pub(crate) len: usize,
 }
 
 impl Context {
-    /// Appends data to the history. No codec is primed with it.
+    /// Returns the context after messages that ended with this history.
+    pub(crate) fn new(history: &[u8]) -> Self {
+        let mut context = Self::default();
+        context.history.append(history, history.len());
+        context
+    }
+
+    /// Appends data to the history. No codec is primed with it, and it belongs to no stream.
     pub(crate) fn append(&mut self, data: &[u8], max: usize) {
         self.history.append(data, max);
         self.token = None;
+        self.stream = StreamEnd::default();
     }
 }
 

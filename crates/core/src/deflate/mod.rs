@@ -16,7 +16,8 @@ mod sent;
 mod token;
 
 pub(crate) use codecs::Codecs;
-pub(crate) use context::{Context, Deflate, Direction};
+pub(crate) use context::{Context, Deflate, Direction, StreamEnd};
 pub(crate) use history::History;
 pub(crate) use inflater::{InflateError, Inflater, Step};
 pub(crate) use sent::history_size;
+pub(crate) use token::{Token, Tokens};

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::codecs::Codecs;
-use super::context::{Context, Direction};
+use super::context::{Context, Direction, StreamEnd};
 use super::deflater::Settings;
 use crate::data::{Compression, WindowBits};
 
@@ -57,21 +57,34 @@ impl Direction<'_> {
         Compressed { buffer, size }
     }
 
-    /// Notes that messages were sent which were compressed without this context, and end with `tail`. Unless the tail
-    /// is all of their data, later messages cannot refer to anything before it.
-    pub(crate) fn note_encoded(&mut self, tail: &[u8], is_whole: bool, compression: &Compression) {
+    /// Returns how the peer's window ends; `None` without context takeover.
+    pub(crate) fn stream(&self, compression: &Compression) -> Option<StreamEnd> {
+        self.context.as_deref().filter(|_| compression.context_takeover).map(|context| context.stream)
+    }
+
+    /// Notes that messages were sent which were compressed without this context, and end with `tail` and `stream`.
+    /// Unless the tail is all of their data, later messages cannot refer to anything before it.
+    pub(crate) fn note_encoded(&mut self, tail: &[u8], is_whole: bool, stream: StreamEnd, compression: &Compression) {
         let Some(context) = self.context.as_deref_mut().filter(|_| compression.context_takeover) else { return };
         if !is_whole {
             context.history.clear();
         }
         context.append(tail, history_size(compression, self.window_bits));
+        context.stream = stream;
     }
 }
 
 impl Codecs {
-    /// Compresses a message that refers to no other. Returns `None` if it would not get shorter.
-    pub(crate) fn compress_alone(&mut self, data: &[u8], compression: &Compression) -> Option<Compressed> {
-        self.compress(data, Settings::new(compression, compression.window_bits), None)
+    /// Compresses a message for many receivers, which all have `context`; without one, it refers to no other message.
+    /// Returns `None` if it would not get shorter.
+    pub(crate) fn compress_encoded(
+        &mut self,
+        data: &[u8],
+        compression: &Compression,
+        context: Option<&mut Context>,
+    ) -> Option<Compressed> {
+        let (bits, max) = (compression.window_bits, history_size(compression, compression.window_bits));
+        self.compress(data, Settings::new(compression, bits), context.map(|context| (context, max)))
     }
 
     /// Takes the buffer of compressed bytes back.

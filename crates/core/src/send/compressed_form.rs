@@ -1,4 +1,4 @@
-//! The compressed form of encoded messages, which is created once, when a connection first needs it.
+//! The compressed forms of encoded messages, each of which is created once, when a connection first needs it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -8,14 +8,17 @@ use std::sync::OnceLock;
 
 use bytes::{Buf, Bytes};
 
+use super::broadcast_stream::StreamPart;
 use super::encoded_message::EncodedMessage;
 use super::output::Output;
 use super::sender::{Masking, Sender};
 use crate::data::{Compress, Compression, Config, WindowBits};
-use crate::deflate::{Codecs, History, history_size};
+use crate::deflate::{Codecs, Context, History, history_size};
 
-/// Encoded messages, of which at least one is compressed. Each message is compressed without the history of any
-/// receiver, so every receiver can decode it whose window is large enough.
+/// Encoded messages, of which at least one is compressed.
+///
+/// In the *cold* form, each message is compressed alone, so every receiver can decode it whose window is large enough.
+/// In the *warm* form of a batch, messages refer to those before them, in the batch and in the stream.
 pub(crate) struct CompressedForm {
     /// Unmasked frames, back to back.
     pub(crate) frames: Bytes,
@@ -25,14 +28,28 @@ pub(crate) struct CompressedForm {
     pub(crate) tail: Box<[u8]>,
     /// Whether the tail has all application bytes of the compressed messages.
     pub(crate) is_whole: bool,
+    /// The application bytes behind the last message that might have been compressed, and is not.
+    pub(crate) unbroken: usize,
 }
 
-/// The compressed form of a message, or of a batch, which is created when a connection first needs it.
+/// The cold form of a message, or of a batch.
 pub(crate) struct LazyForm {
     compression: Compression,
     /// See [`Config::max_sent_frame_payload`].
     max_frame: NonZeroUsize,
     form: OnceLock<Option<CompressedForm>>,
+}
+
+/// The warm form of a batch.
+pub(crate) struct WarmForm {
+    pub(crate) part: StreamPart,
+    form: OnceLock<Option<CompressedForm>>,
+}
+
+impl WarmForm {
+    pub(super) const fn new(part: StreamPart) -> Self {
+        Self { part, form: OnceLock::new() }
+    }
 }
 
 impl LazyForm {
@@ -51,38 +68,53 @@ impl LazyForm {
     }
 
     /// Returns the form of several messages, if one of them has a form.
-    pub(super) fn of_batch(messages: &[EncodedMessage]) -> Option<Arc<Self>> {
+    pub(super) fn of_batch(messages: &[EncodedMessage]) -> Option<Self> {
         let mut forms = messages.iter().filter_map(EncodedMessage::form);
         let first = forms.next()?;
         let (compression, max_frame) = (first.compression.clone(), first.max_frame);
         let same = forms.all(|form| form.compression.window_bits <= compression.window_bits);
-        same.then(|| Arc::new(Self { compression, max_frame, form: OnceLock::new() }))
+        same.then(|| Self { compression, max_frame, form: OnceLock::new() })
     }
 
-    /// Returns the form for a receiver with this window, if it can decode it, and it is shorter.
-    pub(crate) fn get(
-        &self,
+    /// Returns how many bytes before a message it may refer to.
+    pub(super) fn history_size(&self) -> usize {
+        history_size(&self.compression, self.compression.window_bits)
+    }
+
+    /// Returns the form for a receiver with this window, if it can decode it, and it is shorter: the warm form of
+    /// `warm`, or else the cold one.
+    pub(crate) fn get<'a>(
+        &'a self,
         messages: &[EncodedMessage],
+        warm: Option<&'a WarmForm>,
         window_bits: WindowBits,
         codecs: &mut Codecs,
-    ) -> Option<&CompressedForm> {
+    ) -> Option<&'a CompressedForm> {
         if window_bits < self.compression.window_bits {
             return None;
         }
-        self.form.get_or_init(|| CompressedForm::new(messages, self, codecs)).as_ref()
+        let form = warm.map_or(&self.form, |warm| &warm.form);
+        let history = warm.map(|warm| warm.part.history());
+        form.get_or_init(|| CompressedForm::new(messages, self, history, codecs)).as_ref()
     }
 }
 
 impl CompressedForm {
-    /// Compresses messages. Returns `None` if none of them gets shorter.
-    fn new(messages: &[EncodedMessage], lazy: &LazyForm, codecs: &mut Codecs) -> Option<Self> {
-        let max = history_size(&lazy.compression, lazy.compression.window_bits);
-        let (mut output, mut sender, mut tail, mut len) =
-            (Output::default(), Sender::new(Masking::Server), History::default(), 0);
+    /// Compresses messages; with a history, against it and each other. Returns `None` if none of them gets shorter.
+    fn new(messages: &[EncodedMessage], lazy: &LazyForm, history: Option<&[u8]>, codecs: &mut Codecs) -> Option<Self> {
+        let max = lazy.history_size();
+        let mut context = history.map(Context::new);
+        let (mut output, mut sender, mut tail) = (Output::default(), Sender::new(Masking::Server), History::default());
+        let (mut len, mut unbroken) = (0, 0);
         for message in messages {
             let payload = message.payload();
-            let compressed = message.form().and_then(|_| codecs.compress_alone(&payload, &lazy.compression));
+            let may_compress = message.form().is_some();
+            let compressed =
+                may_compress.then(|| codecs.compress_encoded(&payload, &lazy.compression, context.as_mut())).flatten();
             let Some(compressed) = compressed else {
+                if may_compress {
+                    unbroken = 0;
+                }
                 sender.queue_encoded(&mut output, message.frames(), message.len());
                 continue;
             };
@@ -90,6 +122,7 @@ impl CompressedForm {
             codecs.recycle(compressed);
             tail.append(&payload, max);
             len += payload.len();
+            unbroken += payload.len();
         }
         let inflated = output.take_inflated();
         if inflated.is_empty() {
@@ -97,7 +130,7 @@ impl CompressedForm {
         }
         let frames = output.copy_to_bytes(output.remaining());
         let tail = tail.parts().concat();
-        Some(Self { frames, inflated, is_whole: tail.len() == len, tail: tail.into() })
+        Some(Self { frames, inflated, is_whole: tail.len() == len, tail: tail.into(), unbroken })
     }
 }
 

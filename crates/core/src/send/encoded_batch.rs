@@ -2,13 +2,15 @@
 
 use core::fmt;
 
-#[cfg(feature = "deflate")]
-use alloc::sync::Arc;
 use alloc::vec::Vec;
+#[cfg(feature = "deflate")]
+use alloc::{boxed::Box, sync::Arc};
 use bytes::Bytes;
 
 #[cfg(feature = "deflate")]
-use super::compressed_form::LazyForm;
+use super::broadcast_stream::BroadcastStream;
+#[cfg(feature = "deflate")]
+use super::compressed_form::{LazyForm, WarmForm};
 use super::encoded_message::EncodedMessage;
 
 /// Several [encoded messages](EncodedMessage), joined once, that any number of connections send in one step: for
@@ -38,15 +40,33 @@ pub struct EncodedBatch {
     len: usize,
     /// Unmasked frames, back to back.
     frames: Bytes,
-    /// The compressed form, and the messages from which it is created.
+    /// `None` if no message may be compressed.
     #[cfg(feature = "deflate")]
-    form: Option<(Arc<LazyForm>, Arc<[EncodedMessage]>)>,
+    forms: Option<Arc<BatchForms>>,
+}
+
+/// The compressed forms of a batch, and the messages from which they are created.
+#[cfg(feature = "deflate")]
+pub(crate) struct BatchForms {
+    pub(crate) cold: LazyForm,
+    /// Only of a batch that belongs to a stream.
+    pub(crate) warm: Option<WarmForm>,
+    pub(crate) messages: Box<[EncodedMessage]>,
 }
 
 impl EncodedBatch {
     /// Joins messages. Copies their frames, unless there is only one message.
     #[must_use]
     pub fn new(messages: &[EncodedMessage]) -> Self {
+        Self {
+            #[cfg(feature = "deflate")]
+            forms: BatchForms::new(messages, None),
+            ..Self::joined(messages)
+        }
+    }
+
+    /// Joins messages, without their compressed forms.
+    fn joined(messages: &[EncodedMessage]) -> Self {
         let frames = match messages {
             [message] => message.frames().clone(),
             messages => {
@@ -60,8 +80,15 @@ impl EncodedBatch {
             len: messages.iter().map(EncodedMessage::len).sum(),
             frames,
             #[cfg(feature = "deflate")]
-            form: LazyForm::of_batch(messages).map(|form| (form, messages.into())),
+            forms: None,
         }
+    }
+
+    /// Joins messages that follow the other messages of `stream`, and appends them to it. See [`BroadcastStream`].
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn following(messages: &[EncodedMessage], stream: &mut BroadcastStream) -> Self {
+        Self { forms: BatchForms::new(messages, Some(stream)), ..Self::joined(messages) }
     }
 
     /// Returns the number of messages.
@@ -79,15 +106,25 @@ impl EncodedBatch {
         self.len == 0
     }
 
-    /// Returns the compressed form, if a message may be compressed, and the messages.
+    /// Returns the compressed forms, if a message may be compressed.
     #[cfg(feature = "deflate")]
-    pub(crate) fn form(&self) -> Option<(&LazyForm, &[EncodedMessage])> {
-        self.form.as_ref().map(|(form, messages)| (&**form, &**messages))
+    pub(crate) fn forms(&self) -> Option<&BatchForms> {
+        self.forms.as_deref()
     }
 
     /// Returns the frames as a server sends them.
     pub(crate) const fn frames(&self) -> &Bytes {
         &self.frames
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl BatchForms {
+    fn new(messages: &[EncodedMessage], stream: Option<&mut BroadcastStream>) -> Option<Arc<Self>> {
+        let cold = LazyForm::of_batch(messages)?;
+        let payloads = messages.iter().filter(|message| message.form().is_some()).map(EncodedMessage::payload);
+        let warm = stream.map(|stream| WarmForm::new(stream.append(payloads, cold.history_size())));
+        Some(Arc::new(Self { cold, warm, messages: messages.into() }))
     }
 }
 

@@ -5,6 +5,8 @@
 //! Depends on `data`, `frame` and `buffers`.
 
 #[cfg(feature = "deflate")]
+mod broadcast_stream;
+#[cfg(feature = "deflate")]
 mod compressed;
 #[cfg(feature = "deflate")]
 mod compressed_form;
@@ -18,13 +20,15 @@ mod queues;
 mod scratch;
 mod sender;
 
+#[cfg(feature = "deflate")]
+pub use broadcast_stream::BroadcastStream;
 pub use encoded_batch::EncodedBatch;
 pub use encoded_message::EncodedMessage;
 pub use output::Output;
 pub use scratch::Scratch;
 
 #[cfg(feature = "deflate")]
-pub(crate) use compressed_form::LazyForm;
+pub(crate) use compressed_form::{LazyForm, WarmForm};
 pub(crate) use control_queue::ControlOrigin;
 pub(crate) use output::CloseProgress;
 pub(crate) use sender::{Masking, Sender, check_close};

@@ -17,7 +17,10 @@ const SCRIPTS: [&str; 7] =
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// A peer, found or installed.
-pub(super) type Found = Result<Option<Peer>>;
+type Found = Result<Option<Peer>>;
+
+/// Finds or installs a peer, with the folder of the scripts. Returns `None` if the machine lacks a program for it.
+pub(super) type Install = fn(&Path) -> Found;
 
 /// Copies the scripts to `target/interop`, where the imports of Node find `node_modules`. Returns that folder.
 pub(super) fn copy_scripts() -> Result<PathBuf> {

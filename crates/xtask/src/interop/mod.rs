@@ -10,7 +10,7 @@ mod workload;
 
 use std::env;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use crate::relay::Relay;
 use crate::workspace;
 use case::{BROWSER_CASES, ClientCase, SERVER_CASES, ServerCase, client_cases};
-use install::Found;
+use install::Install;
 use peer::{PeerServer, Runner};
 use process::Process;
 use traffic::Ratios;
@@ -36,7 +36,7 @@ use traffic::Ratios;
 pub(crate) struct Args {}
 
 /// The peers: what each needs, and how it is installed.
-const PEERS: [(&str, fn(&Path) -> Found); 3] = [
+const PEERS: [(&str, Install); 3] = [
     ("Node's ws, which needs node and npm", install::ws),
     ("Python's websockets, which needs python3, 3.11 or later, with venv", install::websockets),
     ("Chromium", install::browser),
