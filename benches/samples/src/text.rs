@@ -43,12 +43,10 @@ impl Sentences {
         message.extend_from_slice(b". ");
     }
 
-    /// Returns a word. The product of three random fractions favours the frequent words, roughly as Zipf's law does.
+    /// Returns a word. The product of three fractions favours the frequent words, roughly as Zipf's law does.
     fn word(&mut self) -> &'static str {
-        let mut rank = self.random.below(self.words.len() as u64);
-        for _ in 0..2 {
-            rank = (rank * self.random.below(1 << 16)) >> 16;
-        }
+        let count = self.words.len() as u64;
+        let rank = (0..2).fold(self.random.below(count), |rank, _| (rank * self.random.below(1 << 16)) >> 16);
         self.words[rank as usize]
     }
 }

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion};
 use sansocket_samples::{Content, Samples};
 
-use super::endpoint::{Compressing, Inflating};
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::deflate::{self, Codec};
 use crate::table::{self, Group};

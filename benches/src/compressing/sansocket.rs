@@ -1,6 +1,6 @@
 //! sansocket: one connection of a server whose connections share a codec.
 
-use super::endpoint::{Compressing, Inflating};
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::deflate::Server;
 use crate::transport::{READ, Transport};

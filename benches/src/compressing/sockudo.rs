@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::deflate::{DeflateConfig, DeflateWindowBits};
 use sockudo_ws::{CompressedWebSocketStream, Config, Message};
 
-use super::endpoint::{Compressing, Inflating};
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::transport::{Stream, Transport, block_on};
 

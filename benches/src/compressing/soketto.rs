@@ -8,7 +8,7 @@ use soketto::connection::{Builder, Mode};
 use soketto::extension::deflate::Deflate;
 use soketto::extension::{Extension, Param};
 
-use super::endpoint::Compressing;
+use super::participant::Compressing;
 use crate::CompressionSettings;
 use crate::transport::{Stream, Transport, block_on};
 

@@ -3,7 +3,7 @@
 use futures_util::SinkExt;
 use yawc::{CompressionLevel, DeflatePool, Frame, Options, Role, WebSocket};
 
-use super::endpoint::{Compressing, Inflating};
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::transport::{Stream, Transport, block_on};
 

@@ -230,11 +230,12 @@ impl Connection {
     /// returns it), or a fragmented message is unfinished. The connection is unaffected.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
+        let message = message.into();
         #[cfg(feature = "deflate")]
         if self.deflate.is_some() {
-            return self.send_with(message, Compress::AsConfigured);
+            return self.send_compressed(message, Compress::AsConfigured);
         }
-        self.send_message(message.into())
+        self.send_message(message)
     }
 
     /// Queues a message with a shared payload. A server does not copy it, unless its frames have less than 256 bytes of
@@ -247,11 +248,12 @@ impl Connection {
     pub fn send_shared(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         #[cfg(feature = "deflate")]
         if self.deflate.is_some() {
-            return self.send_shared_with(kind, payload, Compress::AsConfigured);
+            return self.send_shared_compressed(kind, payload, Compress::AsConfigured);
         }
         self.send_shared_plain(kind, payload)
     }
 
+    #[inline(always)]
     fn send_shared_plain(&mut self, kind: MessageKind, payload: Bytes) -> Result<(), SendError<Bytes>> {
         let size = payload.len();
         if !self.accepts_message(size) {
@@ -528,7 +530,7 @@ impl Connection {
         self.sender.role()
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_message<'m>(&mut self, message: Message<'m>) -> Result<(), SendError<Message<'m>>> {
         let size = message.len();
         if !self.accepts_message(size) {

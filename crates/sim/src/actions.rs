@@ -3,7 +3,8 @@
 
 use sansocket::bytes::Bytes;
 use sansocket::{
-    Accept, AnswerError, CloseCode, Config, EncodedMessage, HttpResponse, Message, MessageKind, ReadyState, SendError,
+    Accept, AnswerError, CloseCode, Compress, EncodedMessage, HttpResponse, Message, MessageKind, ReadyState, Role,
+    SendError, WebSocket,
 };
 
 use sansocket_drive::Error;
@@ -13,7 +14,9 @@ use crate::context::{Context, Short};
 use crate::endpoint::Endpoint;
 use crate::model::Phase;
 use crate::receive_model::WholeMessage;
-use crate::send_model::SendCall;
+use crate::send_model::{Coding, SendCall};
+
+const COMPRESS: [Compress; 4] = [Compress::AsConfigured, Compress::AsConfigured, Compress::Yes, Compress::No];
 
 /// Why the core must refuse to send something. If several reasons apply, it may return any of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,54 +159,57 @@ impl Endpoint {
     fn send_message(&mut self, cx: &mut Context<'_, '_>) {
         let length = content::length(cx.choices, self.application.max_message);
         let method = cx.choices.below(8);
-        let (kind, payload) = match method % 2 {
-            0 => (MessageKind::Text, content::text(cx.choices, length).into_bytes()),
-            _ => (MessageKind::Binary, content::bytes(cx.choices, length)),
-        };
+        let kind = if method % 2 == 0 { MessageKind::Text } else { MessageKind::Binary };
+        let payload = content::payload(cx.choices, kind, length);
+        let compress = cx.choices.pick(&COMPRESS);
         let text = || String::from_utf8(payload.clone()).expect("text");
         let frame_max = self.model.config.max_sent_frame_payload.get();
-        let (result, frame_max) = match method {
-            0 => (check_returned(self.ws().send(text().as_str()), kind, &payload), frame_max),
-            1 => (check_returned(self.ws().send(&payload), kind, &payload), frame_max),
-            2 => (check_returned(self.ws().send(text()), kind, &payload), frame_max),
-            3 => (check_returned(self.ws().send(payload.clone()), kind, &payload), frame_max),
+        let (ws, config) = (self.engine.websocket_mut(), &self.model.config);
+        let result = match method {
+            0 => check_returned(send(ws, text().as_str(), compress), kind, &payload),
+            1 => check_returned(send(ws, &payload, compress), kind, &payload),
+            2 => check_returned(send(ws, text(), compress), kind, &payload),
+            3 => check_returned(send(ws, payload.clone(), compress), kind, &payload),
             4 | 5 => {
-                let sent = self.ws().send_shared(kind, Bytes::from(payload.clone()));
-                (
-                    sent.map_err(|error| {
-                        error.map(|returned| assert_eq!(returned, payload, "the returned payload differs"))
-                    }),
-                    frame_max,
-                )
+                let shared = Bytes::from(payload.clone());
+                let sent = match compress {
+                    Compress::AsConfigured => ws.send_shared(kind, shared),
+                    compress => ws.send_shared_with(kind, shared, compress),
+                };
+                sent.map_err(|error| {
+                    error.map(|returned| assert_eq!(returned, payload, "the returned payload differs"))
+                })
             }
             _ => {
-                let mut config = Config::default();
-                config.max_sent_frame_payload = self.model.config.max_sent_frame_payload;
                 let message = if method == 6 { Message::from(text()) } else { Message::from(payload.clone()) };
-                (self.ws().send_encoded(&EncodedMessage::new(message, &config)), frame_max)
+                ws.send_encoded(&EncodedMessage::new_with(message, compress, config))
             }
         };
-        cx.trace.line(self.name, format_args!("sends {kind:?} {} by method {method}: {result:?}", Short(&payload)));
+        cx.trace.line(
+            self.name,
+            format_args!("sends {kind:?} {} by method {method}, {compress:?}: {result:?}", Short(&payload)),
+        );
         let mut refusals = self.refusals(payload.len());
         if self.application.fragmented.is_some() {
             refusals.push(Refusal::Unfinished);
         }
         if self.check(result, &refusals) {
             self.application.sent.push(WholeMessage { kind, payload: payload.clone() });
-            self.model.send.push(SendCall { opcode: opcode(kind), payload, last: true, frame_max });
+            let coding = self.coding(compress, payload.len());
+            let len = self.pending_len();
+            self.model.send.push(SendCall { opcode: opcode(kind), payload, last: true, frame_max, coding }, len);
         }
     }
 
     /// Sends the first, next or last fragment of a message, of any length.
     fn send_fragment(&mut self, cx: &mut Context<'_, '_>) {
-        let (sent, rest) = self.application.fragmented.clone().unwrap_or_else(|| {
+        let (sent, rest, coding) = self.application.fragmented.clone().unwrap_or_else(|| {
             let length = content::length(cx.choices, self.application.max_message);
-            let (kind, rest) = match cx.choices.below(2) {
-                0 => (MessageKind::Text, content::text(cx.choices, length).into_bytes()),
-                _ => (MessageKind::Binary, content::bytes(cx.choices, length)),
-            };
-            (WholeMessage { kind, payload: Vec::new() }, rest)
+            let kind = cx.choices.pick(&[MessageKind::Text, MessageKind::Binary]);
+            let rest = content::payload(cx.choices, kind, length);
+            (WholeMessage { kind, payload: Vec::new() }, rest, None)
         });
+        let compress = cx.choices.pick(&COMPRESS);
         let count = match cx.choices.below(3) {
             0 => rest.len(),
             1 => cx.choices.below(rest.len() + 1),
@@ -214,17 +220,23 @@ impl Endpoint {
         let is_first = self.application.fragmented.is_none();
         let kind = sent.kind;
         let result = match cx.choices.below(2) {
-            0 => self.ws().send_fragment(kind, fragment, last),
-            _ => self.ws().send_fragment(kind, fragment.to_vec(), last),
+            0 if compress == Compress::AsConfigured => self.ws().send_fragment(kind, fragment, last),
+            0 => self.ws().send_fragment_with(kind, fragment, last, compress),
+            _ => self.ws().send_fragment_with(kind, fragment.to_vec(), last, compress),
         };
-        cx.trace.line(self.name, format_args!("sends a fragment {}, last: {last}: {result:?}", Short(fragment)));
+        let text = format_args!("sends a fragment {}, last: {last}, {compress:?}: {result:?}", Short(fragment));
+        cx.trace.line(self.name, text);
         let refusals = self.refusals(count);
         if self.check(result, &refusals) {
             let opcode = if is_first { opcode(kind) } else { 0 };
             let frame_max = self.model.config.max_sent_frame_payload.get();
-            self.model.send.push(SendCall { opcode, payload: fragment.to_vec(), last, frame_max });
+            // the first fragment decides
+            let is_plain = compress == Compress::No || self.model.agreed.is_none();
+            let coding = coding.unwrap_or(if is_plain { Coding::Plain } else { Coding::Compressed });
+            let len = self.pending_len();
+            self.model.send.push(SendCall { opcode, payload: fragment.to_vec(), last, frame_max, coding }, len);
             let sent = WholeMessage { kind, payload: [&sent.payload, fragment].concat() };
-            self.application.fragmented = (!last).then(|| (sent.clone(), rest.to_vec()));
+            self.application.fragmented = (!last).then(|| (sent.clone(), rest.to_vec(), coding.into()));
             self.application.sent.extend(last.then_some(sent));
         }
     }
@@ -279,7 +291,7 @@ impl Endpoint {
         cx.trace.line(self.name, format_args!("makes an illegal call"));
         let invalid = cx.choices.pick(&content::NOT_UTF8);
         let mut refusals = self.refusals(invalid.len());
-        let fragmented = self.application.fragmented.as_ref().map(|(sent, _)| sent.clone());
+        let fragmented = self.application.fragmented.as_ref().map(|(sent, ..)| sent.clone());
         match cx.choices.below(7) {
             0 => self.close(CloseCode::ABNORMAL, "", cx),
             1 => self.close(CloseCode::NORMAL, &"\u{E9}".repeat(62), cx),
@@ -315,6 +327,26 @@ impl Endpoint {
                     assert_eq!(self.ws().respond(HttpResponse::new(404), now), Err(AnswerError::NoRequest));
                 }
             }
+        }
+    }
+
+    /// Returns how a whole message of this length may be coded.
+    fn coding(&self, compress: Compress, length: usize) -> Coding {
+        match (&self.model.config.compression, self.model.agreed) {
+            (Some(settings), Some(agreed)) => {
+                let declines_takeover = match self.model.role {
+                    Role::Client => agreed.client_no_context_takeover,
+                    Role::Server => agreed.server_no_context_takeover,
+                };
+                let has_takeover = settings.context_takeover && !declines_takeover;
+                let is_short = length < settings.threshold && !has_takeover;
+                match compress {
+                    Compress::AsConfigured if is_short => Coding::Plain,
+                    Compress::No => Coding::Plain,
+                    Compress::AsConfigured | Compress::Yes => Coding::IfShorter,
+                }
+            }
+            _ => Coding::Plain,
         }
     }
 
@@ -361,6 +393,18 @@ impl Endpoint {
         };
         assert!(refusals.contains(&refusal), "refused as {refusal:?}; the valid reasons are {refusals:?}");
         false
+    }
+}
+
+/// Sends a message through the method without a choice, or through the one with it.
+fn send<'m>(
+    ws: &mut WebSocket,
+    message: impl Into<Message<'m>>,
+    compress: Compress,
+) -> Result<(), SendError<Message<'m>>> {
+    match compress {
+        Compress::AsConfigured => ws.send(message),
+        compress => ws.send_with(message, compress),
     }
 }
 

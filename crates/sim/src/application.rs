@@ -3,6 +3,7 @@
 use crate::choices::Choices;
 use crate::context::Context;
 use crate::receive_model::WholeMessage;
+use crate::send_model::Coding;
 use crate::settings::MILLISECOND;
 
 /// What an application has sent, and when it acts next.
@@ -19,8 +20,8 @@ pub(crate) struct Application {
     pub(crate) pace: u64,
     /// The maximum length of a message.
     pub(crate) max_message: usize,
-    /// The message that it sends in fragments: the part that was sent, and the rest.
-    pub(crate) fragmented: Option<(WholeMessage, Vec<u8>)>,
+    /// The message that it sends in fragments: the part that was sent, the rest, and how it is coded.
+    pub(crate) fragmented: Option<(WholeMessage, Vec<u8>, Option<Coding>)>,
     /// Whole messages that the core accepted.
     pub(crate) sent: Vec<WholeMessage>,
     /// The number of control frames sent, which makes their payloads differ.

@@ -32,7 +32,8 @@ impl Endpoint {
                 assert!(!self.has_opened, "a second Open event");
                 self.has_opened = true;
                 if self.model.role == Role::Client {
-                    self.model.open();
+                    let agreed = self.ws().compression();
+                    self.model.open(agreed);
                 }
                 self.application.begin(cx);
             }

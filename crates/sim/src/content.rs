@@ -1,5 +1,7 @@
 //! The content of messages: lengths at which the encoding changes, and characters of every width.
 
+use sansocket::MessageKind;
+
 use crate::choices::Choices;
 
 /// Characters of one to four bytes in UTF-8, among them the last of each width.
@@ -28,6 +30,14 @@ pub(crate) fn bytes(choices: &mut Choices<'_>, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// Returns a payload of `length` bytes: bytes only repeat themselves if they come from text.
+pub(crate) fn payload(choices: &mut Choices<'_>, kind: MessageKind, length: usize) -> Vec<u8> {
+    match kind {
+        MessageKind::Binary if choices.once_in(2) => bytes(choices, length),
+        _ => text(choices, length).into_bytes(),
+    }
 }
 
 /// Returns text of `length` bytes in UTF-8, with characters of every width.

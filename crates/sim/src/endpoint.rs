@@ -324,7 +324,13 @@ impl Endpoint {
         let table = if self.model.phase == Phase::Connecting { 64 * self.model.config.max_header_lines } else { 0 };
         // data frames up to 16 KiB share one buffer that grows
         let pending = 400 * (self.model.send.controls() + 4) + 3 * self.model.send.len().min(16 * 1024);
-        let max = 6 * held + pending + table + 2048;
+        // an inflater and the buffers of a step, and what the received bytes inflate to at most
+        let inflated = if self.model.receive.is_compressed() {
+            160 * 1024 + 6 * (1032 * held).min(self.model.config.max_message_size)
+        } else {
+            0
+        };
+        let max = 6 * held + pending + table + inflated + 2048;
         assert!(peak <= max as u64, "{peak} bytes of memory for {held} bytes received");
     }
 
@@ -341,6 +347,7 @@ impl Endpoint {
     pub(crate) fn note_accept(&mut self) {
         let head = self.pending_len();
         self.model.send.push_handshake(head);
-        self.model.open();
+        let agreed = self.ws().compression();
+        self.model.open(agreed);
     }
 }

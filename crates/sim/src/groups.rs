@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 
 use sansocket::bytes::Buf;
 use sansocket::{
-    CloseCode, Config, Connection, EncodedMessage, Event, Input, Instant, ReadyState, SendError, WebSocket,
+    Agreement, CloseCode, Compress, Config, Connection, EncodedMessage, Event, Input, Instant, PermessageDeflate,
+    ReadyState, SendError, WebSocket,
 };
 use sansocket_drive::{Group, Publications, SlowMembers};
 
 use crate::choices::Choices;
+use crate::settings;
+use crate::strict_inflater::StrictInflater;
 
 /// Groups of each policy.
 const GROUPS: usize = 5;
@@ -34,6 +37,7 @@ struct Loop {
 /// A connection, and the numbers of the messages that it must get.
 struct Simulated {
     ws: WebSocket,
+    agreed: Option<PermessageDeflate>,
     groups: BTreeSet<usize>,
     /// The bytes that the peer has read.
     read: Vec<u8>,
@@ -44,9 +48,10 @@ struct Simulated {
 }
 
 impl Simulated {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, agreed: Option<PermessageDeflate>) -> Self {
         Self {
-            ws: opened(config),
+            ws: opened(config, agreed),
+            agreed,
             groups: BTreeSet::new(),
             read: Vec::new(),
             expected: Vec::new(),
@@ -68,7 +73,7 @@ impl Simulated {
 
     /// Checks what the peer has read against the model.
     fn check(&self, index: usize) {
-        let (numbers, is_closed) = parse(&self.read);
+        let (numbers, is_closed) = parse(&self.read, self.agreed);
         assert!(
             numbers.is_sorted_by(|a, b| a < b),
             "connection {index} got messages twice or in disorder: {numbers:?}"
@@ -97,6 +102,7 @@ impl Simulated {
 pub fn run_groups(choices: &mut Choices<'_>) {
     let mut config = Config::default();
     config.max_sent_frame_payload = choices.pick(&[1 << 20, 50]).try_into().expect("not zero");
+    config.compression = settings::compression(choices);
     let policies = [SlowMembers::Queue, SlowMembers::Skip, SlowMembers::Abort];
     let mut simulated = Loop {
         publications: Publications::new(choices.below(100) as u16),
@@ -136,7 +142,9 @@ impl Loop {
         let number = self.messages;
         self.messages += 1;
         let length = choices.pick(&[0, 20, 128, 300, 1_000]);
-        (number, EncodedMessage::new(format!("{number:08}{}", "x".repeat(length)).as_bytes(), &self.config))
+        let payload = format!("{number:08}{}", "x".repeat(length));
+        let compress = choices.pick(&[Compress::AsConfigured, Compress::Yes, Compress::No]);
+        (number, EncodedMessage::new_with(payload.as_bytes(), compress, &self.config))
     }
 
     /// Notes that a message was published to a group, or to all connections.
@@ -188,7 +196,7 @@ impl Loop {
             self.connections.push(None);
         }
         self.publications.insert(index as u32);
-        self.connections[index] = Some(Simulated::new(&self.config));
+        self.connections[index] = Some(Simulated::new(&self.config, settings::agreement(choices)));
         for _ in 0..choices.below(3) {
             self.join_group(index, choices.below(GROUPS));
         }
@@ -320,15 +328,19 @@ impl Loop {
 }
 
 /// Returns a server's connection after its Open event.
-fn opened(config: &Config) -> WebSocket {
-    let mut ws = WebSocket::opened(Connection::server(config.clone(), NOW), []);
+fn opened(config: &Config, agreed: Option<PermessageDeflate>) -> WebSocket {
+    let agreement = agreed.map_or_else(Agreement::new, |agreed| Agreement::new().with_compression(agreed));
+    let mut ws = WebSocket::opened(Connection::server(config.clone(), NOW).with_agreement(agreement), []);
     let event = ws.receive(&mut Input::new(&mut []), NOW);
     assert!(matches!(event, Ok(Some(Event::Open(_)))));
     ws
 }
 
 /// Parses a server's frames. Returns the numbers of the messages, and whether a Close frame ends them.
-fn parse(mut bytes: &[u8]) -> (Vec<usize>, bool) {
+fn parse(mut bytes: &[u8], agreed: Option<PermessageDeflate>) -> (Vec<usize>, bool) {
+    let mut inflater = agreed
+        .map(|agreed| StrictInflater::new(agreed.server_max_window_bits.get(), !agreed.server_no_context_takeover));
+    let (mut message, mut is_compressed) = (Vec::new(), false);
     let mut numbers = Vec::new();
     while let [first, length, rest @ ..] = bytes {
         let (length, rest) = match (length, rest) {
@@ -342,7 +354,16 @@ fn parse(mut bytes: &[u8]) -> (Vec<usize>, bool) {
                 assert!(rest.is_empty(), "bytes follow the Close frame");
                 return (numbers, true);
             }
-            _ => numbers.push(String::from_utf8_lossy(&payload[..8]).parse().expect("a number")),
+            _ => is_compressed = first & 0x40 != 0,
+        }
+        message.extend_from_slice(payload);
+        if first & 0x80 != 0 {
+            let mut payload = std::mem::take(&mut message);
+            if is_compressed {
+                let inflater = inflater.as_mut().expect("compressed without an agreement");
+                payload = inflater.inflate(&payload).expect("a compressed message").payload;
+            }
+            numbers.push(String::from_utf8_lossy(&payload[..8]).parse().expect("a number"));
         }
         bytes = rest;
     }

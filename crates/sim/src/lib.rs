@@ -21,6 +21,9 @@
 //!   connection without progress ends. `checks.rs` compares all of them with the endpoint after every step. `run.rs`
 //!   checks the end of the run: each transport was closed, there was no busy loop, and every accepted message arrived
 //!   unless something prevented it.
+//! * **Compression.** The ends negotiate it with random settings, and each message chooses. The models inflate what an
+//!   endpoint sends and receives with a strict inflater (`strict_inflater.rs`). How much a message shrinks, and when a
+//!   message that inflates to too much is refused within a frame, is bounded; all else is predicted.
 //! * **Groups.** A second run of each seed publishes messages to groups of connections, some of them slow, and checks
 //!   that each member gets them in order (`groups.rs`).
 

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use sansocket::{Close, Config, Error, Initiator, ProtocolError, ReadyState, Role};
+use sansocket::{Close, Config, Error, Initiator, PermessageDeflate, ProtocolError, ReadyState, Role};
 
 use crate::receive_model::{ExpectedEvent, Failure, ReceiveModel};
 use crate::send_model::{CloseBody, SendModel};
+use crate::strict_inflater::StrictInflater;
 
 /// The phase of the opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) struct Model {
     pub(crate) role: Role,
     pub(crate) config: Arc<Config>,
     pub(crate) phase: Phase,
+    /// What was agreed about compression.
+    pub(crate) agreed: Option<PermessageDeflate>,
     pub(crate) receive: ReceiveModel,
     pub(crate) send: SendModel,
     pub(crate) initiator: Option<Initiator>,
@@ -64,6 +67,7 @@ impl Model {
         Self {
             role,
             phase: Phase::Connecting,
+            agreed: None,
             receive: ReceiveModel::new(role, Arc::clone(&config)),
             send: SendModel::new(role),
             initiator: None,
@@ -79,8 +83,23 @@ impl Model {
         }
     }
 
-    pub(crate) fn open(&mut self) {
+    /// Opens the connection, with what was agreed about compression.
+    pub(crate) fn open(&mut self, agreed: Option<PermessageDeflate>) {
         self.phase = Phase::Opened;
+        let inflater = |sender: Role| {
+            agreed.map(|agreed| match sender {
+                Role::Client => {
+                    StrictInflater::new(agreed.client_max_window_bits.get(), !agreed.client_no_context_takeover)
+                }
+                Role::Server => {
+                    StrictInflater::new(agreed.server_max_window_bits.get(), !agreed.server_no_context_takeover)
+                }
+            })
+        };
+        let peer = if self.role == Role::Client { Role::Server } else { Role::Client };
+        self.send.agree(inflater(self.role));
+        self.receive.agree(inflater(peer));
+        self.agreed = agreed;
     }
 
     /// Refuses the connection. `response` is the length of the HTTP response that the core has queued.

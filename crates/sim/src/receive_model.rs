@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use sansocket::{Config, Delivery, Error, MessageKind, ProtocolError, Role};
 
+use crate::strict_inflater::StrictInflater;
+
 /// A whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WholeMessage {
@@ -56,6 +58,10 @@ pub(crate) struct ReceiveModel {
     /// The role of the endpoint that receives.
     role: Role,
     config: Arc<Config>,
+    /// Inflates what the peer compresses, if that was agreed.
+    inflater: Option<StrictInflater>,
+    /// The number of compressed messages that ended.
+    compressed_messages: usize,
     bytes: Vec<u8>,
     /// Whether the head of the opening handshake, which the model skips, is over.
     is_open: bool,
@@ -80,6 +86,10 @@ struct Frame {
 #[derive(Debug)]
 struct PartialMessage {
     kind: MessageKind,
+    /// What was received of a compressed message.
+    compressed: Option<Vec<u8>>,
+    /// The application's bytes. Those of a compressed message are complete at the end of a frame, with chunk delivery
+    /// always.
     payload: Vec<u8>,
     /// The number of bytes delivered in chunks.
     delivered: usize,
@@ -95,6 +105,8 @@ impl ReceiveModel {
         Self {
             role,
             config,
+            inflater: None,
+            compressed_messages: 0,
             bytes: Vec::new(),
             is_open: false,
             frame: None,
@@ -102,6 +114,21 @@ impl ReceiveModel {
             is_invalid: false,
             is_finished: false,
         }
+    }
+
+    /// Agrees to compression: this inflater inflates the peer's messages.
+    pub(crate) fn agree(&mut self, inflater: Option<StrictInflater>) {
+        self.inflater = inflater;
+    }
+
+    /// Returns whether compression was agreed.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        self.inflater.is_some()
+    }
+
+    /// Returns the number of compressed messages that were received whole.
+    pub(crate) const fn compressed_messages(&self) -> usize {
+        self.compressed_messages
     }
 
     /// Adds received bytes.
@@ -121,7 +148,8 @@ impl ReceiveModel {
     /// Returns how many bytes the core may have to buffer until more arrive.
     pub(crate) fn held(&self) -> usize {
         let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
-        self.bytes.len() + frame + self.message.as_ref().map_or(0, |message| message.payload.len())
+        let held = |message: &PartialMessage| message.payload.len() + message.compressed.as_ref().map_or(0, Vec::len);
+        self.bytes.len() + frame + self.message.as_ref().map_or(0, held)
     }
 
     /// Ignores all further bytes.
@@ -154,7 +182,22 @@ impl ReceiveModel {
         while matches!(event, Some(ExpectedEvent::Chunk(..))) {
             event = self.next();
         }
-        event.filter(|event| matches!(event, ExpectedEvent::Failure(_)))
+        event.or_else(|| self.early_failure()).filter(|event| matches!(event, ExpectedEvent::Failure(_)))
+    }
+
+    /// Returns the failure of a compressed message that exceeds the limit before its frame is complete. The core finds
+    /// it now or later, at the latest when the frame is complete: it may collect compressed bytes.
+    fn early_failure(&self) -> Option<ExpectedEvent> {
+        let message = self.message.as_ref()?;
+        let payload = self.inflater.as_ref()?.inflate_beginning(message.compressed.as_ref()?);
+        Some(ExpectedEvent::Failure(vec![self.excess(payload.len())?]))
+    }
+
+    /// Returns the failure of a compressed message with this many bytes, if they exceed the limit. The error does not
+    /// say by how many.
+    fn excess(&self, length: usize) -> Option<Failure> {
+        let limit = self.config.max_message_size;
+        (length > limit).then_some(Failure::Limit("max_message_size", limit as u64, limit as u64 + 1))
     }
 
     /// Parses a frame head. Returns `None` if it is incomplete, and `Some(None)` if it produces no event.
@@ -206,7 +249,9 @@ impl ReceiveModel {
         let mut failures = Vec::new();
         let mut rule = |is_broken: bool, rule: ProtocolError| failures.extend(is_broken.then_some(Failure::Rule(rule)));
         let is_control = frame.opcode >= 8;
-        rule(rsv != 0, ProtocolError::ReservedBitSet);
+        // RFC 7692 6.1: RSV1 is set on the first frame of a compressed message
+        let is_compressed = rsv == 4 && matches!(frame.opcode, 1 | 2) && self.inflater.is_some();
+        rule(rsv != 0 && !is_compressed, ProtocolError::ReservedBitSet);
         rule(matches!(frame.opcode, 3..=7 | 11..), ProtocolError::OpCodeReserved);
         rule(frame.length >= 1 << 63, ProtocolError::LengthTopBitSet);
         rule(self.role == Role::Server && !masked, ProtocolError::FrameNotMasked);
@@ -225,13 +270,16 @@ impl ReceiveModel {
         }
         let message = self.message.get_or_insert_with(|| PartialMessage {
             kind: if frame.opcode == 1 { MessageKind::Text } else { MessageKind::Binary },
+            compressed: is_compressed.then(Vec::new),
             payload: Vec::new(),
             delivered: 0,
             valid: 0,
             announced: 0,
             empty_in_a_row: 0,
         });
-        message.announced = message.announced.saturating_add(frame.length);
+        if message.compressed.is_none() {
+            message.announced = message.announced.saturating_add(frame.length);
+        }
         limit("max_message_size", self.config.max_message_size as u64, message.announced);
         message.empty_in_a_row = if frame.length == 0 && !frame.fin { message.empty_in_a_row + 1 } else { 0 };
         limit("max_empty_fragments", self.config.max_empty_fragments.into(), message.empty_in_a_row.into());
@@ -249,15 +297,26 @@ impl ReceiveModel {
             self.frame = Some(frame);
             return None;
         }
+        let is_complete = frame.payload.len() as u64 == frame.length;
         if frame.opcode < 8
             && let Some(message) = &mut self.message
         {
-            message.payload.extend_from_slice(&frame.payload[before..]);
+            message.append(&frame.payload[before..]);
+            if is_complete || self.config.delivery == Delivery::Chunks {
+                message.inflate(self.inflater.as_ref());
+            }
             if !message.is_valid_so_far() {
                 return Some(self.invalid());
             }
+            let length = message.payload.len();
+            if is_complete
+                && message.compressed.is_some()
+                && let Some(failure) = self.excess(length)
+            {
+                return Some(Some(ExpectedEvent::Failure(vec![failure])));
+            }
         }
-        if frame.payload.len() as u64 == frame.length {
+        if is_complete {
             return Some(self.end(frame));
         }
         let chunk = if frame.opcode < 8 { self.chunk(false) } else { None };
@@ -281,6 +340,14 @@ impl ReceiveModel {
             9 => return Some(ExpectedEvent::Ping(frame.payload)),
             10 => return Some(ExpectedEvent::Pong(frame.payload)),
             _ => {}
+        }
+        if frame.fin
+            && let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater)
+            && let Some(compressed) = &message.compressed
+        {
+            let inflated = inflater.inflate(compressed).expect("only an endpoint agrees to compression");
+            assert!(message.payload == inflated.payload, "a compressed message inflates to more at its end");
+            self.compressed_messages += 1;
         }
         // 8.1: text is UTF-8; bytes not known to be valid here can only be an incomplete character
         let is_cut = |text: &PartialMessage| text.kind == MessageKind::Text && text.valid < text.payload.len();
@@ -308,6 +375,18 @@ impl ReceiveModel {
 }
 
 impl PartialMessage {
+    /// Adds received bytes.
+    fn append(&mut self, bytes: &[u8]) {
+        self.compressed.as_mut().unwrap_or(&mut self.payload).extend_from_slice(bytes);
+    }
+
+    /// Inflates what was received of a compressed message.
+    fn inflate(&mut self, inflater: Option<&StrictInflater>) {
+        if let (Some(compressed), Some(inflater)) = (&self.compressed, inflater) {
+            self.payload = inflater.inflate_beginning(compressed);
+        }
+    }
+
     /// Returns whether the payload is UTF-8 or a prefix of UTF-8.
     fn is_valid_so_far(&mut self) -> bool {
         if self.kind == MessageKind::Binary {

@@ -49,6 +49,8 @@ pub struct Outcome {
     pub timed_out: usize,
     /// The number of messages received whole.
     pub messages: usize,
+    /// The number of those that were compressed.
+    pub compressed: usize,
 }
 
 /// The state of a run.
@@ -268,6 +270,7 @@ impl World {
             outcome.failed += usize::from(end.model.has_failed);
             outcome.timed_out += usize::from(end.deadlines.has_timed_out);
             outcome.messages += end.received.len();
+            outcome.compressed += end.model.receive.compressed_messages();
         }
         outcome
     }
@@ -281,6 +284,12 @@ impl World {
         }
         let both: Vec<_> = self.endpoints().collect();
         let [client, server] = both[..] else { return };
+        if client.has_opened {
+            let (client, server) = (&client.model, &server.model);
+            assert_eq!(client.agreed, server.agreed, "the ends agreed about compression");
+            let has_settings = client.config.compression.is_some() && server.config.compression.is_some();
+            assert!(client.agreed.is_none() || has_settings, "an end without compression agreed to it");
+        }
         for (from, to) in [(client, server), (server, client)] {
             let (sent, received) = (&from.application.sent, &to.received);
             assert!(sent.starts_with(received), "{} received messages that differ from those sent", to.name);

@@ -1,9 +1,14 @@
 //! Predicts the bytes that an endpoint sends: the accepted messages in order, our Close frame after them, and control
 //! frames between them. Every frame that the driver takes is parsed and compared.
+//!
+//! How much a message shrinks is not predicted but observed: the model bounds it, and derives the frames and
+//! `buffered_amount` from it exactly. A [strict inflater](crate::strict_inflater) inflates each compressed message.
 
 use std::collections::VecDeque;
 
 use sansocket::Role;
+
+use crate::strict_inflater::StrictInflater;
 
 /// Why a Ping or Pong is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,26 @@ pub(crate) struct SendCall {
     pub(crate) last: bool,
     /// The maximum payload of a frame.
     pub(crate) frame_max: usize,
+    pub(crate) coding: Coding,
+}
+
+/// How what one call sends may be coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Plain,
+    /// Compressed, if that is shorter.
+    IfShorter,
+    Compressed,
+}
+
+/// A call whose frames are pending.
+#[derive(Debug)]
+struct PendingCall {
+    call: SendCall,
+    /// The length of the compressed bytes, if the call is compressed.
+    compressed: Option<usize>,
+    /// The application's bytes of the compressed frames that are not taken.
+    inflated: usize,
 }
 
 /// The body of our Close frame.
@@ -57,6 +82,16 @@ enum FrameClass {
     Close,
 }
 
+/// Bytes taken and not delivered.
+#[derive(Debug)]
+struct InFlight {
+    count: usize,
+    /// Whether they are payload of a message that is not compressed.
+    is_payload: bool,
+    /// The application's bytes that are delivered with the last of them.
+    inflated: usize,
+}
+
 /// The pending output.
 #[derive(Debug)]
 pub(crate) struct SendModel {
@@ -64,17 +99,22 @@ pub(crate) struct SendModel {
     /// Pending bytes of the opening handshake.
     handshake: usize,
     controls: VecDeque<Control>,
-    calls: VecDeque<SendCall>,
+    calls: VecDeque<PendingCall>,
     /// The bytes of the first call that were taken in whole frames, and whether the next frame is a continuation.
     taken: usize,
     is_continued: bool,
+    /// Inflates what this end compresses, if that was agreed.
+    inflater: Option<StrictInflater>,
+    /// The part of a compressed message that was taken, and the application's bytes of it.
+    compressed: Vec<u8>,
+    inflated: Vec<u8>,
     close: Option<CloseBody>,
     has_begun_close: bool,
     partial_frame: Option<PartialFrame>,
     /// Payload bytes of messages that are not delivered: `buffered_amount`.
     buffered: usize,
-    /// Bytes taken and not delivered, in order: their number, and whether they are payload of messages.
-    in_flight: VecDeque<(usize, bool)>,
+    /// Bytes taken and not delivered, in order.
+    in_flight: VecDeque<InFlight>,
     /// The number of all pending bytes.
     len: usize,
 }
@@ -88,6 +128,9 @@ impl SendModel {
             calls: VecDeque::new(),
             taken: 0,
             is_continued: false,
+            inflater: None,
+            compressed: Vec::new(),
+            inflated: Vec::new(),
             close: None,
             has_begun_close: false,
             partial_frame: None,
@@ -103,13 +146,43 @@ impl SendModel {
         self.len += length;
     }
 
-    /// Queues what the application sent.
-    pub(crate) fn push(&mut self, call: SendCall) {
-        let (frames, rest) = (call.payload.len() / call.frame_max, call.payload.len() % call.frame_max);
+    /// Agrees to compression: this inflater inflates what this end sends.
+    pub(crate) fn agree(&mut self, inflater: Option<StrictInflater>) {
+        self.inflater = inflater;
+    }
+
+    /// Queues what the application sent. `len` is the actual number of pending bytes.
+    pub(crate) fn push(&mut self, call: SendCall, len: usize) {
+        let (length, size) = (call.payload.len(), len - self.len);
+        let plain = self.size_of_frames(length, call.frame_max);
+        let compressed = match call.coding {
+            Coding::IfShorter if size < plain => Some(self.length_in_frames(size, call.frame_max)),
+            Coding::Plain | Coding::IfShorter => {
+                assert_eq!(size, plain, "the size of what is not compressed");
+                None
+            }
+            Coding::Compressed => Some(self.length_in_frames(size, call.frame_max)),
+        };
+        // RFC 1951 3.2.6: a byte takes at most 9 bits; blocks have a head, and an empty block ends the call
+        let longest = length + length / 7 + 16;
+        assert!(compressed.is_none_or(|compressed| compressed <= longest), "{compressed:?} bytes for {length}");
+        self.len = len;
+        self.buffered += length;
+        self.calls.push_back(PendingCall { inflated: length, compressed, call });
+    }
+
+    /// Returns the size of the frames with this much payload.
+    fn size_of_frames(&self, length: usize, frame_max: usize) -> usize {
+        let (frames, rest) = (length / frame_max, length % frame_max);
         let has_rest = rest > 0 || frames == 0;
-        self.len += frames * self.size(call.frame_max) + if has_rest { self.size(rest) } else { 0 };
-        self.buffered += call.payload.len();
-        self.calls.push_back(call);
+        frames * self.size(frame_max) + if has_rest { self.size(rest) } else { 0 }
+    }
+
+    /// Returns the payload of frames of this size: the inverse of `size_of_frames`.
+    fn length_in_frames(&self, size: usize, frame_max: usize) -> usize {
+        let (frames, rest) = (size / self.size(frame_max), size % self.size(frame_max));
+        let rest = if rest == 0 { 0 } else { (0..rest).find(|&length| self.size(length) == rest).expect("a frame") };
+        frames * frame_max + rest
     }
 
     /// Queues a Ping or Pong of the application. Returns whether there was room.
@@ -173,8 +246,8 @@ impl SendModel {
 
     /// Drops the pending output. `buffered` stays.
     pub(crate) fn drop_output(&mut self) {
-        let buffered = self.buffered;
-        *self = Self { buffered, has_begun_close: true, ..Self::new(self.role) };
+        let (buffered, inflater) = (self.buffered, self.inflater.take());
+        *self = Self { buffered, inflater, has_begun_close: true, ..Self::new(self.role) };
     }
 
     /// Returns whether our Close frame, and so everything, was delivered.
@@ -189,7 +262,7 @@ impl SendModel {
 
     /// Returns the number of bytes that are pending, or taken and not delivered.
     pub(crate) fn undelivered(&self) -> usize {
-        self.len + self.in_flight.iter().map(|(count, _)| count).sum::<usize>()
+        self.len + self.in_flight.iter().map(|bytes| bytes.count).sum::<usize>()
     }
 
     /// Returns the number of pending control frames.
@@ -211,16 +284,22 @@ impl SendModel {
         self.len -= bytes.len();
         let handshake = self.handshake.min(bytes.len());
         self.handshake -= handshake;
-        self.in_flight.push_back((handshake, false));
+        self.in_flight.push_back(InFlight { count: handshake, is_payload: false, inflated: 0 });
         bytes = &bytes[handshake..];
         while !bytes.is_empty() {
             let mut partial_frame = self.partial_frame.take().unwrap_or_else(|| self.begin_frame());
             let (all, before) = (bytes.len(), partial_frame.payload.len());
             bytes = partial_frame.take(bytes);
             let (count, payload) = (all - bytes.len(), partial_frame.payload.len() - before);
-            self.in_flight.push_back((count - payload, false));
-            self.in_flight.push_back((payload, partial_frame.class == FrameClass::Data));
+            let is_compressed = partial_frame.class == FrameClass::Data
+                && self.calls.front().is_some_and(|pending| pending.compressed.is_some());
+            let is_payload = partial_frame.class == FrameClass::Data && !is_compressed;
+            self.in_flight.push_back(InFlight { count: count - payload, is_payload: false, inflated: 0 });
+            self.in_flight.push_back(InFlight { count: payload, is_payload, inflated: 0 });
             if partial_frame.length == Some(partial_frame.payload.len()) {
+                let inflated = if is_compressed { self.take_inflated(partial_frame.payload.len()) } else { 0 };
+                let last = self.in_flight.iter_mut().rfind(|bytes| bytes.count > 0).expect("a frame has bytes");
+                last.inflated = inflated;
                 self.check(&partial_frame);
             } else {
                 self.partial_frame = Some(partial_frame);
@@ -230,16 +309,17 @@ impl SendModel {
 
     /// Notes that `count` of the bytes taken were delivered.
     pub(crate) fn deliver(&mut self, mut count: usize) {
-        while let Some((remaining, is_payload)) = self.in_flight.front_mut() {
-            let step = count.min(*remaining);
-            *remaining -= step;
+        while let Some(bytes) = self.in_flight.front_mut() {
+            let step = count.min(bytes.count);
+            bytes.count -= step;
             count -= step;
-            if *is_payload {
+            if bytes.is_payload {
                 self.buffered -= step;
             }
-            if *remaining > 0 {
+            if bytes.count > 0 {
                 return;
             }
+            self.buffered -= bytes.inflated;
             self.in_flight.pop_front();
         }
         assert_eq!(count, 0, "more was delivered than taken");
@@ -279,7 +359,8 @@ impl SendModel {
     /// Checks that a taken frame is the expected one.
     fn check(&mut self, frame: &PartialFrame) {
         let (fin, rsv, opcode) = (frame.head[0] >= 128, frame.head[0] / 16 % 8, frame.head[0] % 16);
-        assert_eq!(rsv, 0, "a reserved bit was set");
+        let is_compressed = frame.class == FrameClass::Data && self.calls[0].compressed.is_some() && opcode != 0;
+        assert_eq!(rsv, if is_compressed { 4 } else { 0 }, "RFC 7692 6.1: the reserved bits");
         assert_eq!(frame.head[1] >= 128, self.role == Role::Client, "5.1: a client masks, a server does not");
         assert_eq!(frame.head.len() + frame.payload.len(), self.size(frame.payload.len()), "the length is not minimal");
         match frame.class {
@@ -294,19 +375,45 @@ impl SendModel {
     }
 
     fn check_data(&mut self, frame: &PartialFrame, opcode: u8, fin: bool) {
-        let call = self.calls.front().expect("it was pending when it began");
-        let end = call.payload.len().min(self.taken + call.frame_max);
-        let is_last = end == call.payload.len();
+        let PendingCall { call, compressed, .. } = self.calls.front().expect("it was pending when it began");
+        let length = compressed.unwrap_or(call.payload.len());
+        let end = length.min(self.taken + call.frame_max);
+        let is_last = end == length;
         let expected = if self.is_continued { 0 } else { call.opcode };
         assert_eq!((opcode, fin), (expected, is_last && call.last), "opcode and FIN of the data frame");
-        let is_equal = frame.payload == call.payload[self.taken..end];
-        assert!(is_equal, "the payload differs from what was sent, from byte {} on", self.taken);
+        assert_eq!(frame.payload.len(), end - self.taken, "the length of the data frame");
+        match compressed {
+            Some(_) => self.compressed.extend_from_slice(&frame.payload),
+            None => {
+                let is_equal = frame.payload == call.payload[self.taken..end];
+                assert!(is_equal, "the payload differs from what was sent, from byte {} on", self.taken);
+            }
+        }
+        if is_last && compressed.is_some() {
+            self.inflated.extend_from_slice(&call.payload);
+        }
+        if fin && compressed.is_some() {
+            let inflater = self.inflater.as_mut().expect("compressed without an agreement");
+            let message = inflater.inflate(&std::mem::take(&mut self.compressed)).expect("a compressed message");
+            let is_equal = message.payload == std::mem::take(&mut self.inflated);
+            assert!(is_equal, "a compressed message inflates to something else than was sent");
+        }
         self.is_continued = !fin;
         self.taken = end;
         if is_last {
             self.taken = 0;
             self.calls.pop_front();
         }
+    }
+
+    /// Returns how many of the application's bytes are delivered with a compressed frame of the first call: all that
+    /// remain with the last frame of the call, and with the others a share in proportion to their length.
+    fn take_inflated(&mut self, length: usize) -> usize {
+        let pending = self.calls.front_mut().expect("it was pending when it began");
+        let remaining = pending.compressed.unwrap_or(0) - self.taken;
+        let share = if length == remaining { pending.inflated } else { pending.inflated * length / remaining };
+        pending.inflated -= share;
+        share
     }
 
     fn check_close(&self, frame: &PartialFrame, opcode: u8, fin: bool) {

@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use sansocket::{Config, Delivery};
+use sansocket::{
+    Compression, CompressionLevel, Config, DeflateOffer, Delivery, MemoryLevel, PermessageDeflate, WindowBits,
+};
 
 use crate::choices::Choices;
 
@@ -12,6 +14,43 @@ pub(crate) const MILLISECOND: u64 = 1_000_000;
 
 fn milliseconds(choices: &mut Choices<'_>, from: &[u64]) -> Duration {
     Duration::from_millis(choices.pick(from)) + Duration::from_nanos(choices.below(1000) as u64)
+}
+
+fn bits(choices: &mut Choices<'_>) -> WindowBits {
+    WindowBits::new(choices.between(8, 15) as u8).expect("a valid window")
+}
+
+/// Returns what a handshake may agree about compression.
+pub(crate) fn agreement(choices: &mut Choices<'_>) -> Option<PermessageDeflate> {
+    let agreed = PermessageDeflate::default()
+        .server_no_context_takeover(choices.once_in(3))
+        .client_no_context_takeover(choices.once_in(3))
+        .server_max_window_bits(bits(choices))
+        .client_max_window_bits(bits(choices));
+    (!choices.once_in(4)).then_some(agreed)
+}
+
+/// Returns settings of compression, or none.
+pub(crate) fn compression(choices: &mut Choices<'_>) -> Option<Compression> {
+    let (window_bits, peer_window_bits, offered) = (bits(choices), bits(choices), bits(choices));
+    let offer = DeflateOffer::default()
+        .server_no_context_takeover(choices.once_in(3))
+        .client_no_context_takeover(choices.once_in(3))
+        .server_max_window_bits(choices.once_in(2).then_some(offered))
+        .client_max_window_bits(choices.pick(&[Some(WindowBits::MAX), Some(window_bits), None]));
+    let random = Compression::default()
+        .level(CompressionLevel::new(choices.below(10) as u8).expect("a valid level"))
+        .memory_level(MemoryLevel::new(choices.between(1, 9) as u8).expect("a valid level"))
+        .window_bits(window_bits)
+        .peer_window_bits(peer_window_bits)
+        .context_takeover(!choices.once_in(3))
+        .peer_context_takeover(!choices.once_in(3))
+        .sent_history(choices.pick(&[512, 0, 1, 300, 40_000]))
+        .threshold(choices.pick(&[64, 0, 1, 1000]))
+        .offers(choices.pick(&[[].as_slice(), &[offer], &[offer, DeflateOffer::default()]]));
+    let presets =
+        [None, Some(random), Some(Compression::default()), Some(Compression::small()), Some(Compression::best_ratio())];
+    presets[choices.pick(&[0, 1, 1, 1, 2, 3, 4])].clone()
 }
 
 /// Returns the default configuration with a random choice of limits, some so low that a run exceeds them.
@@ -58,5 +97,6 @@ pub(crate) fn config(choices: &mut Choices<'_>) -> Config {
         config.keepalive = sansocket::Keepalive::Every(milliseconds(choices, &[100, 10, 30, 1000]));
         config.pong_timeout = milliseconds(choices, &[1000, 100, 5, 30]);
     }
+    config.compression = compression(choices);
     config
 }

@@ -8,6 +8,9 @@ use std::fmt;
 /// Appended to a message before it is inflated (RFC 7692 section 7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
+/// The fault of a message that is not whole.
+const CUT: &str = "the message ends within a block";
+
 /// The length of a match for the codes 257 to 285: the shortest, and the number of extra bits (RFC 1951 3.2.5).
 const LENGTHS: [(usize, u32); 29] = [
     (3, 0),
@@ -105,8 +108,7 @@ impl StrictInflater {
     /// The bytes are not a message that RFC 7692 permits. The inflater is unchanged.
     pub fn inflate(&mut self, compressed: &[u8]) -> Result<Inflated, Fault> {
         let bytes = [compressed, &TAIL].concat();
-        let (bits, output) = (Bits { bytes: &bytes, position: 0 }, self.history.clone());
-        let mut message = Message { bits, output, begin: self.history.len(), window_size: self.window_size, reach: 0 };
+        let mut message = self.message(&bytes);
         let blocks = message.blocks()?;
         let Message { output, begin, reach, .. } = message;
         let inflated = Inflated { payload: output[begin..].to_vec(), blocks, reach };
@@ -114,6 +116,19 @@ impl StrictInflater {
             self.history = output[output.len().saturating_sub(self.window_size)..].to_vec();
         }
         Ok(inflated)
+    }
+
+    /// Returns the bytes into which the beginning of a message inflates. The inflater is unchanged.
+    pub fn inflate_beginning(&self, compressed: &[u8]) -> Vec<u8> {
+        let mut message = self.message(compressed);
+        // the beginning usually ends within a block
+        let _ = message.blocks();
+        message.output.split_off(message.begin)
+    }
+
+    fn message<'a>(&self, bytes: &'a [u8]) -> Message<'a> {
+        let (bits, output) = (Bits { bytes, position: 0 }, self.history.clone());
+        Message { bits, output, begin: self.history.len(), window_size: self.window_size, reach: 0 }
     }
 }
 
@@ -153,8 +168,9 @@ impl Message<'_> {
                 if len ^ complement != 0xffff {
                     return fault(format!("the length {len:#x} of a stored block with the complement {complement:#x}"));
                 }
-                self.output.extend_from_slice(self.bits.bytes(len)?);
-                Ok(Block::Stored(len))
+                let stored = self.bits.bytes(len);
+                self.output.extend_from_slice(stored);
+                if stored.len() < len { fault(CUT) } else { Ok(Block::Stored(len)) }
             }
             1 => {
                 let literals = (0..288).map(|symbol| match symbol {
@@ -267,7 +283,7 @@ impl Bits<'_> {
         let mut number = 0;
         for index in 0..bits {
             let Some(byte) = self.bytes.get(self.position / 8) else {
-                return fault("the message ends within a block");
+                return fault(CUT);
             };
             number |= usize::from(byte >> (self.position % 8) & 1) << index;
             self.position += 1;
@@ -275,14 +291,12 @@ impl Bits<'_> {
         Ok(number)
     }
 
-    /// Reads whole bytes, after [`align`](Self::align).
-    fn bytes(&mut self, count: usize) -> Result<&[u8], Fault> {
-        let begin = self.position / 8;
-        let Some(bytes) = self.bytes.get(begin..begin + count) else {
-            return fault("the message ends within a block");
-        };
-        self.position += 8 * count;
-        Ok(bytes)
+    /// Reads whole bytes, after [`align`](Self::align): fewer than `count` if the message ends.
+    fn bytes(&mut self, count: usize) -> &[u8] {
+        let rest = &self.bytes[self.position / 8..];
+        let bytes = &rest[..count.min(rest.len())];
+        self.position += 8 * bytes.len();
+        bytes
     }
 
     /// Skips the bits up to the next byte.

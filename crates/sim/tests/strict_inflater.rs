@@ -64,6 +64,15 @@ fn a_distance_beyond_the_window_is_refused() {
 }
 
 #[test]
+fn the_beginning_of_a_message_is_inflated_as_far_as_it_goes() {
+    let inflater = StrictInflater::new(15, true);
+    let compressed = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let lengths = (0..=7).map(|count| inflater.inflate_beginning(&compressed[..count]).len());
+    assert_eq!(lengths.collect::<Vec<_>>(), [0, 0, 1, 2, 3, 4, 5, 5]);
+    assert_eq!(inflater.inflate_beginning(&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65]), b"He");
+}
+
+#[test]
 fn invalid_messages_are_refused() {
     assert!(fault(15, &[]).contains("ends within"));
     assert!(fault(15, &[0x06]).contains("reserved"));

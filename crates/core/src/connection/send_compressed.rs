@@ -18,7 +18,16 @@ impl Connection {
         message: impl Into<Message<'m>>,
         compress: Compress,
     ) -> Result<(), SendError<Message<'m>>> {
-        let message = message.into();
+        self.send_compressed(message.into(), compress)
+    }
+
+    /// Not inlined, so that [`send`](Self::send) of a message that is not compressed is inlined as without this feature.
+    #[inline(never)]
+    pub(super) fn send_compressed<'m>(
+        &mut self,
+        message: Message<'m>,
+        compress: Compress,
+    ) -> Result<(), SendError<Message<'m>>> {
         let size = message.len();
         if self.accepts_message(size) && self.queue_compressed(message.kind(), message.as_bytes(), compress) {
             self.note_backlog();
@@ -33,6 +42,17 @@ impl Connection {
     ///
     /// As for [`send_shared`](Self::send_shared).
     pub fn send_shared_with(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        compress: Compress,
+    ) -> Result<(), SendError<Bytes>> {
+        self.send_shared_compressed(kind, payload, compress)
+    }
+
+    /// Not inlined, as [`send_compressed`](Self::send_compressed).
+    #[inline(never)]
+    pub(super) fn send_shared_compressed(
         &mut self,
         kind: MessageKind,
         payload: Bytes,
@@ -80,8 +100,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues the compressed form of encoded messages, for which the output must have room: `warm` if the
-    /// peer has all to which it refers, or else `cold`. Returns whether there is a form for this connection.
+    /// Queues a compressed form of encoded messages, for which the output must have room: `warm` if the peer's window has
+    /// all bytes to which it may refer, or else `cold`. Returns whether there is a form for this connection.
     pub(super) fn queue_form(
         &mut self,
         cold: Option<&LazyForm>,

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Strategy};
 
-use super::context::Context;
 use super::token::Token;
 use crate::data::{Compression, CompressionLevel, MemoryLevel, WindowBits};
 
@@ -59,22 +58,18 @@ impl Deflater {
         self.settings == settings
     }
 
-    /// Prepares for a message that continues `context`; without one, for a message that refers to no other. The window
-    /// has no token then, until the message is compressed.
-    pub(super) fn prime(&mut self, context: Option<&Context>) {
-        let token = self.token.take();
-        if let Some(context) = context
-            && token.is_some()
-            && context.token == token
-        {
+    /// Prepares for a message that continues behind `history`: unless the window has this token, which is its contents,
+    /// clears the window. The window has no token then, until the message is compressed.
+    pub(super) fn prime(&mut self, token: Option<Token>, history: [&[u8]; 2]) {
+        let primed = self.token.take();
+        if primed.is_some() && primed == token {
             return;
         }
         if !self.is_fresh {
             self.deflate.reset();
         }
         self.is_fresh = false;
-        for part in context.map(|context| context.history.parts()).into_iter().flatten().filter(|part| !part.is_empty())
-        {
+        for part in history.into_iter().filter(|part| !part.is_empty()) {
             // cannot fail: the stream is new
             let _ = self.deflate.set_dictionary(part);
         }

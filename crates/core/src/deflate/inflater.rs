@@ -62,18 +62,21 @@ impl Inflater {
         self.has_ended
     }
 
-    /// Inflates bytes until the input or the output ends.
+    /// Inflates bytes until the input or the output ends, or the bytes are invalid. The bytes before the invalid ones
+    /// are inflated first, and the next step fails: so the pieces in which bytes arrive do not decide which of two
+    /// faults is found.
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, InflateError> {
         let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let status =
-            self.inflate.decompress(input, output, InflateFlush::NoFlush).map_err(|_| InflateError::Invalid)?;
-        self.has_ended = status == Status::StreamEnd;
+        let status = self.inflate.decompress(input, output, InflateFlush::NoFlush);
+        self.has_ended = status == Ok(Status::StreamEnd);
         let consumed = (self.inflate.total_in() - total_in) as usize;
         let produced = (self.inflate.total_out() - total_out) as usize;
-        if consumed == 0 && produced == 0 && !input.is_empty() {
+        let is_stuck = status.is_err() || (consumed == 0 && !input.is_empty());
+        if produced == 0 && is_stuck {
             return Err(InflateError::Invalid);
         }
-        Ok(Step { consumed, produced, is_drained: consumed == input.len() && produced < output.len() })
+        let is_drained = status.is_ok() && consumed == input.len() && produced < output.len();
+        Ok(Step { consumed, produced, is_drained })
     }
 
     /// Ends a message. Fails if it ended within a block.

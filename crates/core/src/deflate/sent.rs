@@ -46,7 +46,7 @@ impl Direction<'_> {
         }
         let settings = Settings::new(compression, self.window_bits);
         let mut deflater = self.codecs.take_deflater(settings);
-        deflater.prime(self.context.as_deref());
+        deflater.prime(self.context.as_deref().and_then(|context| context.token), self.history());
         let size = deflater.compress_fragment(data, last, &mut buffer);
         if let Some(context) = self.context.as_deref_mut() {
             context.append(data, history_size(compression, self.window_bits));
@@ -103,7 +103,10 @@ impl Codecs {
     ) -> Option<Compressed> {
         let mut buffer = mem::take(&mut self.compressed);
         let mut deflater = self.take_deflater(settings);
-        deflater.prime(context.as_ref().map(|(context, _)| &**context));
+        match &context {
+            Some((context, _)) => deflater.prime(context.token, context.history.parts()),
+            None => deflater.prime(None, [&[]; 2]),
+        }
         let size = deflater.compress(data, &mut buffer);
         if size.is_some()
             && let Some((context, max)) = context

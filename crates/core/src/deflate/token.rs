@@ -3,8 +3,8 @@
 use core::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Identifies the contents of the window of a codec. No two contents have the same token, in any codec: a codec is
-/// still primed for a connection if it has the token that the connection noted.
+/// Identifies the contents of the window of a codec, or a place in a stream. No two of them have the same token: a codec
+/// is still primed for a connection if it has the token that the connection noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token(NonZeroU64);
 
@@ -17,9 +17,9 @@ pub(crate) struct Tokens {
     last: u64,
 }
 
-/// The number of tokens in a block. A codec takes a block at a time, so that it shares no memory with other threads
-/// for each message.
-const BLOCK: u64 = 1 << 32;
+/// The number of tokens in a block. Codecs and streams take a block at a time, so that they share no memory with other
+/// threads for each message. There are 2^40 blocks, also for groups that live shortly.
+const BLOCK: u64 = 1 << 24;
 
 impl Tokens {
     pub(crate) const fn new() -> Self {

@@ -10,6 +10,8 @@ mod broadcast_stream;
 mod compressed;
 #[cfg(feature = "deflate")]
 mod compressed_form;
+#[cfg(feature = "deflate")]
+mod compressed_messages;
 mod control_queue;
 mod data_queue;
 mod encoded_batch;

@@ -361,7 +361,13 @@ fn frame_size(payload: usize, config: &Config) -> usize {
 #[inline]
 fn has_room(output: &Output, payload: usize, config: &Config) -> bool {
     let limit = buffer_limit(config);
-    output.buffered_amount() + payload <= limit && output.framing_len() <= limit
+    let fits = |amount: usize| amount + payload <= limit;
+    // usually payload and framing together are below the limit, and then each is
+    let occupied = output.undelivered();
+    // a compressed payload is longer than its frames
+    #[cfg(feature = "deflate")]
+    let occupied = occupied.max(output.buffered_amount());
+    fits(occupied) || (output.framing_len() <= limit && fits(output.buffered_amount()))
 }
 
 /// Returns the limit on buffered payload. It is capped so that no sum in [`has_room`] overflows: pending payload is at

@@ -62,3 +62,12 @@ fn invalid_text_fails_with_its_fragment() {
     });
     assert_eq!(received.error, Some(Error::Protocol(ProtocolError::Utf8Invalid)));
 }
+
+/// Of two faults in a fragment, the first one is found, in whatever pieces the fragment arrives.
+#[test]
+fn invalid_text_before_invalid_data_fails_as_invalid_text() {
+    // a stored block with a byte that is not UTF-8, then the reserved kind of block
+    let compressed = [0x00, 0x01, 0x00, 0xfe, 0xff, 0xff, 0x06, 0x00];
+    let received = receive_all(|role| frame(role, FIN | RSV1 | TEXT, &compressed));
+    assert_eq!(received.error, Some(Error::Protocol(ProtocolError::Utf8Invalid)));
+}

@@ -2,6 +2,7 @@
 //!
 //! Endpoints report no results of cases: the testsuite judges them by what it sees on the wire.
 
+mod config;
 mod mio;
 mod net;
 mod upgraded;
@@ -10,8 +11,6 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use sansocket_net::Config;
-use sansocket_net::sansocket::Compression;
 use serde::Deserialize;
 
 /// The role of the endpoint under test. `wstest` has the other one.
@@ -96,9 +95,4 @@ impl Adapter {
             Self::Mio | Self::MioUpgraded => mio::ask(url),
         }
     }
-}
-
-/// Returns the configuration of the endpoints under test.
-fn config() -> Config {
-    Config::default().compression(Compression::default())
 }

@@ -33,22 +33,22 @@ impl Ratio {
     }
 }
 
-fn ratios(instructions: &BTreeMap<String, f64>) -> Vec<Ratio> {
-    let alone = instructions.iter().filter_map(|(name, count)| Some((name.strip_suffix(ALONE)?, count)));
-    let ratios = alone.flat_map(|(operation, alone)| {
+fn ratios(operations: &BTreeMap<String, f64>) -> Vec<Ratio> {
+    let alone = operations.iter().filter_map(|(name, cost)| Some((name.strip_suffix(ALONE)?, *cost)));
+    let ratios = alone.flat_map(|(operation, alone): (&str, f64)| {
         SHARED.into_iter().filter_map(move |shared| {
             let name = format!("{operation}{shared}");
-            let ratio = instructions.get(&name)? / alone;
+            let ratio = operations.get(&name)? / alone;
             Some(Ratio { name, ratio, goal: goal(operation, shared) })
         })
     });
     ratios.collect()
 }
 
-/// Prints a line for each operation with a shared codec, given the instructions of all operations, and returns how many goals are missed.
-pub(super) fn report(instructions: &BTreeMap<String, f64>) -> usize {
+/// Compares the instructions of operations. Prints a line for each, and returns how many goals are missed.
+pub(super) fn report(operations: &BTreeMap<String, f64>) -> usize {
     println!("\n{:<50} {:>14} {:>9}", "a shared codec", "x codec alone", "goal");
-    let ratios = ratios(instructions);
+    let ratios = ratios(operations);
     for ratio in &ratios {
         let goal = ratio.goal.map_or(String::new(), |goal| format!("{goal:.2}"));
         let missed = if ratio.is_missed() { "  missed" } else { "" };
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn operations_are_compared_with_the_codec_alone() {
-        let costs: [(&str, f64); 8] = [
+        let costs = [
             ("compress, level 1, 1 KiB, codec alone", 1000.0),
             ("compress, level 1, 1 KiB, same connection", 1610.0),
             ("compress, level 1, 1 KiB, two connections", 5000.0),
@@ -73,11 +73,11 @@ mod tests {
             ("inflate, level 1, 1 KiB, same connection", 2000.0),
             ("send, masked, 16 B", 50.0),
         ];
-        let instructions = costs.map(|(name, count)| (name.to_owned(), count)).into();
-        let ratios = ratios(&instructions);
+        let operations = costs.map(|(name, instructions)| (name.to_owned(), instructions)).into();
+        let ratios = ratios(&operations);
         let figures: Vec<_> = ratios.iter().map(|ratio| (ratio.ratio, ratio.goal, ratio.is_missed())).collect();
         let expected = [(1.61, Some(1.6), true), (5.0, None, false), (1.304, Some(1.3), false), (2.0, None, false)];
         assert_eq!(figures, expected);
-        assert_eq!(report(&instructions), 1);
+        assert_eq!(report(&operations), 1);
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::Result;
 use sansocket_mio::{Connection, Error, EventLoop, Handler, ListenOptions, Message, Options};
 
-use super::config;
+use super::config::config;
 
 pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
     let mut event_loop = EventLoop::with_options(Echo, &Options::new().config(config()))?;

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::Result;
 use sansocket_net::{Acceptor, Connector, Event, Incoming, Message, Stream, WebSocket};
 
-use super::config;
+use super::config::config;
 
 pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
     let listener = Acceptor::new().config(config()).listen(listener)?;

@@ -10,7 +10,7 @@ use sansocket_mio::{EventLoop, Socket, mio};
 use sansocket_net::sansocket::{Agreement, ClientRequest, Response, Role, generate_key};
 use sansocket_net::{Accept, Request, WebSocket};
 
-use super::config;
+use super::config::config;
 use super::mio::{Echo, finish};
 use super::net::echo;
 
