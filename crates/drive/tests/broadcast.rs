@@ -12,7 +12,7 @@ use sansocket::{
 use sansocket_drive::{Group, Publications, SlowMembers};
 use strict_inflater::StrictInflater;
 
-#[expect(unreachable_pub, reason = "the simulation and the fuzz targets use the same file")]
+#[expect(dead_code, unreachable_pub, reason = "the simulation and the fuzz targets use the same file")]
 #[path = "../../sim/src/strict_inflater.rs"]
 mod strict_inflater;
 
@@ -109,14 +109,14 @@ fn publish_all(publications: &mut Publications, members: &mut [Member], scratch:
 
 fn take(publications: &mut Publications, index: u32, member: &mut Member, scratch: &mut Scratch, is_slow: bool) {
     // a connection without a scratch has codecs of its own
-    if index % 4 > 0 {
+    if !index.is_multiple_of(4) {
         member.server.attach_scratch(scratch);
     }
     match publications.take(index, &mut member.server, is_slow, NOW) {
         Ok(()) | Err(SendError::BufferFull { .. }) => {}
         Err(error) => panic!("{error}"),
     }
-    if index % 4 > 0 {
+    if !index.is_multiple_of(4) {
         member.server.detach_scratch(scratch);
     }
 }

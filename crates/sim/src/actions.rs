@@ -159,7 +159,7 @@ impl Endpoint {
     fn send_message(&mut self, cx: &mut Context<'_, '_>) {
         let length = content::length(cx.choices, self.application.max_message);
         let method = cx.choices.below(8);
-        let kind = if method % 2 == 0 { MessageKind::Text } else { MessageKind::Binary };
+        let kind = if method.is_multiple_of(2) { MessageKind::Text } else { MessageKind::Binary };
         let payload = content::payload(cx.choices, kind, length);
         let compress = cx.choices.pick(&COMPRESS);
         let text = || String::from_utf8(payload.clone()).expect("text");

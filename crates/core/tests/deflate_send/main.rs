@@ -8,7 +8,7 @@ mod fragments;
 mod isolation;
 mod memory;
 mod order;
-#[expect(unreachable_pub, reason = "the simulation and the fuzz targets use the same file")]
+#[expect(dead_code, unreachable_pub, reason = "the simulation and the fuzz targets use the same file")]
 #[path = "../../../sim/src/strict_inflater.rs"]
 mod strict_inflater;
 mod support;
