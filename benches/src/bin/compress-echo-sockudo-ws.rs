@@ -54,7 +54,8 @@ async fn accept(mut stream: TcpStream) -> Result<CompressedWebSocketStream<TcpSt
         let key = generate_accept_key(request.key);
         stream.write_all(&build_response(&key, None, Some(&agreed.to_response_header()))).await?;
         let leftover = (length < head.len()).then(|| head.split_off(length).freeze());
-        let config = Config::default();
+        // Without its timers, which need a runtime that has some: the other servers have none.
+        let config = Config::builder().auto_ping(false).idle_timeout(0).build();
         return Ok(CompressedWebSocketStream::server_with_leftover(stream, config, agreed.config, leftover));
     }
 }

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion};
 use sansocket_samples::{Content, Samples};
 
-use super::participant::Compressing;
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::deflate::{self, Codec};
 use crate::table::{self, Group};
@@ -52,9 +52,15 @@ pub struct Participant {
 }
 
 impl Participant {
+    /// Returns a library that only sends.
+    #[must_use]
+    pub const fn sender<S: Compressing<Sink>>(name: &'static str, can: fn(CompressionSettings) -> bool) -> Self {
+        Self { name, can, receive: |_, _, _| {}, send: send::<S> }
+    }
+
     /// Returns a library.
     #[must_use]
-    pub const fn library<R: Compressing<Circle>, S: Compressing<Sink>>(
+    pub const fn library<R: Inflating<Circle>, S: Compressing<Sink>>(
         name: &'static str,
         can: fn(CompressionSettings) -> bool,
     ) -> Self {
@@ -111,7 +117,7 @@ impl Case {
     }
 }
 
-fn receive<P: Compressing<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Case) {
+fn receive<P: Inflating<Circle>>(group: &mut Group<'_>, name: &'static str, case: &Case) {
     let mut participant = P::new(case.settings, case.wire.clone());
     let count = case.messages.len();
     for _ in 0..2 {

@@ -12,7 +12,7 @@ mod soketto;
 mod yawc;
 
 pub use self::measure::{Case, Participant, all};
-pub use self::participant::Compressing;
+pub use self::participant::{Compressing, Inflating};
 pub use self::sansocket::Sansocket;
 #[cfg(feature = "peers")]
 pub use self::sockudo::Sockudo;

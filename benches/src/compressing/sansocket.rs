@@ -1,6 +1,6 @@
 //! sansocket: one connection of a server whose connections share a codec.
 
-use super::participant::Compressing;
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::deflate::Server;
 use crate::transport::{READ, Transport};
@@ -18,6 +18,12 @@ impl<T: Transport> Compressing<T> for Sansocket<T> {
         Self { server: Server::open(settings, 1), transport, buffer: vec![0; READ] }
     }
 
+    fn send(&mut self, message: &[u8]) {
+        self.server.send(0, message, |bytes| self.transport.write(bytes));
+    }
+}
+
+impl<T: Transport> Inflating<T> for Sansocket<T> {
     fn receive(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
         let mut received = 0;
         while received < count {
@@ -28,9 +34,5 @@ impl<T: Transport> Compressing<T> for Sansocket<T> {
                 each(message);
             });
         }
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        self.server.send(0, message, |bytes| self.transport.write(bytes));
     }
 }

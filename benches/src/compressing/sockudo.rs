@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::deflate::{DeflateConfig, DeflateWindowBits};
 use sockudo_ws::{CompressedWebSocketStream, Config, Message};
 
-use super::participant::Compressing;
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::transport::{Stream, Transport, block_on};
 
@@ -29,15 +29,17 @@ impl<T: Transport> Compressing<T> for Sockudo<T> {
         Self(CompressedWebSocketStream::server(Stream(transport), config, deflate))
     }
 
+    fn send(&mut self, message: &[u8]) {
+        block_on(self.0.send(Message::Binary(Bytes::copy_from_slice(message)))).unwrap();
+    }
+}
+
+impl<T: Transport> Inflating<T> for Sockudo<T> {
     fn receive(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
         block_on(async {
             for _ in 0..count {
                 each(self.0.next().await.unwrap().unwrap().as_bytes());
             }
         });
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        block_on(self.0.send(Message::Binary(Bytes::copy_from_slice(message)))).unwrap();
     }
 }

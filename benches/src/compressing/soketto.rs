@@ -1,9 +1,12 @@
 //! soketto, which has neither takeover nor levels: it compresses at level 1.
+//!
+//! It only sends: soketto 0.8.1 refuses what it receives with flate2 1.1.11 ("incomplete deflate stream"), since it
+//! ends the inflater after each message, whose DEFLATE stream does not end.
 
+use soketto::Sender;
 use soketto::connection::{Builder, Mode};
 use soketto::extension::deflate::Deflate;
 use soketto::extension::{Extension, Param};
-use soketto::{Receiver, Sender};
 
 use super::participant::Compressing;
 use crate::CompressionSettings;
@@ -11,11 +14,7 @@ use crate::transport::{Stream, Transport, block_on};
 
 /// soketto.
 #[derive(Debug)]
-pub struct Soketto<T: Transport> {
-    sender: Sender<Stream<T>>,
-    receiver: Receiver<Stream<T>>,
-    message: Vec<u8>,
-}
+pub struct Soketto<T: Transport>(Sender<Stream<T>>);
 
 impl<T: Transport> Compressing<T> for Soketto<T> {
     fn new(settings: CompressionSettings, transport: T) -> Self {
@@ -31,24 +30,13 @@ impl<T: Transport> Compressing<T> for Soketto<T> {
         deflate.configure(&offered).unwrap();
         let mut builder = Builder::new(Stream(transport), Mode::Server);
         builder.add_extensions([Box::new(deflate) as Box<dyn Extension + Send>]);
-        let (sender, receiver) = builder.finish();
-        Self { sender, receiver, message: Vec::new() }
-    }
-
-    fn receive(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
-        block_on(async {
-            for _ in 0..count {
-                self.message.clear();
-                self.receiver.receive_data(&mut self.message).await.unwrap();
-                each(&self.message);
-            }
-        });
+        Self(builder.finish().0)
     }
 
     fn send(&mut self, message: &[u8]) {
         block_on(async {
-            self.sender.send_binary(message).await.unwrap();
-            self.sender.flush().await.unwrap();
+            self.0.send_binary(message).await.unwrap();
+            self.0.flush().await.unwrap();
         });
     }
 }

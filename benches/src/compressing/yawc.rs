@@ -3,7 +3,7 @@
 use futures_util::SinkExt;
 use yawc::{CompressionLevel, DeflatePool, Frame, Options, Role, WebSocket};
 
-use super::participant::Compressing;
+use super::participant::{Compressing, Inflating};
 use crate::CompressionSettings;
 use crate::transport::{Stream, Transport, block_on};
 
@@ -29,15 +29,17 @@ impl<T: Transport> Compressing<T> for Yawc<T> {
         Self(ws.unwrap())
     }
 
+    fn send(&mut self, message: &[u8]) {
+        block_on(self.0.send(Frame::binary(message.to_vec()))).unwrap();
+    }
+}
+
+impl<T: Transport> Inflating<T> for Yawc<T> {
     fn receive(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
         block_on(async {
             for _ in 0..count {
                 each(self.0.next_frame().await.unwrap().payload());
             }
         });
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        block_on(self.0.send(Frame::binary(message.to_vec()))).unwrap();
     }
 }

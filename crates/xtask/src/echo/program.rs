@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::compression::{Compression, Takeover};
+use super::compression::Compression;
 use crate::workspace;
 
 /// What a server does with the messages that it receives.
@@ -67,10 +67,6 @@ const COMPRESSED: [KnownServer; 4] = [
     KnownServer::with_features("ratchet", [BENCHES, "--bin", "compress-echo-ratchet"], "peers-zlib"),
 ];
 
-/// Another one, which can compress only at level 1 without takeover.
-const SOKETTO: KnownServer =
-    KnownServer::with_features("soketto", [BENCHES, "--bin", "compress-echo-soketto"], "peers-zlib");
-
 impl KnownServer {
     const fn new(name: &'static str, target: [&'static str; 3]) -> Self {
         Self { name, target, features: None }
@@ -89,17 +85,14 @@ impl Workload {
 
     /// Returns the names of its servers in this workspace, ours first.
     pub(crate) fn servers(self) -> impl Iterator<Item = &'static str> {
-        self.known().into_iter().map(|known| known.name)
+        self.known().iter().map(|known| known.name)
     }
 
-    fn known(self) -> Vec<KnownServer> {
+    fn known(self) -> &'static [KnownServer] {
         match self {
-            Self::Echo => ECHO.to_vec(),
-            Self::FanOut => FAN_OUT.to_vec(),
-            Self::Compressed(Compression { level: 1, takeover: Takeover::Off, .. }) => {
-                COMPRESSED.into_iter().chain([SOKETTO]).collect()
-            }
-            Self::Compressed(_) => COMPRESSED.to_vec(),
+            Self::Echo => &ECHO,
+            Self::FanOut => &FAN_OUT,
+            Self::Compressed(_) => &COMPRESSED,
         }
     }
 
@@ -125,7 +118,7 @@ impl fmt::Display for Workload {
 impl Program {
     /// Builds the server with this name, or finds the program at this path.
     pub(crate) fn find(workload: Workload, name: &str) -> Result<Self> {
-        if let Some(known) = workload.known().into_iter().find(|known| known.name == name) {
+        if let Some(&known) = workload.known().iter().find(|known| known.name == name) {
             return Self::build(workload, known);
         }
         let names: Vec<_> = workload.servers().collect();
