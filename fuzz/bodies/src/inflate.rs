@@ -23,7 +23,7 @@ const RSV1: u8 = 4;
 /// "Hello" as another connection receives it.
 const OTHER: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 
-/// Input: role, limits, agreement, cuts (10 bytes), then frames (see [`stream`]).
+/// Input: role, limits, agreement, cuts (10 bytes), then frames (see `stream`).
 pub fn run(data: &[u8]) {
     let _ = check(&mut Unstructured::new(data));
 }
