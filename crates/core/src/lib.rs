@@ -100,7 +100,8 @@
 //!
 //! Every limit of [`Config`] has a default and is enabled. Work is linear in the bytes received. Memory is bounded by
 //! the limits, and grows with the bytes that arrived, not with the length that the peer claims. An idle open connection
-//! owns no heap memory.
+//! owns no heap memory, except its subprotocol, a client's random number generator and, with context takeover, the last
+//! bytes of its messages.
 //!
 //! # Compression
 //!

@@ -41,7 +41,7 @@ struct Member {
     server: WebSocket,
     client: Connection,
     strict: StrictInflater,
-    /// The messages that the client must receive; it may also miss those that are `true`.
+    /// The messages for the client, in order. `true` marks a message that may be missing.
     expected: VecDeque<(String, bool)>,
     /// The bytes of compressed messages on the wire, and the number of messages.
     wire: (usize, usize),
@@ -108,7 +108,7 @@ fn publish_all(publications: &mut Publications, members: &mut [Member], scratch:
 }
 
 fn take(publications: &mut Publications, index: u32, member: &mut Member, scratch: &mut Scratch, is_slow: bool) {
-    // a connection without a scratch has codecs of its own
+    // a connection without a scratch creates codecs that it does not share
     if !index.is_multiple_of(4) {
         member.server.attach_scratch(scratch);
     }

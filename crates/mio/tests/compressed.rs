@@ -102,7 +102,7 @@ fn until_received(event_loop: &mut EventLoop<Pusher>, peers: &mut [TcpStream], c
 }
 
 /// Deflate 63: a compressor takes 137 to 380 KB. A loop sends to connections that are not having their turn, and several
-/// connections have theirs at the same time; none of them creates a compressor of its own.
+/// connections have theirs at the same time; no connection creates another compressor.
 #[test]
 fn connections_share_compressors_whenever_they_send() {
     bounded(|| {

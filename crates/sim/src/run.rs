@@ -49,7 +49,7 @@ pub struct Outcome {
     pub timed_out: usize,
     /// The number of messages received whole.
     pub messages: usize,
-    /// The number of those that were compressed.
+    /// The number of compressed messages.
     pub compressed: usize,
 }
 

@@ -194,9 +194,10 @@ setters! { Compression:
     threshold: usize,
 }
 
-/// Context takeover in both directions. A connection of a server takes at most 5 KiB: 512 bytes of sent data and 4 KiB of
-/// received data. One of a client takes up to 32 KiB if the server does not lower its window; an
-/// [offer](Compression::offers) can demand it, but some servers then decline or break the offer.
+/// Context takeover in both directions. A connection of a server keeps at most 512 bytes of sent data and 4 KiB of
+/// received data: less than 6 KiB of memory with the allocator's overhead. A connection of a client keeps up to 32 KiB
+/// of received data if the server does not lower its window. An [offer](Compression::offers) can demand a smaller
+/// window, but some servers then decline or break the offer.
 impl Default for Compression {
     fn default() -> Self {
         const BITS: WindowBits = WindowBits::new(12).unwrap();

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 /// The last bytes of all messages in one direction. Grows with use, up to `max` bytes. A ring, so that a short message
-/// moves no other bytes: of 1.5 us for a message of 200 bytes with a window of 32 KiB, this saves 0.9 us.
+/// moves no other bytes.
 #[derive(Default)]
 pub(crate) struct History(VecDeque<u8>);
 

@@ -7,10 +7,10 @@ use crate::deflate::{History, StreamEnd, Token, Tokens};
 
 /// The messages that are published to one audience, in order: a chat room, or the subscribers of a topic. A batch that
 /// [follows](crate::EncodedBatch::following) those before it is compressed against them, once, for the connections
-/// whose latest compressed messages were those of the stream. The others, for example those that just joined, get a form
-/// that refers to nothing before the batch.
+/// whose latest compressed messages were messages of the stream. Other connections, such as new members, get a form that
+/// refers to nothing before the batch.
 ///
-/// Messages of 200 bytes then take about half as many bytes as those that are compressed alone.
+/// A message of about 200 bytes takes about half as many bytes as if it is compressed alone.
 ///
 /// ```
 /// use sansocket::{BroadcastStream, Compression, Config, EncodedBatch, EncodedMessage};

@@ -41,7 +41,7 @@ fn a_distance_beyond_the_history_never_reaches_another_connection() {
     }
 }
 
-/// Deflate 51: the same with a history of its own, of 5 bytes.
+/// Deflate 51: the same, by a connection that has received 5 bytes before.
 #[test]
 fn a_distance_just_beyond_the_own_history_fails() {
     let secret = compress(&records(50_000, 1));
