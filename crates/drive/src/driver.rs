@@ -292,12 +292,10 @@ impl<L: Layer> Driver<L> {
             return Action::Again;
         }
         match self.ws.transport() {
-            TransportAction::Close => return Action::Close,
+            TransportAction::Close => return if self.close_layer() { Action::Again } else { Action::Close },
             TransportAction::Abort => return Action::Abort,
             TransportAction::ShutdownWrite if !self.has_write_ended() => {
-                if !self.layer.is_plain() && self.flags.insert(Flags::LAYER_CLOSED) {
-                    self.layer.close();
-                    // the loop tries to write the close message before it waits for the transport
+                if self.close_layer() {
                     return Action::Again;
                 }
                 if self.layer.is_plain() || self.layer.pending().is_empty() {
@@ -402,6 +400,20 @@ impl<L: Layer> Driver<L> {
         } else {
             Ok(None)
         }
+    }
+
+    /// Queues the layer's close message, once, before the sending direction ends. Returns whether the loop has to try to
+    /// write it.
+    fn close_layer(&mut self) -> bool {
+        if self.layer.is_plain()
+            || self.has_write_ended()
+            || self.flags.has(Flags::LAYER_FAILED)
+            || !self.flags.insert(Flags::LAYER_CLOSED)
+        {
+            return false;
+        }
+        self.layer.close();
+        !self.layer.pending().is_empty()
     }
 
     /// Returns the layer's error at the end of the stream, unless the connection has failed or ended, the transport was

@@ -48,8 +48,8 @@ pub trait Layer: fmt::Debug {
     /// messages. Called only while nothing is pending. Takes no output before the layer's own handshake is complete.
     fn seal(&mut self, output: &mut Output);
 
-    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, when all output is
-    /// delivered.
+    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, before the sending
+    /// direction ends: when all output is delivered, or when the connection is over.
     fn close(&mut self);
 
     /// Returns the bytes to write to the transport.

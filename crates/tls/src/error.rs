@@ -25,7 +25,7 @@ use crate::verifier::SelfSigned;
 #[non_exhaustive]
 pub enum TlsError {
     /// The peer's certificate was not accepted. The peer received an alert.
-    #[error("TLS: {}'s certificate {problem}", name(*owner))]
+    #[error("TLS: the {}'s certificate {problem}", name(*owner))]
     Certificate {
         /// The role of the peer.
         owner: Role,
@@ -219,6 +219,7 @@ impl CertificateProblem {
         match error {
             CertificateError::NotValidForName => Self::WrongName { expected: None, presented: Vec::new() },
             CertificateError::NotValidForNameContext { expected, presented } => {
+                let presented = presented.iter().map(|name| bare_name(name)).collect();
                 Self::WrongName { expected: Some(expected.to_str().into_owned()), presented }
             }
             CertificateError::Expired => Self::Expired { since: None },
@@ -241,12 +242,10 @@ impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongName { expected, presented } => {
-                f.write_str("is not valid for the name that was connected to")?;
-                if let Some(expected) = expected {
-                    write!(f, ", {expected}")?;
-                }
+                let expected = expected.as_deref().unwrap_or("the name that was connected to");
+                write!(f, "is not valid for {expected}")?;
                 if !presented.is_empty() {
-                    write!(f, " (it is valid for {})", presented.join(", "))?;
+                    write!(f, ", but for {}", presented.join(", "))?;
                 }
                 f.write_str(": connect by a name in the certificate, or have it issued for this name")
             }
@@ -272,6 +271,12 @@ impl fmt::Display for CertificateProblem {
             Self::Other(error) => write!(f, "was not accepted: {error}"),
         }
     }
+}
+
+/// Returns a name without the type that rustls puts around it: `DnsName("host.example")`, `IpAddress(192.0.2.1)`.
+fn bare_name(name: &str) -> String {
+    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"').to_owned()
 }
 
 /// A duration in its largest unit, rounded down.

@@ -17,8 +17,8 @@ impl Pending {
     }
 
     /// Replaces all bytes by others that carry no plaintext.
-    pub(crate) fn replace(&mut self, bytes: &[u8]) {
-        *self = Self { bytes: bytes.to_vec(), ..Self::default() };
+    pub(crate) fn replace(&mut self, bytes: Vec<u8>) {
+        *self = Self { bytes, ..Self::default() };
     }
 
     /// Removes `count` bytes. Returns how many bytes of plaintext were delivered: all at once, with the last byte. The

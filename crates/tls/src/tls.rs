@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rustls::PeerMisbehaved::{TooManyEmptyFragments, TooManyKeyUpdateRequests};
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use sansocket::Role;
@@ -11,9 +12,8 @@ use crate::error::TlsError;
 use crate::incoming::{Incoming, record_size};
 use crate::pending::Pending;
 
-/// What a server answers to a client that speaks plain HTTP, so that the client's error names the cause too.
-const HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 58\r\n\
-    Connection: close\r\n\r\nThis port speaks TLS: use wss:// or https:// to reach it.\r\n";
+/// The body of the response to a client that speaks plain HTTP, so that the client's error names the cause too.
+const USE_TLS: &str = "This port speaks TLS: use wss:// or https:// to reach it.\r\n";
 
 /// One TLS connection, of a client or a server, without IO. It is a [`Layer`](sansocket_drive::Layer) for a
 /// [`Driver`](sansocket_drive::Driver); its own methods carry any other bytes, such as HTTP to a proxy.
@@ -330,10 +330,9 @@ impl Session {
 
     /// Counts a record without data, and answers it if it was a KeyUpdate.
     fn note_record_without_data(&mut self, held: &mut [u8]) -> Result<(), TlsError> {
-        let (peer, limit) = (self.peer(), Tls::MAX_RECORDS_WITHOUT_DATA);
         self.records_without_data += 1;
-        if self.records_without_data > limit {
-            return Err(TlsError::TooManyRecordsWithoutData { peer, limit });
+        if self.records_without_data > Tls::MAX_RECORDS_WITHOUT_DATA {
+            return Err(self.too_many_records_without_data());
         }
         let answered = self.engine.connection().answer_key_update(held, &mut self.pending.bytes);
         answered.map_err(|_| TlsError::KeysExhausted)
@@ -341,12 +340,21 @@ impl Session {
 
     /// Converts an error that the record at the front of `bytes` has caused.
     fn failure(&mut self, error: rustls::Error, bytes: &[u8]) -> TlsError {
+        if let rustls::Error::PeerMisbehaved(TooManyEmptyFragments | TooManyKeyUpdateRequests) = error {
+            // the limits of rustls are the same
+            return self.too_many_records_without_data();
+        }
         let first_bytes = (!self.has_received_record).then_some(bytes);
         let error = TlsError::new(error, self.peer(), first_bytes);
         if matches!(error, TlsError::PlainHttp { peer: Role::Client }) {
-            self.pending.replace(HTTP_RESPONSE);
+            let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+            self.pending.replace(format!("{head}Content-Length: {}\r\n\r\n{USE_TLS}", USE_TLS.len()).into_bytes());
         }
         error
+    }
+
+    fn too_many_records_without_data(&self) -> TlsError {
+        TlsError::TooManyRecordsWithoutData { peer: self.peer(), limit: Tls::MAX_RECORDS_WITHOUT_DATA }
     }
 
     fn peer(&self) -> Role {
