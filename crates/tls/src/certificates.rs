@@ -112,15 +112,14 @@ impl Roots {
 /// The certificate of a server, which can be replaced while the server runs. New connections use the new certificate;
 /// those that exist keep theirs. (A client that resumes a session receives no certificate.)
 ///
-/// ```
-/// # use sansocket_tls::{CertificateStore, ServerTls, Identity, SelfSigned};
-/// # fn renewed() -> Identity { SelfSigned::new(["localhost"]).unwrap().identity }
-/// # fn main() -> Result<(), sansocket_tls::ConfigError> {
-/// let store = CertificateStore::new(renewed())?;
+/// ```no_run
+/// use sansocket_tls::{CertificateStore, Identity, ServerTls};
+///
+/// let store = CertificateStore::new(Identity::from_pem_files("chain.pem", "key.pem")?)?;
 /// let server = ServerTls::with_resolver(store.clone())?;
-/// store.replace(renewed())?; // later, when the certificate was renewed
-/// # Ok(())
-/// # }
+/// // later, when the files have changed:
+/// store.replace(Identity::from_pem_files("chain.pem", "key.pem")?)?;
+/// # Ok::<(), sansocket_tls::ConfigError>(())
 /// ```
 pub struct CertificateStore {
     provider: Arc<CryptoProvider>,

@@ -6,9 +6,10 @@
 //! handshake, the data, and the end with close_notify. [`MaybeTls`] is for event loops that also have connections
 //! without TLS. [`Tls`] also carries bytes of other protocols, such as HTTP to a proxy.
 //!
-//! ```
-#![doc = include_str!("../examples/in_memory.rs")]
-//! ```
+#![cfg_attr(
+    all(feature = "self-signed", feature = "ring"),
+    doc = concat!("```\n", include_str!("../examples/in_memory.rs"), "\n```")
+)]
 //!
 //! # What it guarantees
 //!
@@ -29,7 +30,7 @@
 //!   with neither, the caller must pass one.
 //! * `platform-verifier` (default): clients trust what the operating system trusts.
 //! * `webpki-roots`: clients can trust what Mozilla trusts, compiled in.
-//! * `self-signed`: [`SelfSigned`] makes certificates to try things.
+//! * `self-signed`: `SelfSigned` makes certificates to try things. Needs `ring` or `aws-lc-rs`.
 
 #![forbid(unsafe_code)]
 

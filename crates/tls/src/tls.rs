@@ -25,13 +25,17 @@ const USE_TLS: &str = "This port speaks TLS: use wss:// or https:// to reach it.
 /// An open connection that is idle holds no buffer.
 ///
 /// ```
-/// use sansocket_tls::{ClientTls, Roots, SelfSigned, ServerTls, Tls};
+/// # #[cfg(not(all(feature = "self-signed", feature = "ring")))]
+/// # fn main() {}
+/// # #[cfg(all(feature = "self-signed", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sansocket_tls::{ClientTls, SelfSigned, ServerTls, Tls};
 ///
 /// fn carry(from: &mut Tls, to: &mut Tls) -> Vec<u8> {
-///     let mut received = Vec::new();
-///     to.receive(&mut from.pending().to_vec(), &mut received).unwrap();
-///     from.advance(from.pending().len());
-///     received
+///     let (mut ciphertext, mut plaintext) = (from.pending().to_vec(), Vec::new());
+///     from.advance(ciphertext.len());
+///     to.receive(&mut ciphertext, &mut plaintext).unwrap();
+///     plaintext
 /// }
 ///
 /// let certificate = SelfSigned::new(["localhost"])?;
@@ -43,7 +47,8 @@ const USE_TLS: &str = "This port speaks TLS: use wss:// or https:// to reach it.
 /// }
 /// client.send(b"Hello")?;
 /// assert_eq!(carry(&mut client, &mut server), b"Hello");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok(())
+/// # }
 /// ```
 pub struct Tls {
     session: Box<Session>,

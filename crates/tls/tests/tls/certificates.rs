@@ -137,7 +137,7 @@ fn a_name_that_is_neither_a_dns_name_nor_an_address_is_refused() {
 fn a_replaced_certificate_is_used_for_new_connections_only() {
     let authority = Authority::new("authority");
     let [first, second] = [authority.issue(NAME), authority.issue(NAME)];
-    let store = CertificateStore::new(first.clone()).unwrap();
+    let store = CertificateStore::new(first).unwrap();
     let server = ServerTls::with_resolver(store.clone()).unwrap();
     // clients without a common cache, since a resumed connection shows no certificate
     let client = || ClientTls::builder().only_roots(authority.roots()).build().unwrap();
