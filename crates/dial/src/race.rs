@@ -85,13 +85,16 @@ impl Race {
             self.prefers_ipv6.get_or_insert(address.is_ipv6());
             if address.is_ipv6() { &mut self.ipv6 } else { &mut self.ipv4 }.push_back(address);
         }
-        // 3: IPv6 addresses start at once; IPv4 addresses alone are held back for a short time
-        let is_ipv4_alone = self.known.iter().all(SocketAddr::is_ipv4) && !self.known.is_empty();
-        self.hold = match (is_ipv4_alone, std::mem::take(&mut self.hold)) {
-            (false, _) => Hold::No,
-            (true, Hold::No) if self.running.is_empty() && self.failures.is_empty() => Hold::Begins,
-            (true, hold) => hold,
-        };
+        // 3: IPv4 addresses alone are held back for a short time; IPv6 addresses that arrive in this time go first
+        let has_ipv6 = self.known.iter().any(SocketAddr::is_ipv6);
+        match self.hold {
+            Hold::No if !has_ipv6 && self.running.is_empty() && self.failures.is_empty() => self.hold = Hold::Begins,
+            Hold::Begins | Hold::Until(_) if has_ipv6 => {
+                self.prefers_ipv6 = Some(true);
+                self.hold = Hold::No;
+            }
+            _ => {}
+        }
     }
 
     /// Records that no further address follows.
