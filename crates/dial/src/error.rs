@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +9,8 @@ use sansocket::{HandshakeError, RequestError, Response};
 use sansocket_drive::Error;
 use thiserror::Error as ThisError;
 
-use crate::proxy_fault::{ProxyFault, is_final};
+use crate::failed_attempt::{FailedAttempt, list};
+use crate::proxy_fault::{ProxyFault, is_final, tls_text};
 use crate::proxy_rules::ProxyVariableError;
 use crate::redirect::RedirectError;
 use crate::target::TargetError;
@@ -189,22 +189,6 @@ impl fmt::Display for FailedLayer {
     }
 }
 
-/// An address that could not be reached.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct FailedAttempt {
-    /// The address.
-    pub address: SocketAddr,
-    /// The reason.
-    pub error: io::Error,
-}
-
-/// Displays attempts as a list.
-pub(crate) fn list(attempts: &[FailedAttempt]) -> String {
-    let text = |FailedAttempt { address, error }: &FailedAttempt| format!("{address}: {error}");
-    attempts.iter().map(text).collect::<Vec<_>>().join("; ")
-}
-
 fn unreachable_advice(attempts: &[FailedAttempt]) -> &'static str {
     let all = |kind| attempts.iter().all(|attempt| attempt.error.kind() == kind);
     if all(io::ErrorKind::ConnectionRefused) {
@@ -225,12 +209,6 @@ const fn slow_part(layer: FailedLayer) -> &'static str {
         FailedLayer::Tls => "the TLS handshake, which the server did not complete in time",
         FailedLayer::Http | FailedLayer::WebSocket => "the server, which did not answer in time",
     }
-}
-
-/// Returns the text of a TLS error, which may name its layer itself.
-fn tls_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.strip_prefix("TLS: ").map(str::to_owned).unwrap_or(text)
 }
 
 /// Returns the response of a server that refused.

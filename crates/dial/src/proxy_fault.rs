@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::error::{FailedAttempt, list};
+use crate::failed_attempt::{FailedAttempt, list};
 
 /// Why a proxy gives no connection.
 #[derive(Debug, Error)]
@@ -83,7 +83,7 @@ pub enum ProxyFault {
     #[error("it speaks TLS: write https:// in its URL")]
     SpeaksTls,
     /// TLS with the proxy failed.
-    #[error("{error}")]
+    #[error("TLS: {}", tls_text(.error))]
     Tls {
         /// The error.
         error: io::Error,
@@ -139,6 +139,12 @@ impl ProxyFault {
 pub(crate) const fn is_final(status: u16) -> bool {
     // RFC 9110 15.5.9, RFC 6585 4: 408 and 429 permit another attempt
     matches!(status, 300..=499) && !matches!(status, 408 | 429)
+}
+
+/// Returns the text of a TLS error, which may name its layer itself.
+pub(crate) fn tls_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("TLS: ").map(str::to_owned).unwrap_or(text)
 }
 
 fn meaning_of(status: u16) -> &'static str {

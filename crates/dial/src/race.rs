@@ -11,7 +11,7 @@ use std::time::Duration;
 use sansocket::Instant;
 
 use crate::action::AttemptId;
-use crate::error::FailedAttempt;
+use crate::failed_attempt::FailedAttempt;
 use crate::options::DialOptions;
 
 /// RFC 8305 section 8, "Resolution Delay": how long IPv4 addresses alone are held back for IPv6 addresses.

@@ -29,11 +29,14 @@ fn fault(proxy: &str, bytes: &[u8]) -> (ProxyFault, String) {
 fn connect_names_the_server_and_the_websocket_follows() {
     let (log, result) = answer("http://192.0.2.9:3128", "ws://example.com/chat", b"HTTP/1.1 200 OK\r\n\r\n");
     let opening = result.unwrap();
-    assert_eq!(log, [
-        "0 connect 192.0.2.9:3128",
-        "0 use 192.0.2.9:3128",
-        r"0 write CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n",
-    ]);
+    assert_eq!(
+        log,
+        [
+            "0 connect 192.0.2.9:3128",
+            "0 use 192.0.2.9:3128",
+            r"0 write CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n",
+        ]
+    );
     assert_eq!(opening.request.uri().to_string(), "ws://example.com/chat");
     assert_eq!(opening.leftover, "");
 }
@@ -61,14 +64,17 @@ fn tls_to_the_proxy_comes_first_with_the_proxys_name() {
     };
     let (log, result) = run(&mut dial("wss://example.com/", via("https://proxy.example")), &world);
     result.unwrap();
-    assert_eq!(log, [
-        "0 resolve proxy.example:443",
-        "0 connect 192.0.2.9:443",
-        "0 use 192.0.2.9:443",
-        "0 tls proxy proxy.example",
-        r"0 write CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
-        "0 tls server example.com",
-    ]);
+    assert_eq!(
+        log,
+        [
+            "0 resolve proxy.example:443",
+            "0 connect 192.0.2.9:443",
+            "0 use 192.0.2.9:443",
+            "0 tls proxy proxy.example",
+            r"0 write CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
+            "0 tls server example.com",
+        ]
+    );
 }
 
 #[test]
@@ -129,7 +135,9 @@ fn a_407_says_whether_credentials_are_missing_wrong_or_unsupported() {
 
 #[test]
 fn other_refusals_are_explained() {
-    for (status, advice) in [(403, "see its rules"), (405, "another proxy"), (502, "check the server's name"), (302, "see its log")] {
+    for (status, advice) in
+        [(403, "see its rules"), (405, "another proxy"), (502, "check the server's name"), (302, "see its log")]
+    {
         let (fault, text) = fault("http://192.0.2.9:3128", format!("HTTP/1.1 {status} No\r\n\r\n").as_bytes());
         assert!(matches!(fault, ProxyFault::Refused { status: other } if other == status));
         assert!(text.starts_with("proxy http://192.0.2.9:3128: status ") && text.contains(advice), "{text}");

@@ -20,14 +20,17 @@ fn families_alternate_and_attempts_start_250_ms_apart() {
     let world = World { names: vec![("example.com:80", list)], addresses: silent, ..World::default() };
     let (log, result) = run(&mut dial("ws://example.com/", DialOptions::default()), &world);
     result.unwrap();
-    assert_eq!(log, [
-        "0 resolve example.com:80",
-        "0 connect [2001:db8::1]:80",
-        "250 connect 192.0.2.1:80",
-        "500 connect [2001:db8::2]:80",
-        "750 connect 192.0.2.2:80",
-        "750 use 192.0.2.2:80",
-    ]);
+    assert_eq!(
+        log,
+        [
+            "0 resolve example.com:80",
+            "0 connect [2001:db8::1]:80",
+            "250 connect 192.0.2.1:80",
+            "500 connect [2001:db8::2]:80",
+            "750 connect 192.0.2.2:80",
+            "750 use 192.0.2.2:80",
+        ]
+    );
 }
 
 #[test]
@@ -48,12 +51,10 @@ fn the_next_attempt_starts_at_once_after_a_failure() {
     let world = World { names: vec![("example.com:80", list)], addresses: outcomes, ..World::default() };
     let (log, result) = run(&mut dial("ws://example.com/", DialOptions::default()), &world);
     result.unwrap();
-    assert_eq!(log[1..], [
-        "0 connect 192.0.2.1:80",
-        "10 connect 192.0.2.2:80",
-        "30 connect 192.0.2.3:80",
-        "60 use 192.0.2.3:80"
-    ]);
+    assert_eq!(
+        log[1..],
+        ["0 connect 192.0.2.1:80", "10 connect 192.0.2.2:80", "30 connect 192.0.2.3:80", "60 use 192.0.2.3:80"]
+    );
 }
 
 #[test]

@@ -29,12 +29,15 @@ fn socks5h_leaves_the_lookup_to_the_proxy() {
     let world = world(&[NO_PASSWORD, &[CONNECTED, b"HTTP"].concat()]);
     let (log, result) = run(&mut dial("ws://example.com:9001/", via("socks5h://192.0.2.9")), &world);
     assert_eq!(result.unwrap().leftover, "HTTP");
-    assert_eq!(log, [
-        "0 connect 192.0.2.9:1080",
-        "0 use 192.0.2.9:1080",
-        r"0 write \x05\x01\x00",
-        r"0 write \x05\x01\x00\x03\x0bexample.com#)",
-    ]);
+    assert_eq!(
+        log,
+        [
+            "0 connect 192.0.2.9:1080",
+            "0 use 192.0.2.9:1080",
+            r"0 write \x05\x01\x00",
+            r"0 write \x05\x01\x00\x03\x0bexample.com#)",
+        ]
+    );
 }
 
 #[test]
@@ -42,20 +45,26 @@ fn socks5_looks_up_the_server_first() {
     let world = World { names: vec![("example.com:80", &["192.0.2.1:80"])], ..world(&[NO_PASSWORD, CONNECTED]) };
     let (log, result) = run(&mut dial("ws://example.com/", via("socks5://192.0.2.9")), &world);
     result.unwrap();
-    assert_eq!(log, [
-        "0 resolve example.com:80",
-        "0 connect 192.0.2.9:1080",
-        "0 use 192.0.2.9:1080",
-        r"0 write \x05\x01\x00",
-        r"0 write \x05\x01\x00\x01\xc0\x00\x02\x01\x00P",
-    ]);
+    assert_eq!(
+        log,
+        [
+            "0 resolve example.com:80",
+            "0 connect 192.0.2.9:1080",
+            "0 use 192.0.2.9:1080",
+            r"0 write \x05\x01\x00",
+            r"0 write \x05\x01\x00\x01\xc0\x00\x02\x01\x00P",
+        ]
+    );
 }
 
 #[test]
 fn socks5_tries_the_next_address_when_the_proxy_cannot_reach_one() {
     let refused = [NO_PASSWORD, b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00"].concat();
     let world = World {
-        names: vec![("example.com:80", &["[2001:db8::1]:80", "192.0.2.1:80"]), ("proxy.example:1080", &["192.0.2.9:1080"])],
+        names: vec![
+            ("example.com:80", &["[2001:db8::1]:80", "192.0.2.1:80"]),
+            ("proxy.example:1080", &["192.0.2.9:1080"]),
+        ],
         proxy: vec![refused.clone(), [NO_PASSWORD, CONNECTED].concat()],
         pieces: vec![2, 100],
         ..World::default()
@@ -63,13 +72,16 @@ fn socks5_tries_the_next_address_when_the_proxy_cannot_reach_one() {
     let (log, result) = run(&mut dial("ws://example.com/", via("socks5://proxy.example")), &world);
     result.unwrap();
     assert!(log[5].starts_with(r"0 write \x05\x01\x00\x04 \x01\r\xb8\x00"), "{log:?}");
-    assert_eq!(log[6..], [
-        "0 abandon the transport",
-        "0 connect 192.0.2.9:1080",
-        "0 use 192.0.2.9:1080",
-        r"0 write \x05\x01\x00",
-        r"0 write \x05\x01\x00\x01\xc0\x00\x02\x01\x00P",
-    ]);
+    assert_eq!(
+        log[6..],
+        [
+            "0 abandon the transport",
+            "0 connect 192.0.2.9:1080",
+            "0 use 192.0.2.9:1080",
+            r"0 write \x05\x01\x00",
+            r"0 write \x05\x01\x00\x01\xc0\x00\x02\x01\x00P",
+        ]
+    );
     let world = World { proxy: vec![refused.clone(), refused], ..world };
     let error = run(&mut dial("ws://example.com/", via("socks5://proxy.example")), &world).1.unwrap_err();
     assert!(error.to_string().contains("SOCKS reply 5: the server refused the connection"), "{error}");

@@ -143,12 +143,15 @@ fn connect_to_replaces_the_address_but_not_the_name() {
     let world = World { names: vec![("[fe80::1%eth0]:8443", &["[fe80::1%2]:8443"])], ..World::default() };
     let (log, result) = run(&mut dial("wss://example.com/chat", options), &world);
     assert_eq!(headers(&result.unwrap()), [pair("Host", "example.com")]);
-    assert_eq!(log, [
-        "0 resolve [fe80::1%eth0]:8443",
-        "0 connect [fe80::1%2]:8443",
-        "0 use [fe80::1%2]:8443",
-        "0 tls server example.com",
-    ]);
+    assert_eq!(
+        log,
+        [
+            "0 resolve [fe80::1%eth0]:8443",
+            "0 connect [fe80::1%2]:8443",
+            "0 use [fe80::1%2]:8443",
+            "0 tls server example.com",
+        ]
+    );
     let options = DialOptions::default().connect_to(Destination::from(addresses(&["192.0.2.1:80"])[0]));
     let (log, _) = run(&mut dial("ws://example.com/", options), &World::default());
     assert_eq!(log[0], "0 connect 192.0.2.1:80");
@@ -165,9 +168,24 @@ fn destinations_are_hosts_with_ports() {
     ] {
         assert_eq!(parsed(text).unwrap(), expected);
     }
-    for text in ["example.com", "[::1]", "[::1%]:80", "[x%eth0]:80", "[::1%a b]:80", "a:0", "a:65536", "a:+1", "a:x", ":80",
-        "", "a/b:80", "u@a:80", "a b:80", "::1", "[::1:80"]
-    {
+    for text in [
+        "example.com",
+        "[::1]",
+        "[::1%]:80",
+        "[x%eth0]:80",
+        "[::1%a b]:80",
+        "a:0",
+        "a:65536",
+        "a:+1",
+        "a:x",
+        ":80",
+        "",
+        "a/b:80",
+        "u@a:80",
+        "a b:80",
+        "::1",
+        "[::1:80",
+    ] {
         assert!(parsed(text).is_err(), "{text}");
     }
     assert_eq!("example.com".parse::<Destination>(), Err(DestinationError::PortMissing));
