@@ -105,8 +105,15 @@ fn open(opening: Opening, stream: &mut TcpStream, clock: Clock) -> Result<WebSoc
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = std::env::args().nth(1).ok_or("usage: blocking_client URL")?;
+fn main() {
+    let connected = std::env::args().nth(1).ok_or("usage: blocking_client URL".into()).and_then(|url| connect(&url));
+    if let Err(error) = connected {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn connect(url: &str) -> Result<(), Box<dyn std::error::Error>> {
     let proxies = ProxyRules::from_environment(|name| std::env::var(name).ok());
     let options = DialOptions::default().proxies(proxies).max_redirects(5);
     let clock = Clock::of_process();

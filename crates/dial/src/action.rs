@@ -87,7 +87,7 @@ impl fmt::Debug for ToWrite {
 pub struct StartTls {
     /// The name that the certificate must have: a DNS name, or an IP address without brackets.
     pub server_name: String,
-    /// Whose certificate it is.
+    /// The peer that must have the certificate.
     pub peer: TlsPeer,
     /// Bytes that a proxy sent behind its answer, and with which the peer's TLS begins. Usually empty.
     pub leftover: Bytes,

@@ -62,7 +62,7 @@ struct Route {
     /// With a proxy: its address that was reached.
     proxy_address: Option<SocketAddr>,
     /// The attempt whose transport is in use.
-    used: Option<AttemptId>,
+    attempt_in_use: Option<AttemptId>,
     /// Bytes that the proxy sent behind its answer.
     leftover: Bytes,
 }
@@ -344,7 +344,7 @@ impl Route {
             destination,
             server_addresses: VecDeque::new(),
             proxy_address: None,
-            used: None,
+            attempt_in_use: None,
             leftover: Bytes::new(),
         }
     }

@@ -101,7 +101,7 @@ impl FromStr for Proxy {
         let schemes = [ProxyScheme::Http, ProxyScheme::Https, ProxyScheme::Socks5, ProxyScheme::Socks5h];
         let scheme = schemes.into_iter().find(|known| known.name().eq_ignore_ascii_case(scheme));
         let scheme = scheme.ok_or(ProxyUrlError::SchemeUnknown)?;
-        // a path has no meaning, but many write the slash
+        // a path has no meaning, but URLs often end in a slash
         let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
         let destination = Destination::parse(authority, Some(scheme.default_port()))?;
         let credentials = user_info.map(Credentials::parse).transpose()?;

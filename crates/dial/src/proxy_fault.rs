@@ -152,7 +152,9 @@ fn meaning_of(status: u16) -> &'static str {
         403 => "it does not permit connections to this server and port: see its rules",
         405 | 501 => "it does not support CONNECT: use another proxy",
         429 => "it received too many requests: try again later",
-        502..=504 => "it cannot reach the server: check the server's name and port",
+        500 | 502..=504 => {
+            "it cannot reach the server, or failed: check the server's name and port, and the proxy's log"
+        }
         _ => "it refuses the connection: see its log",
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn follow(target: &Target, response: &Response, allow_insecure: bool)
     if target.uri().is_secure() && !next.uri().is_secure() && !allow_insecure {
         return Err(RedirectError::Insecure { location: next.to_string() });
     }
-    // a server behind a Unix socket knows its own name only
+    // a server behind a Unix socket names itself in an absolute `Location`
     Ok(if next.is_same_origin(target) { next.at_socket_of(target) } else { next })
 }
 

@@ -69,7 +69,7 @@ impl Dial {
             return;
         }
         self.route.proxy_address = address;
-        self.route.used = Some(attempt);
+        self.route.attempt_in_use = Some(attempt);
         self.actions.push_back(Action::Use(attempt));
         match self.route.proxy.as_ref().map(Proxy::scheme) {
             Some(ProxyScheme::Https) => self.start_tls(TlsPeer::Proxy),
@@ -183,7 +183,7 @@ impl Dial {
             return self.fail_proxy(fault);
         }
         self.actions.clear();
-        self.actions.extend(self.route.used.take().map(Action::Abandon));
+        self.actions.extend(self.route.attempt_in_use.take().map(Action::Abandon));
         self.connect();
     }
 

@@ -86,8 +86,9 @@ impl HttpConnect {
         match status {
             100 | 102..=299 => Ok(status),
             407 if !offers_basic(response.headers) => Err(ProxyFault::BasicNotOffered),
-            407 if self.has_credentials => Err(ProxyFault::CredentialsRejected),
-            407 => Err(ProxyFault::CredentialsMissing),
+            // some proxies answer 401 to wrong credentials
+            401 | 407 if self.has_credentials => Err(ProxyFault::CredentialsRejected),
+            401 | 407 => Err(ProxyFault::CredentialsMissing),
             status => Err(ProxyFault::Refused { status }),
         }
     }

@@ -129,6 +129,8 @@ fn a_407_says_whether_credentials_are_missing_wrong_or_unsupported() {
     let (rejected, text) = fault("http://user:hunter2@192.0.2.9:3128", basic);
     assert!(matches!(rejected, ProxyFault::CredentialsRejected));
     assert!(!text.contains("hunter2") && !text.contains("user:"), "{text}");
+    let unauthorized = b"HTTP/1.1 401 Unauthorized\r\n\r\n";
+    assert!(matches!(fault("http://user:hunter2@192.0.2.9:3128", unauthorized).0, ProxyFault::CredentialsRejected));
     let negotiate = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n\r\n";
     assert!(matches!(fault("http://192.0.2.9:3128", negotiate).0, ProxyFault::BasicNotOffered));
 }
