@@ -16,8 +16,9 @@ impl History {
         bytes.drain(..excess.min(bytes.len()));
         let needed = bytes.len() + data.len();
         if bytes.capacity() < needed {
-            // doubling beyond `max` would waste memory in each connection
-            let capacity = needed.next_power_of_two().min(max.max(needed));
+            // From a quarter of `max` on, all of it at once: the buffers that a connection outgrows would remain unused
+            // between those of other connections, and take 1 KB for each.
+            let capacity = if 4 * needed < max { 2 * needed } else { max.max(needed) };
             bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend(data);
