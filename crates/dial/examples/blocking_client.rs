@@ -1,5 +1,5 @@
-//! A blocking client over `std::net` and threads: connects to the `ws` URL in its first argument, through the proxies of
-//! the environment and past redirects. `dial` is the whole driver.
+//! A blocking client over `std::net` and threads: connects to the `ws` URL in its first argument, through the proxies
+//! of the environment and past redirects. `dial` is the whole driver.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

@@ -34,8 +34,8 @@ pub enum Action {
     /// Keep the transport of this attempt, and drop those of all others. Everything that follows concerns this
     /// transport.
     Use(AttemptId),
-    /// Write these bytes, or as many as the transport takes. Then call [`Dial::written`](crate::Dial::written) with their
-    /// number.
+    /// Write these bytes, or as many as the transport takes. Then call [`Dial::written`](crate::Dial::written) with
+    /// their number.
     Write(ToWrite),
     /// Read. Then call [`Dial::received`](crate::Dial::received) or [`Dial::eof`](crate::Dial::eof).
     Read {

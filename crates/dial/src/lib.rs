@@ -36,8 +36,8 @@
 //! * **Redirects** are followed if [`DialOptions::max_redirects`](DialOptions#structfield.max_redirects) permits it. On
 //!   another origin, `Authorization`, `Cookie`, `Proxy-*` and similar fields are dropped. Other fields are kept: an
 //!   application whose own fields are secret must not follow redirects to servers that it does not trust.
-//! * **One deadline**, the opening timeout, covers everything from the first lookup to the opening handshake of the last
-//!   redirect.
+//! * **One deadline**, the opening timeout, covers everything from the first lookup to the opening handshake of the
+//!   last redirect.
 //! * **[`DialError`]** names the [layer](FailedLayer) that failed, lists every address with its failure, and says what
 //!   to do. Neither `Display` nor `Debug` prints credentials.
 //! * **[`Backoff`]** says when to connect again, and when not to.

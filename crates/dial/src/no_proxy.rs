@@ -26,7 +26,8 @@ pub struct NoProxy {
 }
 
 impl NoProxy {
-    /// Creates a list from text, such as the value of the variable `no_proxy`. Entries that are not valid match no host.
+    /// Creates a list from text, such as the value of the variable `no_proxy`. Entries that are not valid match no
+    /// host.
     pub fn new(list: impl Into<String>) -> Self {
         Self { list: list.into() }
     }

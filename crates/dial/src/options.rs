@@ -32,8 +32,8 @@ pub struct DialOptions {
     /// Where to connect, instead of the host and port of the URL. TLS checks the certificate against the host of the
     /// URL nevertheless. Does not apply to Unix sockets, nor after a redirect to another origin. Default: `None`.
     pub connect_to: Option<Destination>,
-    /// The value of the header field `Host`, instead of the host and port of the URL. Does not apply after a redirect to
-    /// another origin. Default: `None`.
+    /// The value of the header field `Host`, instead of the host and port of the URL. Does not apply after a redirect
+    /// to another origin. Default: `None`.
     pub host: Option<String>,
 }
 

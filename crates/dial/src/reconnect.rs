@@ -118,8 +118,8 @@ impl<R: Rng> Backoff<R> {
         self.next()
     }
 
-    /// Reports that an attempt has failed. Returns the delay before the next one, which is at least the `Retry-After` of
-    /// the server ([`DialError::retry_after`]); `None` if there is none, such as after an error that is
+    /// Reports that an attempt has failed. Returns the delay before the next one, which is at least the `Retry-After`
+    /// of the server ([`DialError::retry_after`]); `None` if there is none, such as after an error that is
     /// [permanent](DialError::is_permanent).
     pub fn failed(&mut self, error: &DialError, wall_clock: SystemTime) -> Option<Duration> {
         if error.is_permanent() {

@@ -51,8 +51,8 @@ pub(crate) fn for_other_origin(template: RequestTemplate) -> RequestTemplate {
 pub enum RedirectError {
     /// The redirect leads from `wss` to `ws`.
     #[error(
-        "the server redirects from wss to {location}, which is not encrypted: allow it (`allow_insecure_redirects`) only \
-         if the messages are no secret"
+        "the server redirects from wss to {location}, which is not encrypted: allow it (`allow_insecure_redirects`) \
+         only if the messages are no secret"
     )]
     Insecure {
         /// The new URL, without credentials.

@@ -19,8 +19,8 @@ const UNIX_SCHEME: &str = "ws+unix:";
 /// * The user information of a URL (`ws://user:password@host/`) is kept apart from the URI: it becomes
 ///   `Authorization: Basic` and is never printed. RFC 6455 section 3 defines none, and it must not enter `Host`.
 /// * `ws+unix:/path/of/socket:/chat?room=1` names a Unix socket, and after a colon the path and query to request, which
-///   are `/` by default. `ws+unix:///path` is the same. The path of the socket is absolute, and percent-encoded where it
-///   has a colon or a percent sign. The `Host` of the request is `localhost`.
+///   are `/` by default. `ws+unix:///path` is the same. The path of the socket is absolute, and percent-encoded where
+///   it has a colon or a percent sign. The `Host` of the request is `localhost`.
 ///
 /// ```
 /// use sansocket_dial::Target;

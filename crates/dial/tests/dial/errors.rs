@@ -34,14 +34,14 @@ fn a_failed_opening_handshake_is_http_or_websocket() {
         (
             refused(401, &[]),
             FailedLayer::Http,
-            "HTTP: the server refused the opening handshake with status 401: it requires credentials: write them in the \
-             URL, or in the header field Authorization",
+            "HTTP: the server refused the opening handshake with status 401: it requires credentials: write them in \
+             the URL, or in the header field Authorization",
         ),
         (
             refused(200, &[]),
             FailedLayer::Http,
-            "HTTP: the server refused the opening handshake with status 200: this is not a WebSocket at this path: check \
-             the URL",
+            "HTTP: the server refused the opening handshake with status 200: this is not a WebSocket at this path: \
+             check the URL",
         ),
         (
             Error::Peer(HandshakeError::AcceptMissing.into()),

@@ -1,7 +1,7 @@
 //! Proxies that answer too slowly, too much, or nonsense, in pieces of any size.
 
 use proptest::collection::vec;
-use proptest::prelude::{any, prop_assert_eq, proptest};
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use sansocket_dial::{DialError, DialOptions, FailedLayer, Proxy, ProxyRules};
 
 use crate::support::{World, dial, run};
@@ -93,15 +93,18 @@ fn a_proxy_that_does_not_answer_meets_the_opening_timeout() {
         let world = World { proxy: vec![b"".to_vec()], is_proxy_silent: true, ..World::default() };
         let error = run(&mut dial("ws://example.com/", options), &world).1.unwrap_err();
         assert_eq!(error.layer(), Some(FailedLayer::Proxy));
-        let text = "proxy: timed out: no connection within 10s (`opening_timeout`), because of the proxy, which did not \
-                    answer in time";
+        let text = "proxy: timed out: no connection within 10s (`opening_timeout`), because of the proxy, which did \
+                    not answer in time";
         assert_eq!(error.to_string(), text);
     }
 }
 
 proptest! {
     #[test]
-    fn the_outcome_does_not_depend_on_the_pieces(row in 0..HTTP.len() + SOCKS.len(), pieces in vec(1..20_usize, 1..20)) {
+    fn the_outcome_does_not_depend_on_the_pieces(
+        row in 0..HTTP.len() + SOCKS.len(),
+        pieces in vec(1..20_usize, 1..20),
+    ) {
         let (proxy, (answer, _)) = match row.checked_sub(HTTP.len()) {
             None => ("http://192.0.2.9", HTTP[row]),
             Some(row) => ("socks5h://user:password@192.0.2.9", SOCKS[row]),
@@ -109,7 +112,10 @@ proptest! {
         let (whole, split) = (outcome(proxy, answer, &[]), outcome(proxy, answer, &pieces));
         match whole.strip_prefix("open, then ") {
             // the pieces behind the answer stay in the transport
-            Some(rest) => prop_assert_eq!(split.strip_prefix("open, then ").map(|other| rest.starts_with(other)), Some(true)),
+            Some(rest) => {
+                let is_prefix = |other: &str| rest.starts_with(other);
+                prop_assert!(split.strip_prefix("open, then ").is_some_and(is_prefix), "{}", split);
+            }
             None => prop_assert_eq!(split, whole),
         }
     }

@@ -39,8 +39,8 @@ fn a_variable_that_is_not_valid_is_named_when_it_applies() {
     let rules = ProxyRules::from_environment(|name| (name == "https_proxy").then(|| "ftp://u:secret@a".into()));
     assert_eq!(rules.select(&"ws://example.com/".parse().unwrap()), Ok(None));
     let error = rules.select(&"wss://example.com/".parse().unwrap()).unwrap_err().to_string();
-    let text = "the variable https_proxy is not the URL of a proxy: the scheme of a proxy's URL is http, https, socks5 or \
-                socks5h: write one of them";
+    let text = "the variable https_proxy is not the URL of a proxy: the scheme of a proxy's URL is http, https, socks5 \
+                or socks5h: write one of them";
     assert_eq!(error, text);
 }
 
