@@ -10,6 +10,7 @@
 
 pub mod deflate;
 pub mod delivery;
+pub mod dial;
 pub mod differential;
 mod drive;
 pub mod driver;
@@ -34,9 +35,10 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("deflate", deflate::run),
     ("delivery", delivery::run),
+    ("dial", dial::run),
     ("differential", differential::run),
     ("driver", driver::run),
     ("frame_header", frame_header::run),

@@ -1,5 +1,5 @@
 //! Makes seeds from `testdata/`: wire data, preceded by choices that leave it unchanged. The seeds of `pair`,
-//! `deflate`, `delivery` and `driver` are random.
+//! `deflate`, `delivery`, `dial` and `driver` are random, except for the answers of proxies and the URLs.
 
 use std::fs;
 use std::io;
@@ -39,9 +39,11 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     seeds.extend((0..4).flat_map(|agreement| [0, 1].map(|role| ("inflate", inflate(role, agreement)))));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
-    seeds.extend((0..64).flat_map(|seed| {
-        [("deflate", few_choices(seed)), ("delivery", few_choices(seed)), ("driver", few_choices(seed))]
-    }));
+    let targets = ["deflate", "delivery", "dial", "driver"];
+    seeds.extend((0..64).flat_map(|seed| targets.map(|target| (target, few_choices(seed)))));
+    // `dial`: an answer, whole and in two pieces, and the text of URLs
+    seeds.extend(PROXY_ANSWERS.map(|(proxy, answer)| ("dial", [&[0, proxy, 9, 0][..], answer].concat())));
+    seeds.extend(URIS.iter().chain(&DESTINATIONS).map(|text| ("dial", [&[1], text.as_bytes()].concat())));
     Ok(seeds)
 }
 
@@ -52,13 +54,31 @@ fn choices(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Makes choices for `deflate`, `delivery` and `driver`, with a configuration of generous limits.
+/// Makes choices for `deflate`, `delivery`, `dial` and `driver`, with a configuration of generous limits.
 fn few_choices(seed: u64) -> Vec<u8> {
     let mut bytes = choices(seed);
     bytes.truncate(300);
     bytes[1..9].fill(0);
     bytes
 }
+
+/// Answers of proxies, with the number of the proxy in `dial`.
+const PROXY_ANSWERS: [(u8, &[u8]); 5] = [
+    (0, b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\nHTTP/1.1 101"),
+    (4, b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Digest a=b, Basic realm=c\r\n\r\n"),
+    (1, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\n\n"),
+    (3, b"\x05\x02\x01\x00\x05\x00\x00\x03\x04host\x00\x50rest"),
+    (5, b"\x05\x00\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00"),
+];
+
+/// Targets, proxies and destinations.
+const DESTINATIONS: [&str; 5] = [
+    "ws+unix:/run/chat%3A.sock:/rooms?id=1",
+    "wss://user:p%40ss@example.com/",
+    "socks5h://user:password@[::1]:1080/",
+    "[fe80::1%eth0]:80",
+    "*, .example.com, 192.0.0.0/8, 2001:db8::/32",
+];
 
 /// Makes frames for `inflate` (see its `stream`) from the examples of RFC 7692 section 7.2.3: whole, then in fragments,
 /// some of them in a series of BFINAL streams.

@@ -15,8 +15,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection is not open, the message exceeds [`Config::max_buffered_amount`] (now or in any case; the error
-    /// returns it), or a fragmented message is unfinished. The connection is unaffected.
+    /// The connection is not open, the message exceeds
+    /// [`Config::max_buffered_amount`](crate::Config::max_buffered_amount) (now or in any case; the error returns it),
+    /// or a fragmented message is unfinished. The connection is unaffected.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<Message<'m>>> {
         let message = message.into();
@@ -106,9 +107,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload exceeds [`Config::max_buffered_amount`] (now or in any case; the error
-    /// does not return it), [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is
-    /// unaffected.
+    /// The connection is not open, the payload exceeds
+    /// [`Config::max_buffered_amount`](crate::Config::max_buffered_amount) (now or in any case; the error does not
+    /// return it), [`SendError::FragmentKindMismatch`] or [`SendError::Utf8Invalid`]. The connection is unaffected.
     pub fn send_fragment<'p>(
         &mut self,
         kind: MessageKind,
@@ -138,8 +139,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection is not open, the payload is too long, or [`Config::max_pending_controls`] of the application's
-    /// Pings and Pongs are pending.
+    /// The connection is not open, the payload is too long, or
+    /// [`Config::max_pending_controls`](crate::Config::max_pending_controls) of the application's Pings and Pongs are
+    /// pending.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.send_control(OpCode::Ping, payload)
     }
@@ -155,8 +157,8 @@ impl Connection {
     }
 
     /// Begins the closing handshake: queues a Close frame behind everything that was sent before. A peer that keeps
-    /// reading gets all of it, within [`Config::closing_limit`]. The peer's messages still arrive until its Close frame
-    /// does. Does nothing if the connection is closing.
+    /// reading gets all of it, within [`Config::closing_limit`](crate::Config::closing_limit). The peer's messages
+    /// still arrive until its Close frame does. Does nothing if the connection is closing.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fluent_uri::UriRef;
 use proptest::prelude::*;
-use sansocket::{ClientRequest, Config, Event, HandshakeError, RequestTemplate, WebSocket, WsUri};
+use sansocket::{ClientRequest, Config, Event, HandshakeError, RequestError, RequestTemplate, WebSocket, WsUri};
 
 use crate::support::{
     NOW, Outcome, Scripted, client, client_request, drive, in_all_splits, output, receive, request, request_with,
@@ -31,6 +31,28 @@ fn a_request_names_its_resource() {
     assert_eq!(request.uri(), &uri);
     let sent = output(&mut client(request));
     assert!(sent.starts_with(b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com:8443\r\n"));
+}
+
+/// A client may send another `Host` than that of its URI, if it is a host (RFC 9112 section 3.2).
+#[test]
+fn a_request_may_set_its_host() {
+    let request = client_request().host("other.example:8080");
+    let (_, authority) = request.connect_fields().unwrap().nth(3).unwrap();
+    assert_eq!(authority, "other.example:8080");
+    let sent = String::from_utf8(output(&mut client(request))).unwrap();
+    assert!(sent.contains("\r\nHost: other.example:8080\r\n") && sent.matches("Host:").count() == 1, "{sent}");
+    for host in ["", "a b", "a\r\nX: y", "u@a", "a:b"] {
+        assert_eq!(client_request().host(host).check(), Err(RequestError::HostInvalid(host.into())));
+    }
+}
+
+/// A template lists its header fields, and loses those that are not wanted.
+#[test]
+fn a_template_loses_unwanted_fields() {
+    let template = RequestTemplate::new().protocol("chat").header("Authorization", "a").header("X-A", "1");
+    let template = template.header("x-a", "2").without_headers(|name| name.eq_ignore_ascii_case("authorization"));
+    assert_eq!(template.headers().collect::<Vec<_>>(), [("X-A", "1"), ("x-a", "2")]);
+    assert_eq!(template, RequestTemplate::new().protocol("chat").header("X-A", "1").header("x-a", "2"));
 }
 
 /// A server accepts the request of a client.

@@ -13,9 +13,9 @@ use thiserror::Error;
 use super::field_list::{FieldFault, FieldList};
 use super::values::is_valid_key;
 use crate::data::token::is_token;
+use crate::data::{Authority, UriError, WsUri};
 #[cfg(feature = "deflate")]
 use crate::data::{Compression, DeflateOffer};
-use crate::data::{UriError, WsUri};
 
 /// The request of a client: a URI, subprotocols and header fields.
 ///
@@ -30,6 +30,8 @@ use crate::data::{UriError, WsUri};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRequest {
     uri: WsUri,
+    /// Replaces the value of `Host` that the URI has.
+    host: Option<String>,
     template: RequestTemplate,
     #[cfg(feature = "deflate")]
     offers: Vec<DeflateOffer>,
@@ -45,6 +47,7 @@ impl ClientRequest {
     pub const fn from_template(uri: WsUri, template: RequestTemplate) -> Self {
         Self {
             uri,
+            host: None,
             template,
             #[cfg(feature = "deflate")]
             offers: Vec::new(),
@@ -67,6 +70,13 @@ impl ClientRequest {
     #[must_use]
     pub fn origin(self, origin: impl Into<String>) -> Self {
         Self { template: self.template.origin(origin), ..self }
+    }
+
+    /// Sets the value of `Host`, such as `example.com:8080`, instead of the host and port of the URI: for a server that
+    /// is reached under another name.
+    #[must_use]
+    pub fn host(self, host: impl Into<String>) -> Self {
+        Self { host: Some(host.into()), ..self }
     }
 
     /// Offers permessage-deflate (RFC 7692) with these settings, in place of earlier offers; `None` offers nothing.
@@ -99,9 +109,17 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// A subprotocol or header field that the application added is not valid.
+    /// A subprotocol, a header field or the host that the application set is not valid.
     pub fn check(&self) -> Result<(), RequestError> {
-        self.template.check()
+        match &self.host {
+            Some(host) if Authority::parse(host).is_none() => Err(RequestError::HostInvalid(host.clone())),
+            _ => self.template.check(),
+        }
+    }
+
+    /// Returns the value of `Host`.
+    pub(crate) fn host_header(&self) -> String {
+        self.host.clone().unwrap_or_else(|| self.uri.host_header())
     }
 
     /// Returns the subprotocols offered, in order.
@@ -140,7 +158,7 @@ impl ClientRequest {
     ) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key)];
         let upgrade = upgrade.map(|(name, value)| (name, Cow::Borrowed(value)));
-        iter::once(("Host", Cow::Owned(self.uri.host_header()))).chain(upgrade).chain(self.common_fields())
+        iter::once(("Host", Cow::Owned(self.host_header()))).chain(upgrade).chain(self.common_fields())
     }
 
     /// Returns names and values of the pseudo-header fields and then the header fields of an extended CONNECT (RFC 8441
@@ -157,7 +175,7 @@ impl ClientRequest {
             (":method", Cow::Borrowed("CONNECT")),
             (":protocol", Cow::Borrowed("websocket")),
             (":scheme", Cow::Borrowed(scheme)),
-            (":authority", Cow::Owned(self.uri.host_header())),
+            (":authority", Cow::Owned(self.host_header())),
             (":path", Cow::Borrowed(self.uri.resource_name())),
         ];
         Ok(pseudo.into_iter().chain(self.common_fields()))
@@ -170,7 +188,7 @@ impl ClientRequest {
         let protocols = protocols.map(|protocols| ("Sec-WebSocket-Protocol", Cow::Owned(protocols)));
         #[cfg(feature = "deflate")]
         let protocols = protocols.into_iter().chain(self.extensions_field());
-        let added = self.template.headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        let added = self.template.headers().map(|(name, value)| (name, Cow::Borrowed(value)));
         version.chain(protocols).chain(added)
     }
 
@@ -251,6 +269,19 @@ impl RequestTemplate {
         self.header("Origin", origin)
     }
 
+    /// Removes all header fields that `is_unwanted` selects by their names, such as credentials before a request to
+    /// another server.
+    #[must_use]
+    pub fn without_headers(mut self, is_unwanted: impl Fn(&str) -> bool) -> Self {
+        self.headers.retain(|name| !is_unwanted(name));
+        self
+    }
+
+    /// Returns names and values of the header fields that were added, in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn check(&self) -> Result<(), RequestError> {
         // 4.1 item 10: subprotocols are tokens and "MUST all be unique strings"
         let mut offered: Vec<&String> = Vec::new();
@@ -280,6 +311,9 @@ pub enum RequestError {
     /// RFC 9110 section 5.5: the value of a header field must not have CR, LF, NUL or another control character.
     #[error("the value of the header field {0} holds a control character")]
     HeaderValueInvalid(String),
+    /// RFC 9112 section 3.2: the value of `Host` is a host and an optional port ([`ClientRequest::host`]).
+    #[error("{0:?} is not a value of the header field Host: write a host and an optional port")]
+    HostInvalid(String),
     /// RFC 6455 section 4.1 item 7: the key is the base64 of 16 bytes (see [`generate_key`](crate::generate_key)).
     #[error("the key is not the base64 of 16 bytes: generate it with `generate_key`")]
     KeyInvalid,

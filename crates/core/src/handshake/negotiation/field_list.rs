@@ -35,7 +35,7 @@ impl FieldList {
         // 9110 11.6.2 and 11.7.2: credentials are one value, not a list
         const SINGLE: [&str; 3] = ["Authorization", "Origin", "Proxy-Authorization"];
         if SINGLE.iter().any(|single| single.eq_ignore_ascii_case(&name)) {
-            self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+            self.retain(|other| !other.eq_ignore_ascii_case(&name));
         }
         // RFC 6265 5.4: "the user agent MUST NOT attach more than one Cookie header field"
         let is_cookie = |name: &str| name.eq_ignore_ascii_case("Cookie");
@@ -46,6 +46,11 @@ impl FieldList {
             }
             None => self.push(name, value),
         }
+    }
+
+    /// Removes the fields whose names `is_wanted` does not select.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|(name, _)| is_wanted(name));
     }
 
     /// Checks that no field ends its line early or contradicts the handshake.

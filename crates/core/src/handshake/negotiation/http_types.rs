@@ -102,7 +102,7 @@ impl ClientRequest {
         *request.version_mut() = http::Version::HTTP_2;
         *request.method_mut() = http::Method::CONNECT;
         let scheme = if self.uri().is_secure() { "https" } else { "http" };
-        let authority = self.uri().host_header();
+        let authority = self.host_header();
         let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(self.uri().resource_name());
         *request.uri_mut() = uri.build().map_err(|_| RequestError::UriTooLong)?;
         let fields = self.connect_fields()?.filter(|(name, _)| !name.starts_with(':'));
