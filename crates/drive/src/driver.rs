@@ -104,7 +104,7 @@ impl<L: Layer> Driver<L> {
     /// [`Action::Again`], pass no bytes.
     #[inline]
     pub fn open<'b>(&mut self, received: &'b mut [u8], scratch: &'b mut LayerScratch) -> Input<'b> {
-        if L::IS_PLAIN {
+        if self.layer.is_plain() {
             return Input::new(received);
         }
         let received = if self.flags.has(Flags::READ_ENDED) {
@@ -167,6 +167,9 @@ impl<L: Layer> Driver<L> {
         received: Result<Option<Event<'b>>, sansocket::Error>,
         now: Instant,
     ) -> Result<Option<Event<'b>>, Error> {
+        if !self.layer.is_plain() && matches!(received, Ok(Some(Event::CloseReceived(_)))) {
+            self.flags.insert(Flags::CLOSE_RECEIVED);
+        }
         let resolved = match received {
             Ok(None) if !self.flags.is_pending() => return Ok(None),
             Ok(None) => self.next_other(now),
@@ -186,6 +189,7 @@ impl<L: Layer> Driver<L> {
 
     /// Reports that reading failed: the connection is lost in both directions.
     pub fn read_lost(&mut self, error: io::Error, now: Instant) {
+        self.flags.insert(Flags::TRANSPORT_LOST);
         self.write_lost(error, now);
         self.eof();
     }
@@ -245,7 +249,7 @@ impl<L: Layer> Driver<L> {
     /// Takes up to `max` bytes of output, for transports that take bytes first and deliver them later. Shared and owned
     /// payloads are not copied. Empty if there is no output. Report the bytes with [`delivered`](Self::delivered).
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
-        if L::IS_PLAIN {
+        if self.layer.is_plain() {
             return self.ws.output().take_bytes(max);
         }
         let mut outgoing = self.to_write();
@@ -256,7 +260,7 @@ impl<L: Layer> Driver<L> {
     /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned.
     /// (Bytes that a layer has sealed count as delivered when they are taken.)
     pub fn delivered(&mut self, count: usize) {
-        if L::IS_PLAIN {
+        if self.layer.is_plain() {
             self.ws.output().delivered(count);
             if let Some(rare) = &mut self.rare {
                 rare.note_written(count);
@@ -288,15 +292,13 @@ impl<L: Layer> Driver<L> {
             return Action::Again;
         }
         match self.ws.transport() {
-            TransportAction::Close => return Action::Close,
+            TransportAction::Close => return if self.close_layer() { Action::Again } else { Action::Close },
             TransportAction::Abort => return Action::Abort,
             TransportAction::ShutdownWrite if !self.has_write_ended() => {
-                if !L::IS_PLAIN && self.flags.insert(Flags::LAYER_CLOSED) {
-                    self.layer.close();
-                    // the loop tries to write the close message before it waits for the transport
+                if self.close_layer() {
                     return Action::Again;
                 }
-                if L::IS_PLAIN || self.layer.pending().is_empty() {
+                if self.layer.is_plain() || self.layer.pending().is_empty() {
                     return Action::ShutdownWrite;
                 }
             }
@@ -311,7 +313,7 @@ impl<L: Layer> Driver<L> {
     /// substitute for [`next_action`](Self::next_action) after a loop has written all output.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
-        L::IS_PLAIN
+        self.layer.is_plain()
             && self.flags.is_empty()
             && self.ws.transport() == TransportAction::Open
             && !self.ws.has_pending_event()
@@ -383,6 +385,9 @@ impl<L: Layer> Driver<L> {
         }
         // plaintext that the layer still holds comes before the end of the stream
         while self.flags.has(Flags::EOF_PENDING) && !self.holds_plaintext() {
+            if let Some(error) = self.truncation() {
+                return Err(error.into());
+            }
             match self.ws.receive_eof(now) {
                 Ok(None) => _ = self.flags.remove(Flags::EOF_PENDING),
                 Ok(event) => return Ok(event),
@@ -397,9 +402,38 @@ impl<L: Layer> Driver<L> {
         }
     }
 
+    /// Queues the layer's close message, once, before the sending direction ends. Returns whether the loop has to try to
+    /// write it.
+    fn close_layer(&mut self) -> bool {
+        if self.layer.is_plain()
+            || self.has_write_ended()
+            || self.flags.has(Flags::LAYER_FAILED)
+            || !self.flags.insert(Flags::LAYER_CLOSED)
+        {
+            return false;
+        }
+        self.layer.close();
+        !self.layer.pending().is_empty()
+    }
+
+    /// Returns the layer's error at the end of the stream, unless the connection has failed or ended, the transport was
+    /// lost, or the peer's Close frame has arrived.
+    fn truncation(&mut self) -> Option<io::Error> {
+        const REPORTED: [Flags; 3] = [Flags::FAILED, Flags::CLOSE_RECEIVED, Flags::TRANSPORT_LOST];
+        if self.layer.is_plain()
+            || REPORTED.into_iter().any(|flag| self.flags.has(flag))
+            || self.ws.ready_state() == ReadyState::Closed
+        {
+            return None;
+        }
+        let error = self.layer.check_eof().err()?;
+        self.flags.insert(Flags::FAILED);
+        Some(error)
+    }
+
     /// Returns whether the layer can return plaintext without another received byte.
     fn holds_plaintext(&self) -> bool {
-        !L::IS_PLAIN && !self.flags.has(Flags::LAYER_FAILED) && self.layer.holds_plaintext()
+        !self.layer.is_plain() && !self.flags.has(Flags::LAYER_FAILED) && self.layer.holds_plaintext()
     }
 
     /// Returns a failure of the connection, unless one was returned before.

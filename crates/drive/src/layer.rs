@@ -11,8 +11,12 @@ use sansocket::Output;
 /// ([`pending`](Self::pending), [`advance`](Self::advance)). The driver asks for more only when all of those were
 /// written, so that back-pressure reaches the core, and the bytes in flight are bounded.
 pub trait Layer: fmt::Debug {
-    /// Whether the layer passes all bytes through unchanged. The driver then calls none of its methods.
-    const IS_PLAIN: bool = false;
+    /// Returns whether the layer passes all bytes through unchanged. The driver then calls none of its other methods.
+    /// The answer never changes.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        false
+    }
 
     /// Consumes received bytes and returns plaintext, in place or in `scratch`. The layer keeps an incomplete record,
     /// and plaintext that `scratch` has no room for ([`holds_plaintext`](Self::holds_plaintext)).
@@ -30,12 +34,22 @@ pub trait Layer: fmt::Debug {
     /// Returns whether the peer has ended its direction within the layer, such as by close_notify.
     fn has_received_close(&self) -> bool;
 
+    /// Checks whether the transport's stream may end now. The driver does not ask if the peer's Close frame has arrived:
+    /// bytes that are missing after it mean nothing.
+    ///
+    /// # Errors
+    ///
+    /// The peer has not ended its direction within the layer: the stream is truncated.
+    fn check_eof(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes bytes of the output ([`Output::take_bytes`]) and turns them into pending bytes; also adds the layer's own
     /// messages. Called only while nothing is pending. Takes no output before the layer's own handshake is complete.
     fn seal(&mut self, output: &mut Output);
 
-    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, when all output is
-    /// delivered.
+    /// Adds the layer's close message, such as close_notify, to the pending bytes. Called once, before the sending
+    /// direction ends: when all output is delivered, or when the connection is over.
     fn close(&mut self);
 
     /// Returns the bytes to write to the transport.
@@ -50,7 +64,10 @@ pub trait Layer: fmt::Debug {
 pub struct Plain;
 
 impl Layer for Plain {
-    const IS_PLAIN: bool = true;
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        true
+    }
 
     #[inline]
     fn open<'b>(&mut self, received: &'b mut [u8], _: &'b mut LayerScratch) -> io::Result<&'b mut [u8]> {

@@ -26,7 +26,7 @@ impl<'a, L: Layer> Outgoing<'a, L> {
         rare: &'a mut Option<Box<Rare>>,
     ) -> Self {
         let mut outgoing = Self { output, layer, flags, rare };
-        if !L::IS_PLAIN {
+        if !outgoing.layer.is_plain() {
             outgoing.seal();
         }
         outgoing
@@ -53,12 +53,12 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
     /// With a layer: the bytes that it has prepared. More may follow once they are written.
     #[inline(always)]
     fn remaining(&self) -> usize {
-        if L::IS_PLAIN { self.output.remaining() } else { self.layer.pending().len() }
+        if self.layer.is_plain() { self.output.remaining() } else { self.layer.pending().len() }
     }
 
     #[inline(always)]
     fn chunk(&self) -> &[u8] {
-        if L::IS_PLAIN { self.output.chunk() } else { self.layer.pending() }
+        if self.layer.is_plain() { self.output.chunk() } else { self.layer.pending() }
     }
 
     #[inline(always)]
@@ -66,7 +66,7 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
         if self.rare.is_some() {
             self.note_written(count);
         }
-        if L::IS_PLAIN {
+        if self.layer.is_plain() {
             return self.output.advance(count);
         }
         if count > 0 {
@@ -79,7 +79,7 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
 
     #[inline]
     fn chunks_vectored<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
-        if L::IS_PLAIN {
+        if self.layer.is_plain() {
             return self.output.chunks_vectored(slices);
         }
         match (self.layer.pending(), slices.first_mut()) {

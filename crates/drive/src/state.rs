@@ -26,6 +26,11 @@ impl Flags {
     /// The layer has failed: the driver asks it for no more plaintext.
     pub(crate) const LAYER_FAILED: Self = Self(1 << 8);
 
+    /// The peer's Close frame has arrived. Only with a layer.
+    pub(crate) const CLOSE_RECEIVED: Self = Self(1 << 9);
+    /// Reading has failed, so the end of the stream says nothing about the peer.
+    pub(crate) const TRANSPORT_LOST: Self = Self(1 << 10);
+
     const PENDING: u16 = Self::FAILURE_PENDING.0 | Self::TIMEOUT_PENDING.0 | Self::EOF_PENDING.0;
 
     #[inline]

@@ -165,7 +165,8 @@ fn plaintext_that_the_layer_holds_precedes_the_end_of_the_stream() {
             seen.extend(pending(&mut driver, NOW));
         }
         let message = Seen::Message(vec![b'x'; 1000]);
-        let expected = [message.clone(), message.clone(), message, closed(1006, false, Initiator::Peer)];
+        let truncated = Seen::Io(ErrorKind::InvalidData);
+        let expected = [message.clone(), message.clone(), message, truncated, closed(1006, false, Initiator::Peer)];
         assert!(seen == expected, "{} events", seen.len());
         assert_eq!(driver.next_action(), Action::Close);
     }
@@ -285,7 +286,40 @@ fn the_close_message_of_the_peer_is_the_end_of_the_stream() {
         assert_eq!(frames(&plaintext)[0].payload, b"accepted");
         assert_eq!(driver.next_action(), Action::Again);
         assert_eq!(pending(&mut driver, NOW), [closed(1006, false, Initiator::Peer)]);
+        assert_eq!(driver.next_action(), Action::Again, "the layer's close message can be written");
+        assert_eq!(records(&written(&mut driver)), [(GOODBYE, vec![])]);
         assert_eq!(driver.next_action(), Action::Close);
+    }
+}
+
+#[test]
+fn a_stream_that_ends_without_the_close_message_is_truncated() {
+    for role in BOTH {
+        let mut driver = open(role);
+        driver.eof();
+        let expected = [Seen::Io(ErrorKind::InvalidData), closed(1006, false, Initiator::Peer)];
+        assert_eq!(feed(&mut driver, b"", NOW), expected);
+    }
+}
+
+#[test]
+fn a_stream_that_ends_after_the_close_frame_of_the_peer_is_not_truncated() {
+    for role in BOTH {
+        let mut driver = open(role);
+        let close_frame = record(DATA, &frame(role, CLOSE, &[0x03, 0xe8]));
+        assert_eq!(feed(&mut driver, &close_frame, NOW), [Seen::CloseReceived(1000)]);
+        driver.eof();
+        written(&mut driver);
+        assert_eq!(pending(&mut driver, NOW), [closed(1000, true, Initiator::Peer)]);
+    }
+}
+
+#[test]
+fn a_lost_transport_is_not_truncated() {
+    for role in BOTH {
+        let mut driver = open(role);
+        driver.read_lost(ErrorKind::ConnectionReset.into(), NOW);
+        assert_eq!(feed(&mut driver, b"", NOW), [closed(1006, false, Initiator::Peer)]);
     }
 }
 

@@ -137,6 +137,10 @@ impl Layer for Records {
         self.has_received_close
     }
 
+    fn check_eof(&self) -> io::Result<()> {
+        if self.has_received_close { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "truncated")) }
+    }
+
     fn seal(&mut self, output: &mut Output) {
         assert!(self.pending.is_empty(), "the previous ciphertext was not written");
         assert!(!self.has_closed, "output after the close message");

@@ -1,0 +1,12 @@
+//! TLS between our endpoints, and with rustls' buffered connections as foreign peers. Only the public interface is used.
+
+mod certificates;
+mod configuration;
+mod endpoint;
+mod ends;
+mod floods;
+mod records;
+mod resumption;
+mod support;
+mod websocket;
+mod wrong_protocol;
