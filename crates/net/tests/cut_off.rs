@@ -24,8 +24,9 @@ enum WriteMode {
     Willing,
     /// Takes nothing and returns after the timeout.
     Full,
-    /// Takes nothing and does not return, not even after the timeout or at the end of TCP.
-    Asleep,
+    /// Takes nothing and does not return, not even after the timeout or at the end of TCP. The number of writes that do
+    /// not return.
+    Asleep(usize),
     /// Takes bytes once, and is then `Gone`.
     Last,
     /// Fails because TCP was reset.
@@ -53,13 +54,16 @@ impl Read for ScriptedSocket {
 
 impl Write for ScriptedSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let WriteMode::Asleep(writes) = &mut *self.mood.lock().unwrap() {
+            *writes += 1;
+        }
         // Not `while let`, which would hold the lock during the sleep.
-        while matches!(*self.mood.lock().unwrap(), WriteMode::Asleep) {
+        while matches!(*self.mood.lock().unwrap(), WriteMode::Asleep(_)) {
             thread::sleep(Duration::from_millis(1));
         }
         let mood = *self.mood.lock().unwrap();
         match mood {
-            WriteMode::Willing | WriteMode::Asleep => return self.tcp.write(bytes),
+            WriteMode::Willing | WriteMode::Asleep(_) => return self.tcp.write(bytes),
             WriteMode::Last => *self.mood.lock().unwrap() = WriteMode::Gone,
             WriteMode::Full => {
                 thread::sleep(self.timeout);
@@ -178,7 +182,7 @@ fn sends_without_payload_that_a_failed_write_cuts_off_fail() {
     bounded(|| {
         let (_client, ws, mood) = moody(Config::default());
         let (_reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = WriteMode::Asleep;
+        *mood.lock().unwrap() = WriteMode::Asleep(0);
         let fragment = |payload: &'static [u8]| {
             let writer = writer.clone();
             spawn(move || writer.send_fragment(MessageKind::Binary, payload, false))
@@ -234,8 +238,12 @@ fn a_writer_that_never_wakes_does_not_hide_the_end_from_the_reader() {
                 .high_water_mark(4_000_000),
         );
         let (mut reader, writer) = ws.split().unwrap();
-        *mood.lock().unwrap() = WriteMode::Asleep;
+        *mood.lock().unwrap() = WriteMode::Asleep(0);
         let sending = two_blocked_sends(&writer);
+        // Otherwise the reader could write, and not return.
+        while matches!(*mood.lock().unwrap(), WriteMode::Asleep(0)) {
+            thread::yield_now();
+        }
         client.write_all(CLOSE).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         assert!(!last_close(reader.events()).was_clean);
