@@ -219,7 +219,6 @@ pub enum ConnectError {
     #[error("request: {0}")]
     Request(#[from] RequestError),
     /// The caller is at fault: the scheme is wss, and the feature `tls` is off.
-    #[cfg(not(feature = "tls"))]
     #[error("TLS: not built in: enable the feature `tls` of sansocket-net for wss URLs")]
     TlsNotBuiltIn,
     /// The caller is at fault: the TLS configuration is not valid, or the URL's host has no name for a certificate.
