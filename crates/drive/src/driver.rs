@@ -235,7 +235,7 @@ impl<L: Layer> Driver<L> {
         }
         if outstanding > 0 {
             self.rare().sample = Some(Sample { outstanding, written: 0 });
-        } else if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none()) {
+        } else if self.rare.as_ref().is_some_and(|rare| rare.failure.is_none() && rare.in_flight == 0) {
             self.rare = None;
         }
     }
@@ -247,24 +247,32 @@ impl<L: Layer> Driver<L> {
     }
 
     /// Takes up to `max` bytes of output, for transports that take bytes first and deliver them later. Shared and owned
-    /// payloads are not copied. Empty if there is no output. Report the bytes with [`delivered`](Self::delivered).
+    /// payloads are not copied, but the bytes of a layer are. Empty if there is no output, or if all that a layer has
+    /// prepared is in flight. Report the bytes with [`delivered`](Self::delivered).
     pub fn take_bytes(&mut self, max: usize) -> Bytes {
         if self.layer.is_plain() {
             return self.ws.output().take_bytes(max);
         }
-        let mut outgoing = self.to_write();
-        let count = outgoing.remaining().min(max);
-        outgoing.copy_to_bytes(count)
+        let outgoing = self.to_write();
+        let prepared = outgoing.chunk();
+        let bytes = Bytes::copy_from_slice(prepared.get(..max).unwrap_or(prepared));
+        if !bytes.is_empty() {
+            self.rare().in_flight += bytes.len();
+        }
+        bytes
     }
 
     /// Reports that the transport has delivered `count` of the bytes that [`take_bytes`](Self::take_bytes) returned.
-    /// (Bytes that a layer has sealed count as delivered when they are taken.)
     pub fn delivered(&mut self, count: usize) {
         if self.layer.is_plain() {
             self.ws.output().delivered(count);
             if let Some(rare) = &mut self.rare {
                 rare.note_written(count);
             }
+        } else if let Some(rare) = &mut self.rare {
+            let count = count.min(rare.in_flight);
+            rare.in_flight -= count;
+            self.to_write().advance(count);
         }
     }
 
@@ -402,17 +410,15 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Queues the layer's close message, once, before the sending direction ends. Returns whether the loop has to try to
-    /// write it.
+    /// Queues the layer's close message, once, before the sending direction ends; a layer that has failed has an alert
+    /// instead. Returns whether the loop has to try to write it.
     fn close_layer(&mut self) -> bool {
-        if self.layer.is_plain()
-            || self.has_write_ended()
-            || self.flags.has(Flags::LAYER_FAILED)
-            || !self.flags.insert(Flags::LAYER_CLOSED)
-        {
+        if self.layer.is_plain() || self.has_write_ended() || !self.flags.insert(Flags::LAYER_CLOSED) {
             return false;
         }
-        self.layer.close();
+        if !self.flags.has(Flags::LAYER_FAILED) {
+            self.layer.close();
+        }
         !self.layer.pending().is_empty()
     }
 

@@ -41,6 +41,12 @@ impl<'a, L: Layer> Outgoing<'a, L> {
         }
     }
 
+    /// Returns the bytes that the layer has prepared, without those in flight.
+    fn prepared(&self) -> &[u8] {
+        let in_flight = self.rare.as_ref().map_or(0, |rare| rare.in_flight);
+        self.layer.pending().get(in_flight..).unwrap_or_default()
+    }
+
     /// Lets the layer prepare more bytes if it has none pending.
     fn seal(&mut self) {
         if self.layer.pending().is_empty() && !self.flags.has(Flags::LAYER_CLOSED) {
@@ -53,12 +59,12 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
     /// With a layer: the bytes that it has prepared. More may follow once they are written.
     #[inline(always)]
     fn remaining(&self) -> usize {
-        if self.layer.is_plain() { self.output.remaining() } else { self.layer.pending().len() }
+        if self.layer.is_plain() { self.output.remaining() } else { self.prepared().len() }
     }
 
     #[inline(always)]
     fn chunk(&self) -> &[u8] {
-        if self.layer.is_plain() { self.output.chunk() } else { self.layer.pending() }
+        if self.layer.is_plain() { self.output.chunk() } else { self.prepared() }
     }
 
     #[inline(always)]
@@ -82,7 +88,7 @@ impl<L: Layer> Buf for Outgoing<'_, L> {
         if self.layer.is_plain() {
             return self.output.chunks_vectored(slices);
         }
-        match (self.layer.pending(), slices.first_mut()) {
+        match (self.prepared(), slices.first_mut()) {
             (pending, Some(slice)) if !pending.is_empty() => {
                 *slice = IoSlice::new(pending);
                 1

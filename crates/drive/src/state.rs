@@ -67,11 +67,14 @@ impl Flags {
     }
 }
 
-/// The boxed part: a pending failure, and the latest sample of the transport's send queue.
+/// The boxed part: a pending failure, the latest sample of the transport's send queue, and bytes in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
     pub(crate) failure: Option<Failure>,
     pub(crate) sample: Option<Sample>,
+    /// Bytes of a layer that [`Driver::take_bytes`](crate::Driver::take_bytes) has returned and the transport has not
+    /// delivered.
+    pub(crate) in_flight: usize,
 }
 
 /// A failure of the transport or the layer that `next_event` has not returned yet.

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use sansocket::{ClientRequest, Config, RequestError, RequestTemplate, UriError, WsUri};
 use sansocket_drive::{Clock, Error, masking_keys, parse_uri, with_keepalive};
+#[cfg(feature = "tls")]
+use sansocket_tls::{ClientTls, ConfigError};
 use thiserror::Error as ThisError;
 
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
+use crate::security::{PLAIN, Security};
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
 use crate::websocket::{WebSocket, finish_opening};
 
-/// Connects to a `ws://` URL, with the settings of [`Connector::new`].
+/// Connects to a `ws://` URL, or with the feature `tls` to a `wss://` URL, with the settings of [`Connector::new`].
 ///
 /// # Errors
 ///
@@ -44,6 +47,8 @@ pub struct Connector {
     config: Arc<Config>,
     connect_timeout: Duration,
     buffer_size: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl Connector {
@@ -54,6 +59,8 @@ impl Connector {
             config: with_keepalive(Config::default()),
             connect_timeout: Duration::from_secs(10),
             buffer_size: DEFAULT_BUFFER_SIZE,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -95,6 +102,14 @@ impl Connector {
         self
     }
 
+    /// Sets the TLS configuration for `wss` URLs. The default is [`ClientTls::new`], which all connectors share: it
+    /// trusts the certificate authorities that the system trusts.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. The system bounds
     /// the time of a name lookup.
     ///
@@ -102,7 +117,7 @@ impl Connector {
     ///
     /// See [`ConnectError`].
     pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
-        let uri = plain(url)?;
+        let uri = parse_uri(url)?;
         self.connect_to_any(&uri, (uri.host(), uri.port()))
     }
 
@@ -113,41 +128,73 @@ impl Connector {
     ///
     /// See [`ConnectError`].
     pub fn connect_to(&self, url: &str, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
-        self.connect_to_any(&plain(url)?, addresses)
+        self.connect_to_any(&parse_uri(url)?, addresses)
     }
 
-    /// Completes the opening handshake over a stream to the URL's host: TLS for wss, a proxy's tunnel, a Unix socket.
+    /// Completes the opening handshake over a stream to the URL's host, such as a Unix socket or a TLS stream of
+    /// another library. Starts no TLS, even for a `wss` URL.
     ///
     /// # Errors
     ///
     /// See [`ConnectError`].
     pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        self.open(self.request(parse_uri(url)?), stream, None)
+        self.open(self.request(parse_uri(url)?), PLAIN, stream, None)
+    }
+
+    /// Starts TLS over a stream to the host of a `wss` URL, such as a proxy's tunnel, and completes the opening
+    /// handshake. Starts no TLS for a `ws` URL.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    #[cfg(feature = "tls")]
+    pub fn handshake_tls<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
+        let uri = parse_uri(url)?;
+        let security = self.security(&uri)?;
+        self.open(self.request(uri), security, stream, None)
     }
 
     fn connect_to_any(&self, uri: &WsUri, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
         let request = self.request(uri.clone());
         request.check()?;
+        let security = self.security(uri)?;
         let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
         let addresses = addresses.to_socket_addrs().map_err(resolve)?;
         let (stream, peer) = tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(uri, tried))?;
-        self.open(request, stream, Some(peer))
+        self.open(request, security, stream, Some(peer))
     }
 
     fn open<S: Stream>(
         &self,
         request: ClientRequest,
+        security: Security,
         stream: S,
         peer: Option<SocketAddr>,
     ) -> Result<WebSocket<S>, ConnectError> {
         let now = Clock::of_process().now();
         let ws =
             sansocket::WebSocket::client(request, Arc::clone(&self.config), masking_keys().map_err(Error::Io)?, now)?;
-        let mut link = Box::new(Unsplit::new(ws, &self.config, stream));
+        let mut link = Box::new(Unsplit::new(ws, security, &self.config, stream));
         if let Some(peer) = peer {
             link.engine.driver.set_log_peer(peer);
         }
         Ok(finish_opening(link, ReadBuffers::new(self.buffer_size))?)
+    }
+
+    /// Starts TLS for a `wss` URL.
+    #[cfg(feature = "tls")]
+    fn security(&self, uri: &WsUri) -> Result<Security, ConnectError> {
+        if !uri.is_secure() {
+            return Ok(PLAIN);
+        }
+        let tls = self.tls.clone().map_or_else(ClientTls::shared, Ok).map_err(ConnectError::Tls)?;
+        Ok(tls.layer(uri.host()).map_err(ConnectError::Tls)?.into())
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "the TLS configuration of the feature `tls`")]
+    fn security(&self, uri: &WsUri) -> Result<Security, ConnectError> {
+        if uri.is_secure() { Err(ConnectError::TlsNotBuiltIn) } else { Ok(PLAIN) }
     }
 
     fn request(&self, uri: WsUri) -> ClientRequest {
@@ -171,9 +218,13 @@ pub enum ConnectError {
     /// The caller is at fault: the request is not valid.
     #[error("request: {0}")]
     Request(#[from] RequestError),
-    /// The scheme is wss.
-    #[error("TLS is not built in yet: wss works over a TLS stream of your own, with Connector::handshake")]
+    /// The caller is at fault: the scheme is wss, and the feature `tls` is off.
+    #[error("TLS: not built in: enable the feature `tls` of sansocket-net for wss URLs")]
     TlsNotBuiltIn,
+    /// The caller is at fault: the TLS configuration is not valid, or the URL's host has no name for a certificate.
+    #[cfg(feature = "tls")]
+    #[error("TLS: {0}")]
+    Tls(#[source] ConfigError),
     /// The name has no address, or the lookup failed.
     #[error("transport: {host}: {error}")]
     Resolve {
@@ -189,11 +240,6 @@ pub enum ConnectError {
     /// The opening handshake failed.
     #[error(transparent)]
     Handshake(#[from] Error),
-}
-
-fn plain(url: &str) -> Result<WsUri, ConnectError> {
-    let uri = parse_uri(url)?;
-    if uri.is_secure() { Err(ConnectError::TlsNotBuiltIn) } else { Ok(uri) }
 }
 
 fn tcp(

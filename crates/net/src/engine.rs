@@ -4,12 +4,14 @@
 //! keeps both until the application reads: once TCP has ended, the failure comes first, then the Close event.
 
 use std::io;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use sansocket::{Close, Config, Event, Input, ReadyState, SendError, WebSocket};
-use sansocket_drive::{Action, Clock, Driver, Error};
+use sansocket_drive::{Action, Clock, Driver, Error, Layer, LayerScratch};
 
+use crate::security::Security;
 use crate::stream::{Ending, SHORTEST_TIMEOUT};
 
 /// How long [`Goal::StreamFull`] waits for a stream that takes nothing: the shortest time that sockets can wait.
@@ -25,7 +27,7 @@ const LATE_READS: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) driver: Driver,
+    pub(crate) driver: Driver<Security>,
     pub(crate) clock: Clock,
     /// An event that no received byte has caused, such as that of a frame that came with the handshake. The next event
     /// is fetched when the application has read this one: the state must not run ahead of the events delivered.
@@ -85,9 +87,9 @@ pub(crate) struct ReadPlan {
 }
 
 impl Engine {
-    pub(crate) fn new(ws: WebSocket, config: &Config) -> Self {
+    pub(crate) fn new(ws: WebSocket, security: Security, config: &Config) -> Self {
         Self {
-            driver: Driver::new(ws),
+            driver: Driver::with_layer(ws, security),
             clock: Clock::of_process(),
             event: None,
             failure: None,
@@ -103,6 +105,19 @@ impl Engine {
             late_reads: 0,
             is_over: false,
         }
+    }
+
+    /// Opens the bytes that the stream returned: `received[..count]`. With TLS, exchanges the buffer with that of the
+    /// scratch, which then has the plaintext, and returns how many bytes it has.
+    pub(crate) fn open(&mut self, received: &mut Vec<u8>, count: usize, scratch: &mut LayerScratch) -> usize {
+        if self.driver.layer().is_plain() {
+            return count;
+        }
+        let mut plaintext = self.driver.open(&mut received[..count], scratch);
+        let len = plaintext.remaining().len();
+        plaintext.discard();
+        mem::swap(received, scratch.plaintext());
+        len
     }
 
     /// Consumes received bytes up to the next event. Keeps a failure and the Close event for [`report`](Self::report).
@@ -127,11 +142,11 @@ impl Engine {
             return None;
         }
         if let Some(failure) = &self.failure
-            && !std::mem::replace(&mut self.is_failure_reported, true)
+            && !mem::replace(&mut self.is_failure_reported, true)
         {
             return Some(Err(duplicate(failure)));
         }
-        let is_reported = std::mem::replace(&mut self.is_close_reported, true);
+        let is_reported = mem::replace(&mut self.is_close_reported, true);
         Some(Ok(self.close.clone().filter(|_| !is_reported).map(Event::Close)))
     }
 
@@ -148,7 +163,7 @@ impl Engine {
     }
 
     /// Reports something that may make the connection drop its output, and notes whether it has.
-    fn report_to_driver<R>(&mut self, report: impl FnOnce(&mut Driver, sansocket::Instant) -> R) -> R {
+    fn report_to_driver<R>(&mut self, report: impl FnOnce(&mut Driver<Security>, sansocket::Instant) -> R) -> R {
         let had_output = self.driver.to_write().has_remaining();
         let result = report(&mut self.driver, self.clock.now());
         self.has_lost_output |= had_output && !self.driver.to_write().has_remaining();
@@ -256,6 +271,8 @@ impl Engine {
             Action::Abort => return WriteStep::End(Ending::Abort),
             Action::ShutdownWrite => return WriteStep::ShutdownWrite,
             Action::Wait { read, until, .. } => (read, until),
+            // the last bytes of TLS
+            Action::Again if self.has_output() => return WriteStep::Write(AT_ONCE),
             Action::Again => (false, None),
         };
         if goal == Goal::WantsRead && read {
@@ -321,6 +338,10 @@ pub(crate) fn duplicate(failure: &Error) -> Error {
 }
 
 pub(crate) fn duplicate_io(error: &io::Error) -> io::Error {
+    #[cfg(feature = "tls")]
+    if let Some(error) = sansocket_tls::TlsError::of(error) {
+        return error.clone().into();
+    }
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),

@@ -126,6 +126,13 @@ impl<S: Stream> Incoming<S> {
         answered.and(finished)
     }
 
+    /// Returns the TLS connection, for its version, certificates and the like; `None` without TLS. The TLS handshake is
+    /// complete once the [request](Self::request) has arrived.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&sansocket_tls::Tls> {
+        self.link.engine.driver.layer().tls()
+    }
+
     /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &S {
         &self.link.stream

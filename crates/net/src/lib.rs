@@ -97,8 +97,6 @@
 //!
 //! # What it does not do
 //!
-//! * **TLS.** For `wss`, bring a TLS stream: [`Connector::handshake`] and [`Acceptor::incoming`] take any [`Stream`],
-//!   whose timeouts enforce the deadlines.
 //! * **HTTP.** [`WebSocket::from_upgraded`] adopts a connection whose handshake an HTTP server has done.
 //! * **One connection attempt at a time.** RFC 6455 section 4.1 forbids a client a second connection to an address
 //!   while one is in CONNECTING. The application must see to that.
@@ -106,6 +104,8 @@
 //! # Features
 //!
 //! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on: see [`sansocket`].
+//! * `tls`: `wss`, for clients and servers (`Connector::tls`, `Acceptor::tls`), on rustls. A client trusts the
+//!   certificate authorities that the system trusts. [`sansocket-tls`](https://docs.rs/sansocket-tls) describes it.
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate, target
@@ -121,6 +121,7 @@ mod gate;
 mod incoming;
 mod listener;
 mod read_buffers;
+mod security;
 mod send_side;
 mod shared;
 mod split;
@@ -146,6 +147,9 @@ pub use sansocket::{
 #[cfg(feature = "deflate")]
 pub use sansocket::{Compress, Compression};
 pub use sansocket_drive::Error;
+/// TLS, whose types appear in this crate's interface.
+#[cfg(feature = "tls")]
+pub use sansocket_tls as tls;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

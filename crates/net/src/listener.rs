@@ -8,11 +8,16 @@ use std::time::Duration;
 
 use sansocket::{Config, OriginPolicy};
 use sansocket_drive::{Clock, is_disconnect, with_keepalive};
+#[cfg(feature = "tls")]
+use sansocket_tls::ServerTls;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::gate::{Gate, StopSignal, wait_for_client};
 use crate::incoming::Incoming;
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
+#[cfg(not(feature = "tls"))]
+use crate::security::PLAIN;
+use crate::security::Security;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
 
@@ -40,6 +45,8 @@ pub struct Acceptor {
     protocols: Vec<String>,
     buffer_size: usize,
     max_connections: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl Acceptor {
@@ -51,7 +58,17 @@ impl Acceptor {
             protocols: Vec::new(),
             buffer_size: DEFAULT_BUFFER_SIZE,
             max_connections: usize::MAX,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// Accepts connections over TLS: the server's URL begins with `wss`. [`Config::opening_timeout`] covers the TLS
+    /// handshake too.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Sets the limits and timeouts. Connections share them. [`Keepalive::Default`](sansocket::Keepalive::Default)
@@ -123,9 +140,19 @@ impl Acceptor {
     /// ([`Config::opening_timeout`]) starts now.
     pub fn incoming<S: Stream>(&self, stream: S) -> Incoming<S> {
         let ws = sansocket::WebSocket::server(Arc::clone(&self.config), Clock::of_process().now());
-        let link = Box::new(Unsplit::new(ws, &self.config, stream));
+        let link = Box::new(Unsplit::new(ws, self.security(), &self.config, stream));
         let buffers = ReadBuffers::new(self.buffer_size);
         Incoming::new(link, buffers, self.origin.clone(), self.protocols.clone())
+    }
+
+    #[cfg(feature = "tls")]
+    fn security(&self) -> Security {
+        self.tls.as_ref().map(ServerTls::layer).into()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    const fn security(&self) -> Security {
+        PLAIN
     }
 }
 

@@ -9,7 +9,7 @@
 use std::{io, mem};
 
 use sansocket::{Close, CloseCode, Event, Input};
-use sansocket_drive::Error;
+use sansocket_drive::{Error, LayerScratch};
 
 use crate::turn::{Link, ReadLimit, close, fill};
 
@@ -55,6 +55,8 @@ pub(crate) struct ReadBuffers {
     size: usize,
     front: ReadBuffer,
     back: ReadBuffer,
+    /// Without TLS, it is never used.
+    scratch: LayerScratch,
 }
 
 /// Bytes read and not yet consumed: `bytes[start..end]`.
@@ -70,7 +72,7 @@ impl ReadBuffers {
     pub(crate) fn new(capacity: usize) -> Self {
         let capacity = capacity.max(MIN_CAPACITY);
         let (front, back) = (ReadBuffer::default(), ReadBuffer::default());
-        Self { capacity, size: capacity.min(INITIAL_SIZE), front, back }
+        Self { capacity, size: capacity.min(INITIAL_SIZE), front, back, scratch: LayerScratch::new() }
     }
 
     /// Creates the buffers with bytes that were received before.
@@ -106,7 +108,7 @@ impl ReadBuffers {
         link: &mut impl Link,
         mut limit: ReadLimit,
     ) -> Result<ReadOutcome<'_>, Error> {
-        let Self { capacity, size, front, back } = self;
+        let Self { capacity, size, front, back, scratch } = self;
         if front.is_empty() && !back.is_empty() {
             mem::swap(front, back);
         }
@@ -118,7 +120,7 @@ impl ReadBuffers {
                 return Ok(ReadOutcome::Pending);
             }
             *back = ReadBuffer::default();
-            front.fill(link, size, *capacity, &mut limit);
+            front.fill(link, size, *capacity, &mut limit, scratch);
         }
         // The result may borrow `front`, which is not used from here on.
         if let Some(event) = front.receive(link) {
@@ -132,7 +134,7 @@ impl ReadBuffers {
                 if !limit.allows_read() {
                     return Ok(ReadOutcome::Pending);
                 }
-                back.fill(link, size, *capacity, &mut limit);
+                back.fill(link, size, *capacity, &mut limit, scratch);
             }
             if let Some(event) = back.receive(link) {
                 return Ok(ReadOutcome::Event(event.into_owned()));
@@ -146,15 +148,25 @@ impl ReadBuffer {
         self.start == self.end
     }
 
-    fn fill(&mut self, link: &mut impl Link, size: &mut usize, capacity: usize, limit: &mut ReadLimit) {
-        if self.bytes.len() != *size {
+    fn fill(
+        &mut self,
+        link: &mut impl Link,
+        size: &mut usize,
+        capacity: usize,
+        limit: &mut ReadLimit,
+        scratch: &mut LayerScratch,
+    ) {
+        if self.bytes.capacity() < *size {
             self.bytes = vec![0; *size];
+        } else {
+            self.bytes.resize(*size, 0);
         }
-        self.start = 0;
-        self.end = fill(link, &mut self.bytes, limit).min(self.bytes.len());
-        if self.end == *size {
+        let count = fill(link, &mut self.bytes, limit).min(*size);
+        if count == *size {
             *size = (*size * 4).min(capacity);
         }
+        self.start = 0;
+        self.end = link.with_engine(|engine| engine.open(&mut self.bytes, count, scratch));
     }
 
     fn receive(&mut self, link: &mut impl Link) -> Option<Event<'_>> {

@@ -7,6 +7,7 @@ use sansocket::{Config, WebSocket};
 
 use crate::engine::Engine;
 use crate::gate::Permit;
+use crate::security::Security;
 use crate::send_side::SendSide;
 use crate::stream::{AbortOnDrop, Ending, Stream, Timeout};
 use crate::turn::{Link, WriteLink, Written};
@@ -26,9 +27,9 @@ pub(crate) struct Unsplit<S: Stream> {
 
 impl<S: Stream> Unsplit<S> {
     /// Starts a connection without a permit; its opening handshake follows.
-    pub(crate) fn new(ws: WebSocket, config: &Config, stream: S) -> Self {
+    pub(crate) fn new(ws: WebSocket, security: Security, config: &Config, stream: S) -> Self {
         Self {
-            engine: Engine::new(ws, config),
+            engine: Engine::new(ws, security, config),
             stream: AbortOnDrop::new(stream),
             send_side: SendSide::new(),
             read_timeout: Timeout::default(),

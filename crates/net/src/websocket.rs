@@ -15,6 +15,7 @@ use sansocket_drive::{Clock, Error, upgraded, with_keepalive};
 
 use crate::engine::Goal;
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers, ReadOutcome};
+use crate::security::PLAIN;
 use crate::split::{self, Reader, Writer};
 use crate::stream::{SplitStream, Stream};
 use crate::turn::{self, ReadLimit, write_output};
@@ -78,7 +79,7 @@ impl<S: Stream> WebSocket<S> {
     ) -> Result<Self, Error> {
         let config = with_keepalive(config);
         let ws = upgraded(role, agreement, Arc::clone(&config), Clock::of_process().now())?;
-        let link = Box::new(Unsplit::new(ws, &config, stream));
+        let link = Box::new(Unsplit::new(ws, PLAIN, &config, stream));
         finish_opening(link, ReadBuffers::with_leftover(DEFAULT_BUFFER_SIZE, leftover.into()))
     }
 
@@ -349,6 +350,12 @@ impl<S: Stream> WebSocket<S> {
     #[cfg(feature = "deflate")]
     pub fn compression(&self) -> Option<PermessageDeflate> {
         self.open.compression()
+    }
+
+    /// Returns the TLS connection, for its version, certificates and the like; `None` without TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&sansocket_tls::Tls> {
+        self.link.engine.driver.layer().tls()
     }
 
     /// Client: returns the head of the server's response.

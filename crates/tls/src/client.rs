@@ -1,7 +1,7 @@
 //! The configuration of clients.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -31,6 +31,22 @@ impl ClientTls {
     /// Those of [`ClientTlsBuilder::build`].
     pub fn new() -> Result<Self, ConfigError> {
         Self::builder().build()
+    }
+
+    /// Returns the configuration of [`new`](Self::new), which the first call creates and all later ones share.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientTlsBuilder::build`]. The next call tries again.
+    pub fn shared() -> Result<Self, ConfigError> {
+        static SHARED: OnceLock<ClientTls> = OnceLock::new();
+        match SHARED.get() {
+            Some(shared) => Ok(shared.clone()),
+            None => {
+                let created = Self::new()?;
+                Ok(SHARED.get_or_init(|| created).clone())
+            }
+        }
     }
 
     /// Returns a builder for other trust, client certificates and protocols.

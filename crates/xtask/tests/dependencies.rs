@@ -15,6 +15,12 @@ fn without_the_feature_deflate_a_program_has_no_codec() {
     }
 }
 
+#[test]
+fn without_the_feature_tls_a_program_has_no_tls() {
+    assert!(!has_dependency("sansocket-net", &[], "rustls"), "sansocket-net depends on rustls");
+    assert!(has_dependency("sansocket-net", &["--features", "tls"], "rustls"), "sansocket-net has TLS without rustls");
+}
+
 /// Returns whether a program that uses the package, with these features, contains the dependency.
 fn has_dependency(package: &str, features: &[&str], dependency: &str) -> bool {
     let output = Command::new(env!("CARGO"))

@@ -77,7 +77,7 @@ pub enum HandshakeError {
     #[error("the request is malformed")]
     RequestMalformed,
     /// The first byte cannot begin a request. For example, the client speaks TLS on a port for ws.
-    #[error("this is not HTTP")]
+    #[error("this is not HTTP: the client may speak TLS (wss) on a port that expects none (ws)")]
     RequestNotHttp,
     /// RFC 9112 section 3.2: the target is neither a path nor an http or https URI.
     #[error("the target of the request is neither a path nor an http or https URI")]
