@@ -71,6 +71,7 @@ fn messages_of_all_sizes_come_back_over_tls() {
     });
 }
 
+// CVE-2020-15133, CVE-2020-11050, CVE-2018-8034
 #[test]
 fn each_fault_of_a_certificate_has_an_error_of_its_own_and_the_server_receives_an_alert() {
     bounded(|| {
