@@ -44,7 +44,12 @@ impl Inflated {
     /// Adds inflated bytes. `ends` says that nothing follows.
     pub(crate) fn push(&mut self, bytes: &[u8], ends: bool, config: &Config) -> Result<(), ReceiveError> {
         let limit = config.max_message_size;
-        if bytes.len() > limit - self.len {
+        let room = limit - self.len;
+        if bytes.len() > room {
+            // invalid text before the limit comes first, however the bytes were split
+            if self.kind == MessageKind::Text {
+                self.utf8.validate(bytes.get(..room).unwrap_or_default(), |_| ())?;
+            }
             return Err(LimitExceeded::beyond(Subject::InflatedMessage, limit).into());
         }
         self.len += bytes.len();

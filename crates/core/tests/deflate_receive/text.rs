@@ -1,6 +1,6 @@
 //! UTF-8 of inflated text (RFC 6455 section 8.1).
 
-use sansocket::{Error, MessageKind, ProtocolError};
+use sansocket::{Config, Delivery, Error, MessageKind, ProtocolError};
 
 use crate::support::*;
 
@@ -22,7 +22,7 @@ fn characters_may_span_steps_and_fragments() {
     let compressed = Peer::new(0, 15).compress(&text);
     for end in 0..compressed.len() {
         let wire = fragments(sansocket::Role::Server, TEXT, &compressed, &[end]);
-        let mut server = endpoint(sansocket::Role::Server, &sansocket::Config::default(), agreed(15, true));
+        let mut server = endpoint(sansocket::Role::Server, &Config::default(), agreed(15, true));
         assert_eq!(receive(&mut server, &[&wire], None).messages, [(MessageKind::Text, text.clone())], "{end}");
     }
 }
@@ -70,4 +70,18 @@ fn invalid_text_before_invalid_data_fails_as_invalid_text() {
     let compressed = [0x00, 0x01, 0x00, 0xfe, 0xff, 0xff, 0x06, 0x00];
     let received = receive_all(|role| frame(role, FIN | RSV1 | TEXT, &compressed));
     assert_eq!(received.error, Some(Error::Protocol(ProtocolError::Utf8Invalid)));
+}
+
+/// Of invalid text and a message that is too long, the first one is found.
+#[test]
+fn invalid_text_before_the_limit_fails_as_invalid_text_and_behind_it_as_too_long() {
+    for delivery in [Delivery::Messages, Delivery::Chunks] {
+        let config = Config::default().max_message_size(100).delivery(delivery);
+        for (valid, is_too_long) in [(0, false), (99, false), (100, true), (150, true)] {
+            let text = ["x".repeat(valid).as_bytes(), b"\xff", "x".repeat(200).as_bytes()].concat();
+            let compressed = Peer::new(0, 15).compress(&text);
+            let received = receive_with(&config, agreed(15, true), |role| frame(role, FIN | RSV1 | TEXT, &compressed));
+            assert_eq!(received.close_code(), Some(if is_too_long { 1009 } else { 1007 }), "{valid}: {received:?}");
+        }
+    }
 }
