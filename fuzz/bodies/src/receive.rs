@@ -97,8 +97,10 @@ fn check_cost(role: Role, config: &Arc<Config>, stream: &[u8], cuts: Cuts) {
         _ => stream.len().min(config.max_message_size) as u64,
     };
     let controls = events.min(config.max_pending_controls.max(1) as u64) + 4;
-    // while a buffer grows, the old one exists beside the new one, which is up to twice as large as its content
-    let max = 3 * (assembled + controls * CONTROL) + SMALL;
+    // while a buffer grows, the old one exists beside the new one, which is up to twice as large as its content, or four
+    // times from about 64 KiB on
+    let growth = if assembled < 63 * 1024 { 3 } else { 5 };
+    let max = growth * (assembled + controls * CONTROL) + SMALL;
     assert!(cost.bytes_max <= max, "{} bytes of memory, more than {max}: {role:?}, {config:?}", cost.bytes_max);
     let work = 256 * stream.len() as u64 + SMALL;
     assert!(
