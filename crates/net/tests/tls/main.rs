@@ -1,18 +1,20 @@
 //! `wss` over real sockets, between our client and our server.
 
-mod certificates;
+#[path = "../../../tls/tests/authority/mod.rs"]
+mod authority;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 
 use sansocket_net::tls::rustls::ProtocolVersion;
 use sansocket_net::tls::{CertificateProblem, CertificateStore, ClientTls, ServerTls, TlsError};
 use sansocket_net::{Acceptor, CloseCode, Config, ConnectError, Connector, Error, Event, Message, WebSocket};
 
-use certificates::*;
+use authority::*;
 use support::*;
 
 /// The name and the address in the certificates of most servers.
@@ -20,6 +22,11 @@ const NAME: &str = "127.0.0.1";
 
 fn wss(address: SocketAddr) -> String {
     format!("wss://{address}/")
+}
+
+/// Returns the configuration of clients that trust this authority alone.
+fn client_of(authority: &Authority) -> ClientTls {
+    ClientTls::builder().only_roots(authority.roots()).build().unwrap()
 }
 
 /// Starts an echo server for one client. Returns its address, and how its end went.
@@ -56,9 +63,9 @@ fn failure_of_server(server: Task<Result<(), Error>>) -> TlsError {
 #[test]
 fn messages_of_all_sizes_come_back_over_tls() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (address, server) = serve_echo(ServerTls::new(authority.issue(NAME)).unwrap());
-        let mut ws = Connector::new().tls(authority.client()).connect(&wss(address)).unwrap();
+        let mut ws = Connector::new().tls(client_of(&authority)).connect(&wss(address)).unwrap();
         for size in [0, 1, 125, 126, 16_384, 16_385, 70_000, 3_000_000] {
             ws.send(vec![7; size]).unwrap();
             assert_eq!(message(&mut ws), Message::from(vec![7; size]));
@@ -75,8 +82,8 @@ fn messages_of_all_sizes_come_back_over_tls() {
 #[test]
 fn each_fault_of_a_certificate_has_an_error_of_its_own_and_the_server_receives_an_alert() {
     bounded(|| {
-        let (authority, other) = (Authority::new(), Authority::named("another authority"));
-        let expired = authority.issue_until(NAME, 2021);
+        let (authority, other) = (Authority::new("the authority"), Authority::new("another authority"));
+        let expired = authority.issue_between(NAME, 2020, 2021);
         type Expectation = fn(&CertificateProblem) -> bool;
         let cases: [(ServerTls, Expectation); 4] = [
             (ServerTls::new(authority.issue("other.example")).unwrap(), |problem| {
@@ -86,11 +93,13 @@ fn each_fault_of_a_certificate_has_an_error_of_its_own_and_the_server_receives_a
             (ServerTls::new(other.issue(NAME)).unwrap(), |problem| {
                 matches!(problem, CertificateProblem::UnknownAuthority)
             }),
-            (self_signed(NAME), |problem| matches!(problem, CertificateProblem::SelfSigned)),
+            (ServerTls::new(self_signed(NAME, false)).unwrap(), |problem| {
+                matches!(problem, CertificateProblem::SelfSigned)
+            }),
         ];
         for (tls, is_expected) in cases {
             let (address, server) = serve_echo(tls);
-            let connected = Connector::new().tls(authority.client()).connect(&wss(address));
+            let connected = Connector::new().tls(client_of(&authority)).connect(&wss(address));
             match refusal(connected) {
                 TlsError::Certificate { problem, .. } if is_expected(&problem) => {}
                 other => panic!("{other}"),
@@ -103,7 +112,7 @@ fn each_fault_of_a_certificate_has_an_error_of_its_own_and_the_server_receives_a
 #[test]
 fn plain_http_to_the_tls_port_is_a_clear_error_at_both_ends() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (address, server) = serve_echo(ServerTls::new(authority.issue(NAME)).unwrap());
         let Err(error) = Connector::new().connect(&url(address)) else { panic!("connected") };
         let ConnectError::Handshake(error) = error else { panic!("{error}") };
@@ -118,7 +127,7 @@ fn tls_to_the_plain_port_is_a_clear_error_at_both_ends() {
     bounded(|| {
         let (listener, address) = listen();
         let server = serve(listener, |incoming| incoming.accept().map(drop));
-        let error = refusal(Connector::new().tls(Authority::new().client()).connect(&wss(address)));
+        let error = refusal(Connector::new().tls(client_of(&Authority::new("the authority"))).connect(&wss(address)));
         assert!(matches!(error, TlsError::PlainHttp { .. }), "{error}");
         let Err(error) = server.join() else { panic!("accepted") };
         assert!(error.to_string().contains("TLS"), "{error}");
@@ -127,35 +136,36 @@ fn tls_to_the_plain_port_is_a_clear_error_at_both_ends() {
 
 #[test]
 fn the_opening_timeout_covers_a_silent_tls_peer_in_both_roles() {
+    const OPENING_TIMEOUT: &str = "timed out: the opening handshake took longer than `opening_timeout`";
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let config = || Config::default().opening_timeout(SHORT);
         let acceptor = Acceptor::new().config(config()).tls(ServerTls::new(authority.issue(NAME)).unwrap());
         let (listener, address) = listen_with(acceptor);
         let server = serve(listener, |incoming| incoming.accept().map(drop));
         let silent = tcp(address);
-        assert!(matches!(server.join(), Err(Error::Io(_) | Error::Peer(_))));
+        assert_eq!(server.join().unwrap_err().to_string(), OPENING_TIMEOUT);
         drop(silent);
 
         let (client, server) = tcp_pair();
-        let connector = Connector::new().config(config()).tls(authority.client());
+        let connector = Connector::new().config(config()).tls(client_of(&authority));
         let Err(error) = connector.handshake_tls("wss://127.0.0.1/", client) else { panic!("connected") };
         drop(server);
-        assert!(matches!(error, ConnectError::Handshake(_)), "{error}");
+        assert_eq!(error.to_string(), OPENING_TIMEOUT);
     });
 }
 
 #[test]
 fn an_end_without_close_notify_is_reported_as_truncated() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (listener, address) = listen_with(Acceptor::new().tls(ServerTls::new(authority.issue(NAME)).unwrap()));
         let server = serve(listener, |incoming| {
             let mut ws = incoming.accept().unwrap();
             let error = ws.read().unwrap_err();
             (error.to_string(), close(&mut ws))
         });
-        let ws = Connector::new().tls(authority.client()).connect(&wss(address)).unwrap();
+        let ws = Connector::new().tls(client_of(&authority)).connect(&wss(address)).unwrap();
         ws.stream().shutdown(Shutdown::Write).unwrap();
         let (failure, close) = server.join();
         assert!(failure.contains("truncated"), "{failure}");
@@ -166,14 +176,14 @@ fn an_end_without_close_notify_is_reported_as_truncated() {
 #[test]
 fn a_client_certificate_is_required_and_reported() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let required = || {
             let builder = ServerTls::builder(authority.issue(NAME)).require_client_certificates(authority.roots());
             builder.build().unwrap()
         };
         let (address, server) = serve_echo(required());
         // In TLS 1.3, the client's handshake is complete before the server has seen that there is no certificate.
-        let error = refusal(Connector::new().tls(authority.client()).connect(&wss(address)));
+        let error = refusal(Connector::new().tls(client_of(&authority)).connect(&wss(address)));
         assert!(matches!(error, TlsError::AlertReceived { .. }), "{error}");
         assert!(matches!(failure_of_server(server), TlsError::NoClientCertificate));
 
@@ -191,7 +201,7 @@ fn a_client_certificate_is_required_and_reported() {
 #[test]
 fn a_certificate_that_is_replaced_serves_new_connections_and_only_those() {
     bounded(|| {
-        let (first, second) = (Authority::new(), Authority::new());
+        let (first, second) = (Authority::new("first"), Authority::new("second"));
         let store = CertificateStore::new(first.issue(NAME)).unwrap();
         let tls = ServerTls::with_resolver(store.clone()).unwrap();
         let (listener, address) = listen_with(Acceptor::new().tls(tls));
@@ -199,7 +209,7 @@ fn a_certificate_that_is_replaced_serves_new_connections_and_only_those() {
             let accept = |listener| accept(listener).accept().map(|ws| thread::spawn(move || echo(ws)));
             [accept(&listener).is_ok(), accept(&listener).is_ok(), accept(&listener).is_ok()]
         });
-        let connect = |authority: &Authority| Connector::new().tls(authority.client()).connect(&wss(address));
+        let connect = |authority: &Authority| Connector::new().tls(client_of(authority)).connect(&wss(address));
         let mut before = connect(&first).unwrap();
         store.replace(second.issue(NAME)).unwrap();
         assert!(matches!(refusal(connect(&first)), TlsError::Certificate { .. }));
@@ -208,6 +218,9 @@ fn a_certificate_that_is_replaced_serves_new_connections_and_only_those() {
             ws.send("Hello").unwrap();
             assert_eq!(message(ws), Message::from("Hello"));
         }
+        for ws in [before, after] {
+            assert!(ws.finish().unwrap().was_clean);
+        }
         assert_eq!(server.join(), [true, false, true]);
     });
 }
@@ -215,7 +228,7 @@ fn a_certificate_that_is_replaced_serves_new_connections_and_only_those() {
 #[test]
 fn a_client_resumes_its_session() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (listener, address) = listen_with(Acceptor::new().tls(ServerTls::new(authority.issue(NAME)).unwrap()));
         spawn(move || {
             for incoming in listener.incoming() {
@@ -223,7 +236,7 @@ fn a_client_resumes_its_session() {
                 thread::spawn(move || echo(ws));
             }
         });
-        let connector = Connector::new().tls(authority.client());
+        let connector = Connector::new().tls(client_of(&authority));
         for is_resumed in [false, true, true] {
             let mut ws = connector.connect(&wss(address)).unwrap();
             assert_eq!(ws.tls().unwrap().is_resumed(), Some(is_resumed));
@@ -236,29 +249,46 @@ fn a_client_resumes_its_session() {
 
 #[test]
 fn the_reader_of_a_split_connection_answers_pings_while_the_writer_waits() {
+    /// More than the buffers of TCP.
+    const LONG: usize = 16 << 20;
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (listener, address) = listen_with(Acceptor::new().tls(ServerTls::new(authority.issue(NAME)).unwrap()));
-        let server = serve(listener, |incoming| {
+        let (reads, may_read) = mpsc::channel();
+        let server = serve(listener, move |incoming| {
             let mut ws = incoming.accept().unwrap();
-            // The client's writer waits: nothing is read until then.
+            // The client has begun to send, and waits as long as nothing is read.
+            ws.stream().peek(&mut [0]).unwrap();
             ws.ping(b"first").unwrap();
-            let mut is_answered = false;
-            loop {
-                match ws.read().unwrap().unwrap().into_owned() {
-                    Event::Pong(payload) => is_answered |= &payload[..] == b"first",
-                    Event::Message(message) => break (is_answered, message.len()),
+            may_read.recv().unwrap();
+            let mut received = Vec::new();
+            while received.len() < 3 {
+                match ws.read().unwrap().unwrap() {
+                    Event::Message(message) => received.push(("message", message.len())),
+                    Event::Pong(payload) => received.push(("pong", payload.len())),
                     _ => {}
                 }
             }
+            assert!(ws.finish().unwrap().was_clean);
+            received
         });
-        let ws = Connector::new().tls(authority.client()).connect(&wss(address)).unwrap();
+        let ws = Connector::new().tls(client_of(&authority)).connect(&wss(address)).unwrap();
         let (mut reader, writer) = ws.split().unwrap();
-        let sending = begin_to_send(&writer, 16 << 20);
-        let reading = spawn(move || while let Ok(Some(_)) = reader.read() {});
-        let (_, length) = server.join();
-        assert_eq!(length, 16 << 20);
-        sending.join().unwrap();
+        let long = begin_to_send(&writer, LONG);
+        let short = spawn({
+            let writer = writer.clone();
+            move || writer.send("short")
+        });
+        let reading = spawn(move || {
+            assert!(matches!(reader.read().unwrap(), Some(Event::Ping(_))));
+            // The reader has answered, although the server has not read a byte of the messages.
+            reads.send(()).unwrap();
+            while let Ok(Some(_)) = reader.read() {}
+        });
+        // The Pong is between the frames of the long message.
+        assert_eq!(server.join(), [("pong", "first".len()), ("message", LONG), ("message", "short".len())]);
+        long.join().unwrap();
+        short.join().unwrap();
         reading.join();
     });
 }
@@ -266,7 +296,7 @@ fn the_reader_of_a_split_connection_answers_pings_while_the_writer_waits() {
 #[test]
 fn a_stream_of_one_byte_at_a_time_carries_tls() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (address, server) = serve_echo(ServerTls::new(authority.issue(NAME)).unwrap());
         // A relay that forwards single bytes.
         let relay = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -285,7 +315,7 @@ fn a_stream_of_one_byte_at_a_time_carries_tls() {
             thread::spawn(move || forward(client_too, server_too));
             forward(server, client);
         });
-        let mut ws = Connector::new().tls(authority.client()).connect_to("wss://127.0.0.1/", relay_address).unwrap();
+        let mut ws = Connector::new().tls(client_of(&authority)).connect_to("wss://127.0.0.1/", relay_address).unwrap();
         ws.send("Hello").unwrap();
         assert_eq!(message(&mut ws), Message::from("Hello"));
         assert!(ws.finish().unwrap().was_clean);
@@ -296,7 +326,7 @@ fn a_stream_of_one_byte_at_a_time_carries_tls() {
 #[test]
 fn without_roots_of_its_own_a_client_trusts_the_system_and_refuses_the_authority_of_the_tests() {
     bounded(|| {
-        let authority = Authority::new();
+        let authority = Authority::new("the authority");
         let (address, _server) = serve_echo(ServerTls::new(authority.issue(NAME)).unwrap());
         match Connector::new().connect(&wss(address)).map(drop) {
             // a system without any certificate authority
