@@ -410,6 +410,12 @@ impl<L: Layer> Driver<L> {
         }
     }
 
+    /// Returns whether the layer's bytes to write, if any, are its close message or an alert: they carry no output of the
+    /// connection.
+    pub fn has_closed_layer(&self) -> bool {
+        self.flags.has(Flags::LAYER_CLOSED)
+    }
+
     /// Queues the layer's close message, once, before the sending direction ends; a layer that has failed has an alert
     /// instead. Returns whether the loop has to try to write it.
     fn close_layer(&mut self) -> bool {

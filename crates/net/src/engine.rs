@@ -107,8 +107,8 @@ impl Engine {
         }
     }
 
-    /// Opens the bytes that the stream returned: `received[..count]`. With TLS, exchanges the buffer with that of the
-    /// scratch, which then has the plaintext, and returns how many bytes it has.
+    /// Opens the bytes that the stream returned: the first `count` of `received`. Returns the number of bytes of plaintext
+    /// at the front of `received`. TLS returns plaintext in the scratch, whose buffer takes the place of `received`.
     pub(crate) fn open(&mut self, received: &mut Vec<u8>, count: usize, scratch: &mut LayerScratch) -> usize {
         if self.driver.layer().is_plain() {
             return count;
@@ -271,8 +271,8 @@ impl Engine {
             Action::Abort => return WriteStep::End(Ending::Abort),
             Action::ShutdownWrite => return WriteStep::ShutdownWrite,
             Action::Wait { read, until, .. } => (read, until),
-            // the last bytes of TLS
-            Action::Again if self.has_output() => return WriteStep::Write(AT_ONCE),
+            // the close message or the alert of TLS: the driver asks for one attempt
+            Action::Again if !self.driver.layer().is_plain() && self.has_output() => return WriteStep::Write(AT_ONCE),
             Action::Again => (false, None),
         };
         if goal == Goal::WantsRead && read {
@@ -295,7 +295,8 @@ impl Engine {
 
     /// Returns an error if output was dropped or can no longer be written.
     pub(crate) fn check_written(&mut self) -> Result<(), Error> {
-        if !self.has_output() && !self.has_lost_output && self.driver.websocket().buffered_amount() == 0 {
+        let has_output = self.has_output() && !self.driver.has_closed_layer();
+        if !has_output && !self.has_lost_output && self.driver.websocket().buffered_amount() == 0 {
             return Ok(());
         }
         Err(match (&self.failure, &self.write_error) {

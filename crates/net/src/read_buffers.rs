@@ -55,7 +55,7 @@ pub(crate) struct ReadBuffers {
     size: usize,
     front: ReadBuffer,
     back: ReadBuffer,
-    /// Without TLS, it is never used.
+    /// Receives plaintext; without TLS, it stays empty.
     scratch: LayerScratch,
 }
 
@@ -156,10 +156,11 @@ impl ReadBuffer {
         limit: &mut ReadLimit,
         scratch: &mut LayerScratch,
     ) {
-        if self.bytes.capacity() < *size {
-            self.bytes = vec![0; *size];
-        } else {
+        // The buffer may be one that TLS has filled. A much longer one, such as leftover bytes, does not stay.
+        if (*size..=2 * *size).contains(&self.bytes.capacity()) {
             self.bytes.resize(*size, 0);
+        } else {
+            self.bytes = vec![0; *size];
         }
         let count = fill(link, &mut self.bytes, limit).min(*size);
         if count == *size {
