@@ -144,7 +144,8 @@ impl Race {
         RaceStep::Wait(self.running.iter().map(|attempt| attempt.deadline).chain(start).min())
     }
 
-    /// Ends the race because the deadline of the whole has come. Returns every attempt, with those that are running.
+    /// Ends the race because the opening timeout, `limit`, has passed. Returns all attempts: those that failed before, and
+    /// the running ones, which time out now.
     pub(crate) fn time_out(mut self, limit: Duration) -> Vec<FailedAttempt> {
         let open = self.running.drain(..).map(|Attempt { address, .. }| address);
         let open = open.map(|address| FailedAttempt { address, error: timed_out(limit) });

@@ -109,8 +109,8 @@ impl Roots {
     }
 }
 
-/// The certificate of a server, which can be replaced while the server runs. New connections use the new certificate;
-/// those that exist keep theirs. (A client that resumes a session receives no certificate.)
+/// The certificate of a server, which the application can replace while the server runs. New connections use the new
+/// certificate; open connections keep the old one. (A client that resumes a session receives no certificate.)
 ///
 /// ```no_run
 /// use sansocket_tls::{CertificateStore, Identity, ServerTls};

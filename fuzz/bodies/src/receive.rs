@@ -98,9 +98,9 @@ fn check_cost(role: Role, config: &Arc<Config>, stream: &[u8], cuts: Cuts) {
     };
     let controls = events.min(config.max_pending_controls.max(1) as u64) + 4;
     // while a buffer grows, the old one exists beside the new one, which is up to twice as large as its content, or four
-    // times from about 64 KiB on
-    let growth = if assembled < 63 * 1024 { 3 } else { 5 };
-    let max = growth * (assembled + controls * CONTROL) + SMALL;
+    // times if a message and the longest head of a frame have 64 KiB or more
+    let growth = if assembled + 14 < 64 * 1024 { 3 } else { 5 };
+    let max = growth * assembled + 3 * controls * CONTROL + SMALL;
     assert!(cost.bytes_max <= max, "{} bytes of memory, more than {max}: {role:?}, {config:?}", cost.bytes_max);
     let work = 256 * stream.len() as u64 + SMALL;
     assert!(

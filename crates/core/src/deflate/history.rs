@@ -18,7 +18,7 @@ impl History {
         if bytes.capacity() < needed {
             // From a quarter of `max` on, all of it at once: the buffers that a connection outgrows would remain unused
             // between those of other connections, and take 1 KB for each.
-            let capacity = if 4 * needed < max { 2 * needed } else { max.max(needed) };
+            let capacity = if 4 * needed < max { 2 * needed } else { max };
             bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend(data);

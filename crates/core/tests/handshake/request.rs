@@ -46,7 +46,7 @@ fn a_request_may_set_its_host() {
     }
 }
 
-/// A template lists its header fields, and loses those that are not wanted.
+/// `headers` returns the header fields of a template, and `without_headers` removes some of them by name.
 #[test]
 fn a_template_loses_unwanted_fields() {
     let template = RequestTemplate::new().protocol("chat").header("Authorization", "a").header("X-A", "1");
