@@ -275,10 +275,7 @@ fn the_reader_of_a_split_connection_answers_pings_while_the_writer_waits() {
         let ws = Connector::new().tls(client_of(&authority)).connect(&wss(address)).unwrap();
         let (mut reader, writer) = ws.split().unwrap();
         let long = begin_to_send(&writer, LONG);
-        let short = spawn({
-            let writer = writer.clone();
-            move || writer.send("short")
-        });
+        let short = spawn(move || writer.send("short"));
         let reading = spawn(move || {
             assert!(matches!(reader.read().unwrap(), Some(Event::Ping(_))));
             // The reader has answered, although the server has not read a byte of the messages.
