@@ -321,10 +321,10 @@ impl<L: Layer> Driver<L> {
     /// substitute for [`next_action`](Self::next_action) after a loop has written all output.
     #[inline(always)]
     pub fn is_quiet(&self) -> bool {
-        self.layer.is_plain()
-            && self.flags.is_empty()
+        self.flags.are_quiet()
             && self.ws.transport() == TransportAction::Open
             && !self.ws.has_pending_event()
+            && (self.layer.is_plain() || self.layer.pending().is_empty() && !self.layer.holds_plaintext())
     }
 
     /// Server: accepts the request of [`Event::Request`].

@@ -44,10 +44,10 @@ impl Flags {
         self.0 & Self::PENDING != 0
     }
 
-    /// Returns whether no flag is set.
+    /// Returns whether no flag is set that demands work.
     #[inline]
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
+    pub(crate) const fn are_quiet(self) -> bool {
+        self.0 & !Self::LAYER_WROTE.0 == 0
     }
 
     /// Sets a flag; returns whether it was not set.

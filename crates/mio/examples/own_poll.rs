@@ -7,7 +7,7 @@ use std::{env, io};
 
 use sansocket_mio::mio::net::UdpSocket;
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
-use sansocket_mio::{Config, Event, NextStep, Socket, WebSocket, now};
+use sansocket_mio::{Config, Event, NextStep, ReadBuffer, Socket, WebSocket, now};
 
 const WEBSOCKET: Token = Token(0);
 const UDP: Token = Token(1);
@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut socket = Socket::connect(request, &addresses, Config::default(), now())?;
 
     let mut events = Events::with_capacity(64);
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = ReadBuffer::new(64 * 1024);
+    let mut datagram = vec![0; 64 * 1024];
     let mut next = NextStep::Wait;
     let mut failure = None;
     let mut print = |_: &mut WebSocket, event: Result<Event<'_>, sansocket_mio::Error>| match event {
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             match event.token() {
                 // `drive` below returns the next step
                 WEBSOCKET => _ = socket.ready(event, &mut buffer, now(), &mut print),
-                _ => forward(&udp, &mut buffer, socket.websocket()),
+                _ => forward(&udp, &mut datagram, socket.websocket()),
             }
         }
         // writes what was sent, and handles deadlines

@@ -26,6 +26,7 @@ use crate::handler::{Connections, Handler};
 use crate::listener::Listener;
 use crate::mailbox::{Command, Mailbox, Mailboxes};
 use crate::options::Options;
+use crate::read_buffer::ReadBuffer;
 
 /// Events taken from mio in one turn.
 const EVENTS: usize = 1024;
@@ -112,7 +113,7 @@ pub struct EventLoop<H: Handler> {
     connections: Connections<H>,
     listeners: Vec<Listener>,
     /// The read buffer that all connections share.
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     /// The working memory of the connection that is being served.
     scratch: Scratch,
     /// Commands taken from the mailbox. Between turns: those beyond the budget of the last turn.
@@ -169,7 +170,7 @@ impl<H: Handler> EventLoop<H> {
             handler,
             connections: Connections::new(mailboxes, thread, options),
             listeners: Vec::new(),
-            buffer: vec![0; options.buffer_size],
+            buffer: ReadBuffer::new(options.buffer_size),
             scratch: Scratch::new(),
             commands: VecDeque::new(),
             finishing: Vec::new(),

@@ -113,6 +113,8 @@ mod listener;
 mod mailbox;
 mod occupancy;
 mod options;
+mod read_buffer;
+mod security;
 mod send_scratch;
 mod socket;
 mod table;
@@ -128,6 +130,7 @@ pub use handle::Handle;
 pub use handler::{Connection, Connections, Handler};
 pub use listen_options::ListenOptions;
 pub use options::Options;
+pub use read_buffer::ReadBuffer;
 pub use socket::{NextStep, Socket};
 pub use threads::Threads;
 pub use timers::TimerKey;
@@ -143,3 +146,6 @@ pub use sansocket_drive::sansocket::{
 #[cfg(feature = "deflate")]
 pub use sansocket_drive::sansocket::{Compress, Compression};
 pub use sansocket_drive::{Error, Group, SlowMembers, parse_uri};
+/// TLS, whose types appear in this crate's interface.
+#[cfg(feature = "tls")]
+pub use sansocket_tls as tls;

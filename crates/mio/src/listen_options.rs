@@ -4,6 +4,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
 use sansocket_drive::sansocket::{Accept, OriginPolicy, Request};
+#[cfg(feature = "tls")]
+use sansocket_tls::ServerTls;
+
+#[cfg(not(feature = "tls"))]
+use crate::security::PLAIN;
+use crate::security::Security;
 
 /// The settings of a listener: [`EventLoop::listen_with`](crate::EventLoop::listen_with),
 /// [`Threads::start_with`](crate::Threads::start_with).
@@ -19,12 +25,20 @@ pub struct ListenOptions {
     origin: OriginPolicy,
     protocols: Vec<String>,
     max_connections: Option<usize>,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl ListenOptions {
-    /// Returns the defaults: [`OriginPolicy::SameOrigin`], no subprotocol, any number of connections.
+    /// Returns the defaults: [`OriginPolicy::SameOrigin`], no subprotocol, any number of connections, no TLS.
     pub const fn new() -> Self {
-        Self { origin: OriginPolicy::SameOrigin, protocols: Vec::new(), max_connections: None }
+        Self {
+            origin: OriginPolicy::SameOrigin,
+            protocols: Vec::new(),
+            max_connections: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Sets which web pages may connect (default: [`OriginPolicy::SameOrigin`]). Browsers let any page connect
@@ -53,6 +67,15 @@ impl ListenOptions {
         self.max_connections = Some(count);
         self
     }
+
+    /// Serves `wss` instead of `ws`, with this TLS configuration.
+    /// [`Config::opening_timeout`](crate::Config::opening_timeout) bounds the TLS handshake and the opening handshake
+    /// together.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
 }
 
 impl Default for ListenOptions {
@@ -75,6 +98,18 @@ impl ListenerShared {
 
     pub(crate) fn origin(&self) -> &OriginPolicy {
         &self.options.origin
+    }
+
+    /// Begins the layer of a connection: TLS, or none.
+    #[cfg(feature = "tls")]
+    pub(crate) fn security(&self) -> Security {
+        self.options.tls.as_ref().map(ServerTls::layer).into()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "the TLS configuration of the feature `tls`")]
+    pub(crate) const fn security(&self) -> Security {
+        PLAIN
     }
 
     /// Returns an acceptance with the first offered subprotocol that the listener supports.

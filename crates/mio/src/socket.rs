@@ -21,6 +21,8 @@ use socket2::SockRef;
 
 use flags::Flags;
 
+use crate::security::Security;
+
 /// One connection as a mio [`Source`](event::Source), for applications that have a [`Poll`](mio::Poll) of their own.
 ///
 /// mio reports only that readiness begins (it is edge-triggered). The socket keeps track of readiness; its owner calls:
@@ -36,11 +38,11 @@ use flags::Flags;
 ///
 /// ```no_run
 /// use mio::{Events, Poll, Token};
-/// use sansocket_mio::{Config, Error, Event, NextStep, Socket, WebSocket, now};
+/// use sansocket_mio::{Config, Error, Event, NextStep, ReadBuffer, Socket, WebSocket, now};
 ///
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(128);
-/// let mut buffer = vec![0; 64 * 1024];
+/// let mut buffer = ReadBuffer::new(64 * 1024);
 /// let (request, address) = ("ws://localhost:9001/".parse()?, "127.0.0.1:9001".parse()?);
 /// let mut socket = Socket::connect(request, &[address], Config::default(), now())?;
 /// let on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| match event {
@@ -65,7 +67,7 @@ use flags::Flags;
 /// lost. To end it in an orderly way, close it and go on until [`NextStep::End`]. [`WebSocket::abort`], followed by
 /// [`drive`](Self::drive), ends it at once and reports [`Event::Close`](crate::Event::Close).
 pub struct Socket {
-    pub(crate) driver: Driver,
+    pub(crate) driver: Driver<Security>,
     /// Absent in most connections.
     rare: Option<Box<RareState>>,
     stream: TcpStream,
@@ -103,6 +105,12 @@ impl Socket {
     /// Returns the stream, for its addresses and options. Reading from it or writing to it corrupts the connection.
     pub const fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Returns the TLS connection, for its version, certificates and the like; `None` without TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&sansocket_tls::Tls> {
+        self.driver.layer().tls()
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).

@@ -21,6 +21,7 @@ use crate::listen_options::ListenerShared;
 use crate::listener::Client;
 use crate::occupancy::Occupancy;
 use crate::options::Options;
+use crate::security::{PLAIN, Security};
 use crate::send_scratch::SendScratch;
 use crate::socket::Socket;
 use crate::timers::Timers;
@@ -42,7 +43,7 @@ pub(crate) struct Entry<D> {
 }
 
 // Without the driver, to which a log adds a pointer: the feature `tracing` may be enabled for `sansocket-drive` alone.
-const _: () = assert!(size_of::<Entry<()>>() - size_of::<Driver>() <= 48);
+const _: () = assert!(size_of::<Entry<()>>() - size_of::<Driver<Security>>() <= 48);
 
 impl<D> Entry<D> {
     /// Returns whether the connection needs no work and no new deadline.
@@ -141,7 +142,8 @@ impl<D> Table<D> {
     /// Adds a connection that a listener has accepted.
     pub(crate) fn insert_accepted(&mut self, client: Client, data: D) -> usize {
         let Client { stream, peer, listener } = client;
-        let socket = Socket::server(stream, Arc::clone(&self.config), self.now);
+        let security = self.listeners.get(usize::from(listener)).map_or(PLAIN, |listener| listener.security());
+        let socket = Socket::server(stream, security, Arc::clone(&self.config), self.now);
         let index = self.insert(socket, listener, data);
         self.entries[index].socket.driver.set_log_peer(peer);
         index

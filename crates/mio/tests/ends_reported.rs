@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{self, Initiator};
-use sansocket_mio::{Accept, CloseCode, Config, Error, Event, NextStep, Options, Socket, WebSocket, mio, now};
+use sansocket_mio::{
+    Accept, CloseCode, Config, Error, Event, NextStep, Options, ReadBuffer, Socket, WebSocket, mio, now,
+};
 use support::paced::*;
 use support::turned::Turned;
 use support::*;
@@ -161,7 +163,7 @@ impl Owner {
     /// Turns until the last reported event is the wanted one.
     fn turn_until(&mut self, is_wanted: impl Fn(&Result<Event<'static>, Error>) -> bool) {
         let Self { poll, socket, next, accepts, seen } = self;
-        let (mut events, mut buffer) = (Events::with_capacity(8), vec![0; 4096]);
+        let (mut events, mut buffer) = (Events::with_capacity(8), ReadBuffer::new(4096));
         let began = Instant::now();
         loop {
             let mut on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| {
@@ -209,7 +211,9 @@ fn a_socket_opens_at_a_late_answer_without_another_byte() {
         client.write_all(&[REQUEST.as_bytes(), HELLO].concat()).unwrap();
         owner.turn_until(|seen| matches!(seen, Ok(Event::Request(_))));
         owner.socket.websocket().accept(Accept::new(), now()).unwrap();
-        _ = owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
+        _ = owner
+            .socket
+            .drive(&mut ReadBuffer::new(64), now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
         assert!(matches!(owner.seen[1..], [Ok(Event::Open(_)), Ok(Event::Message(_))]), "{:?}", owner.seen);
     });
 }
@@ -245,7 +249,9 @@ fn a_socket_that_is_aborted_reports_its_close() {
         client.write_all(REQUEST.as_bytes()).unwrap();
         owner.turn_until(|seen| matches!(seen, Ok(Event::Open(_))));
         owner.socket.websocket().abort(now());
-        let next = owner.socket.drive(&mut [0; 64], now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
+        let next = owner
+            .socket
+            .drive(&mut ReadBuffer::new(64), now(), |_, event| owner.seen.push(event.map(Event::into_owned)));
         assert_eq!(next, NextStep::End);
         let Some(Ok(Event::Close(close))) = owner.seen.last() else { panic!("{:?}", owner.seen) };
         assert_eq!((close.code, close.was_clean, close.initiator), (CloseCode::ABNORMAL, false, Initiator::Local));

@@ -10,8 +10,8 @@ use std::time::Instant;
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, Role};
 use sansocket_mio::{
-    Accept, Answer, Config, Connection, ConnectionId, Event, EventLoop, Handler, HttpResponse, NextStep, Request,
-    Socket, mio, now,
+    Accept, Answer, Config, Connection, ConnectionId, Event, EventLoop, Handler, HttpResponse, NextStep, ReadBuffer,
+    Request, Socket, mio, now,
 };
 use support::*;
 use tracing_subscriber::fmt::MakeWriter;
@@ -199,7 +199,7 @@ fn a_socket_alone_is_logged_with_a_number_and_its_peer() {
     let lines = logged(|| {
         let (mut socket, peer, task) = upgraded();
         address = Some(peer);
-        let (mut poll, mut events, mut buffer) = (Poll::new().unwrap(), Events::with_capacity(8), [0; 256]);
+        let (mut poll, mut events, mut buffer) = (Poll::new().unwrap(), Events::with_capacity(8), ReadBuffer::new(256));
         let on_event = |_: &mut _, _: Result<Event<'_>, _>| ();
         let mut next = NextStep::Again;
         while next != NextStep::End {

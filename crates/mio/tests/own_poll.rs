@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::TimeoutKind;
 use sansocket_mio::{
-    Accept, CloseCode, Config, Error, Event, Keepalive, NextStep, Socket, WebSocket, mio, now, sansocket,
+    Accept, CloseCode, Config, Error, Event, Keepalive, NextStep, ReadBuffer, Socket, WebSocket, mio, now, sansocket,
 };
 use support::*;
 
@@ -17,7 +17,7 @@ use support::*;
 struct Owner {
     poll: Poll,
     events: Events,
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     socket: Socket,
     next: NextStep,
     reported: Vec<Result<Event<'static>, Error>>,
@@ -29,7 +29,7 @@ impl Owner {
         // registration by mio's own method works, too
         poll.registry().register(&mut socket, Token(7), Interest::READABLE).unwrap();
         let events = Events::with_capacity(8);
-        Self { poll, events, buffer: vec![0; buffer_size], socket, next: NextStep::Wait, reported: Vec::new() }
+        Self { poll, events, buffer: ReadBuffer::new(buffer_size), socket, next: NextStep::Wait, reported: Vec::new() }
     }
 
     /// Returns a server's socket that has accepted the request, and the client's stream.
@@ -125,7 +125,7 @@ fn a_paused_socket_reads_nothing_until_it_is_driven_again() {
 fn spurious_wake_ups_are_harmless() {
     bounded(|| {
         let (mut owner, mut client) = Owner::accepted(Config::default(), 4_096);
-        let mut buffer = [0; 4_096];
+        let mut buffer = ReadBuffer::new(4096);
         for _ in 0..10 {
             assert_eq!(owner.socket.drive(&mut buffer, now(), |_, event| panic!("{event:?}")), NextStep::Wait);
             assert_eq!(owner.socket.handle_timeout(now(), |_, event| panic!("{event:?}")), NextStep::Wait);

@@ -11,7 +11,8 @@ use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::{Agreement, AnswerError, HttpVersion, Role};
 use sansocket_mio::{
     Accept, Close, CloseFrame, Config, Connection, Connections, Error, Event, EventLoop, Handler, Keepalive, Message,
-    NextStep, Open, Options, OriginPolicy, PostError, Request, Socket, Stopped, TimerKey, WebSocket, mio, now,
+    NextStep, Open, Options, OriginPolicy, PostError, ReadBuffer, Request, Socket, Stopped, TimerKey, WebSocket, mio,
+    now,
 };
 use support::*;
 
@@ -82,7 +83,7 @@ fn play(mut peer: TcpStream, later: &[u8]) {
 /// Drives a socket to its end, as the example `own_poll` does.
 fn drive(mut socket: Socket) -> Vec<String> {
     let mut poll = Poll::new().unwrap();
-    let (mut events, mut buffer, mut seen) = (Events::with_capacity(8), vec![0; 4096], Vec::new());
+    let (mut events, mut buffer, mut seen) = (Events::with_capacity(8), ReadBuffer::new(4096), Vec::new());
     let mut on_event = |_: &mut WebSocket, event: Result<Event<'_>, Error>| seen.push(describe(event));
     let mut next = socket.drive(&mut buffer, now(), &mut on_event);
     while next != NextStep::End {
@@ -262,8 +263,9 @@ fn an_event_loop_adopts_a_socket_that_was_registered_elsewhere() {
         let poll = Poll::new().unwrap();
         poll.registry().register(&mut socket, Token(0), Interest::READABLE).unwrap();
         let mut opened = 0;
-        let _ =
-            socket.drive(&mut [0; 4096], now(), |_, event| opened += usize::from(matches!(event, Ok(Event::Open(_)))));
+        let _ = socket.drive(&mut ReadBuffer::new(4096), now(), |_, event| {
+            opened += usize::from(matches!(event, Ok(Event::Open(_))))
+        });
         assert_eq!(opened, 1);
         poll.registry().deregister(&mut socket).unwrap();
         let (mut event_loop, seen) = event_loop(None);

@@ -375,6 +375,12 @@ impl<H: Handler> Connection<'_, H> {
         self.entry().socket.driver.websocket()
     }
 
+    /// Returns the TLS connection, for its version, certificates and the like; `None` without TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&sansocket_tls::Tls> {
+        self.entry().socket.tls()
+    }
+
     /// Returns the stream, for its addresses and options.
     pub fn stream(&self) -> &TcpStream {
         self.entry().socket.stream()

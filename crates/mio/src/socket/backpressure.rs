@@ -2,6 +2,7 @@
 //! event loop holds it back while output to a slow reader is pending.
 
 use bytes::BytesMut;
+use sansocket_drive::Layer as _;
 use sansocket_drive::sansocket::{Instant, ReadyState};
 
 use super::Socket;
@@ -61,6 +62,16 @@ impl Socket {
     #[inline]
     pub(super) fn can_receive_kept(&self) -> bool {
         self.flags.intersects(Flags::UNRECEIVED) && self.receives_now()
+    }
+
+    /// Returns whether there are such bytes, and the stream has ended or failed within TLS behind them.
+    pub(super) fn ends_behind_kept(&self) -> bool {
+        let has_ended = self.driver.has_read_ended() || self.driver.layer().holds_plaintext();
+        self.flags.intersects(Flags::UNRECEIVED) && self.driver.websocket().wants_read() && has_ended
+    }
+
+    pub(super) fn end_pause(&mut self) {
+        self.flags.remove(Flags::STOPS_READING);
     }
 
     /// Takes these bytes, unless reading is paused or held back.

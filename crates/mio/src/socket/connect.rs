@@ -14,6 +14,7 @@ use super::Socket;
 use super::flags::Flags;
 use crate::clock;
 use crate::error::ConnectError;
+use crate::security::{PLAIN, Security};
 
 impl Socket {
     /// Begins to connect, as a client, to the addresses in turn until one can be reached. [`Config::opening_timeout`]
@@ -37,7 +38,7 @@ impl Socket {
         let ws = WebSocket::client(request, with_keepalive(config), masking_keys()?, now)?;
         let mut untried: Vec<_> = addresses.iter().rev().copied().collect();
         let stream = begin_connecting(&mut untried, ErrorKind::NotFound.into())?;
-        let mut socket = Self::new(ws, stream);
+        let mut socket = Self::new(ws, PLAIN, stream);
         if !untried.is_empty() {
             socket.rare().untried = untried;
         }
@@ -48,16 +49,32 @@ impl Socket {
     /// Serves a stream that was just accepted. The client's time for the opening handshake runs from `now`.
     /// [`Keepalive::Default`](crate::Keepalive::Default) means 30 s; a shared `Config` with this value is copied.
     pub fn accepted(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
-        let mut socket = Self::server(stream, config, now);
+        Self::accepted_through(PLAIN, stream, config, now)
+    }
+
+    /// Serves a stream that was just accepted, over TLS. The client's time for the TLS handshake and the opening
+    /// handshake together runs from `now`. Otherwise as [`accepted`](Self::accepted).
+    #[cfg(feature = "tls")]
+    pub fn accepted_tls(
+        stream: TcpStream,
+        tls: &sansocket_tls::ServerTls,
+        config: impl Into<Arc<Config>>,
+        now: Instant,
+    ) -> Self {
+        Self::accepted_through(tls.layer().into(), stream, config, now)
+    }
+
+    fn accepted_through(security: Security, stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        let mut socket = Self::server(stream, security, config, now);
         socket.log_peer();
         socket
     }
 
     /// The same, for an event loop, which names the connection and its peer in the log itself.
-    pub(crate) fn server(stream: TcpStream, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+    pub(crate) fn server(stream: TcpStream, security: Security, config: impl Into<Arc<Config>>, now: Instant) -> Self {
         // if the client is already gone, reading its request reports it
         let _ = stream.set_nodelay(true);
-        Self::new(WebSocket::server(with_keepalive(config), now), stream)
+        Self::new(WebSocket::server(with_keepalive(config), now), security, stream)
     }
 
     /// Adopts a connection whose opening handshake was done elsewhere, such as by an HTTP server. `leftover` has the
@@ -84,7 +101,7 @@ impl Socket {
         SockRef::from(&stream).set_nonblocking(true)?;
         // if the peer is already gone, reading reports it
         let _ = stream.set_nodelay(true);
-        let mut socket = Self::new(ws, stream);
+        let mut socket = Self::new(ws, PLAIN, stream);
         let leftover = Bytes::from(leftover.into());
         if !leftover.is_empty() {
             // a pause that begins in the Open event applies to these bytes
@@ -94,8 +111,8 @@ impl Socket {
         Ok(socket)
     }
 
-    fn new(ws: WebSocket, stream: TcpStream) -> Self {
-        Self { driver: Driver::new(ws), rare: None, stream, flags: Flags::OUTPUT_PENDING }
+    fn new(ws: WebSocket, security: Security, stream: TcpStream) -> Self {
+        Self { driver: Driver::with_layer(ws, security), rare: None, stream, flags: Flags::OUTPUT_PENDING }
     }
 
     /// Checks whether TCP is connected. If the current address failed, begins to connect to the next.

@@ -8,18 +8,18 @@ use sansocket_drive::sansocket::{Event, Instant, WebSocket};
 use super::turn::{self, Driven};
 use super::{NextStep, Socket};
 use crate::Error;
+use crate::read_buffer::ReadBuffer;
 
 impl Socket {
     /// Handles a mio event of this socket. Passes what happened to `on_event`, which may send, answer and close. A
     /// failure of the connection is reported once, as an error; [`Event::Close`] is the last event of a connection that
     /// was open.
     ///
-    /// The buffer must not be empty. A message that lies whole in it is borrowed from it; a longer message is
-    /// assembled.
+    /// A message that lies whole in the buffer is borrowed from it; a longer message is assembled.
     pub fn ready(
         &mut self,
         event: &event::Event,
-        buffer: &mut [u8],
+        buffer: &mut ReadBuffer,
         now: Instant,
         on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
     ) -> NextStep {
@@ -32,7 +32,7 @@ impl Socket {
     /// Does the same as [`ready`](Self::ready) without a mio event, and handles a deadline that has come.
     pub fn drive(
         &mut self,
-        buffer: &mut [u8],
+        buffer: &mut ReadBuffer,
         now: Instant,
         on_event: impl FnMut(&mut WebSocket, Result<Event<'_>, Error>),
     ) -> NextStep {

@@ -4,12 +4,13 @@ use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
+use sansocket_drive::Outgoing;
 use sansocket_drive::sansocket::bytes::Buf;
 use sansocket_drive::sansocket::{Instant, TransportAction};
-use sansocket_drive::{Outgoing, Plain};
 
 use super::flags::Flags;
 use super::{NextStep, Socket};
+use crate::security::Security;
 
 /// Pieces of output handed to one `writev`.
 const SLICES: usize = 64;
@@ -151,7 +152,7 @@ impl Socket {
 
     /// Reads once. Reads nothing if no bytes are expected, or reading is paused or held back.
     pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> ReadOutcome {
-        if self.reads_now() && !buffer.is_empty() { self.read_now(buffer, now) } else { ReadOutcome::Nothing }
+        if self.reads_now() { self.read_now(buffer, now) } else { ReadOutcome::Nothing }
     }
 
     /// Reads once.
@@ -235,7 +236,7 @@ impl Socket {
 
 /// Writes once. Returns whether the kernel takes no more for now.
 #[inline(always)]
-fn write(stream: &mut TcpStream, output: &mut Outgoing<'_, Plain>) -> io::Result<bool> {
+fn write(stream: &mut TcpStream, output: &mut Outgoing<'_, Security>) -> io::Result<bool> {
     let chunk = output.chunk();
     let (offered, taken) = if chunk.len() == output.remaining() {
         (chunk.len(), stream.write(chunk)?)
@@ -248,7 +249,7 @@ fn write(stream: &mut TcpStream, output: &mut Outgoing<'_, Plain>) -> io::Result
 
 /// Writes several pieces with one call. Returns how many bytes were offered and taken.
 #[inline(never)]
-fn write_vectored(stream: &mut TcpStream, output: &Outgoing<'_, Plain>) -> io::Result<(usize, usize)> {
+fn write_vectored(stream: &mut TcpStream, output: &Outgoing<'_, Security>) -> io::Result<(usize, usize)> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let count = output.chunks_vectored(&mut slices);
     let slices = &slices[..count];
