@@ -69,6 +69,13 @@ impl<L: Layer> Driver<L> {
         Self { ws, layer, flags: Flags::default(), rare: None, log: Log::default() }
     }
 
+    /// Replaces the connection and the layer, in order to connect again over another transport. Everything reported
+    /// about the former transport is forgotten. The log continues under the same name.
+    pub fn restart(&mut self, ws: WebSocket, layer: L) {
+        let log = std::mem::take(&mut self.log);
+        *self = Self { log, ..Self::with_layer(ws, layer) };
+    }
+
     /// Returns the connection, to inspect it.
     #[inline]
     pub fn websocket(&self) -> &WebSocket {
@@ -93,6 +100,12 @@ impl<L: Layer> Driver<L> {
     #[inline]
     pub fn set_log_peer(&mut self, peer: SocketAddr) {
         self.log.set_peer(&self.ws, peer);
+    }
+
+    /// Logs that the connection could not be made, before the driver took part. Without the feature `tracing`, this does
+    /// nothing.
+    pub fn log_failure(&mut self, error: impl fmt::Display) {
+        self.log.failed_to_connect(&self.ws, &error);
     }
 
     /// Returns the layer.

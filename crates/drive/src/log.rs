@@ -77,6 +77,10 @@ mod enabled {
             }
         }
 
+        pub(crate) fn failed_to_connect(&mut self, ws: &WebSocket, error: &dyn fmt::Display) {
+            warn!(target: "sansocket", parent: self.span(ws), %error, "failed");
+        }
+
         /// Logs an HTTP response other than 101.
         pub(crate) fn responded(&mut self, ws: &WebSocket, status: u16, error: Option<&AnswerError>) {
             let error = error.map(field::display);
@@ -112,6 +116,9 @@ mod disabled {
 
         #[inline(always)]
         pub(crate) fn received(&mut self, _: &WebSocket, _: &Result<Option<Event<'_>>, Error>) {}
+
+        #[inline(always)]
+        pub(crate) fn failed_to_connect(&mut self, _: &WebSocket, _: &dyn fmt::Display) {}
 
         #[inline(always)]
         pub(crate) fn responded(&mut self, _: &WebSocket, _: u16, _: Option<&AnswerError>) {}

@@ -2,26 +2,24 @@
 //! datagrams from a UDP port to a WebSocket server, and prints the server's messages.
 
 use std::error::Error;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::{env, io};
 
 use sansocket_mio::mio::net::UdpSocket;
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
-use sansocket_mio::{Config, Event, NextStep, ReadBuffer, Socket, WebSocket, now};
+use sansocket_mio::{Connector, Event, NextStep, ReadBuffer, Socket, WebSocket, now};
 
 const WEBSOCKET: Token = Token(0);
 const UDP: Token = Token(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    let request = format!("ws://{address}/").parse()?;
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+    let target = format!("ws://{address}/").parse()?;
 
     let mut poll = Poll::new()?;
     let mut udp = UdpSocket::bind("127.0.0.1:0".parse()?)?;
     poll.registry().register(&mut udp, UDP, Interest::READABLE)?;
     println!("listening on udp://{}", udp.local_addr()?);
-    let mut socket = Socket::connect(request, &addresses, Config::default(), now())?;
+    let mut socket = Socket::connect(&Connector::new(), target, now())?;
 
     let mut events = Events::with_capacity(64);
     let mut buffer = ReadBuffer::new(64 * 1024);
@@ -47,10 +45,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         // writes what was sent, and handles deadlines
         next = socket.drive(&mut buffer, now(), &mut print);
+        while let Some(lookup) = socket.take_lookup() {
+            // blocks: an application with other connections does this in a thread
+            socket.resolved(lookup.resolve());
+            next = NextStep::Again;
+        }
     }
-    match failure {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
+    match (socket.take_dial_error(), failure) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Ok(()),
     }
 }
 

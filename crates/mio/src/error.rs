@@ -1,40 +1,8 @@
-//! Errors of connecting, and of posting commands to an event loop.
+//! Errors of posting commands to an event loop.
 
 use std::fmt;
-use std::io;
 
-use sansocket_drive::sansocket::{RequestError, UriError};
 use thiserror::Error;
-
-/// Why a client could not begin to connect.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The caller is at fault: the URL is not a valid `ws` or `wss` URI.
-    #[error("URL: {0}")]
-    Uri(#[from] UriError),
-    /// The caller is at fault: the request is not valid.
-    #[error("request: {0}")]
-    Request(#[from] RequestError),
-    /// The URI is a `wss` URI.
-    #[error("TLS is not built in yet: use a ws:// URL")]
-    TlsNotBuiltIn,
-    /// The host name has no address, or could not be looked up.
-    #[error("transport: {host}: {error}")]
-    Resolve {
-        /// The host name.
-        host: String,
-        /// The system's error.
-        #[source]
-        error: io::Error,
-    },
-    /// The transport is at fault: the system could not begin to connect.
-    #[error("transport: {0}")]
-    Io(#[from] io::Error),
-    /// The event loop is stopping.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-}
 
 /// The event loop is stopping or has stopped: it accepts no more commands and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

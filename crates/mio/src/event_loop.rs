@@ -9,18 +9,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
-use sansocket_drive::sansocket::{ClientRequest, Scratch};
+use sansocket_dial::{DialError, Target};
+use sansocket_drive::sansocket::Scratch;
 
 use crate::clock;
 use crate::connection_id::ConnectionId;
-use crate::error::ConnectError;
+use crate::connector::Connector;
 use crate::handle::Handle;
 use crate::handler::{Connections, Handler};
 use crate::listener::Listener;
@@ -183,27 +183,27 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Begins to connect to a `ws://` URL: see [`Connections::connect`].
+    /// Begins to connect to a URL: see [`Connections::connect`].
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
+    /// As for [`Connections::connect`].
+    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, DialError> {
         self.connections().connect(url)
     }
 
-    /// Begins to connect with the caller's request: see [`Connections::connect_to`].
+    /// Begins to connect with the caller's settings: see [`Connections::connect_with`].
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn connect_to(
+    /// As for [`Connections::connect_with`].
+    pub fn connect_with(
         &mut self,
-        request: ClientRequest,
-        addresses: impl ToSocketAddrs,
+        connector: &Connector,
+        target: Target,
         data: H::Data,
-    ) -> Result<ConnectionId, ConnectError> {
-        self.connections().connect_to(request, addresses, data)
+    ) -> Result<ConnectionId, DialError> {
+        self.connections().connect_with(connector, target, data)
     }
 
     /// Runs until it is stopped ([`Connections::stop`], [`Handle::stop`]) and all connections are closed.

@@ -1,16 +1,17 @@
 //! Handle: how other threads reach event loops.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sansocket_dial::Target;
 use sansocket_drive::Group;
 #[cfg(feature = "deflate")]
 use sansocket_drive::sansocket::Compress;
-use sansocket_drive::sansocket::{ClientRequest, CloseCode, EncodedMessage, Message};
+use sansocket_drive::sansocket::{CloseCode, EncodedMessage, Message};
 
 use crate::answer::Answer;
 use crate::connection_id::ConnectionId;
+use crate::connector::Connector;
 use crate::error::{PostError, Stopped};
 use crate::handler::Handler;
 use crate::mailbox::{Command, Connect, Mailbox, Mailboxes};
@@ -92,27 +93,20 @@ impl<H: Handler> Handle<H> {
         self.mailboxes.post_to_all(|| Command::Event(event.clone())).map_err(|error| error.map(|()| event))
     }
 
-    /// Makes a loop connect to the first of the addresses that can be reached. `data` is the connection's
-    /// [`data`](crate::Connection::data), by which the handler recognises it. Several loops take turns; a loop whose
-    /// mailbox is full is skipped.
+    /// Makes a loop connect: see [`Connections::connect_with`](crate::Connections::connect_with). `data` is the
+    /// connection's [`data`](crate::Connection::data), by which the handler recognises it. Several loops take turns; a
+    /// loop whose mailbox is full is skipped.
     ///
-    /// The result is reported by [`on_open`](crate::Handler::on_open) or [`on_error`](crate::Handler::on_error), or by
-    /// [`on_connect_error`](crate::Handler::on_connect_error) if the connection cannot begin.
+    /// [`on_open`](crate::Handler::on_open) or [`on_connect_error`](crate::Handler::on_connect_error) reports the
+    /// result.
     ///
     /// # Errors
     ///
-    /// All mailboxes are full, or the loops have stopped. The request and the data are handed back.
-    // the feature `deflate`, which any crate may enable, makes the request larger
-    #[allow(clippy::result_large_err, reason = "the request is handed back")]
-    pub fn connect(
-        &self,
-        request: ClientRequest,
-        addresses: impl Into<Vec<SocketAddr>>,
-        data: H::Data,
-    ) -> Result<(), PostError<(ClientRequest, H::Data)>> {
-        let connect = Box::new(Connect { request, addresses: addresses.into(), data });
+    /// All mailboxes are full, or the loops have stopped. The data is handed back.
+    pub fn connect(&self, connector: &Connector, target: Target, data: H::Data) -> Result<(), PostError<H::Data>> {
+        let connect = Box::new(Connect { connector: connector.clone(), target, data });
         let posted = self.mailboxes.post_in_turn(connect, Command::Connect);
-        posted.map_err(|error| error.map(|connect| (connect.request, connect.data)))
+        posted.map_err(|error| error.map(|connect| connect.data))
     }
 
     /// Gives a connection that was made elsewhere to a loop: see [`Socket::from_upgraded`] and

@@ -8,12 +8,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sansocket_dial::DialError;
 use sansocket_drive::sansocket::{Chunk, Close, CloseFrame, HttpResponse, Message, Open, Request};
 
 use crate::Error;
 use crate::answer::Answer;
-use crate::error::ConnectError;
 use crate::mailbox::Mailboxes;
+use crate::socket::Reconnection;
 use crate::table::Table;
 use crate::timers::TimerKey;
 
@@ -86,7 +87,7 @@ pub trait Handler: Sized {
         HttpResponse::upgrade_required().into()
     }
 
-    /// The connection is open.
+    /// The connection is open. A client that reconnects is open again: [`Connection::attempt`].
     fn on_open(&mut self, connection: &mut Connection<'_, Self>, open: Open) {}
 
     /// A message arrived. It borrows the read buffer if it lies there whole.
@@ -129,10 +130,18 @@ pub trait Handler: Sized {
     /// Another thread has posted an event: [`Handle::post`](crate::Handle::post).
     fn on_event(&mut self, connections: &mut Connections<Self>, event: Self::Event) {}
 
-    /// The loop could not begin a connection for [`Handle::connect`](crate::Handle::connect): the request is not valid,
-    /// no address can be tried, or the system has no more descriptors. `data` is what `connect` was given. Later
-    /// failures are reported by [`on_error`](Self::on_error).
-    fn on_connect_error(&mut self, connections: &mut Connections<Self>, data: Self::Data, error: ConnectError) {}
+    /// A client has no connection, and makes no other attempt. The connection is gone; `data` is its
+    /// [`Data`](Self::Data). Not called if the application has ended the attempt itself.
+    fn on_connect_error(&mut self, connections: &mut Connections<Self>, data: Self::Data, error: DialError) {}
+
+    /// A client connects again after a delay, because its connection was lost, or because an attempt has failed: the
+    /// [`Connector`](crate::Connector) has a [`ReconnectPolicy`](crate::dial::ReconnectPolicy). If the connection was
+    /// open, [`on_close`](Self::on_close) came before. [`on_open`](Self::on_open) is called again for the same
+    /// connection, which keeps its [`Data`](Self::Data) and its timers, but is in no [`Group`](crate::Group) any more.
+    ///
+    /// It does not connect again if the application ends the connection: with [`Connection::close`],
+    /// [`Connection::abort`] or [`Connection::stop_reconnecting`], at any time, or by stopping the loop.
+    fn on_reconnect(&mut self, connection: &mut Connection<'_, Self>, reconnection: Reconnection) {}
 
     /// The listener at this address cannot accept, because the system is out of file descriptors, for example. It tries
     /// again every 100 ms. This is called once for each series of failures; [`on_accept`](Self::on_accept) ends the

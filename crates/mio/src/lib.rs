@@ -85,10 +85,7 @@
 //!
 //! # What it does not do
 //!
-//! * `wss` is not built in yet; [`ConnectError::TlsNotBuiltIn`] reports it.
-//! * Host names are not looked up in the background: [`EventLoop::connect`] and [`Connections::connect`] block.
 //! * The number of connections is not limited, unless [`ListenOptions::max_connections`] limits it for a listener.
-//! * A client that has lost its connection does not reconnect by itself.
 //!
 //! # Features
 //!
@@ -104,6 +101,7 @@
 mod answer;
 mod clock;
 mod connection_id;
+mod connector;
 mod error;
 mod event_loop;
 mod handle;
@@ -114,6 +112,7 @@ mod mailbox;
 mod occupancy;
 mod options;
 mod read_buffer;
+mod resolver;
 mod security;
 mod send_scratch;
 mod socket;
@@ -124,24 +123,28 @@ mod timers;
 pub use answer::Answer;
 pub use clock::now;
 pub use connection_id::ConnectionId;
-pub use error::{ConnectError, MailboxLimit, PostError, Stopped};
+pub use connector::Connector;
+pub use error::{MailboxLimit, PostError, Stopped};
 pub use event_loop::EventLoop;
 pub use handle::Handle;
 pub use handler::{Connection, Connections, Handler};
 pub use listen_options::ListenOptions;
 pub use options::Options;
 pub use read_buffer::ReadBuffer;
-pub use socket::{NextStep, Socket};
+pub use socket::{Lookup, NextStep, Reconnection, ResolvedLookup, Socket};
 pub use threads::Threads;
 pub use timers::TimerKey;
 
 /// The library whose types appear in this crate's interface.
 pub use mio;
+/// How clients connect: the settings and errors of [`Connector`].
+pub use sansocket_dial as dial;
+pub use sansocket_dial::{DialError, Target};
 /// The protocol, whose types appear in this crate's interface.
 pub use sansocket_drive::sansocket;
 pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
-    Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
+    Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, RequestTemplate, SendError, WebSocket,
 };
 #[cfg(feature = "deflate")]
 pub use sansocket_drive::sansocket::{Compress, Compression};

@@ -4,24 +4,26 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
+use sansocket_dial::Target;
 use sansocket_drive::Group;
 #[cfg(feature = "deflate")]
 use sansocket_drive::sansocket::Compress;
-use sansocket_drive::sansocket::{ClientRequest, CloseCode, Config, EncodedMessage, Message};
+use sansocket_drive::sansocket::{CloseCode, Config, EncodedMessage, Message};
 
 use crate::answer::Answer;
 use crate::connection_id::ConnectionId;
+use crate::connector::Connector;
 use crate::error::{MailboxLimit, PostError};
 use crate::listener::Client;
 use crate::occupancy::Occupancy;
 use crate::options::MailboxLimits;
-use crate::socket::Socket;
+use crate::resolver::Resolver;
+use crate::socket::{Lookup, ResolvedLookup, Socket};
 
 /// Commands executed in one turn.
 pub(crate) const TURN_COMMANDS: usize = 1024;
@@ -38,6 +40,8 @@ pub(crate) enum Command<D, E> {
     Abort(ConnectionId),
     Answer(ConnectionId, Box<Answer>),
     Connect(Box<Connect<D>>),
+    /// The result of a lookup for a connection.
+    Resolved(ConnectionId, ResolvedLookup),
     Adopt(Box<(Socket, D)>),
     /// A client that another loop has accepted.
     Serve(Client),
@@ -46,8 +50,8 @@ pub(crate) enum Command<D, E> {
 
 /// A connection that the loop should make.
 pub(crate) struct Connect<D> {
-    pub(crate) request: ClientRequest,
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) connector: Connector,
+    pub(crate) target: Target,
     pub(crate) data: D,
 }
 
@@ -60,9 +64,13 @@ impl<D, E> Command<D, E> {
             Self::SendWith(_, message, _) => message.len(),
             Self::SendEncoded(_, message) | Self::Publish(_, message) => message.len(),
             Self::Close(_, _, reason) => reason.len(),
-            Self::Abort(_) | Self::Adopt(_) | Self::Answer(..) | Self::Connect(_) | Self::Event(_) | Self::Serve(_) => {
-                0
-            }
+            Self::Abort(_)
+            | Self::Adopt(_)
+            | Self::Answer(..)
+            | Self::Connect(_)
+            | Self::Event(_)
+            | Self::Resolved(..)
+            | Self::Serve(_) => 0,
         }
     }
 }
@@ -158,6 +166,19 @@ impl<D, E> Mailbox<D, E> {
         Ok(())
     }
 
+    /// Posts a command that the loop has caused, whatever the limits are. Drops it if the loop has ended.
+    fn post_always(&self, command: Command<D, E>) {
+        let mut queue = self.lock();
+        if queue.is_closed {
+            return;
+        }
+        let is_sleeping = self.push(&mut queue, command);
+        drop(queue);
+        if is_sleeping {
+            self.wake();
+        }
+    }
+
     /// Adds a command, for which there is room. Returns whether the loop must be woken.
     fn push(&self, queue: &mut Queue<D, E>, command: Command<D, E>) -> bool {
         self.pending_commands.fetch_add(1, Relaxed);
@@ -241,12 +262,13 @@ pub(crate) struct Mailboxes<D, E> {
     config: Arc<Config>,
     /// The loop that gets the next connection.
     next_loop: AtomicUsize,
+    resolver: Resolver,
 }
 
 impl<D, E> Mailboxes<D, E> {
     pub(crate) fn new(mailboxes: Vec<Mailbox<D, E>>, config: Arc<Config>) -> Self {
         let occupancy = Arc::new(Occupancy::new(mailboxes.len()));
-        Self { mailboxes, occupancy, config, next_loop: AtomicUsize::new(0) }
+        Self { mailboxes, occupancy, config, next_loop: AtomicUsize::new(0), resolver: Resolver::default() }
     }
 
     /// Returns the mailbox of a loop.
@@ -318,6 +340,23 @@ impl<D, E> Mailboxes<D, E> {
         let refused = self.post_to(thread, client, 0, Command::Serve).err()?;
         self.occupancy.remove(thread);
         Some(refused.into_inner())
+    }
+
+    /// Looks up a name for a connection, in another thread. The result is posted to the loop of the connection.
+    pub(crate) fn resolve(self: &Arc<Self>, id: ConnectionId, lookup: Lookup)
+    where
+        D: Send + 'static,
+        E: Send + 'static,
+    {
+        let post = move |mailboxes: &Self, resolved| {
+            if let Some(mailbox) = mailboxes.get(id.thread()) {
+                mailbox.post_always(Command::Resolved(id, resolved));
+            }
+        };
+        let (mailboxes, job) = (Arc::clone(self), lookup.clone());
+        if let Err(error) = self.resolver.run(move || post(&mailboxes, job.resolve())) {
+            post(self, lookup.complete(Err(error)));
+        }
     }
 
     /// Encodes a message, and publishes it as [`publish`](Self::publish) does. Returns the encoded message.

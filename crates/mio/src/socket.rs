@@ -1,15 +1,21 @@
 //! Socket: one connection as a mio source. It tracks readiness and controls TCP; it parses no bytes of the protocol.
 
 mod backpressure;
-mod connect;
+mod begin;
+mod client;
+mod dial_tls;
+mod dialing;
 mod drive;
 mod flags;
+mod lookup;
 mod registration;
 mod transfer;
 pub(crate) mod turn;
 
+pub use client::Reconnection;
+pub use lookup::{Lookup, ResolvedLookup};
+
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -19,6 +25,7 @@ use sansocket_drive::Driver;
 use sansocket_drive::sansocket::{Instant, WebSocket};
 use socket2::SockRef;
 
+use client::Client;
 use flags::Flags;
 
 use crate::security::Security;
@@ -38,13 +45,12 @@ use crate::security::Security;
 ///
 /// ```no_run
 /// use mio::{Events, Poll, Token};
-/// use sansocket_mio::{Config, Error, Event, NextStep, ReadBuffer, Socket, WebSocket, now};
+/// use sansocket_mio::{Connector, Error, Event, NextStep, ReadBuffer, Socket, WebSocket, now};
 ///
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(128);
 /// let mut buffer = ReadBuffer::new(64 * 1024);
-/// let (request, address) = ("ws://localhost:9001/".parse()?, "127.0.0.1:9001".parse()?);
-/// let mut socket = Socket::connect(request, &[address], Config::default(), now())?;
+/// let mut socket = Socket::connect(&Connector::new(), "ws://127.0.0.1:9001/".parse()?, now())?;
 /// let on_event = |ws: &mut WebSocket, event: Result<Event<'_>, Error>| match event {
 ///     Ok(Event::Open(_)) => ws.send("Hello").unwrap(),
 ///     Ok(Event::Message(message)) => println!("{message:?}"),
@@ -70,15 +76,16 @@ pub struct Socket {
     pub(crate) driver: Driver<Security>,
     /// Absent in most connections.
     rare: Option<Box<RareState>>,
-    stream: TcpStream,
+    /// Absent in a client that is not connected.
+    stream: Option<TcpStream>,
     flags: Flags,
 }
 
 /// State that most sockets do not have.
 #[derive(Default)]
 struct RareState {
-    /// Addresses to try if the current one cannot be reached, the next one last.
-    untried: Vec<SocketAddr>,
+    /// Absent in servers, and in clients that are open and do not reconnect.
+    client: Option<Client>,
     /// Bytes that were read before a pause, or before the socket was made, and that the core has not received.
     unreceived: BytesMut,
 }
@@ -102,9 +109,10 @@ impl Socket {
         self.driver.websocket_mut()
     }
 
-    /// Returns the stream, for its addresses and options. Reading from it or writing to it corrupts the connection.
-    pub const fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Returns the stream, for its addresses and options. `None` as long as a client is not connected. Reading from it
+    /// or writing to it corrupts the connection. The stream of a `ws+unix` URL has no IP addresses.
+    pub const fn stream(&self) -> Option<&TcpStream> {
+        self.stream.as_ref()
     }
 
     /// Returns the TLS connection, for its version, certificates and the like; `None` without TLS.
@@ -116,6 +124,9 @@ impl Socket {
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_connecting() {
+            return self.dial_timeout();
+        }
         self.driver.websocket().poll_timeout()
     }
 
@@ -143,7 +154,8 @@ impl Socket {
         if is_broken || event.is_writable() {
             self.flags.remove(Flags::WRITE_BLOCKED);
         }
-        if is_broken && !self.flags.intersects(Flags::CONNECTING) {
+        // an event may concern a stream that was dropped in favour of a faster one
+        if is_broken && !self.is_connecting() && !self.is_dialing() {
             self.flags.insert(Flags::LOST);
         }
     }
@@ -151,7 +163,7 @@ impl Socket {
     /// Adds the peer's address to the log. Without the feature `tracing`, this does nothing.
     pub(crate) fn log_peer(&mut self) {
         if cfg!(feature = "tracing")
-            && let Ok(peer) = self.stream.peer_addr()
+            && let Some(Ok(peer)) = self.stream.as_ref().map(TcpStream::peer_addr)
         {
             self.driver.set_log_peer(peer);
         }
@@ -160,14 +172,21 @@ impl Socket {
     fn rare(&mut self) -> &mut RareState {
         self.rare.get_or_insert_default()
     }
+
+    /// Releases the rare state if it is empty.
+    fn release_rare(&mut self) {
+        self.rare.take_if(|rare| rare.client.is_none() && rare.unreceived.is_empty());
+    }
 }
 
 /// Aborts a connection that has not ended: the kernel then does not keep output for a peer that does not read it.
 impl Drop for Socket {
     fn drop(&mut self) {
-        if !self.flags.intersects(Flags::CLOSED) {
+        if let Some(stream) = &self.stream
+            && !self.flags.intersects(Flags::CLOSED)
+        {
             // if this fails, TCP ends without a reset
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
 }

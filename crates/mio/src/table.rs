@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket_drive::sansocket::{
-    ClientRequest, CloseCode, Config, EncodedMessage, Instant, ReadyState, Role, SendError, WebSocket,
-};
+use sansocket_dial::{DialError, Target};
+use sansocket_drive::sansocket::{CloseCode, Config, EncodedMessage, Instant, ReadyState, Role, SendError, WebSocket};
 use sansocket_drive::{Armed, Deadline, Deadlines, Driver, Group, Publications};
 use slab::Slab;
 
@@ -16,14 +14,14 @@ use crate::Error;
 use crate::answer::Answer;
 use crate::clock;
 use crate::connection_id::ConnectionId;
-use crate::error::{ConnectError, Stopped};
+use crate::connector::Connector;
 use crate::listen_options::ListenerShared;
 use crate::listener::Client;
 use crate::occupancy::Occupancy;
 use crate::options::Options;
 use crate::security::{PLAIN, Security};
 use crate::send_scratch::SendScratch;
-use crate::socket::Socket;
+use crate::socket::{Reconnection, Socket};
 use crate::timers::Timers;
 
 /// The listener number of connections that no listener has accepted.
@@ -122,21 +120,35 @@ impl<D> Table<D> {
     }
 
     /// Begins to connect; [`insert_client`](Self::insert_client) follows.
-    pub(crate) fn begin_connecting(
-        &self,
-        request: ClientRequest,
-        addresses: &[SocketAddr],
-    ) -> Result<Socket, ConnectError> {
+    pub(crate) fn begin_connecting(&self, connector: &Connector, target: Target) -> Result<Socket, DialError> {
         if self.is_stopping {
-            return Err(Stopped.into());
+            return Err(DialError::Canceled);
         }
-        Socket::connect(request, addresses, Arc::clone(&self.config), clock::now())
+        Socket::connect_or_default(connector, target, Some(&self.config), clock::now())
     }
 
     /// Adds a connection that no listener has accepted.
     pub(crate) fn insert_client(&mut self, socket: Socket, data: D) -> ConnectionId {
+        let is_connecting = socket.is_connecting();
         let index = self.insert(socket, NO_LISTENER, data);
+        if is_connecting {
+            // the next turn begins
+            self.mark_unfinished(index);
+        }
         self.id(index)
+    }
+
+    /// Lets a client that has lost its connection, or could not make it, connect again if it should. It is then a
+    /// connection that has just begun, with the same data and timers.
+    pub(crate) fn reconnect(&mut self, index: usize) -> Option<Reconnection> {
+        let reconnection = self.entries[index].socket.reconnect(clock::now())?;
+        self.take_unsent(index);
+        self.publications.remove(index as u32);
+        self.publications.insert(index as u32);
+        self.entries[index].is_dirty = false;
+        // its deadline has to be noted
+        self.mark_dirty(index);
+        Some(reconnection)
     }
 
     /// Adds a connection that a listener has accepted.
@@ -170,15 +182,15 @@ impl<D> Table<D> {
         index
     }
 
-    /// Removes a connection. Returns whether its listener had reached its `max_connections`.
-    pub(crate) fn remove(&mut self, index: usize) -> bool {
+    /// Removes a connection. Returns its data, and whether its listener had reached its `max_connections`.
+    pub(crate) fn remove(&mut self, index: usize) -> (D, bool) {
         self.occupancy.remove(self.thread.into());
-        let listener = self.entries.remove(index).listener;
+        let Entry { listener, data, .. } = self.entries.remove(index);
         self.timers.cancel_all(Some(index as u32));
         self.publications.remove(index as u32);
         let Self { deadlines, entries, .. } = self;
         deadlines.tidy(entries.len(), |deadline| is_current(entries, deadline));
-        self.release(listener)
+        (data, self.release(listener))
     }
 
     /// Counts one connection of a listener less. Returns whether the listener had reached its `max_connections`.
@@ -415,6 +427,9 @@ impl<D> Table<D> {
         self.occupancy.stop(self.thread.into());
         let now = clock::now();
         self.stop_at = Some(now + self.stop_timeout);
+        for (_, entry) in &mut self.entries {
+            entry.socket.cancel_reconnection();
+        }
         // cannot fail: 1001 may be sent, and the reason is empty
         self.change_all(|ws| _ = ws.close(CloseCode::GOING_AWAY, "", now));
     }

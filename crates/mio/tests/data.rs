@@ -6,12 +6,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use sansocket_mio::{Answer, Close, Connection, ConnectionId, Error, EventLoop, Handler, Message, Open, Request};
+use sansocket_mio::{
+    Answer, Close, Connection, ConnectionId, Connections, Connector, DialError, Error, EventLoop, Handler, Message,
+    Open, Request, RequestTemplate,
+};
 use support::*;
 use tungstenite::Message as Theirs;
 
 /// Notes every call for a connection in its data, and reports the data at the end.
-struct Diary(mpsc::Sender<(ConnectionId, Vec<&'static str>)>);
+struct Diary(mpsc::Sender<(Option<ConnectionId>, Vec<&'static str>)>);
 
 impl Handler for Diary {
     type Data = Vec<&'static str>;
@@ -36,12 +39,17 @@ impl Handler for Diary {
 
     fn on_error(&mut self, connection: &mut Connection<'_, Self>, _: Error) {
         connection.data_mut().push("error");
-        self.0.send((connection.id(), connection.data().clone())).unwrap();
+        self.0.send((Some(connection.id()), connection.data().clone())).unwrap();
+    }
+
+    fn on_connect_error(&mut self, _: &mut Connections<Self>, mut data: Self::Data, _: DialError) {
+        data.push("connect error");
+        self.0.send((None, data)).unwrap();
     }
 
     fn on_close(&mut self, connection: &mut Connection<'_, Self>, _: Close) {
         connection.data_mut().push("close");
-        self.0.send((connection.id(), connection.data().clone())).unwrap();
+        self.0.send((Some(connection.id()), connection.data().clone())).unwrap();
     }
 }
 
@@ -64,7 +72,7 @@ fn data_lives_from_on_accept_to_on_close_and_the_next_connection_begins_with_the
             drop(client);
             let (id, diary) = reports.recv_timeout(BOUND).unwrap();
             assert_eq!(diary, [&["accept", "request", "open"], &["message"; 2][..messages], &["close"]].concat());
-            ids.push(id);
+            ids.push(id.unwrap());
         }
         assert_eq!(ids[0].index(), ids[1].index(), "the second has the slot of the first");
         handle.stop().unwrap();
@@ -79,17 +87,17 @@ fn an_outgoing_connection_begins_with_the_data_that_its_caller_gives() {
         let mut event_loop = EventLoop::new(Diary(report)).unwrap();
         let (closed, _in_use) = closed_port();
         let url = format!("ws://{closed}/");
-        event_loop.connect_to(url.parse().unwrap(), closed, vec!["given"]).unwrap();
+        event_loop.connect_with(&Connector::new(), url.parse().unwrap(), vec!["given"]).unwrap();
         while !event_loop.connections().is_empty() {
             event_loop.turn(Some(BOUND)).unwrap();
         }
-        assert_eq!(reports.try_recv().unwrap().1, ["given", "error"]);
+        assert_eq!(reports.try_recv().unwrap().1, ["given", "connect error"]);
         // `connect` takes no data: the default
         event_loop.connect(&url).unwrap();
         while !event_loop.connections().is_empty() {
             event_loop.turn(Some(BOUND)).unwrap();
         }
-        assert_eq!(reports.try_recv().unwrap().1, ["error"]);
+        assert_eq!(reports.try_recv().unwrap().1, ["connect error"]);
     });
 }
 
@@ -151,9 +159,10 @@ fn data_of_a_connection_that_cannot_begin_is_dropped() {
     bounded(|| {
         let (dropped, drops) = mpsc::channel();
         let mut event_loop = EventLoop::new(Keeper(dropped.clone())).unwrap();
-        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        let request = format!("wss://{address}/").parse().unwrap();
-        event_loop.connect_to(request, address, Some(Kept(dropped))).unwrap_err();
+        let connector = Connector::new().request(RequestTemplate::new().header("not a token", ""));
+        let target = "ws://127.0.0.1:1/".parse().unwrap();
+        let error = event_loop.connect_with(&connector, target, Some(Kept(dropped))).unwrap_err();
+        assert!(matches!(error, DialError::Request(_)), "{error}");
         drops.try_recv().unwrap();
     });
 }

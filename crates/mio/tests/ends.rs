@@ -134,9 +134,9 @@ fn check_no_further_attempt(end: impl Fn(&mut Connections<Recorder>, ConnectionI
     let next = TcpListener::bind("127.0.0.1:0").unwrap();
     next.set_nonblocking(true).unwrap();
     let addresses = [closed, next.local_addr().unwrap()];
-    let request = "ws://server.example/".parse().unwrap();
     client.event_loop.turn(Some(Duration::ZERO)).unwrap();
-    let id = client.event_loop.connect_to(request, &addresses[..], ()).unwrap();
+    let target = "ws://server.example/".parse().unwrap();
+    let id = client.event_loop.connect_with(&connector_to(&addresses), target, ()).unwrap();
     // the socket is registered, and its failure to connect is not known yet
     client.event_loop.turn(Some(Duration::ZERO)).unwrap();
     let was_under_way = client.event_loop.connections().get(id).is_some();
@@ -188,7 +188,7 @@ impl Handler for Duplicating {
     type Event = ();
 
     fn on_accept(&mut self, connection: &mut Connection<'_, Self>) {
-        let stream = socket2::SockRef::from(connection.stream());
+        let stream = socket2::SockRef::from(connection.stream().unwrap());
         self.duplicate.get_or_insert_with(|| stream.try_clone().unwrap());
     }
 

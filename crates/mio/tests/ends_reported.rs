@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sansocket_mio::mio::{Events, Poll, Token};
 use sansocket_mio::sansocket::{self, Initiator};
 use sansocket_mio::{
-    Accept, CloseCode, Config, Error, Event, NextStep, Options, ReadBuffer, Socket, WebSocket, mio, now,
+    Accept, CloseCode, Config, Connector, Error, Event, NextStep, Options, ReadBuffer, Socket, WebSocket, mio, now,
 };
 use support::paced::*;
 use support::turned::Turned;
@@ -193,8 +193,9 @@ fn a_socket_reports_a_close_frame_at_once() {
         let (address, peer) = raw_server(CLOSE_4001);
         let mut config = Config::default();
         config.closing_timeout = FAR;
-        let request = format!("ws://{address}/").parse().unwrap();
-        let mut owner = Owner::new(Socket::connect(request, &[address], config, now()).unwrap());
+        let target = format!("ws://{address}/").parse().unwrap();
+        let connector = Connector::new().config(config);
+        let mut owner = Owner::new(Socket::connect(&connector, target, now()).unwrap());
         let began = Instant::now();
         owner.turn_until(|seen| matches!(seen, Ok(Event::CloseReceived(frame)) if frame.code.as_u16() == 4001));
         assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());

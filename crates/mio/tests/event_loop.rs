@@ -7,8 +7,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use sansocket_mio::dial::FailedLayer;
 use sansocket_mio::{
-    Accept, Answer, CloseCode, Connection, Error, EventLoop, Handler, HttpResponse, Request, sansocket,
+    Accept, Answer, CloseCode, Connection, DialError, Error, EventLoop, Handler, HttpResponse, Request,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -259,8 +260,8 @@ fn after_an_address_that_refuses_the_next_is_tried() {
             &options(|_| ()),
             |_| (),
             |event_loop| {
-                let request = format!("ws://{address}/").parse().unwrap();
-                event_loop.connect_to(request, &[closed, address][..], ()).unwrap();
+                let target = "ws://localhost/".parse().unwrap();
+                event_loop.connect_with(&connector_to(&[closed, address]), target, ()).unwrap();
             },
         );
         let id = client.open();
@@ -275,8 +276,8 @@ fn after_an_address_that_refuses_the_next_is_tried() {
                 event_loop.connect(&format!("ws://{closed}/")).unwrap();
             },
         );
-        let Error::Io(error) = client.error() else { panic!() };
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        let DialError::Unreachable(attempts) = client.connect_error() else { panic!() };
+        assert_eq!(attempts[0].error.kind(), std::io::ErrorKind::ConnectionRefused);
         client.stop();
     });
 }
@@ -293,8 +294,8 @@ fn a_connection_to_a_server_that_never_answers_ends() {
                 event_loop.connect(&url).unwrap();
             },
         );
-        let error = client.error();
-        assert!(matches!(error, Error::Peer(sansocket::Error::Timeout(_))), "{error:?}");
+        let error = client.connect_error();
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Http, .. }), "{error:?}");
         client.stop();
     });
 }

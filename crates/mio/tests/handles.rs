@@ -3,13 +3,12 @@
 mod support;
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc;
 
 use sansocket_mio::{
-    Close, CloseCode, ConnectError, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler,
-    MailboxLimit, Message, Open, Options, PostError, Threads,
+    Close, CloseCode, Connection, ConnectionId, Connections, Connector, DialError, Error, EventLoop, Handle, Handler,
+    MailboxLimit, Message, Open, Options, PostError, RequestTemplate, Threads,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -60,7 +59,7 @@ impl Handler for Agent {
         self.report(Report::Error(connection.data(), error.to_string()));
     }
 
-    fn on_connect_error(&mut self, _: &mut Connections<Self>, data: Self::Data, error: ConnectError) {
+    fn on_connect_error(&mut self, _: &mut Connections<Self>, data: Self::Data, error: DialError) {
         self.report(Report::ConnectError(data, error.to_string()));
     }
 
@@ -162,10 +161,8 @@ fn a_full_mailbox_hands_back_events_and_connections() {
         let full = |event| PostError::Full(event, MailboxLimit::Commands(2));
         assert_eq!(handle.post(0, ("third", None)), Err(full(("third", None))));
         assert_eq!(handle.post_to_all(("third", None)), Err(full(("third", None))));
-        let request = "ws://localhost/".parse().unwrap();
-        let error = handle.connect(request, [], "mine").unwrap_err();
-        assert!(error.is_full());
-        assert_eq!(error.into_inner().1, "mine");
+        let connect = |data| handle.connect(&Connector::new(), "ws://localhost/".parse().unwrap(), data);
+        assert_eq!(connect("mine"), Err(PostError::Full("mine", MailboxLimit::Commands(2))));
         event_loop.turn(None).unwrap();
         let seen: Vec<_> = reports.try_iter().map(|(_, report)| report).collect();
         assert_eq!(seen, [Report::Event("first"), Report::Event("second")]);
@@ -173,7 +170,7 @@ fn a_full_mailbox_hands_back_events_and_connections() {
         handle.post(0, ("third", None)).unwrap();
         drop(event_loop);
         assert_eq!(handle.post(0, ("late", None)), Err(PostError::Stopped(("late", None))));
-        assert!(matches!(handle.connect("ws://localhost/".parse().unwrap(), [], ""), Err(PostError::Stopped(_))));
+        assert_eq!(connect("late"), Err(PostError::Stopped("late")));
     });
 }
 
@@ -184,8 +181,7 @@ fn a_handle_makes_the_loops_connect_in_turn() {
         let server = serve(|_| ());
         let agents = start(3);
         for _ in 0..3 * EACH {
-            let request = server.url().parse().unwrap();
-            agents.handle.connect(request, [server.address], "to the server").unwrap();
+            agents.handle.connect(&Connector::new(), server.url().parse().unwrap(), "to the server").unwrap();
         }
         let mut connections = [0; 3];
         for _ in 0..3 * EACH {
@@ -209,19 +205,20 @@ fn a_failed_connection_of_a_handle_is_reported_with_its_data() {
         let agents = start(1);
         let (closed, _in_use) = closed_port();
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused).to_string();
-        // a connection that fails later; two that cannot begin: TLS, and no address
-        let connect = |url: &str, addresses: Vec<SocketAddr>, data| {
-            agents.handle.connect(url.parse().unwrap(), addresses, data).unwrap();
-            agents.next().1
+        // two connections that fail later, and one that cannot begin
+        let connect = |connector: &Connector, data| {
+            agents.handle.connect(connector, "ws://localhost/".parse().unwrap(), data).unwrap();
+            match agents.next().1 {
+                Report::ConnectError(reported, error) if reported == data => error,
+                other => panic!("{other:?}"),
+            }
         };
-        match connect("ws://localhost/", vec![closed], "refused") {
-            Report::Error("refused", error) => assert!(error.to_lowercase().contains(&refused), "{error}"),
-            other => panic!("{other:?}"),
-        }
-        let wss = connect("wss://localhost/", vec![closed], "secure");
-        assert_eq!(wss, Report::ConnectError("secure", ConnectError::TlsNotBuiltIn.to_string()));
-        let nowhere = connect("ws://localhost/", Vec::new(), "nowhere");
-        assert!(matches!(nowhere, Report::ConnectError("nowhere", _)), "{nowhere:?}");
+        let error = connect(&connector_to(&[closed]), "refused");
+        assert!(error.starts_with("TCP: ") && error.to_lowercase().contains(&refused), "{error}");
+        let error = connect(&connector_to(&[]), "nowhere");
+        assert!(error.starts_with("name: no address for localhost"), "{error}");
+        let error = connect(&Connector::new().request(RequestTemplate::new().header("no token", "")), "invalid");
+        assert!(error.starts_with("request: "), "{error}");
         agents.stop();
     });
 }

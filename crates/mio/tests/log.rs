@@ -154,10 +154,10 @@ fn a_client_is_logged_with_the_address_that_it_reached() {
         let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nSet-Cookie: SECRET\r\nContent-Length: 0\r\n\r\n");
     });
     let mut event_loop = EventLoop::new(Gate::default()).unwrap();
-    let request = "ws://user.example/?token=SECRET".parse().unwrap();
+    let target = "ws://user.example/?token=SECRET".parse().unwrap();
     let mut id = None;
     let lines = logged(|| {
-        id = Some(event_loop.connect_to(request, &[closed, address][..], ()).unwrap());
+        id = Some(event_loop.connect_with(&connector_to(&[closed, address]), target, ()).unwrap());
         turn_to_the_end(&mut event_loop);
     });
     server.join();

@@ -44,7 +44,7 @@ fn congested(sent: &[u8]) -> (Turned, TcpStream, ConnectionId) {
 
 /// Returns the kernel's name of the socket behind a connection's descriptor, and its path under `/proc`.
 fn descriptor(server: &mut Turned, id: ConnectionId) -> (PathBuf, PathBuf) {
-    let fd = server.event_loop.connections().get(id).unwrap().stream().as_raw_fd();
+    let fd = server.event_loop.connections().get(id).unwrap().stream().unwrap().as_raw_fd();
     let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
     (fs::read_link(&path).unwrap(), path)
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use sansocket_mio::mio::{Events, Interest, Poll, Token};
 use sansocket_mio::sansocket::TimeoutKind;
 use sansocket_mio::{
-    Accept, CloseCode, Config, Error, Event, Keepalive, NextStep, ReadBuffer, Socket, WebSocket, mio, now, sansocket,
+    Accept, CloseCode, Config, Connector, DialError, Error, Event, Keepalive, NextStep, ReadBuffer, Socket, WebSocket,
+    mio, now, sansocket,
 };
 use support::*;
 
@@ -211,13 +212,14 @@ fn a_socket_ends_with_its_peer_and_at_its_deadlines() {
 fn a_client_that_cannot_connect_gets_an_error() {
     bounded(|| {
         let (closed, _in_use) = closed_port();
-        let request = || format!("ws://{closed}/").parse().unwrap();
-        let socket = Socket::connect(request(), &[closed], Config::default(), now()).unwrap();
-        let owner = Owner::new(socket, 4_096);
-        let reported = owner.turn_to_the_end();
-        let [Err(Error::Io(error))] = &reported[..] else { panic!("{:?}", reported) };
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-        assert!(Socket::connect(request(), &[], Config::default(), now()).is_err(), "no address");
+        let socket = Socket::connect(&Connector::new(), format!("ws://{closed}/").parse().unwrap(), now()).unwrap();
+        let mut owner = Owner::new(socket, 4_096);
+        while owner.next != NextStep::End {
+            owner.turn(BOUND);
+        }
+        assert!(owner.reported.is_empty(), "{:?}", owner.reported);
+        let Some(DialError::Unreachable(attempts)) = owner.socket.take_dial_error() else { panic!() };
+        assert_eq!(attempts.len(), 1);
     });
 }
 
@@ -229,8 +231,9 @@ fn keepalive_stays_enabled_in_a_configuration_of_the_callers() {
             let before = now();
             let (server, _client) = Owner::accepted(config.clone(), 4_096);
             let (address, peer) = peer_server(|websocket| websocket);
-            let request = format!("ws://{address}/").parse().unwrap();
-            let mut client = Owner::new(Socket::connect(request, &[address], config, before).unwrap(), 4_096);
+            let target = format!("ws://{address}/").parse().unwrap();
+            let connector = Connector::new().config(config);
+            let mut client = Owner::new(Socket::connect(&connector, target, before).unwrap(), 4_096);
             client.turn_until(|event| matches!(event, Ok(Event::Open(_))));
             for socket in [server.socket, client.socket] {
                 let interval = socket.poll_timeout().map(|deadline| deadline - before);

@@ -450,8 +450,8 @@ fn a_client_that_is_paused_while_it_connects_reads_nothing_from_the_second_addre
             while server.read().is_ok() {}
         });
         let mut event_loop = EventLoop::new(Patient(Vec::new())).unwrap();
-        let addresses = &[closed, address][..];
-        let id = event_loop.connect_to("ws://localhost/".parse().unwrap(), addresses, ()).unwrap();
+        let connector = connector_to(&[closed, address]);
+        let id = event_loop.connect_with(&connector, "ws://localhost/".parse().unwrap(), ()).unwrap();
         event_loop.connections().get(id).unwrap().pause_reading();
         let turns = |event_loop: &mut EventLoop<Patient>| {
             let began = Instant::now();

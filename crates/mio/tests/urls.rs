@@ -5,9 +5,7 @@ mod support;
 use std::io::Write;
 use std::net::TcpListener;
 
-use sansocket_mio::sansocket::UriError;
-use sansocket_mio::{Accept, Answer, ClientRequest, ConnectError, HttpResponse, now, parse_uri};
-use sansocket_mio::{Error, Socket};
+use sansocket_mio::{Accept, Answer, Connector, DialError, HttpResponse, RequestTemplate, Socket, Target, now};
 use support::*;
 
 /// UTS 46: the host is converted before it is looked up or sent.
@@ -30,7 +28,7 @@ fn hosts_outside_ascii_are_converted() {
                 |event_loop| {
                     let connected = match sent {
                         "127.0.0.1" => event_loop.connect(&url),
-                        _ => event_loop.connect_to(ClientRequest::new(parse_uri(&url).unwrap()), address, ()),
+                        _ => event_loop.connect_with(&connector_to(&[address]), url.parse().unwrap(), ()),
                     };
                     connected.unwrap();
                 },
@@ -71,25 +69,25 @@ fn credentials_are_redacted() {
             }
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            let request: ClientRequest = format!("ws://{address}/").parse().unwrap();
-            let request = request.header(name, "hunter2");
-            let socket = Socket::connect(request.clone(), &[address], sansocket_mio::Config::default(), now()).unwrap();
+            let target: Target = format!("ws://{address}/").parse().unwrap();
+            let connector = Connector::new().request(RequestTemplate::new().header(name, "hunter2"));
+            let socket = Socket::connect(&connector, target.clone(), now()).unwrap();
             check([format!("{socket:?}"), format!("{socket:#?}")], "Connecting");
+            check([format!("{connector:?}"), format!("{connector:#?}")], "<redacted>");
 
             let client = run(
                 &options(|_| ()),
                 |_| (),
                 |event_loop| {
-                    event_loop.connect_to(request, address, ()).unwrap();
+                    event_loop.connect_with(&connector, target, ()).unwrap();
                 },
             );
-            drop(listener.accept().unwrap());
             let mut stream = listener.accept().unwrap().0;
             assert!(read_head(&mut stream).contains("hunter2"));
             let response = format!("HTTP/1.1 401 No\r\n{name}: hunter2\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(response.as_bytes()).unwrap();
-            let error = client.error();
-            assert!(matches!(error, Error::Peer(_)), "{error:?}");
+            let error = client.connect_error();
+            assert!(matches!(error, DialError::Opening(_)), "{error:?}");
             check([format!("{error:?}"), format!("{error:#?}")], "<redacted>");
             client.stop();
         }
@@ -99,8 +97,10 @@ fn credentials_are_redacted() {
 #[test]
 fn passwords_in_urls_are_not_shown() {
     for url in ["ws://user:hunter2@localhost/", "ws://user:hunter2", "user:hunter2@localhost"] {
-        let error: UriError = parse_uri(url).unwrap_err();
-        let error = ConnectError::from(error);
-        assert!(!format!("{error:?} {error:#?} {error}").contains("hunter2"), "{error:?}");
+        let shown = match url.parse::<Target>() {
+            Ok(target) => format!("{target:?} {target:#?} {target}"),
+            Err(error) => format!("{error:?} {error:#?} {error}"),
+        };
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

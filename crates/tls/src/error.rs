@@ -147,6 +147,24 @@ impl TlsError {
         error.get_ref()?.downcast_ref()
     }
 
+    /// Returns whether another attempt to connect would fail in the same way, until a certificate, a configuration or
+    /// an address is changed.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Certificate { .. }
+            | Self::NoClientCertificate
+            | Self::PlainHttp { .. }
+            | Self::NotTls { .. }
+            | Self::NoCommonProtocol
+            | Self::Incompatible { .. } => true,
+            Self::AlertReceived { alert, .. } => {
+                !matches!(alert, AlertDescription::InternalError | AlertDescription::UserCanceled)
+            }
+            _ => false,
+        }
+    }
+
     /// Converts an error of rustls. `first_bytes` are those of the stream if no record was received before.
     pub(crate) fn new(error: Error, peer: Role, first_bytes: Option<&[u8]>) -> Self {
         match error {

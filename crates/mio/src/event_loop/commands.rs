@@ -9,6 +9,7 @@ use crate::Error;
 use crate::connection_id::ConnectionId;
 use crate::handler::{Connection, Handler};
 use crate::mailbox::{Command, Connect, TURN_COMMANDS};
+use crate::socket::ResolvedLookup;
 
 /// While the log of publications has this many messages, or payload bytes, the mailbox keeps further ones, and the
 /// commands behind them, except one in each turn.
@@ -72,6 +73,7 @@ impl<H: Handler> EventLoop<H> {
             }
             Command::Event(event) => return self.handler.on_event(&mut self.connections, event),
             Command::Connect(connect) => return self.execute_connect(*connect),
+            Command::Resolved(id, resolved) => return self.execute_resolved(id, resolved),
             Command::Adopt(adopted) => {
                 let (socket, data) = *adopted;
                 // A loop that is stopping drops the socket, which aborts the connection.
@@ -95,10 +97,19 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    fn execute_connect(&mut self, Connect { request, addresses, data }: Connect<H::Data>) {
-        match self.connections.table.begin_connecting(request, &addresses) {
+    fn execute_connect(&mut self, Connect { connector, target, data }: Connect<H::Data>) {
+        match self.connections.table.begin_connecting(&connector, target) {
             Ok(socket) => _ = self.connections.table.insert_client(socket, data),
             Err(error) => self.handler.on_connect_error(&mut self.connections, data, error),
+        }
+    }
+
+    /// Reports the result of a lookup, unless the connection has ended.
+    fn execute_resolved(&mut self, id: ConnectionId, resolved: ResolvedLookup) {
+        let table = &mut self.connections.table;
+        if let Some(index) = table.index(id) {
+            table.entries[index].socket.resolved(resolved);
+            table.mark_unfinished(index);
         }
     }
 

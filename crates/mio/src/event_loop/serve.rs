@@ -212,14 +212,12 @@ impl<H: Handler> EventLoop<H> {
             next = NextStep::End;
         }
         if next == NextStep::End {
-            // A duplicate of the descriptor would keep it registered, under a token that another connection gets.
-            let _ = dispatch.socket().deregister(self.poll.registry());
-            if self.connections.table.remove(index) {
-                self.connections.wake_other_loops();
-                self.resume_listeners();
-            }
-            return;
+            return self.end(index);
         }
+        if dispatch.socket().is_connecting() {
+            self.connections.look_up(index);
+        }
+        let mut dispatch = Dispatch { handler: &mut self.handler, connections: &mut self.connections, index };
         let congestion_ends = dispatch.connections.table.ends_congestion(index);
         if congestion_ends && dispatch.socket().driver.websocket().ready_state() == ReadyState::Open {
             dispatch.handler.on_writable(&mut Connection::new(dispatch.connections, index));
@@ -230,6 +228,25 @@ impl<H: Handler> EventLoop<H> {
             table.mark_unfinished(index);
         }
         table.entries[index].is_dirty = false;
+    }
+
+    /// Removes a connection whose transport has ended, unless it is a client that connects again.
+    fn end(&mut self, index: usize) {
+        let table = &mut self.connections.table;
+        // A duplicate of the descriptor would keep it registered, under a token that another connection gets.
+        let _ = table.entries[index].socket.deregister(self.poll.registry());
+        if let Some(reconnection) = table.reconnect(index) {
+            return self.handler.on_reconnect(&mut Connection::new(&mut self.connections, index), reconnection);
+        }
+        let failure = table.entries[index].socket.take_dial_error();
+        let (data, was_full) = table.remove(index);
+        if was_full {
+            self.connections.wake_other_loops();
+            self.resume_listeners();
+        }
+        if let Some(error) = failure {
+            self.handler.on_connect_error(&mut self.connections, data, error);
+        }
     }
 
     /// Finishes the turns of the dirty connections, and reports failed sends.

@@ -208,7 +208,21 @@ impl<H: Handler> Connection<'_, H> {
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         // read the clock: the closing timeout must not include the time that the handler has taken
         let now = clock::now();
-        self.with(|ws| ws.close(code, reason, now))
+        self.with(|ws| ws.close(code, reason, now))?;
+        self.stop_reconnecting();
+        Ok(())
+    }
+
+    /// Lets the connection end when it is lost or closed: it does not connect again. Does nothing without a
+    /// [`ReconnectPolicy`](crate::dial::ReconnectPolicy). A client that waits for its next attempt makes that one.
+    pub fn stop_reconnecting(&mut self) {
+        self.entry_mut().socket.cancel_reconnection();
+    }
+
+    /// Returns the number of the current attempt to connect since the beginning or the last stable connection, 1 for
+    /// the first. It is 1 without a [`ReconnectPolicy`](crate::dial::ReconnectPolicy).
+    pub fn attempt(&self) -> u32 {
+        self.entry().socket.attempt()
     }
 
     /// Answers a request for which [`Handler::on_request`] or [`Handler::on_http_request`] returned [`Answer::Later`].
@@ -253,6 +267,7 @@ impl<H: Handler> Connection<'_, H> {
     pub fn abort(&mut self) {
         let now = clock::now();
         self.with(|ws| ws.abort(now));
+        self.stop_reconnecting();
     }
 
     /// Returns the application's data of this connection: [`Handler::Data`].
@@ -365,9 +380,9 @@ impl<H: Handler> Connection<'_, H> {
     ///
     /// # Errors
     ///
-    /// Returns the error of the system: the connection is gone.
+    /// Returns the error of the system: the connection is gone, or not made yet.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream().peer_addr()
+        self.stream().map_or(Err(io::ErrorKind::NotConnected.into()), TcpStream::peer_addr)
     }
 
     /// Returns the protocol state of the connection.
@@ -381,8 +396,9 @@ impl<H: Handler> Connection<'_, H> {
         self.entry().socket.tls()
     }
 
-    /// Returns the stream, for its addresses and options.
-    pub fn stream(&self) -> &TcpStream {
+    /// Returns the stream, for its addresses and options; `None` as long as a client is not connected. The stream of a
+    /// `ws+unix` URL has no IP addresses.
+    pub fn stream(&self) -> Option<&TcpStream> {
         self.entry().socket.stream()
     }
 

@@ -1,17 +1,18 @@
 //! The methods of [`Connections`].
 
 use std::fmt;
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansocket_drive::sansocket::{ClientRequest, EncodedMessage, Instant, Message};
-use sansocket_drive::{Group, parse_uri};
+use sansocket_dial::{DialError, Target};
+use sansocket_drive::Group;
+use sansocket_drive::sansocket::{EncodedMessage, Instant, Message};
 
 use super::{Connection, Connections, Handler};
 use crate::clock;
 use crate::connection_id::ConnectionId;
-use crate::error::{ConnectError, PostError, Stopped};
+use crate::connector::Connector;
+use crate::error::{PostError, Stopped};
 use crate::handle::Handle;
 use crate::mailbox::Mailboxes;
 use crate::options::Options;
@@ -25,37 +26,40 @@ impl<H: Handler> Connections<H> {
         Self { table: Table::new(thread, occupancy, options), mailboxes, thread: thread.into() }
     }
 
-    /// Begins to connect to a `ws://` URL. [`Handler::on_open`] or [`Handler::on_error`] reports the result. A host
-    /// name is looked up before this returns, which blocks the loop as long as the system takes.
+    /// Begins to connect to a `ws`, `wss` or `ws+unix` URL with the settings of [`Connector::new`] and the default data:
+    /// see [`connect_with`](Self::connect_with).
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, ConnectError> {
-        let request = ClientRequest::new(parse_uri(url)?);
-        let (host, port) = (request.uri().host().to_owned(), request.uri().port());
-        self.connect_to(request, (host.as_str(), port), H::Data::default())
+    /// Those of [`connect_with`](Self::connect_with), and the URL is not valid.
+    pub fn connect(&mut self, url: &str) -> Result<ConnectionId, DialError> {
+        let target = url.parse()?;
+        self.connect_with(&Connector::new(), target, H::Data::default())
     }
 
-    /// Begins to connect, with the caller's request, to the first of the addresses that can be reached. `data` is the
-    /// connection's [`data`](Connection::data) from the beginning.
+    /// Begins to connect. [`Handler::on_open`] or [`Handler::on_connect_error`] reports the result. `data` is the
+    /// connection's [`data`](Connection::data) from the beginning. Host names are looked up in other threads.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn connect_to(
+    /// The caller is at fault: the request, a proxy's URL or the configuration of TLS is not valid. Or the loop is
+    /// stopping ([`DialError::Canceled`]), or the system has no random numbers.
+    pub fn connect_with(
         &mut self,
-        request: ClientRequest,
-        addresses: impl ToSocketAddrs,
+        connector: &Connector,
+        target: Target,
         data: H::Data,
-    ) -> Result<ConnectionId, ConnectError> {
-        if self.table.is_stopping {
-            return Err(Stopped.into());
-        }
-        let resolve = |error| ConnectError::Resolve { host: request.uri().host().into(), error };
-        let addresses: Vec<_> = addresses.to_socket_addrs().map_err(resolve)?.collect();
-        let socket = self.table.begin_connecting(request, &addresses)?;
+    ) -> Result<ConnectionId, DialError> {
+        let socket = self.table.begin_connecting(connector, target)?;
         Ok(self.table.insert_client(socket, data))
+    }
+
+    /// Begins the lookups for which a client waits.
+    pub(crate) fn look_up(&mut self, index: usize) {
+        let id = self.table.id(index);
+        while let Some(lookup) = self.table.entries[index].socket.take_lookup() {
+            self.mailboxes.resolve(id, lookup);
+        }
     }
 
     /// Adds a connection that was made elsewhere: see [`Socket::from_upgraded`]. `data` is the connection's

@@ -80,8 +80,9 @@ impl Socket {
             return None;
         }
         self.flags.remove(Flags::UNRECEIVED);
-        // `untried`, the other part of the rare state, is not needed any more: TCP is connected
-        self.rare.take().map(|rare| rare.unreceived)
+        let bytes = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.unreceived));
+        self.release_rare();
+        bytes
     }
 
     /// Returns whether the core may receive bytes, read now or kept from before.

@@ -11,7 +11,7 @@ impl Flags {
     pub(super) const WATCHES_READING: Self = Self(1 << 0);
     /// mio watches for room to write.
     pub(super) const WATCHES_WRITING: Self = Self(1 << 1);
-    /// TCP is not connected yet.
+    /// The socket is a client without a transport: it dials, or waits to connect again.
     pub(super) const CONNECTING: Self = Self(1 << 2);
     /// mio has reported that the connection is broken.
     pub(super) const LOST: Self = Self(1 << 3);

@@ -14,7 +14,10 @@ impl Socket {
     ///
     /// Returns the error of the system, such as too many open files.
     pub fn update(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let wanted = self.wanted();
+        if self.is_connecting() {
+            return self.register_dial(registry, token);
+        }
+        let wanted = wanted(self.flags);
         match self.flags.intersection(Flags::WATCHES_READING | Flags::WATCHES_WRITING) {
             watched if watched == wanted => Ok(()),
             Flags::NONE => registry.register(self, token, interests(wanted)),
@@ -25,16 +28,16 @@ impl Socket {
     /// Forgets that the socket was registered, so that [`update`](Self::update) registers it with another registry.
     pub(crate) fn forget_registration(&mut self) {
         self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
+        self.forget_registration_of_dial();
     }
+}
 
-    /// Returns what mio should watch for: always for bytes to read, and for room to write only while writing is
-    /// blocked.
-    fn wanted(&self) -> Flags {
-        if self.flags.intersects(Flags::BLOCKS_WRITING) {
-            Flags::WATCHES_READING | Flags::WATCHES_WRITING
-        } else {
-            Flags::WATCHES_READING
-        }
+/// Returns what mio should watch for: always for bytes to read, and for room to write only while writing is blocked.
+fn wanted(flags: Flags) -> Flags {
+    if flags.intersects(Flags::BLOCKS_WRITING) {
+        Flags::WATCHES_READING | Flags::WATCHES_WRITING
+    } else {
+        Flags::WATCHES_READING
     }
 }
 
@@ -42,23 +45,28 @@ impl Socket {
 /// up to date.
 impl event::Source for Socket {
     fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        let wanted = self.wanted();
-        self.stream.register(registry, token, interests(wanted))?;
+        let Some(stream) = &mut self.stream else { return self.register_dial(registry, token) };
+        let wanted = wanted(self.flags);
+        stream.register(registry, token, interests(wanted))?;
         self.flags.insert(wanted);
         Ok(())
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        let wanted = self.wanted();
-        self.stream.reregister(registry, token, interests(wanted))?;
+        let Some(stream) = &mut self.stream else { return self.register_dial(registry, token) };
+        let wanted = wanted(self.flags);
+        stream.reregister(registry, token, interests(wanted))?;
         self.flags.remove(Flags::WATCHES_WRITING);
         self.flags.insert(wanted);
         Ok(())
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.forget_registration();
-        self.stream.deregister(registry)
+        self.flags.remove(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
+        match &mut self.stream {
+            Some(stream) => stream.deregister(registry),
+            None => self.deregister_dial(registry),
+        }
     }
 }
 

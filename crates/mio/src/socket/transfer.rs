@@ -55,14 +55,11 @@ impl Socket {
         self.flags.intersects(Flags::CONNECTING | Flags::UNRECEIVED) || self.can_flush()
     }
 
-    /// Does what comes before reading: finishes connecting, and writes pending output, because a server whose pending
+    /// Does what comes before reading: goes on with connecting, and writes pending output, because a server whose pending
     /// output falls may read again.
     pub(super) fn prepare(&mut self, now: Instant) {
-        if self.flags.intersects(Flags::CONNECTING)
-            && self.driver.websocket().transport() == TransportAction::Open
-            && let Err(error) = self.finish_connecting()
-        {
-            self.driver.read_lost(error, now);
+        if self.is_connecting() && self.driver.websocket().transport() == TransportAction::Open {
+            self.advance_dial(now);
         }
         if self.can_flush() {
             self.flush(now);
@@ -87,7 +84,10 @@ impl Socket {
         if self.is_reading_paused() {
             self.restart_pong_timeout(now);
         }
-        self.driver.timeout(sansocket_acked::outstanding(&self.stream), now);
+        match &self.stream {
+            Some(stream) => self.driver.timeout(sansocket_acked::outstanding(stream), now),
+            None => self.advance_dial(now),
+        }
     }
 
     #[inline]
@@ -158,8 +158,9 @@ impl Socket {
     /// Reads once.
     #[inline(always)]
     pub(super) fn read_now(&mut self, buffer: &mut [u8], now: Instant) -> ReadOutcome {
+        let Some(stream) = &mut self.stream else { return ReadOutcome::Nothing };
         loop {
-            match self.stream.read(buffer) {
+            match stream.read(buffer) {
                 Ok(count) if count > 0 => {
                     if count < buffer.len() && SHORT_MEANS_BLOCKED && !self.flags.intersects(Flags::HUNG_UP) {
                         self.flags.remove(Flags::MAY_READ);
@@ -200,7 +201,8 @@ impl Socket {
                 return;
             }
             writes -= 1;
-            match write(&mut self.stream, &mut outgoing) {
+            let Some(stream) = &mut self.stream else { return };
+            match write(stream, &mut outgoing) {
                 Ok(false) => {}
                 Ok(true) => _ = self.flags.insert(Flags::WRITE_BLOCKED),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => _ = self.flags.insert(Flags::WRITE_BLOCKED),
@@ -218,7 +220,7 @@ impl Socket {
 
     pub(super) fn shutdown_write(&mut self) {
         // if the stream is lost, reading reports it
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.as_ref().map(|stream| stream.shutdown(Shutdown::Write));
         self.driver.write_shut_down();
     }
 

@@ -196,8 +196,20 @@ fn receive_until_pause(driven: &mut impl Driven, input: &mut Input<'_>, now: Ins
             }
             received => match driver.resolve(received, now) {
                 Ok(None) => return events,
-                Ok(Some(event)) => driven.dispatch(Ok(event)),
-                Err(error) => driven.dispatch(Err(error)),
+                Ok(Some(event)) => {
+                    if let Event::Open(_) = event {
+                        driven.socket().finish_dialing(now);
+                    }
+                    driven.dispatch(Ok(event));
+                }
+                Err(error) => match driven.socket().opening_failed(error, now) {
+                    Some(error) => driven.dispatch(Err(error)),
+                    // the connection to which the rest belongs is gone
+                    None => {
+                        input.discard();
+                        return events;
+                    }
+                },
             },
         }
         events += 1;

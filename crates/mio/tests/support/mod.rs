@@ -12,8 +12,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use sansocket_mio::{
-    Answer, Close, CloseFrame, Config, Connection, ConnectionId, Connections, Error, EventLoop, Handle, Handler,
-    Message, Open, Options, Request,
+    Answer, Close, CloseFrame, Config, Connection, ConnectionId, Connections, Connector, DialError, Error, EventLoop,
+    Handle, Handler, Message, Open, Options, Request,
 };
 
 pub(crate) use self::sockets::*;
@@ -37,6 +37,7 @@ pub(crate) enum Seen {
     Close(ConnectionId, Close),
     Writable(ConnectionId, usize),
     AcceptError(io::ErrorKind, Option<i32>),
+    ConnectError(DialError),
 }
 
 /// Reports its events, and sends every message back unless it is told otherwise.
@@ -108,6 +109,10 @@ impl Handler for Recorder {
 
     fn on_writable(&mut self, connection: &mut Connection<'_, Self>) {
         self.report(Seen::Writable(connection.id(), connection.buffered_amount()));
+    }
+
+    fn on_connect_error(&mut self, _: &mut Connections<Self>, (): (), error: DialError) {
+        self.report(Seen::ConnectError(error));
     }
 
     fn on_accept_error(&mut self, _: &mut Connections<Self>, _: SocketAddr, error: &io::Error) {
@@ -186,6 +191,10 @@ impl Running {
         self.wait(|seen| if let Seen::Error(_, error) = seen { Some(error) } else { None })
     }
 
+    pub(crate) fn connect_error(&self) -> DialError {
+        self.wait(|seen| if let Seen::ConnectError(error) = seen { Some(error) } else { None })
+    }
+
     pub(crate) fn message(&self) -> Message<'static> {
         self.wait(|seen| if let Seen::Message(_, message) = seen { Some(message) } else { None })
     }
@@ -206,6 +215,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.handle.stop();
     }
+}
+
+/// A connector for a host that has these addresses.
+pub(crate) fn connector_to(addresses: &[SocketAddr]) -> Connector {
+    Connector::new().addresses(addresses)
 }
 
 /// A tungstenite client.

@@ -1,0 +1,87 @@
+//! Connector: the settings with which clients connect.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sansocket_dial::{DialOptions, ReconnectPolicy};
+use sansocket_drive::sansocket::{Config, RequestTemplate};
+#[cfg(feature = "tls")]
+use sansocket_tls::ClientTls;
+
+/// The settings of clients: the request, the way to the server (proxies, redirects, timeouts), TLS, and whether to
+/// connect again. [`Connections::connect_with`](crate::Connections::connect_with),
+/// [`Handle::connect`](crate::Handle::connect) and [`Socket::connect`](crate::Socket::connect) take one, which any
+/// number of connections can use.
+///
+/// ```
+/// use sansocket_mio::dial::{DialOptions, ProxyRules, ReconnectPolicy};
+/// use sansocket_mio::{Connector, RequestTemplate};
+///
+/// let proxies = ProxyRules::from_environment(|name| std::env::var(name).ok());
+/// let connector = Connector::new()
+///     .request(RequestTemplate::new().protocol("chat").header("Authorization", "Bearer 123"))
+///     .dial(DialOptions::default().proxies(proxies).max_redirects(5))
+///     .reconnect(ReconnectPolicy::default());
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Connector {
+    pub(crate) template: RequestTemplate,
+    pub(crate) dial: Arc<DialOptions>,
+    pub(crate) addresses: Option<Arc<[SocketAddr]>>,
+    pub(crate) config: Option<Arc<Config>>,
+    pub(crate) reconnect: Option<ReconnectPolicy>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<ClientTls>,
+}
+
+impl Connector {
+    /// Returns the defaults: no subprotocol, no additional header field, no proxy, no redirects, the [`Config`] of the
+    /// event loop, no reconnection.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the subprotocols and the header fields of the request.
+    pub fn request(mut self, template: RequestTemplate) -> Self {
+        self.template = template;
+        self
+    }
+
+    /// Sets the way to the server: proxies, redirects, another address or `Host`, and the timeouts of TCP.
+    pub fn dial(mut self, options: impl Into<Arc<DialOptions>>) -> Self {
+        self.dial = options.into();
+        self
+    }
+
+    /// Sets the addresses of the host in the URL, in the order of preference. They replace the lookup of its name, also
+    /// at later attempts. They do not apply to a proxy, nor after a redirect to another host. If the list is empty, the
+    /// lookup fails.
+    pub fn addresses(mut self, addresses: impl Into<Arc<[SocketAddr]>>) -> Self {
+        self.addresses = Some(addresses.into());
+        self
+    }
+
+    /// Sets the limits and timeouts, instead of those of the event loop
+    /// ([`Options::config`](crate::Options::config)). [`Config::opening_timeout`] covers everything from the lookup of
+    /// the name to the end of the opening handshake.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = Some(config.into());
+        self
+    }
+
+    /// Connects again when the connection is lost, or cannot be made: see
+    /// [`Handler::on_reconnect`](crate::Handler::on_reconnect).
+    pub fn reconnect(mut self, policy: ReconnectPolicy) -> Self {
+        self.reconnect = Some(policy);
+        self
+    }
+
+    /// Sets the TLS configuration for `wss` URLs and for proxies that are reached over TLS. The default is
+    /// [`ClientTls::new`], which all connectors share: it trusts the certificate authorities that the system trusts.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+}

@@ -1,0 +1,217 @@
+//! TLS of a client that is dialing: with a proxy, and the layer for the server. Without the feature `tls`, there is
+//! none.
+
+#[cfg(not(feature = "tls"))]
+pub(super) use disabled::DialTls;
+#[cfg(feature = "tls")]
+pub(super) use enabled::DialTls;
+
+/// Bytes read from a proxy at a time.
+const PROXY_READ: usize = 4096;
+
+#[cfg(feature = "tls")]
+mod enabled {
+    use std::io::{self, ErrorKind, Read as _, Write as _};
+
+    use mio::net::TcpStream;
+    use sansocket_dial::{StartTls, TlsPeer};
+    use sansocket_tls::{ClientTls, ConfigError, Tls, TlsError};
+
+    use super::PROXY_READ;
+    use crate::Error;
+    use crate::connector::Connector;
+    use crate::security::Security;
+
+    /// The TLS connections of a dial.
+    #[derive(Default)]
+    pub(in super::super) struct DialTls {
+        /// With the proxy.
+        proxy: Option<Tls>,
+        /// With the server, through the one with the proxy, if there is one.
+        server: Option<Tls>,
+        /// Plaintext that the server sent with its first flight. Usually empty.
+        plaintext: Vec<u8>,
+    }
+
+    impl DialTls {
+        pub(in super::super) const IS_BUILT_IN: bool = true;
+
+        /// Returns whether a failure of TLS is permanent; `None` if it is another failure.
+        pub(in super::super) fn permanence(error: &io::Error) -> Option<bool> {
+            let is_configuration = || error.get_ref().is_some_and(|error| error.is::<ConfigError>());
+            TlsError::of(error).map(TlsError::is_permanent).or_else(|| is_configuration().then_some(true))
+        }
+
+        /// Returns a failure of TLS and whether it is permanent, if that is why the opening handshake failed.
+        ///
+        /// # Errors
+        ///
+        /// The error, if it is another one.
+        pub(in super::super) fn failure_of_opening(
+            error: Error,
+            security: &Security,
+        ) -> Result<(io::Error, bool), Error> {
+            match error {
+                Error::Io(error) if Self::permanence(&error).is_some() => {
+                    let is_permanent = Self::permanence(&error) == Some(true);
+                    Ok((error, is_permanent))
+                }
+                // the transport failed or ended before TLS was ready
+                error if security.tls().is_some_and(|tls| !tls.is_open()) => match error {
+                    Error::Io(error) => Ok((error, false)),
+                    Error::Peer(sansocket_drive::sansocket::Error::Timeout(_)) => {
+                        Ok((ErrorKind::TimedOut.into(), false))
+                    }
+                    _ => Ok((ErrorKind::UnexpectedEof.into(), false)),
+                },
+                error => Err(error),
+            }
+        }
+
+        /// Starts TLS. Returns whether that is all: the handshake with the server runs in the layer.
+        pub(in super::super) fn start(&mut self, connector: &Connector, start: StartTls) -> io::Result<bool> {
+            let config = connector.tls.clone().map_or_else(ClientTls::shared, Ok);
+            let tls = config.and_then(|config| config.layer(&start.server_name));
+            let mut tls = tls.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+            if let Some(proxy) = self.proxy.take() {
+                tls = tls.through(proxy);
+            }
+            let mut received = Vec::from(start.leftover);
+            tls.receive(&mut received, &mut self.plaintext)?;
+            let is_server = start.peer == TlsPeer::Server;
+            *(if is_server { &mut self.server } else { &mut self.proxy }) = Some(tls);
+            Ok(is_server)
+        }
+
+        /// Continues the handshake with the proxy. Returns whether it has just become complete.
+        pub(in super::super) fn continue_with_proxy(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+            let Some(tls) = self.proxy.as_mut().filter(|tls| !tls.is_open()) else { return Ok(false) };
+            while !tls.is_open() {
+                if !flush(tls, stream)? {
+                    return Ok(false);
+                }
+                // a proxy sends nothing before it is asked
+                if !tls.is_open() && receive(tls, stream, &mut Vec::new())? == 0 {
+                    tls.check_eof()?;
+                }
+            }
+            Ok(true)
+        }
+
+        /// Writes bytes to the proxy. Returns how many were taken.
+        pub(in super::super) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+            let Some(tls) = &mut self.proxy else { return stream.write(bytes) };
+            if !flush(tls, stream)? {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            tls.send(bytes)?;
+            // `read` writes what the transport does not take now
+            flush(tls, stream)?;
+            Ok(bytes.len())
+        }
+
+        /// Reads from the proxy. Returns `None` at the end of the stream.
+        pub(in super::super) fn read(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+            let Some(tls) = &mut self.proxy else {
+                let mut buffer = vec![0; PROXY_READ];
+                let count = stream.read(&mut buffer)?;
+                buffer.truncate(count);
+                return Ok(Some(buffer).filter(|_| count > 0));
+            };
+            flush(tls, stream)?;
+            if tls.has_received_close() {
+                return Ok(None);
+            }
+            let mut plaintext = Vec::new();
+            let is_end = receive(tls, stream, &mut plaintext)? == 0;
+            Ok(Some(plaintext).filter(|_| !is_end))
+        }
+
+        /// Returns the layer of the WebSocket, and plaintext that it has received already.
+        pub(in super::super) fn into_layer(self) -> (Security, Vec<u8>) {
+            (self.server.or(self.proxy).into(), self.plaintext)
+        }
+    }
+
+    /// Writes pending bytes. Returns whether all are written.
+    fn flush(tls: &mut Tls, stream: &mut TcpStream) -> io::Result<bool> {
+        while !tls.pending().is_empty() {
+            match stream.write(tls.pending()) {
+                Ok(count) => _ = tls.advance(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads once. Returns the number of bytes of ciphertext, 0 at the end of the stream.
+    fn receive(tls: &mut Tls, stream: &mut TcpStream, plaintext: &mut Vec<u8>) -> io::Result<usize> {
+        let mut buffer = [0; PROXY_READ];
+        let count = stream.read(&mut buffer)?;
+        let received = tls.receive(&mut buffer[..count], plaintext);
+        if received.is_err() {
+            // the alert, as far as the transport takes it
+            let _ = flush(tls, stream);
+        }
+        received?;
+        Ok(count)
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod disabled {
+    use std::io::{self, Read as _, Write as _};
+
+    use mio::net::TcpStream;
+    use sansocket_dial::StartTls;
+
+    use super::PROXY_READ;
+    use crate::Error;
+    use crate::connector::Connector;
+    use crate::security::{PLAIN, Security};
+
+    /// No TLS.
+    #[derive(Default)]
+    pub(in super::super) struct DialTls {}
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same interface as with the feature")]
+    impl DialTls {
+        pub(in super::super) const IS_BUILT_IN: bool = false;
+
+        pub(in super::super) const fn permanence(_: &io::Error) -> Option<bool> {
+            None
+        }
+
+        pub(in super::super) const fn failure_of_opening(
+            error: Error,
+            _: &Security,
+        ) -> Result<(io::Error, bool), Error> {
+            Err(error)
+        }
+
+        pub(in super::super) fn start(&mut self, _: &Connector, _: StartTls) -> io::Result<bool> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(in super::super) const fn continue_with_proxy(&mut self, _: &mut TcpStream) -> io::Result<bool> {
+            Ok(false)
+        }
+
+        pub(in super::super) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+            stream.write(bytes)
+        }
+
+        pub(in super::super) fn read(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+            let mut buffer = vec![0; PROXY_READ];
+            let count = stream.read(&mut buffer)?;
+            buffer.truncate(count);
+            Ok(Some(buffer).filter(|_| count > 0))
+        }
+
+        pub(in super::super) const fn into_layer(self) -> (Security, Vec<u8>) {
+            (PLAIN, Vec::new())
+        }
+    }
+}
