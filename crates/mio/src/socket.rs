@@ -3,6 +3,7 @@
 mod backpressure;
 mod begin;
 mod client;
+mod dial;
 mod dial_tls;
 mod dialing;
 mod drive;

@@ -1,22 +1,15 @@
-//! How a client connects: it dials, performs the opening handshake, follows redirects, and connects again.
+//! A client that connects: it dials, and connects again.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mio::{Registry, Token};
 use sansocket_dial::{Backoff, DialError, Target};
+use sansocket_drive::masking_keys;
 use sansocket_drive::sansocket::rand_core::Rng;
 use sansocket_drive::sansocket::{ClientRequest, Config, Instant, WebSocket};
-use sansocket_drive::{Driver, masking_keys, with_keepalive};
 
-use super::Socket;
-use super::dialing::{Dialing, Opens, Progress};
-use super::flags::Flags;
-use super::lookup::{Lookup, ResolvedLookup};
-use crate::Error;
+use super::dialing::{Dialing, Progress};
 use crate::connector::Connector;
-use crate::security::PLAIN;
 
 /// A client until it is open, and as long as it may connect again.
 pub(super) struct Client {
@@ -53,7 +46,12 @@ pub struct Reconnection {
 }
 
 impl Client {
-    fn new(connector: &Connector, target: Target, config: Arc<Config>, now: Instant) -> Result<Self, DialError> {
+    pub(super) fn new(
+        connector: &Connector,
+        target: Target,
+        config: Arc<Config>,
+        now: Instant,
+    ) -> Result<Self, DialError> {
         let connector = Arc::new(connector.clone());
         let backoff = match connector.reconnect {
             Some(policy) => {
@@ -67,20 +65,26 @@ impl Client {
     }
 
     /// Returns the WebSocket of a client that has no transport yet. Its output is not written.
-    fn unconnected(&self, now: Instant) -> Result<WebSocket, DialError> {
+    pub(super) fn unconnected(&self, now: Instant) -> Result<WebSocket, DialError> {
         let request = ClientRequest::from_template(self.target.uri().clone(), self.connector.template.clone());
         let keys = masking_keys().map_err(DialError::Local)?;
         Ok(WebSocket::client(request, Arc::clone(&self.config), keys, now)?)
     }
 
-    fn dialing(&mut self) -> Option<&mut Dialing> {
+    /// Returns the dial, if it goes on.
+    pub(super) fn dialing(&mut self) -> Option<&mut Dialing> {
         match &mut self.phase {
             Phase::Dialing(dialing) => Some(dialing),
             Phase::Waiting(_) | Phase::Ended => None,
         }
     }
 
-    fn advance(&mut self, now: Instant) -> Result<Progress, DialError> {
+    /// Goes on as far as possible without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection. [`end`](Self::end) follows.
+    pub(super) fn advance(&mut self, now: Instant) -> Result<Progress, DialError> {
         if let Phase::Waiting(until) = self.phase {
             if now < until {
                 return Ok(Progress::Waits);
@@ -91,233 +95,58 @@ impl Client {
         self.dialing().map_or(Ok(Progress::Waits), |dialing| dialing.advance(now))
     }
 
-    fn end(&mut self, failure: DialError) {
+    /// Ends the dial, because of a failure.
+    pub(super) fn end(&mut self, failure: DialError) {
         self.phase = Phase::Ended;
         self.failure = Some(failure);
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    /// Returns when to advance without an event.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Waiting(until) => Some(*until),
             Phase::Dialing(dialing) => Some(dialing.poll_timeout()),
             Phase::Ended => None,
         }
     }
-}
 
-impl Socket {
-    /// Begins to connect, as a client. [`drive`](Self::drive) goes on. [`Config::opening_timeout`] covers everything,
-    /// from `now` to the end of the opening handshake.
-    ///
-    /// 1. After each call of `drive` and [`ready`](Self::ready), as long as the connection is not open, the owner does
-    ///    the lookups that [`take_lookup`](Self::take_lookup) returns.
-    /// 2. If the connection cannot be made, no event occurs. At [`NextStep::End`](super::NextStep::End),
-    ///    [`take_dial_error`](Self::take_dial_error) returns the reason.
-    /// 3. With a [`ReconnectPolicy`](sansocket_dial::ReconnectPolicy), the owner first calls
-    ///    [`reconnect`](Self::reconnect) at [`NextStep::End`](super::NextStep::End).
-    ///
-    /// Without a [`Config`] in the connector, the default applies, with keepalive.
-    ///
-    /// # Errors
-    ///
-    /// The caller is at fault: the request, a proxy's URL or the configuration of TLS is not valid. Or the system has no
-    /// random numbers.
-    pub fn connect(connector: &Connector, target: Target, now: Instant) -> Result<Self, DialError> {
-        Self::connect_or_default(connector, target, None, now)
+    /// Notes that the connection is open. Returns whether the client may connect again.
+    pub(super) fn opened(&mut self, now: Instant) -> bool {
+        self.phase = Phase::Ended;
+        let Some(backoff) = &mut self.backoff else { return false };
+        backoff.opened(now);
+        true
     }
 
-    /// Begins to connect with a default for the [`Config`].
-    pub(crate) fn connect_or_default(
-        connector: &Connector,
-        target: Target,
-        default_config: Option<&Arc<Config>>,
-        now: Instant,
-    ) -> Result<Self, DialError> {
-        let config = connector.config.as_ref().or(default_config).map(Arc::clone).unwrap_or_default();
-        let client = Client::new(connector, target, with_keepalive(config), now)?;
-        let driver = Driver::with_layer(client.unconnected(now)?, PLAIN);
-        let mut socket = Self { driver, rare: None, stream: None, flags: Flags::CONNECTING | Flags::OUTPUT_PENDING };
-        socket.rare().client = Some(client);
-        Ok(socket)
-    }
-
-    /// Takes a lookup that the owner has to do, without blocking its loop. [`resolved`](Self::resolved) reports the
-    /// result.
-    pub fn take_lookup(&mut self) -> Option<Lookup> {
-        if !self.is_connecting() {
-            return None;
-        }
-        self.dialing()?.take_lookup()
-    }
-
-    /// Reports the result of a lookup. Call [`drive`](Self::drive) afterwards. A result that is no longer of interest is
-    /// ignored.
-    pub fn resolved(&mut self, resolved: ResolvedLookup) {
-        if let Some(dialing) = self.dialing() {
-            dialing.resolved(resolved);
-        }
-    }
-
-    /// Returns why the connection was not made, at [`NextStep::End`](super::NextStep::End). `None` if it was open, if
-    /// the owner ended the attempt, and for servers.
-    pub fn take_dial_error(&mut self) -> Option<DialError> {
-        self.client()?.failure.take()
-    }
-
-    /// Begins to connect again, at [`NextStep::End`](super::NextStep::End), if the [`Connector`] has a
-    /// [`ReconnectPolicy`](sansocket_dial::ReconnectPolicy). Returns `None` if it has none, if the policy ends, or if
-    /// the failure is permanent: then drop the socket. The owner should not call it if it has closed the connection
-    /// itself.
-    pub fn reconnect(&mut self, now: Instant) -> Option<Reconnection> {
-        let client = self.rare.as_mut()?.client.as_mut()?;
-        let backoff = client.backoff.as_mut()?;
-        let delay = match &client.failure {
+    /// Begins to wait for the next attempt, if there is one. Returns the WebSocket until then.
+    pub(super) fn reconnect(&mut self, now: Instant) -> Option<(Reconnection, WebSocket)> {
+        let backoff = self.backoff.as_mut()?;
+        let delay = match &self.failure {
             Some(error) => backoff.failed(error, SystemTime::now())?,
             None => backoff.closed(now)?,
         };
-        let attempt = backoff.attempts().saturating_add(1);
-        let ws = match client.unconnected(now) {
-            Ok(ws) => ws,
-            Err(error) => {
-                client.end(error);
-                return None;
-            }
-        };
-        client.phase = Phase::Waiting(now + delay);
-        let error = client.failure.take();
-        self.disconnect(ws);
-        Some(Reconnection { attempt, delay, error })
+        let attempt = self.attempt();
+        let ws = self.unconnected(now).map_err(|error| self.end(error)).ok()?;
+        self.phase = Phase::Waiting(now + delay);
+        Some((Reconnection { attempt, delay, error: self.failure.take() }, ws))
     }
 
-    /// Connects no more: the application has ended the connection.
-    pub(crate) fn cancel_reconnection(&mut self) {
-        if let Some(client) = self.client() {
-            client.backoff = None;
-        }
+    /// Connects no more.
+    pub(super) fn cancel_reconnection(&mut self) {
+        self.backoff = None;
     }
 
-    /// Returns the number of the current attempt to connect since the beginning or the last stable connection. It is 1
-    /// without a [`ReconnectPolicy`](sansocket_dial::ReconnectPolicy).
-    pub fn attempt(&self) -> u32 {
-        let client = self.rare.as_ref().and_then(|rare| rare.client.as_ref());
-        client.and_then(|client| client.backoff.as_ref()).map_or(0, Backoff::attempts).saturating_add(1)
+    pub(super) fn take_failure(&mut self) -> Option<DialError> {
+        self.failure.take()
     }
 
-    /// Returns whether the socket is a client without a transport.
-    #[inline]
-    pub(crate) fn is_connecting(&self) -> bool {
-        self.flags.intersects(Flags::CONNECTING)
+    /// Returns the number of the current attempt since the beginning or the last stable connection.
+    pub(super) fn attempt(&self) -> u32 {
+        self.backoff.as_ref().map_or(0, Backoff::attempts).saturating_add(1)
     }
 
-    /// Returns whether the socket is a client that is not open yet.
-    pub(super) fn is_dialing(&self) -> bool {
-        let client = self.rare.as_ref().and_then(|rare| rare.client.as_ref());
-        client.is_some_and(|client| matches!(client.phase, Phase::Dialing(_)))
-    }
-
-    /// Returns when a client without a transport must go on.
-    #[cold]
-    pub(super) fn dial_timeout(&self) -> Option<Instant> {
-        self.rare.as_ref()?.client.as_ref()?.poll_timeout()
-    }
-
-    /// Goes on with connecting, as far as possible without waiting.
-    #[cold]
-    pub(super) fn advance_dial(&mut self, now: Instant) {
-        let Some(client) = self.client() else { return };
-        match client.advance(now) {
-            Ok(Progress::Waits) => {}
-            Ok(Progress::Opens(opens)) => self.begin_opening(*opens),
-            Err(error) => {
-                self.driver.log_failure(&error);
-                self.driver.websocket_mut().abort(now);
-                if let Some(client) = self.client() {
-                    client.end(error);
-                }
-            }
-        }
-    }
-
-    /// Notes that the connection is open.
-    #[cold]
-    pub(super) fn finish_dialing(&mut self, now: Instant) {
-        let Some(client) = self.client() else { return };
-        client.phase = Phase::Ended;
-        match &mut client.backoff {
-            Some(backoff) => backoff.opened(now),
-            None => self.rare().client = None,
-        }
-        self.release_rare();
-    }
-
-    /// Handles a failure of the connection if it is not open yet: follows a redirect, or ends the dial. Returns the
-    /// error if it is none of a client that is dialing.
-    #[cold]
-    pub(super) fn opening_failed(&mut self, error: Error, now: Instant) -> Option<Error> {
-        let Self { driver, rare, .. } = self;
-        let client = rare.as_mut().and_then(|rare| rare.client.as_mut());
-        let Some(client) = client else { return Some(error) };
-        let Some(dialing) = client.dialing() else { return Some(error) };
-        dialing.opening_failed(error, driver.layer());
-        let result = dialing.advance(now).and_then(|progress| Ok((progress, client.unconnected(now)?)));
-        match result {
-            Ok((progress, ws)) => {
-                self.disconnect(ws);
-                if let Progress::Opens(opens) = progress {
-                    self.begin_opening(*opens);
-                }
-            }
-            // the driver ends the transport, which may have to take an alert
-            Err(error) => client.end(error),
-        }
-        None
-    }
-
-    /// Registers the streams of a client that is dialing.
-    pub(super) fn register_dial(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.dialing().map_or(Ok(()), |dialing| dialing.register(registry, token))
-    }
-
-    pub(super) fn deregister_dial(&mut self, registry: &Registry) -> io::Result<()> {
-        self.dialing().map_or(Ok(()), |dialing| dialing.deregister(registry))
-    }
-
-    pub(super) fn forget_registration_of_dial(&mut self) {
-        if let Some(dialing) = self.dialing() {
-            dialing.forget_registration();
-        }
-    }
-
-    fn client(&mut self) -> Option<&mut Client> {
-        self.rare.as_mut()?.client.as_mut()
-    }
-
-    fn dialing(&mut self) -> Option<&mut Dialing> {
-        self.client()?.dialing()
-    }
-
-    /// Drops the transport.
-    fn disconnect(&mut self, ws: WebSocket) {
-        self.driver.restart(ws, PLAIN);
-        self.stream = None;
-        self.rare().unreceived.clear();
-        self.flags = Flags::CONNECTING | Flags::OUTPUT_PENDING;
-    }
-
-    /// Begins the opening handshake.
-    fn begin_opening(&mut self, opens: Opens) {
-        let Opens { ws, security, stream, is_registered, received } = opens;
-        self.driver.restart(ws, security);
-        // if the server is already gone, reading its response reports it
-        let _ = stream.set_nodelay(true);
-        self.stream = Some(stream);
-        self.flags = self.flags.intersection(Flags::PAUSED) | Flags::OUTPUT_PENDING | Flags::MAY_READ;
-        if is_registered {
-            self.flags.insert(Flags::WATCHES_READING | Flags::WATCHES_WRITING);
-        }
-        if !received.is_empty() {
-            self.keep_unreceived(received.as_slice().into());
-        }
-        self.log_peer();
+    /// Returns whether the client is neither open nor waiting.
+    pub(super) const fn is_dialing(&self) -> bool {
+        matches!(self.phase, Phase::Dialing(_))
     }
 }

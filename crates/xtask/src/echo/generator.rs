@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sansocket_mio::sansocket::Delivery;
-use sansocket_mio::{Chunk, Close, Config, Connection, ConnectionId, Error, EventLoop, Handler, Open, Options};
+use sansocket_mio::{
+    Chunk, Close, Config, Connection, ConnectionId, Connections, DialError, Error, EventLoop, Handler, Open, Options,
+};
 
 use super::cell::Cell;
 use super::tally::{SILENCE_MAX, StopAfter, Tally};
@@ -205,6 +207,10 @@ impl Handler for Clients {
     }
 
     fn on_error(&mut self, _: &mut Connection<'_, Self>, error: Error) {
+        self.fail(anyhow!(error).context("a connection failed"));
+    }
+
+    fn on_connect_error(&mut self, _: &mut Connections<Self>, (): (), error: DialError) {
         self.fail(anyhow!(error).context("a connection failed"));
     }
 

@@ -7,9 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sansocket_mio::sansocket::ClientRequest;
 use sansocket_mio::{
-    Config, Connection, Connections, EncodedMessage, Handler, Keepalive, Message, Open, Options, Threads, parse_uri,
+    Config, Connection, Connections, Connector, EncodedMessage, Handler, Keepalive, Message, Open, Options, Threads,
 };
 
 use crate::echo::running_time;
@@ -81,8 +80,7 @@ impl Publisher {
         next(&opened)?;
         let address = loops.local_addr();
         for _ in 0..members {
-            let request = ClientRequest::new(parse_uri(&format!("ws://{address}"))?);
-            clients.handle().connect(request, [address], ()).map_err(|error| error.map(drop))?;
+            clients.handle().connect(&Connector::new(), format!("ws://{address}").parse()?, ())?;
             // both ends are open
             next(&reports)?;
             next(&opened)?;

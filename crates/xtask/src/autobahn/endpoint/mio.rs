@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
-use sansocket_mio::{Connection, Error, EventLoop, Handler, ListenOptions, Message, Options};
+use sansocket_mio::{
+    Connection, Connections, Connector, DialError, Error, EventLoop, Handler, ListenOptions, Message, Options,
+};
 
 use super::config::config;
 
@@ -18,7 +20,8 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
 
 pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
     let mut event_loop = EventLoop::with_options(Echo, &Options::new().config(config()))?;
-    event_loop.connect_to(url.parse()?, target, ())?;
+    let connector = Connector::new().addresses([target]);
+    event_loop.connect_with(&connector, url.parse()?, ())?;
     finish(&mut event_loop)
 }
 
@@ -26,9 +29,9 @@ pub(super) fn ask(url: &str) -> Result<Option<String>> {
     let mut event_loop = EventLoop::new(Question::default())?;
     event_loop.connect(url)?;
     finish(&mut event_loop)?;
-    let Question { answer, error } = event_loop.handler();
-    match error.take() {
-        Some(error) => Err(error.into()),
+    let Question { answer, failure } = event_loop.handler();
+    match failure.take() {
+        Some(failure) => Err(failure),
         None => Ok(answer.take()),
     }
 }
@@ -56,7 +59,7 @@ impl Handler for Echo {
 #[derive(Default)]
 struct Question {
     answer: Option<String>,
-    error: Option<Error>,
+    failure: Option<anyhow::Error>,
 }
 
 impl Handler for Question {
@@ -70,6 +73,10 @@ impl Handler for Question {
     }
 
     fn on_error(&mut self, _: &mut Connection<'_, Self>, error: Error) {
-        self.error = Some(error);
+        self.failure = Some(error.into());
+    }
+
+    fn on_connect_error(&mut self, _: &mut Connections<Self>, (): (), error: DialError) {
+        self.failure = Some(error.into());
     }
 }
