@@ -1,8 +1,10 @@
 //! Connector: the settings with which clients connect.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sansocket_connect::Settings;
 use sansocket_dial::{DialOptions, ReconnectPolicy};
 use sansocket_drive::sansocket::{Config, RequestTemplate};
 #[cfg(feature = "tls")]
@@ -15,24 +17,21 @@ use sansocket_tls::ClientTls;
 ///
 /// ```
 /// use sansocket_mio::dial::{DialOptions, ProxyRules, ReconnectPolicy};
-/// use sansocket_mio::{Connector, RequestTemplate};
+/// use sansocket_mio::Connector;
 ///
 /// let proxies = ProxyRules::from_environment(|name| std::env::var(name).ok());
 /// let connector = Connector::new()
-///     .request(RequestTemplate::new().protocol("chat").header("Authorization", "Bearer 123"))
+///     .protocol("chat")
+///     .header("Authorization", "Bearer 123")
 ///     .dial(DialOptions::default().proxies(proxies).max_redirects(5))
 ///     .reconnect(ReconnectPolicy::default());
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Connector {
-    pub(crate) template: RequestTemplate,
-    pub(crate) dial: Arc<DialOptions>,
-    pub(crate) addresses: Option<Arc<[SocketAddr]>>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) config: Option<Arc<Config>>,
     pub(crate) reconnect: Option<ReconnectPolicy>,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<ClientTls>,
 }
 
 impl Connector {
@@ -42,15 +41,30 @@ impl Connector {
         Self::default()
     }
 
-    /// Sets the subprotocols and the header fields of the request.
-    pub fn request(mut self, template: RequestTemplate) -> Self {
-        self.template = template;
+    /// Offers a subprotocol; the first one offered is preferred.
+    pub fn protocol(self, protocol: impl Into<String>) -> Self {
+        self.change_template(|template| template.protocol(protocol))
+    }
+
+    /// Adds a header field to the request, such as `Authorization`; see [`RequestTemplate::header`].
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.change_template(|template| template.header(name, value))
+    }
+
+    /// Sets the `Origin` of the request, as a browser does.
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.change_template(|template| template.origin(origin))
+    }
+
+    fn change_template(mut self, change: impl FnOnce(RequestTemplate) -> RequestTemplate) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.template = change(mem::take(&mut settings.template));
         self
     }
 
     /// Sets the way to the server: proxies, redirects, another address or `Host`, and the timeouts of TCP.
     pub fn dial(mut self, options: impl Into<Arc<DialOptions>>) -> Self {
-        self.dial = options.into();
+        Arc::make_mut(&mut self.settings).dial = options.into();
         self
     }
 
@@ -58,7 +72,7 @@ impl Connector {
     /// at later attempts. They do not apply to a proxy, nor after a redirect to another host. If the list is empty, the
     /// lookup fails.
     pub fn addresses(mut self, addresses: impl Into<Arc<[SocketAddr]>>) -> Self {
-        self.addresses = Some(addresses.into());
+        Arc::make_mut(&mut self.settings).addresses = Some(addresses.into());
         self
     }
 
@@ -81,7 +95,7 @@ impl Connector {
     /// [`ClientTls::new`], which all connectors share: it trusts the certificate authorities that the system trusts.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ClientTls) -> Self {
-        self.tls = Some(tls);
+        Arc::make_mut(&mut self.settings).tls = Some(tls);
         self
     }
 }

@@ -113,7 +113,6 @@ mod occupancy;
 mod options;
 mod read_buffer;
 mod resolver;
-mod security;
 mod send_scratch;
 mod socket;
 mod table;
@@ -131,7 +130,8 @@ pub use handler::{Connection, Connections, Handler};
 pub use listen_options::ListenOptions;
 pub use options::Options;
 pub use read_buffer::ReadBuffer;
-pub use socket::{Lookup, NextStep, Reconnection, ResolvedLookup, Socket};
+pub use sansocket_connect::{Lookup, ResolvedLookup};
+pub use socket::{NextStep, Reconnection, Socket};
 pub use threads::Threads;
 pub use timers::TimerKey;
 
@@ -144,7 +144,7 @@ pub use sansocket_dial::{DialError, Target};
 pub use sansocket_drive::sansocket;
 pub use sansocket_drive::sansocket::{
     Accept, Chunk, ClientRequest, Close, CloseCode, CloseFrame, Config, EncodedMessage, Event, HttpResponse, Instant,
-    Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, RequestTemplate, SendError, WebSocket,
+    Keepalive, Message, MessageKind, Open, OriginPolicy, ReadyState, Request, SendError, WebSocket,
 };
 #[cfg(feature = "deflate")]
 pub use sansocket_drive::sansocket::{Compress, Compression};

@@ -8,8 +8,8 @@ use sansocket_drive::sansocket::{Accept, OriginPolicy, Request};
 use sansocket_tls::ServerTls;
 
 #[cfg(not(feature = "tls"))]
-use crate::security::PLAIN;
-use crate::security::Security;
+use sansocket_connect::PLAIN;
+use sansocket_connect::Security;
 
 /// The settings of a listener: [`EventLoop::listen_with`](crate::EventLoop::listen_with),
 /// [`Threads::start_with`](crate::Threads::start_with).

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
+use sansocket_connect::{Lookup, ResolvedLookup};
 use sansocket_dial::Target;
 use sansocket_drive::Group;
 #[cfg(feature = "deflate")]
@@ -23,7 +24,7 @@ use crate::listener::Client;
 use crate::occupancy::Occupancy;
 use crate::options::MailboxLimits;
 use crate::resolver::Resolver;
-use crate::socket::{Lookup, ResolvedLookup, Socket};
+use crate::socket::Socket;
 
 /// Commands executed in one turn.
 pub(crate) const TURN_COMMANDS: usize = 1024;

@@ -4,17 +4,13 @@ mod backpressure;
 mod begin;
 mod client;
 mod dial;
-mod dial_tls;
-mod dialing;
 mod drive;
 mod flags;
-mod lookup;
 mod registration;
 mod transfer;
 pub(crate) mod turn;
 
 pub use client::Reconnection;
-pub use lookup::{Lookup, ResolvedLookup};
 
 use std::fmt;
 use std::time::Duration;
@@ -29,7 +25,7 @@ use socket2::SockRef;
 use client::Client;
 use flags::Flags;
 
-use crate::security::Security;
+use sansocket_connect::Security;
 
 /// One connection as a mio [`Source`](event::Source), for applications that have a [`Poll`](mio::Poll) of their own.
 ///

@@ -19,10 +19,10 @@ use crate::listen_options::ListenerShared;
 use crate::listener::Client;
 use crate::occupancy::Occupancy;
 use crate::options::Options;
-use crate::security::{PLAIN, Security};
 use crate::send_scratch::SendScratch;
 use crate::socket::{Reconnection, Socket};
 use crate::timers::Timers;
+use sansocket_connect::{PLAIN, Security};
 
 /// The listener number of connections that no listener has accepted.
 pub(crate) const NO_LISTENER: u16 = u16::MAX;

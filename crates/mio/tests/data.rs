@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use sansocket_mio::{
     Answer, Close, Connection, ConnectionId, Connections, Connector, DialError, Error, EventLoop, Handler, Message,
-    Open, Request, RequestTemplate,
+    Open, Request,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -159,7 +159,7 @@ fn data_of_a_connection_that_cannot_begin_is_dropped() {
     bounded(|| {
         let (dropped, drops) = mpsc::channel();
         let mut event_loop = EventLoop::new(Keeper(dropped.clone())).unwrap();
-        let connector = Connector::new().request(RequestTemplate::new().header("not a token", ""));
+        let connector = Connector::new().header("not a token", "");
         let target = "ws://127.0.0.1:1/".parse().unwrap();
         let error = event_loop.connect_with(&connector, target, Some(Kept(dropped))).unwrap_err();
         assert!(matches!(error, DialError::Request(_)), "{error}");

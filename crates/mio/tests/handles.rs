@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use sansocket_mio::{
     Close, CloseCode, Connection, ConnectionId, Connections, Connector, DialError, Error, EventLoop, Handle, Handler,
-    MailboxLimit, Message, Open, Options, PostError, RequestTemplate, Threads,
+    MailboxLimit, Message, Open, Options, PostError, Threads,
 };
 use support::*;
 use tungstenite::Message as Theirs;
@@ -217,7 +217,7 @@ fn a_failed_connection_of_a_handle_is_reported_with_its_data() {
         assert!(error.starts_with("TCP: ") && error.to_lowercase().contains(&refused), "{error}");
         let error = connect(&connector_to(&[]), "nowhere");
         assert!(error.starts_with("name: no address for localhost"), "{error}");
-        let error = connect(&Connector::new().request(RequestTemplate::new().header("no token", "")), "invalid");
+        let error = connect(&Connector::new().header("no token", ""), "invalid");
         assert!(error.starts_with("request: "), "{error}");
         agents.stop();
     });

@@ -5,7 +5,7 @@ mod support;
 use std::io::Write;
 use std::net::TcpListener;
 
-use sansocket_mio::{Accept, Answer, Connector, DialError, HttpResponse, RequestTemplate, Socket, Target, now};
+use sansocket_mio::{Accept, Answer, Connector, DialError, HttpResponse, Socket, Target, now};
 use support::*;
 
 /// UTS 46: the host is converted before it is looked up or sent.
@@ -70,7 +70,7 @@ fn credentials_are_redacted() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let target: Target = format!("ws://{address}/").parse().unwrap();
-            let connector = Connector::new().request(RequestTemplate::new().header(name, "hunter2"));
+            let connector = Connector::new().header(name, "hunter2");
             let socket = Socket::connect(&connector, target.clone(), now()).unwrap();
             check([format!("{socket:?}"), format!("{socket:#?}")], "Connecting");
             check([format!("{connector:?}"), format!("{connector:#?}")], "<redacted>");

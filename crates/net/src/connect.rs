@@ -1,28 +1,30 @@
 //! Connecting: from a URL to an open connection, or to the reason why there is none.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::mem;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
-use sansocket::{ClientRequest, Config, RequestError, RequestTemplate, UriError, WsUri};
-use sansocket_drive::{Clock, Error, masking_keys, parse_uri, with_keepalive};
+use sansocket::{ClientRequest, Config, RequestTemplate};
+use sansocket_connect::{Dialing, Opens, PLAIN, Progress, Security, Settings};
+use sansocket_dial::{DialError, DialOptions, ReconnectPolicy, Target};
+use sansocket_drive::{Clock, masking_keys, parse_uri, with_keepalive};
 #[cfg(feature = "tls")]
-use sansocket_tls::{ClientTls, ConfigError};
-use thiserror::Error as ThisError;
+use sansocket_tls::ClientTls;
 
+use crate::dial_waiter::DialWaiter;
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
-use crate::security::{PLAIN, Security};
+use crate::reconnecting::Reconnecting;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
-use crate::websocket::{WebSocket, finish_opening};
+use crate::websocket::{WebSocket, try_opening};
 
-/// Connects to a `ws://` URL, or with the feature `tls` to a `wss://` URL, with the settings of [`Connector::new`].
+/// Connects to a `ws` or `ws+unix` URL, or with the feature `tls` to a `wss` URL, with the settings of
+/// [`Connector::new`].
 ///
 /// # Errors
 ///
-/// See [`ConnectError`].
-pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
+/// See [`DialError`].
+pub fn connect(url: &str) -> Result<WebSocket, DialError> {
     Connector::new().connect(url)
 }
 
@@ -32,53 +34,64 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
 /// not enforce this.
 ///
 /// ```no_run
-/// use std::time::Duration;
 /// use sansocket_net::Connector;
+/// use sansocket_net::dial::{DialOptions, ProxyRules};
 ///
-/// let connector = Connector::new().protocol("chat").header("Authorization", "Bearer 123");
+/// let proxies = ProxyRules::from_environment(|name| std::env::var(name).ok());
+/// let connector = Connector::new()
+///     .protocol("chat")
+///     .header("Authorization", "Bearer 123")
+///     .dial(DialOptions::default().proxies(proxies).max_redirects(5));
 /// let ws = connector.connect("ws://localhost:9001/rooms/1")?;
 /// assert_eq!(ws.protocol(), Some("chat"));
-/// # Ok::<(), sansocket_net::ConnectError>(())
+/// # Ok::<(), sansocket_net::DialError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Connector {
-    template: RequestTemplate,
+    settings: Arc<Settings>,
     config: Arc<Config>,
-    connect_timeout: Duration,
     buffer_size: usize,
-    #[cfg(feature = "tls")]
-    tls: Option<ClientTls>,
 }
 
 impl Connector {
-    /// No subprotocol, no additional header, [`Config::default`] with keepalive, 10 s to connect to an address.
+    /// Returns the defaults: no subprotocol, no additional header field, no proxy, no redirects, [`Config::default`]
+    /// with keepalive.
     pub fn new() -> Self {
-        Self {
-            template: RequestTemplate::new(),
-            config: with_keepalive(Config::default()),
-            connect_timeout: Duration::from_secs(10),
-            buffer_size: DEFAULT_BUFFER_SIZE,
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
+        Self { settings: Arc::default(), config: with_keepalive(Config::default()), buffer_size: DEFAULT_BUFFER_SIZE }
     }
 
     /// Offers a subprotocol; the first one offered is preferred.
-    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
-        self.template = self.template.protocol(protocol);
-        self
+    pub fn protocol(self, protocol: impl Into<String>) -> Self {
+        self.change_template(|template| template.protocol(protocol))
     }
 
     /// Adds a header field to the request, such as `Authorization`; see [`RequestTemplate::header`].
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.template = self.template.header(name, value);
-        self
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.change_template(|template| template.header(name, value))
     }
 
     /// Sets the `Origin` of the request, as a browser does.
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.template = self.template.origin(origin);
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.change_template(|template| template.origin(origin))
+    }
+
+    fn change_template(mut self, change: impl FnOnce(RequestTemplate) -> RequestTemplate) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.template = change(mem::take(&mut settings.template));
+        self
+    }
+
+    /// Sets the way to the server: proxies, redirects, another address or `Host`, and the timeouts of TCP.
+    pub fn dial(mut self, options: impl Into<Arc<DialOptions>>) -> Self {
+        Arc::make_mut(&mut self.settings).dial = options.into();
+        self
+    }
+
+    /// Sets the addresses of the host in the URL, in the order of preference. They replace the lookup of its name. They
+    /// do not apply to a proxy, nor after a redirect to another host. If the list is empty, the lookup fails.
+    pub fn addresses(mut self, addresses: impl Into<Arc<[SocketAddr]>>) -> Self {
+        Arc::make_mut(&mut self.settings).addresses = Some(addresses.into());
         self
     }
 
@@ -89,116 +102,131 @@ impl Connector {
         self
     }
 
-    /// Sets how long TCP may take to connect to one address. The opening handshake has its own timeout,
-    /// [`Config::opening_timeout`].
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
     /// Sets the size of the read buffer; see [`Acceptor::buffer_size`](crate::Acceptor::buffer_size).
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self
     }
 
-    /// Sets the TLS configuration for `wss` URLs. The default is [`ClientTls::new`], which all connectors share: it
-    /// trusts the certificate authorities that the system trusts.
+    /// Sets the TLS configuration for `wss` URLs and for proxies that are reached over TLS. The default is
+    /// [`ClientTls::new`], which all connectors share: it trusts the certificate authorities that the system trusts.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ClientTls) -> Self {
-        self.tls = Some(tls);
+        Arc::make_mut(&mut self.settings).tls = Some(tls);
         self
     }
 
-    /// Connects to the URL's host, trying its addresses in turn, and completes the opening handshake. The system bounds
-    /// the time of a name lookup.
+    /// Connects to a `ws`, `wss` or `ws+unix` URL, and completes the opening handshake.
+    /// [`Config::opening_timeout`] covers everything, from the lookup of the name on.
+    ///
+    /// The stream of a `ws+unix` URL is a Unix socket in a `TcpStream`, which has no IP addresses: both are descriptors.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn connect(&self, url: &str) -> Result<WebSocket<TcpStream>, ConnectError> {
-        let uri = parse_uri(url)?;
-        self.connect_to_any(&uri, (uri.host(), uri.port()))
+    /// See [`DialError`].
+    pub fn connect(&self, url: &str) -> Result<WebSocket, DialError> {
+        self.connect_to(url.parse()?)
     }
 
-    /// Connects to one of these addresses, regardless of what the URL's host resolves to, and completes the opening
-    /// handshake.
+    /// Connects to a target, as [`connect`](Self::connect) does.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn connect_to(&self, url: &str, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
-        self.connect_to_any(&parse_uri(url)?, addresses)
+    /// See [`DialError`].
+    pub fn connect_to(&self, target: Target) -> Result<WebSocket, DialError> {
+        let clock = Clock::of_process();
+        let (settings, config) = (Arc::clone(&self.settings), Arc::clone(&self.config));
+        let mut dialing = Dialing::new(settings, target, config, clock.now())?;
+        let mut waiter = DialWaiter::default();
+        loop {
+            match dialing.advance(clock.now())? {
+                Progress::Waits => waiter.wait(&mut dialing, clock).map_err(DialError::Local)?,
+                Progress::Opens(opens) => match self.open_dialed(*opens, &mut dialing)? {
+                    Some(ws) => return Ok(ws),
+                    None => waiter = DialWaiter::default(),
+                },
+            }
+        }
     }
 
-    /// Completes the opening handshake over a stream to the URL's host, such as a Unix socket or a TLS stream of
-    /// another library. Starts no TLS, even for a `wss` URL.
+    /// Returns the attempts to connect, and to connect again whenever the connection has ended.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
-    pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        self.open(self.request(parse_uri(url)?), PLAIN, stream, None)
+    /// The URL is not valid, or the system has no random numbers.
+    pub fn reconnecting(&self, url: &str, policy: ReconnectPolicy) -> Result<Reconnecting, DialError> {
+        Reconnecting::new(self.clone(), url.parse()?, policy)
     }
 
-    /// Starts TLS over a stream to the host of a `wss` URL, such as a proxy's tunnel, and completes the opening
-    /// handshake. Starts no TLS for a `ws` URL.
+    /// Completes the opening handshake over a stream to the URL's host, such as a TLS stream of another library. Starts
+    /// no TLS, even for a `wss` URL.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`].
+    /// [`DialError::Target`], [`DialError::Request`], [`DialError::Opening`], [`DialError::Local`].
+    pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, DialError> {
+        self.handshake_through(PLAIN, url, stream)
+    }
+
+    /// Starts TLS over a stream to the host of a `wss` URL, such as a tunnel, and completes the opening handshake. Starts
+    /// no TLS for a `ws` URL.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`handshake`](Self::handshake), and [`DialError::Tls`].
     #[cfg(feature = "tls")]
-    pub fn handshake_tls<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, ConnectError> {
-        let uri = parse_uri(url)?;
-        let security = self.security(&uri)?;
-        self.open(self.request(uri), security, stream, None)
+    pub fn handshake_tls<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, DialError> {
+        let uri = parse_uri(url).map_err(sansocket_dial::TargetError::from)?;
+        if !uri.is_secure() {
+            return self.handshake(url, stream);
+        }
+        let config = self.settings.tls.clone().map_or_else(ClientTls::shared, Ok);
+        let layer = config.and_then(|config| config.layer(uri.host()));
+        let layer = layer.map_err(|error| DialError::Tls {
+            host: uri.host().to_owned(),
+            error: std::io::Error::new(std::io::ErrorKind::InvalidInput, error),
+            is_permanent: true,
+        })?;
+        self.handshake_through(layer.into(), url, stream)
     }
 
-    fn connect_to_any(&self, uri: &WsUri, addresses: impl ToSocketAddrs) -> Result<WebSocket<TcpStream>, ConnectError> {
-        let request = self.request(uri.clone());
-        request.check()?;
-        let security = self.security(uri)?;
-        let resolve = |error| ConnectError::Resolve { host: uri.host().into(), error };
-        let addresses = addresses.to_socket_addrs().map_err(resolve)?;
-        let (stream, peer) = tcp(addresses, self.connect_timeout).map_err(|tried| unreachable(uri, tried))?;
-        self.open(request, security, stream, Some(peer))
-    }
-
-    fn open<S: Stream>(
+    fn handshake_through<S: Stream>(
         &self,
-        request: ClientRequest,
         security: Security,
+        url: &str,
         stream: S,
-        peer: Option<SocketAddr>,
-    ) -> Result<WebSocket<S>, ConnectError> {
+    ) -> Result<WebSocket<S>, DialError> {
+        let uri = parse_uri(url).map_err(sansocket_dial::TargetError::from)?;
+        let host = uri.host().to_owned();
+        let request = ClientRequest::from_template(uri, self.settings.template.clone());
+        let keys = masking_keys().map_err(DialError::Local)?;
         let now = Clock::of_process().now();
-        let ws =
-            sansocket::WebSocket::client(request, Arc::clone(&self.config), masking_keys().map_err(Error::Io)?, now)?;
+        let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), keys, now)?;
+        let link = Box::new(Unsplit::new(ws, security, &self.config, stream));
+        try_opening(link, ReadBuffers::new(self.buffer_size))
+            .map_err(|(error, link)| Dialing::error_without_dial(&host, error, link.engine.driver.layer()))
+    }
+
+    /// Completes the opening handshake over a stream that was dialed. Returns `None` if it failed, which is reported to
+    /// `dialing`.
+    fn open_dialed(&self, opens: Opens, dialing: &mut Dialing) -> Result<Option<WebSocket>, DialError> {
+        let Opens { ws, security, stream, received, .. } = opens;
+        let stream = TcpStream::from(stream);
+        stream.set_nonblocking(false).map_err(DialError::Local)?;
+        // fails for a Unix socket; if the server is already gone, reading its response reports it
+        let _ = stream.set_nodelay(true);
+        let peer = stream.peer_addr();
         let mut link = Box::new(Unsplit::new(ws, security, &self.config, stream));
-        if let Some(peer) = peer {
+        if let Ok(peer) = peer {
             link.engine.driver.set_log_peer(peer);
         }
-        Ok(finish_opening(link, ReadBuffers::new(self.buffer_size))?)
-    }
-
-    /// Starts TLS for a `wss` URL.
-    #[cfg(feature = "tls")]
-    fn security(&self, uri: &WsUri) -> Result<Security, ConnectError> {
-        if !uri.is_secure() {
-            return Ok(PLAIN);
+        match try_opening(link, ReadBuffers::with_leftover(self.buffer_size, received)) {
+            Ok(ws) => Ok(Some(ws)),
+            Err((error, link)) => {
+                dialing.opening_failed(error, link.engine.driver.layer());
+                Ok(None)
+            }
         }
-        let tls = self.tls.clone().map_or_else(ClientTls::shared, Ok).map_err(ConnectError::Tls)?;
-        Ok(tls.layer(uri.host()).map_err(ConnectError::Tls)?.into())
-    }
-
-    #[cfg(not(feature = "tls"))]
-    #[expect(clippy::unused_self, reason = "the TLS configuration of the feature `tls`")]
-    fn security(&self, uri: &WsUri) -> Result<Security, ConnectError> {
-        if uri.is_secure() { Err(ConnectError::TlsNotBuiltIn) } else { Ok(PLAIN) }
-    }
-
-    fn request(&self, uri: WsUri) -> ClientRequest {
-        ClientRequest::from_template(uri, self.template.clone())
     }
 }
 
@@ -206,65 +234,4 @@ impl Default for Connector {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Why a client has no connection.
-#[derive(Debug, ThisError)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The caller is at fault: this is not a ws or wss URI.
-    #[error("URL: {0}")]
-    Uri(#[from] UriError),
-    /// The caller is at fault: the request is not valid.
-    #[error("request: {0}")]
-    Request(#[from] RequestError),
-    /// The caller is at fault: the scheme is wss, and the feature `tls` is off.
-    #[error("TLS: not built in: enable the feature `tls` of sansocket-net for wss URLs")]
-    TlsNotBuiltIn,
-    /// The caller is at fault: the TLS configuration is not valid, or the URL's host has no name for a certificate.
-    #[cfg(feature = "tls")]
-    #[error("TLS: {0}")]
-    Tls(#[source] ConfigError),
-    /// The name has no address, or the lookup failed.
-    #[error("transport: {host}: {error}")]
-    Resolve {
-        /// The host name.
-        host: String,
-        /// The reason.
-        #[source]
-        error: io::Error,
-    },
-    /// None of the host's addresses could be reached; each is listed with the reason.
-    #[error("transport: {}", list(.0))]
-    Unreachable(Vec<(SocketAddr, io::Error)>),
-    /// The opening handshake failed.
-    #[error(transparent)]
-    Handshake(#[from] Error),
-}
-
-fn tcp(
-    addresses: impl Iterator<Item = SocketAddr>,
-    timeout: Duration,
-) -> Result<(TcpStream, SocketAddr), Vec<(SocketAddr, io::Error)>> {
-    let mut tried = Vec::new();
-    for address in addresses {
-        let connected = TcpStream::connect_timeout(&address, timeout);
-        match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return Ok((stream, address)),
-            Err(error) => tried.push((address, error)),
-        }
-    }
-    Err(tried)
-}
-
-fn unreachable(uri: &WsUri, tried: Vec<(SocketAddr, io::Error)>) -> ConnectError {
-    if tried.is_empty() {
-        let error = io::Error::new(io::ErrorKind::NotFound, "no address");
-        return ConnectError::Resolve { host: uri.host().into(), error };
-    }
-    ConnectError::Unreachable(tried)
-}
-
-fn list(tried: &[(SocketAddr, io::Error)]) -> String {
-    tried.iter().map(|(address, error)| format!("{address}: {error}")).collect::<Vec<_>>().join("; ")
 }

@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes};
 use sansocket::{Close, Config, Event, Input, ReadyState, SendError, WebSocket};
 use sansocket_drive::{Action, Clock, Driver, Error, Layer, LayerScratch};
 
-use crate::security::Security;
 use crate::stream::{Ending, SHORTEST_TIMEOUT};
+use sansocket_connect::Security;
 
 /// How long [`Goal::StreamFull`] waits for a stream that takes nothing: the shortest time that sockets can wait.
 const AT_ONCE: Duration = Duration::from_millis(1);

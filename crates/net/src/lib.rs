@@ -116,12 +116,13 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod dial_waiter;
 mod engine;
 mod gate;
 mod incoming;
 mod listener;
 mod read_buffers;
-mod security;
+mod reconnecting;
 mod send_side;
 mod shared;
 mod split;
@@ -130,10 +131,11 @@ mod turn;
 mod unsplit;
 mod websocket;
 
-pub use connect::{ConnectError, Connector, connect};
+pub use connect::{Connector, connect};
 pub use incoming::Incoming;
 pub use listener::{Acceptor, Listener, Stopper};
 pub use read_buffers::ReadOutcome;
+pub use reconnecting::Reconnecting;
 pub use split::{Reader, Writer};
 pub use stream::{SharedStream, SplitStream, Stream};
 pub use websocket::{Events, WebSocket};
@@ -146,6 +148,9 @@ pub use sansocket::{
 };
 #[cfg(feature = "deflate")]
 pub use sansocket::{Compress, Compression};
+/// How clients connect: the settings and errors of [`Connector`].
+pub use sansocket_dial as dial;
+pub use sansocket_dial::{DialError, Target};
 pub use sansocket_drive::Error;
 /// TLS, whose types appear in this crate's interface.
 #[cfg(feature = "tls")]

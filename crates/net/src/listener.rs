@@ -15,11 +15,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::gate::{Gate, StopSignal, wait_for_client};
 use crate::incoming::Incoming;
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
-#[cfg(not(feature = "tls"))]
-use crate::security::PLAIN;
-use crate::security::Security;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
+#[cfg(not(feature = "tls"))]
+use sansocket_connect::PLAIN;
+use sansocket_connect::Security;
 
 /// The number of connections that the system completes before `accept`.
 const BACKLOG: i32 = 4096;

@@ -7,10 +7,10 @@ use sansocket::{Config, WebSocket};
 
 use crate::engine::Engine;
 use crate::gate::Permit;
-use crate::security::Security;
 use crate::send_side::SendSide;
 use crate::stream::{AbortOnDrop, Ending, Stream, Timeout};
 use crate::turn::{Link, WriteLink, Written};
+use sansocket_connect::Security;
 
 /// The longest time to block without a deadline. Nothing but a deadline can happen while the thread blocks.
 const MAX_BLOCK: Duration = Duration::from_secs(60);

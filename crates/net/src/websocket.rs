@@ -15,11 +15,11 @@ use sansocket_drive::{Clock, Error, upgraded, with_keepalive};
 
 use crate::engine::Goal;
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers, ReadOutcome};
-use crate::security::PLAIN;
 use crate::split::{self, Reader, Writer};
 use crate::stream::{SplitStream, Stream};
 use crate::turn::{self, ReadLimit, write_output};
 use crate::unsplit::Unsplit;
+use sansocket_connect::PLAIN;
 
 /// A WebSocket connection over a blocking stream, after its opening handshake.
 ///
@@ -405,15 +405,27 @@ impl<S: Stream> Iterator for Events<'_, S> {
 }
 
 /// Drives the opening handshake until the connection is open.
-pub(crate) fn finish_opening<S: Stream>(
+pub(crate) fn finish_opening<S: Stream>(link: Box<Unsplit<S>>, buffers: ReadBuffers) -> Result<WebSocket<S>, Error> {
+    try_opening(link, buffers).map_err(|(error, _)| error)
+}
+
+/// Drives the opening handshake until the connection is open. Returns the connection with the error if it fails.
+pub(crate) fn try_opening<S: Stream>(
     mut link: Box<Unsplit<S>>,
     mut buffers: ReadBuffers,
-) -> Result<WebSocket<S>, Error> {
+) -> Result<WebSocket<S>, (Error, Box<Unsplit<S>>)> {
+    match await_open(&mut link, &mut buffers) {
+        Ok(open) => Ok(WebSocket { link, buffers, open }),
+        Err(error) => Err((error, link)),
+    }
+}
+
+fn await_open<S: Stream>(link: &mut Unsplit<S>, buffers: &mut ReadBuffers) -> Result<Open, Error> {
     loop {
-        if let Event::Open(open) = buffers.next_opening_event(&mut *link)? {
+        if let Event::Open(open) = buffers.next_opening_event(link)? {
             // The server's response must be sent before the application first reads.
-            write_output(&mut *link, Goal::AllWritten)?;
-            return Ok(WebSocket { link, buffers, open });
+            write_output(link, Goal::AllWritten)?;
+            return Ok(open);
         }
     }
 }

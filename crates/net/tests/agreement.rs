@@ -6,7 +6,7 @@ use std::io::Write;
 
 use sansocket_net::sansocket::{Agreement, HandshakeError, HttpVersion, PermessageDeflate, Role};
 use sansocket_net::{
-    Accept, Acceptor, Close, Compression, Config, ConnectError, Connector, Error, Event, Message, Request, WebSocket,
+    Accept, Acceptor, Close, Compression, Config, Connector, DialError, Error, Event, Message, Request, WebSocket,
 };
 use support::*;
 
@@ -66,10 +66,7 @@ fn a_client_refuses_an_answer_that_its_offer_does_not_permit() {
                 read_rest(&mut stream)
             });
             let error = Connector::new().config(config).connect(&url(address)).unwrap_err();
-            assert!(
-                matches!(&error, ConnectError::Handshake(Error::Peer(error)) if *error == expected.into()),
-                "{error}"
-            );
+            assert!(matches!(&error, DialError::Opening(Error::Peer(error)) if *error == expected.into()), "{error}");
             assert_eq!(server.join(), b"");
         }
     });

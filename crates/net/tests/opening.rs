@@ -7,9 +7,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use sansocket_net::dial::FailedLayer;
 use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, HttpVersion, Initiator, TimeoutKind};
 use sansocket_net::{
-    Accept, Acceptor, CloseCode, Config, ConnectError, Connector, Error, HttpResponse, Incoming, Listener, OriginPolicy,
+    Accept, Acceptor, CloseCode, Config, Connector, DialError, Error, HttpResponse, Incoming, Listener, OriginPolicy,
 };
 use support::*;
 
@@ -48,7 +49,7 @@ fn a_refused_client_gets_status_headers_and_body() {
             incoming.respond(response).unwrap();
         });
         let error = Connector::new().connect(&format!("ws://{address}/rooms?id=1")).unwrap_err();
-        let ConnectError::Handshake(Error::Peer(Failure::Handshake(HandshakeError::Refused(response)))) = error else {
+        let DialError::Opening(Error::Peer(Failure::Handshake(HandshakeError::Refused(response)))) = error else {
             panic!("{error}");
         };
         assert_eq!(response.status(), 401);
@@ -212,8 +213,7 @@ fn the_client_gives_up_a_silent_server() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connector = Connector::new().config(Config::default().opening_timeout(SHORT));
         let error = connector.connect(&url(listener.local_addr().unwrap())).unwrap_err();
-        let is_timeout = matches!(error, ConnectError::Handshake(Error::Peer(Failure::Timeout(TimeoutKind::Opening))));
-        assert!(is_timeout, "{error}");
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Http, limit: SHORT }), "{error}");
     });
 }
 
@@ -278,10 +278,8 @@ fn a_server_that_ends_early() {
         for bytes in ["", "HTTP/1.1 101 Swi"] {
             let (address, server) = serve_raw(move |mut stream, _| stream.write_all(bytes.as_bytes()).unwrap());
             let error = Connector::new().connect(&url(address)).unwrap_err();
-            let is_eof = matches!(
-                error,
-                ConnectError::Handshake(Error::Peer(Failure::Handshake(HandshakeError::UnexpectedEof)))
-            );
+            let is_eof =
+                matches!(error, DialError::Opening(Error::Peer(Failure::Handshake(HandshakeError::UnexpectedEof))));
             assert!(is_eof, "{error}");
             server.join();
         }
@@ -364,17 +362,18 @@ fn addresses_are_tried_in_turn() {
         let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
         let closed = in_use.local_addr().unwrap();
         let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
-        let ws = Connector::new().connect_to("ws://server.example/", &[closed, address][..]).unwrap();
+        let ws = Connector::new().addresses([closed, address]).connect("ws://server.example/").unwrap();
         assert_eq!(ws.stream().peer_addr().unwrap(), address);
         assert!(ws.stream().nodelay().unwrap());
         drop(ws);
         server.join();
 
-        let error = Connector::new().connect_to("ws://server.example/", &[closed, closed][..]).unwrap_err();
-        let ConnectError::Unreachable(tried) = &error else { panic!("{error}") };
-        assert_eq!(tried.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [closed, closed]);
-        assert!(tried.iter().all(|(_, error)| error.kind() == ErrorKind::ConnectionRefused));
-        assert!(error.to_string().starts_with(&format!("transport: {closed}: ")), "{error}");
+        // an address that is listed twice is tried once
+        let error = Connector::new().addresses([closed, closed]).connect("ws://server.example/").unwrap_err();
+        let DialError::Unreachable(attempts) = &error else { panic!("{error}") };
+        assert_eq!(attempts.iter().map(|attempt| attempt.address).collect::<Vec<_>>(), [closed]);
+        assert!(attempts.iter().all(|attempt| attempt.error.kind() == ErrorKind::ConnectionRefused));
+        assert!(error.to_string().starts_with(&format!("TCP: cannot connect to {closed}: ")), "{error}");
     });
 }
 
@@ -383,14 +382,14 @@ fn urls_and_requests_that_cannot_be_used_are_errors() {
     let error = |url| Connector::new().connect(url).unwrap_err();
     #[cfg(not(feature = "tls"))]
     {
-        assert!(matches!(error("wss://localhost/"), ConnectError::TlsNotBuiltIn));
+        assert!(matches!(error("wss://localhost/"), DialError::TlsNotBuiltIn));
         assert!(error("wss://localhost/").to_string().contains("enable the feature `tls`"));
     }
-    assert!(matches!(error("http://localhost/"), ConnectError::Uri(_)));
-    assert!(matches!(error("ws://localhost/#fragment"), ConnectError::Uri(_)));
+    assert!(matches!(error("http://localhost/"), DialError::Target(_)));
+    assert!(matches!(error("ws://localhost/#fragment"), DialError::Target(_)));
     let twice = Connector::new().protocol("a").protocol("a");
     let (listener, address) = listen();
-    assert!(matches!(twice.connect(&url(address)).unwrap_err(), ConnectError::Request(_)));
+    assert!(matches!(twice.connect(&url(address)).unwrap_err(), DialError::Request(_)));
     drop(listener);
 }
 

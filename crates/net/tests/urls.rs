@@ -6,8 +6,9 @@ use std::fmt::Debug;
 use std::io::Write;
 use std::net::SocketAddr;
 
+use sansocket_net::dial::TargetError;
 use sansocket_net::sansocket::UriError;
-use sansocket_net::{ConnectError, Connector, Error};
+use sansocket_net::{Connector, DialError, Error, Target};
 use support::*;
 
 /// Starts a raw server that opens the connection of one client, and returns the head of its request.
@@ -38,7 +39,7 @@ fn hosts_outside_ascii_are_converted() {
         bounded(move || {
             let (address, server) = serve_request();
             let url = format!("ws://{host}:{}/chat", address.port());
-            drop(Connector::new().connect_to(&url, address).unwrap());
+            drop(Connector::new().addresses([address]).connect(&url).unwrap());
             assert_eq!(host_line(&server.join()), format!("Host: {sent}:{}", address.port()));
         });
     }
@@ -56,7 +57,7 @@ fn hosts_that_cannot_be_converted() {
     // a soft hyphen alone, hosts that would contain a slash, a broken encoding, a control character
     for host in ["\u{ad}", "a\u{ff0f}b", "a\u{2100}b", "xn--\u{fc}", "\u{202e}a"] {
         let error = Connector::new().connect(&format!("ws://{host}/")).unwrap_err();
-        assert!(matches!(error, ConnectError::Uri(UriError::HostInvalid)), "{host:?}: {error:?}");
+        assert!(matches!(error, DialError::Target(TargetError::Uri(UriError::HostInvalid))), "{host:?}: {error:?}");
         assert_eq!(error.to_string(), "URL: the host is not a domain name: check its characters");
     }
 }
@@ -65,7 +66,7 @@ fn hosts_that_cannot_be_converted() {
 #[cfg(not(feature = "idna"))]
 fn hosts_outside_ascii_are_refused() {
     let error = Connector::new().connect("ws://b\u{fc}cher.example/").unwrap_err();
-    assert!(matches!(error, ConnectError::Uri(UriError::HostNotAscii(_))), "{error:?}");
+    assert!(matches!(error, DialError::Target(TargetError::Uri(UriError::HostNotAscii(_)))), "{error:?}");
     assert_eq!(
         error.to_string(),
         "URL: the host \"b\u{fc}cher.example\" is not ASCII: write its ASCII form, which begins with xn--, or \
@@ -102,14 +103,17 @@ fn credentials_are_redacted() {
             stream.write_all(b"HTTP/1.1 401 No\r\nSet-Cookie: hunter2\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
         let error = connector.connect(&format!("ws://{address}/")).unwrap_err();
-        assert!(matches!(error, ConnectError::Handshake(Error::Peer(_))), "{error:?}");
+        assert!(matches!(error, DialError::Opening(Error::Peer(_))), "{error:?}");
         check(&error, "<redacted>");
         server.join();
-        for url in ["ws://user:hunter2@localhost/", "ws://user:hunter2", "user:hunter2@localhost"] {
+        for url in ["ws://user:hunter2", "user:hunter2@localhost"] {
             let error = connector.connect(url).unwrap_err();
-            check(&error, "Uri");
+            check(&error, "Target");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+        let target: Target = "ws://user:hunter2@localhost/".parse().unwrap();
+        check(&target, "<redacted>");
+        assert_eq!(target.to_string(), "ws://localhost/");
         let error = Connector::new().header("Cookie: a=hunter2", "").connect(&format!("ws://{address}/")).unwrap_err();
         check(&error, "<redacted>");
         assert_eq!(error.to_string(), "request: \"Cookie: <redacted>\" is not the name of a header field");

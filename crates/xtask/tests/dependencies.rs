@@ -17,8 +17,10 @@ fn without_the_feature_deflate_a_program_has_no_codec() {
 
 #[test]
 fn without_the_feature_tls_a_program_has_no_tls() {
-    assert!(!has_dependency("sansocket-net", &[], "rustls"), "sansocket-net depends on rustls");
-    assert!(has_dependency("sansocket-net", &["--features", "tls"], "rustls"), "sansocket-net has TLS without rustls");
+    for package in ["sansocket-connect", "sansocket-net", "sansocket-mio"] {
+        assert!(!has_dependency(package, &[], "rustls"), "{package} depends on rustls");
+        assert!(has_dependency(package, &["--features", "tls"], "rustls"), "{package} has TLS without rustls");
+    }
 }
 
 /// Returns whether a program that uses the package, with these features, contains the dependency.

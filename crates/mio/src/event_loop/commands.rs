@@ -4,12 +4,13 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sansocket_connect::ResolvedLookup;
+
 use super::EventLoop;
 use crate::Error;
 use crate::connection_id::ConnectionId;
 use crate::handler::{Connection, Handler};
 use crate::mailbox::{Command, Connect, TURN_COMMANDS};
-use crate::socket::ResolvedLookup;
 
 /// While the log of publications has this many messages, or payload bytes, the mailbox keeps further ones, and the
 /// commands behind them, except one in each turn.

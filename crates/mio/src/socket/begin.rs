@@ -12,7 +12,7 @@ use socket2::SockRef;
 use super::Socket;
 use super::flags::Flags;
 use crate::clock;
-use crate::security::{PLAIN, Security};
+use sansocket_connect::{PLAIN, Security};
 
 impl Socket {
     /// Serves a stream that was just accepted. The client's time for the opening handshake runs from `now`.

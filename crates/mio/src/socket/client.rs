@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use sansocket_connect::{Dialing, Progress, Settings};
 use sansocket_dial::{Backoff, DialError, Target};
 use sansocket_drive::masking_keys;
 use sansocket_drive::sansocket::rand_core::Rng;
 use sansocket_drive::sansocket::{ClientRequest, Config, Instant, WebSocket};
 
-use super::dialing::{Dialing, Progress};
 use crate::connector::Connector;
 
 /// A client until it is open, and as long as it may connect again.
 pub(super) struct Client {
-    connector: Arc<Connector>,
+    settings: Arc<Settings>,
     target: Target,
     config: Arc<Config>,
     /// Absent without a policy, and after it was canceled.
@@ -52,7 +52,7 @@ impl Client {
         config: Arc<Config>,
         now: Instant,
     ) -> Result<Self, DialError> {
-        let connector = Arc::new(connector.clone());
+        let settings = Arc::clone(&connector.settings);
         let backoff = match connector.reconnect {
             Some(policy) => {
                 let rng: Box<dyn Rng + Send + Sync> = Box::new(masking_keys().map_err(DialError::Local)?);
@@ -60,13 +60,13 @@ impl Client {
             }
             None => None,
         };
-        let dialing = Dialing::new(Arc::clone(&connector), target.clone(), Arc::clone(&config), now)?;
-        Ok(Self { connector, target, config, backoff, phase: Phase::Dialing(Box::new(dialing)), failure: None })
+        let dialing = Dialing::new(Arc::clone(&settings), target.clone(), Arc::clone(&config), now)?;
+        Ok(Self { settings, target, config, backoff, phase: Phase::Dialing(Box::new(dialing)), failure: None })
     }
 
     /// Returns the WebSocket of a client that has no transport yet. Its output is not written.
     pub(super) fn unconnected(&self, now: Instant) -> Result<WebSocket, DialError> {
-        let request = ClientRequest::from_template(self.target.uri().clone(), self.connector.template.clone());
+        let request = ClientRequest::from_template(self.target.uri().clone(), self.settings.template.clone());
         let keys = masking_keys().map_err(DialError::Local)?;
         Ok(WebSocket::client(request, Arc::clone(&self.config), keys, now)?)
     }
@@ -89,8 +89,8 @@ impl Client {
             if now < until {
                 return Ok(Progress::Waits);
             }
-            let (connector, config) = (Arc::clone(&self.connector), Arc::clone(&self.config));
-            self.phase = Phase::Dialing(Box::new(Dialing::new(connector, self.target.clone(), config, now)?));
+            let (settings, config) = (Arc::clone(&self.settings), Arc::clone(&self.config));
+            self.phase = Phase::Dialing(Box::new(Dialing::new(settings, self.target.clone(), config, now)?));
         }
         self.dialing().map_or(Ok(Progress::Waits), |dialing| dialing.advance(now))
     }

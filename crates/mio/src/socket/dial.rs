@@ -4,18 +4,17 @@ use std::io;
 use std::sync::Arc;
 
 use mio::{Registry, Token};
+use sansocket_connect::{Dialing, Lookup, Opens, Progress, ResolvedLookup};
 use sansocket_dial::{DialError, Target};
 use sansocket_drive::sansocket::{Config, Instant, WebSocket};
 use sansocket_drive::{Driver, with_keepalive};
 
 use super::Socket;
 use super::client::{Client, Reconnection};
-use super::dialing::{Dialing, Opens, Progress};
 use super::flags::Flags;
-use super::lookup::{Lookup, ResolvedLookup};
 use crate::Error;
 use crate::connector::Connector;
-use crate::security::PLAIN;
+use sansocket_connect::PLAIN;
 
 impl Socket {
     /// Begins to connect, as a client. [`drive`](Self::drive) goes on. [`Config::opening_timeout`] covers everything,
@@ -201,7 +200,7 @@ impl Socket {
 
     /// Begins the opening handshake.
     fn begin_opening(&mut self, opens: Opens) {
-        let Opens { ws, security, stream, is_registered, received } = opens;
+        let Opens { ws, security, stream, is_registered, received, .. } = opens;
         self.driver.restart(ws, security);
         // if the server is already gone, reading its response reports it
         let _ = stream.set_nodelay(true);

@@ -10,7 +10,7 @@ use sansocket_drive::sansocket::{Instant, TransportAction};
 
 use super::flags::Flags;
 use super::{NextStep, Socket};
-use crate::security::Security;
+use sansocket_connect::Security;
 
 /// Pieces of output handed to one `writev`.
 const SLICES: usize = 64;

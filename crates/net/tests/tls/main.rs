@@ -5,14 +5,16 @@ mod authority;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 
+use sansocket_net::dial::{Destination, DialOptions};
 use sansocket_net::tls::rustls::ProtocolVersion;
 use sansocket_net::tls::{CertificateProblem, CertificateStore, ClientTls, ServerTls, TlsError};
-use sansocket_net::{Acceptor, CloseCode, Config, ConnectError, Connector, Error, Event, Message, WebSocket};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, DialError, Error, Event, Message};
 
 use authority::*;
 use support::*;
@@ -45,9 +47,9 @@ fn serve_echo(tls: ServerTls) -> (SocketAddr, Task<Result<(), Error>>) {
 }
 
 /// Returns the TLS failure that ended a connection attempt.
-fn refusal(connected: Result<WebSocket, ConnectError>) -> TlsError {
+fn refusal<T: Debug>(connected: Result<T, DialError>) -> TlsError {
     match connected.map(drop) {
-        Err(ConnectError::Handshake(Error::Io(error))) => TlsError::of(&error).expect("a failure of TLS").clone(),
+        Err(DialError::Tls { error, .. }) => TlsError::of(&error).expect("a failure of TLS").clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -115,7 +117,7 @@ fn plain_http_to_the_tls_port_is_a_clear_error_at_both_ends() {
         let authority = Authority::new("the authority");
         let (address, server) = serve_echo(ServerTls::new(authority.issue(NAME)).unwrap());
         let Err(error) = Connector::new().connect(&url(address)) else { panic!("connected") };
-        let ConnectError::Handshake(error) = error else { panic!("{error}") };
+        let DialError::Opening(error) = error else { panic!("{error}") };
         assert!(error.to_string().contains("400"), "{error}");
         let error = failure_of_server(server);
         assert!(error.to_string().contains("HTTP"), "{error}");
@@ -151,7 +153,7 @@ fn the_opening_timeout_covers_a_silent_tls_peer_in_both_roles() {
         let connector = Connector::new().config(config()).tls(client_of(&authority));
         let Err(error) = connector.handshake_tls("wss://127.0.0.1/", client) else { panic!("connected") };
         drop(server);
-        assert_eq!(error.to_string(), OPENING_TIMEOUT);
+        assert_eq!(error.to_string(), "TLS: 127.0.0.1: the TLS handshake took longer than `opening_timeout`");
     });
 }
 
@@ -312,7 +314,11 @@ fn a_stream_of_one_byte_at_a_time_carries_tls() {
             thread::spawn(move || forward(client_too, server_too));
             forward(server, client);
         });
-        let mut ws = Connector::new().tls(client_of(&authority)).connect_to("wss://127.0.0.1/", relay_address).unwrap();
+        let mut ws = Connector::new()
+            .tls(client_of(&authority))
+            .dial(DialOptions::default().connect_to(Destination::from(relay_address)))
+            .connect("wss://127.0.0.1/")
+            .unwrap();
         ws.send("Hello").unwrap();
         assert_eq!(message(&mut ws), Message::from("Hello"));
         assert!(ws.finish().unwrap().was_clean);
@@ -327,11 +333,8 @@ fn without_roots_of_its_own_a_client_trusts_the_system_and_refuses_the_authority
         let (address, _server) = serve_echo(ServerTls::new(authority.issue(NAME)).unwrap());
         match Connector::new().connect(&wss(address)).map(drop) {
             // a system without any certificate authority
-            Err(ConnectError::Tls(_)) => {}
-            Err(ConnectError::Handshake(Error::Io(error))) => {
-                assert!(matches!(TlsError::of(&error), Some(TlsError::Certificate { .. })), "{error}");
-            }
-            other => panic!("{other:?}"),
+            Err(DialError::Tls { error, .. }) if TlsError::of(&error).is_none() => {}
+            result => assert!(matches!(refusal(result), TlsError::Certificate { .. })),
         }
     });
 }

@@ -20,7 +20,7 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
 }
 
 pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
-    echo(Connector::new().config(config()).connect_to(url, target)?)
+    echo(Connector::new().config(config()).addresses([target]).connect(url)?)
 }
 
 pub(super) fn ask(url: &str) -> Result<Option<String>> {

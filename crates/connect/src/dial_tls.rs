@@ -2,9 +2,9 @@
 //! none.
 
 #[cfg(not(feature = "tls"))]
-pub(super) use disabled::DialTls;
+pub(crate) use disabled::DialTls;
 #[cfg(feature = "tls")]
-pub(super) use enabled::DialTls;
+pub(crate) use enabled::DialTls;
 
 /// Bytes read from a proxy at a time.
 const PROXY_READ: usize = 4096;
@@ -15,29 +15,27 @@ mod enabled {
 
     use mio::net::TcpStream;
     use sansocket_dial::{StartTls, TlsPeer};
+    use sansocket_drive::Error;
     use sansocket_tls::{ClientTls, ConfigError, Tls, TlsError};
 
     use super::PROXY_READ;
-    use crate::Error;
-    use crate::connector::Connector;
     use crate::security::Security;
+    use crate::settings::Settings;
 
     /// The TLS connections of a dial.
     #[derive(Default)]
-    pub(in super::super) struct DialTls {
+    pub(crate) struct DialTls {
         /// With the proxy.
         proxy: Option<Tls>,
         /// With the server, through the one with the proxy, if there is one.
         server: Option<Tls>,
-        /// Plaintext that the server sent with its first flight. Usually empty.
-        plaintext: Vec<u8>,
     }
 
     impl DialTls {
-        pub(in super::super) const IS_BUILT_IN: bool = true;
+        pub(crate) const IS_BUILT_IN: bool = true;
 
         /// Returns whether a failure of TLS is permanent; `None` if it is another failure.
-        pub(in super::super) fn permanence(error: &io::Error) -> Option<bool> {
+        pub(crate) fn permanence(error: &io::Error) -> Option<bool> {
             let is_configuration = || error.get_ref().is_some_and(|error| error.is::<ConfigError>());
             TlsError::of(error).map(TlsError::is_permanent).or_else(|| is_configuration().then_some(true))
         }
@@ -47,10 +45,7 @@ mod enabled {
         /// # Errors
         ///
         /// The error, if it is another one.
-        pub(in super::super) fn failure_of_opening(
-            error: Error,
-            security: &Security,
-        ) -> Result<(io::Error, bool), Error> {
+        pub(crate) fn failure_of_opening(error: Error, security: &Security) -> Result<(io::Error, bool), Error> {
             match error {
                 Error::Io(error) if Self::permanence(&error).is_some() => {
                     let is_permanent = Self::permanence(&error) == Some(true);
@@ -60,7 +55,8 @@ mod enabled {
                 error if security.tls().is_some_and(|tls| !tls.is_open()) => match error {
                     Error::Io(error) => Ok((error, false)),
                     Error::Peer(sansocket_drive::sansocket::Error::Timeout(_)) => {
-                        Ok((ErrorKind::TimedOut.into(), false))
+                        let text = "the TLS handshake took longer than `opening_timeout`";
+                        Ok((io::Error::new(ErrorKind::TimedOut, text), false))
                     }
                     _ => Ok((ErrorKind::UnexpectedEof.into(), false)),
                 },
@@ -69,22 +65,23 @@ mod enabled {
         }
 
         /// Starts TLS. Returns whether that is all: the handshake with the server runs in the layer.
-        pub(in super::super) fn start(&mut self, connector: &Connector, start: StartTls) -> io::Result<bool> {
-            let config = connector.tls.clone().map_or_else(ClientTls::shared, Ok);
+        pub(crate) fn start(&mut self, settings: &Settings, start: StartTls) -> io::Result<bool> {
+            let config = settings.tls.clone().map_or_else(ClientTls::shared, Ok);
             let tls = config.and_then(|config| config.layer(&start.server_name));
             let mut tls = tls.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
             if let Some(proxy) = self.proxy.take() {
                 tls = tls.through(proxy);
             }
             let mut received = Vec::from(start.leftover);
-            tls.receive(&mut received, &mut self.plaintext)?;
+            // data cannot come before the client's part of the handshake
+            tls.receive(&mut received, &mut Vec::new())?;
             let is_server = start.peer == TlsPeer::Server;
             *(if is_server { &mut self.server } else { &mut self.proxy }) = Some(tls);
             Ok(is_server)
         }
 
         /// Continues the handshake with the proxy. Returns whether it has just become complete.
-        pub(in super::super) fn continue_with_proxy(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        pub(crate) fn continue_with_proxy(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
             let Some(tls) = self.proxy.as_mut().filter(|tls| !tls.is_open()) else { return Ok(false) };
             while !tls.is_open() {
                 if !flush(tls, stream)? {
@@ -99,7 +96,7 @@ mod enabled {
         }
 
         /// Writes bytes to the proxy. Returns how many were taken.
-        pub(in super::super) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        pub(crate) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
             let Some(tls) = &mut self.proxy else { return stream.write(bytes) };
             if !flush(tls, stream)? {
                 return Err(ErrorKind::WouldBlock.into());
@@ -111,7 +108,7 @@ mod enabled {
         }
 
         /// Reads from the proxy. Returns `None` at the end of the stream.
-        pub(in super::super) fn read(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+        pub(crate) fn read(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
             let Some(tls) = &mut self.proxy else {
                 let mut buffer = vec![0; PROXY_READ];
                 let count = stream.read(&mut buffer)?;
@@ -127,9 +124,9 @@ mod enabled {
             Ok(Some(plaintext).filter(|_| !is_end))
         }
 
-        /// Returns the layer of the WebSocket, and plaintext that it has received already.
-        pub(in super::super) fn into_layer(self) -> (Security, Vec<u8>) {
-            (self.server.or(self.proxy).into(), self.plaintext)
+        /// Returns the layer of the WebSocket.
+        pub(crate) fn into_layer(self) -> Security {
+            self.server.or(self.proxy).into()
         }
     }
 
@@ -166,52 +163,49 @@ mod disabled {
 
     use mio::net::TcpStream;
     use sansocket_dial::StartTls;
+    use sansocket_drive::Error;
 
     use super::PROXY_READ;
-    use crate::Error;
-    use crate::connector::Connector;
     use crate::security::{PLAIN, Security};
+    use crate::settings::Settings;
 
     /// No TLS.
     #[derive(Default)]
-    pub(in super::super) struct DialTls {}
+    pub(crate) struct DialTls {}
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same interface as with the feature")]
     impl DialTls {
-        pub(in super::super) const IS_BUILT_IN: bool = false;
+        pub(crate) const IS_BUILT_IN: bool = false;
 
-        pub(in super::super) const fn permanence(_: &io::Error) -> Option<bool> {
+        pub(crate) const fn permanence(_: &io::Error) -> Option<bool> {
             None
         }
 
-        pub(in super::super) const fn failure_of_opening(
-            error: Error,
-            _: &Security,
-        ) -> Result<(io::Error, bool), Error> {
+        pub(crate) const fn failure_of_opening(error: Error, _: &Security) -> Result<(io::Error, bool), Error> {
             Err(error)
         }
 
-        pub(in super::super) fn start(&mut self, _: &Connector, _: StartTls) -> io::Result<bool> {
+        pub(crate) fn start(&mut self, _: &Settings, _: StartTls) -> io::Result<bool> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        pub(in super::super) const fn continue_with_proxy(&mut self, _: &mut TcpStream) -> io::Result<bool> {
+        pub(crate) const fn continue_with_proxy(&mut self, _: &mut TcpStream) -> io::Result<bool> {
             Ok(false)
         }
 
-        pub(in super::super) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        pub(crate) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
             stream.write(bytes)
         }
 
-        pub(in super::super) fn read(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+        pub(crate) fn read(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
             let mut buffer = vec![0; PROXY_READ];
             let count = stream.read(&mut buffer)?;
             buffer.truncate(count);
             Ok(Some(buffer).filter(|_| count > 0))
         }
 
-        pub(in super::super) const fn into_layer(self) -> (Security, Vec<u8>) {
-            (PLAIN, Vec::new())
+        pub(crate) const fn into_layer(self) -> Security {
+            PLAIN
         }
     }
 }

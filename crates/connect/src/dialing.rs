@@ -1,5 +1,6 @@
 //! Dialing: does what a [`Dial`] asks for, with non-blocking streams, until the opening handshake can begin.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,20 +9,21 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use sansocket_dial::{Action, AttemptId, Dial, DialError, Endpoint, Opening, StartTls, Target};
-use sansocket_drive::masking_keys;
 use sansocket_drive::sansocket::{Config, Instant, WebSocket};
+use sansocket_drive::{Error, masking_keys};
 #[cfg(unix)]
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::dial_tls::DialTls;
-use super::lookup::{Lookup, ResolvedLookup};
-use crate::connector::Connector;
+use crate::dial_tls::DialTls;
+use crate::lookup::{Lookup, ResolvedLookup};
 use crate::security::Security;
+use crate::settings::Settings;
 
-/// A client that is not connected yet.
-pub(super) struct Dialing {
+/// A client that dials: it has a [`Dial`] and the streams of its attempts. The owner keeps it until the connection is
+/// open, since the opening handshake may lead to another server.
+pub struct Dialing {
     dial: Dial,
-    connector: Arc<Connector>,
+    settings: Arc<Settings>,
     config: Arc<Config>,
     /// Lookups that the owner of the socket has to do.
     lookups: Vec<Lookup>,
@@ -42,38 +44,46 @@ struct Attempt {
 }
 
 /// The result of [`Dialing::advance`].
-pub(super) enum Progress {
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "an owner must handle each of these")]
+pub enum Progress {
+    /// Nothing can be done for now.
     Waits,
     /// The opening handshake can begin.
     Opens(Box<Opens>),
 }
 
 /// What the opening handshake needs.
-pub(super) struct Opens {
-    pub(super) ws: WebSocket,
-    pub(super) security: Security,
-    pub(super) stream: TcpStream,
+#[non_exhaustive]
+pub struct Opens {
+    /// The connection, whose opening timeout runs since dialing began.
+    pub ws: WebSocket,
+    /// The layer between the connection and the stream.
+    pub security: Security,
+    /// The connected stream, which does not block.
+    pub stream: TcpStream,
     /// Whether the stream is registered for reading and writing.
-    pub(super) is_registered: bool,
-    /// The first bytes that the WebSocket receives. Usually empty.
-    pub(super) received: Vec<u8>,
+    pub is_registered: bool,
+    /// The first bytes that the stream has returned. Usually empty.
+    pub received: Vec<u8>,
 }
 
 impl Dialing {
-    pub(super) fn new(
-        connector: Arc<Connector>,
-        target: Target,
-        config: Arc<Config>,
-        now: Instant,
-    ) -> Result<Self, DialError> {
+    /// Begins to connect to a target. [`Config::opening_timeout`] covers everything, from `now` to the end of the opening
+    /// handshake.
+    ///
+    /// # Errors
+    ///
+    /// The caller is at fault: the request, a proxy's URL or the configuration of TLS is not valid.
+    pub fn new(settings: Arc<Settings>, target: Target, config: Arc<Config>, now: Instant) -> Result<Self, DialError> {
         if target.uri().is_secure() && !DialTls::IS_BUILT_IN {
             return Err(DialError::TlsNotBuiltIn);
         }
-        let template = connector.template.clone();
-        let dial = Dial::new(target, template, Arc::clone(&connector.dial), config.opening_timeout, now)?;
+        let template = settings.template.clone();
+        let dial = Dial::new(target, template, Arc::clone(&settings.dial), config.opening_timeout, now)?;
         Ok(Self {
             dial,
-            connector,
+            settings,
             config,
             lookups: Vec::new(),
             attempts: Vec::new(),
@@ -84,30 +94,42 @@ impl Dialing {
     }
 
     /// Returns when to call [`advance`](Self::advance) without an event.
-    pub(super) const fn poll_timeout(&self) -> Instant {
+    pub const fn poll_timeout(&self) -> Instant {
         self.until
     }
 
     /// Takes the next lookup that the owner has to do.
-    pub(super) fn take_lookup(&mut self) -> Option<Lookup> {
+    pub fn take_lookup(&mut self) -> Option<Lookup> {
         self.lookups.pop()
     }
 
     /// Reports the result of a lookup.
-    pub(super) fn resolved(&mut self, resolved: ResolvedLookup) {
+    pub fn resolved(&mut self, resolved: ResolvedLookup) {
         self.dial.resolved(resolved.id, resolved.addresses);
     }
 
-    /// Reports that the opening handshake failed. [`advance`](Self::advance) follows.
-    pub(super) fn opening_failed(&mut self, error: crate::Error, security: &Security) {
+    /// Reports that the opening handshake failed. `security` is the layer of its connection. [`advance`](Self::advance) follows.
+    pub fn opening_failed(&mut self, error: Error, security: &Security) {
         match DialTls::failure_of_opening(error, security) {
             Ok((error, is_permanent)) => self.dial.tls_failed(error, is_permanent),
             Err(error) => self.dial.opening_failed(error),
         }
     }
 
-    /// Registers the streams that are not registered yet.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    /// Returns the error of an opening handshake over a stream that the caller has connected to `host`.
+    pub fn error_without_dial(host: &str, error: Error, security: &Security) -> DialError {
+        match DialTls::failure_of_opening(error, security) {
+            Ok((error, is_permanent)) => DialError::Tls { host: host.to_owned(), error, is_permanent },
+            Err(error) => DialError::Opening(error),
+        }
+    }
+
+    /// Registers the streams that are not registered yet, for reading and writing, with the same token.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         for attempt in self.attempts.iter_mut().chain(&mut self.transport).filter(|attempt| !attempt.is_registered) {
             attempt.stream.register(registry, token, Interest::READABLE | Interest::WRITABLE)?;
             attempt.is_registered = true;
@@ -115,7 +137,12 @@ impl Dialing {
         Ok(())
     }
 
-    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+    /// Removes the streams from a registry.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         let attempts = self.attempts.iter_mut().chain(&mut self.transport).filter(|attempt| attempt.is_registered);
         attempts.into_iter().try_for_each(|attempt| {
             attempt.is_registered = false;
@@ -124,7 +151,7 @@ impl Dialing {
     }
 
     /// Forgets that the streams were registered.
-    pub(super) fn forget_registration(&mut self) {
+    pub fn forget_registration(&mut self) {
         self.attempts.iter_mut().chain(&mut self.transport).for_each(|attempt| attempt.is_registered = false);
     }
 
@@ -133,7 +160,7 @@ impl Dialing {
     /// # Errors
     ///
     /// Why there is no connection.
-    pub(super) fn advance(&mut self, now: Instant) -> Result<Progress, DialError> {
+    pub fn advance(&mut self, now: Instant) -> Result<Progress, DialError> {
         self.report_attempts();
         loop {
             let waits_until = match self.dial.next_action(now)? {
@@ -173,7 +200,7 @@ impl Dialing {
     /// Leaves a lookup to the owner, unless the addresses are known.
     fn look_up(&mut self, lookup: Lookup) {
         let uri = self.dial.target().uri();
-        let known = self.connector.addresses.as_ref().filter(|_| lookup.host() == uri.host());
+        let known = self.settings.addresses.as_ref().filter(|_| lookup.host() == uri.host());
         match known {
             Some(addresses) => self.dial.resolved(lookup.id(), Ok(addresses.to_vec())),
             None => self.lookups.push(lookup),
@@ -226,7 +253,7 @@ impl Dialing {
         if !DialTls::IS_BUILT_IN {
             return Err(DialError::TlsNotBuiltIn);
         }
-        match self.tls.start(&self.connector, start) {
+        match self.tls.start(&self.settings, start) {
             Ok(true) => self.dial.tls_started(),
             Ok(false) => {}
             Err(error) => self.report_failure(error),
@@ -284,9 +311,21 @@ impl Dialing {
         let Opening { request, leftover, started, .. } = opening;
         let keys = masking_keys().map_err(DialError::Local)?;
         let ws = WebSocket::client(request, Arc::clone(&self.config), keys, started)?;
-        let (security, plaintext) = std::mem::take(&mut self.tls).into_layer();
-        let received = if plaintext.is_empty() { leftover.into() } else { plaintext };
+        let security = std::mem::take(&mut self.tls).into_layer();
+        let received = leftover.into();
         Ok(Progress::Opens(Box::new(Opens { ws, security, stream, is_registered, received })))
+    }
+}
+
+impl fmt::Debug for Dialing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialing").field("target", self.dial.target()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opens").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 

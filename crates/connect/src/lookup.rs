@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use sansocket_dial::{Destination, LookupId};
 
-/// A host name to look up for a [`Socket`](super::Socket): see [`Socket::take_lookup`](super::Socket::take_lookup).
+/// A host name to look up for a client, in another thread than that of an event loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     id: LookupId,
@@ -15,16 +15,16 @@ pub struct Lookup {
 /// The result of a [`Lookup`].
 #[derive(Debug)]
 pub struct ResolvedLookup {
-    pub(super) id: LookupId,
-    pub(super) addresses: io::Result<Vec<SocketAddr>>,
+    pub(crate) id: LookupId,
+    pub(crate) addresses: io::Result<Vec<SocketAddr>>,
 }
 
 impl Lookup {
-    pub(super) const fn new(id: LookupId, destination: Destination) -> Self {
+    pub(crate) const fn new(id: LookupId, destination: Destination) -> Self {
         Self { id, destination }
     }
 
-    pub(super) const fn id(&self) -> LookupId {
+    pub(crate) const fn id(&self) -> LookupId {
         self.id
     }
 
