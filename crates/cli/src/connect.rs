@@ -5,6 +5,9 @@
 
 mod diagnosis;
 mod reply_counter;
+mod route;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::net::TcpStream;
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use sansocket_net::sansocket::{Initiator, SendError};
-use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, WebSocket};
+use sansocket_net::{Close, CloseCode, Connector, Error, Event, Message, Target, WebSocket};
 
 use crate::compression::{Agreed, CompressionArgs};
 use crate::escape::Escaped;
@@ -22,8 +25,14 @@ use crate::exit::{self, Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::threads;
 use reply_counter::ReplyCounter;
+use route::RouteArgs;
+#[cfg(feature = "tls")]
+use tls::TlsArgs;
 
 type Writer = sansocket_net::Writer<TcpStream>;
+
+/// Some servers refuse requests without this header field.
+const USER_AGENT: &str = concat!("sansocket/", env!("CARGO_PKG_VERSION"));
 
 /// Connect to a server: lines of stdin become text messages, messages become lines of stdout
 ///
@@ -38,7 +47,8 @@ type Writer = sansocket_net::Writer<TcpStream>;
 #[derive(clap::Args, Debug)]
 #[command(after_help = exit::STATUSES)]
 pub(crate) struct Args {
-    /// The URL of the server, such as ws://localhost:9001/chat
+    /// The URL of the server, such as ws://localhost:9001/chat, wss://user:password@example.com/, or
+    /// ws+unix:/run/chat.sock:/chat for a Unix socket
     url: String,
 
     /// Offer a subprotocol; may be repeated, the preferred one first
@@ -63,6 +73,13 @@ pub(crate) struct Args {
     /// After the end of stdin, stop waiting for replies after this time without a message
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     wait: Duration,
+
+    #[command(flatten)]
+    route: RouteArgs,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -81,15 +98,22 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Connects, and exchanges messages until the connection has ended.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let connector = connector(args)?;
-    let ws = connector.connect(&args.url).map_err(|error| diagnosis::not_connected(&args.url, &error))?;
+    let target: Target = args.url.parse().map_err(|error| diagnosis::bad_url(&args.url, &error))?;
+    // without credentials
+    let url = target.to_string();
+    let ws = connector(args)?.connect_to(target).map_err(|error| diagnosis::not_connected(&url, &error))?;
     let agreed = Agreed { protocol: ws.protocol(), compression: ws.compression() };
-    exit::note(&format!("opened: {}{agreed}", args.url));
+    exit::note(&format!("opened: {url}{agreed}"));
     talk(ws, args)
 }
 
 fn connector(args: &Args) -> Result<Connector, Failure> {
-    let mut connector = Connector::new().config(args.compression.config());
+    let mut connector = args.route.apply(Connector::new().config(args.compression.config()))?;
+    #[cfg(feature = "tls")]
+    {
+        connector = args.tls.apply(connector)?;
+    }
+    let mut has_user_agent = false;
     for header in &args.headers {
         let Some((name, value)) = header.split_once(':') else {
             // The text after the name may be a credential.
@@ -97,7 +121,11 @@ fn connector(args: &Args) -> Result<Connector, Failure> {
             let message = format!("--header {name:?}: no colon; a header field is written 'Name: value'");
             return Err(Failure::new(Exit::Failed, message));
         };
+        has_user_agent |= name.eq_ignore_ascii_case("User-Agent");
         connector = connector.header(name, value.trim());
+    }
+    if !has_user_agent {
+        connector = connector.header("User-Agent", USER_AGENT);
     }
     if let Some(origin) = &args.origin {
         connector = connector.origin(origin);

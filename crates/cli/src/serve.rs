@@ -10,6 +10,8 @@ mod log;
 mod server;
 mod session_log;
 mod sessions;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use crate::compression::CompressionArgs;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use server::Server;
+#[cfg(feature = "tls")]
+use tls::TlsArgs;
 
 /// Run an echo server, which sends every message back to its sender
 ///
@@ -62,11 +66,18 @@ pub(crate) struct Args {
     /// Serve each connection from a separate thread, over std::net
     #[arg(long, conflicts_with_all = ["mio", "threads"])]
     blocking: bool,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Serves until the first signal.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let server = Arc::new(Server::start(policy(args)?, args.compression.config(), args.quiet)?);
+    let server = Server::start(policy(args)?, args.compression.config(), args.quiet)?;
+    #[cfg(feature = "tls")]
+    let server = server.with_tls(args.tls.config(&args.address)?);
+    let server = Arc::new(server);
     let interrupt = Interrupt::install()?;
     let outcome = if args.blocking {
         blocking::serve(&args.address, &server, interrupt)

@@ -25,8 +25,10 @@ fn check(arguments: &[&str], status: i32, words: &[&str]) -> String {
 fn bad_urls() {
     check(&["connect", "http://127.0.0.1/"], 1, &["http://127.0.0.1/", "write ws instead"]);
     check(&["connect", "ws://127.0.0.1/#top"], 1, &["ws://127.0.0.1/#top", "fragment"]);
-    let line = check(&["connect", "ws://user:secret@127.0.0.1/"], 1, &["user information", "--header"]);
+    let line =
+        check(&["connect", "ws://user:secret@127.0.0.1:99999/"], 1, &["ws://<redacted>@127.0.0.1:99999/", "port"]);
     assert!(!line.contains("secret"), "{line}");
+    check(&["connect", "ws+unix:relative.sock"], 1, &["not absolute", "ws+unix:/run/chat.sock:/path"]);
     check(&["connect", "ws://127.0.0.1:99999/"], 1, &["port"]);
     check(&["connect", "127.0.0.1:9001"], 1, &["127.0.0.1:9001", "write ws://"]);
     check(&["connect", ""], 1, &["'': ", "write ws://"]);
@@ -34,7 +36,7 @@ fn bad_urls() {
     check(&["connect", "ws://127.0.0.1?\u{e4}"], 1, &["write %C3%A4"]);
     check(&["connect", "ws://\u{e4} b.example/"], 1, &["at byte offset 7"]);
     // Converted to ASCII before it is looked up.
-    check(&["connect", "ws://b\u{fc}cher.invalid/"], 1, &["no address for the host xn--bcher-kva.invalid"]);
+    check(&["connect", "ws://b\u{fc}cher.invalid/"], 1, &["no address for xn--bcher-kva.invalid"]);
 }
 
 #[test]
@@ -65,8 +67,20 @@ fn unknown_presets_of_compression() {
 }
 
 #[test]
-fn wss_urls_are_refused() {
-    check(&["connect", "wss://127.0.0.1/"], 1, &["wss", "TLS"]);
+#[cfg(not(feature = "tls"))]
+fn wss_urls_need_the_feature() {
+    check(&["connect", "wss://127.0.0.1/"], 1, &["wss", "built without TLS", "`tls`"]);
+}
+
+#[test]
+fn bad_ways_to_the_server() {
+    let url = "ws://127.0.0.1:1/";
+    check(&["connect", url, "--connect-to", "127.0.0.1"], 1, &["--connect-to", "port"]);
+    check(&["connect", url, "--host", "a b"], 1, &["--host", "a b"]);
+    let line = check(&["connect", url, "--proxy", "ftp://user:secret@127.0.0.1:1/"], 1, &["--proxy", "socks5"]);
+    assert!(!line.contains("secret"), "{line}");
+    let line = check(&["connect", url, "--proxy", "http://user:secret@127.0.0.1:1/"], 1, &["proxy", "127.0.0.1:1"]);
+    assert!(!line.contains("secret"), "{line}");
 }
 
 #[test]

@@ -183,3 +183,73 @@ fn server(serve: impl FnOnce(Incoming) + Send + 'static) -> String {
     thread::spawn(move || serve(Acceptor::new().listen(tcp).unwrap().accept().unwrap().unwrap()));
     url
 }
+
+/// Accepts one connection, and returns the head of its request after it has answered with `respond`.
+fn head_of_request(respond: impl FnOnce(&str) -> String + Send + 'static) -> (String, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut head = String::new();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).unwrap() > 0);
+        }
+        stream.write_all(respond(&head).as_bytes()).unwrap();
+        head
+    });
+    (address, server)
+}
+
+#[test]
+fn the_request_has_a_user_agent_the_credentials_of_the_url_and_another_host() {
+    let not_found = |_: &str| "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let (address, server) = head_of_request(not_found);
+    let url = "ws://user:secret@server.example/";
+    let ended = Running::start(&["connect", url, "--connect-to", &address, "--host", "other.example"]).end();
+    assert_eq!(ended.code(), 2, "{ended:?}");
+    assert!(ended.stderr[0].starts_with("error: ws://server.example/: HTTP: ") && !ended.stderr[0].contains("secret"));
+    let head = server.join().unwrap();
+    for line in
+        ["\r\nHost: other.example\r\n", "\r\nUser-Agent: sansocket/", "\r\nAuthorization: Basic dXNlcjpzZWNyZXQ=\r\n"]
+    {
+        assert!(head.contains(line), "{head}");
+    }
+    let (address, server) = head_of_request(not_found);
+    Running::start(&["connect", &format!("ws://{address}/"), "-H", "user-agent: mine"]).end();
+    let head = server.join().unwrap();
+    assert!(head.contains("user-agent: mine\r\n") && !head.contains("sansocket"), "{head}");
+}
+
+#[test]
+fn redirects_are_followed_only_with_follow() {
+    let (_echo, target) = Running::serve(&[]);
+    let redirect = move |_: &str| {
+        format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{target}/\r\nContent-Length: 0\r\n\r\n")
+    };
+    let (address, _server) = head_of_request(redirect);
+    let ended = Running::start(&["connect", &format!("ws://{address}/")]).end();
+    assert!(ended.code() == 2 && ended.stderr[0].contains("--follow"), "{ended:?}");
+    let (address, _server) = head_of_request(redirect);
+    let mut client = Running::start(&["connect", "--follow", &format!("ws://{address}/")]);
+    client.type_line("Hello");
+    client.end_stdin();
+    let ended = client.end();
+    assert_eq!((ended.code(), &ended.stdout[..]), (0, &["Hello".to_owned()][..]), "{ended:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_unix_socket_is_reached() {
+    let path = std::env::temp_dir().join(format!("sansocket-cli-connect-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let incoming = Acceptor::new().incoming(listener.accept().unwrap().0);
+        assert!(incoming.accept().unwrap().finish().unwrap().was_clean);
+    });
+    let client = Running::start(&["connect", &format!("ws+unix:{}:/chat", path.display())]).end();
+    server.join().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(client.code(), 0, "{client:?}");
+}

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sansocket_net::dial::DialOptions;
 use sansocket_net::sansocket::Config;
 use sansocket_net::{CloseCode, Connector, Event, WebSocket};
 use support::{Running, SERVERS, bounded};
@@ -100,7 +101,8 @@ fn connect(address: SocketAddr) -> Client {
     let mut config = Config::default();
     config.opening_timeout = LIMIT;
     config.closing_timeout = LIMIT;
-    let connector = Connector::new().config(config).connect_timeout(LIMIT).buffer_size(1024);
+    let connector =
+        Connector::new().config(config).dial(DialOptions::default().connect_timeout(LIMIT)).buffer_size(1024);
     connector.connect(&format!("ws://{address}/crowd")).unwrap()
 }
 

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use sansocket::{ClientRequest, Config, RequestTemplate};
 use sansocket_connect::{Dialing, Opens, PLAIN, Progress, Security, Settings};
-use sansocket_dial::{DialError, DialOptions, ReconnectPolicy, Target};
+use sansocket_dial::{DialError, DialOptions, Target};
 use sansocket_drive::{Clock, masking_keys, parse_uri, with_keepalive};
 #[cfg(feature = "tls")]
 use sansocket_tls::ClientTls;
 
 use crate::dial_waiter::DialWaiter;
 use crate::read_buffers::{DEFAULT_BUFFER_SIZE, ReadBuffers};
-use crate::reconnecting::Reconnecting;
 use crate::stream::Stream;
 use crate::unsplit::Unsplit;
 use crate::websocket::{WebSocket, try_opening};
@@ -147,15 +146,6 @@ impl Connector {
                 },
             }
         }
-    }
-
-    /// Returns the attempts to connect, and to connect again whenever the connection has ended.
-    ///
-    /// # Errors
-    ///
-    /// The URL is not valid, or the system has no random numbers.
-    pub fn reconnecting(&self, url: &str, policy: ReconnectPolicy) -> Result<Reconnecting, DialError> {
-        Reconnecting::new(self.clone(), url.parse()?, policy)
     }
 
     /// Completes the opening handshake over a stream to the URL's host, such as a TLS stream of another library. Starts

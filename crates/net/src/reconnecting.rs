@@ -59,8 +59,19 @@ enum State {
     Ended,
 }
 
+impl Connector {
+    /// Returns the attempts to connect, and to connect again whenever the connection has ended.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not valid, or the system has no random numbers.
+    pub fn reconnecting(&self, url: &str, policy: ReconnectPolicy) -> Result<Reconnecting, DialError> {
+        Reconnecting::new(self.clone(), url.parse()?, policy)
+    }
+}
+
 impl Reconnecting {
-    pub(crate) fn new(connector: Connector, target: Target, policy: ReconnectPolicy) -> Result<Self, DialError> {
+    fn new(connector: Connector, target: Target, policy: ReconnectPolicy) -> Result<Self, DialError> {
         let clock = Clock::of_process();
         let rng: Box<dyn Rng + Send + Sync> = Box::new(masking_keys().map_err(DialError::Local)?);
         let state = State::Waiting(clock.now());

@@ -22,6 +22,11 @@ const STACK_SIZE: usize = 128 * 1024;
 pub(super) fn serve(address: &str, server: &Arc<Server>, interrupt: Interrupt) -> Result<(), Failure> {
     let sessions = Arc::new(Sessions::default());
     let acceptor = Acceptor::new().config(Arc::clone(&server.config));
+    #[cfg(feature = "tls")]
+    let acceptor = match &server.tls {
+        Some(tls) => acceptor.tls(tls.config.clone()),
+        None => acceptor,
+    };
     let listener = acceptor.bind(address).map_err(|error| cannot_listen(address, &error))?;
     let local = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
     let stopper = listener.stopper();

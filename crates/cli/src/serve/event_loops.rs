@@ -8,8 +8,8 @@ use std::{io, process, thread};
 
 use sansocket_mio::sansocket::AnswerError;
 use sansocket_mio::{
-    Answer, Close, CloseCode, Connection, Connections, Error, Handle, Handler, HttpResponse, Message, Open, Options,
-    Request, SendError, Threads,
+    Answer, Close, CloseCode, Connection, Connections, Error, Handle, Handler, HttpResponse, ListenOptions, Message,
+    Open, Options, Request, SendError, Threads,
 };
 
 use super::server::{Server, cannot_listen, shutdown_timeout};
@@ -34,7 +34,14 @@ pub(super) fn serve(address: &str, count: u16, server: &Arc<Server>, interrupt: 
     })?;
     let echo = |_| Echo { server: Arc::clone(server) };
     let options = Options::new().config(Arc::clone(&server.config));
-    let event_loops = Threads::start(count, &options, address, echo).map_err(|error| cannot_listen(address, &error))?;
+    let listen_options = ListenOptions::new();
+    #[cfg(feature = "tls")]
+    let listen_options = match &server.tls {
+        Some(tls) => listen_options.tls(tls.config.clone()),
+        None => listen_options,
+    };
+    let event_loops = Threads::start_with(count, &options, address, &listen_options, echo)
+        .map_err(|error| cannot_listen(address, &error))?;
     // The closing thread receives for as long as it lives.
     let _ = handles.send(event_loops.handle());
     server.note_listening(event_loops.local_addr());

@@ -11,6 +11,8 @@ use sansocket_net::{Accept, Close, Config, OriginPolicy};
 
 use super::log::Log;
 use super::session_log::SessionLog;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use crate::exit::{self, Exit, Failure};
 
 /// The time that shutdown takes beyond the deadlines of the connections: they are closed one by one, and logged.
@@ -30,6 +32,8 @@ pub(super) struct Server {
     /// The number of connections that ended without a closing handshake while the server was ending.
     unclosed: AtomicUsize,
     finish: Once,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Tls>,
 }
 
 impl Server {
@@ -37,10 +41,35 @@ impl Server {
     pub(super) fn start(policy: OriginPolicy, config: Config, is_quiet: bool) -> Result<Self, Failure> {
         let (config, log, finish) = (Arc::new(config), Log::start(is_quiet)?, Once::new());
         let (accept_fails, open, is_ending, unclosed) = Default::default();
-        Ok(Self { policy, config, log, accept_fails, open, is_ending, unclosed, finish })
+        Ok(Self {
+            policy,
+            config,
+            log,
+            accept_fails,
+            open,
+            is_ending,
+            unclosed,
+            finish,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     pub(super) fn note_listening(&self, address: SocketAddr) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            self.log.write(&format_args!("listening on wss://{address}"));
+            if let Some(fingerprint) = &tls.fingerprint {
+                let hex: Vec<_> = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect();
+                self.log.write(&format_args!("self-signed certificate, SHA-256 fingerprint {}", hex.join(":")));
+            }
+            return;
+        }
         self.log.write(&format_args!("listening on ws://{address}"));
     }
 
