@@ -21,6 +21,9 @@ impl Clients {
     pub(crate) fn connect(workload: Workload, server: &Server, cell: Cell) -> Result<Self> {
         match workload {
             Workload::Echo => echo::Generator::connect(server.address(), cell).map(|echo| Self::Echo(Box::new(echo))),
+            Workload::Tls => {
+                echo::Generator::connect_tls(server.address(), cell).map(|echo| Self::Echo(Box::new(echo)))
+            }
             Workload::FanOut => fan_out::Generator::connect(server.address(), cell).map(Self::FanOut),
             Workload::Compressed(compression) => {
                 let generator = compressed::Generator::connect(server.address(), cell, compression)?;

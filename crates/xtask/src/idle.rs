@@ -22,6 +22,10 @@ const COMPRESSIONS: [Compression; 3] = [
 ];
 /// How many bytes a connection without takeover may take more than one that does not compress.
 const NO_TAKEOVER_MAX: f64 = 16.0;
+/// The payloads that every connection echoes over TLS: a short one, and a burst of more than TLS and the kernel buffer.
+const TLS_PAYLOADS: [Payload; 2] = [PAYLOAD, Payload(64 << 10)];
+/// How many bytes a connection over TLS may take.
+const TLS_MAX: f64 = 4096.0;
 /// How many bytes a connection with takeover may take.
 const TAKEOVER_MAX: f64 = 5.0 * 1024.0;
 
@@ -50,6 +54,10 @@ pub(crate) struct Args {
     #[arg(long)]
     compress: bool,
 
+    /// Measure connections over TLS 1.3, also after bursts
+    #[arg(long, conflicts_with = "compress")]
+    tls: bool,
+
     /// Fail if a connection takes more than this many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 256, conflicts_with = "compress")]
     limit: u64,
@@ -68,6 +76,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     allow_connections(args.connections + WARM_UP)?;
     if args.compress {
         return run_compressed(args);
+    }
+    if args.tls {
+        return run_tls(args);
     }
     let each = measure(args, Workload::Echo, PAYLOAD)?;
     let limit = args.limit;
@@ -89,6 +100,15 @@ fn run_compressed(args: &Args) -> Result<()> {
         takeover <= TAKEOVER_MAX,
         "an idle connection with takeover takes {takeover:.0} bytes; the limit is {TAKEOVER_MAX}"
     );
+    Ok(())
+}
+
+fn run_tls(args: &Args) -> Result<()> {
+    for payload in TLS_PAYLOADS {
+        print!("after {} messages of {payload}: ", args.messages);
+        let each = measure(args, Workload::Tls, payload)?;
+        ensure!(each <= TLS_MAX, "an idle connection over TLS takes {each:.0} bytes; the limit is {TLS_MAX}");
+    }
     Ok(())
 }
 

@@ -18,7 +18,7 @@ impl Goals {
         match workload {
             Workload::Echo => Self::of_echo(cell),
             Workload::FanOut => Self::of_fan_out(cell),
-            Workload::Compressed(_) => Self::default(),
+            Workload::Compressed(_) | Workload::Tls => Self::default(),
         }
     }
 

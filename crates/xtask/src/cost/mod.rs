@@ -138,7 +138,7 @@ fn measure(args: &Args, workload: Workload) -> Result<Vec<String>> {
     let program = Program::find(workload, &args.server)?;
 
     let unit = match workload {
-        Workload::Echo | Workload::Compressed(_) => "echoed message",
+        Workload::Echo | Workload::Compressed(_) | Workload::Tls => "echoed message",
         Workload::FanOut => "delivery",
     };
     println!("{program}, {workload}: user-space instructions and system calls per {unit}");
@@ -164,7 +164,7 @@ impl Args {
         let echo =
             CELLS.map(|(bytes, connections, in_flight)| Cell { payload: Payload(bytes), connections, in_flight });
         let all: Vec<_> = match workload {
-            Workload::Echo => echo.into(),
+            Workload::Echo | Workload::Tls => echo.into(),
             Workload::FanOut => fan_out::cells().collect(),
             Workload::Compressed(_) => compressed::cells().collect(),
         };

@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sansocket_mio::sansocket::Delivery;
+use sansocket_mio::tls::ClientTls;
 use sansocket_mio::{
-    Chunk, Close, Config, Connection, ConnectionId, Connections, DialError, Error, EventLoop, Handler, Open, Options,
+    Chunk, Close, Config, Connection, ConnectionId, Connections, Connector, DialError, Error, EventLoop, Handler, Open,
+    Options, Target,
 };
 
 use super::cell::Cell;
@@ -27,6 +29,16 @@ pub(crate) struct Generator {
 impl Generator {
     /// Opens the connections of a cell.
     pub(crate) fn connect(address: SocketAddr, cell: Cell) -> Result<Self> {
+        Self::connect_to(&format!("ws://{address}"), &Connector::new(), cell)
+    }
+
+    /// Opens the connections of a cell over TLS, to a server with any certificate.
+    pub(crate) fn connect_tls(address: SocketAddr, cell: Cell) -> Result<Self> {
+        let tls = ClientTls::builder().dangerous_accept_any_certificate().build()?;
+        Self::connect_to(&format!("wss://{address}"), &Connector::new().tls(tls), cell)
+    }
+
+    fn connect_to(url: &str, connector: &Connector, cell: Cell) -> Result<Self> {
         let mut config = Config::default();
         // The clients assemble no messages, and no Ping affects the counts.
         config.delivery = Delivery::Chunks;
@@ -38,12 +50,13 @@ impl Generator {
         let options = Options::new().config(config);
         let mut generator = Self { event_loop: EventLoop::with_options(Clients::new(cell)?, &options)?, cell };
 
-        let url = format!("ws://{address}");
+        let target: Target = url.parse()?;
         let mut open = 0;
         let mut deadline = Instant::now() + SILENCE_MAX;
         while open < cell.connections {
             for _ in generator.clients().all.len()..cell.connections.min(open + OPENING_MAX) {
-                let id = generator.event_loop.connect(&url).with_context(|| format!("cannot connect to {url}"))?;
+                let begun = generator.event_loop.connect_with(connector, target.clone(), ());
+                let id = begun.with_context(|| format!("cannot connect to {url}"))?;
                 generator.clients().add(id);
             }
             generator.turn(deadline)?;

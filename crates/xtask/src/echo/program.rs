@@ -19,6 +19,8 @@ pub(crate) enum Workload {
     FanOut,
     /// It sends each message back, compressed as these settings say.
     Compressed(Compression),
+    /// It sends each message back, over TLS.
+    Tls,
 }
 
 /// The program of a server, built.
@@ -67,6 +69,12 @@ const COMPRESSED: [KnownServer; 4] = [
     KnownServer::with_features("ratchet", [BENCHES, "--bin", "compress-echo-ratchet"], "peers-zlib"),
 ];
 
+/// The echo servers of this workspace over TLS, ours first.
+const TLS: [KnownServer; 2] = [
+    KnownServer::with_features(OURS, [BENCHES, "--bin", "tls-echo-sansocket"], "tls"),
+    KnownServer::with_features("tokio-tungstenite", [BENCHES, "--bin", "tls-echo-tokio-tungstenite"], "tls"),
+];
+
 impl KnownServer {
     const fn new(name: &'static str, target: [&'static str; 3]) -> Self {
         Self { name, target, features: None }
@@ -93,13 +101,14 @@ impl Workload {
             Self::Echo => &ECHO,
             Self::FanOut => &FAN_OUT,
             Self::Compressed(_) => &COMPRESSED,
+            Self::Tls => &TLS,
         }
     }
 
     /// Returns the arguments of its servers before the address.
     fn arguments(self) -> Vec<String> {
         match self {
-            Self::Echo | Self::FanOut => Vec::new(),
+            Self::Echo | Self::FanOut | Self::Tls => Vec::new(),
             Self::Compressed(compression) => compression.arguments(),
         }
     }
@@ -111,6 +120,7 @@ impl fmt::Display for Workload {
             Self::Echo => f.write_str("echo"),
             Self::FanOut => f.write_str("fan-out"),
             Self::Compressed(compression) => write!(f, "compressed echo ({compression})"),
+            Self::Tls => f.write_str("echo over TLS"),
         }
     }
 }

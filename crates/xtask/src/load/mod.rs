@@ -49,6 +49,10 @@ pub(crate) struct Args {
     #[arg(long)]
     fan_out: bool,
 
+    /// Measure echo servers over TLS 1.3, with the same crypto provider
+    #[arg(long, conflicts_with_all = ["fan_out", "compress"])]
+    tls: bool,
+
     #[command(flatten)]
     compression: compressed::Options,
 
@@ -98,6 +102,8 @@ const CELL_ARGS: [&str; 6] = ["payload", "connections", "in_flight", "servers", 
 const PAYLOADS: [usize; 4] = [20, 1 << 10, 16 << 10, 1 << 20];
 /// Numbers of connections, and of messages in flight per connection.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (32, 1), (200, 1), (1000, 1), (32, 16)];
+/// The same over TLS.
+const TLS_SHAPES: [(usize, usize); 4] = [(1, 1), (32, 1), (1, 16), (32, 16)];
 /// The maximum payload in flight, in bytes. A server may buffer it several times.
 const BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
 /// The time of a run for starting, connecting and ending.
@@ -168,7 +174,8 @@ fn measure(args: &Args, workload: Workload, cores: &Cores) -> Result<()> {
 
 impl Args {
     fn workloads(&self) -> Vec<Workload> {
-        self.compression.workloads().unwrap_or_else(|| vec![Workload::new(self.fan_out)])
+        let plain = if self.tls { Workload::Tls } else { Workload::new(self.fan_out) };
+        self.compression.workloads().unwrap_or_else(|| vec![plain])
     }
 
     fn cells(&self, workload: Workload) -> Vec<Cell> {
@@ -183,6 +190,7 @@ impl Args {
         });
         match workload {
             Workload::Echo => echo.filter(is_chosen).collect(),
+            Workload::Tls => tls_cells().filter(is_chosen).collect(),
             Workload::FanOut => fan_out::cells().filter(is_chosen).collect(),
             Workload::Compressed(_) => compressed::cells().filter(is_chosen).collect(),
         }
@@ -197,6 +205,14 @@ impl Args {
         programs.sort_by_key(|program| !program.is_ours());
         Ok(programs)
     }
+}
+
+/// Returns the cells over TLS: messages of 20 B and 16 KiB.
+fn tls_cells() -> impl Iterator<Item = Cell> {
+    [20, 16 << 10].into_iter().flat_map(|bytes| {
+        let payload = Payload(bytes);
+        TLS_SHAPES.map(|(connections, in_flight)| Cell { payload, connections, in_flight })
+    })
 }
 
 /// Returns the load average of the last minute, if it exceeds 1.
