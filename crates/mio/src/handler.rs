@@ -28,9 +28,10 @@ use crate::timers::TimerKey;
 /// [`on_error`](Self::on_error) comes before `on_close`. (Exception: dropping the loop aborts its connections without a
 /// call.)
 ///
-/// For a connection that never opens, there is no `on_close`. `on_error` reports a failure. It is not called if the
-/// application ended the connection itself (it refused the request, closed or aborted the connection, or stopped the
-/// loop), nor if a client did not request a WebSocket. The connection's [`Data`](Self::Data) is dropped in any case.
+/// For a connection that never opens, there is no `on_close`. A failure is reported by `on_error` for a server, and by
+/// [`on_connect_error`](Self::on_connect_error) for a client. Neither is called if the application ended the connection
+/// itself (it refused the request, closed or aborted the connection, or stopped the loop), nor if a client did not
+/// request a WebSocket. The connection's [`Data`](Self::Data) is dropped in any case.
 ///
 /// No method may block: all connections of the loop would wait.
 ///
@@ -103,7 +104,7 @@ pub trait Handler: Sized {
     /// A Pong arrived.
     fn on_pong(&mut self, connection: &mut Connection<'_, Self>, payload: &[u8]) {}
 
-    /// The connection failed, or never opened. [`Error::Send`]: a message that a [`Handle`](crate::Handle) or a
+    /// The connection failed, or that of a server never opened. [`Error::Send`]: a message that a [`Handle`](crate::Handle) or a
     /// broadcast sent was not sent to this connection.
     fn on_error(&mut self, connection: &mut Connection<'_, Self>, error: Error) {}
 

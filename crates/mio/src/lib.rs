@@ -53,7 +53,7 @@
 //! * **The order of calls.** A server's connection begins with [`on_accept`](Handler::on_accept) and
 //!   [`on_request`](Handler::on_request). Each connection that opens has one [`on_open`](Handler::on_open) and one
 //!   [`on_close`](Handler::on_close), the last call, however it ends. If it fails, [`on_error`](Handler::on_error)
-//!   comes before `on_close`, or alone if it has never opened.
+//!   comes before `on_close`, or alone if a server's connection never opens.
 //! * **Back-pressure.** Output is pending in memory until the kernel takes it: [`Connection::buffered_amount`]. Above
 //!   [`Config::high_water_mark`] a server stops reading from that client. A message that would exceed
 //!   [`Config::max_buffered_amount`] is refused. [`Handler::on_writable`] is called when there is room again. An
@@ -83,6 +83,10 @@
 //!   default, the loop accepts requests of pages of the same origin, and those without `Origin`, which no browser
 //!   sends; [`ListenOptions::origin`] and [`Handler::on_request`] decide otherwise.
 //!
+//! * **Connecting.** Addresses race (RFC 8305), and names are looked up in other threads. A [`Connector`] sets proxies,
+//!   redirects, another address, TLS, and whether to connect again. [`Handler::on_connect_error`] reports why a client
+//!   has no connection, with its data. A `ws+unix` URL names a Unix socket.
+//!
 //! # What it does not do
 //!
 //! * The number of connections is not limited, unless [`ListenOptions::max_connections`] limits it for a listener.
@@ -90,6 +94,8 @@
 //! # Features
 //!
 //! * `deflate`: permessage-deflate (RFC 7692), which [`Config::compression`] turns on: see [`sansocket`].
+//! * `tls`: `wss`, for clients (`Connector::tls`) and servers (`ListenOptions::tls`), on rustls. A client trusts the
+//!   certificate authorities that the system trusts. [`sansocket-tls`](https://docs.rs/sansocket-tls) describes it.
 //! * `simd` (default): as in [`sansocket`].
 //! * `idna`: hosts outside ASCII in URLs, which are converted by UTS 46. Off by default: it brings tables of Unicode.
 //! * `tracing`: logs what happens to each connection with the [`tracing`](https://docs.rs/tracing) crate: see

@@ -95,6 +95,11 @@
 //!   accepts requests without `Origin` (browsers always send one), and those of pages of the same origin;
 //!   [`Acceptor::origin`] permits others.
 //!
+//! * **Connecting.** Addresses race (RFC 8305), and names are looked up in another thread, so that
+//!   [`Config::opening_timeout`] covers everything. [`Connector::dial`] sets proxies, redirects and another address; a
+//!   `ws+unix` URL names a Unix socket. [`DialError`] names the layer that failed. [`Connector::reconnecting`] connects
+//!   again after a loss.
+//!
 //! # What it does not do
 //!
 //! * **HTTP.** [`WebSocket::from_upgraded`] adopts a connection whose handshake an HTTP server has done.

@@ -3,6 +3,7 @@
 
 mod autobahn;
 mod bench;
+mod certificate;
 mod clients;
 mod compressed;
 mod cost;

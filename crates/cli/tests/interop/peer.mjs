@@ -5,6 +5,9 @@
 //
 // OPTIONS is JSON: the parameters of permessage-deflate by their names in RFC 7692.
 
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import https from "node:https";
 import { WebSocket, WebSocketServer } from "ws";
 import { byteLength, check, mixed, similar, whole } from "./workload.mjs";
 
@@ -73,8 +76,11 @@ async function client(options, url) {
 }
 
 function server(options) {
-  const wss = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: settings(options) });
-  wss.on("listening", () => console.log(`ws://127.0.0.1:${wss.address().port}/`));
+  // With a certificate in the environment, over TLS.
+  const { TLS_CERTIFICATE: cert, TLS_KEY: key } = process.env;
+  const http = cert ? https.createServer({ cert: readFileSync(cert), key: readFileSync(key) }) : createServer();
+  const wss = new WebSocketServer({ server: http, perMessageDeflate: settings(options) });
+  http.listen(0, "127.0.0.1", () => console.log(`${cert ? "wss" : "ws"}://127.0.0.1:${http.address().port}/`));
   wss.on("connection", (ws) => {
     let count = 0;
     ws.on("error", (error) => console.error(`${error}`));

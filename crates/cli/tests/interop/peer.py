@@ -8,6 +8,8 @@ OPTIONS is JSON: the parameters of permessage-deflate by their names in RFC 7692
 
 import asyncio
 import json
+import os
+import ssl
 import sys
 
 from websockets.asyncio.client import connect
@@ -64,9 +66,14 @@ async def echo(ws):
 
 async def server(options):
     extensions = [ServerPerMessageDeflateFactory(**options)]
-    async with serve(echo, "127.0.0.1", 0, compression=None, extensions=extensions, max_size=None) as listening:
+    context = None
+    if "TLS_CERTIFICATE" in os.environ:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.environ["TLS_CERTIFICATE"], os.environ["TLS_KEY"])
+    serving = serve(echo, "127.0.0.1", 0, compression=None, extensions=extensions, max_size=None, ssl=context)
+    async with serving as listening:
         port = listening.sockets[0].getsockname()[1]
-        print(f"ws://127.0.0.1:{port}/", flush=True)
+        print(f"{'wss' if context else 'ws'}://127.0.0.1:{port}/", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -11,7 +11,10 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use sansocket_mio::{Connector, ListenOptions};
 use serde::Deserialize;
+
+use crate::certificate;
 
 /// The role of the endpoint under test. `wstest` has the other one.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, ValueEnum)]
@@ -40,6 +43,8 @@ pub(crate) enum Adapter {
     Net,
     /// sansocket-mio: an event loop.
     Mio,
+    /// sansocket-mio, over TLS.
+    MioTls,
     /// sansocket-net, after an opening handshake by another HTTP library.
     NetUpgraded,
     /// sansocket-mio, after an opening handshake by another HTTP library.
@@ -52,6 +57,7 @@ impl Adapter {
         match self {
             Self::Net => "net",
             Self::Mio => "mio",
+            Self::MioTls => "mio-tls",
             Self::NetUpgraded => "net-upgraded",
             Self::MioUpgraded => "mio-upgraded",
         }
@@ -62,16 +68,28 @@ impl Adapter {
         match self {
             Self::Net => "sansocket-net",
             Self::Mio => "sansocket-mio",
+            Self::MioTls => "sansocket-mio-tls",
             Self::NetUpgraded => "sansocket-net-upgraded",
             Self::MioUpgraded => "sansocket-mio-upgraded",
         }
+    }
+
+    /// Returns the scheme of the URLs.
+    pub(crate) fn scheme(self) -> &'static str {
+        if self.is_over_tls() { "wss" } else { "ws" }
+    }
+
+    /// Returns whether both ends speak TLS.
+    pub(crate) fn is_over_tls(self) -> bool {
+        matches!(self, Self::MioTls)
     }
 
     /// Starts a server that echoes every message of every connection until the process exits.
     pub(crate) fn start_echo_server(self, listener: TcpListener) -> Result<()> {
         match self {
             Self::Net => net::start_echo_server(listener)?,
-            Self::Mio => mio::start_echo_server(listener)?,
+            Self::Mio => mio::start_echo_server(listener, &ListenOptions::new())?,
+            Self::MioTls => mio::start_echo_server(listener, &ListenOptions::new().tls(certificate::server()?))?,
             Self::NetUpgraded => upgraded::start_net_echo_server(listener),
             Self::MioUpgraded => upgraded::start_mio_echo_server(listener)?,
         }
@@ -82,7 +100,8 @@ impl Adapter {
     pub(crate) fn echo_client(self, url: &str, target: SocketAddr) -> Result<()> {
         match self {
             Self::Net => net::echo_client(url, target),
-            Self::Mio => mio::echo_client(url, target),
+            Self::Mio => mio::echo_client(url, target, Connector::new()),
+            Self::MioTls => mio::echo_client(url, target, Connector::new().tls(certificate::client()?)),
             Self::NetUpgraded => upgraded::net_echo_client(url, target),
             Self::MioUpgraded => upgraded::mio_echo_client(url, target),
         }
@@ -92,7 +111,8 @@ impl Adapter {
     pub(crate) fn ask(self, url: &str) -> Result<Option<String>> {
         match self {
             Self::Net | Self::NetUpgraded => net::ask(url),
-            Self::Mio | Self::MioUpgraded => mio::ask(url),
+            Self::Mio | Self::MioUpgraded => mio::ask(url, &Connector::new()),
+            Self::MioTls => mio::ask(url, &Connector::new().tls(certificate::client()?)),
         }
     }
 }

@@ -61,6 +61,8 @@ enum Adapters {
     Net,
     /// sansocket-mio, over mio
     Mio,
+    /// sansocket-mio, over TLS; not one of `all`
+    MioTls,
     /// sansocket-net, with connections after an opening handshake by another HTTP library
     NetUpgraded,
     /// sansocket-mio, with connections after an opening handshake by another HTTP library
@@ -74,6 +76,7 @@ impl Adapters {
         match self {
             Self::Net => &[Adapter::Net],
             Self::Mio => &[Adapter::Mio],
+            Self::MioTls => &[Adapter::MioTls],
             Self::NetUpgraded => &[Adapter::NetUpgraded],
             Self::MioUpgraded => &[Adapter::MioUpgraded],
             Self::All => &[Adapter::Net, Adapter::Mio, Adapter::NetUpgraded, Adapter::MioUpgraded],

@@ -62,7 +62,7 @@ impl Run {
         let (name, agent) = (self.name(), self.adapter.agent());
         self.adapter.start_echo_server(self.listener)?;
 
-        let server = json!({ "agent": agent, "url": format!("ws://{}", self.target) });
+        let server = json!({ "agent": agent, "url": format!("{}://{}", self.adapter.scheme(), self.target) });
         let spec = json!({ "servers": [server], "cases": cases });
         let mut wstest = suite.start(&name, Mode::FuzzingClient, spec)?;
         let mut progress = Progress::new();
@@ -79,8 +79,8 @@ impl Run {
         let (name, adapter, target) = (self.name(), self.adapter, self.target);
         let address = self.listener.local_addr()?;
         drop(self.listener);
-        let spec = json!({ "url": format!("ws://{address}"), "cases": cases });
-        let mut wstest = suite.start(&name, Mode::FuzzingServer, spec)?;
+        let spec = json!({ "url": format!("{}://{address}", adapter.scheme()), "cases": cases });
+        let mut wstest = suite.start(&name, Mode::FuzzingServer { is_over_tls: adapter.is_over_tls() }, spec)?;
 
         // In a separate thread, so that a client that hangs is detected.
         let client = thread::spawn(move || run_all_cases(adapter, address, target));
@@ -100,12 +100,14 @@ impl Run {
 
 /// Runs our client against the fuzzing server.
 fn run_all_cases(adapter: Adapter, server: SocketAddr, target: SocketAddr) -> Result<()> {
-    let agent = adapter.agent();
+    let (agent, scheme) = (adapter.agent(), adapter.scheme());
     for case in 1..=number_of_cases(adapter, server)? {
         // Many cases make a client fail on purpose. The suite checks the result.
-        let _ = adapter.echo_client(&format!("ws://{server}/runCase?case={case}&agent={agent}"), target);
+        let _ = adapter.echo_client(&format!("{scheme}://{server}/runCase?case={case}&agent={agent}"), target);
     }
-    adapter.ask(&format!("ws://{server}/updateReports?agent={agent}")).context("wstest does not update its reports")?;
+    adapter
+        .ask(&format!("{scheme}://{server}/updateReports?agent={agent}"))
+        .context("wstest does not update its reports")?;
     Ok(())
 }
 
@@ -114,7 +116,7 @@ fn run_all_cases(adapter: Adapter, server: SocketAddr, target: SocketAddr) -> Re
 /// A connection to the port does not prove that `wstest` listens: for a moment, a process that another run starts has a
 /// copy of the listener that reserved the port.
 fn number_of_cases(adapter: Adapter, server: SocketAddr) -> Result<u32> {
-    let url = format!("ws://{server}/getCaseCount");
+    let url = format!("{}://{server}/getCaseCount", adapter.scheme());
     let deadline = Instant::now() + START_LIMIT;
     let count = loop {
         match adapter.ask(&url) {

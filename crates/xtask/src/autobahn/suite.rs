@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::install;
+use crate::certificate;
 use crate::workspace::succeeds;
 
 /// The Docker image with the release of the suite in `requirements.txt`.
@@ -35,7 +36,7 @@ pub(crate) enum Mode {
     /// Tests a server.
     FuzzingClient,
     /// Tests a client.
-    FuzzingServer,
+    FuzzingServer { is_over_tls: bool },
 }
 
 impl Suite {
@@ -77,8 +78,13 @@ impl Suite {
         let log = self.dir.join(format!("{name}.log"));
         let output = File::create(&log)?;
         let container = format!("sansocket-autobahn-{name}-{}", process::id());
-        let child = self
-            .wstest(&container)
+        let mut command = self.wstest(&container);
+        if let Mode::FuzzingServer { is_over_tls: true } = mode {
+            let (certificate, key) = (format!("{name}.cert.pem"), format!("{name}.key.pem"));
+            certificate::write_pem(&self.dir.join(&certificate), &self.dir.join(&key))?;
+            command.args(["--cert", &certificate, "--key", &key]);
+        }
+        let child = command
             // No web server beside the fuzzing server.
             .args(["--mode", mode.name(), "--spec", &spec_name, "--webport", "0"])
             .current_dir(&self.dir)
@@ -119,7 +125,7 @@ impl Mode {
     fn name(self) -> &'static str {
         match self {
             Self::FuzzingClient => "fuzzingclient",
-            Self::FuzzingServer => "fuzzingserver",
+            Self::FuzzingServer { .. } => "fuzzingserver",
         }
     }
 }

@@ -23,9 +23,14 @@ pub(super) struct Exchanged {
 }
 
 /// Sends all messages at once, and checks their echoes.
-pub(super) fn exchange(url: &str, compression: &Compression, workload: &[Fragments]) -> Result<Exchanged> {
+pub(super) fn exchange(
+    connector: Connector,
+    url: &str,
+    compression: &Compression,
+    workload: &[Fragments],
+) -> Result<Exchanged> {
     let config = Config::default().compression(compression.clone());
-    let ws = Connector::new().config(config).connect(url)?;
+    let ws = connector.config(config).connect(url)?;
     let agreed = ws.compression().context("the server declines compression")?.to_string();
     let (mut reader, writer) = ws.split()?;
     thread::scope(|scope| {

@@ -5,15 +5,17 @@ mod client;
 mod install;
 mod peer;
 mod process;
+mod tls;
 mod traffic;
 mod workload;
 
-use std::env;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use sansocket_net::Connector;
 
 use crate::relay::Relay;
 use crate::workspace;
@@ -21,14 +23,15 @@ use case::{BROWSER_CASES, ClientCase, SERVER_CASES, ServerCase, client_cases};
 use install::Install;
 use peer::{PeerServer, Runner};
 use process::Process;
+use tls::TlsCases;
 use traffic::Ratios;
 
-/// Exchange compressed messages with other implementations: ws, websockets, Chromium
+/// Exchange messages with other implementations, compressed and over TLS: ws, websockets, Chromium, curl, openssl
 ///
 /// Their clients connect to `sansocket serve`, and our client (sansocket-net) to their servers, with several agreements.
 /// A client sends many similar messages, and on a second connection messages of many kinds and sizes, some in fragments;
 /// the server sends them back. A case fails unless the echoes are the same, the agreement is the expected one, and the
-/// bytes on the wire are as few as it permits.
+/// bytes on the wire are as few as it permits. Over TLS, the same messages are exchanged once in each direction.
 ///
 /// ws and websockets are installed in target/interop. A peer that this machine cannot run is skipped, and so is one that
 /// cannot be installed, unless the variable CI is `true`.
@@ -51,7 +54,7 @@ pub(crate) fn run(_: &Args) -> Result<()> {
     let build = ["build", "--release", "--package", "sansocket-cli", "--bin", "sansocket"];
     let mut runs =
         Runs { command: workspace::build(&build, "sansocket")?, folder: install::copy_scripts()?, failures: 0 };
-    let are_required = env::var_os("CI").is_some_and(|ci| ci == "true");
+    let are_required = tls::are_required();
     for (name, install) in PEERS {
         match install(&runs.folder) {
             Ok(Some(peer)) => {
@@ -63,6 +66,7 @@ pub(crate) fn run(_: &Args) -> Result<()> {
             Err(error) => println!("skipped: {name}: cannot be installed: {error:#}"),
         }
     }
+    runs.run_tools()?;
     let failures = runs.failures;
     ensure!(failures == 0, "{failures} cases failed");
     Ok(())
@@ -81,6 +85,7 @@ struct Runs {
 impl Runs {
     /// Runs all cases of a peer.
     fn run_all(&mut self, peer: &Runner) {
+        self.run_over_tls(peer);
         let is_browser = matches!(peer, Runner::Browser(_));
         for case in if is_browser { BROWSER_CASES } else { SERVER_CASES } {
             let name = format!("client {}, serve {}", case.offer, case.options.join(" "));
@@ -89,7 +94,7 @@ impl Runs {
         }
         for case in &client_cases() {
             let name = format!("server {}, our client for {}", case.demand, case.agreed);
-            match peer.start_server(&self.folder, case.demand) {
+            match peer.start_server(&self.folder, case.demand, &[]) {
                 Ok(None) => return,
                 Ok(Some(server)) => self.report(&name, with_their_server(&server, case)),
                 Err(error) => self.report(&name, Err(error)),
@@ -97,9 +102,50 @@ impl Runs {
         }
     }
 
-    fn report(&mut self, name: &str, result: Result<Ratios>) {
+    /// Runs the cases of a peer over TLS.
+    fn run_over_tls(&mut self, peer: &Runner) {
+        let results = self.results_over_tls(peer);
+        for (name, result) in results.unwrap_or_else(|error| vec![("over TLS", Err(error))]) {
+            self.report(name, result.map(|()| "all echoes are right"));
+        }
+    }
+
+    fn results_over_tls(&self, peer: &Runner) -> Result<Vec<(&'static str, Result<()>)>> {
+        let cases = TlsCases::prepare(&self.command, &self.folder)?;
+        let mut results = vec![
+            ("client over TLS, serve --mio", cases.with_their_client(peer, "--mio")),
+            ("client over TLS, serve --blocking", cases.with_their_client(peer, "--blocking")),
+        ];
+        if let Some(server) = peer.start_server(&self.folder, "{}", &cases.environment())? {
+            results.push(("server over TLS, our client", cases.with_their_server(&server.url)));
+        }
+        Ok(results)
+    }
+
+    /// Runs the cases of programs that speak TLS, and know no WebSocket.
+    fn run_tools(&mut self) -> Result<()> {
+        for program in ["curl", "openssl"] {
+            if !tls::has(program) {
+                ensure!(!tls::are_required(), "{program} is missing");
+                println!("skipped: {program}: not on this machine");
+            }
+        }
+        let (command, folder) = (self.command.clone(), self.folder.clone());
+        let cases = TlsCases::prepare(&command, &folder)?;
+        let right = "what it receives is right";
+        if tls::has("curl") {
+            self.report("curl over TLS, serve", cases.with_curl().map(|()| right));
+        }
+        if tls::has("openssl") {
+            self.report("openssl s_client, serve", cases.with_openssl_client().map(|()| right));
+            self.report("openssl s_server, our client", cases.with_openssl_server().map(|()| right));
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, name: &str, result: Result<impl Display>) {
         match result {
-            Ok(ratios) => println!("  {name}: {ratios}"),
+            Ok(details) => println!("  {name}: {details}"),
             Err(error) => {
                 self.failures += 1;
                 println!("  {name}: FAILED: {error:#}");
@@ -111,7 +157,7 @@ impl Runs {
         let mut command = Command::new(&self.command);
         let server = Process::start(command.args(["serve", "127.0.0.1:0", "--any-origin"]).args(case.options))?;
         let relay = Relay::start(address(server.line()?.rsplit(' ').next().unwrap_or_default())?)?;
-        let lengths = peer.run_client(&self.folder, case.offer, &format!("ws://{}/", relay.address))?;
+        let lengths = peer.run_client(&self.folder, case.offer, &format!("ws://{}/", relay.address), &[])?;
         let opened = server.line()?;
         let agreed = opened.split_once(" opened: /, ").map(|(_, agreed)| agreed);
         let agreed = agreed.with_context(|| format!("the server logged {opened:?}"))?;
@@ -125,7 +171,7 @@ fn with_their_server(server: &PeerServer, case: &ClientCase) -> Result<Ratios> {
     let url = format!("ws://{}/", relay.address);
     let mut lengths = [0; 2];
     for (length, workload) in lengths.iter_mut().zip([workload::similar(), workload::mixed()]) {
-        let exchanged = client::exchange(&url, &case.settings, &workload)?;
+        let exchanged = client::exchange(Connector::new(), &url, &case.settings, &workload)?;
         let agreed = exchanged.agreed;
         ensure!(agreed == case.agreed, "both ends agreed {agreed:?}, not {:?}", case.agreed);
         *length = exchanged.bytes;

@@ -5,29 +5,30 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
+use sansocket_mio::dial::{Destination, DialOptions};
 use sansocket_mio::{
     Connection, Connections, Connector, DialError, Error, EventLoop, Handler, ListenOptions, Message, Options,
 };
 
 use super::config::config;
 
-pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
+pub(super) fn start_echo_server(listener: TcpListener, options: &ListenOptions) -> io::Result<()> {
     let mut event_loop = EventLoop::with_options(Echo, &Options::new().config(config()))?;
-    event_loop.listen_on(listener, &ListenOptions::new())?;
+    event_loop.listen_on(listener, options)?;
     thread::spawn(move || event_loop.run());
     Ok(())
 }
 
-pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
+pub(super) fn echo_client(url: &str, target: SocketAddr, connector: Connector) -> Result<()> {
     let mut event_loop = EventLoop::with_options(Echo, &Options::new().config(config()))?;
-    let connector = Connector::new().addresses([target]);
+    let connector = connector.dial(DialOptions::default().connect_to(Destination::from(target)));
     event_loop.connect_with(&connector, url.parse()?, ())?;
     finish(&mut event_loop)
 }
 
-pub(super) fn ask(url: &str) -> Result<Option<String>> {
+pub(super) fn ask(url: &str, connector: &Connector) -> Result<Option<String>> {
     let mut event_loop = EventLoop::new(Question::default())?;
-    event_loop.connect(url)?;
+    event_loop.connect_with(connector, url.parse()?, ())?;
     finish(&mut event_loop)?;
     let Question { answer, failure } = event_loop.handler();
     match failure.take() {

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Result;
+use sansocket_net::dial::{Destination, DialOptions};
 use sansocket_net::{Acceptor, Connector, Event, Incoming, Message, Stream, WebSocket};
 
 use super::config::config;
@@ -20,7 +21,12 @@ pub(super) fn start_echo_server(listener: TcpListener) -> io::Result<()> {
 }
 
 pub(super) fn echo_client(url: &str, target: SocketAddr) -> Result<()> {
-    echo(Connector::new().config(config()).addresses([target]).connect(url)?)
+    echo(
+        Connector::new()
+            .config(config())
+            .dial(DialOptions::default().connect_to(Destination::from(target)))
+            .connect(url)?,
+    )
 }
 
 pub(super) fn ask(url: &str) -> Result<Option<String>> {
