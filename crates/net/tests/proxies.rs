@@ -1,0 +1,216 @@
+//! Clients behind proxies: HTTP CONNECT, over TCP and TLS, and SOCKS5.
+
+#[path = "../../tls/tests/authority/mod.rs"]
+mod authority;
+#[path = "../../connect/tests/proxies/mod.rs"]
+mod proxies;
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use rustls::ServerConfig;
+use sansocket_net::dial::{DialOptions, FailedLayer, NoProxy, ProxyFault, ProxyRules};
+use sansocket_net::tls::{CertificateProblem, ClientTls, ServerTls, TlsError};
+use sansocket_net::{Acceptor, Config, Connector, DialError, Message, WebSocket};
+
+use authority::*;
+use proxies::*;
+use support::*;
+
+/// The name of the servers, which only the proxies reach.
+const ORIGIN: &str = "server.example";
+
+/// An echo server, plain or over TLS with a certificate for `name`.
+fn serve_echo(authority: &Authority, name: Option<&str>) -> SocketAddr {
+    let mut acceptor = Acceptor::new();
+    if let Some(name) = name {
+        acceptor = acceptor.tls(ServerTls::new(authority.issue(name)).unwrap());
+    }
+    let (listener, address) = listen_with(acceptor);
+    thread::spawn(move || {
+        for incoming in listener.incoming().flatten() {
+            thread::spawn(move || incoming.accept().map(echo));
+        }
+    });
+    address
+}
+
+fn connector(authority: &Authority, proxy: &str) -> Connector {
+    let rules = ProxyRules::always(proxy.parse().unwrap());
+    let tls = ClientTls::builder().only_roots(authority.roots()).build().unwrap();
+    Connector::new().tls(tls).dial(DialOptions::default().proxies(rules))
+}
+
+fn check_echo(mut ws: WebSocket) {
+    for message in ["Hello", &"x".repeat(100_000)] {
+        ws.send(message).unwrap();
+        assert_eq!(support::message(&mut ws), Message::from(message));
+    }
+    assert!(ws.finish().unwrap().was_clean);
+}
+
+fn proxy_tls(authority: &Authority, name: &str) -> Arc<ServerConfig> {
+    Arc::clone(ServerTls::new(authority.issue(name)).unwrap().config())
+}
+
+/// Returns the fault of the proxy. The texts of the error have no secret.
+fn fault(error: DialError) -> ProxyFault {
+    assert_eq!(error.layer(), Some(FailedLayer::Proxy));
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    match error {
+        DialError::Proxy { fault, .. } => *fault,
+        error => panic!("{error:?}"),
+    }
+}
+
+#[test]
+fn ws_and_wss_pass_through_proxies_of_all_kinds() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        for is_secure in [false, true] {
+            let server = serve_echo(&authority, is_secure.then_some(ORIGIN));
+            let (scheme, port) = if is_secure { ("wss", 443) } else { ("ws", 80) };
+            let url = format!("{scheme}://{ORIGIN}/");
+            let name = format!("{ORIGIN}:{port}");
+            let connect = |proxy: &str| connector(&authority, proxy).connect(&url).unwrap();
+
+            let proxy = Proxy::http(server);
+            check_echo(connect(&proxy.url("http", "")));
+            assert_eq!(proxy.asked(), Asked { destination: name.clone(), credentials: None });
+
+            let proxy = Proxy::https(server, proxy_tls(&authority, "127.0.0.1"));
+            check_echo(connect(&proxy.url("https", "user:secret@")));
+            let credentials = Some("Basic dXNlcjpzZWNyZXQ=".to_owned());
+            assert_eq!(proxy.asked(), Asked { destination: name.clone(), credentials });
+
+            let proxy = Proxy::socks5(server, false);
+            check_echo(connect(&proxy.url("socks5h", "")));
+            assert_eq!(proxy.asked(), Asked { destination: name.clone(), credentials: None });
+
+            let proxy = Proxy::socks5(server, true);
+            let url = format!("{scheme}://127.0.0.1:{port}/");
+            let connector = connector(&authority, &proxy.url("socks5", "user:secret@"));
+            let connected = connector.connect(&url);
+            let asked = Asked { destination: format!("127.0.0.1:{port}"), credentials: Some("user:secret".into()) };
+            assert_eq!(proxy.asked(), asked);
+            match connected {
+                Ok(ws) => check_echo(ws),
+                // the certificate is for the name
+                Err(error) => assert!(is_secure && matches!(error, DialError::Tls { .. }), "{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn the_certificate_is_checked_against_the_name_of_the_server_and_that_of_the_proxy_against_the_proxys() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let wrong_name = |error: &std::io::Error| {
+            matches!(
+                TlsError::of(error),
+                Some(TlsError::Certificate { problem: CertificateProblem::WrongName { .. }, .. })
+            )
+        };
+        // a server with the certificate of the proxy
+        let server = serve_echo(&authority, Some("127.0.0.1"));
+        let proxies = [
+            (Proxy::http(server), "http"),
+            (Proxy::https(server, proxy_tls(&authority, "127.0.0.1")), "https"),
+            (Proxy::socks5(server, false), "socks5h"),
+        ];
+        for (proxy, scheme) in proxies {
+            let error = connector(&authority, &proxy.url(scheme, "")).connect(&format!("wss://{ORIGIN}/")).unwrap_err();
+            assert_eq!(error.layer(), Some(FailedLayer::Tls));
+            assert!(matches!(&error, DialError::Tls { error, .. } if wrong_name(error)), "{error}");
+        }
+        // a proxy with the certificate of the server
+        let server = serve_echo(&authority, Some(ORIGIN));
+        let proxy = Proxy::https(server, proxy_tls(&authority, ORIGIN));
+        let error = connector(&authority, &proxy.url("https", "")).connect(&format!("wss://{ORIGIN}/")).unwrap_err();
+        assert!(matches!(fault(error), ProxyFault::Tls { error, .. } if wrong_name(&error)));
+    });
+}
+
+#[test]
+fn refusals_are_explained() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        for (status, words) in [
+            (
+                "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"a\"",
+                ["requires credentials", "user:password"],
+            ),
+            ("403 Forbidden", ["403", "does not permit"]),
+            ("502 Bad Gateway", ["502", "cannot reach the server"]),
+        ] {
+            let proxy = Proxy::answering(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"), 1024);
+            let error = connector(&authority, &proxy.url("http", "")).connect("ws://server.example/").unwrap_err();
+            let text = error.to_string();
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+            fault(error);
+        }
+        let server = serve_echo(&authority, None);
+        let proxy = Proxy::socks5(server, true);
+        for user_info in ["", "user:secretly@"] {
+            let error = connector(&authority, &proxy.url("socks5h", user_info)).connect("ws://server.example/");
+            fault(error.unwrap_err());
+        }
+    });
+}
+
+#[test]
+fn bytes_behind_the_answer_of_the_proxy_belong_to_the_server() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        // a server that speaks first, and that the proxy has read together with its own answer
+        let refusal = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        let proxy = Proxy::answering(format!("HTTP/1.1 200 OK\r\n\r\n{refusal}"), usize::MAX);
+        let error = connector(&authority, &proxy.url("http", "")).connect("ws://server.example/").unwrap_err();
+        assert_eq!(error.response().map(|response| response.status()), Some(404), "{error}");
+        let proxy = Proxy::answering(format!("HTTP/1.1 200 OK\r\n\r\n{refusal}"), usize::MAX);
+        let error = connector(&authority, &proxy.url("http", "")).connect("wss://server.example/").unwrap_err();
+        let DialError::Tls { error, .. } = &error else { panic!("{error:?}") };
+        assert!(matches!(TlsError::of(error), Some(TlsError::PlainHttp { .. })), "{error}");
+    });
+}
+
+#[test]
+fn hostile_proxies_end_in_errors_of_the_proxy() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nX: y\r\n\r\n";
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let connect = |proxy: &Proxy| {
+            let config = Config::default().opening_timeout(SHORT);
+            connector(&authority, &proxy.url("http", "")).config(config).connect("ws://server.example/").unwrap_err()
+        };
+        for end in 0..ANSWER.len() {
+            let error = connect(&Proxy::answering(&ANSWER.as_bytes()[..end], 1));
+            assert!(matches!(fault(error), ProxyFault::Ended), "cut after {end} bytes");
+        }
+        for garbage in [vec![0; 100], b"SSH-2.0-x\r\n\r\n".to_vec(), vec![b'x'; 1 << 20]] {
+            fault(connect(&Proxy::answering(garbage, usize::MAX)));
+        }
+        let huge = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"X: y\r\n".repeat(1 << 18)].concat();
+        fault(connect(&Proxy::answering(huge, usize::MAX)));
+        let error = connect(&Proxy::silent());
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Proxy, .. }), "{error:?}");
+        // one byte at a time is slow, and no fault
+        let error = connect(&Proxy::answering(format!("{ANSWER}HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"), 1));
+        assert_eq!(error.response().map(|response| response.status()), Some(404), "{error}");
+    });
+}
+
+#[test]
+fn a_host_in_no_proxy_is_reached_directly() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let address = serve_echo(&authority, None);
+        let rules = ProxyRules::always(Proxy::silent().url("http", "").parse().unwrap());
+        let rules = rules.no_proxy(NoProxy::new("127.0.0.1"));
+        let connector = Connector::new().dial(DialOptions::default().proxies(rules));
+        check_echo(connector.connect(&url(address)).unwrap());
+    });
+}
