@@ -1,5 +1,7 @@
 //! How clients reach their server: addresses that race, redirects, Unix sockets, and connecting again.
 
+#[path = "../../connect/tests/silent/mod.rs"]
+mod silent;
 mod support;
 
 use std::io::Write;
@@ -12,7 +14,7 @@ use sansocket_mio::{
     Close, CloseCode, Config, Connection, Connections, Connector, DialError, Error, EventLoop, Group, Handle, Handler,
     Open, Reconnection,
 };
-use socket2::{Domain, Socket, Type};
+use silent::silent_address;
 use support::*;
 
 /// What a [`Client`] saw; with the number of the attempt where there is one.
@@ -118,23 +120,6 @@ fn connect_with(connector: &Connector, url: &str, at_reconnect: fn(&mut Connecti
 /// A policy that waits for at most a few milliseconds.
 fn soon() -> ReconnectPolicy {
     ReconnectPolicy::default().first_delay(Duration::from_millis(2)).max_delay(Duration::from_millis(2))
-}
-
-/// Returns an address that answers no attempt to connect: its backlog is full.
-fn silent_address() -> (SocketAddr, impl Sized) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    loop {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let connected = socket.connect_timeout(&address, SHORT);
-        waiting.push(socket);
-        if connected.is_err() {
-            return (address.as_socket().unwrap(), (listener, waiting));
-        }
-    }
 }
 
 /// Serves clients one after the other with these responses to their requests. Returns its address, and the requests.

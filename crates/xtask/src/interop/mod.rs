@@ -97,7 +97,7 @@ impl Runs {
             match peer.start_server(&self.folder, case.demand, &[]) {
                 Ok(None) => return,
                 Ok(Some(server)) => self.report(&name, with_their_server(&server, case)),
-                Err(error) => self.report(&name, Err(error)),
+                Err(error) => self.report(&name, Err::<Ratios, _>(error)),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The cases over TLS: the workloads with each peer as client and as server, and single requests of curl and openssl.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,0 +1,216 @@
+//! How clients reach their server: addresses that race, redirects, Unix sockets, and connecting again.
+
+#[path = "../../connect/tests/silent/mod.rs"]
+mod silent;
+mod support;
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use sansocket_net::dial::{Destination, DialOptions, FailedLayer, ReconnectPolicy, RedirectError};
+use sansocket_net::{Config, Connector, DialError};
+
+use silent::silent_address;
+use support::*;
+
+/// Serves clients one after the other with these responses to their requests. Returns its address, and the requests.
+fn responding<const N: usize>(responses: [String; N]) -> (SocketAddr, Task<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = spawn(move || {
+        let respond = |response: String| {
+            let mut stream = listener.accept().unwrap().0;
+            stream.set_read_timeout(Some(BOUND)).unwrap();
+            let request = read_head(&mut stream);
+            stream.write_all(response.as_bytes()).unwrap();
+            read_rest(&mut stream);
+            request
+        };
+        responses.into_iter().map(respond).collect()
+    });
+    (address, task)
+}
+
+fn refusal(status: u16, headers: &str) -> String {
+    format!("HTTP/1.1 {status} No\r\n{headers}Content-Length: 0\r\n\r\n")
+}
+
+fn redirect(location: &str) -> String {
+    refusal(302, &format!("Location: {location}\r\n"))
+}
+
+fn status_of(error: &DialError) -> Option<u16> {
+    error.response().map(|response| response.status())
+}
+
+fn redirects(limit: u32) -> Connector {
+    Connector::new().dial(DialOptions::default().max_redirects(limit))
+}
+
+/// A policy that waits for at most a few milliseconds.
+fn soon() -> ReconnectPolicy {
+    ReconnectPolicy::default().first_delay(Duration::from_millis(2)).max_delay(Duration::from_millis(2))
+}
+
+#[test]
+fn two_silent_addresses_do_not_use_up_the_opening_timeout() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
+        let ((first, _first), (second, _second)) = (silent_address(), silent_address());
+        // each of the silent addresses alone would take the whole opening timeout
+        let config = Config::default().opening_timeout(Duration::from_secs(8));
+        let connector = Connector::new().config(config).addresses([first, second, address]);
+        let ws = connector.connect("ws://server.example/").unwrap();
+        assert_eq!(ws.stream().peer_addr().unwrap(), address);
+        assert!(ws.finish().unwrap().was_clean);
+        server.join();
+    });
+}
+
+#[test]
+fn silent_addresses_are_listed_when_the_opening_timeout_has_passed() {
+    bounded(|| {
+        let (silent, _kept) = silent_address();
+        let connector = Connector::new().config(Config::default().opening_timeout(SHORT)).addresses([silent]);
+        let DialError::Unreachable(attempts) = connector.connect("ws://server.example/").unwrap_err() else { panic!() };
+        assert_eq!(attempts.iter().map(|attempt| attempt.address).collect::<Vec<_>>(), [silent]);
+    });
+}
+
+#[test]
+fn a_name_is_looked_up() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
+        let ws = sansocket_net::connect(&format!("ws://localhost:{}/", address.port())).unwrap();
+        assert!(ws.finish().unwrap().was_clean);
+        server.join();
+        // a label of more than 63 characters exists nowhere (RFC 1035 section 2.3.4), so no query leaves this machine
+        let name = "x".repeat(64);
+        let error = sansocket_net::connect(&format!("ws://{name}/")).unwrap_err();
+        assert!(matches!(&error, DialError::Name { host, .. } if *host == name), "{error:?}");
+    });
+}
+
+#[test]
+fn redirects_are_followed_up_to_the_limit_and_credentials_stay_with_their_origin() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let server = serve(listener, |mut incoming| {
+            let has_authorization = incoming.request().unwrap().headers().get("Authorization").is_some();
+            echo(incoming.accept().unwrap());
+            has_authorization
+        });
+        let (first, requests) = responding([redirect(&format!("http://{address}/"))]);
+        let ws = redirects(1).connect(&format!("ws://user:secret@{first}/first")).unwrap();
+        assert!(ws.finish().unwrap().was_clean);
+        let request = requests.join().remove(0);
+        assert!(request.starts_with("GET /first ") && request.contains("\r\nAuthorization: Basic "), "{request}");
+        assert!(!server.join(), "another origin gets no credentials");
+
+        let (first, _requests) = responding([redirect("/elsewhere")]);
+        assert_eq!(status_of(&redirects(0).connect(&url(first)).unwrap_err()), Some(302));
+        let (first, _requests) = responding([redirect("/a"), redirect("/b")]);
+        let error = redirects(1).connect(&url(first)).unwrap_err();
+        assert!(matches!(error, DialError::Redirect(RedirectError::TooMany { limit: 1, .. })), "{error}");
+        let (first, _requests) = responding([redirect("/a"), redirect("/")]);
+        let error = redirects(5).connect(&url(first)).unwrap_err();
+        assert!(matches!(error, DialError::Redirect(RedirectError::Loop { .. })), "{error}");
+    });
+}
+
+#[test]
+fn another_address_and_another_host_are_used() {
+    bounded(|| {
+        let (address, requests) = responding([refusal(404, "")]);
+        let options = DialOptions::default().connect_to(Destination::from(address)).host("other.example".to_owned());
+        let error = Connector::new().dial(options).connect("ws://server.example/").unwrap_err();
+        assert_eq!((error.layer(), status_of(&error)), (Some(FailedLayer::Http), Some(404)));
+        assert!(requests.join()[0].contains("\r\nHost: other.example\r\n"));
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn a_unix_socket_is_reached() {
+    bounded(|| {
+        let path = std::env::temp_dir().join(format!("sansocket-net-dialing-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let server = spawn(move || {
+            let mut incoming = sansocket_net::Acceptor::new().incoming(listener.accept().unwrap().0);
+            let target = incoming.request().unwrap().target().to_owned();
+            (target, echo(incoming.accept().unwrap()).was_clean)
+        });
+        let url = format!("ws+unix:{}:/chat?room=1", path.display());
+        let mut ws = sansocket_net::connect(&url).unwrap();
+        ws.send("Hello").unwrap();
+        assert_eq!(message(&mut ws).as_text(), Some("Hello"));
+        assert!(ws.finish().unwrap().was_clean);
+        assert_eq!(server.join(), ("/chat?room=1".to_owned(), true));
+        std::fs::remove_file(&path).unwrap();
+        let error = sansocket_net::connect(&url).unwrap_err();
+        assert!(matches!(error, DialError::UnixSocket { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_client_connects_again_until_the_server_refuses_for_good() {
+    bounded(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = spawn(move || {
+            let next = || listener.accept().unwrap().0;
+            let respond = |mut stream: TcpStream, response: String| {
+                read_head(&mut stream);
+                stream.write_all(response.as_bytes()).unwrap();
+                read_rest(&mut stream);
+            };
+            // lost, overloaded, closed by the client, gone
+            drop(tungstenite::accept(next()).unwrap());
+            respond(next(), refusal(503, "Retry-After: 0\r\n"));
+            let mut ws = tungstenite::accept(next()).unwrap();
+            while ws.read().is_ok() {}
+            drop(ws);
+            respond(next(), refusal(404, ""));
+        });
+        let mut attempts = Connector::new().reconnecting(&url(address), soon()).unwrap();
+        assert_eq!((attempts.delay(), attempts.attempt()), (Some(Duration::ZERO), 1));
+        let mut ws = attempts.next().unwrap().unwrap();
+        while let Ok(Some(_)) = ws.read() {}
+        assert!(attempts.delay().unwrap() <= Duration::from_millis(2));
+        assert_eq!(status_of(&attempts.next().unwrap().unwrap_err()), Some(503));
+        assert_eq!(attempts.attempt(), 2);
+        assert!(attempts.next().unwrap().unwrap().finish().unwrap().was_clean);
+        assert_eq!(attempts.attempt(), 3);
+        assert_eq!(status_of(&attempts.next().unwrap().unwrap_err()), Some(404));
+        assert!(attempts.delay().is_none() && attempts.next().is_none());
+        server.join();
+    });
+}
+
+#[test]
+fn a_client_gives_up_after_the_most_attempts() {
+    bounded(|| {
+        // a port in use, without a listener
+        let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
+        let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
+        let attempts = Connector::new().reconnecting(&url(in_use.local_addr().unwrap()), soon().max_attempts(2));
+        let failures: Vec<_> = attempts.unwrap().map(Result::unwrap_err).collect();
+        assert_eq!(failures.len(), 3, "the first attempt, and two more");
+        assert!(failures.iter().all(|error| matches!(error, DialError::Unreachable(_))));
+    });
+}
+
+#[test]
+fn a_lookup_that_takes_too_long_ends_at_the_opening_timeout() {
+    bounded(|| {
+        // the timeout has passed before the lookup can be complete
+        let connector = Connector::new().config(Config::default().opening_timeout(Duration::ZERO));
+        let error = thread::spawn(move || connector.connect("ws://localhost:1/").unwrap_err()).join().unwrap();
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Name, .. }), "{error:?}");
+    });
+}
