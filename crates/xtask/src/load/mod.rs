@@ -7,6 +7,7 @@
 //! each.
 
 mod costs;
+mod handshakes;
 mod model;
 mod run;
 mod table;
@@ -52,6 +53,10 @@ pub(crate) struct Args {
     /// Measure echo servers over TLS 1.3, with the same crypto provider
     #[arg(long, conflicts_with_all = ["fan_out", "compress"])]
     tls: bool,
+
+    /// Instead, measure opening handshakes over TLS 1.3, full ones and those that resume a session
+    #[arg(long, conflicts_with_all = ["payload", "connections", "in_flight", "compress", "fan_out", "tls"])]
+    handshakes: bool,
 
     #[command(flatten)]
     compression: compressed::Options,
@@ -125,6 +130,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let cores = Cores::take()?;
+    if args.handshakes {
+        return handshakes::run(&args.programs(Workload::Tls)?, &cores, args.passes, args.seconds);
+    }
     for workload in args.workloads() {
         measure(args, workload, &cores)?;
     }

@@ -33,7 +33,7 @@ impl Cores {
     }
 
     /// Returns the command that runs a server on its core.
-    fn prefix(&self) -> [OsString; 3] {
+    pub(super) fn prefix(&self) -> [OsString; 3] {
         ["taskset".into(), "-c".into(), self.server.to_string().into()]
     }
 }
