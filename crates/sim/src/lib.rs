@@ -8,9 +8,10 @@
 //! ```
 //!
 //! * **Under test.** Each endpoint runs [`sansocket_drive::Driver`], the code that the adapters run (`engine.rs`), with
-//!   or without a layer that stands in for TLS (`layer.rs`). Its owner reports what the transport did and performs
-//!   `next_action`, and nothing else (`endpoint.rs`, `transfers.rs`). It writes the driver's output directly, or takes
-//!   bytes and reports them as delivered later; it knows what the peer has acknowledged, or not; it may read slowly.
+//!   or without a layer that stands in for TLS (`layer.rs`). One seed in 16 also has a run over TLS (`tapped_tls.rs`,
+//!   `fixed_tls.rs`). The endpoint's owner reports what the transport did and performs `next_action`, and nothing else
+//!   (`endpoint.rs`, `transfers.rs`). It writes the driver's output directly, or takes bytes and reports them as
+//!   delivered later; it knows what the peer has acknowledged, or not; it may read slowly.
 //! * **Environment.** The network has bounded buffers, latency, late acknowledgements and stalls. It can be cut, reset
 //!   or half-closed at any byte, fail on write alone, and lose bytes that it has accepted (`network.rs`, `pipe.rs`).
 //!   The application sends anything at any moment (`application.rs`, `actions.rs`). The adversary sends anything, sends
@@ -37,6 +38,7 @@ mod context;
 mod deadline_model;
 mod endpoint;
 mod engine;
+pub mod fixed_tls;
 mod groups;
 mod layer;
 mod model;
@@ -48,10 +50,11 @@ mod seeds;
 mod send_model;
 mod settings;
 pub mod strict_inflater;
+mod tapped_tls;
 mod transfers;
 
 pub use choices::Choices;
 pub use context::{Meter, Trace};
 pub use groups::run_groups;
-pub use run::{Outcome, run, run_metered};
+pub use run::{Outcome, run, run_metered, run_over_tls};
 pub use seeds::{Summary, run_seed, run_seeds};

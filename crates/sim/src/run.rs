@@ -6,6 +6,8 @@ use crate::adversary::Adversary;
 use crate::choices::Choices;
 use crate::context::{Context, Meter, Trace};
 use crate::endpoint::Endpoint;
+use crate::engine::Layering;
+use crate::fixed_tls::{self, Version};
 use crate::layer::LayerSettings;
 use crate::model::Phase;
 use crate::network::Network;
@@ -47,6 +49,8 @@ pub struct Outcome {
     pub failed: usize,
     /// The number of endpoints whose closing a deadline ended.
     pub timed_out: usize,
+    /// The number of endpoints whose stream ended too early for TLS.
+    pub truncated: usize,
     /// The number of messages received whole.
     pub messages: usize,
     /// The number of compressed messages.
@@ -70,10 +74,24 @@ struct World {
 ///
 /// If an endpoint differs from the model.
 pub fn run(choices: &mut Choices<'_>, trace: Trace) -> Outcome {
-    run_metered(choices, trace, |call| {
-        call();
-        0
-    })
+    run_metered(choices, trace, unmetered)
+}
+
+fn unmetered(call: &mut dyn FnMut()) -> u64 {
+    call();
+    0
+}
+
+/// Runs a connection of two endpoints over TLS. The ciphertext is different in each run of the same choices, but its
+/// length, and therefore all that happens, is not.
+///
+/// # Panics
+///
+/// If an endpoint differs from the model.
+pub fn run_over_tls(choices: &mut Choices<'_>, trace: Trace) -> Outcome {
+    fixed_tls::seed(choices.number());
+    let version = choices.pick(&[Version::Tls13, Version::Tls13, Version::Tls12]);
+    run_with(choices, trace, unmetered, Some(version))
 }
 
 /// Runs a connection like [`run`], and checks the memory that each call of `receive` allocates against the bytes
@@ -83,8 +101,12 @@ pub fn run(choices: &mut Choices<'_>, trace: Trace) -> Outcome {
 ///
 /// If an endpoint differs from the model, or allocates too much memory.
 pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> Outcome {
+    run_with(choices, trace, meter, None)
+}
+
+fn run_with(choices: &mut Choices<'_>, trace: Trace, meter: Meter, tls: Option<Version>) -> Outcome {
     let now = choices.pick(&[0, 1, 1_000_000_000_000]);
-    let mut world = World::new(choices, trace, now);
+    let mut world = World::new(choices, trace, now, tls);
     let mut cx = Context { choices, trace, now, meter };
     for step in 0..STEPS_MAX {
         if !world.step(&mut cx) {
@@ -96,15 +118,12 @@ pub fn run_metered(choices: &mut Choices<'_>, trace: Trace, meter: Meter) -> Out
 }
 
 impl World {
-    fn new(choices: &mut Choices<'_>, trace: Trace, now: u64) -> Self {
+    fn new(choices: &mut Choices<'_>, trace: Trace, now: u64, tls: Option<Version>) -> Self {
         let network = Network::new(choices);
-        let adversary = choices.pick(&[None, Some(Role::Client), None, Some(Role::Server)]);
-        let layer = (adversary.is_none() && choices.once_in(3)).then(|| LayerSettings {
-            handshake_records: choices.pick(&[2, 0, 1]),
-            max_record: choices.pick(&[16_384, 1, 100, 1000]),
-            max_plaintext: choices.pick(&[16_384, 1000, 50, 7]),
-            fails_after: None,
-        });
+        let (adversary, layering) = match tls {
+            Some(version) => (None, Layering::Tls(version)),
+            None => choose_peer(choices),
+        };
         let ends = [Role::Client, Role::Server].map(|role| {
             if adversary == Some(role) {
                 return End::Adversary(Adversary::new(role, choices, now));
@@ -112,19 +131,24 @@ impl World {
             let config = settings::config(choices);
             trace.line("", format_args!("{role:?} with {config:?}"));
             let incoming = network.pipes[if role == Role::Client { 1 } else { 0 }].receive_capacity;
-            let fails_after = (layer.is_some() && choices.once_in(16)).then(|| choices.below(20));
-            let layer = layer.map(|layer| LayerSettings { fails_after, ..layer });
-            let mut endpoint = Endpoint::new(role, config, layer, incoming, choices, now);
+            let (layering, unit) = match layering {
+                Layering::Stalling(settings) => {
+                    let fails_after = choices.once_in(16).then(|| choices.below(20));
+                    let unit = settings.max_record.min(settings.max_plaintext).saturating_mul(64);
+                    (Layering::Stalling(LayerSettings { fails_after, ..settings }), unit)
+                }
+                other => (other, usize::MAX),
+            };
+            let mut endpoint = Endpoint::new(role, config, layering, incoming, choices, now);
             // bounds the number of frames, records and writes of a message
             let capacity = network.pipes[0].capacity().min(network.pipes[1].capacity());
             let frame = endpoint.model.config.max_sent_frame_payload.get();
-            let unit = layer.map_or(usize::MAX, |layer| layer.max_record.min(layer.max_plaintext)).saturating_mul(64);
             let pace = endpoint.pace.map_or(usize::MAX, |(count, _)| count.saturating_mul(64));
             endpoint.application.max_message = frame.saturating_mul(32).min(capacity * 16).min(unit).min(pace);
             trace.line(endpoint.name, format_args!("{:?}, {:?}", endpoint.write_mode, endpoint.pace));
             End::Endpoint(Box::new(endpoint))
         });
-        trace.line("", format_args!("{network:?}, {layer:?}"));
+        trace.line("", format_args!("{network:?}, {layering:?}"));
         Self { ends, network, asleep: [now; 2], idle_steps: 0 }
     }
 
@@ -269,6 +293,7 @@ impl World {
             outcome.got_close += usize::from(end.model.received.is_some());
             outcome.failed += usize::from(end.model.has_failed);
             outcome.timed_out += usize::from(end.deadlines.has_timed_out);
+            outcome.truncated += usize::from(end.is_truncated);
             outcome.messages += end.received.len();
             outcome.compressed += end.model.receive.compressed_messages();
         }
@@ -306,7 +331,24 @@ impl World {
                 let code = to.closed.map(|(code, _)| code);
                 assert_eq!(to.closed, code.map(|code| (code, true)), "nothing failed, but the close was not clean");
                 assert!(from.application.sent == to.received, "nothing failed, but a message was lost");
+                let is_lost = to.has_missed_close_message && !from.has_cut_close_message;
+                assert!(!is_lost, "nothing failed, but the close message of the layer was lost");
             }
         }
     }
+}
+
+/// Chooses the role of an adversary, or else a layer under both endpoints.
+fn choose_peer(choices: &mut Choices<'_>) -> (Option<Role>, Layering) {
+    let adversary = choices.pick(&[None, Some(Role::Client), None, Some(Role::Server)]);
+    if adversary.is_some() || !choices.once_in(3) {
+        return (adversary, Layering::Plain);
+    }
+    let settings = LayerSettings {
+        handshake_records: choices.pick(&[2, 0, 1]),
+        max_record: choices.pick(&[16_384, 1, 100, 1000]),
+        max_plaintext: choices.pick(&[16_384, 1000, 50, 7]),
+        fails_after: None,
+    };
+    (None, Layering::Stalling(settings))
 }

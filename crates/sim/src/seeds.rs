@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use crate::choices::Choices;
 use crate::context::Trace;
 use crate::groups::run_groups;
-use crate::run::{Outcome, run};
+use crate::run::{Outcome, run, run_over_tls};
 
+/// One seed in this many also has a run over TLS, whose handshake takes longer than most runs.
+const TLS_SHARE: u64 = 16;
 /// Seeds that a thread takes at a time.
 const BATCH: u64 = 64;
 /// After this many failures no new seeds are taken.
@@ -39,13 +41,17 @@ thread_local! {
     static FAILURE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Performs the runs of a seed: of two endpoints, or one and an adversary, and of a loop with groups.
+/// Performs the runs of a seed: of two endpoints, or one and an adversary; of a loop with groups; and for some seeds, of
+/// two endpoints over TLS.
 ///
 /// # Panics
 ///
 /// If a check fails.
 pub fn run_seed(seed: u64, trace: Trace) -> Outcome {
     run_groups(&mut Choices::from_seed(seed));
+    if seed.is_multiple_of(TLS_SHARE) {
+        run_over_tls(&mut Choices::from_seed(seed), trace);
+    }
     run(&mut Choices::from_seed(seed), trace)
 }
 

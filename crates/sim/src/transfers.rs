@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice};
 
-use sansocket::bytes::Buf;
+use sansocket::{ReadyState, bytes::Buf};
 
 use crate::context::{Context, Short};
 use crate::endpoint::{Endpoint, WriteMode};
@@ -48,12 +48,17 @@ impl Endpoint {
         match network.read(self.index, max, cx.now) {
             Read::Nothing => return false,
             Read::Bytes(read) => {
-                cx.trace.line(self.name, format_args!("reads {}", Short(&read)));
+                if self.is_encrypted {
+                    cx.trace.line(self.name, format_args!("reads {} bytes", read.len()));
+                } else {
+                    cx.trace.line(self.name, format_args!("reads {}", Short(&read)));
+                }
                 bytes = read;
             }
             Read::End => {
                 cx.trace.line(self.name, format_args!("reads the end of the stream"));
                 self.engine.eof();
+                self.note_truncation();
             }
             Read::Failed(kind) => {
                 cx.trace.line(self.name, format_args!("cannot read: {kind}"));
@@ -69,6 +74,26 @@ impl Endpoint {
     /// Writes as much as the transport accepts, or less. Returns whether bytes moved or writing failed.
     pub(crate) fn write(&mut self, is_all: bool, network: &mut Network, cx: &mut Context<'_, '_>) -> bool {
         let max = if is_all { usize::MAX } else { cx.choices.pick(&[usize::MAX, usize::MAX, 1, 20, 5000]) };
+        let (count, failure) = self.write_and_report(max, network, cx);
+        if cx.choices.once_in(4) {
+            self.engine.websocket_mut().detach_scratch(&mut self.scratch);
+        }
+        if failure.is_some() {
+            self.turn(Vec::new(), network, cx);
+        } else {
+            self.run_actions(network, cx);
+        }
+        count > 0 || failure.is_some()
+    }
+
+    /// Writes up to `max` bytes, and reports to the driver if writing fails. Returns how many bytes were written, and the
+    /// failure.
+    pub(crate) fn write_and_report(
+        &mut self,
+        max: usize,
+        network: &mut Network,
+        cx: &mut Context<'_, '_>,
+    ) -> (usize, Option<ErrorKind>) {
         let result = match &self.write_mode {
             WriteMode::Taking(_) => self.write_taken(max, network, cx),
             WriteMode::Direct => self.write_direct(max, network, cx),
@@ -87,15 +112,7 @@ impl Endpoint {
             self.engine.write_lost(kind.into(), now);
             self.note_write_lost(kind);
         }
-        if cx.choices.once_in(4) {
-            self.engine.websocket_mut().detach_scratch(&mut self.scratch);
-        }
-        if failure.is_some() {
-            self.turn(Vec::new(), network, cx);
-        } else {
-            self.run_actions(network, cx);
-        }
-        count > 0 || failure.is_some()
+        (count, failure)
     }
 
     /// Writes the driver's output, one chunk or several at a time.
@@ -233,6 +250,17 @@ impl Endpoint {
         }
     }
 
+    /// Notes that the stream has ended too early for the layer. The driver must report it, unless the peer's Close frame
+    /// has arrived or the connection has failed or ended.
+    fn note_truncation(&mut self) {
+        let is_over = self.has_reported_failure || self.model.received.is_some() || self.state == ReadyState::Closed;
+        self.has_missed_close_message = self.engine.awaits_close_message();
+        if self.has_missed_close_message && !is_over {
+            self.is_truncated = true;
+            self.unreported_io_failure.get_or_insert(ErrorKind::InvalidData);
+        }
+    }
+
     /// Notes whether the layer ended the stream because the peer broke its rules.
     pub(crate) fn note_layer_failure(&mut self) {
         if self.engine.layer_has_failed() {
@@ -249,7 +277,8 @@ impl Endpoint {
         if !progress.taken.is_empty() {
             self.model.send.take(&progress.taken);
         }
-        if progress.delivered > 0 {
+        // before its close message, a layer may hold ciphertext of output that the connection has dropped
+        if progress.delivered > 0 && !self.engine.has_closed_layer() {
             self.model.deliver(progress.delivered);
             self.deadlines.note_delivered(now);
         }

@@ -1,6 +1,6 @@
 //! Checks a few thousand runs, and that equal choices give equal runs.
 
-use sansocket_sim::{Choices, Outcome, Trace, run, run_seeds};
+use sansocket_sim::{Choices, Outcome, Trace, run, run_over_tls, run_seeds};
 
 #[test]
 fn endpoints_do_what_the_model_predicts() {
@@ -32,6 +32,25 @@ fn the_same_seed_gives_the_same_run() {
         let outcomes = [(); 2].map(|()| run(&mut Choices::from_seed(seed), Trace::silent()));
         assert_eq!(outcomes[0], outcomes[1], "seed {seed}");
     }
+}
+
+/// The ciphertext differs, but nothing that is checked or counted.
+#[test]
+fn the_same_seed_gives_the_same_run_over_tls() {
+    for seed in 0..100 {
+        let outcomes = [(); 2].map(|()| run_over_tls(&mut Choices::from_seed(seed), Trace::silent()));
+        assert_eq!(outcomes[0], outcomes[1], "seed {seed}");
+    }
+}
+
+#[test]
+fn runs_over_tls_end_in_all_ways() {
+    let outcomes: Vec<_> = (0..500).map(|seed| run_over_tls(&mut Choices::from_seed(seed), Trace::silent())).collect();
+    let count = |what: fn(&Outcome) -> usize| outcomes.iter().map(what).sum::<usize>();
+    let (opened, got_close) = (count(|outcome| outcome.opened), count(|outcome| outcome.got_close));
+    let (truncated, messages) = (count(|outcome| outcome.truncated), count(|outcome| outcome.messages));
+    assert!(opened > 400 && got_close > 250, "{opened} opened, {got_close} received a Close frame");
+    assert!(truncated > 50 && messages > 800, "{truncated} truncated, {messages} messages");
 }
 
 /// Most runs must open and close normally, and some must fail: other distributions find fewer faults.

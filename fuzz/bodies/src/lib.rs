@@ -3,7 +3,7 @@
 //!
 //! `cargo fuzz` calls them with generated inputs, `tests/corpus.rs` with the committed ones. An input begins with a few
 //! choices (roles, limits, cuts), followed by the bytes to receive, so wire data is a useful seed. An input of `pair`
-//! consists of choices only.
+//! consists of choices only. The key exchange of TLS is random, so the ciphertext of `tls_layer` differs between runs.
 //!
 //! The other modules hold what the targets compare with: an encoder and decoder of frames (`wire`), a receiver
 //! (`model`) and a parser of HTTP (`http`). They are slow and obvious, and use no code of the core.
@@ -27,6 +27,7 @@ pub mod receive;
 pub mod request;
 pub mod response;
 pub mod seeds;
+pub mod tls_layer;
 pub mod uri;
 pub mod utf8;
 mod wire;
@@ -35,7 +36,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("deflate", deflate::run),
     ("delivery", delivery::run),
     ("dial", dial::run),
@@ -49,6 +50,7 @@ pub const TARGETS: [Target; 15] = [
     ("receive", receive::run),
     ("request", request::run),
     ("response", response::run),
+    ("tls_layer", tls_layer::run),
     ("uri", uri::run),
     ("utf8", utf8::run),
 ];

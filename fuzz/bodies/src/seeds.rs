@@ -1,5 +1,6 @@
 //! Makes seeds from `testdata/`: wire data, preceded by choices that leave it unchanged. The seeds of `pair`,
-//! `deflate`, `delivery`, `dial` and `driver` are random, except for the answers of proxies and the URLs.
+//! `deflate`, `delivery`, `dial`, `driver` and `tls_layer` are random, except for the answers of proxies, the URLs, and
+//! the first flights and the floods of TLS.
 
 use std::fs;
 use std::io;
@@ -7,6 +8,8 @@ use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
 use sansocket::rand_core::{Rng, SeedableRng};
+
+use crate::tls_layer;
 
 /// Makes an input of `receive`: the role, generous limits, the cuts, and the unchanged wire data.
 fn receive(sender: &str, cuts: [u8; 4], wire: &[u8]) -> Vec<u8> {
@@ -39,8 +42,10 @@ pub fn from(testdata: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     seeds.push(("response", [&[0; 4][..], RESPONSE].concat()));
     seeds.extend((0..4).flat_map(|agreement| [0, 1].map(|role| ("inflate", inflate(role, agreement)))));
     seeds.extend((0..32).map(|seed| ("pair", choices(seed))));
-    let targets = ["deflate", "delivery", "dial", "driver"];
+    let targets = ["deflate", "delivery", "dial", "driver", "tls_layer"];
     seeds.extend((0..64).flat_map(|seed| targets.map(|target| (target, few_choices(seed)))));
+    seeds.extend((64..96).map(|seed| ("tls_layer", choices(seed)[..300].to_vec())));
+    seeds.extend(tls_layer::first_flights().chain(tls_layer::floods()).map(|input| ("tls_layer", input)));
     // `dial`: an answer, whole and in two pieces, and the text of URLs
     seeds.extend(PROXY_ANSWERS.map(|(proxy, answer)| ("dial", [&[0, proxy, 9, 0][..], answer].concat())));
     seeds.extend(URIS.iter().chain(&DESTINATIONS).map(|text| ("dial", [&[1], text.as_bytes()].concat())));
@@ -54,7 +59,7 @@ fn choices(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Makes choices for `deflate`, `delivery`, `dial` and `driver`, with a configuration of generous limits.
+/// Makes choices for `deflate`, `delivery`, `dial`, `driver` and `tls_layer`, with a configuration of generous limits.
 fn few_choices(seed: u64) -> Vec<u8> {
     let mut bytes = choices(seed);
     bytes.truncate(300);

@@ -2,8 +2,10 @@
 
 #[path = "../../../tls/tests/authority/mod.rs"]
 mod authority;
+mod foreign;
 #[path = "../support/mod.rs"]
 mod support;
+mod writes;
 
 use std::fmt::Debug;
 use std::io::{Read, Write};
@@ -108,6 +110,32 @@ fn each_fault_of_a_certificate_has_an_error_of_its_own_and_the_server_receives_a
             }
             assert!(matches!(failure_of_server(server), TlsError::AlertReceived { .. }));
         }
+    });
+}
+
+#[test]
+fn an_address_of_ipv6_in_brackets_is_the_name_in_the_certificate() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let (address, server) = serve_echo(ServerTls::new(authority.issue("2001:db8::1")).unwrap());
+        let connector = Connector::new().tls(client_of(&authority));
+        let ws = connector
+            .dial(DialOptions::default().connect_to(Destination::from(address)))
+            .connect("wss://[2001:db8::1]/")
+            .unwrap();
+        assert!(ws.finish().unwrap().was_clean);
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn application_protocols_without_overlap_fail_at_both_ends() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let (address, server) = serve_echo(ServerTls::builder(authority.issue(NAME)).alpn(["h2"]).build().unwrap());
+        let error = refusal(Connector::new().tls(client_of(&authority)).connect(&wss(address)));
+        assert!(matches!(error, TlsError::AlertReceived { .. }) && error.to_string().contains("ALPN"), "{error}");
+        assert!(matches!(failure_of_server(server), TlsError::NoCommonProtocol));
     });
 }
 

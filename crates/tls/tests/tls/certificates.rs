@@ -9,7 +9,7 @@ use sansocket::Role;
 use sansocket_tls::rustls;
 use sansocket_tls::{CertificateProblem, CertificateStore, ClientTls, Identity, Roots, ServerTls, TlsError};
 
-use crate::support::{Authority, Configs, NAME, pair, self_signed, shake_hands};
+use crate::support::{Authority, Configs, NAME, pair, receive, self_signed, shake_hands, written};
 
 /// Returns the errors of a client that trusts `roots` and connects to `name`, and of a server with this certificate.
 fn errors(roots: Roots, identity: Identity, name: &str) -> [Option<TlsError>; 2] {
@@ -200,5 +200,37 @@ fn client_certificates_are_required_optional_or_ignored() {
         );
         let expected = Some(TlsError::AlertReceived { sender: Role::Server, alert: Alert::UnknownCA });
         assert_eq!(format!("{client_error:?}"), format!("{expected:?}"));
+    }
+}
+
+#[test]
+fn through_a_proxy_the_certificate_must_be_valid_for_the_origin_server() {
+    const PROXY: &str = "proxy.example";
+    let authority = Authority::new("authority");
+    let client_tls = ClientTls::builder().only_roots(authority.roots()).build().unwrap();
+    for certified in [NAME, PROXY] {
+        let mut outer = client_tls.layer(PROXY).unwrap();
+        let mut at_proxy = ServerTls::new(authority.issue(PROXY)).unwrap().layer();
+        assert!(matches!(shake_hands(&mut outer, &mut at_proxy), [None, None]));
+        let mut client = client_tls.layer(NAME).unwrap().through(outer);
+        let mut server = ServerTls::new(authority.issue(certified)).unwrap().layer();
+        let mut error = None;
+        loop {
+            let to_server = receive(&mut at_proxy, &written(&mut client)).unwrap();
+            // an error is the client's alert
+            let _ = receive(&mut server, &to_server);
+            let to_client = written(&mut server);
+            if to_server.is_empty() && to_client.is_empty() {
+                break;
+            }
+            at_proxy.send(&to_client).unwrap();
+            error = error.or(receive(&mut client, &written(&mut at_proxy)).err());
+        }
+        let problem = error.map(|error| match error {
+            TlsError::Certificate { problem, .. } => problem.to_string(),
+            error => panic!("{error}"),
+        });
+        assert_eq!((problem.is_none(), client.is_open()), (certified == NAME, certified == NAME), "{problem:?}");
+        assert!(problem.is_none_or(|problem| problem.starts_with("is not valid for server.example, but for proxy")));
     }
 }

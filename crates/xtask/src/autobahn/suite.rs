@@ -72,19 +72,19 @@ impl Suite {
         fs::create_dir(&reports)?;
         // Relative to `dir`, which has another path in a container.
         spec["outdir"] = name.into();
+        if let Mode::FuzzingServer { is_over_tls: true } = mode {
+            let (certificate, key) = (format!("{name}.cert.pem"), format!("{name}.key.pem"));
+            certificate::write_pem(&self.dir.join(&certificate), &self.dir.join(&key))?;
+            (spec["cert"], spec["key"]) = (certificate.into(), key.into());
+        }
         let spec_name = format!("{name}.spec.json");
         fs::write(self.dir.join(&spec_name), format!("{spec:#}\n"))?;
 
         let log = self.dir.join(format!("{name}.log"));
         let output = File::create(&log)?;
         let container = format!("sansocket-autobahn-{name}-{}", process::id());
-        let mut command = self.wstest(&container);
-        if let Mode::FuzzingServer { is_over_tls: true } = mode {
-            let (certificate, key) = (format!("{name}.cert.pem"), format!("{name}.key.pem"));
-            certificate::write_pem(&self.dir.join(&certificate), &self.dir.join(&key))?;
-            command.args(["--cert", &certificate, "--key", &key]);
-        }
-        let child = command
+        let child = self
+            .wstest(&container)
             // No web server beside the fuzzing server.
             .args(["--mode", mode.name(), "--spec", &spec_name, "--webport", "0"])
             .current_dir(&self.dir)
