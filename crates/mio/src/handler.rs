@@ -57,7 +57,7 @@ use crate::timers::TimerKey;
 #[expect(unused_variables, reason = "the defaults ignore what happened")]
 pub trait Handler: Sized {
     /// The application's state for each connection: [`Connection::data`]. An accepted client begins with the default;
-    /// [`Connections::connect_to`], [`Connections::adopt`] and the methods of [`Handle`](crate::Handle) take the data
+    /// [`Connections::connect_with`], [`Connections::adopt`] and the methods of [`Handle`](crate::Handle) take the data
     /// as an argument. It exists from [`on_accept`](Self::on_accept) until the last call for the connection. It is
     /// stored in the loop's table of connections: `()` takes no memory.
     type Data: Default + Send + 'static;

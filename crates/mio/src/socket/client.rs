@@ -32,7 +32,7 @@ enum Phase {
     Ended,
 }
 
-/// A client connects again: see [`Socket::reconnect`].
+/// A client connects again: see [`Socket::reconnect`](super::Socket::reconnect).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reconnection {
