@@ -423,8 +423,8 @@ impl<L: Layer> Driver<L> {
         }
     }
 
-    /// Returns whether the layer's bytes to write, if any, are its close message or an alert: they carry no output of the
-    /// connection.
+    /// Returns whether the layer has ended its sending direction: the rest of its bytes, if any, ends with its close
+    /// message or an alert, and carries no output that the connection still counts.
     pub fn has_closed_layer(&self) -> bool {
         self.flags.has(Flags::LAYER_CLOSED)
     }

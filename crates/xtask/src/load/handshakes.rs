@@ -12,8 +12,8 @@ use super::run::{Cores, MIN_WARM_UP};
 use super::table::grouped;
 use crate::echo::{Program, SILENCE_MAX, Server};
 
-/// The connections that are made at the same time.
-const AT_A_TIME: usize = 16;
+/// The connections that are made at the same time: a client of rustls keeps as many tickets for a server.
+const AT_A_TIME: usize = 8;
 
 /// The two kinds of handshakes.
 const KINDS: [(&str, bool); 2] = [("full handshakes", false), ("resumed handshakes", true)];
