@@ -1,11 +1,10 @@
 //! How clients reach their server: addresses that race, redirects, Unix sockets, and connecting again.
 
-#[path = "../../connect/tests/silent/mod.rs"]
-mod silent;
+#[path = "../../connect/tests/servers/mod.rs"]
+mod servers;
 mod support;
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use sansocket_mio::{
     Close, CloseCode, Config, Connection, Connections, Connector, DialError, Error, EventLoop, Group, Handle, Handler,
     Open, Reconnection,
 };
-use silent::silent_address;
+use servers::*;
 use support::*;
 
 /// What a [`Client`] saw; with the number of the attempt where there is one.
@@ -120,32 +119,6 @@ fn connect_with(connector: &Connector, url: &str, at_reconnect: fn(&mut Connecti
 /// A policy that waits for at most a few milliseconds.
 fn soon() -> ReconnectPolicy {
     ReconnectPolicy::default().first_delay(Duration::from_millis(2)).max_delay(Duration::from_millis(2))
-}
-
-/// Serves clients one after the other with these responses to their requests. Returns its address, and the requests.
-fn responding<const N: usize>(responses: [String; N]) -> (SocketAddr, Task<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let task = spawn(move || {
-        let respond = |response: String| {
-            let mut stream = listener.accept().unwrap().0;
-            stream.set_read_timeout(Some(BOUND)).unwrap();
-            let request = read_head(&mut stream);
-            stream.write_all(response.as_bytes()).unwrap();
-            read_rest(&mut stream);
-            request
-        };
-        responses.into_iter().map(respond).collect()
-    });
-    (address, task)
-}
-
-fn refusal(status: u16, headers: &str) -> String {
-    format!("HTTP/1.1 {status} No\r\n{headers}Content-Length: 0\r\n\r\n")
-}
-
-fn redirect(location: &str) -> String {
-    refusal(302, &format!("Location: {location}\r\n"))
 }
 
 #[test]

@@ -1,45 +1,19 @@
 //! How clients reach their server: addresses that race, redirects, Unix sockets, and connecting again.
 
-#[path = "../../connect/tests/silent/mod.rs"]
-mod silent;
+#[path = "../../connect/tests/servers/mod.rs"]
+mod servers;
 mod support;
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use sansocket_net::dial::{Destination, DialOptions, FailedLayer, ReconnectPolicy, RedirectError};
 use sansocket_net::{Config, Connector, DialError};
 
-use silent::silent_address;
+use servers::*;
 use support::*;
-
-/// Serves clients one after the other with these responses to their requests. Returns its address, and the requests.
-fn responding<const N: usize>(responses: [String; N]) -> (SocketAddr, Task<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let task = spawn(move || {
-        let respond = |response: String| {
-            let mut stream = listener.accept().unwrap().0;
-            stream.set_read_timeout(Some(BOUND)).unwrap();
-            let request = read_head(&mut stream);
-            stream.write_all(response.as_bytes()).unwrap();
-            read_rest(&mut stream);
-            request
-        };
-        responses.into_iter().map(respond).collect()
-    });
-    (address, task)
-}
-
-fn refusal(status: u16, headers: &str) -> String {
-    format!("HTTP/1.1 {status} No\r\n{headers}Content-Length: 0\r\n\r\n")
-}
-
-fn redirect(location: &str) -> String {
-    refusal(302, &format!("Location: {location}\r\n"))
-}
 
 fn status_of(error: &DialError) -> Option<u16> {
     error.response().map(|response| response.status())
