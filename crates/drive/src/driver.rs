@@ -27,7 +27,8 @@ pub enum Action {
         /// Call [`Driver::timeout`] at this time.
         until: Option<Instant>,
     },
-    /// Call [`Driver::open`] now, with no bytes, and then [`Driver::next_event`].
+    /// Call [`Driver::open`] now, with no bytes, then [`Driver::next_event`], and write what there is: a layer may have its
+    /// close message.
     Again,
     /// Close the sending direction, then call [`Driver::write_shut_down`].
     ShutdownWrite,
