@@ -165,7 +165,7 @@ impl Dialing {
         loop {
             let waits_until = match self.dial.next_action(now)? {
                 Action::Resolve { lookup, destination } => {
-                    self.look_up(Lookup::new(lookup, destination));
+                    self.look_up(Lookup::new(lookup, destination, self.settings.resolver.clone()));
                     None
                 }
                 Action::Connect { attempt, endpoint } => {

@@ -22,7 +22,7 @@ mod security;
 mod settings;
 
 pub use dialing::{Dialing, Opens, Progress};
-pub use lookup::{Lookup, ResolvedLookup};
+pub use lookup::{Lookup, NameResolver, ResolvedLookup};
 pub use security::{PLAIN, Security};
 pub use settings::Settings;
 

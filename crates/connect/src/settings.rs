@@ -8,6 +8,8 @@ use sansocket_drive::sansocket::RequestTemplate;
 #[cfg(feature = "tls")]
 use sansocket_tls::ClientTls;
 
+use crate::lookup::NameResolver;
+
 /// The settings with which clients connect. Connections can share them.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -18,6 +20,8 @@ pub struct Settings {
     pub dial: Arc<DialOptions>,
     /// The addresses of the host in the URL, instead of a lookup.
     pub addresses: Option<Arc<[SocketAddr]>>,
+    /// What looks up names.
+    pub resolver: NameResolver,
     /// The TLS configuration; `None` means [`ClientTls::shared`].
     #[cfg(feature = "tls")]
     pub tls: Option<ClientTls>,

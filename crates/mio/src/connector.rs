@@ -1,11 +1,12 @@
 //! Connector: the settings with which clients connect.
 
+use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sansocket_connect::Settings;
-use sansocket_dial::{DialOptions, ReconnectPolicy};
+use sansocket_connect::{NameResolver, Settings};
+use sansocket_dial::{Destination, DialOptions, ReconnectPolicy};
 use sansocket_drive::sansocket::{Config, RequestTemplate};
 #[cfg(feature = "tls")]
 use sansocket_tls::ClientTls;
@@ -73,6 +74,19 @@ impl Connector {
     /// lookup fails.
     pub fn addresses(mut self, addresses: impl Into<Arc<[SocketAddr]>>) -> Self {
         Arc::make_mut(&mut self.settings).addresses = Some(addresses.into());
+        self
+    }
+
+    /// Sets a function that looks up names, of servers and proxies, instead of the resolver of the system: such as
+    /// DNS over HTTPS, or the registry of a cluster. It returns addresses in the order of preference; an empty list, an
+    /// error and a panic make the lookup fail. It runs in a thread and may block: [`Config::opening_timeout`] ends the
+    /// wait for it, while the function goes on. A loop, or all loops of a [`Threads`](crate::Threads) together,
+    /// have eight such threads; further lookups wait.
+    pub fn resolver(
+        mut self,
+        resolve: impl Fn(&Destination) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.settings).resolver = NameResolver::new(resolve);
         self
     }
 

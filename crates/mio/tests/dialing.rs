@@ -5,7 +5,7 @@ mod servers;
 mod support;
 
 use std::net::TcpListener;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use sansocket_mio::dial::{DialOptions, FailedLayer, ReconnectPolicy};
@@ -162,6 +162,32 @@ fn a_name_is_looked_up_without_blocking_the_loop() {
         let error = client.connect_error();
         assert!(matches!(&error, DialError::Name { host, .. } if *host == name), "{error:?}");
         assert!(client.stop().is_empty());
+    });
+}
+
+#[test]
+fn the_resolver_of_the_application_is_asked_and_may_hang_without_blocking_the_loop() {
+    bounded(|| {
+        let (address, peer) = peer_server(|mut ws| while ws.read().is_ok() {});
+        let (end, hangs) = mpsc::channel::<()>();
+        let hangs = Mutex::new(hangs);
+        let connector =
+            Connector::new().config(Config::default().opening_timeout(SHORT)).resolver(move |destination| {
+                if destination.host() == "hangs.example" {
+                    // until the end of the test
+                    let _ = hangs.lock().unwrap().recv();
+                }
+                Ok(vec![address])
+            });
+        let client = connect(&connector, "ws://hangs.example/");
+        let error = client.connect_error();
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Name, limit: SHORT }), "{error:?}");
+        assert!(client.stop().is_empty());
+        drop(end);
+        let client = connect(&connector, "ws://server.example/");
+        client.open();
+        client.stop();
+        peer.join();
     });
 }
 

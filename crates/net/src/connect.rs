@@ -1,12 +1,13 @@
 //! Connecting: from a URL to an open connection, or to the reason why there is none.
 
+use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use sansocket::{ClientRequest, Config, RequestTemplate};
-use sansocket_connect::{Dialing, Opens, PLAIN, Progress, Security, Settings};
-use sansocket_dial::{DialError, DialOptions, Target};
+use sansocket_connect::{Dialing, NameResolver, Opens, PLAIN, Progress, Security, Settings};
+use sansocket_dial::{Destination, DialError, DialOptions, Target};
 use sansocket_drive::{Clock, masking_keys, parse_uri, with_keepalive};
 #[cfg(feature = "tls")]
 use sansocket_tls::ClientTls;
@@ -94,6 +95,18 @@ impl Connector {
         self
     }
 
+    /// Sets a function that looks up names, of servers and proxies, instead of the resolver of the system: such as
+    /// DNS over HTTPS, or the registry of a cluster. It returns addresses in the order of preference; an empty list, an
+    /// error and a panic make the lookup fail. It runs in a thread and may block: [`Config::opening_timeout`] ends the
+    /// wait for it, while the function goes on.
+    pub fn resolver(
+        mut self,
+        resolve: impl Fn(&Destination) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.settings).resolver = NameResolver::new(resolve);
+        self
+    }
+
     /// Sets the limits and timeouts. Connections share them. [`Keepalive::Default`](sansocket::Keepalive::Default)
     /// means 30 s.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
@@ -174,7 +187,7 @@ impl Connector {
         let layer = config.and_then(|config| config.layer(uri.host()));
         let layer = layer.map_err(|error| DialError::Tls {
             host: uri.host().to_owned(),
-            error: std::io::Error::new(std::io::ErrorKind::InvalidInput, error),
+            error: io::Error::new(io::ErrorKind::InvalidInput, error),
             is_permanent: true,
         })?;
         self.handshake_through(layer.into(), url, stream)

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use sansocket_net::dial::{Destination, DialOptions, FailedLayer, ReconnectPolicy, RedirectError};
@@ -180,11 +180,42 @@ fn a_client_gives_up_after_the_most_attempts() {
 }
 
 #[test]
-fn a_lookup_that_takes_too_long_ends_at_the_opening_timeout() {
+fn the_opening_timeout_covers_a_lookup_that_hangs() {
     bounded(|| {
-        // the timeout has passed before the lookup can be complete
-        let connector = Connector::new().config(Config::default().opening_timeout(Duration::ZERO));
-        let error = thread::spawn(move || connector.connect("ws://localhost:1/").unwrap_err()).join().unwrap();
-        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Name, .. }), "{error:?}");
+        let (end, hangs) = mpsc::channel::<()>();
+        let hangs = Mutex::new(hangs);
+        let connector = Connector::new().config(Config::default().opening_timeout(SHORT)).resolver(move |_| {
+            // until the end of the test
+            let _ = hangs.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        let error = connector.connect("ws://server.example/").unwrap_err();
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Name, limit: SHORT }), "{error:?}");
+        drop(end);
+    });
+}
+
+#[test]
+fn the_resolver_of_the_application_is_asked_and_its_failures_are_those_of_the_name() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let server = serve(listener, |incoming| echo(incoming.accept().unwrap()));
+        let connector = Connector::new().resolver(move |destination| match destination.host() {
+            "server.example" if destination.port() == 80 => Ok(vec![address]),
+            "empty.example" => Ok(Vec::new()),
+            "panics.example" => panic!("as the test demands"),
+            _ => Err(std::io::Error::other("not in the registry")),
+        });
+        assert!(connector.connect("ws://server.example/").unwrap().finish().unwrap().was_clean);
+        server.join();
+        for (name, words) in [
+            ("empty.example", "has no address"),
+            ("panics.example", "the resolver of the application panicked"),
+            ("other.example", "not in the registry"),
+        ] {
+            let error = connector.connect(&format!("ws://{name}/")).unwrap_err();
+            assert!(matches!(&error, DialError::Name { host, .. } if host == name), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
     });
 }
