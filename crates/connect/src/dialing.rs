@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
@@ -19,6 +20,10 @@ use crate::lookup::{Lookup, ResolvedLookup};
 use crate::security::Security;
 use crate::settings::Settings;
 
+/// How long to wait before the next attempt to connect to a Unix socket whose backlog is full: the system reports no
+/// readiness.
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+
 /// A client that dials: it has a [`Dial`] and the streams of its attempts. The owner keeps it until the connection is
 /// open, since the opening handshake may lead to another server.
 pub struct Dialing {
@@ -28,6 +33,8 @@ pub struct Dialing {
     /// Lookups that the owner of the socket has to do.
     lookups: Vec<Lookup>,
     attempts: Vec<Attempt>,
+    /// The Unix socket to try again, because its backlog was full.
+    busy: Option<(AttemptId, PathBuf)>,
     /// The transport that is used, until the opening handshake begins.
     transport: Option<Attempt>,
     tls: DialTls,
@@ -87,6 +94,7 @@ impl Dialing {
             config,
             lookups: Vec::new(),
             attempts: Vec::new(),
+            busy: None,
             transport: None,
             tls: DialTls::default(),
             until: now,
@@ -162,6 +170,9 @@ impl Dialing {
     /// Why there is no connection.
     pub fn advance(&mut self, now: Instant) -> Result<Progress, DialError> {
         self.report_attempts();
+        if let Some((attempt, path)) = self.busy.take() {
+            self.connect(attempt, Endpoint::Unix(path));
+        }
         loop {
             let waits_until = match self.dial.next_action(now)? {
                 Action::Resolve { lookup, destination } => {
@@ -169,7 +180,7 @@ impl Dialing {
                     None
                 }
                 Action::Connect { attempt, endpoint } => {
-                    self.connect(attempt, &endpoint);
+                    self.connect(attempt, endpoint);
                     None
                 }
                 Action::Abandon(id) => {
@@ -188,6 +199,7 @@ impl Dialing {
                 Action::Open(opening) => return self.open(*opening),
                 Action::Write(to_write) => (!self.write(&to_write.bytes)).then_some(to_write.until),
                 Action::Read { until } => (!self.read()).then_some(until),
+                Action::Wait { until } if self.busy.is_some() => Some(until.min(now + BUSY_RETRY)),
                 Action::Wait { until } => (!self.continue_proxy_tls()).then_some(until),
             };
             if let Some(until) = waits_until {
@@ -207,11 +219,17 @@ impl Dialing {
         }
     }
 
-    fn connect(&mut self, id: AttemptId, endpoint: &Endpoint) {
+    fn connect(&mut self, id: AttemptId, endpoint: Endpoint) {
         let connected = match endpoint {
-            Endpoint::Tcp(address) => TcpStream::connect(*address).map(|stream| (stream, false)),
-            // a Unix socket is connected at once, or fails
-            Endpoint::Unix(path) => connect_unix(path).map(|stream| (stream, true)),
+            Endpoint::Tcp(address) => TcpStream::connect(address).map(|stream| (stream, false)),
+            // a Unix socket is connected at once, fails, or has a full backlog
+            Endpoint::Unix(path) => match connect_unix(&path) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.busy = Some((id, path));
+                    return;
+                }
+                connected => connected.map(|stream| (stream, true)),
+            },
         };
         match connected {
             Ok((stream, is_connected)) => {

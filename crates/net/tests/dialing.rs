@@ -13,6 +13,8 @@ use sansocket_net::dial::{Destination, DialOptions, FailedLayer, ReconnectPolicy
 use sansocket_net::{Config, Connector, DialError};
 
 use servers::*;
+#[cfg(target_os = "linux")]
+use socket2::{Domain, SockAddr, Socket, Type};
 use support::*;
 
 fn status_of(error: &DialError) -> Option<u16> {
@@ -128,6 +130,42 @@ fn a_unix_socket_is_reached() {
         std::fs::remove_file(&path).unwrap();
         let error = sansocket_net::connect(&url).unwrap_err();
         assert!(matches!(error, DialError::UnixSocket { .. }), "{error:?}");
+    });
+}
+
+/// A Unix socket whose backlog is full: the system offers no way to wait for it, elsewhere than on Linux not even this
+/// error.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_unix_socket_with_a_full_backlog_is_tried_until_the_opening_timeout() {
+    bounded(|| {
+        let path = std::env::temp_dir().join(format!("sansocket-net-backlog-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let socket = || {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket
+        };
+        let (listener, address) = (socket(), SockAddr::unix(&path).unwrap());
+        listener.bind(&address).unwrap();
+        listener.listen(0).unwrap();
+        let mut waiting = vec![socket()];
+        while waiting.last().unwrap().connect(&address).is_ok() {
+            waiting.push(socket());
+        }
+        let url = format!("ws+unix:{}", path.display());
+        let config = Config::default().opening_timeout(SHORT);
+        let error = Connector::new().config(config).connect(&url).unwrap_err();
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::UnixSocket, limit: SHORT }), "{error:?}");
+
+        let client = spawn(move || sansocket_net::connect(&url).unwrap().finish().unwrap().was_clean);
+        listener.set_nonblocking(false).unwrap();
+        waiting.pop();
+        waiting.iter().for_each(|_| drop(listener.accept().unwrap()));
+        let stream = std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(listener.accept().unwrap().0));
+        echo(sansocket_net::Acceptor::new().incoming(stream).accept().unwrap());
+        assert!(client.join());
+        std::fs::remove_file(&path).unwrap();
     });
 }
 
