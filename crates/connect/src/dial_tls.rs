@@ -1,10 +1,25 @@
 //! TLS of a client that is dialing: with a proxy, and the layer for the server. Without the feature `tls`, there is
 //! none.
 
+use std::io;
+
+use sansocket_drive::Error;
+
 #[cfg(not(feature = "tls"))]
 pub(crate) use disabled::DialTls;
 #[cfg(feature = "tls")]
 pub(crate) use enabled::DialTls;
+
+/// Why an opening handshake failed, which may have run together with that of TLS.
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS, only the opening handshake can fail"))]
+pub(crate) enum OpeningFailure {
+    /// TLS failed.
+    Tls { error: io::Error, is_permanent: bool },
+    /// The opening timeout has passed before TLS was ready.
+    TlsTimedOut,
+    /// The opening handshake itself failed.
+    Opening(Error),
+}
 
 /// Bytes read from a proxy at a time.
 const PROXY_READ: usize = 4096;
@@ -16,9 +31,10 @@ mod enabled {
     use mio::net::TcpStream;
     use sansocket_dial::{StartTls, TlsPeer};
     use sansocket_drive::Error;
+    use sansocket_drive::sansocket::Error as PeerError;
     use sansocket_tls::{ClientTls, ConfigError, Tls, TlsError};
 
-    use super::PROXY_READ;
+    use super::{OpeningFailure, PROXY_READ};
     use crate::security::Security;
     use crate::settings::Settings;
 
@@ -40,27 +56,19 @@ mod enabled {
             TlsError::of(error).map(TlsError::is_permanent).or_else(|| is_configuration().then_some(true))
         }
 
-        /// Returns a failure of TLS and whether it is permanent, if that is why the opening handshake failed.
-        ///
-        /// # Errors
-        ///
-        /// The error, if it is another one.
-        pub(crate) fn failure_of_opening(error: Error, security: &Security) -> Result<(io::Error, bool), Error> {
+        /// Returns which of both handshakes failed.
+        pub(crate) fn failure_of_opening(error: Error, security: &Security) -> OpeningFailure {
+            // a connection whose handshake was complete may have been closed since
+            let is_tls_ready = !security.tls().is_some_and(Tls::is_handshaking);
             match error {
-                Error::Io(error) if Self::permanence(&error).is_some() => {
-                    let is_permanent = Self::permanence(&error) == Some(true);
-                    Ok((error, is_permanent))
-                }
-                // the transport failed or ended before TLS was ready
-                error if security.tls().is_some_and(|tls| !tls.is_open()) => match error {
-                    Error::Io(error) => Ok((error, false)),
-                    Error::Peer(sansocket_drive::sansocket::Error::Timeout(_)) => {
-                        let text = "the TLS handshake took longer than `opening_timeout`";
-                        Ok((io::Error::new(ErrorKind::TimedOut, text), false))
-                    }
-                    _ => Ok((ErrorKind::UnexpectedEof.into(), false)),
+                Error::Io(error) => match Self::permanence(&error) {
+                    Some(is_permanent) => OpeningFailure::Tls { error, is_permanent },
+                    None if !is_tls_ready => OpeningFailure::Tls { error, is_permanent: false },
+                    None => OpeningFailure::Opening(error.into()),
                 },
-                error => Err(error),
+                error if is_tls_ready => OpeningFailure::Opening(error),
+                Error::Peer(PeerError::Timeout(_)) => OpeningFailure::TlsTimedOut,
+                _ => OpeningFailure::Tls { error: ErrorKind::UnexpectedEof.into(), is_permanent: false },
             }
         }
 
@@ -165,7 +173,7 @@ mod disabled {
     use sansocket_dial::StartTls;
     use sansocket_drive::Error;
 
-    use super::PROXY_READ;
+    use super::{OpeningFailure, PROXY_READ};
     use crate::security::{PLAIN, Security};
     use crate::settings::Settings;
 
@@ -181,8 +189,8 @@ mod disabled {
             None
         }
 
-        pub(crate) const fn failure_of_opening(error: Error, _: &Security) -> Result<(io::Error, bool), Error> {
-            Err(error)
+        pub(crate) const fn failure_of_opening(error: Error, _: &Security) -> OpeningFailure {
+            OpeningFailure::Opening(error)
         }
 
         pub(crate) fn start(&mut self, _: &Settings, _: StartTls) -> io::Result<bool> {

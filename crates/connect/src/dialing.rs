@@ -9,13 +9,13 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use sansocket_dial::{Action, AttemptId, Dial, DialError, Endpoint, Opening, StartTls, Target};
-use sansocket_drive::sansocket::{Config, Instant, WebSocket};
+use sansocket_dial::{Action, AttemptId, Dial, DialError, Endpoint, FailedLayer, Opening, StartTls, Target};
+use sansocket_drive::sansocket::{Config, Error as PeerError, Instant, WebSocket};
 use sansocket_drive::{Error, masking_keys};
 #[cfg(unix)]
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::dial_tls::DialTls;
+use crate::dial_tls::{DialTls, OpeningFailure};
 use crate::lookup::{Lookup, ResolvedLookup};
 use crate::security::Security;
 use crate::settings::Settings;
@@ -119,16 +119,23 @@ impl Dialing {
     /// Reports that the opening handshake failed. `security` is the layer of its connection. [`advance`](Self::advance) follows.
     pub fn opening_failed(&mut self, error: Error, security: &Security) {
         match DialTls::failure_of_opening(error, security) {
-            Ok((error, is_permanent)) => self.dial.tls_failed(error, is_permanent),
-            Err(error) => self.dial.opening_failed(error),
+            OpeningFailure::Tls { error, is_permanent } => self.dial.tls_failed(error, is_permanent),
+            OpeningFailure::TlsTimedOut => self.dial.tls_timed_out(),
+            OpeningFailure::Opening(error) => self.dial.opening_failed(error),
         }
     }
 
     /// Returns the error of an opening handshake over a stream that the caller has connected to `host`.
-    pub fn error_without_dial(host: &str, error: Error, security: &Security) -> DialError {
+    /// `opening_timeout` is that of the connection.
+    pub fn error_without_dial(host: &str, error: Error, security: &Security, opening_timeout: Duration) -> DialError {
+        let timed_out = |layer| DialError::TimedOut { layer, limit: opening_timeout };
         match DialTls::failure_of_opening(error, security) {
-            Ok((error, is_permanent)) => DialError::Tls { host: host.to_owned(), error, is_permanent },
-            Err(error) => DialError::Opening(error),
+            OpeningFailure::Tls { error, is_permanent } => {
+                DialError::Tls { host: host.to_owned(), error, is_permanent }
+            }
+            OpeningFailure::TlsTimedOut => timed_out(FailedLayer::Tls),
+            OpeningFailure::Opening(Error::Peer(PeerError::Timeout(_))) => timed_out(FailedLayer::Http),
+            OpeningFailure::Opening(error) => DialError::Opening(error),
         }
     }
 

@@ -166,7 +166,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`DialError::Target`], [`DialError::Request`], [`DialError::Opening`], [`DialError::Local`].
+    /// [`DialError::Target`], [`DialError::Request`], [`DialError::Opening`], [`DialError::TimedOut`],
+    /// [`DialError::Local`].
     pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, DialError> {
         self.handshake_through(PLAIN, url, stream)
     }
@@ -206,8 +207,10 @@ impl Connector {
         let now = Clock::of_process().now();
         let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), keys, now)?;
         let link = Box::new(Unsplit::new(ws, security, &self.config, stream));
-        try_opening(link, ReadBuffers::new(self.buffer_size))
-            .map_err(|(error, link)| Dialing::error_without_dial(&host, error, link.engine.driver.layer()))
+        try_opening(link, ReadBuffers::new(self.buffer_size)).map_err(|(error, link)| {
+            let limit = self.config.opening_timeout;
+            Dialing::error_without_dial(&host, error, link.engine.driver.layer(), limit)
+        })
     }
 
     /// Completes the opening handshake over a stream that was dialed. Returns `None` if it failed, which is reported to

@@ -147,7 +147,7 @@ impl Tls {
         let peer = session.peer();
         if session.has_received_close || session.has_failed {
             Ok(())
-        } else if session.engine.common().is_handshaking() {
+        } else if self.is_handshaking() {
             Err(TlsError::EndedInHandshake { peer })
         } else {
             Err(TlsError::Truncated { peer })
@@ -210,7 +210,13 @@ impl Tls {
     #[must_use]
     pub fn is_open(&self) -> bool {
         let session = &self.session;
-        !session.engine.common().is_handshaking() && !session.has_sent_close && !session.has_failed
+        !self.is_handshaking() && !session.has_sent_close && !session.has_failed
+    }
+
+    /// Returns whether the handshake is not complete. A connection that fails during its handshake remains in it.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.session.engine.common().is_handshaking()
     }
 
     /// Returns whether the peer has ended its direction with a close_notify.

@@ -191,9 +191,10 @@ impl Driver {
             }
             10 => self.dial.received(b"HTTP/1.1 200 OK\r\n\r\n"),
             11 => self.dial.tls_started(),
-            12 => match u.arbitrary::<u8>()? % 3 {
+            12 => match u.arbitrary::<u8>()? % 4 {
                 0 => self.dial.tls_failed(error(), u.arbitrary()?),
                 1 => self.dial.transport_failed(error()),
+                2 => self.dial.tls_timed_out(),
                 _ => self.dial.eof(),
             },
             13 | 14 => {

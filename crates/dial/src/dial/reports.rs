@@ -155,6 +155,16 @@ impl Dial {
         }
     }
 
+    /// Reports that the opening timeout has passed before TLS with the server was ready. An adapter whose layer performs
+    /// the TLS handshake together with the first bytes learns this from the opening handshake.
+    pub fn tls_timed_out(&mut self) {
+        if matches!(self.state, State::Opening) {
+            self.state = State::Tls(TlsPeer::Server);
+            let error = self.time_out();
+            self.fail(error);
+        }
+    }
+
     /// Reports that the opening handshake failed, after the driver has dropped the transport. Follows a redirect, if
     /// the options permit it: then [`next_action`](Self::next_action) begins to connect again.
     pub fn opening_failed(&mut self, error: Error) {

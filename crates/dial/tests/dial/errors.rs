@@ -121,6 +121,12 @@ fn the_timeout_names_the_phase() {
     let mut tls = dial("wss://192.0.2.1/", DialOptions::default());
     advance(&mut tls);
     assert_eq!(layer(tls), Some(FailedLayer::Tls));
+    let mut lazy_tls = dial("wss://192.0.2.1/", DialOptions::default());
+    advance(&mut lazy_tls);
+    lazy_tls.tls_started();
+    lazy_tls.tls_timed_out();
+    let error = lazy_tls.next_action(Instant::EPOCH).unwrap_err();
+    assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Tls, limit } if limit == OPENING_TIMEOUT));
     let mut proxy_tls = dial("wss://192.0.2.1/", via("https://192.0.2.9"));
     advance(&mut proxy_tls);
     assert_eq!(layer(proxy_tls), Some(FailedLayer::Proxy));
@@ -138,5 +144,6 @@ fn after_an_error_every_call_is_harmless() {
     dial.written(7);
     dial.tls_started();
     dial.tls_failed(ErrorKind::Other.into(), true);
+    dial.tls_timed_out();
     assert!(matches!(dial.next_action(Instant::EPOCH), Err(DialError::Ended)));
 }

@@ -13,10 +13,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 
-use sansocket_net::dial::{Destination, DialOptions};
+use sansocket_net::dial::{Destination, DialOptions, FailedLayer, RedirectError};
 use sansocket_net::tls::rustls::ProtocolVersion;
 use sansocket_net::tls::{CertificateProblem, CertificateStore, ClientTls, ServerTls, TlsError};
-use sansocket_net::{Acceptor, CloseCode, Config, Connector, DialError, Error, Event, Message};
+use sansocket_net::{Acceptor, CloseCode, Config, Connector, DialError, Error, Event, HttpResponse, Message};
 
 use authority::*;
 use support::*;
@@ -181,7 +181,63 @@ fn the_opening_timeout_covers_a_silent_tls_peer_in_both_roles() {
         let connector = Connector::new().config(config()).tls(client_of(&authority));
         let Err(error) = connector.handshake_tls("wss://127.0.0.1/", client) else { panic!("connected") };
         drop(server);
-        assert_eq!(error.to_string(), "TLS: 127.0.0.1: the TLS handshake took longer than `opening_timeout`");
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Tls, limit: SHORT }), "{error:?}");
+
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = connector.connect(&wss(silent.local_addr().unwrap())).unwrap_err();
+        assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Tls, limit: SHORT }), "{error:?}");
+        assert!(error.to_string().contains("TLS handshake"), "{error}");
+    });
+}
+
+#[test]
+fn a_refusal_over_tls_is_that_of_the_server() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let (listener, address) = listen_with(Acceptor::new().tls(ServerTls::new(authority.issue(NAME)).unwrap()));
+        let server = serve(listener, |incoming| incoming.respond(HttpResponse::new(503).header("Retry-After", "7")));
+        let error = Connector::new().tls(client_of(&authority)).connect(&wss(address)).unwrap_err();
+        assert_eq!(error.response().map(|response| response.status()), Some(503), "{error:?}");
+        assert_eq!(error.retry_after(std::time::SystemTime::UNIX_EPOCH), Some(std::time::Duration::from_secs(7)));
+        server.join().unwrap();
+
+        let (client, server) = tcp_pair();
+        let acceptor = Acceptor::new().tls(ServerTls::new(authority.issue(NAME)).unwrap());
+        let server = spawn(move || acceptor.incoming(server).respond(HttpResponse::new(404)));
+        let connector = Connector::new().tls(client_of(&authority));
+        let error = connector.handshake_tls("wss://127.0.0.1/", client).map(drop).unwrap_err();
+        assert_eq!(error.response().map(|response| response.status()), Some(404), "{error:?}");
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn a_redirect_from_wss_to_ws_is_followed_only_if_that_is_allowed() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let (plain, plain_address) = listen();
+        let plain = serve(plain, |mut incoming| {
+            let has_cookie = incoming.request().unwrap().headers().get("Cookie").is_some();
+            echo(incoming.accept().unwrap());
+            has_cookie
+        });
+        let connect = |is_allowed| {
+            let (listener, address) = listen_with(Acceptor::new().tls(ServerTls::new(authority.issue(NAME)).unwrap()));
+            let server = serve(listener, move |incoming| {
+                incoming.respond(HttpResponse::new(302).header("Location", url(plain_address)))
+            });
+            let options = DialOptions::default().max_redirects(1).allow_insecure_redirects(is_allowed);
+            let connector = Connector::new().tls(client_of(&authority)).header("Cookie", "a=secret").dial(options);
+            let connected = connector.connect(&wss(address));
+            server.join().unwrap();
+            connected
+        };
+        let error = connect(false).unwrap_err();
+        assert!(matches!(error, DialError::Redirect(RedirectError::Insecure { .. })), "{error:?}");
+        let ws = connect(true).unwrap();
+        assert!(ws.tls().is_none());
+        assert!(ws.finish().unwrap().was_clean);
+        assert!(!plain.join(), "another origin gets no cookies");
     });
 }
 
