@@ -39,7 +39,13 @@ fn two_silent_addresses_do_not_use_up_the_opening_timeout() {
         // each of the silent addresses alone would take the whole opening timeout
         let config = Config::default().opening_timeout(Duration::from_secs(8));
         let connector = Connector::new().config(config).addresses([first, second, address]);
+        #[cfg(target_os = "linux")]
+        let attempts = || [attempts_to(first), attempts_to(second)];
+        #[cfg(target_os = "linux")]
+        assert_eq!(attempts(), [1, 1], "those that keep the backlogs full");
         let ws = connector.connect("ws://server.example/").unwrap();
+        #[cfg(target_os = "linux")]
+        assert_eq!(attempts(), [1, 1], "the others are abandoned");
         assert_eq!(ws.stream().peer_addr().unwrap(), address);
         assert!(ws.finish().unwrap().was_clean);
         server.join();

@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sansocket_net::dial::FailedLayer;
+#[cfg(not(feature = "tls"))]
+use sansocket_net::dial::{DialOptions, ProxyRules};
 use sansocket_net::sansocket::{AnswerError, Error as Failure, HandshakeError, HttpVersion, Initiator, TimeoutKind};
 use sansocket_net::{
     Accept, Acceptor, CloseCode, Config, Connector, DialError, Error, HttpResponse, Incoming, Listener, OriginPolicy,
@@ -369,11 +371,15 @@ fn addresses_are_tried_in_turn() {
         server.join();
 
         // an address that is listed twice is tried once
-        let error = Connector::new().addresses([closed, closed]).connect("ws://server.example/").unwrap_err();
+        let other = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
+        let addresses = [closed, other.local_addr().unwrap()];
+        let connector = Connector::new().addresses([closed, closed, addresses[1]]);
+        let error = connector.connect("ws://server.example/").unwrap_err();
         let DialError::Unreachable(attempts) = &error else { panic!("{error}") };
-        assert_eq!(attempts.iter().map(|attempt| attempt.address).collect::<Vec<_>>(), [closed]);
+        assert_eq!(attempts.iter().map(|attempt| attempt.address).collect::<Vec<_>>(), addresses);
         assert!(attempts.iter().all(|attempt| attempt.error.kind() == ErrorKind::ConnectionRefused));
         assert!(error.to_string().starts_with(&format!("TCP: cannot connect to {closed}: ")), "{error}");
+        assert!(error.to_string().contains(&addresses[1].to_string()), "{error}");
     });
 }
 
@@ -384,6 +390,17 @@ fn urls_and_requests_that_cannot_be_used_are_errors() {
     {
         assert!(matches!(error("wss://localhost/"), DialError::TlsNotBuiltIn));
         assert!(error("wss://localhost/").to_string().contains("enable the feature `tls`"));
+        // no proxy gets a byte
+        let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy_address = proxy.local_addr().unwrap();
+        for (scheme, url) in [("https", "ws://server.example/"), ("http", "wss://server.example/")] {
+            let rules = ProxyRules::always(format!("{scheme}://{proxy_address}").parse().unwrap());
+            let connector = Connector::new().dial(DialOptions::default().proxies(rules));
+            assert!(matches!(connector.connect(url).unwrap_err(), DialError::TlsNotBuiltIn));
+        }
+        assert_eq!(read_rest(&mut proxy.accept().unwrap().0), b"", "the one over TLS");
+        proxy.set_nonblocking(true).unwrap();
+        assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
     assert!(matches!(error("http://localhost/"), DialError::Target(_)));
     assert!(matches!(error("ws://localhost/#fragment"), DialError::Target(_)));

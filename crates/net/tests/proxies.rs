@@ -203,6 +203,60 @@ fn hostile_proxies_end_in_errors_of_the_proxy() {
     });
 }
 
+/// RFC 1928 section 6.
+#[test]
+fn refusals_of_socks5_are_explained() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        for (code, words) in [
+            (1, "general failure"),
+            (2, "does not permit"),
+            (3, "no route"),
+            (4, "cannot reach the server"),
+            (5, "refused the connection"),
+            (6, "timed out"),
+            (7, "does not support CONNECT"),
+            (8, "type of address"),
+            (9, "does not define"),
+        ] {
+            let proxy = Proxy::sending([5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
+            let error = connector(&authority, &proxy.url("socks5h", "")).connect("ws://server.example/").unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&format!("SOCKS reply {code}")) && text.contains(words), "{text}");
+            assert_eq!(error.is_permanent(), code == 2, "{text}");
+            assert!(matches!(fault(error), ProxyFault::SocksRefused(_)));
+        }
+    });
+}
+
+#[test]
+fn hostile_proxies_of_other_kinds_end_in_errors_of_the_proxy() {
+    const ANSWER: [u8; 12] = [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let connect = |proxy: &Proxy, scheme: &str| {
+            let config = Config::default().opening_timeout(SHORT);
+            connector(&authority, &proxy.url(scheme, "")).config(config).connect("ws://server.example/").unwrap_err()
+        };
+        for end in 0..ANSWER.len() {
+            let error = connect(&Proxy::sending(&ANSWER[..end]), "socks5h");
+            assert!(matches!(fault(error), ProxyFault::Ended), "cut after {end} bytes");
+        }
+        for garbage in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[4, 0], &[0x16, 3, 1], &[5, 0, 5, 0, 0, 7, 0]] {
+            fault(connect(&Proxy::sending(garbage), "socks5h"));
+        }
+        for garbage in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0; 100], &[0x16, 3, 3, 0xff, 0xff], &[]] {
+            assert!(matches!(fault(connect(&Proxy::sending(garbage), "https")), ProxyFault::Tls { .. }));
+        }
+        for scheme in ["https", "socks5", "socks5h"] {
+            let error = connect(&Proxy::silent(), scheme);
+            // this machine looks up the name before it asks a socks5 proxy
+            let layer = if scheme == "socks5" { FailedLayer::Name } else { FailedLayer::Proxy };
+            assert_eq!(error.layer(), Some(layer), "{scheme}: {error:?}");
+        }
+    });
+}
+
 #[test]
 fn a_host_in_no_proxy_is_reached_directly() {
     bounded(|| {

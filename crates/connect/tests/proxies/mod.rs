@@ -85,6 +85,18 @@ impl Proxy {
         Self::start(serve, asked)
     }
 
+    /// Starts a proxy that sends these bytes to each client at once, and ends the stream.
+    pub(crate) fn sending(bytes: impl Into<Vec<u8>>) -> Self {
+        let (bytes, (_, asked)) = (bytes.into(), mpsc::channel());
+        let serve = move |mut client: TcpStream| {
+            client.write_all(&bytes)?;
+            client.shutdown(std::net::Shutdown::Write)?;
+            // until the client has gone
+            io::copy(&mut client, &mut io::sink()).map(drop)
+        };
+        Self::start(serve, asked)
+    }
+
     /// Starts a proxy that accepts clients, and says nothing.
     pub(crate) fn silent() -> Self {
         let (_, asked) = mpsc::channel();

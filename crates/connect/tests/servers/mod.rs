@@ -1,4 +1,5 @@
 //! Servers for the adapters' tests of dialing: silent ones, and others that refuse and redirect.
+#![allow(dead_code, reason = "each adapter uses some of it")]
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +24,21 @@ pub(crate) fn silent_address() -> (SocketAddr, impl Sized) {
             return (address.as_socket().unwrap(), (listener, waiting));
         }
     }
+}
+
+/// Returns how many attempts to connect to this address the system has not completed.
+#[cfg(target_os = "linux")]
+pub(crate) fn attempts_to(address: SocketAddr) -> usize {
+    const SYN_SENT: &str = "02";
+    let SocketAddr::V4(v4) = address else { panic!("{address} is not IPv4") };
+    let peer = format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    // local address, peer, state
+    let is_attempt = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        (fields.next(), fields.next()) == (Some(&peer), Some(SYN_SENT))
+    };
+    table.lines().filter(is_attempt).count()
 }
 
 /// Serves clients one after the other with these responses to their requests. Returns its address, and the requests.
