@@ -77,12 +77,12 @@ mod enabled {
             let config = settings.tls.clone().map_or_else(ClientTls::shared, Ok);
             let tls = config.and_then(|config| config.layer(&start.server_name));
             let mut tls = tls.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+            // The bytes behind the proxy's answer come out of the TLS connection with it. They are no data, which cannot
+            // come before the client's part of the handshake.
+            tls.receive(&mut Vec::from(start.leftover), &mut Vec::new())?;
             if let Some(proxy) = self.proxy.take() {
                 tls = tls.through(proxy);
             }
-            let mut received = Vec::from(start.leftover);
-            // data cannot come before the client's part of the handshake
-            tls.receive(&mut received, &mut Vec::new())?;
             let is_server = start.peer == TlsPeer::Server;
             *(if is_server { &mut self.server } else { &mut self.proxy }) = Some(tls);
             Ok(is_server)

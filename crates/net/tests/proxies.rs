@@ -167,13 +167,23 @@ fn bytes_behind_the_answer_of_the_proxy_belong_to_the_server() {
         let authority = Authority::new("the authority");
         // a server that speaks first, and that the proxy has read together with its own answer
         let refusal = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-        let proxy = Proxy::answering(format!("HTTP/1.1 200 OK\r\n\r\n{refusal}"), usize::MAX);
-        let error = connector(&authority, &proxy.url("http", "")).connect("ws://server.example/").unwrap_err();
-        assert_eq!(error.response().map(|response| response.status()), Some(404), "{error}");
-        let proxy = Proxy::answering(format!("HTTP/1.1 200 OK\r\n\r\n{refusal}"), usize::MAX);
-        let error = connector(&authority, &proxy.url("http", "")).connect("wss://server.example/").unwrap_err();
-        let DialError::Tls { error, .. } = &error else { panic!("{error:?}") };
-        assert!(matches!(TlsError::of(error), Some(TlsError::PlainHttp { .. })), "{error}");
+        let answer = format!("HTTP/1.1 200 OK\r\n\r\n{refusal}");
+        let proxies = || {
+            let tls = proxy_tls(&authority, "127.0.0.1");
+            [
+                (Proxy::answering(answer.clone(), usize::MAX), "http"),
+                (Proxy::answering_over_tls(answer.clone(), tls), "https"),
+            ]
+        };
+        for (proxy, scheme) in proxies() {
+            let error = connector(&authority, &proxy.url(scheme, "")).connect("ws://server.example/").unwrap_err();
+            assert_eq!(error.response().map(|response| response.status()), Some(404), "{error}");
+        }
+        for (proxy, scheme) in proxies() {
+            let error = connector(&authority, &proxy.url(scheme, "")).connect("wss://server.example/").unwrap_err();
+            let DialError::Tls { error, .. } = &error else { panic!("{error:?}") };
+            assert!(matches!(TlsError::of(error), Some(TlsError::PlainHttp { .. })), "{error}");
+        }
     });
 }
 

@@ -72,15 +72,15 @@ impl Proxy {
     /// the stream.
     pub(crate) fn answering(answer: impl Into<Vec<u8>>, piece: usize) -> Self {
         let (answer, (_, asked)) = (answer.into(), mpsc::channel());
-        let serve = move |mut client: TcpStream| {
-            client.set_nodelay(true)?;
-            read_head(&mut client)?;
-            for piece in answer.chunks(piece) {
-                client.write_all(piece)?;
-            }
-            client.shutdown(std::net::Shutdown::Write)?;
-            // until the client has gone
-            io::copy(&mut client, &mut io::sink()).map(drop)
+        Self::start(move |client| answer_with(client, &answer, piece), asked)
+    }
+
+    /// Starts a proxy as [`answering`](Self::answering) does, whose clients reach it over TLS.
+    pub(crate) fn answering_over_tls(answer: impl Into<Vec<u8>>, tls: Arc<ServerConfig>) -> Self {
+        let (answer, (_, asked)) = (answer.into(), mpsc::channel());
+        let serve = move |client| {
+            let session = ServerConnection::new(Arc::clone(&tls)).map_err(io::Error::other)?;
+            answer_with(StreamOwned::new(session, client), &answer, usize::MAX)
         };
         Self::start(serve, asked)
     }
@@ -129,6 +129,18 @@ impl Client for StreamOwned<ServerConnection, TcpStream> {
     fn socket(&self) -> &TcpStream {
         &self.sock
     }
+}
+
+fn answer_with(mut client: impl Client, answer: &[u8], piece: usize) -> io::Result<()> {
+    client.socket().set_nodelay(true)?;
+    read_head(&mut client)?;
+    for piece in answer.chunks(piece) {
+        client.write_all(piece)?;
+    }
+    client.flush()?;
+    client.socket().shutdown(std::net::Shutdown::Write)?;
+    // until the client has gone
+    io::copy(&mut client, &mut io::sink()).map(drop)
 }
 
 fn serve_http(mut client: impl Client, server: SocketAddr, asked: &mpsc::Sender<Asked>) -> io::Result<()> {
