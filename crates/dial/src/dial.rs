@@ -109,8 +109,8 @@ impl Dial {
         let mut dial = Self {
             options: options.into(),
             route: Route::to(target.destination()),
+            template: target.authorize(template),
             target,
-            template,
             is_first_origin: true,
             previous: Vec::new(),
             state: State::Ended,
@@ -120,10 +120,6 @@ impl Dial {
             started: now,
             opening_timeout,
         };
-        let has_authorization = dial.template.headers().any(|(name, _)| name.eq_ignore_ascii_case("Authorization"));
-        if !has_authorization {
-            dial.use_target_credentials();
-        }
         dial.request().check()?;
         dial.begin_route()?;
         Ok(dial)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sansocket::{UriError, WsUri};
+use sansocket::{RequestTemplate, UriError, WsUri};
 use sansocket_drive::parse_uri;
 use thiserror::Error;
 
@@ -49,6 +49,16 @@ impl Target {
     /// Returns the path of the Unix socket to connect to, if the URL is a `ws+unix` URL.
     pub fn unix_path(&self) -> Option<&Path> {
         self.unix_path.as_deref()
+    }
+
+    /// Adds the credentials of the URL to a template, as `Authorization: Basic` (RFC 7617), unless it has that field.
+    #[must_use]
+    pub fn authorize(&self, template: RequestTemplate) -> RequestTemplate {
+        let has_authorization = template.headers().any(|(name, _)| name.eq_ignore_ascii_case("Authorization"));
+        match &self.credentials {
+            Some(credentials) if !has_authorization => template.header("Authorization", credentials.basic()),
+            _ => template,
+        }
     }
 
     /// Returns the credentials of the URL.

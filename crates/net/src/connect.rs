@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sansocket::{ClientRequest, Config, RequestTemplate};
 use sansocket_connect::{Dialing, NameResolver, Opens, PLAIN, Progress, Security, Settings};
 use sansocket_dial::{Destination, DialError, DialOptions, Target};
-use sansocket_drive::{Clock, masking_keys, parse_uri, with_keepalive};
+use sansocket_drive::{Clock, masking_keys, with_keepalive};
 #[cfg(feature = "tls")]
 use sansocket_tls::ClientTls;
 
@@ -162,14 +162,14 @@ impl Connector {
     }
 
     /// Completes the opening handshake over a stream to the URL's host, such as a TLS stream of another library. Starts
-    /// no TLS, even for a `wss` URL.
+    /// no TLS, even for a `wss` URL. Does not dial: the [`DialOptions`] do not apply.
     ///
     /// # Errors
     ///
     /// [`DialError::Target`], [`DialError::Request`], [`DialError::Opening`], [`DialError::TimedOut`],
     /// [`DialError::Local`].
     pub fn handshake<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, DialError> {
-        self.handshake_through(PLAIN, url, stream)
+        self.handshake_through(PLAIN, &url.parse()?, stream)
     }
 
     /// Starts TLS over a stream to the host of a `wss` URL, such as a tunnel, and completes the opening handshake. Starts
@@ -180,9 +180,10 @@ impl Connector {
     /// Those of [`handshake`](Self::handshake), and [`DialError::Tls`].
     #[cfg(feature = "tls")]
     pub fn handshake_tls<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>, DialError> {
-        let uri = parse_uri(url).map_err(sansocket_dial::TargetError::from)?;
+        let target: Target = url.parse()?;
+        let uri = target.uri();
         if !uri.is_secure() {
-            return self.handshake(url, stream);
+            return self.handshake_through(PLAIN, &target, stream);
         }
         let config = self.settings.tls.clone().map_or_else(ClientTls::shared, Ok);
         let layer = config.and_then(|config| config.layer(uri.host()));
@@ -191,18 +192,18 @@ impl Connector {
             error: io::Error::new(io::ErrorKind::InvalidInput, error),
             is_permanent: true,
         })?;
-        self.handshake_through(layer.into(), url, stream)
+        self.handshake_through(layer.into(), &target, stream)
     }
 
     fn handshake_through<S: Stream>(
         &self,
         security: Security,
-        url: &str,
+        target: &Target,
         stream: S,
     ) -> Result<WebSocket<S>, DialError> {
-        let uri = parse_uri(url).map_err(sansocket_dial::TargetError::from)?;
+        let uri = target.uri().clone();
         let host = uri.host().to_owned();
-        let request = ClientRequest::from_template(uri, self.settings.template.clone());
+        let request = ClientRequest::from_template(uri, target.authorize(self.settings.template.clone()));
         let keys = masking_keys().map_err(DialError::Local)?;
         let now = Clock::of_process().now();
         let ws = sansocket::WebSocket::client(request, Arc::clone(&self.config), keys, now)?;

@@ -116,6 +116,27 @@ fn another_address_and_another_host_are_used() {
 }
 
 #[test]
+fn the_credentials_of_the_url_are_sent_over_any_stream_unless_the_application_has_others() {
+    bounded(|| {
+        let connectors = [Connector::new(), Connector::new().header("authorization", "Bearer 123")];
+        for (connector, sent) in connectors.iter().zip(["Basic dXNlcjpzZWNyZXQ=", "Bearer 123"]) {
+            let (address, requests) = responding([refusal(404, ""), refusal(404, "")]);
+            let url = format!("ws://user:secret@{address}/");
+            let error = connector.connect(&url).unwrap_err();
+            assert_eq!(status_of(&error), Some(404));
+            let stream = TcpStream::connect(address).unwrap();
+            let error = connector.handshake(&url, stream).map(drop).unwrap_err();
+            assert_eq!(status_of(&error), Some(404));
+            assert!(!format!("{error} {error:?}").contains("secret"));
+            for request in requests.join() {
+                let line = |line: &str| line.to_lowercase().starts_with("authorization: ") && line.ends_with(sent);
+                assert_eq!(request.lines().filter(|&text| line(text)).count(), 1, "{request}");
+            }
+        }
+    });
+}
+
+#[test]
 #[cfg(unix)]
 fn a_unix_socket_is_reached() {
     bounded(|| {
