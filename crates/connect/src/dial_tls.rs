@@ -77,8 +77,8 @@ mod enabled {
             let config = settings.tls.clone().map_or_else(ClientTls::shared, Ok);
             let tls = config.and_then(|config| config.layer(&start.server_name));
             let mut tls = tls.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-            // The bytes behind the proxy's answer come out of the TLS connection with it. They are no data, which cannot
-            // come before the client's part of the handshake.
+            // If the proxy is reached over TLS, the bytes behind its answer have been decrypted. They are no data, which
+            // cannot come before the client's part of the handshake.
             tls.receive(&mut Vec::from(start.leftover), &mut Vec::new())?;
             if let Some(proxy) = self.proxy.take() {
                 tls = tls.through(proxy);

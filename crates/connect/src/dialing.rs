@@ -116,7 +116,8 @@ impl Dialing {
         self.dial.resolved(resolved.id, resolved.addresses);
     }
 
-    /// Reports that the opening handshake failed. `security` is the layer of its connection. [`advance`](Self::advance) follows.
+    /// Reports that the opening handshake failed. `security` is the layer of its connection.
+    /// [`advance`](Self::advance) follows.
     pub fn opening_failed(&mut self, error: Error, security: &Security) {
         match DialTls::failure_of_opening(error, security) {
             OpeningFailure::Tls { error, is_permanent } => self.dial.tls_failed(error, is_permanent),

@@ -172,8 +172,8 @@ impl Connector {
         self.handshake_through(PLAIN, &url.parse()?, stream)
     }
 
-    /// Starts TLS over a stream to the host of a `wss` URL, such as a tunnel, and completes the opening handshake. Starts
-    /// no TLS for a `ws` URL.
+    /// Starts TLS over a stream to the host of a `wss` URL, such as a tunnel, and completes the opening handshake.
+    /// Starts no TLS for a `ws` URL.
     ///
     /// # Errors
     ///

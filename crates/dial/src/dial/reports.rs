@@ -155,8 +155,8 @@ impl Dial {
         }
     }
 
-    /// Reports that the opening timeout has passed before TLS with the server was ready. An adapter whose layer performs
-    /// the TLS handshake together with the first bytes learns this from the opening handshake.
+    /// Reports that the opening timeout has passed before TLS with the server was ready. An adapter whose layer
+    /// performs the TLS handshake together with the first bytes learns this from the opening handshake.
     pub fn tls_timed_out(&mut self) {
         if matches!(self.state, State::Opening) {
             self.state = State::Tls(TlsPeer::Server);
