@@ -6,6 +6,8 @@ mod authority;
 mod proxies;
 mod support;
 
+use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -55,10 +57,11 @@ fn proxy_tls(authority: &Authority, name: &str) -> Arc<ServerConfig> {
     Arc::clone(ServerTls::new(authority.issue(name)).unwrap().config())
 }
 
-/// Returns the fault of the proxy. The texts of the error have no secret.
+/// Returns the fault of the proxy. The texts of the error have no password, nor the Basic credentials in Base64.
 fn fault(error: DialError) -> ProxyFault {
     assert_eq!(error.layer(), Some(FailedLayer::Proxy));
-    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    let texts = format!("{error} {error:?}");
+    assert!(!texts.contains("secret") && !texts.contains("dXNlcjpzZWNyZX"), "{texts}");
     match error {
         DialError::Proxy { fault, .. } => *fault,
         error => panic!("{error:?}"),
@@ -89,17 +92,12 @@ fn ws_and_wss_pass_through_proxies_of_all_kinds() {
             check_echo(connect(&proxy.url("socks5h", "")));
             assert_eq!(proxy.asked(), Asked { destination: name.clone(), credentials: None });
 
+            // the client looks up the name, and the certificate is for the name all the same
             let proxy = Proxy::socks5(server, true);
-            let url = format!("{scheme}://127.0.0.1:{port}/");
-            let connector = connector(&authority, &proxy.url("socks5", "user:secret@"));
-            let connected = connector.connect(&url);
-            let asked = Asked { destination: format!("127.0.0.1:{port}"), credentials: Some("user:secret".into()) };
-            assert_eq!(proxy.asked(), asked);
-            match connected {
-                Ok(ws) => check_echo(ws),
-                // the certificate is for the name
-                Err(error) => assert!(is_secure && matches!(error, DialError::Tls { .. }), "{error}"),
-            }
+            let connector = connector(&authority, &proxy.url("socks5", "user:secret@")).addresses([server]);
+            check_echo(connector.connect(&url).unwrap());
+            let credentials = Some("user:secret".to_owned());
+            assert_eq!(proxy.asked(), Asked { destination: server.to_string(), credentials });
         }
     });
 }
@@ -157,6 +155,25 @@ fn refusals_are_explained() {
         for user_info in ["", "user:secretly@"] {
             let error = connector(&authority, &proxy.url("socks5h", user_info)).connect("ws://server.example/");
             fault(error.unwrap_err());
+        }
+    });
+}
+
+#[test]
+fn rejected_credentials_are_reported_and_not_shown() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let answer = "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\r\n";
+        let proxies = [
+            (Proxy::answering(answer, usize::MAX), "http"),
+            (Proxy::answering_over_tls(answer, proxy_tls(&authority, "127.0.0.1")), "https"),
+            (Proxy::socks5(serve_echo(&authority, None), true), "socks5h"),
+        ];
+        for (proxy, scheme) in proxies {
+            let connector = connector(&authority, &proxy.url(scheme, "user:secretly@"));
+            let error = connector.connect("ws://server.example/").unwrap_err();
+            assert!(error.is_permanent(), "{error}");
+            assert!(matches!(fault(error), ProxyFault::CredentialsRejected), "{scheme}");
         }
     });
 }
@@ -263,6 +280,49 @@ fn hostile_proxies_of_other_kinds_end_in_errors_of_the_proxy() {
             let error = silent.connect("ws://127.0.0.1:1/").unwrap_err();
             assert!(matches!(error, DialError::TimedOut { layer: FailedLayer::Proxy, .. }), "{scheme}: {error:?}");
         }
+    });
+}
+
+#[test]
+fn a_reset_by_the_proxy_is_an_error_of_the_proxy() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        for (scheme, sent) in [
+            ("http", &b""[..]),
+            ("http", b"HTTP/1.1 200 OK\r\n"),
+            ("https", b""),
+            ("https", &[0x16, 3, 3]),
+            ("socks5h", b""),
+            ("socks5h", &[5]),
+        ] {
+            let proxy = Proxy::resetting(sent);
+            let error = connector(&authority, &proxy.url(scheme, "")).connect("ws://server.example/").unwrap_err();
+            assert!(!error.is_permanent(), "{error}");
+            let (ProxyFault::Io(error) | ProxyFault::Tls { error, .. }) = fault(error) else { panic!("{scheme}") };
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{scheme}, {sent:?}");
+        }
+    });
+}
+
+#[test]
+fn variables_select_the_proxy_of_wss_and_its_exceptions() {
+    bounded(|| {
+        let authority = Authority::new("the authority");
+        let (server, plain_server) = (serve_echo(&authority, Some(ORIGIN)), serve_echo(&authority, None));
+        let proxy = Proxy::http(server);
+        let connector = |address: SocketAddr, no_proxy: &str| {
+            let variables = HashMap::from([("https_proxy", proxy.url("http", "")), ("no_proxy", no_proxy.to_owned())]);
+            let rules = ProxyRules::from_environment(|name| variables.get(name).cloned());
+            let tls = ClientTls::builder().only_roots(authority.roots()).build().unwrap();
+            Connector::new().tls(tls).addresses([address]).dial(DialOptions::default().proxies(rules))
+        };
+        let wss = format!("wss://{ORIGIN}/");
+        check_echo(connector(server, "other.example").connect(&wss).unwrap());
+        assert_eq!(proxy.asked(), Asked { destination: format!("{ORIGIN}:443"), credentials: None });
+        check_echo(connector(server, ORIGIN).connect(&wss).unwrap());
+        assert!(!proxy.has_been_asked(), "the exception");
+        check_echo(connector(plain_server, "other.example").connect(&format!("ws://{ORIGIN}/")).unwrap());
+        assert!(!proxy.has_been_asked(), "no variable for ws");
     });
 }
 

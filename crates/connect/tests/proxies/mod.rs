@@ -97,6 +97,17 @@ impl Proxy {
         Self::start(serve, asked)
     }
 
+    /// Starts a proxy that waits for the first bytes of each client, sends these bytes, and resets TCP.
+    pub(crate) fn resetting(bytes: impl Into<Vec<u8>>) -> Self {
+        let (bytes, (_, asked)) = (bytes.into(), mpsc::channel());
+        let serve = move |mut client: TcpStream| {
+            client.peek(&mut [0])?;
+            // closing a stream with unread bytes resets TCP
+            client.write_all(&bytes)
+        };
+        Self::start(serve, asked)
+    }
+
     /// Starts a proxy that accepts clients, and says nothing.
     pub(crate) fn silent() -> Self {
         let (_, asked) = mpsc::channel();
@@ -111,6 +122,11 @@ impl Proxy {
     /// Returns what the next client asked for.
     pub(crate) fn asked(&self) -> Asked {
         self.asked.recv_timeout(Duration::from_secs(30)).expect("a client asks in time")
+    }
+
+    /// Returns whether a client has asked for anything that [`asked`](Self::asked) has not returned.
+    pub(crate) fn has_been_asked(&self) -> bool {
+        self.asked.try_recv().is_ok()
     }
 }
 
