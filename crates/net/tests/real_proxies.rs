@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sansocket_net::dial::{DialOptions, FailedLayer, ProxyRules};
+use sansocket_net::dial::{DialOptions, FailedLayer, ProxyFault, ProxyRules, SocksReply};
 use sansocket_net::tls::{ClientTls, ServerTls};
 use sansocket_net::{Acceptor, Connector, DialError, Message};
 
@@ -58,9 +58,9 @@ fn start(command: impl FnOnce(SocketAddr) -> Command) -> Option<Proxy> {
     Some(proxy)
 }
 
-/// Echoes `ws` or `wss` messages through the proxy, with the right credentials, and checks what wrong ones and a server
-/// that does not listen lead to.
-fn check(proxy: &Proxy, scheme: &str) {
+/// Echoes `ws` and `wss` messages through the proxy, with the right credentials, and checks that missing and wrong ones
+/// are faults which are explained so, and that a server that does not listen is one for which `is_unreachable` holds.
+fn check(proxy: &Proxy, scheme: &str, is_missing: fn(&ProxyFault) -> bool, is_unreachable: fn(&ProxyFault) -> bool) {
     let authority = Authority::new("the authority");
     let connect = |user_info: &str, url: &str| {
         let rules = ProxyRules::always(format!("{scheme}://{user_info}{}", proxy.address).parse().unwrap());
@@ -83,15 +83,25 @@ fn check(proxy: &Proxy, scheme: &str) {
         assert!(ws.finish().unwrap().was_clean);
         assert!(server.join().was_clean);
     }
+    let fault = |user_info: &str, url: &str| {
+        let error = connect(user_info, url).unwrap_err();
+        let texts = format!("{error} {error:?}");
+        assert!(!texts.contains("secret") && !texts.contains("dXNlcjpzZWNyZX"), "{texts}");
+        assert_eq!(error.layer(), Some(FailedLayer::Proxy), "{texts}");
+        let DialError::Proxy { fault, .. } = error else { panic!("{texts}") };
+        *fault
+    };
+    // a server that listens: only the credentials can be at fault
+    let (_listener, address) = listen();
+    let missing = fault("", &url(address));
+    assert!(is_missing(&missing), "{missing:?}");
+    let rejected = fault("user:secretly@", &url(address));
+    assert!(matches!(rejected, ProxyFault::CredentialsRejected), "{rejected:?}");
     // a port in use, without a listener
     let unrelated = TcpListener::bind("127.0.0.1:0").unwrap();
     let in_use = TcpStream::connect(unrelated.local_addr().unwrap()).unwrap();
-    let url = url(in_use.local_addr().unwrap());
-    for user_info in ["", "user:secretly@", "user:secret@"] {
-        let error = connect(user_info, &url).unwrap_err();
-        assert!(matches!(error, DialError::Proxy { .. }) && error.layer() == Some(FailedLayer::Proxy), "{error:?}");
-        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
-    }
+    let unreachable = fault("user:secret@", &url(in_use.local_addr().unwrap()));
+    assert!(is_unreachable(&unreachable), "{unreachable:?}");
 }
 
 /// The configuration file of tinyproxy, which is removed at the end.
@@ -120,7 +130,12 @@ fn tinyproxy_connects() {
             command
         });
         if let Some(proxy) = proxy {
-            check(&proxy, "http");
+            check(
+                &proxy,
+                "http",
+                |fault| matches!(fault, ProxyFault::CredentialsMissing),
+                |fault| matches!(fault, ProxyFault::Refused { status: 500..=504 }),
+            );
         }
     });
 }
@@ -135,8 +150,14 @@ fn microsocks_connects() {
             command
         });
         if let Some(proxy) = proxy {
-            check(&proxy, "socks5");
-            check(&proxy, "socks5h");
+            for scheme in ["socks5", "socks5h"] {
+                check(
+                    &proxy,
+                    scheme,
+                    |fault| matches!(fault, ProxyFault::MethodUnsupported { .. } | ProxyFault::CredentialsMissing),
+                    |fault| matches!(fault, ProxyFault::SocksRefused(SocksReply::ConnectionRefused)),
+                );
+            }
         }
     });
 }
