@@ -68,8 +68,8 @@ impl Proxy {
         Self::start(move |client| serve_socks5(client, server, needs_password, &sender), asked)
     }
 
-    /// Starts an HTTP proxy that reads a request, answers with these bytes, in writes of at most `piece` bytes, and ends
-    /// the stream.
+    /// Starts an HTTP proxy that reads a request, answers with these bytes, in writes of at most `piece` bytes, and
+    /// ends the stream.
     pub(crate) fn answering(answer: impl Into<Vec<u8>>, piece: usize) -> Self {
         let (answer, (_, asked)) = (answer.into(), mpsc::channel());
         Self::start(move |client| answer_with(client, &answer, piece), asked)
